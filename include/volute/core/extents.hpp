@@ -1,0 +1,61 @@
+// The extents of a tensor: a small structural value, so that it can be a template argument and a constexpr result alike.
+#pragma once
+
+#include <cstdint>
+
+namespace volute {
+
+/// The largest rank of any tensor: a bank of per-sample filters has 6 axes (b, o, i, kd, kh, kw); two are kept in reserve.
+inline constexpr int max_rank = 8;
+
+/// Extents of a tensor, row-major: `dim[0]` is the slowest axis (N of NCDHW). Rank 0 is a scalar.
+/// A plain aggregate and not std::array: error messages print it as `{{1, 16, 8, 8, 8}, 5}`.
+struct extents {
+  std::int64_t dim[max_rank]{};
+  int rank = 0;
+
+  constexpr std::int64_t operator[](int axis) const { return dim[axis]; }
+  constexpr std::int64_t& operator[](int axis) { return dim[axis]; }
+
+  /// Number of elements; 1 for a scalar.
+  constexpr std::int64_t size() const {
+    std::int64_t n = 1;
+    for (int a = 0; a < rank; ++a) n *= dim[a];
+    return n;
+  }
+
+  /// Elements between two neighbours along `axis` in a dense row-major tensor.
+  constexpr std::int64_t stride(int axis) const {
+    std::int64_t n = 1;
+    for (int a = axis + 1; a < rank; ++a) n *= dim[a];
+    return n;
+  }
+
+  constexpr void push_back(std::int64_t d) { dim[rank++] = d; }
+
+  friend constexpr bool operator==(const extents& a, const extents& b) {
+    if (a.rank != b.rank) return false;
+    for (int i = 0; i < a.rank; ++i)
+      if (a.dim[i] != b.dim[i]) return false;
+    return true;
+  }
+};
+
+/// Extents from a list of numbers: `make_extents(1, 3, 8, 8, 8)`.
+template <class... D>
+constexpr extents make_extents(D... d) {
+  static_assert(sizeof...(D) <= max_rank, "volute: a tensor has at most 8 axes");
+  return extents{{static_cast<std::int64_t>(d)...}, static_cast<int>(sizeof...(D))};
+}
+
+/// A shape as a value of its own type, the way a user writes it: `y.shape() == shape<1, 8, 4, 4, 4>`, `reshape(x, shape<4, 16>)`.
+template <std::int64_t... D>
+struct shape_constant {
+  static constexpr extents value = make_extents(D...);
+  constexpr operator extents() const { return value; }
+};
+
+template <std::int64_t... D>
+inline constexpr shape_constant<D...> shape{};
+
+}  // namespace volute

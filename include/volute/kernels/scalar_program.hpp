@@ -1,0 +1,78 @@
+// Runs a scalar program on vector registers. The program is a template argument: each instruction becomes its own machine code.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/ops/elementwise.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+template <class V>
+VOLUTE_INLINE V mask_to_number(typename V::batch_bool_type m) {
+  using T = typename V::value_type;
+  return xsimd::select(m, V(T(1)), V(T(0)));
+}
+
+/// One scalar function on vectors of numbers.
+template <ops::fn F, class V>
+VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
+  using T = typename V::value_type;
+  using ops::fn;
+  const V zero(T(0)), one(T(1));
+  if constexpr (F == fn::identity) return a;
+  else if constexpr (F == fn::negate) return -a;
+  else if constexpr (F == fn::abs) return xsimd::abs(a);
+  else if constexpr (F == fn::sign) return xsimd::select(a > zero, one, xsimd::select(a < zero, -one, zero));
+  else if constexpr (F == fn::reciprocal) return one / a;
+  else if constexpr (F == fn::square) return a * a;
+  else if constexpr (F == fn::sqrt) return xsimd::sqrt(a);
+  else if constexpr (F == fn::rsqrt) return one / xsimd::sqrt(a);
+  else if constexpr (F == fn::exp) return xsimd::exp(a);
+  else if constexpr (F == fn::expm1) return xsimd::expm1(a);
+  else if constexpr (F == fn::log) return xsimd::log(a);
+  else if constexpr (F == fn::log1p) return xsimd::log1p(a);
+  else if constexpr (F == fn::sin) return xsimd::sin(a);
+  else if constexpr (F == fn::cos) return xsimd::cos(a);
+  else if constexpr (F == fn::tanh) return xsimd::tanh(a);
+  else if constexpr (F == fn::sigmoid) {
+    const V e = xsimd::exp(-xsimd::abs(a));  // in (0, 1]: never overflows
+    return xsimd::select(a < zero, e, one) / (one + e);
+  } else if constexpr (F == fn::softplus) return xsimd::max(a, zero) + xsimd::log1p(xsimd::exp(-xsimd::abs(a)));
+  else if constexpr (F == fn::erf) return xsimd::erf(a);
+  else if constexpr (F == fn::relu) return xsimd::max(a, zero);
+  else if constexpr (F == fn::step) return mask_to_number<V>(a > zero);
+  else if constexpr (F == fn::add) return a + b;
+  else if constexpr (F == fn::subtract) return a - b;
+  else if constexpr (F == fn::multiply) return a * b;
+  else if constexpr (F == fn::divide) return a / b;
+  else if constexpr (F == fn::minimum) return xsimd::min(a, b);
+  else if constexpr (F == fn::maximum) return xsimd::max(a, b);
+  else if constexpr (F == fn::power) return xsimd::pow(a, b);
+  else if constexpr (F == fn::less) return mask_to_number<V>(a < b);
+  else if constexpr (F == fn::less_equal) return mask_to_number<V>(a <= b);
+  else if constexpr (F == fn::equal) return mask_to_number<V>(a == b);
+  else return xsimd::select(a != zero, b, c);
+}
+
+template <ops::scalar_program P, class V, std::size_t... I>
+VOLUTE_INLINE V run_program(const V (&in)[P.inputs], std::index_sequence<I...>) {
+  using T = typename V::value_type;
+  constexpr int first = P.inputs + P.constants;
+  V r[first + P.length];
+  for (int i = 0; i < P.inputs; ++i) r[i] = in[i];
+  for (int i = 0; i < P.constants; ++i) r[P.inputs + i] = V(static_cast<T>(P.constant[i]));
+  ((r[first + static_cast<int>(I)] = apply<P.code[I].f, V>(r[P.code[I].a], r[P.code[I].b], r[P.code[I].c])), ...);
+  return r[P.length == 0 ? 0 : first + P.length - 1];
+}
+
+/// The result of program P for a vector of each input.
+template <ops::scalar_program P, class V>
+VOLUTE_INLINE V run_program(const V (&in)[P.inputs]) {
+  return run_program<P>(in, std::make_index_sequence<static_cast<std::size_t>(P.length)>{});
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
