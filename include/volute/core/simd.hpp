@@ -2,7 +2,19 @@
 // hadd to reduce_add. What xsimd lacks (masked tails, prefetch) stands here, beside a portable fallback, and nowhere else.
 #pragma once
 
+// g++ 12's AVX-512 headers write "undefined" registers as `__m512 y = y` and then warn of them wherever they are inlined (GCC PR 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <xsimd/xsimd.hpp>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +23,6 @@
 
 // Functions compiled with other -m flags must not share a name (one definition rule): every kernel lives in this namespace.
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-#include <immintrin.h>
 #define VOLUTE_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define VOLUTE_ISA avx2
@@ -25,6 +36,19 @@
 
 #define VOLUTE_INLINE inline __attribute__((always_inline))
 #define VOLUTE_RESTRICT __restrict__
+
+// Before a loop of constant length (at most 32) over registers: unrolled completely, so that arrays of vectors live in registers.
+// Before a long loop: left alone; clang would unroll a reduction loop and spill its accumulators.
+#if defined(__clang__)
+#define VOLUTE_UNROLL _Pragma("clang loop unroll(full)")
+#define VOLUTE_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define VOLUTE_UNROLL _Pragma("GCC unroll 32")
+#define VOLUTE_NO_UNROLL
+#else
+#define VOLUTE_UNROLL
+#define VOLUTE_NO_UNROLL
+#endif
 
 namespace volute::simd {
 inline namespace VOLUTE_ISA {
@@ -106,6 +130,70 @@ VOLUTE_INLINE void store_partial(T* p, V v, int n) {
     v.store_aligned(buffer);
     std::memcpy(p, buffer, static_cast<std::size_t>(n) * sizeof(T));
   }
+}
+
+/// The lower halves of a and b, lane by lane in turn: a0 b0 a1 b1 ... (xsimd 8.1 does this within 128 bits only on AVX and AVX-512.)
+template <class V>
+VOLUTE_INLINE V zip_low(V a, V b) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (std::is_same_v<typename V::value_type, float> && lanes<V> == 16)
+    return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b));
+  else if constexpr (std::is_same_v<typename V::value_type, double> && lanes<V> == 8)
+    return V(_mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+    return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
+    return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20));
+  else
+#endif
+    return xsimd::zip_lo(a, b);
+}
+
+/// The same of the upper halves.
+template <class V>
+VOLUTE_INLINE V zip_high(V a, V b) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (std::is_same_v<typename V::value_type, float> && lanes<V> == 16)
+    return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b));
+  else if constexpr (std::is_same_v<typename V::value_type, double> && lanes<V> == 8)
+    return V(_mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+    return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
+    return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31));
+  else
+#endif
+    return xsimd::zip_hi(a, b);
+}
+
+/// Transposes the square matrix whose rows are r: log2(lanes) rounds of perfect shuffles.
+template <class V>
+VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
+  constexpr int n = lanes<V>;
+  VOLUTE_UNROLL
+  for (int round = 1; round < n; round *= 2) {
+    V t[n];
+    VOLUTE_UNROLL
+    for (int i = 0; i < n / 2; ++i) {
+      t[2 * i] = zip_low(r[i], r[i + n / 2]);
+      t[2 * i + 1] = zip_high(r[i], r[i + n / 2]);
+    }
+    VOLUTE_UNROLL
+    for (int i = 0; i < n; ++i) r[i] = t[i];
+  }
+}
+
+/// Asks for the cache line at p.
+VOLUTE_INLINE void prefetch(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p);
+#endif
 }
 
 }  // namespace VOLUTE_ISA

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
+#include <volute/kernels/math.hpp>
 #include <volute/ops/elementwise.hpp>
 
 #include <cstddef>
@@ -23,16 +24,16 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   using ops::fn;
   const V zero(T(0)), one(T(1));
   if constexpr (F == fn::identity) return a;
-  else if constexpr (F == fn::negate) return -a;
+  else if constexpr (F == fn::negate) return a ^ V(T(-0.0));  // xsimd's unary minus is 0 - a, which loses the sign of 0
   else if constexpr (F == fn::abs) return xsimd::abs(a);
   else if constexpr (F == fn::sign) return xsimd::select(a > zero, one, xsimd::select(a < zero, -one, zero));
   else if constexpr (F == fn::reciprocal) return one / a;
   else if constexpr (F == fn::square) return a * a;
   else if constexpr (F == fn::sqrt) return xsimd::sqrt(a);
   else if constexpr (F == fn::rsqrt) return one / xsimd::sqrt(a);
-  else if constexpr (F == fn::exp) return xsimd::exp(a);
-  else if constexpr (F == fn::expm1) return xsimd::expm1(a);
-  else if constexpr (F == fn::log) return xsimd::log(a);
+  else if constexpr (F == fn::exp) return math::exp(a);
+  else if constexpr (F == fn::expm1) return math::expm1(a);
+  else if constexpr (F == fn::log) return math::log(a);
   else if constexpr (F == fn::log1p) return xsimd::log1p(a);
   else if constexpr (F == fn::sin) return xsimd::sin(a);
   else if constexpr (F == fn::cos) return xsimd::cos(a);
@@ -42,19 +43,19 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
     return xsimd::select(a < zero, e, one) / (one + e);
   } else if constexpr (F == fn::softplus) return xsimd::max(a, zero) + xsimd::log1p(xsimd::exp(-xsimd::abs(a)));
   else if constexpr (F == fn::erf) return xsimd::erf(a);
-  else if constexpr (F == fn::relu) return xsimd::max(a, zero);
+  else if constexpr (F == fn::relu) return xsimd::max(zero, a);  // x86: the second operand if one is NaN; NEON: NaN
   else if constexpr (F == fn::step) return mask_to_number<V>(a > zero);
   else if constexpr (F == fn::add) return a + b;
   else if constexpr (F == fn::subtract) return a - b;
   else if constexpr (F == fn::multiply) return a * b;
   else if constexpr (F == fn::divide) return a / b;
-  else if constexpr (F == fn::minimum) return xsimd::min(a, b);
-  else if constexpr (F == fn::maximum) return xsimd::max(a, b);
-  else if constexpr (F == fn::power) return xsimd::pow(a, b);
+  else if constexpr (F == fn::minimum) return math::minimum(a, b);
+  else if constexpr (F == fn::maximum) return math::maximum(a, b);
+  else if constexpr (F == fn::power) return math::power(a, b);
   else if constexpr (F == fn::less) return mask_to_number<V>(a < b);
   else if constexpr (F == fn::less_equal) return mask_to_number<V>(a <= b);
   else if constexpr (F == fn::equal) return mask_to_number<V>(a == b);
-  else return xsimd::select(a != zero, b, c);
+  else return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
 }
 
 template <ops::scalar_program P, class V, std::size_t... I>
@@ -62,7 +63,9 @@ VOLUTE_INLINE V run_program(const V (&in)[P.inputs], std::index_sequence<I...>) 
   using T = typename V::value_type;
   constexpr int first = P.inputs + P.constants;
   V r[first + P.length];
+  VOLUTE_UNROLL
   for (int i = 0; i < P.inputs; ++i) r[i] = in[i];
+  VOLUTE_UNROLL
   for (int i = 0; i < P.constants; ++i) r[P.inputs + i] = V(static_cast<T>(P.constant[i]));
   ((r[first + static_cast<int>(I)] = apply<P.code[I].f, V>(r[P.code[I].a], r[P.code[I].b], r[P.code[I].c])), ...);
   return r[P.length == 0 ? 0 : first + P.length - 1];

@@ -1,7 +1,7 @@
 // Pooling over the last three axes of (N, C, D, H, W): window geometry for maximum and average, forward and adjoint.
 #pragma once
 
-#include <volute/core/extents.hpp>
+#include <volute/ops/rule.hpp>
 
 #include <cstdint>
 
@@ -24,6 +24,47 @@ struct pool_geometry {
   bool count_include_pad = true;
   bool adaptive = false;
   friend constexpr bool operator==(const pool_geometry&, const pool_geometry&) = default;
+};
+
+/// The window of a pooling primitive in 64-bit fields; `geometry` adds what the shapes know.
+struct pool_window {
+  std::int64_t kernel[3]{1, 1, 1}, stride[3]{1, 1, 1}, lo[3]{}, hi[3]{}, dilation[3]{1, 1, 1};
+  std::int64_t divisor = 0, count_include_pad = 1, adaptive = 0;
+
+  constexpr pool_geometry geometry(const extents& x, const extents& y) const {
+    pool_geometry q;
+    q.planes = x[0] * x[1];
+    for (int a = 0; a < 3; ++a) {
+      q.in[a] = x[2 + a], q.out[a] = y[2 + a];
+      q.kernel[a] = kernel[a], q.stride[a] = stride[a], q.lo[a] = lo[a], q.hi[a] = hi[a], q.dilation[a] = dilation[a];
+    }
+    q.divisor = divisor, q.count_include_pad = count_include_pad != 0, q.adaptive = adaptive != 0;
+    return q;
+  }
+};
+
+/// gather (x, v): v at the place of the maximum of x in each window; max pooling is gather(x, x). scatter (x, g): its adjoint in v.
+struct max_pool {
+  pool_window window{};
+  std::int64_t scatters = 0;
+
+  template <class R> static constexpr void derivative(const max_pool& op, R& r) {
+    max_pool other = op;
+    other.scatters = 1 - op.scatters;
+    r.give(1, r.max_pool(other, r.x(0), r.g, r.shape(1)));
+  }
+};
+
+/// Averages of windows, or the adjoint of that; linear, so each is the derivative of the other.
+struct avg_pool {
+  pool_window window{};
+  std::int64_t adjoint = 0;
+
+  template <class R> static constexpr void derivative(const avg_pool& op, R& r) {
+    avg_pool other = op;
+    other.adjoint = 1 - op.adjoint;
+    r.give(0, r.avg_pool(other, r.g, r.shape(0)));
+  }
 };
 
 }  // namespace volute::ops

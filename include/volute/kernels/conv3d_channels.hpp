@@ -1,0 +1,327 @@
+// Direct convolution with output channels in the vector. The source is copied once, channels last in blocks of at most 16 channels and
+// with zero borders; R x Q pixels times NV vectors of output channels stay in registers through the whole reduction over taps and channels.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// R rows of Q pixels times `vectors` vectors: the accumulators of one micro-kernel.
+struct pixel_block {
+  int vectors = 1, rows = 1, pixels = 1;
+  friend constexpr bool operator==(const pixel_block&, const pixel_block&) = default;
+};
+
+/// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time.
+constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
+  const int64_t most = accumulators / vectors;
+  if (width > most / 2 || height == 1)
+    return {vectors, 1, static_cast<int>(ceil_divide(width, ceil_divide(width, most)))};
+  const int64_t rows = ceil_divide(height, ceil_divide(height, smaller(most / width, 7)));
+  return {vectors, static_cast<int>(rows), static_cast<int>(width)};
+}
+
+/// Sizes that depend on the geometry, its side and T; everything in elements.
+struct channels_plan {
+  int lanes = 1;
+  pixel_block main, last;                // the last block of output channels may have three vectors
+  int64_t blocks = 1;                    // of output channels, in one group
+  int64_t chunk = 1, chunks = 1;         // source channels are taken in `chunks` blocks of `chunk`
+  source_axis source[3]{};
+  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+  int64_t pass = 1;                      // chunks of one pass over the pixels
+  int64_t samples = 1;                   // samples that share a pass
+  int64_t units = 1;                     // groups of rows whose results wait in the tile between passes
+  int64_t unit_size = 0;                 // of one such group, for the widest block
+  constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
+  constexpr int64_t scratch() const { return samples * source_sample + units * unit_size; }
+};
+
+template <class T>
+constexpr int channel_lanes(int64_t channels) {
+  constexpr int full = simd::width<T>;
+  if constexpr (full >= 8 && simd::has_width<T, full / 2>) {
+    if (channels <= full / 2) return full / 2;
+  }
+  return full;
+}
+
+template <class T>
+constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side) {
+  channels_plan p;
+  const conv_shape s = shape_of(g, side);
+  p.lanes = channel_lanes<T>(s.target_channels);
+  const int64_t vectors = ceil_divide(s.target_channels, p.lanes);
+  const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
+  p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
+  if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
+  p.blocks = vectors <= 3 ? 1 : vectors / 2;
+  p.chunks = ceil_divide(s.source_channels, 16);
+  p.chunk = ceil_divide(s.source_channels, p.chunks);
+  const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
+  const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
+  p.source[0] = source_of(g, side, 0, 1, false);
+  p.source[1] = source_of(g, side, 1, whole, rows > 1);
+  p.source[2] = source_of(g, side, 2, pixels, true);
+  p.source_row = p.source[2].extent * p.chunk;
+  p.source_plane = p.source[1].extent * p.source_row;
+  p.source_chunk = p.source[0].count * p.source_plane;
+  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy
+  // Weights of one block beyond 512 KiB do not stay in the second-level cache: pass over all pixels with 128 KiB of them at a time.
+  constexpr int64_t size = sizeof(T);
+  const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors);
+  const int64_t chunk_bytes = s.taps() * p.chunk * lanes * size;
+  p.unit_size = rows * s.target_size[2] * lanes;
+  p.pass = p.chunks;
+  if (p.chunks * chunk_bytes > (512 << 10)) {
+    p.pass = smaller(p.chunks, larger(1, (128 << 10) / chunk_bytes));
+    p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
+    const int64_t all = p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows));
+    p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
+  }
+  return p;
+}
+
+template <class T>
+constexpr int64_t channels_packed_size(const ops::conv_geometry& g, conv_side side) {
+  const channels_plan p = plan_channels<T>(g, side);
+  return g.groups * ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * g.taps() * p.chunk * p.chunks;
+}
+
+/// Runs f(d class, h class, w class, taps so far) over all residue classes in the order of the packed weights.
+template <class F>
+VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
+  int64_t taps = 0;
+  for (int64_t d = 0; d < s.class_counts[0]; ++d)
+    for (int64_t h = 0; h < s.class_counts[1]; ++h)
+      for (int64_t w = 0; w < s.class_counts[2]; ++w) {
+        const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h], &cw = s.classes[2][w];
+        f(cd, ch, cw, taps);
+        taps += cd.taps * ch.taps * cw.taps;
+      }
+}
+
+/// Packed: [group][block of output channels][class][chunk][tap d][tap h][tap w][source channel][lane].
+template <class T>
+__attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed) noexcept {
+  for (int64_t group = 0; group < s.groups; ++group) {
+    const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
+    for (int64_t b = 0, first = 0; b < p.blocks; first += p.block_lanes(b), ++b) {
+      const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - first);
+      T* const next = packed + s.taps() * p.chunk * p.chunks * lanes;  // a stride wider than the input leaves taps out
+      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+        for (int64_t c = 0; c < p.chunks; ++c)
+          for (int64_t d = 0; d < cd.taps; ++d)
+            for (int64_t h = 0; h < ch.taps; ++h)
+              for (int64_t x = 0; x < cw.taps; ++x) {
+                const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
+                for (int64_t i = 0; i < p.chunk; ++i, packed += lanes) {
+                  const int64_t channel = c * p.chunk + i, n = channel < s.source_channels ? valid : 0;
+                  const T* from = wg + first * s.weight_target + channel * s.weight_source + tap;
+                  for (int64_t o = 0; o < n; ++o) packed[o] = from[o * s.weight_target];
+                  for (int64_t o = n; o < lanes; ++o) packed[o] = T(0);
+                }
+              }
+      });
+      packed = next;
+    }
+  }
+}
+
+/// One register block: where it reads, how far its loops go and which of its pixels are wanted.
+template <class T>
+struct channels_job {
+  const T* x = nullptr;
+  const T* w = nullptr;
+  T* tile = nullptr;
+  int64_t chunks = 0, d = 0, h = 0, segments = 0, length = 0;  // a segment: neighbouring taps and their channels, contiguous in x and w
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, x_segment = 0, x_row = 0;
+  int64_t w_chunk = 0, w_d = 0, w_h = 0;
+  int64_t tile_row = 0, tile_pixel = 0;
+  int64_t row_first = 0, row_last = 0, pixel_first = 0, pixel_last = 0;
+  bool add = false;
+};
+
+/// Step: elements from one pixel's source to the next one's.
+template <class T, int L, int NV, int R, int Q, int Step>
+__attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept {
+  using V = simd::vec<T, L>;
+  V acc[R][Q][NV];
+  T* const tile = j.tile;
+  if (j.add) {
+    VOLUTE_UNROLL
+    for (int r = 0; r < R; ++r)
+      VOLUTE_UNROLL
+      for (int q = 0; q < Q; ++q)
+        VOLUTE_UNROLL
+        for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::load<V>(tile + (r < j.row_last ? r : 0) * j.tile_row + (q < j.pixel_last ? q : 0) * j.tile_pixel + v * L);
+  } else {
+    VOLUTE_UNROLL
+    for (int r = 0; r < R; ++r)
+      VOLUTE_UNROLL
+      for (int q = 0; q < Q; ++q)
+        VOLUTE_UNROLL
+        for (int v = 0; v < NV; ++v) acc[r][q][v] = V(T(0));
+  }
+  for (int64_t c = 0; c < j.chunks; ++c)
+    for (int64_t d = 0; d < j.d; ++d)
+      for (int64_t h = 0; h < j.h; ++h) {
+        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
+        const T* xs = j.x + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        for (int64_t s = 0; s < j.segments; ++s, xs += j.x_segment) {
+          const T* row[R];
+          VOLUTE_UNROLL
+          for (int r = 0; r < R; ++r) row[r] = xs + r * j.x_row;
+          const T* const end = w + j.length * (NV * L);
+          VOLUTE_NO_UNROLL
+          for (; w != end; w += NV * L) {
+            V wv[NV];
+            VOLUTE_UNROLL
+            for (int v = 0; v < NV; ++v) wv[v] = simd::load<V>(w + v * L);
+            VOLUTE_UNROLL
+            for (int r = 0; r < R; ++r) {
+              VOLUTE_UNROLL
+              for (int q = 0; q < Q; ++q) {
+                const V xv(row[r][q * Step]);
+                VOLUTE_UNROLL
+                for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::fma(xv, wv[v], acc[r][q][v]);
+              }
+              ++row[r];
+            }
+          }
+        }
+      }
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r)
+    if (r >= j.row_first && r < j.row_last) {
+      VOLUTE_UNROLL
+      for (int q = 0; q < Q; ++q)
+        if (q >= j.pixel_first && q < j.pixel_last) {
+          VOLUTE_UNROLL
+          for (int v = 0; v < NV; ++v) simd::store(tile + r * j.tile_row + q * j.tile_pixel + v * L, acc[r][q][v]);
+        }
+    }
+}
+
+/// One block of output channels of one group over `samples` samples from the copy. This is the unit of work that threads may share out.
+template <class T, int L, int Step, pixel_block B, ops::epilogue E>
+__attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const T* source, const T* packed, T* tile,
+                                             int64_t sample, int64_t samples, int64_t group, int64_t channel, T* y,
+                                             const T* const* extra) noexcept {
+  constexpr int64_t lanes = B.vectors * L;
+  const int64_t valid = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
+  const int64_t target_row = s.target_size[2], unit = B.rows * target_row * lanes, weights_tap = p.chunk * lanes;
+  int64_t taps_before = 0;
+  for (int64_t id = 0; id < s.class_counts[0]; ++id)
+    for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
+      const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
+      const int64_t row_groups = ceil_divide(ch.n, B.rows), units = samples * cd.n * row_groups;
+      for (int64_t begin = 0; begin < units; begin += p.units) {
+        const int64_t end = smaller(units, begin + p.units);
+        for (int64_t chunk = 0; chunk < p.chunks; chunk += p.pass) {
+          channels_job<T> j;
+          j.chunks = smaller(p.pass, p.chunks - chunk);
+          j.x_chunk = p.source_chunk;
+          j.x_d = cd.offset_step * p.source_plane;
+          j.x_h = ch.offset_step * p.source_row;
+          j.x_row = ch.step * p.source_row;
+          j.tile_row = target_row * lanes;
+          j.add = chunk > 0;
+          for (int64_t u = begin; u < end; ++u) {
+            const int64_t plane = u / row_groups, n = plane / cd.n, d = plane % cd.n, h = (u % row_groups) * B.rows;
+            const tap_range td = taps_inside(cd, d, p.source[0].count);
+            j.row_last = smaller(B.rows, ch.n - h);
+            tap_range th = taps_inside(ch, h, p.source[1].count);
+            for (int64_t r = 1; r < j.row_last; ++r) {
+              const tap_range other = taps_inside(ch, h + r, p.source[1].count);
+              if (th.first == th.last) th = other;
+              else if (other.first < other.last) th = {smaller(th.first, other.first), larger(th.last, other.last)};
+            }
+            j.d = td.last - td.first;
+            j.h = th.last - th.first;
+            const T* from = source + n * p.source_sample + chunk * p.source_chunk +
+                            (d * cd.step + cd.offset + td.first * cd.offset_step) * p.source_plane +
+                            (h * ch.step + ch.offset + th.first * ch.offset_step + p.source[1].pad) * p.source_row;
+            int64_t taps = taps_before;
+            for (int64_t iw = 0; iw < s.class_counts[2]; ++iw) {
+              const correlation_axis& cw = s.classes[2][iw];
+              const bool joined = cw.taps <= 1 || cw.offset_step == 1;
+              j.segments = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
+              j.length = (joined ? cw.taps : 1) * p.chunk;
+              j.x_segment = cw.offset_step * p.chunk;
+              j.w_h = cw.taps * weights_tap;
+              j.w_d = ch.taps * j.w_h;
+              j.w_chunk = cd.taps * j.w_d;
+              j.w = packed + taps * p.chunks * weights_tap + chunk * j.w_chunk + td.first * j.w_d + th.first * j.w_h;
+              j.tile_pixel = cw.dst_step * lanes;
+              for (int64_t q = 0; q < cw.n; q += B.pixels) {
+                const int64_t q0 = larger(0, smaller(q, cw.n - B.pixels));
+                j.pixel_first = q - q0;
+                j.pixel_last = smaller(B.pixels, cw.n - q0);
+                j.x = from + (q0 * cw.step + cw.offset + p.source[2].pad) * p.chunk;
+                j.tile = tile + (u - begin) * unit + (cw.dst + q0 * cw.dst_step) * lanes;
+                channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
+              }
+              taps += cd.taps * ch.taps * cw.taps;
+            }
+          }
+        }
+        for (int64_t u = begin; u < end; ++u) {
+          const int64_t plane = u / row_groups, n = sample + plane / cd.n, d = plane % cd.n, h = (u % row_groups) * B.rows;
+          conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels, 0};
+          for (int64_t r = 0; r < smaller(B.rows, ch.n - h); ++r) {
+            at.offset = (n * at.channels + at.channel) * volume +
+                        ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row;
+            store_pixels<T, L, E>(tile + (u - begin) * unit + r * target_row * lanes, lanes, target_row, valid, y, volume, extra, at);
+          }
+        }
+      }
+      for (int64_t iw = 0; iw < s.class_counts[2]; ++iw) taps_before += cd.taps * ch.taps * s.classes[2][iw].taps;
+    }
+}
+
+/// The source channels of one group of one sample into its copy.
+template <class T, bool Scale>
+void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* x, const T* scale, int64_t sample, int64_t group,
+                          T* to) noexcept {
+  const int64_t channels = s.groups * s.source_channels, volume = s.source_volume();
+  const int64_t plane = s.source_size[1] * s.source_size[2];
+  for (int64_t c = 0; c < p.chunks; ++c) {
+    const int64_t first = sample * channels + group * s.source_channels + c * p.chunk;
+    const channels_last_copy copy{smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, volume, s.source_size[2],
+                                  p.source[1], p.source[2]};
+    for (int64_t d = 0; d < p.source[0].count; ++d)
+      copy_channels_last<T, Scale>(x + first * volume + (p.source[0].start + d * p.source[0].step) * plane,
+                                   to + c * p.source_chunk + d * p.source_plane, Scale ? scale + first : nullptr, copy);
+  }
+}
+
+template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
+void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch) noexcept {
+  static constexpr channels_plan p = plan_channels<T>(G, Side);
+  constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
+  T* const tile = scratch + p.samples * p.source_sample;
+  const int64_t block_weights = s.taps() * p.chunk * p.chunks;
+  for (int64_t sample = 0; sample < s.batch; sample += p.samples) {
+    const int64_t samples = smaller(p.samples, s.batch - sample);
+    const T* w = packed;
+    for (int64_t group = 0; group < s.groups; ++group) {
+      for (int64_t n = 0; n < samples; ++n)
+        copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample);
+      for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), w += p.block_lanes(b) * block_weights, ++b) {
+        if (p.last == p.main || b + 1 < p.blocks)
+          channels_task<T, p.lanes, step, p.main, E>(s, p, scratch, w, tile, sample, samples, group, channel, y, extra);
+        else if constexpr (p.last != p.main)
+          channels_task<T, p.lanes, step, p.last, E>(s, p, scratch, w, tile, sample, samples, group, channel, y, extra);
+      }
+    }
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

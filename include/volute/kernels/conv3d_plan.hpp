@@ -1,0 +1,188 @@
+// How a 3D convolution is cut up, as values: the forward face and the adjoint in the data are both lists of dense correlations with
+// stride on the source only, one for each residue class of the destination's position (forward: one class). Nothing is zero-stuffed.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/ops/convolution.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+using std::int64_t;
+
+/// Which tensor is written: y (forward, source x) or dx (backward, source g).
+enum class conv_side { forward, backward };
+
+constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
+constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
+constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// Registers that a micro-kernel may fill with accumulators: 28 of 32, or 12 of 16.
+#if defined(__AVX512F__) || defined(__ARM_NEON)
+inline constexpr int accumulators = 28;
+#else
+inline constexpr int accumulators = 12;
+#endif
+
+/// The same convolution with its trivial axes moved out of the width: axes without kernel, stride or padding merge (1x1x1: the whole
+/// volume is one row), and a width of one voxel takes its place with the depth.
+constexpr ops::conv_geometry canonical(ops::conv_geometry g) {
+  const auto plain = [&](int a) { return g.kernel[a] == 1 && g.stride[a] == 1 && g.lo[a] == 0 && g.in[a] == g.out[a]; };
+  const auto clear = [&](int a) {
+    g.in[a] = g.out[a] = g.kernel[a] = g.stride[a] = g.dilation[a] = 1;
+    g.lo[a] = 0;
+  };
+  for (int a = 0; a < 2; ++a)
+    if (plain(a) && plain(a + 1)) {
+      g.in[a + 1] *= g.in[a];
+      g.out[a + 1] *= g.out[a];
+      clear(a);
+    }
+  for (int turn = 0; turn < 2; ++turn)
+    if (g.in[2] == 1 && g.out[2] == 1 && g.kernel[2] == 1 && g.lo[2] == 0) {
+      for (int a = 2; a > 0; --a) {
+        g.in[a] = g.in[a - 1], g.out[a] = g.out[a - 1], g.kernel[a] = g.kernel[a - 1];
+        g.stride[a] = g.stride[a - 1], g.lo[a] = g.lo[a - 1], g.dilation[a] = g.dilation[a - 1];
+      }
+      clear(0);
+    }
+  return g;
+}
+
+/// One axis of one dense correlation: the destination's position dst + j * dst_step, 0 <= j < n, is the sum over taps t of the source's
+/// element j * step + offset + t * offset_step times the kernel's element k + t * k_step. Offsets ascend.
+struct correlation_axis {
+  int64_t n = 0, dst = 0, dst_step = 1, step = 1, taps = 0, offset = 0, offset_step = 1, k = 0, k_step = 1;
+};
+
+/// True where the forward face reads only every stride-th element of an axis: the copy of the source then leaves the rest out.
+constexpr bool subsampled(const ops::conv_geometry& g, conv_side side, int a) {
+  return side == conv_side::forward && g.kernel[a] == 1 && g.stride[a] > 1;
+}
+
+constexpr int64_t class_count(const ops::conv_geometry& g, conv_side side, int a) {
+  return side == conv_side::forward ? 1 : smaller(g.stride[a], g.in[a]);
+}
+
+constexpr correlation_axis correlation(const ops::conv_geometry& g, conv_side side, int a, int64_t residue) {
+  const int64_t s = g.stride[a], d = g.dilation[a], lo = g.lo[a];
+  if (side == conv_side::forward) {
+    if (subsampled(g, side, a)) return {g.out[a], 0, 1, 1, 1, -ceil_divide(lo, s), 1, 0, 1};
+    return {g.out[a], 0, 1, s, g.kernel[a], -lo, d, 0, 1};
+  }
+  int64_t common = s, rest = d;  // greatest common divisor
+  while (rest != 0) {
+    const int64_t next = common % rest;
+    common = rest;
+    rest = next;
+  }
+  correlation_axis c{(g.in[a] - 1 - residue) / s + 1, residue, s, 1, 0, 0, d / common, 0, -(s / common)};
+  int64_t k = g.kernel[a] - 1;  // only every (s / common)-th tap meets this class; the highest comes first
+  while (k >= 0 && (residue + lo - k * d) % s != 0) --k;
+  if (k < 0) return c;
+  c.k = k;
+  c.offset = (residue + lo - k * d) / s;
+  c.taps = k / (s / common) + 1;
+  return c;
+}
+
+/// How one axis of the source stands in its copy: `count` elements start, start + step, ... after `pad` zeros, `extent` in all.
+struct source_axis {
+  int64_t start = 0, step = 1, count = 0, pad = 0, extent = 1;
+};
+
+/// At least `block` destination positions may be asked for in a row. An axis that is not padded is clipped tap by tap instead.
+constexpr source_axis source_of(const ops::conv_geometry& g, conv_side side, int a, int64_t block, bool padded) {
+  source_axis x;
+  x.count = side == conv_side::forward ? g.in[a] : g.out[a];
+  if (subsampled(g, side, a)) {
+    const int64_t skipped = ceil_divide(g.lo[a], g.stride[a]);
+    x.step = g.stride[a];
+    x.start = skipped * x.step - g.lo[a];
+    x.count = x.start < x.count ? (x.count - 1 - x.start) / x.step + 1 : 0;
+  }
+  int64_t lowest = 0, read = 0, asked = 0;
+  for (int64_t r = 0; r < class_count(g, side, a); ++r) {
+    const correlation_axis c = correlation(g, side, a, r);
+    if (c.taps == 0) continue;
+    const int64_t last = c.offset + (c.taps - 1) * c.offset_step + 1;
+    lowest = smaller(lowest, c.offset);
+    read = larger(read, (c.n - 1) * c.step + last);
+    asked = larger(asked, (larger(c.n, block) - 1) * c.step + last);
+  }
+  x.count = smaller(x.count, read);
+  x.pad = padded ? -lowest : 0;
+  x.extent = larger(1, padded ? x.pad + larger(x.count, asked) : x.count);
+  return x;
+}
+
+/// Taps [first, last) of an axis that read an existing element for destination index j.
+struct tap_range {
+  int64_t first = 0, last = 0;
+};
+constexpr tap_range taps_inside(const correlation_axis& c, int64_t j, int64_t count) {
+  const int64_t at = j * c.step + c.offset;
+  tap_range r{0, c.taps};
+  while (r.first < c.taps && at + r.first * c.offset_step < 0) ++r.first;
+  while (r.last > r.first && at + (r.last - 1) * c.offset_step >= count) --r.last;
+  return r;
+}
+
+/// Destination indices [first, last) for which tap t reads an existing element.
+constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64_t count) {
+  const int64_t at = c.offset + t * c.offset_step;  // 0 <= j * step + at < count
+  const int64_t first = larger(0, ceil_divide(-at, c.step));
+  const int64_t last = smaller(c.n, count > at ? (count - 1 - at) / c.step + 1 : 0);
+  return {first, larger(first, last)};
+}
+
+/// The list of correlations of a geometry, by axis, and the strides of its tensors: all that the geometry-independent drivers read.
+struct conv_shape {
+  const correlation_axis* classes[3]{};  // of each axis
+  int64_t class_counts[3]{};
+  source_axis source[3]{};
+  int64_t batch = 1, groups = 1, source_channels = 1, target_channels = 1;  // channels of one group
+  int64_t source_size[3]{}, target_size[3]{};
+  int64_t weight_target = 0, weight_source = 0;  // steps of w from one channel to the next; the kernel's axes are dense
+  int64_t kernel[3]{};
+  constexpr int64_t source_volume() const { return source_size[0] * source_size[1] * source_size[2]; }
+  constexpr int64_t target_volume() const { return target_size[0] * target_size[1] * target_size[2]; }
+  constexpr int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+/// Everything of a shape but the classes, which need storage.
+constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) {
+  conv_shape s;
+  const bool forward = side == conv_side::forward;
+  s.batch = g.batch;
+  s.groups = g.groups;
+  s.source_channels = forward ? g.group_in() : g.group_out();
+  s.target_channels = forward ? g.group_out() : g.group_in();
+  s.weight_target = forward ? g.group_in() * g.taps() : g.taps();
+  s.weight_source = forward ? g.taps() : g.group_in() * g.taps();
+  for (int a = 0; a < 3; ++a) {
+    s.source_size[a] = forward ? g.in[a] : g.out[a];
+    s.target_size[a] = forward ? g.out[a] : g.in[a];
+    s.kernel[a] = g.kernel[a];
+    s.class_counts[a] = class_count(g, side, a);
+  }
+  return s;
+}
+
+template <ops::conv_geometry G, conv_side Side, int Axis>
+struct conv_classes {
+  static constexpr int64_t count = class_count(G, Side, Axis);
+  correlation_axis list[count];
+  constexpr conv_classes() : list{} {
+    for (int64_t r = 0; r < count; ++r) list[r] = correlation(G, Side, Axis, r);
+  }
+};
+
+/// Static storage for the classes of canonical geometry G.
+template <ops::conv_geometry G, conv_side Side, int Axis>
+inline constexpr conv_classes<G, Side, Axis> classes_of{};
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

@@ -1,0 +1,357 @@
+// The adjoint in the filter: dw[o,i,k] = sum over pixels of g[o] * x[i at tap k]. One tensor's channels lie in the lanes, the other is
+// broadcast from a channels-last window; (x, g) may take either part, because the list of correlations of either side names every product.
+// Where both have few channels, the pixels lie in the lanes and one horizontal sum ends each element.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d_width.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side).
+struct weights_plan {
+  int lanes = 1, main = 1, last = 1;      // vectors of a block of target channels
+  int window = 1;                         // window elements (neighbouring taps x channels) that one register block holds
+  int64_t blocks = 1, chunk = 1, chunks = 1;
+  source_axis source[3]{};
+  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+  int64_t target_sample = 0;              // the copy of one block of target channels
+  int64_t sum_size = 0;                   // the sums of one block: [class][chunk][tap d][tap h][segment][window elements][lanes]
+  int64_t slab_planes = 1, slab_rows = 1;
+  constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
+  constexpr int64_t scratch() const { return source_sample + target_sample + sum_size; }
+};
+
+constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
+
+/// Elements of one segment's sums, rounded up to whole register blocks.
+constexpr int64_t window_sums(const correlation_axis& c, int64_t chunk, int64_t window) {
+  return ceil_divide((joined_taps(c) ? c.taps : 1) * chunk, window) * window;
+}
+
+template <class T>
+constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side) {
+  weights_plan p;
+  const conv_shape s = shape_of(g, side);
+  p.lanes = channel_lanes<T>(s.target_channels);
+  const int64_t vectors = ceil_divide(s.target_channels, p.lanes);
+  p.main = p.last = vectors == 1 ? 1 : vectors == 3 ? 3 : 2;
+  if (vectors > 3 && vectors % 2 == 1) p.last = 3;
+  p.blocks = vectors <= 3 ? 1 : vectors / 2;
+  p.chunks = ceil_divide(s.source_channels, 16);
+  p.chunk = ceil_divide(s.source_channels, p.chunks);
+  const correlation_axis width = correlation(g, side, 2, 0);
+  const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
+  const int64_t most = (accumulators >= 24 ? 24 : 12) / larger(p.main, p.last);
+  p.window = static_cast<int>(ceil_divide(length, ceil_divide(length, most)));
+  p.source[0] = source_of(g, side, 0, 1, false);
+  p.source[1] = source_of(g, side, 1, 1, false);
+  p.source[2] = source_of(g, side, 2, 1, true);
+  p.source_row = p.source[2].extent * p.chunk;
+  p.source_plane = p.source[1].extent * p.source_row;
+  p.source_chunk = p.source[0].count * p.source_plane;
+  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy, surplus elements of a window
+  const int64_t lanes = p.lanes * larger(p.main, p.last);
+  p.target_sample = s.target_volume() * lanes + 64;
+  int64_t widths = 0;
+  for (int64_t r = 0; r < class_count(g, side, 2); ++r) {
+    const correlation_axis c = correlation(g, side, 2, r);
+    widths += (joined_taps(c) ? 1 : c.taps) * window_sums(c, p.chunk, p.window);
+  }
+  p.sum_size = g.kernel[0] * g.kernel[1] * widths * p.chunks * lanes;
+  // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the sums.
+  const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
+  const int64_t pixels = larger(128, (24 << 10) / pixel), height = correlation(g, side, 1, 0).n;
+  p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
+  p.slab_planes = smaller(correlation(g, side, 0, 0).n, larger(1, pixels / (height * width.n)));
+  return p;
+}
+
+template <class T>
+struct weights_job {
+  const T* x = nullptr;  // the window
+  const T* g = nullptr;  // the lanes
+  T* sum = nullptr;
+  int64_t planes = 0, rows = 0, pixels = 0;
+  int64_t x_plane = 0, x_row = 0, x_pixel = 0, g_plane = 0, g_row = 0, g_pixel = 0;
+};
+
+/// sum[j][lanes] += x[pixel's window + j] * g[pixel][lanes] over a slab of pixels.
+template <class T, int L, int NV, int J>
+__attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
+  using V = simd::vec<T, L>;
+  V acc[J][NV];
+  VOLUTE_UNROLL
+  for (int i = 0; i < J; ++i)
+    VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
+  for (int64_t d = 0; d < j.planes; ++d)
+    for (int64_t h = 0; h < j.rows; ++h) {
+      const T* x = j.x + d * j.x_plane + h * j.x_row;
+      const T* g = j.g + d * j.g_plane + h * j.g_row;
+      const int64_t x_pixel = j.x_pixel, g_pixel = j.g_pixel;
+      VOLUTE_NO_UNROLL
+      for (int64_t w = j.pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
+        V gv[NV];
+        VOLUTE_UNROLL
+        for (int v = 0; v < NV; ++v) gv[v] = simd::load<V>(g + v * L);
+        VOLUTE_UNROLL
+        for (int i = 0; i < J; ++i) {
+          const V xv(x[i]);
+          VOLUTE_UNROLL
+          for (int v = 0; v < NV; ++v) acc[i][v] = simd::fma(xv, gv[v], acc[i][v]);
+        }
+      }
+    }
+  VOLUTE_UNROLL
+  for (int i = 0; i < J; ++i)
+    VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
+}
+
+/// Adds one sample's products of one block of target channels to the sums.
+template <class T, int L, int NV, int J>
+__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums) noexcept {
+  constexpr int64_t lanes = NV * L;
+  const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
+  weights_job<T> j;
+  const int64_t depth = s.classes[0][0].n, height = s.classes[1][0].n;  // class 0 is the longest
+  for (int64_t d0 = 0; d0 < depth; d0 += p.slab_planes)
+    for (int64_t h0 = 0; h0 < height; h0 += p.slab_rows) {
+      T* sum = sums;
+      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+        const bool joined = joined_taps(cw);
+        const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, J);
+        j.pixels = cw.n;
+        j.x_plane = cd.step * p.source_plane;
+        j.x_row = ch.step * p.source_row;
+        j.x_pixel = cw.step * p.chunk;
+        j.g_plane = cd.dst_step * plane;
+        j.g_row = ch.dst_step * row;
+        j.g_pixel = cw.dst_step * lanes;
+        for (int64_t c = 0; c < p.chunks; ++c)
+          for (int64_t td = 0; td < cd.taps; ++td) {
+            const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
+            const int64_t d = larger(d0, inside_d.first);
+            j.planes = smaller(d0 + p.slab_planes, inside_d.last) - d;
+            for (int64_t th = 0; th < ch.taps; ++th) {
+              const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
+              const int64_t h = larger(h0, inside_h.first);
+              j.rows = smaller(h0 + p.slab_rows, inside_h.last) - h;
+              if (j.planes <= 0 || j.rows <= 0) {
+                sum += segments * segment * lanes;
+                continue;
+              }
+              const T* x = source + c * p.source_chunk + (d * cd.step + cd.offset + td * cd.offset_step) * p.source_plane +
+                           (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
+              j.g = target + (cd.dst + d * cd.dst_step) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
+              for (int64_t t = 0; t < segments; ++t, x += cw.offset_step * p.chunk)
+                for (int64_t i = 0; i < segment; i += J, sum += J * lanes) {
+                  j.x = x + i;
+                  j.sum = sum;
+                  weights_block<T, L, NV, J>(j);
+                }
+            }
+          }
+      });
+    }
+}
+
+/// Sums of one block of target channels to their places in dw.
+template <class T>
+__attribute__((noinline)) void scatter_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, const T* sums, T* dw) noexcept {
+  for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+    const bool joined = joined_taps(cw);
+    const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, p.window);
+    const int64_t length = joined ? cw.taps : 1;
+    for (int64_t c = 0; c < p.chunks; ++c)
+      for (int64_t d = 0; d < cd.taps; ++d)
+        for (int64_t h = 0; h < ch.taps; ++h)
+          for (int64_t t = 0; t < segments; ++t, sums += segment * lanes)
+            for (int64_t x = 0; x < length; ++x) {
+              const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + (t + x) * cw.k_step;
+              for (int64_t i = 0; i < smaller(p.chunk, s.source_channels - c * p.chunk); ++i) {
+                const T* from = sums + (x * p.chunk + i) * lanes;
+                T* to = dw + (c * p.chunk + i) * s.weight_source + tap;
+                for (int64_t o = 0; o < valid; ++o) to[o * s.weight_target] = from[o];
+              }
+            }
+  });
+}
+
+template <class T, ops::conv_geometry G, conv_side Side>
+void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch) noexcept {
+  static constexpr weights_plan p = plan_weights<T>(G, Side);
+  T* const source_copy = scratch;
+  T* const target_copy = scratch + p.source_sample;
+  T* const sums = target_copy + p.target_sample;
+  const int64_t volume = s.target_volume();
+  std::memset(source_copy + p.source_sample - 80, 0, 80 * sizeof(T));  // what surplus window elements read must be numbers
+  if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
+    std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
+  channels_plan copy;  // the part of a plan that the copy reads
+  for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
+  copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
+  for (int64_t group = 0; group < s.groups; ++group) {
+    T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
+    for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
+      const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
+      std::memset(sums, 0, static_cast<std::size_t>(p.sum_size) * sizeof(T));
+      for (int64_t n = 0; n < s.batch; ++n) {
+        if (b == 0 || s.batch > 1) copy_source_channels<T, false>(s, copy, source, nullptr, n, group, source_copy);
+        const channels_last_copy plane{valid, lanes, volume, s.target_size[2], {0, 1, s.target_size[1], 0, s.target_size[1]},
+                                       {0, 1, s.target_size[2], 0, s.target_size[2]}};
+        const T* from = target + (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume;
+        for (int64_t d = 0; d < s.target_size[0]; ++d)
+          copy_channels_last<T, false>(from + d * s.target_size[1] * s.target_size[2], target_copy + d * s.target_size[1] * s.target_size[2] * lanes,
+                                       nullptr, plane);
+        if (p.last == p.main || b + 1 < p.blocks)
+          weights_task<T, p.lanes, p.main, p.window>(s, p, source_copy, target_copy, sums);
+        else if constexpr (p.last != p.main)
+          weights_task<T, p.lanes, p.last, p.window>(s, p, source_copy, target_copy, sums);
+      }
+      scatter_weights<T>(s, p, lanes, valid, sums, to + channel * s.weight_target);
+    }
+  }
+}
+
+/// Pixels in the lanes: OB output channels times TB taps of one source channel, each accumulator summed over its lanes at the end.
+struct pixel_weights_plan {
+  int channels = 1, taps = 1;
+  int64_t blocks = 1;
+  rows_layout rows{};
+  int64_t lanes = 1;  // of one plane of g, which has the pitch of x's copy and zeros in the gaps
+  int64_t source_size = 0, target_size = 0;
+  constexpr int64_t scratch() const { return source_size + target_size; }
+};
+
+template <class T>
+constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
+  pixel_weights_plan p;
+  const conv_shape s = shape_of(g, conv_side::forward);
+  p.rows = rows_of(g, conv_side::forward);
+  const int64_t most = accumulators >= 24 ? 24 : 12;
+  p.channels = static_cast<int>(ceil_divide(s.target_channels, ceil_divide(s.target_channels, accumulators >= 24 ? 8 : 4)));
+  p.blocks = ceil_divide(s.target_channels, p.channels);
+  const int64_t taps = g.kernel[1] * g.kernel[2], at_once = smaller(9, most / p.channels);
+  p.taps = static_cast<int>(ceil_divide(taps, ceil_divide(taps, at_once)));
+  const int64_t width = simd::width<T>;
+  p.lanes = ceil_divide((g.out[1] - 1) * p.rows.pitch + g.out[2], width) * width;
+  p.target_size = p.blocks * p.channels * g.out[0] * p.lanes;
+  p.source_size = ceil_divide(s.source_channels * p.rows.channel + p.lanes, 16) * 16;
+  return p;
+}
+
+template <class T>
+struct pixel_weights_job {
+  const T* x = nullptr;
+  const T* g = nullptr;
+  const int64_t* tap = nullptr;  // offsets of the taps in x
+  T* sum = nullptr;              // [OB][TB]
+  int64_t planes = 0, lanes = 0, x_plane = 0, g_plane = 0, g_channel = 0;
+};
+
+template <class T, int OB, int TB>
+__attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  V acc[OB][TB];
+  VOLUTE_UNROLL
+  for (int o = 0; o < OB; ++o)
+    VOLUTE_UNROLL
+    for (int t = 0; t < TB; ++t) acc[o][t] = V(T(0));
+  int64_t tap[TB];
+  VOLUTE_UNROLL
+  for (int t = 0; t < TB; ++t) tap[t] = j.tap[t];
+  const int64_t channel = j.g_channel;
+  for (int64_t d = 0; d < j.planes; ++d) {
+    const T* x = j.x + d * j.x_plane;
+    const T* g = j.g + d * j.g_plane;
+    VOLUTE_NO_UNROLL
+    for (int64_t i = 0; i < j.lanes; i += L) {
+      V xv[TB];
+      VOLUTE_UNROLL
+      for (int t = 0; t < TB; ++t) xv[t] = simd::load<V>(x + tap[t] + i);
+      VOLUTE_UNROLL
+      for (int o = 0; o < OB; ++o) {
+        const V gv = simd::load<V>(g + o * channel + i);
+        VOLUTE_UNROLL
+        for (int t = 0; t < TB; ++t) acc[o][t] = simd::fma(gv, xv[t], acc[o][t]);
+      }
+    }
+  }
+  VOLUTE_UNROLL
+  for (int o = 0; o < OB; ++o)
+    VOLUTE_UNROLL
+    for (int t = 0; t < TB; ++t) j.sum[o * TB + t] = simd::reduce_add(acc[o][t]);
+}
+
+/// Adds one sample's products of one group to dw (writes it, for the first sample).
+template <class T, int OB, int TB>
+__attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pixel_weights_plan& p, const int64_t* offsets_h, const int64_t* offsets_w,
+                                                  const T* source, const T* target, T* dw, bool first) noexcept {
+  const correlation_axis& cd = s.classes[0][0];
+  const int64_t plane_taps = s.kernel[1] * s.kernel[2];
+  pixel_weights_job<T> j;
+  T sum[OB * TB];
+  int64_t offset[TB];
+  j.tap = offset;
+  j.sum = sum;
+  j.lanes = p.lanes;
+  j.x_plane = cd.step * p.rows.plane;
+  j.g_plane = p.lanes;
+  j.g_channel = cd.n * p.lanes;
+  for (int64_t b = 0; b < p.blocks; ++b)
+    for (int64_t c = 0; c < s.source_channels; ++c)
+      for (int64_t td = 0; td < s.kernel[0]; ++td) {
+        const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
+        j.planes = inside.last - inside.first;
+        j.x = source + c * p.rows.channel + (inside.first * cd.step + cd.offset + td * cd.offset_step) * p.rows.plane;
+        j.g = target + b * OB * j.g_channel + inside.first * p.lanes;
+        for (int64_t t0 = 0; t0 < plane_taps; t0 += TB) {
+          for (int64_t t = 0; t < TB; ++t) {
+            const int64_t tap = smaller(t0 + t, plane_taps - 1);
+            offset[t] = offsets_h[tap / s.kernel[2]] + offsets_w[tap % s.kernel[2]];
+          }
+          pixel_weights_block<T, OB, TB>(j);
+          for (int64_t o = 0; o < smaller(OB, s.target_channels - b * OB); ++o)
+            for (int64_t t = 0; t < smaller(TB, plane_taps - t0); ++t) {
+              T& to = dw[((b * OB + o) * s.source_channels + c) * s.taps() + td * plane_taps + t0 + t];
+              to = first ? sum[o * TB + t] : to + sum[o * TB + t];
+            }
+        }
+      }
+}
+
+/// g's channels of one group with the pitch of x's copy and zeros in the gaps.
+template <class T>
+__attribute__((noinline)) void copy_pitched(const conv_shape& s, const pixel_weights_plan& p, const T* g, T* to) noexcept {
+  const int64_t row = s.target_size[2];
+  std::memset(to, 0, static_cast<std::size_t>(p.target_size) * sizeof(T));
+  for (int64_t plane = 0; plane < s.target_channels * s.target_size[0]; ++plane, to += p.lanes)
+    for (int64_t h = 0; h < s.target_size[1]; ++h, g += row) std::memcpy(to + h * p.rows.pitch, g, static_cast<std::size_t>(row) * sizeof(T));
+}
+
+template <class T, ops::conv_geometry G>
+void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* scratch) noexcept {
+  static constexpr pixel_weights_plan p = plan_pixel_weights<T>(G);
+  T* const target = scratch + p.source_size;
+  const int64_t used = s.source_channels * p.rows.channel, size = s.source_channels * s.target_channels * s.taps();
+  std::memset(scratch + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+  for (int64_t group = 0; group < s.groups; ++group)
+    for (int64_t n = 0; n < s.batch; ++n) {
+      copy_rows<T, false>(s, p.rows, x + (n * s.groups + group) * s.source_channels * s.source_volume(), s.source_channels, nullptr, scratch);
+      copy_pitched<T>(s, p, g + (n * s.groups + group) * s.target_channels * s.target_volume(), target);
+      pixel_weights_task<T, p.channels, p.taps>(s, p, width_offsets_of<G, conv_side::forward>.h, width_offsets_of<G, conv_side::forward>.w,
+                                                scratch, target, dw + group * size, n == 0);
+    }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

@@ -1,0 +1,316 @@
+// Direct convolution with the width in the vector, for few output channels: vectors of neighbouring pixels of a zero-padded NCDHW copy,
+// weights broadcast. Lanes run over the ends of rows (the padded rows lie end to end) and the surplus is dropped at the store; a stride
+// of the source is taken out by the copy, which keeps the elements of each residue class together.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// Sizes of the padded copy: [channel][depth][w residue][h residue][row][column].
+struct rows_layout {
+  source_axis source[3]{};
+  int64_t step[2]{1, 1};        // residues of height and width
+  int64_t rows = 1, pitch = 1;  // of one residue class
+  int64_t plane = 0, channel = 0;
+  constexpr int64_t offset(int64_t h, int64_t w) const {  // of padded position (h, w)
+    return (((w % step[1]) * step[0] + h % step[0]) * rows + h / step[0]) * pitch + w / step[1];
+  }
+};
+
+constexpr rows_layout rows_of(const ops::conv_geometry& g, conv_side side) {
+  rows_layout r;
+  for (int a = 0; a < 3; ++a) r.source[a] = source_of(g, side, a, 1, a > 0);
+  r.step[0] = correlation(g, side, 1, 0).step;
+  r.step[1] = correlation(g, side, 2, 0).step;
+  r.rows = ceil_divide(r.source[1].extent, r.step[0]);
+  r.pitch = ceil_divide(r.source[2].extent, r.step[1]);
+  r.plane = r.step[0] * r.step[1] * r.rows * r.pitch;
+  r.channel = r.source[0].count * r.plane;
+  return r;
+}
+
+/// The padded copy of `channels` channels of one sample.
+template <class T, bool Scale>
+__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale, T* to) noexcept {
+  const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
+  const source_axis &h = r.source[1], &w = r.source[2];
+  for (int64_t c = 0; c < channels; ++c) {
+    T factor(1);
+    if constexpr (Scale) factor = scale[c];
+    for (int64_t d = 0; d < r.source[0].count; ++d, to += r.plane) {
+      const T* from = x + c * s.source_volume() + (r.source[0].start + d * r.source[0].step) * plane + h.start * row + w.start;
+      for (int64_t rw = 0; rw < r.step[1]; ++rw)
+        for (int64_t rh = 0; rh < r.step[0]; ++rh)
+          for (int64_t i = 0; i < r.rows; ++i) {
+            T* line = to + ((rw * r.step[0] + rh) * r.rows + i) * r.pitch;
+            const int64_t source_row = i * r.step[0] + rh - h.pad;
+            if (source_row < 0 || source_row >= h.count) {
+              std::memset(line, 0, static_cast<std::size_t>(r.pitch) * sizeof(T));
+              continue;
+            }
+            const T* in = from + source_row * h.step * row;
+            if (r.step[1] == 1) {
+              for (int64_t k = 0; k < w.pad; ++k) line[k] = T(0);
+              if (w.step == 1)
+                for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k] * factor : in[k];
+              else
+                for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k * w.step] * factor : in[k * w.step];
+              for (int64_t k = w.pad + w.count; k < r.pitch; ++k) line[k] = T(0);
+            } else {
+              for (int64_t k = 0; k < r.pitch; ++k) {
+                const int64_t at = k * r.step[1] + rw - w.pad;
+                line[k] = at < 0 || at >= w.count ? T(0) : Scale ? in[at] * factor : in[at];
+              }
+            }
+          }
+    }
+  }
+}
+
+struct width_plan {
+  int channels = 1, vectors = 1;  // accumulators of one register block
+  int64_t blocks = 1;             // of output channels, in one group
+  int64_t slab = 1;               // rows of the destination that share a tile
+  int64_t tile_class = 0;         // tile elements of one channel and one residue class of the width
+  rows_layout rows{};
+  int64_t source_size = 0, tile_size = 0;
+  constexpr int64_t scratch() const { return source_size + tile_size; }
+};
+
+constexpr int64_t width_channels(int64_t channels) {
+  const int64_t most = accumulators >= 24 ? 8 : 6;
+  return ceil_divide(channels, ceil_divide(channels, most));
+}
+
+template <class T>
+constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
+  width_plan p;
+  const conv_shape s = shape_of(g, side);
+  p.rows = rows_of(g, side);
+  p.channels = static_cast<int>(width_channels(s.target_channels));
+  p.blocks = ceil_divide(s.target_channels, p.channels);
+  const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
+  // Rows of one tile: about 2048 vectors' worth of lanes in all, so that it stays in the first-level cache.
+  p.slab = smaller(height, larger(1, 4096 / (p.channels * p.rows.pitch * s.class_counts[2])));
+  const int64_t lanes = (p.slab - 1) * p.rows.pitch + width, vectors = ceil_divide(lanes, simd::width<T>);
+  const int64_t most = smaller(8, accumulators / p.channels);
+  p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
+  p.tile_class = ceil_divide(vectors, p.vectors) * p.vectors * simd::width<T>;
+  p.tile_size = p.tile_class * p.channels * s.class_counts[2];
+  p.source_size = ceil_divide(s.source_channels * p.rows.channel + p.tile_class + p.rows.pitch * 2, 16) * 16;
+  return p;
+}
+
+template <class T>
+constexpr int64_t width_packed_size(const ops::conv_geometry& g, conv_side side) {
+  const width_plan p = plan_width<T>(g, side);
+  return g.groups * p.blocks * p.channels * shape_of(g, side).source_channels * g.taps();
+}
+
+/// Packed: [group][block of output channels][class][source channel][tap d][tap h][tap w][output channel].
+template <class T>
+__attribute__((noinline)) void pack_width(const conv_shape& s, const width_plan& p, const T* w, T* packed) noexcept {
+  for (int64_t group = 0; group < s.groups; ++group)
+    for (int64_t b = 0; b < p.blocks; ++b) {
+      T* const next = packed + s.source_channels * s.taps() * p.channels;  // a stride wider than the input leaves taps out
+      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+        for (int64_t c = 0; c < s.source_channels; ++c)
+          for (int64_t d = 0; d < cd.taps; ++d)
+            for (int64_t h = 0; h < ch.taps; ++h)
+              for (int64_t x = 0; x < cw.taps; ++x) {
+                const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
+                const T* from = w + group * s.target_channels * s.source_channels * s.taps() + c * s.weight_source + tap;
+                for (int64_t i = 0; i < p.channels; ++i, ++packed) {
+                  const int64_t o = b * p.channels + i;
+                  *packed = o < s.target_channels ? from[o * s.weight_target] : T(0);
+                }
+              }
+      });
+      packed = next;
+    }
+}
+
+template <class T>
+struct width_job {
+  const T* x = nullptr;
+  const T* w = nullptr;
+  T* tile = nullptr;
+  int64_t channels = 0, d = 0, h = 0, k = 0;  // loop counts
+  int64_t x_channel = 0, x_d = 0;
+  const int64_t* x_h = nullptr;               // offsets of the taps
+  const int64_t* x_w = nullptr;
+  int64_t w_channel = 0, w_d = 0, w_h = 0;
+  int64_t tile_channel = 0;
+};
+
+template <class T, int OB, int NV>
+__attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  V acc[OB][NV];
+  VOLUTE_UNROLL
+  for (int o = 0; o < OB; ++o)
+    VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[o][v] = V(T(0));
+  for (int64_t c = 0; c < j.channels; ++c)
+    for (int64_t d = 0; d < j.d; ++d)
+      for (int64_t h = 0; h < j.h; ++h) {
+        const T* w = j.w + c * j.w_channel + d * j.w_d + h * j.w_h;
+        const T* x = j.x + c * j.x_channel + d * j.x_d + j.x_h[h];
+        VOLUTE_NO_UNROLL
+        for (int64_t k = 0; k < j.k; ++k, w += OB) {
+          const T* xk = x + j.x_w[k];
+          V xv[NV];
+          VOLUTE_UNROLL
+          for (int v = 0; v < NV; ++v) xv[v] = simd::load<V>(xk + v * L);
+          VOLUTE_UNROLL
+          for (int o = 0; o < OB; ++o) {
+            const V wv(w[o]);
+            VOLUTE_UNROLL
+            for (int v = 0; v < NV; ++v) acc[o][v] = simd::fma(wv, xv[v], acc[o][v]);
+          }
+        }
+      }
+  VOLUTE_UNROLL
+  for (int o = 0; o < OB; ++o)
+    VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) simd::store(j.tile + o * j.tile_channel + v * L, acc[o][v]);
+}
+
+/// One row of a tile into y: the residue classes of the width in turn, each `tile_class` elements after the one before.
+template <class T, ops::epilogue E>
+__attribute__((noinline)) void store_row(const T* tile, int64_t classes, int64_t tile_class, int64_t width, T* y, const T* const* extra,
+                                         conv_place at) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  for (int64_t w = 0; w < width; w += L) {
+    const int n = static_cast<int>(smaller(L, width - w));
+    V value;
+    if (classes == 1) {
+      value = simd::load<V>(tile + w);
+    } else {
+      alignas(64) T mixed[L] = {};
+      int64_t r = w % classes, i = w / classes;
+      for (int k = 0; k < n; ++k) {
+        mixed[k] = tile[r * tile_class + i];
+        if (++r == classes) r = 0, ++i;
+      }
+      value = simd::load<V>(mixed);
+    }
+    finish<E>(value, y, extra, at, n);
+    at.offset += L;
+  }
+}
+
+/// Offsets of the taps of height and width in the padded copy, for all classes one after the other.
+template <ops::conv_geometry G, conv_side Side>
+struct width_offsets {
+  int64_t h[G.kernel[1]], w[G.kernel[2]];
+  constexpr width_offsets() : h{}, w{} {
+    const rows_layout r = rows_of(G, Side);
+    int64_t at = 0;
+    for (int64_t c = 0; c < class_count(G, Side, 1); ++c) {
+      const correlation_axis x = correlation(G, Side, 1, c);
+      for (int64_t t = 0; t < x.taps; ++t) h[at++] = r.offset(x.offset + t * x.offset_step + r.source[1].pad, 0);
+    }
+    at = 0;
+    for (int64_t c = 0; c < class_count(G, Side, 2); ++c) {
+      const correlation_axis x = correlation(G, Side, 2, c);
+      for (int64_t t = 0; t < x.taps; ++t) w[at++] = r.offset(0, x.offset + t * x.offset_step + r.source[2].pad);
+    }
+  }
+};
+template <ops::conv_geometry G, conv_side Side>
+inline constexpr width_offsets<G, Side> width_offsets_of{};
+
+/// One block of output channels of one group of one sample: a unit of work that threads may share out.
+template <class T, int OB, int NV, ops::epilogue E>
+__attribute__((noinline)) void width_task(const conv_shape& s, const width_plan& p, const int64_t* offsets_h, const int64_t* offsets_w,
+                                          const T* source, const T* packed, T* tile, int64_t sample, int64_t group, int64_t channel, T* y,
+                                          const T* const* extra) noexcept {
+  constexpr int64_t block = OB, lanes = simd::width<T> * NV;
+  const int64_t classes = s.class_counts[2], row = s.target_size[2];
+  const int64_t valid = smaller(block, s.target_channels - channel);
+  width_job<T> j;
+  j.channels = s.source_channels;
+  j.x_channel = p.rows.channel;
+  j.tile_channel = p.tile_class * classes;
+  int64_t taps_before = 0;
+  for (int64_t id = 0; id < s.class_counts[0]; ++id) {
+    const correlation_axis& cd = s.classes[0][id];
+    int64_t first_h = 0;
+    j.x_d = cd.offset_step * p.rows.plane;
+    for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
+      const correlation_axis& ch = s.classes[1][ih];
+      for (int64_t d = 0; d < cd.n; ++d) {
+        const tap_range td = taps_inside(cd, d, p.rows.source[0].count);
+        j.d = td.last - td.first;
+        const T* plane = source + (d * cd.step + cd.offset + td.first * cd.offset_step) * p.rows.plane;
+        for (int64_t h = 0; h < ch.n; h += p.slab) {
+          const int64_t count = smaller(p.slab, ch.n - h);
+          // Taps wholly above or below the slab are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
+          const int64_t t0 = taps_inside(ch, h + count - 1, p.rows.source[1].count).first;
+          const int64_t t1 = larger(t0, taps_inside(ch, h, p.rows.source[1].count).last);
+          j.h = t1 - t0;
+          j.x_h = offsets_h + first_h + t0;
+          int64_t first_w = 0, taps = taps_before;
+          for (int64_t iw = 0; iw < classes; ++iw) {
+            const correlation_axis& cw = s.classes[2][iw];
+            j.k = cw.taps;
+            j.x_w = offsets_w + first_w;
+            j.w_h = cw.taps * block;
+            j.w_d = ch.taps * j.w_h;
+            j.w_channel = cd.taps * j.w_d;
+            j.w = packed + taps * s.source_channels * block + td.first * j.w_d + t0 * j.w_h;
+            const int64_t total = (count - 1) * p.rows.pitch + cw.n;
+            for (int64_t at = 0; at < total; at += lanes) {
+              j.x = plane + h * p.rows.pitch + at;
+              j.tile = tile + iw * p.tile_class + at;
+              width_block<T, OB, NV>(j);
+            }
+            first_w += cw.taps;
+            taps += cd.taps * ch.taps * cw.taps;
+          }
+          conv_place at{sample, 0, s.groups * s.target_channels, 0};
+          for (int64_t o = 0; o < valid; ++o) {
+            at.channel = group * s.target_channels + channel + o;
+            for (int64_t i = 0; i < count; ++i) {
+              at.offset = (sample * at.channels + at.channel) * s.target_volume() +
+                          ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + i) * ch.dst_step) * row;
+              store_row<T, E>(tile + o * j.tile_channel + i * p.rows.pitch, classes, p.tile_class, row, y, extra, at);
+            }
+          }
+        }
+      }
+      first_h += ch.taps;
+      for (int64_t iw = 0; iw < classes; ++iw) taps_before += cd.taps * ch.taps * s.classes[2][iw].taps;
+    }
+  }
+}
+
+template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
+void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch) noexcept {
+  static constexpr width_plan p = plan_width<T>(G, Side);
+  const int64_t channels = s.groups * s.source_channels, used = s.source_channels * p.rows.channel;
+  std::memset(scratch + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+  for (int64_t sample = 0; sample < s.batch; ++sample) {
+    const T* w = packed;
+    for (int64_t group = 0; group < s.groups; ++group) {
+      const int64_t first = sample * channels + group * s.source_channels;
+      copy_rows<T, Scale>(s, p.rows, x + first * s.source_volume(), s.source_channels, Scale ? scale + first : nullptr, scratch);
+      for (int64_t b = 0; b < p.blocks; ++b, w += s.source_channels * s.taps() * p.channels)
+        width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w, scratch, w,
+                                                scratch + p.source_size, sample, group, b * p.channels, y, extra);
+    }
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

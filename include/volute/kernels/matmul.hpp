@@ -1,0 +1,250 @@
+// Products of matrices: register blocks over packed panels of B, dot products where both operands run along k, and two forms of
+// matrix times vector. The order of every sum depends on the sizes only.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/copy.hpp>
+#include <volute/kernels/walk.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// Register blocks. 32 registers hold 8 rows x 3 vectors of accumulators, 16 registers 4 x 3: both hide the latency of FMA.
+template <class T>
+struct matmul_block {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  static constexpr int rows = 8, dots = 4;
+#else
+  static constexpr int rows = 4, dots = 2;
+#endif
+  static constexpr int vectors = 3;
+  static constexpr std::int64_t columns = vectors * simd::width<T>;
+  static constexpr std::int64_t depth = 48 * 1024 / (columns * static_cast<std::int64_t>(sizeof(T))) < 256
+                                            ? 48 * 1024 / (columns * static_cast<std::int64_t>(sizeof(T)))
+                                            : 256;  // of a packed panel: at most 48 KiB of stack
+};
+
+/// Where the elements of an operand lie.
+template <class T>
+struct matrix {
+  const T* data;
+  std::int64_t row, column;  // strides
+};
+
+/// c (M rows, N vectors) = or += a (M, k) b (k, N vectors); b is contiguous along its rows and may be read up to whole vectors
+/// unless `partial`. The last vector of c has `last` elements.
+template <int M, int N, class T>
+__attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
+                                           bool partial, bool add) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  V acc[M * N];
+  unroll<M * N>([&](auto i) __attribute__((always_inline)) { acc[i] = V(T(0)); });
+  const auto step = [&](const V(&bv)[N], const T* ap) __attribute__((always_inline)) {
+    unroll<M>([&](auto i) __attribute__((always_inline)) {
+      const V av(ap[i * a.row]);
+      unroll<N>([&](auto j) __attribute__((always_inline)) { acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]); });
+    });
+  };
+  const T* ap = a.data;
+  if (!partial) {
+    for (std::int64_t p = 0; p < k; ++p, ap += a.column, b += b_row) {
+      V bv[N];
+      unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
+      step(bv, ap);
+    }
+  } else {
+    for (std::int64_t p = 0; p < k; ++p, ap += a.column, b += b_row) {
+      V bv[N];
+      unroll<N - 1>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
+      bv[N - 1] = simd::load_partial<V>(b + (N - 1) * width, last);
+      step(bv, ap);
+    }
+  }
+  unroll<M>([&](auto i) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      T* to = c + i * c_row + j * width;
+      V v = acc[i * N + j];
+      if (j < N - 1 || last == width) {
+        if (add) v = simd::load<V>(to) + v;
+        simd::store(to, v);
+      } else {
+        if (add) v = simd::load_partial<V>(to, last) + v;
+        simd::store_partial(to, v, last);
+      }
+    });
+  });
+}
+
+/// All rows of c for one panel of N vectors of columns.
+template <int N, class T>
+void matmul_panel(std::int64_t m, std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
+                  bool partial, bool add) noexcept {
+  constexpr int rows = matmul_block<T>::rows;
+  const auto tiles = [&](auto size) __attribute__((always_inline)) {
+    for (; m >= size; m -= size, a.data += size * a.row, c += size * c_row)
+      matmul_tile<decltype(size)::value, N, T>(k, a, b, b_row, c, c_row, last, partial, add);
+  };
+  tiles(std::integral_constant<int, rows>{});
+  if constexpr (rows > 4) tiles(std::integral_constant<int, 4>{});
+  tiles(std::integral_constant<int, 2>{});
+  tiles(std::integral_constant<int, 1>{});
+}
+
+/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1.
+template <bool TransposeB, class T>
+void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c) noexcept {
+  using block = matmul_block<T>;
+  constexpr int width = simd::width<T>;
+  alignas(64) T panel[block::depth * block::columns];
+  // Packing costs a pass over b; it pays when several tiles read the panel, or when it is needed to turn b.
+  const bool pack = TransposeB || m > 2 * block::rows;
+  const std::int64_t parts = pack ? (k + block::depth - 1) / block::depth : 1;
+  const std::int64_t depth = (k + parts - 1) / parts;
+  for (std::int64_t j = 0; j < n; j += block::columns) {
+    const std::int64_t columns = n - j < block::columns ? n - j : block::columns;
+    const int vectors = static_cast<int>((columns + width - 1) / width);
+    const int last = static_cast<int>(columns - (vectors - 1) * width);
+    for (std::int64_t p = 0; p < k; p += depth) {
+      const std::int64_t d = k - p < depth ? k - p : depth;
+      const T* from = b.data + p * b.row + j * b.column;
+      std::int64_t from_row = b.row;
+      if (pack) {
+        const std::int64_t row = vectors * width;
+        if constexpr (TransposeB) {
+          transpose_plane(from, b.column, panel, row, columns, d);
+          for (std::int64_t q = 0; q < d; ++q)
+            for (std::int64_t i = columns; i < row; ++i) panel[q * row + i] = T(0);
+        } else {
+          using V = simd::vec<T>;
+          for (std::int64_t q = 0; q < d; ++q) {
+            for (int v = 0; v < vectors - 1; ++v) simd::store(panel + q * row + v * width, simd::load<V>(from + q * b.row + v * width));
+            simd::store(panel + q * row + row - width, simd::load_partial<V>(from + q * b.row + row - width, last));
+          }
+        }
+        from = panel;
+        from_row = row;
+      }
+      const matrix<T> part{a.data + p * a.column, a.row, a.column};
+      const bool partial = !pack && last < width;
+      if (vectors == 3) matmul_panel<3>(m, d, part, from, from_row, c + j, n, last, partial, p > 0);
+      else if (vectors == 2) matmul_panel<2>(m, d, part, from, from_row, c + j, n, last, partial, p > 0);
+      else matmul_panel<1>(m, d, part, from, from_row, c + j, n, last, partial, p > 0);
+    }
+  }
+}
+
+/// M x N dot products of length k between M rows of a and N rows of b, U accumulators for each.
+template <int M, int N, int U, class T>
+__attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t a_row, const T* b, std::int64_t b_row, T* c,
+                                        std::int64_t c_row, std::int64_t c_column) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  V acc[M * N * U];
+  unroll<M * N * U>([&](auto i) __attribute__((always_inline)) { acc[i] = V(T(0)); });
+  const auto step = [&](auto u, auto load) __attribute__((always_inline)) {
+    V bv[N];
+    unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = load(b + j * b_row + u * width); });
+    unroll<M>([&](auto i) __attribute__((always_inline)) {
+      const V av = load(a + i * a_row + u * width);
+      unroll<N>([&](auto j) __attribute__((always_inline)) {
+        V& s = acc[(u * M + i) * N + j];
+        s = simd::fma(av, bv[j], s);
+      });
+    });
+  };
+  const auto whole = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
+  for (; k >= U * width; k -= U * width, a += U * width, b += U * width)
+    unroll<U>([&](auto u) __attribute__((always_inline)) { step(u, whole); });
+  constexpr std::integral_constant<int, 0> zero{};
+  for (; k >= width; k -= width, a += width, b += width) step(zero, whole);
+  const int left = static_cast<int>(k);
+  if (left > 0) step(zero, [left](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, left); });
+  unroll<M>([&](auto i) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      V s = acc[i * N + j];
+      unroll<U - 1>([&](auto u) __attribute__((always_inline)) { s = s + acc[((u + 1) * M + i) * N + j]; });
+      c[i * c_row + j * c_column] = simd::reduce_add(s);
+    });
+  });
+}
+
+/// c(i, j) = dot(row i of a, row j of b): both operands run along k.
+template <class T>
+void matmul_dots(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T* c) noexcept {
+  constexpr int wide = matmul_block<T>::dots;
+  std::int64_t i = 0;
+  for (; i + 4 <= m; i += 4) {
+    std::int64_t j = 0;
+    for (; j + wide <= n; j += wide) dot_tile<4, wide, 1>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
+    for (; j + 2 <= n; j += 2) dot_tile<4, 2, 1>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
+    if (j < n) dot_tile<4, 1, 2>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
+  }
+  for (; i < m; ++i) {  // the roles of a and b swapped
+    std::int64_t j = 0;
+    for (; j + 4 <= n; j += 4) dot_tile<4, 1, 2>(k, b + j * k, k, a + i * k, k, c + i * n + j, 1, n);
+    for (; j < n; ++j) dot_tile<1, 1, 4>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
+  }
+}
+
+/// c (n) = x (k) times a dense (k, n) matrix: eight rows at a time, so that the matrix is read as eight streams and c seldom.
+template <class T>
+void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, T* c) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>, rows = 8;
+  if (k < rows) fill(c, n, T(0));
+  std::int64_t p = 0;
+  for (; p + rows <= k; p += rows) {
+    V xv[rows];
+    unroll<rows>([&](auto r) __attribute__((always_inline)) { xv[r] = V(x[p + r]); });
+    const T* from = matrix + p * n;
+    const auto at = [&](V before, std::int64_t j, auto load) __attribute__((always_inline)) {
+      V even = before, odd(T(0));
+      unroll<rows / 2>([&](auto r) __attribute__((always_inline)) {
+        even = simd::fma(xv[2 * r], load(from + 2 * r * n + j), even);
+        odd = simd::fma(xv[2 * r + 1], load(from + (2 * r + 1) * n + j), odd);
+      });
+      return even + odd;
+    };
+    std::int64_t j = 0;
+    for (; j + width <= n; j += width) {
+      const V before = p == 0 ? V(T(0)) : simd::load<V>(c + j);
+      simd::store(c + j, at(before, j, [](const T* q) __attribute__((always_inline)) { return simd::load<V>(q); }));
+    }
+    const int left = static_cast<int>(n - j);
+    if (left > 0) {
+      const V before = p == 0 ? V(T(0)) : simd::load_partial<V>(c + j, left);
+      simd::store_partial(c + j, at(before, j, [left](const T* q) __attribute__((always_inline)) { return simd::load_partial<V>(q, left); }),
+                          left);
+    }
+  }
+  for (; p < k; ++p) {
+    const V xv(x[p]);
+    std::int64_t j = 0;
+    for (; j + width <= n; j += width) simd::store(c + j, simd::fma(xv, simd::load<V>(matrix + p * n + j), simd::load<V>(c + j)));
+    for (; j < n; ++j) c[j] += x[p] * matrix[p * n + j];
+  }
+}
+
+/// c (batch, m, n), dense = op(a) op(b). a is (m, k), or (k, m) when transposed; b is (k, n), or (n, k) when transposed; both dense, and
+/// a batch stride of 0 gives every product the same operand. c overlaps neither.
+template <class T, bool TransposeA, bool TransposeB>
+void matmul(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t a_batch_stride, const T* b,
+            std::int64_t b_batch_stride, T* c) noexcept {
+  const bool a_runs_along_k = !TransposeA || m == 1, b_runs_along_k = TransposeB || n == 1;
+  const bool dots = a_runs_along_k && b_runs_along_k && (m < 8 || n < 2 * simd::width<T>) && (m == 1 || n == 1 || k >= 4 * simd::width<T>);
+  for (; batch > 0; --batch, a += a_batch_stride, b += b_batch_stride, c += m * n) {
+    if (k <= 0) fill(c, m * n, T(0));
+    else if (dots) matmul_dots(m, n, k, a, b, c);
+    else if (m == 1) vector_matrix(n, k, a, b, c);
+    else if (n == 1) vector_matrix(m, k, b, a, c);
+    else
+      matmul_blocked<TransposeB, T>(m, n, k, matrix<T>{a, TransposeA ? 1 : k, TransposeA ? m : 1},
+                                    matrix<T>{b, TransposeB ? 1 : n, TransposeB ? k : 1}, c);
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

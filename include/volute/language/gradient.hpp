@@ -1,0 +1,131 @@
+// Gradients as expressions, and lists of results.
+#pragma once
+
+#include <volute/language/call.hpp>
+
+#include <tuple>
+
+namespace volute {
+
+/// No cotangent: the gradient of a scalar.
+struct no_cotangent {};
+
+/// Gradient I of <y, cotangent> by the variables Wrt...; an expression like any other.
+template <expression Y, class Cotangent, int I, expression... Wrt>
+struct gradient_node : expression_tag {
+  using variable = std::tuple_element_t<static_cast<std::size_t>(I), std::tuple<Wrt...>>;
+  static constexpr binding_state state = detail::joint_state<Y, Wrt...>();
+  static constexpr extents shape() { return variable::shape(); }
+};
+
+/// All parameters of the program, as one thing to differentiate by: gradient(loss, parameters).
+struct parameters_tag {};
+inline constexpr parameters_tag parameters{};
+
+/// The gradient of a scalar by every parameter; stands in outputs(...) and is returned as a map by path.
+template <expression Y>
+struct parameter_gradients : expression_tag {
+  static constexpr binding_state state = Y::state;
+  static constexpr extents shape() { return {}; }
+};
+
+/// The weights of a non-scalar's elements: gradient(y, x, cotangent(v)) is the gradient of sum(y * v) with v held fixed.
+template <expression V>
+struct cotangent_of {};
+template <expression V>
+constexpr cotangent_of<V> cotangent(V) {
+  return {};
+}
+
+namespace detail {
+
+template <class Y, class Cotangent, class... Wrt>
+constexpr auto gradients() {
+  using bad = typename first_failed<Y, Wrt...>::type;
+  constexpr auto state = joint_state<Y, Wrt...>();
+  constexpr bool scalar = Y::shape().size() == 1;
+  if constexpr (!std::is_void_v<bad>) {
+    return bad{};
+  } else if constexpr (std::is_same_v<Cotangent, no_cotangent> && !scalar) {
+    constexpr line got = line("got ") << Y::shape() << ", no cotangent";
+    using failure = failed<text(""), text("gradient wants a scalar"), to_text<got>()>;
+    if constexpr (state == binding_state::closed) {
+      static_assert(accepted<refused_for<failure>>::value);
+      return reported{};
+    } else {
+      return failure{};
+    }
+  } else if constexpr (!std::is_same_v<Cotangent, no_cotangent>) {
+    constexpr auto same = []<class V>(std::type_identity<V>) { return V::shape() == Y::shape(); };
+    if constexpr (is_failed<Cotangent>) {
+      return Cotangent{};
+    } else if constexpr (!same(std::type_identity<Cotangent>{})) {
+      constexpr line wanted = line("cotangent of shape ") << Y::shape();
+      constexpr line got = line("got ") << Cotangent::shape();
+      using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
+      if constexpr (state == binding_state::closed) {
+        static_assert(accepted<refused_for<failure>>::value);
+        return reported{};
+      } else {
+        return failure{};
+      }
+    } else if constexpr (sizeof...(Wrt) == 1) {
+      return gradient_node<Y, Cotangent, 0, Wrt...>{};
+    } else {
+      return []<std::size_t... I>(std::index_sequence<I...>) {
+        return std::tuple<gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>...>{};
+      }(std::index_sequence_for<Wrt...>{});
+    }
+  } else if constexpr (sizeof...(Wrt) == 1) {
+    return gradient_node<Y, no_cotangent, 0, Wrt...>{};
+  } else {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return std::tuple<gradient_node<Y, no_cotangent, static_cast<int>(I), Wrt...>...>{};
+    }(std::index_sequence_for<Wrt...>{});
+  }
+}
+
+}  // namespace detail
+
+/// The gradient of a scalar y by one variable (an expression), or by several (a tuple of expressions). A variable is an input, a parameter, or any
+/// expression that y is made of. Gradients of gradients work, to any order.
+template <expression Y, expression... Wrt>
+  requires(sizeof...(Wrt) > 0)
+constexpr auto gradient(Y, Wrt...) {
+  return detail::gradients<Y, no_cotangent, Wrt...>();
+}
+/// The gradient of sum(y * v), v held fixed.
+template <expression Y, expression X, expression V>
+constexpr auto gradient(Y, X, cotangent_of<V>) {
+  return detail::gradients<Y, V, X>();
+}
+template <expression Y, expression X1, expression X2, expression V>
+constexpr auto gradient(Y, X1, X2, cotangent_of<V>) {
+  return detail::gradients<Y, V, X1, X2>();
+}
+template <expression Y, expression X1, expression X2, expression X3, expression V>
+constexpr auto gradient(Y, X1, X2, X3, cotangent_of<V>) {
+  return detail::gradients<Y, V, X1, X2, X3>();
+}
+/// The gradient of a scalar by every parameter of the program.
+template <expression Y>
+constexpr auto gradient(Y y, parameters_tag) {
+  if constexpr (is_failed<Y>)
+    return y;
+  else if constexpr (Y::shape().size() != 1)
+    return detail::gradients<Y, no_cotangent, Y>();
+  else
+    return parameter_gradients<Y>{};
+}
+
+/// Several results of one program.
+template <class... E>
+struct output_list {
+  static constexpr int size = sizeof...(E);
+};
+template <expression... E>
+constexpr output_list<E...> outputs(E...) {
+  return {};
+}
+
+}  // namespace volute

@@ -1,0 +1,143 @@
+// Options as types: `padding<1>`, `stride<1, 2, 2>`, `groups<4>`. The functions take them as values (volute::padding<1>), the layers as template arguments
+// (nn::padding<1>); both are the types of this header.
+#pragma once
+
+#include <volute/ops/volume_functions.hpp>
+
+namespace volute {
+namespace option {
+
+/// One number for all three axes, or three: depth, height, width.
+template <std::int64_t... V>
+constexpr ops::triple to_triple() {
+  static_assert(sizeof...(V) == 1 || sizeof...(V) == 3, "volute: one number, or one for each of depth, height and width");
+  const std::int64_t v[]{V...};
+  return sizeof...(V) == 3 ? ops::triple{v[0], v[sizeof...(V) / 2], v[sizeof...(V) - 1]} : ops::triple{v[0], v[0], v[0]};
+}
+
+template <std::int64_t... V>
+struct kernel {
+  static constexpr ops::triple value = to_triple<V...>();
+  static constexpr void apply(ops::pool_options& o) { o.kernel = value; }
+};
+template <std::int64_t... V>
+struct stride {
+  static constexpr void apply(auto& o) { o.stride = to_triple<V...>(); }
+};
+template <std::int64_t... V>
+struct dilation {
+  static constexpr void apply(auto& o) { o.dilation = to_triple<V...>(); }
+};
+/// One number, three (d, h, w), or six (low and high of each).
+template <std::int64_t... V>
+struct padding {
+  static_assert(sizeof...(V) == 1 || sizeof...(V) == 3 || sizeof...(V) == 6, "volute: padding takes 1, 3 or 6 numbers");
+  static constexpr void apply(ops::conv_options& o) {
+    const std::int64_t v[]{V...};
+    for (int a = 0; a < 3; ++a) {
+      o.lo[a] = v[sizeof...(V) == 1 ? 0 : sizeof...(V) == 3 ? a : 2 * a];
+      o.hi[a] = v[sizeof...(V) == 1 ? 0 : sizeof...(V) == 3 ? a : 2 * a + 1];
+    }
+    o.mode = ops::border::explicit_amounts;
+  }
+  static constexpr void apply(ops::pool_options& o) {
+    static_assert(sizeof...(V) != 6, "volute: pooling pads both sides alike");
+    o.padding = to_triple<V...>();
+  }
+};
+/// Output extent = input extent (stride 1 only); an odd total puts the extra element on the high side.
+struct same {
+  static constexpr void apply(ops::conv_options& o) { o.mode = ops::border::same; }
+};
+/// No padding.
+struct valid {
+  static constexpr void apply(ops::conv_options& o) { o.lo = o.hi = {0, 0, 0}, o.mode = ops::border::explicit_amounts; }
+};
+/// As `same`, but in time (the first spatial axis) all padding comes before: no frame sees a later one.
+struct causal {
+  static constexpr void apply(ops::conv_options& o) { o.mode = ops::border::causal; }
+};
+template <std::int64_t N>
+struct groups {
+  static constexpr std::int64_t value = N;
+  static constexpr void apply(ops::conv_options& o) { o.groups = N; }
+};
+template <std::int64_t... V>
+struct output_padding {
+  static constexpr void apply(ops::conv_options& o) { o.output_padding = to_triple<V...>(); }
+};
+struct ceil_mode {
+  static constexpr void apply(ops::pool_options& o) { o.ceil_mode = true; }
+};
+template <bool Include>
+struct count_include_pad {
+  static constexpr void apply(ops::pool_options& o) { o.count_include_pad = Include; }
+};
+template <std::int64_t N>
+struct divisor {
+  static constexpr void apply(ops::pool_options& o) { o.divisor = N; }
+};
+template <std::int64_t... V>
+struct output_size {
+  static constexpr ops::triple value = to_triple<V...>();
+};
+
+/// A set or a list of axes; negative ones count from the last.
+template <int... A>
+struct axes {
+  static constexpr ops::axis_set set(int rank) {
+    ops::axis_set s = 0;
+    ((s |= ops::axis_bit(A < 0 ? A + rank : A)), ...);
+    return s;
+  }
+  static constexpr extents list = make_extents(A...);
+};
+template <int A>
+struct axis {
+  static constexpr int index(int rank) { return A < 0 ? A + rank : A; }
+};
+template <std::int64_t Start, std::int64_t Stop, std::int64_t Step = 1>
+struct range {};
+struct keepdims {};
+
+/// Options folded into one structure.
+template <class Options, class... O>
+constexpr Options collect() {
+  Options o{};
+  (O::apply(o), ...);
+  return o;
+}
+
+}  // namespace option
+
+template <std::int64_t... V>
+inline constexpr option::kernel<V...> kernel{};
+template <std::int64_t... V>
+inline constexpr option::stride<V...> stride{};
+template <std::int64_t... V>
+inline constexpr option::dilation<V...> dilation{};
+template <std::int64_t... V>
+inline constexpr option::padding<V...> padding{};
+template <std::int64_t N>
+inline constexpr option::groups<N> groups{};
+template <std::int64_t... V>
+inline constexpr option::output_padding<V...> output_padding{};
+template <std::int64_t... V>
+inline constexpr option::output_size<V...> output_size{};
+template <bool B>
+inline constexpr option::count_include_pad<B> count_include_pad{};
+template <std::int64_t N>
+inline constexpr option::divisor<N> divisor{};
+template <int... A>
+inline constexpr option::axes<A...> axes{};
+template <int A>
+inline constexpr option::axis<A> axis{};
+template <std::int64_t Start, std::int64_t Stop, std::int64_t Step = 1>
+inline constexpr option::range<Start, Stop, Step> range{};
+inline constexpr option::same same{};
+inline constexpr option::valid valid{};
+inline constexpr option::causal causal{};
+inline constexpr option::ceil_mode ceil_mode{};
+inline constexpr option::keepdims keepdims{};
+
+}  // namespace volute

@@ -1,0 +1,78 @@
+// Convolution and pooling of volumes (N, C, D, H, W), and the modulated filter banks of style-based generators.
+#pragma once
+
+#include <volute/language/tensor.hpp>
+
+namespace volute {
+
+/// Cross-correlation of x (N, C, D, H, W) with w (O, C / groups, KD, KH, KW); out = (S + lo + hi - d (K - 1) - 1) / s + 1 on each axis. Options: stride, padding (or
+/// same, valid, causal), dilation, groups. A rank-6 w (N, O, C / groups, KD, KH, KW) has one filter bank a sample. (Document Conv3D.)
+template <expression X, expression W, class... O>
+  requires(!expression<O> && ...)
+constexpr auto conv3d(X x, W w, O...) {
+  return apply<ops::conv3d{option::collect<ops::conv_options, O...>()}>(x, w);
+}
+/// The same plus a bias (O).
+template <expression X, expression W, expression B, class... O>
+  requires(!expression<O> && ...)
+constexpr auto conv3d(X x, W w, B b, O...) {
+  return apply<ops::conv3d{option::collect<ops::conv_options, O...>()}>(x, w) + per_channel(b);
+}
+
+/// The adjoint of conv3d in its input; w is (C, O / groups, KD, KH, KW), out = (S - 1) s - lo - hi + d (K - 1) + output_padding + 1.
+template <expression X, expression W, class... O>
+  requires(!expression<O> && ...)
+constexpr auto conv_transpose3d(X x, W w, O...) {
+  return apply<ops::conv_transpose3d{option::collect<ops::conv_options, O...>()}>(x, w);
+}
+template <expression X, expression W, expression B, class... O>
+  requires(!expression<O> && ...)
+constexpr auto conv_transpose3d(X x, W w, B b, O...) {
+  return apply<ops::conv_transpose3d{option::collect<ops::conv_options, O...>()}>(x, w) + per_channel(b);
+}
+
+/// Largest value of each window: max_pool3d(x, kernel<2>), with stride (default: the kernel), padding (by -inf), dilation, ceil_mode.
+template <expression X, std::int64_t... K, class... O>
+constexpr auto max_pool3d(X x, option::kernel<K...>, O...) {
+  return apply<ops::max_pool3d{option::collect<ops::pool_options, option::kernel<K...>, O...>()}>(x);
+}
+/// Mean of each window, with stride, padding, ceil_mode, count_include_pad<false>, divisor<n>.
+template <expression X, std::int64_t... K, class... O>
+constexpr auto avg_pool3d(X x, option::kernel<K...>, O...) {
+  return apply<ops::avg_pool3d{option::collect<ops::pool_options, option::kernel<K...>, O...>()}>(x);
+}
+/// Means of windows chosen so that the result has these spatial extents: adaptive_avg_pool3d(x, output_size<1>).
+template <expression X, std::int64_t... S>
+constexpr auto adaptive_avg_pool3d(X x, option::output_size<S...>) {
+  return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x);
+}
+
+/// One filter bank a sample, W[o,i,k] * s[b,i] with s = mod + 1: w (O, I, KD, KH, KW), mod (B, I) -> (B, O, I, KD, KH, KW). Never built when it is only
+/// convolved with or demodulated. (Karras et al. 2020, https://arxiv.org/abs/1912.04958, equation 1; document AdaptiveConv3DMod.)
+template <expression W, expression M>
+constexpr auto modulate(W w, M mod) {
+  if constexpr (is_failed<W>) {
+    return w;
+  } else if constexpr (is_failed<M>) {
+    return mod;
+  } else {
+    constexpr extents e = W::shape(), m = M::shape();
+    return apply<ops::reshape_to{make_extents(1, e[0], e[1], e[2], e[3], e[4])}>(w) * apply<ops::reshape_to{make_extents(m[0], 1, m[1], 1, 1, 1)}>(mod + 1_c);
+  }
+}
+
+/// How eps enters the demodulation: max(q, eps) (the document's), or q + eps (StyleGAN2's).
+enum class eps_mode { floor, added };
+
+/// Divides each filter of each sample by the root of its sum of squares q: w * rsqrt(max(q, eps)); w is (B, O, I, KD, KH, KW).
+template <double Eps = 1e-8, eps_mode Mode = eps_mode::floor, expression W>
+constexpr auto demodulate(W w) {
+  static_assert(Eps > 0, "volute: demodulate wants eps > 0");
+  const auto q = sum(square(w), axes<2, 3, 4, 5>, keepdims);
+  if constexpr (Mode == eps_mode::floor)
+    return w * rsqrt(maximum(q, constant<Eps>));
+  else
+    return w * rsqrt(q + constant<Eps>);
+}
+
+}  // namespace volute

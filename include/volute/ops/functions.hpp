@@ -1,0 +1,216 @@
+// What the language says: each function with its attributes, its shape rule and the primitives that it stands for. A function is a structural
+// value and so the template argument of an expression; `emit` is written against any builder of primitives (the graph's is one).
+//   infer(x, n)          shapes of the n operands -> the result's shape, or a refusal (wanted, got)
+//   emit(g, id, n, out)  makes the primitives, returns the node
+#pragma once
+
+#include <volute/ops/list.hpp>
+
+namespace volute::ops {
+
+/// One scalar function over operands that broadcast.
+struct map {
+  fn f{};
+  constexpr inferred infer(const extents* x, int n) const {
+    inferred r{x[0], {}, {}};
+    for (int i = 1; i < n && r.ok(); ++i) r = broadcast_shape(r.shape, x[i]);
+    return r;
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int n, const extents&) const {
+    return n == 1 ? g.map(f, id[0]) : n == 2 ? g.map(f, id[0], id[1]) : g.map(f, id[0], id[1], id[2]);
+  }
+};
+
+/// Sum or maximum over axes; no axes means all. `keep` leaves them with extent 1.
+struct reduction_over {
+  reduction how{};
+  axis_set axes = 0;
+  bool keep = false;
+  constexpr inferred infer(const extents* x, int) const {
+    if ((axes & ~all_axes(x[0].rank)) != 0) return refuse(line("a reduction over axes of ") << "rank " << x[0].rank, line("") << x[0]);
+    const axis_set s = axes == 0 ? all_axes(x[0].rank) : axes;
+    extents r;
+    for (int i = 0; i < x[0].rank; ++i) {
+      if (!contains(s, i)) r.push_back(x[0][i]);
+      else if (keep) r.push_back(1);
+    }
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    const int rank = g.shape(id[0]).rank;
+    return g.reshape(g.reduce(how, id[0], axes == 0 ? all_axes(rank) : axes), out);
+  }
+};
+
+/// The same elements under another shape; one extent may be -1 and is worked out.
+struct reshape_to {
+  extents to{};
+  constexpr inferred infer(const extents* x, int) const {
+    extents r = to;
+    std::int64_t known = 1;
+    int open = -1;
+    for (int i = 0; i < r.rank; ++i) {
+      if (r[i] == -1) open = i;
+      else known *= r[i];
+    }
+    if (open >= 0 && known > 0) r[open] = x[0].size() / known;
+    if (r.size() != x[0].size()) return refuse(line("reshape wants ") << x[0].size() << " elements", line("got ") << to << " from " << x[0]);
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.reshape(id[0], out); }
+};
+
+/// (a0, a1, ..., ak, ...) -> (a0, ..., product from axis `from` on).
+struct flatten_from {
+  int from = 1;
+  constexpr inferred infer(const extents* x, int) const {
+    if (x[0].rank < from) return refuse(line("flatten wants rank ") << from << " at least", line("got ") << x[0]);
+    extents r;
+    for (int i = 0; i < from; ++i) r.push_back(x[0][i]);
+    r.push_back(from == 0 ? x[0].size() : x[0].rank > from ? x[0].stride(from - 1) : 1);
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.reshape(id[0], out); }
+};
+
+/// Repeats to a larger shape.
+struct broadcast_to {
+  extents to{};
+  constexpr inferred infer(const extents* x, int) const {
+    if (!broadcasts_to(x[0], to)) return refuse(line("broadcast to ") << to, line("got ") << x[0]);
+    return {to, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.broadcast(id[0], out); }
+};
+
+/// Axis i of the result is axis `axis[i]` of the operand.
+struct permute {
+  extents axis{};
+  constexpr inferred infer(const extents* x, int) const {
+    axis_set seen = 0;
+    extents r;
+    for (int i = 0; i < axis.rank; ++i)
+      if (axis[i] >= 0 && axis[i] < x[0].rank) {
+        seen |= axis_bit(static_cast<int>(axis[i]));
+        r.push_back(x[0][static_cast<int>(axis[i])]);
+      }
+    if (axis.rank != x[0].rank || seen != all_axes(x[0].rank)) return refuse(line("transpose wants ") << x[0].rank << " axes", line("got ") << axis << " for " << x[0]);
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents&) const {
+    transpose t;
+    for (int i = 0; i < axis.rank; ++i) t.axis[i] = axis[i];
+    return g.transpose(id[0], t);
+  }
+};
+
+/// Elements start, start + step, ... before stop of one axis. Negative start and stop count from the end.
+struct slice_axis {
+  int axis = 0;
+  std::int64_t start = 0, stop = 0, step = 1;
+  constexpr inferred infer(const extents* x, int) const {
+    if (axis < 0 || axis >= x[0].rank) return refuse(line("slice wants an axis of rank ") << x[0].rank, line("got axis ") << axis);
+    const std::int64_t n = x[0][axis], a = start < 0 ? start + n : start, b = stop < 0 ? stop + n : stop;
+    if (a < 0 || b > n || a >= b || step < 1) return refuse(line("slice wants a range in 0..") << n, line("got ") << start << ".." << stop << " step " << step);
+    extents r = x[0];
+    r[axis] = (b - a + step - 1) / step;
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    slice s;
+    const extents e = g.shape(id[0]);
+    for (int i = 0; i < e.rank; ++i) s.step[i] = 1;
+    s.start[axis] = start < 0 ? start + e[axis] : start;
+    s.step[axis] = step;
+    return g.slice(id[0], s, out);
+  }
+};
+
+/// `value` around the operand, lo before and hi behind each axis.
+struct pad_axes {
+  extents lo{}, hi{};
+  double value = 0;
+  constexpr inferred infer(const extents* x, int) const {
+    extents r = x[0];
+    bool legal = lo.rank == r.rank && hi.rank == r.rank;
+    for (int i = 0; legal && i < r.rank; ++i) {
+      legal = lo[i] >= 0 && hi[i] >= 0;
+      r[i] += lo[i] + hi[i];
+    }
+    if (!legal) return refuse(line("pad wants ") << x[0].rank << " amounts >= 0", line("got ") << lo << " and " << hi);
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    pad p;
+    for (int i = 0; i < lo.rank; ++i) p.lo[i] = lo[i];
+    p.value = value;
+    return g.pad(id[0], p, out);
+  }
+};
+
+/// The operands one after another along an axis.
+struct concat_along {
+  int axis = 0;
+  constexpr inferred infer(const extents* x, int n) const {
+    extents r = x[0];
+    if (axis < 0 || axis >= r.rank) return refuse(line("concat wants an axis of rank ") << r.rank, line("got axis ") << axis);
+    for (int k = 1; k < n; ++k) {
+      bool fits = x[k].rank == r.rank;
+      for (int i = 0; fits && i < r.rank; ++i) fits = i == axis || x[k][i] == r[i];
+      if (!fits) return refuse(line("concat wants ") << x[0], line("got ") << x[k] << " along axis " << axis);
+      r[axis] += x[k][axis];
+    }
+    return {r, {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int n, const extents&) const { return g.concat(id, n, axis); }
+};
+
+/// (m, k) x (k, n), or with a leading batch axis on either side; `transpose_b`: the second operand is (n, k).
+struct matrix_product {
+  bool transpose_b = false;
+  constexpr inferred infer(const extents* x, int) const {
+    const extents a = x[0], b = x[1];
+    if (a.rank < 2 || a.rank > 3 || b.rank < 2 || b.rank > 3) return refuse(line("matmul wants rank 2 or 3"), line("got ") << a << " and " << b);
+    const std::int64_t k = a[a.rank - 1], kb = b[b.rank - (transpose_b ? 1 : 2)], n = b[b.rank - (transpose_b ? 2 : 1)];
+    if (k != kb) return refuse(line("matmul wants ") << k << " rows", line("got ") << kb << " in " << b);
+    const std::int64_t p = a.rank == 3 ? a[0] : 1, q = b.rank == 3 ? b[0] : 1;
+    if (p != q && p != 1 && q != 1) return refuse(line("matmul wants batch ") << p, line("got ") << q << " in " << b);
+    if (a.rank == 2 && b.rank == 2) return {make_extents(a[0], n), {}, {}};
+    return {make_extents(p > q ? p : q, a[a.rank - 2], n), {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    const auto batched = [&](int x, std::int64_t batch) {
+      const extents e = g.shape(x);
+      const int full = g.reshape(x, e.rank == 3 ? e : make_extents(1, e[0], e[1]));
+      return e.rank == 3 && e[0] == 1 && batch > 1 ? g.broadcast(full, make_extents(batch, e[1], e[2])) : full;
+    };
+    const std::int64_t batch = out.rank == 3 ? out[0] : 1;
+    int a = batched(id[0], batch), b = batched(id[1], batch);
+    if (g.shape(b)[0] == 1 && batch > 1 && g.shape(a)[0] == batch) {  // one matrix for all samples: a taller matrix
+      const extents e = g.shape(a);
+      return g.reshape(g.matmul(g.reshape(a, make_extents(1, e[0] * e[1], e[2])), b, false, transpose_b), out);
+    }
+    a = g.broadcast(a, make_extents(batch, g.shape(a)[1], g.shape(a)[2]));
+    b = g.broadcast(b, make_extents(batch, g.shape(b)[1], g.shape(b)[2]));
+    return g.reshape(g.matmul(a, b, false, transpose_b), out);
+  }
+};
+
+/// The operand, without a derivative.
+struct stopped {
+  constexpr inferred infer(const extents* x, int) const { return {x[0], {}, {}}; }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents&) const { return g.barrier(id[0], true); }
+};
+
+}  // namespace volute::ops

@@ -1,0 +1,190 @@
+// The primitives that have no numbers of their own kernel geometry: leaves, elementwise functions, and movement of data. Each is its attributes
+// (64-bit fields only, see rule.hpp) and its derivative rule, written against a rule context `r`:
+//   r.x(i), r.y, r.g   operand i, the result, and the gradient that arrives, as values with operators
+//   r.needs(i)         whether anything asks for the gradient of operand i
+//   r.give(i, v)       adds v to it
+// The shapes of results are settled by whoever builds a node (the language checks, the graph's builder computes).
+#pragma once
+
+#include <volute/ops/elementwise.hpp>
+#include <volute/ops/loop_nest.hpp>
+#include <volute/ops/rule.hpp>
+
+namespace volute::ops {
+
+/// A tensor that the user binds. `slot` numbers the program's inputs.
+struct input {
+  std::int64_t slot = 0;
+  template <class R> static constexpr void derivative(const input&, R&) {}
+};
+
+/// A tensor that the model owns. `slot` numbers the program's parameters.
+struct parameter {
+  std::int64_t slot = 0;
+  template <class R> static constexpr void derivative(const parameter&, R&) {}
+};
+
+/// Every element is `value`; occupies no memory.
+struct fill {
+  double value = 0;
+  template <class R> static constexpr void derivative(const fill&, R&) {}
+};
+
+/// 0, 1, 2, ... along the only axis.
+struct arange {
+  template <class R> static constexpr void derivative(const arange&, R&) {}
+};
+
+/// The operand itself. Stops a gradient, or keeps the simplifier from looking through a value that a gradient is taken by.
+struct barrier {
+  std::int64_t stops_gradient = 0;
+  template <class R> static constexpr void derivative(const barrier& op, R& r) {
+    if (op.stops_gradient == 0) r.give(0, r.g);
+  }
+};
+
+/// One scalar function over operands of equal shape (broadcasting is a primitive of its own).
+struct elementwise {
+  std::int64_t function = 0;
+  constexpr fn f() const { return static_cast<fn>(function); }
+
+  template <class R> static constexpr void derivative(const elementwise& op, R& r) {
+    const auto g = r.g, y = r.y, a = r.x(0);
+    const auto b = r.arity() > 1 ? r.x(1) : a;
+    const auto half = 0.5;
+    switch (op.f()) {
+      case fn::identity: return r.give(0, g);
+      case fn::negate: return r.give(0, -g);
+      case fn::abs: return r.give(0, g * sign(a));
+      case fn::reciprocal: return r.give(0, -(g * y * y));
+      case fn::square: return r.give(0, g * a * 2.0);
+      case fn::sqrt: return r.give(0, g / y * half);
+      case fn::rsqrt: return r.give(0, g * y * y * y * -half);
+      case fn::exp: return r.give(0, g * y);
+      case fn::expm1: return r.give(0, g * (y + 1.0));
+      case fn::log: return r.give(0, g / a);
+      case fn::log1p: return r.give(0, g / (a + 1.0));
+      case fn::sin: return r.give(0, g * cos(a));
+      case fn::cos: return r.give(0, -(g * sin(a)));
+      case fn::tanh: return r.give(0, g * (1.0 - y * y));
+      case fn::sigmoid: return r.give(0, g * (y * (1.0 - y)));
+      case fn::softplus: return r.give(0, g * sigmoid(a));
+      case fn::erf: return r.give(0, g * exp(-square(a)) * 1.1283791670955126);  // 2 / sqrt(pi)
+      case fn::relu: return r.give(0, select(y, g, r.zero()));  // y != 0 exactly where a > 0: the operand need not be kept
+      case fn::add: return r.give(0, g), r.give(1, g);
+      case fn::subtract:
+        r.give(0, g);
+        if (r.needs(1)) r.give(1, -g);
+        return;
+      case fn::multiply:
+        if (r.needs(0)) r.give(0, g * b);
+        if (r.needs(1)) r.give(1, g * a);
+        return;
+      case fn::divide:
+        if (r.needs(0)) r.give(0, g / b);
+        if (r.needs(1)) r.give(1, -(g * y / b));
+        return;
+      case fn::minimum:  // a tie shares, as torch.minimum
+        if (r.needs(0)) r.give(0, g * (less(a, b) + equal(a, b) * half));
+        if (r.needs(1)) r.give(1, g * (less(b, a) + equal(a, b) * half));
+        return;
+      case fn::maximum:
+        if (r.needs(0)) r.give(0, g * (less(b, a) + equal(a, b) * half));
+        if (r.needs(1)) r.give(1, g * (less(a, b) + equal(a, b) * half));
+        return;
+      case fn::power:
+        if (r.needs(0)) r.give(0, g * b * power(a, b - 1.0));
+        if (r.needs(1)) r.give(1, g * select(a, y * log(select(a, a, r.one())), r.zero()));
+        return;
+      case fn::select:
+        if (r.needs(1)) r.give(1, select(a, g, r.zero()));
+        if (r.needs(2)) r.give(2, select(a, r.zero(), g));
+        return;
+      case fn::sign: case fn::step: case fn::less: case fn::less_equal: case fn::equal: return;  // constant almost everywhere
+    }
+  }
+};
+
+/// Repeats the operand along axes of extent 1, or new leading axes, to the node's shape.
+struct broadcast {
+  template <class R> static constexpr void derivative(const broadcast&, R& r) { r.give(0, r.sum_to(r.g, r.shape(0))); }
+};
+
+/// Sum or maximum over a set of axes, which disappear.
+struct reduce {
+  std::int64_t kind = 0;
+  axis_set axes = 0;
+  constexpr reduction how() const { return static_cast<reduction>(kind); }
+
+  template <class R> static constexpr void derivative(const reduce& op, R& r) {
+    const auto g = r.restore(r.g, op.axes, r.shape(0));
+    if (op.how() == reduction::sum) return r.give(0, g);
+    const auto mask = equal(r.x(0), r.restore(r.y, op.axes, r.shape(0)));  // equal maxima share, as torch.amax
+    r.give(0, g * mask / r.restore(r.sum(mask, op.axes), op.axes, r.shape(0)));
+  }
+};
+
+/// The same elements in the same order under another shape; costs nothing.
+struct reshape {
+  template <class R> static constexpr void derivative(const reshape&, R& r) { r.give(0, r.reshape(r.g, r.shape(0))); }
+};
+
+/// Axis i of the result is axis `axis[i]` of the operand.
+struct transpose {
+  std::int64_t axis[max_rank]{};
+  template <class R> static constexpr void derivative(const transpose& op, R& r) {
+    transpose inverse;
+    for (int i = 0; i < r.shape(0).rank; ++i) inverse.axis[op.axis[i]] = i;
+    r.give(0, r.transpose(r.g, inverse));
+  }
+};
+
+/// Elements start, start + step, ... of each axis, as many as the node's shape says.
+struct slice {
+  std::int64_t start[max_rank]{};
+  std::int64_t step[max_rank]{};
+  template <class R> static constexpr void derivative(const slice& op, R& r);
+};
+
+/// Places the operand into a tensor of `value`: `lo` before, `interior` between neighbours, and what the node's shape leaves behind.
+struct pad {
+  std::int64_t lo[max_rank]{};
+  std::int64_t interior[max_rank]{};
+  double value = 0;
+  template <class R> static constexpr void derivative(const pad& op, R& r) {
+    slice s;
+    for (int i = 0; i < r.shape(0).rank; ++i) s.start[i] = op.lo[i], s.step[i] = op.interior[i] + 1;
+    r.give(0, r.slice(r.g, s, r.shape(0)));
+  }
+};
+
+template <class R> constexpr void slice::derivative(const slice& op, R& r) {
+  pad p;
+  for (int i = 0; i < r.shape(0).rank; ++i) p.lo[i] = op.start[i], p.interior[i] = op.step[i] - 1;
+  r.give(0, r.pad(r.g, p, r.shape(0)));
+}
+
+/// The operands one after another along an axis.
+struct concat {
+  std::int64_t axis = 0;
+  template <class R> static constexpr void derivative(const concat& op, R& r) {
+    slice s;
+    for (int i = 0; i < max_rank; ++i) s.step[i] = 1;
+    for (int k = 0; k < r.arity(); ++k) {
+      if (r.needs(k)) r.give(k, r.slice(r.g, s, r.shape(k)));
+      s.start[op.axis] += r.shape(k)[static_cast<int>(op.axis)];
+    }
+  }
+};
+
+/// (batch, m, k) x (batch, k, n); either operand may be stored transposed.
+struct matmul {
+  std::int64_t transpose_a = 0, transpose_b = 0;
+  template <class R> static constexpr void derivative(const matmul& op, R& r) {
+    const bool ta = op.transpose_a != 0, tb = op.transpose_b != 0;
+    if (r.needs(0)) r.give(0, ta ? r.matmul(r.x(1), r.g, tb, true) : r.matmul(r.g, r.x(1), false, !tb));
+    if (r.needs(1)) r.give(1, tb ? r.matmul(r.g, r.x(0), true, ta) : r.matmul(r.x(0), r.g, !ta, false));
+  }
+};
+
+}  // namespace volute::ops

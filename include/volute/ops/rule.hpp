@@ -1,0 +1,78 @@
+// What a shape rule returns, and the small vocabulary that the rules share.
+#pragma once
+
+#include <volute/core/text.hpp>
+
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace volute::ops {
+
+/// The result of a shape rule: a shape, or a refusal in two short lines (clang cuts a string argument at 32 characters).
+struct inferred {
+  extents shape{};
+  line wanted{};
+  line got{};
+  constexpr bool ok() const { return wanted.empty(); }
+};
+
+constexpr inferred refuse(const line& wanted, const line& got) { return {{}, wanted, got}; }
+
+/// Attributes of any primitive in a form that a graph can store and compare: its fields as 64-bit words.
+struct attributes {
+  static constexpr int capacity = 26;
+  std::int64_t word[capacity]{};
+  int words = 0;
+};
+
+/// Primitives hold only 64-bit fields, so that encoding is a bit_cast.
+template <class Op>
+constexpr attributes encode(const Op& op) {
+  attributes a;
+  if constexpr (sizeof(Op) >= sizeof(std::int64_t)) {
+    constexpr std::size_t n = sizeof(Op) / sizeof(std::int64_t);
+    static_assert(n <= attributes::capacity && sizeof(Op) % sizeof(std::int64_t) == 0);
+    const auto words = std::bit_cast<std::array<std::int64_t, n>>(op);
+    a.words = static_cast<int>(n);
+    for (std::size_t i = 0; i < n; ++i) a.word[i] = words[i];
+  }
+  return a;
+}
+
+template <class Op>
+constexpr Op decode(const attributes& a) {
+  if constexpr (sizeof(Op) >= sizeof(std::int64_t)) {
+    std::array<std::int64_t, sizeof(Op) / sizeof(std::int64_t)> words{};
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = a.word[i];
+    return std::bit_cast<Op>(words);
+  } else {
+    return Op{};
+  }
+}
+
+/// A set of axes as a bit mask.
+using axis_set = std::int64_t;
+constexpr axis_set axis_bit(int a) { return axis_set{1} << a; }
+constexpr bool contains(axis_set s, int a) { return ((s >> a) & 1) != 0; }
+constexpr axis_set all_axes(int rank) { return (axis_set{1} << rank) - 1; }
+
+/// The common shape of operands that broadcast: aligned at the last axis, extents equal or 1 (as in NumPy).
+constexpr inferred broadcast_shape(const extents& a, const extents& b) {
+  extents r;
+  r.rank = a.rank > b.rank ? a.rank : b.rank;
+  for (int i = 1; i <= r.rank; ++i) {
+    const std::int64_t p = i <= a.rank ? a[a.rank - i] : 1, q = i <= b.rank ? b[b.rank - i] : 1;
+    if (p != q && p != 1 && q != 1) return refuse(line("shapes that broadcast"), line("") << a << " and " << b);
+    r[r.rank - i] = p == 1 ? q : p;
+  }
+  return {r, {}, {}};
+}
+
+/// True where `from` can be repeated to fill `to`.
+constexpr bool broadcasts_to(const extents& from, const extents& to) {
+  const inferred r = broadcast_shape(from, to);
+  return r.ok() && r.shape == to;
+}
+
+}  // namespace volute::ops

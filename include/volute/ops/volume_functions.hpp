@@ -1,0 +1,199 @@
+// The functions on volumes that the language knows (see ops/functions.hpp for what a function is): convolution, its transpose, pooling.
+#pragma once
+
+#include <volute/ops/functions.hpp>
+
+namespace volute::ops {
+
+/// Depth, height, width. Three fields and no array: that is how it stays short in messages.
+struct triple {
+  std::int64_t d = 1, h = 1, w = 1;
+  constexpr std::int64_t operator[](int i) const { return i == 0 ? d : i == 1 ? h : w; }
+  constexpr std::int64_t& operator[](int i) { return i == 0 ? d : i == 1 ? h : w; }
+  constexpr operator extents() const { return make_extents(d, h, w); }  // so that messages print it
+};
+constexpr bool any_below(const triple& t, std::int64_t least) { return t[0] < least || t[1] < least || t[2] < least; }
+
+/// How the border is padded. `same` keeps the extent at stride 1 (the odd element on the high side); `causal` is `same` with all of time's padding before.
+enum class border : std::int8_t { explicit_amounts, same, causal };
+
+/// What can be said of a convolution apart from its operands.
+struct conv_options {
+  triple stride{}, dilation{}, lo{0, 0, 0}, hi{0, 0, 0};
+  triple output_padding{0, 0, 0};  // conv_transpose3d only
+  std::int64_t groups = 1;
+  border mode = border::explicit_amounts;
+
+  /// The padding that is meant, given the kernel.
+  constexpr conv_options resolved(const triple& kernel) const {
+    conv_options o = *this;
+    if (mode == border::explicit_amounts) return o;
+    for (int a = 0; a < 3; ++a) {
+      const std::int64_t total = dilation[a] * (kernel[a] - 1);
+      o.lo[a] = mode == border::causal && a == 0 ? total : total / 2;
+      o.hi[a] = total - o.lo[a];
+    }
+    o.mode = border::explicit_amounts;
+    return o;
+  }
+};
+
+/// The checks that convolution and its transpose share; "" where all is well.
+constexpr inferred check_options(line who, const conv_options& o, const triple& kernel) {
+  if (any_below(o.stride, 1)) return refuse(who << " wants stride >= 1", line("got ") << o.stride);
+  if (any_below(o.dilation, 1)) return refuse(who << " wants dilation >= 1", line("got ") << o.dilation);
+  if (o.groups < 1) return refuse(who << " wants groups >= 1", line("got ") << o.groups);
+  if (any_below(kernel, 1)) return refuse(who << " wants kernel >= 1", line("got ") << kernel);
+  if (any_below(o.lo, 0) || any_below(o.hi, 0)) return refuse(who << " wants padding >= 0", line("got ") << o.lo << " and " << o.hi);
+  return {};
+}
+
+/// Cross-correlation: x (N, C, D, H, W), w (O, C / groups, KD, KH, KW), or w (N, O, C / groups, KD, KH, KW), one bank a sample.
+struct conv3d {
+  conv_options options{};
+
+  constexpr inferred infer(const extents* x, int) const {
+    const line who("conv3d");
+    const extents a = x[0], w = x[1];
+    if (a.rank != 5) return refuse(line(who) << " wants rank 5 (N,C,D,H,W)", line("got ") << a);
+    if (w.rank != 5 && w.rank != 6) return refuse(line(who) << " wants weights of rank 5", line("got ") << w);
+    const int first = w.rank - 5;
+    if (first == 1 && w[0] != a[0]) return refuse(line(who) << " wants " << a[0] << " filter banks", line("got ") << w[0] << " in " << w);
+    const triple kernel{w[first + 2], w[first + 3], w[first + 4]};
+    if (options.mode != border::explicit_amounts && (options.stride[0] > 1 || options.stride[1] > 1 || options.stride[2] > 1))
+      return refuse(line(who) << " padding same: stride 1", line("got stride ") << options.stride);
+    if (const inferred r = check_options(who, options, kernel); !r.ok()) return r;
+    const conv_options o = options.resolved(kernel);
+    const std::int64_t in = a[1], out = w[first];
+    if (in % o.groups != 0) return refuse(line(who) << " wants channels / groups", line("got ") << in << " channels, groups " << o.groups);
+    if (out % o.groups != 0) return refuse(line(who) << " wants outputs / groups", line("got ") << out << " outputs, groups " << o.groups);
+    if (w[first + 1] * o.groups != in) return refuse(line(who) << " wants " << w[first + 1] * o.groups << " channels", line("got ") << in << " in " << a);
+    extents r = make_extents(a[0], out, 0, 0, 0);
+    for (int i = 0; i < 3; ++i) {
+      const std::int64_t room = a[2 + i] + o.lo[i] + o.hi[i], span = o.dilation[i] * (kernel[i] - 1) + 1;
+      if (span > room) {
+        line got("got ");
+        got << kernel;
+        if (o.dilation[i] > 1) got << " dilated " << o.dilation[i];
+        return refuse(line(who) << " wants kernel <= input", got << " on " << a);
+      }
+      r[2 + i] = (room - span) / o.stride[i] + 1;
+    }
+    return {r, {}, {}};
+  }
+
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    const extents w = g.shape(id[1]);
+    const int first = w.rank - 5;
+    const conv_options o = options.resolved({w[first + 2], w[first + 3], w[first + 4]});
+    convolution c;
+    c.groups = o.groups;
+    for (int a = 0; a < 3; ++a) c.stride[a] = o.stride[a], c.lo[a] = o.lo[a], c.dilation[a] = o.dilation[a], c.extent[a] = out[2 + a];
+    return w.rank == 6 ? g.convolution_per_sample(c, id[0], id[1]) : g.convolution(c, id[0], id[1]);
+  }
+};
+
+/// The adjoint of a convolution in its input: x (N, C, D, H, W), w (C, O / groups, KD, KH, KW) as in PyTorch.
+struct conv_transpose3d {
+  conv_options options{};
+
+  constexpr inferred infer(const extents* x, int) const {
+    const line who("conv_transpose3d");
+    const extents a = x[0], w = x[1];
+    if (a.rank != 5) return refuse(line(who) << " wants rank 5", line("got ") << a);
+    if (w.rank != 5) return refuse(line(who) << " weights: rank 5", line("got ") << w);
+    const triple kernel{w[2], w[3], w[4]};
+    if (options.mode != border::explicit_amounts) return refuse(line(who) << ": explicit padding", line("got same or causal"));
+    if (const inferred r = check_options(who, options, kernel); !r.ok()) return r;
+    if (a[1] % options.groups != 0) return refuse(line(who) << " channels / groups", line("got ") << a[1] << " channels, groups " << options.groups);
+    if (w[0] != a[1]) return refuse(line(who) << ": " << w[0] << " channels", line("got ") << a[1] << " in " << a);
+    extents r = make_extents(a[0], w[1] * options.groups, 0, 0, 0);
+    for (int i = 0; i < 3; ++i) {
+      const std::int64_t most = options.stride[i] > options.dilation[i] ? options.stride[i] : options.dilation[i];
+      if (options.output_padding[i] < 0 || options.output_padding[i] >= most)
+        return refuse(line(who) << " output_padding", line("wants < stride or dilation, got ") << options.output_padding);
+      r[2 + i] = (a[2 + i] - 1) * options.stride[i] - options.lo[i] - options.hi[i] + options.dilation[i] * (kernel[i] - 1) + options.output_padding[i] + 1;
+      if (r[2 + i] < 1) return refuse(line(who) << " wants an output", line("got ") << r);
+    }
+    return {r, {}, {}};
+  }
+
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    convolution c;
+    c.which = static_cast<std::int64_t>(face::data);
+    c.groups = options.groups;
+    for (int a = 0; a < 3; ++a) c.stride[a] = options.stride[a], c.lo[a] = options.lo[a], c.dilation[a] = options.dilation[a], c.extent[a] = out[2 + a];
+    return g.convolution(c, id[0], id[1]);
+  }
+};
+
+/// What can be said of a pooling window. Stride 0 means: as the kernel.
+struct pool_options {
+  triple kernel{}, stride{0, 0, 0}, padding{0, 0, 0}, dilation{};
+  bool ceil_mode = false, count_include_pad = true;
+  std::int64_t divisor = 0;
+};
+
+constexpr inferred infer_pool(line who, const pool_options& o, const extents& x) {
+  if (x.rank != 5) return refuse(line(who) << " wants rank 5 (N,C,D,H,W)", line("got ") << x);
+  if (any_below(o.kernel, 1)) return refuse(line(who) << " wants kernel >= 1", line("got ") << o.kernel);
+  if (any_below(o.stride, 0)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
+  if (any_below(o.dilation, 1)) return refuse(line(who) << " wants dilation >= 1", line("got ") << o.dilation);
+  if (any_below(o.padding, 0)) return refuse(line(who) << " wants padding >= 0", line("got ") << o.padding);
+  if (o.divisor < 0) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
+  extents r = make_extents(x[0], x[1], 0, 0, 0);
+  for (int a = 0; a < 3; ++a) {
+    if (2 * o.padding[a] > o.kernel[a]) return refuse(line(who) << " wants padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
+    const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1, room = x[2 + a] + 2 * o.padding[a];
+    if (span > room) return refuse(line(who) << " wants kernel <= input", line("got ") << o.kernel << " on " << x);
+    std::int64_t n = (room - span + (o.ceil_mode ? s - 1 : 0)) / s + 1;
+    if (o.ceil_mode && (n - 1) * s >= x[2 + a] + o.padding[a]) --n;  // the last window must start inside the input or its low padding
+    r[2 + a] = n;
+  }
+  return {r, {}, {}};
+}
+
+constexpr pool_window window_of(const pool_options& o) {
+  pool_window w;
+  for (int a = 0; a < 3; ++a) {
+    w.kernel[a] = o.kernel[a], w.stride[a] = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], w.dilation[a] = o.dilation[a];
+    w.lo[a] = w.hi[a] = o.padding[a];
+  }
+  w.divisor = o.divisor, w.count_include_pad = o.count_include_pad;
+  return w;
+}
+
+struct max_pool3d {
+  pool_options options{};
+  constexpr inferred infer(const extents* x, int) const { return infer_pool(line("max_pool3d"), options, x[0]); }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.max_pool({window_of(options), 0}, id[0], id[0], out); }
+};
+
+struct avg_pool3d {
+  pool_options options{};
+  constexpr inferred infer(const extents* x, int) const { return infer_pool(line("avg_pool3d"), options, x[0]); }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.avg_pool({window_of(options), 0}, id[0], out); }
+};
+
+/// Averages so that the result has these spatial extents.
+struct adaptive_avg_pool3d {
+  triple size{};
+  constexpr inferred infer(const extents* x, int) const {
+    const line who("adaptive_avg_pool3d");
+    if (x[0].rank != 5) return refuse(line(who) << ": rank 5", line("got ") << x[0]);
+    if (any_below(size, 1)) return refuse(line(who) << ": size >= 1", line("got ") << size);
+    return {make_extents(x[0][0], x[0][1], size[0], size[1], size[2]), {}, {}};
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    pool_window w;
+    w.adaptive = 1;
+    return g.avg_pool({w, 0}, id[0], out);
+  }
+};
+
+}  // namespace volute::ops

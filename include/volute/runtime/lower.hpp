@@ -1,0 +1,263 @@
+// Lowering: from expression types to a graph value. The one bridge between the language and the graph. Each distinct (module, argument shapes) is one
+// instantiation, run once per use; a shared expression is lowered once, remembered by the address of a variable template.
+#pragma once
+
+#include <volute/graph/frozen.hpp>
+#include <volute/language/language.hpp>
+
+namespace volute::lowering {
+
+template <class E>
+inline constexpr char tag{};
+
+struct remembered {
+  const char* type = nullptr;
+  int id = 0;
+};
+
+/// What the lowering of one program knows.
+struct session {
+  graph::algebra g;
+  buffer<graph::input_info> inputs;
+  buffer<graph::parameter_info> parameters;
+  buffer<int> owner_of;  // of each parameter: the module call that claimed it
+  buffer<layer_info> layers;
+  buffer<remembered> memo;
+  buffer<int> gradients;  // node ids of the gradients already made
+  line path;
+  int frame = 0;                   // the memo of the module being lowered begins here
+  const int* arguments = nullptr;  // its arguments' nodes
+  int owner = 0, owners = 0;
+  bool shared = false;        // inside nn::shared: parameters may be claimed again
+  bool substituting = false;  // a second look at an expression, for a gradient by an intermediate value
+  bool has_barrier = false;
+  int first_derivative = -1;
+  line wanted, got;
+
+  constexpr void refuse(const line& w, const line& x) {
+    if (wanted.empty()) wanted = w, got = x;
+  }
+};
+
+template <class E>
+struct rule;
+
+/// The node of an expression.
+template <class E>
+constexpr int lower(session& s) {
+  if constexpr (rule<E>::remember) {
+    for (int i = s.memo.size - 1; i >= s.frame; --i)
+      if (s.memo.data[i].type == &tag<E>) return s.memo.data[i].id;
+    const int id = rule<E>::run(s);
+    s.memo.push_back({&tag<E>, id});
+    return id;
+  } else {
+    return rule<E>::run(s);
+  }
+}
+
+template <text Name, extents Shape>
+struct rule<input_node<Name, Shape>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) {
+    for (int i = 0; i < s.inputs.size; ++i)
+      if (s.inputs[i].name.view() == Name.view()) {
+        if (!(s.inputs[i].shape == Shape)) s.refuse(line("one shape for input ") << Name.view(), line("got ") << s.inputs[i].shape << " and " << Shape);
+        return s.inputs[i].node;
+      }
+    const int id = s.g.input(s.inputs.size, Shape);
+    s.inputs.push_back({line(Name.view()), Shape, id});
+    return id;
+  }
+};
+
+template <text Name, extents Shape, initializer Init>
+struct rule<parameter_node<Name, Shape, Init>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) {
+    line path = s.path;
+    path.append_path(Name.view());
+    for (int i = 0; i < s.parameters.size; ++i)
+      if (s.parameters[i].path == path) {
+        if (!(s.parameters[i].shape == Shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << s.parameters[i].shape << " and " << Shape);
+        if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
+          s.refuse(line("own path: ") << path.view(), line("two layers claim it; nn::shared"));
+        return s.parameters[i].node;
+      }
+    const int id = s.g.parameter(s.parameters.size, Shape);
+    s.parameters.push_back({path, Shape, Init.kind, Init.scale, id, 0});
+    s.owner_of.push_back(s.owner);
+    return id;
+  }
+};
+
+template <double Value, extents Shape>
+struct rule<constant_node<Value, Shape>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return s.g.fill(Value, Shape); }
+};
+
+template <std::int64_t N>
+struct rule<arange_node<N>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return s.g.arange(N); }
+};
+
+template <int I, extents Shape>
+struct rule<formal<I, Shape>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return s.arguments[I]; }
+};
+
+template <auto F, class... Operands>
+struct rule<node<F, Operands...>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) {
+    const int id[]{lower<Operands>(s)...};
+    if constexpr (std::is_same_v<std::remove_const_t<decltype(F)>, ops::stopped>) s.has_barrier = true;
+    return F.emit(s.g, id, static_cast<int>(sizeof...(Operands)), node<F, Operands...>::shape());
+  }
+};
+
+/// Lowers the body of a module in a frame of its own.
+template <class M, extents... S>
+constexpr int lower_module(session& s, const int* arguments) {
+  const int frame = s.frame, owner = s.owner, path = s.path.size, memo = s.memo.size;
+  const int* const outer = s.arguments;
+  const bool shared = s.shared;
+  s.path.append_path(label_of<M>().view());
+  s.frame = memo;
+  s.arguments = arguments;
+  s.owner = ++s.owners;
+  if constexpr (requires { M::shares_parameters; }) s.shared = true;
+  int row = -1;
+  if constexpr (requires { M::kind; }) {
+    if (!s.substituting) {
+      row = s.layers.size;
+      s.layers.push_back({s.path, line(M::kind.view()), body_t<M, S...>::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
+    }
+  }
+  const int id = lower<body_t<M, S...>>(s);
+  if (row >= 0) s.layers[row].last_node = s.g.nodes.size, s.layers[row].last_parameter = s.parameters.size;
+  s.memo.size = memo;
+  s.frame = frame, s.arguments = outer, s.owner = owner, s.shared = shared;
+  s.path.size = path;
+  return id;
+}
+
+template <class M, class... A>
+struct rule<call<M, A...>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) {
+    const int id[]{lower<A>(s)...};
+    return lower_module<M, A::shape()...>(s, id);
+  }
+};
+
+/// Walking a sequence with the node so far (see language/call.hpp).
+template <extents S>
+struct running {
+  session* s;
+  int id;
+  int index;
+};
+template <extents S, class M>
+constexpr auto operator>>(running<S> r, detail::link<M>) {
+  const int path = r.s->path.size;
+  const line number = line("") << r.index;
+  r.s->path.append_path(number.view());
+  const int id = lower_module<M, S>(*r.s, &r.id);
+  r.s->path.size = path;
+  return running<body_t<M, S>::shape()>{r.s, id, r.index + 1};
+}
+
+template <class... M, extents In, extents Out>
+struct rule<sequence_body<sequence<M...>, In, Out>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return detail::walk(running<In>{&s, s.arguments[0], 0}, sequence<M...>{}).id; }
+};
+
+template <class E>
+inline constexpr bool is_leaf = false;
+template <text Name, extents Shape>
+inline constexpr bool is_leaf<input_node<Name, Shape>> = true;
+template <text Name, extents Shape, initializer Init>
+inline constexpr bool is_leaf<parameter_node<Name, Shape, Init>> = true;
+
+/// Replaces an intermediate value by a barrier in the frame at hand, so that the simplifier cannot look through it.
+template <class E>
+constexpr int variable_node(session& s, int value) {
+  if constexpr (is_leaf<E>) {
+    return value;
+  } else {
+    const int id = s.g.barrier(value, false);
+    s.memo.push_back({&tag<E>, id});
+    s.has_barrier = true;
+    return id;
+  }
+}
+
+template <class Y, class Cotangent, class... Wrt>
+struct gradient_group {};
+
+/// The place in session::gradients where the gradients of this group begin.
+template <class Y, class Cotangent, class... Wrt>
+constexpr int lower_gradients(session& s) {
+  using group = gradient_group<Y, Cotangent, Wrt...>;
+  for (int i = s.memo.size - 1; i >= s.frame; --i)
+    if (s.memo.data[i].type == &tag<group>) return s.memo.data[i].id;
+  constexpr int n = sizeof...(Wrt);
+  const int frame = s.frame, memo = s.memo.size;
+  const bool substituting = s.substituting;
+  int values[]{lower<Wrt>(s)...};
+  int y, seed;
+  if constexpr ((is_leaf<Wrt> && ...)) {
+    y = lower<Y>(s);
+  } else {
+    s.frame = s.memo.size;
+    s.substituting = true;
+    int i = 0;
+    ((values[i] = variable_node<Wrt>(s, values[i]), ++i), ...);
+    y = lower<Y>(s);
+    s.memo.size = memo;
+    s.frame = frame, s.substituting = substituting;
+  }
+  if constexpr (std::is_same_v<Cotangent, no_cotangent>)
+    seed = s.g.fill(1, s.g.shape(y));
+  else
+    seed = lower<Cotangent>(s);
+  if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
+  int result[n];
+  graph::differentiate(s.g, y, seed, values, n, result);
+  const int first = s.gradients.size;
+  for (int i = 0; i < n; ++i) s.gradients.push_back(result[i]);
+  s.memo.push_back({&tag<group>, first});
+  return first;
+}
+
+template <class Y, class Cotangent, int I, class... Wrt>
+struct rule<gradient_node<Y, Cotangent, I, Wrt...>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return s.gradients[lower_gradients<Y, Cotangent, Wrt...>(s) + I]; }
+};
+
+/// Appends the nodes of an output; the gradients by all parameters are made last, when all parameters are known.
+template <class E>
+struct output_rule {
+  static constexpr void run(session& s, buffer<int>& out) { out.push_back(lower<E>(s)); }
+  static constexpr void finish(session&, buffer<int>&) {}
+};
+template <class Y>
+struct output_rule<parameter_gradients<Y>> {
+  static constexpr void run(session& s, buffer<int>&) { lower<Y>(s); }
+  static constexpr void finish(session& s, buffer<int>& out) {
+    const int y = lower<Y>(s), n = s.parameters.size;
+    if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
+    buffer<int> wrt(n, 0), result(n, 0);
+    for (int i = 0; i < n; ++i) wrt[i] = s.parameters[i].node;
+    graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, n, result.data);
+    for (int i = 0; i < n; ++i) out.push_back(result[i]);
+  }
+};
+
+}  // namespace volute::lowering

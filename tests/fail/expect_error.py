@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Tests of programs that must not compile.
+
+As a compiler launcher, `expect_error.py ROOT COMPILER ARGUMENTS...`: compiles the corrected program (VOLUTE_CONTROL defined) into
+the object asked for, then the wrong one, and keeps what the compiler said of each beside the object, in OBJECT.json.
+
+As a test, `expect_error.py --judge SOURCE OBJECT`: the control compiled silently; the wrong program did not compile, gave one
+error, whose line holds every text of the source's `// expect: ` lines (`// expect-gcc: ` and `// expect-clang: ` for one compiler
+only), in fewer than 15 lines and 2560 bytes. Paths count from ROOT, so that the place of a checkout does not matter.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+MAX_LINES, MAX_BYTES = 15, 2560
+
+
+def run(command, root):
+    done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout.decode(errors="replace").replace(root + "/", "")
+
+
+def launch(root, compiler, *arguments):
+    arguments = list(arguments)
+    record = arguments[arguments.index("-o") + 1] + ".json"
+    if os.path.exists(record):
+        os.remove(record)
+    status, control = run([compiler, *arguments, "-DVOLUTE_CONTROL"], root)
+    if status:
+        print(control)
+        return status
+    for option in ("-o", "-MF", "-MT"):  # the wrong program leaves neither object nor dependencies
+        if option in arguments:
+            del arguments[arguments.index(option) : arguments.index(option) + 2]
+    arguments = [a for a in arguments if a not in ("-c", "-MD", "-Werror")]
+    status, wrong = run([compiler, *arguments, "-fsyntax-only"], root)
+    clang = "clang" in run([compiler, "--version"], root)[1]
+    with open(record, "w") as out:
+        json.dump({"compiler": "clang" if clang else "gcc", "control": control, "status": status, "output": wrong}, out, indent=1)
+    return 0
+
+
+def judge(source, object_file):
+    try:
+        with open(object_file + ".json") as file:
+            record = json.load(file)
+    except OSError:
+        return "the control does not compile (see the build's output)"
+    with open(source) as file:
+        lines = file.read().splitlines()
+    output = record["output"]
+    print(output)
+    print(f"({len(output.splitlines())} lines, {len(output.encode())} bytes)")
+    expected = [m[1] for m in (re.match(rf"// expect(?:-{record['compiler']})?: (.*\S)", line) for line in lines) if m]
+    if not expected:
+        return "the file has no `// expect: ` line"
+    if record["control"]:
+        return f"the control compiles, but not silently:\n{record['control']}"
+    if record["status"] == 0:
+        return "the mistake compiles"
+    errors = [line for line in output.splitlines() if re.search(r"\berror:", line)]
+    missing = [text for text in expected if text not in "".join(errors[:1])]
+    if missing:
+        return f"the first error lacks {missing}"
+    if len(errors) != 1:
+        return f"{len(errors)} errors, wanted one"
+    if len(output.splitlines()) >= MAX_LINES or len(output.encode()) >= MAX_BYTES:
+        return f"too long: wanted fewer than {MAX_LINES} lines and {MAX_BYTES} bytes"
+    return None
+
+
+if __name__ == "__main__":
+    if sys.argv[1] != "--judge":
+        sys.exit(launch(*sys.argv[1:]))
+    complaint = judge(*sys.argv[2:])
+    if complaint:
+        sys.exit(f"FAILED: {complaint}")

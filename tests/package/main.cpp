@@ -1,0 +1,9 @@
+#include <volute/core/extents.hpp>
+#include <xsimd/xsimd.hpp>
+#include <xtensor/xfixed.hpp>
+
+#include <boost/hana/tuple.hpp>
+
+static_assert(volute::make_extents(1, 2, 3).size() == 6);
+
+int main() {}
