@@ -305,3 +305,5 @@ class algebra : public builder {
 };
 
 }  // namespace volute::graph
+
+#include <volute/graph/contract.hpp>  // defines reduce and convolution_per_sample

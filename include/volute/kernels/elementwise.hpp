@@ -44,15 +44,21 @@ void elementwise(const ops::loop_nest& nest, const T* const* in, T* out) noexcep
   }
 
   // Short rows: the output is dense across rows, so whole vectors of it come from gathered inputs.
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
   alignas(64) T buffer[inputs][gathered] = {};
   for (int i = 0; i < inputs; ++i) r.p[i] = buffer[i];
   std::int64_t rows = positions(nest, 0, outer);
   const std::int64_t most = gathered / n;
   while (rows > 0) {
-    const std::int64_t some = rows < most ? rows : most;
+    const std::int64_t some = rows < most ? rows : most, size = some * n;
     gather_rows<T, inputs>(in, at, r.step, n, some, buffer);
-    elementwise_row<P, all_contiguous>(r, some * n, out);
-    out += some * n;
+    for (std::int64_t j = 0; j < size; j += width) {
+      const V v = program_at<P, all_contiguous, V>(r, j);
+      if (j + width <= size) simd::store(out + j, v);
+      else simd::store_partial(out + j, v, static_cast<int>(size - j));
+    }
+    out += size;
     rows -= some;
   }
 }

@@ -196,7 +196,7 @@ VOLUTE_INLINE void pool_divide(const ops::pool_geometry& g, const pool_taps& d, 
 
 /// out = the sum (divided) or the maximum of every window.
 template <ops::reduction R, class T>
-void pool_forward(const ops::pool_geometry& g, const T* x, T* out) noexcept {
+__attribute__((noinline)) void pool_forward(const ops::pool_geometry& g, const T* x, T* out) noexcept {
   alignas(64) T buffer[pool_buffer + simd::width<T>] = {};
   for (std::int64_t plane = 0; plane < g.planes; ++plane, x += g.in[0] * g.in[1] * g.in[2])
     for (std::int64_t od = 0; od < g.out[0]; ++od) {
@@ -221,7 +221,7 @@ void pool_forward(const ops::pool_geometry& g, const T* x, T* out) noexcept {
 
 /// dx = the adjoint of the average: every g / count goes to all taps of its window.
 template <class T>
-void average_backward(const ops::pool_geometry& g, const T* grad, T* dx) noexcept {
+__attribute__((noinline)) void average_backward(const ops::pool_geometry& g, const T* grad, T* dx) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   alignas(64) T part[pool_buffer + width], buffer[pool_buffer + width];
@@ -362,13 +362,13 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
 }
 
 template <class T>
-void maximum_gather(const ops::pool_geometry& g, const T* x, const T* v, T* out) noexcept {
+__attribute__((noinline)) void maximum_gather(const ops::pool_geometry& g, const T* x, const T* v, T* out) noexcept {
   fill(out, g.planes * g.out[0] * g.out[1] * g.out[2], T(0));
   for_each_maximum(g, x, [v, out](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { out[o] = v[i]; });
 }
 
 template <class T>
-void maximum_scatter(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
+__attribute__((noinline)) void maximum_scatter(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
   fill(dx, g.planes * g.in[0] * g.in[1] * g.in[2], T(0));
   for_each_maximum(g, x, [grad, dx](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { dx[i] += grad[o]; });
 }

@@ -131,13 +131,20 @@ void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out) noexce
         reduce_row<P, L, R>(r, n, sum);
       } while (at.next());
     } else {
-      alignas(64) T buffer[inputs][gathered];
+      constexpr int width = simd::width<T>;
+      alignas(64) T buffer[inputs][gathered] = {};
       for (int i = 0; i < inputs; ++i) r.p[i] = buffer[i];
       const std::int64_t most = gathered / n;
       for (std::int64_t rows = all_rows; rows > 0;) {
         const std::int64_t some = rows < most ? rows : most;
         gather_rows<T, inputs>(base, at, r.step, n, some, buffer);
-        reduce_row<P, all_contiguous, R>(r, some * n, sum);
+        V part(combine<R, T>::identity);
+        for (std::int64_t j = 0, size = some * n; j < size; j += width) {
+          const std::int64_t left = size - j;
+          const V v = program_at<P, all_contiguous, V>(r, j);
+          part = combine<R, T>::apply(part, left >= width ? v : first_lanes<R>(v, static_cast<int>(left)));
+        }
+        sum.add(part);
         rows -= some;
       }
     }
@@ -169,7 +176,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
       const std::int64_t end = terms - t < room ? terms : t + room;
       room -= end - t;
       for (; t < end; ++t) {
-        if (n == width)
+        if (Vectors > 1 || n == width)
           unroll<Vectors>([&](auto u) __attribute__((always_inline)) { a[u] = C::apply(a[u], program_at<P, L, V>(q, j + u * width)); });
         else if constexpr (Vectors == 1)
           a[0] = C::apply(a[0], program_at_partial<P, L, V>(q, j, n));
@@ -186,7 +193,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   } while (at.next());
   unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
     sum[u].add(a[u]);
-    if (n == width) simd::store(out + j + u * width, sum[u].result());
+    if (Vectors > 1 || n == width) simd::store(out + j + u * width, sum[u].result());
     else simd::store_partial(out + j, sum[u].result(), n);
   });
 }
@@ -204,8 +211,7 @@ void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out) noexce
     for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i];
     std::int64_t j = 0;
     for (; j + 4 * width <= n; j += 4 * width) reduce_columns<4, P, L, R, T>(nest, r, j, width, out);
-    for (; j + width <= n; j += width) reduce_columns<1, P, L, R, T>(nest, r, j, width, out);
-    if (j < n) reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j), out);
+    for (; j < n; j += width) reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j < width ? n - j : width), out);
     out += n;
   } while (at.next());
 }

@@ -37,12 +37,10 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   else if constexpr (F == fn::log1p) return xsimd::log1p(a);
   else if constexpr (F == fn::sin) return xsimd::sin(a);
   else if constexpr (F == fn::cos) return xsimd::cos(a);
-  else if constexpr (F == fn::tanh) return xsimd::tanh(a);
-  else if constexpr (F == fn::sigmoid) {
-    const V e = xsimd::exp(-xsimd::abs(a));  // in (0, 1]: never overflows
-    return xsimd::select(a < zero, e, one) / (one + e);
-  } else if constexpr (F == fn::softplus) return xsimd::max(a, zero) + xsimd::log1p(xsimd::exp(-xsimd::abs(a)));
-  else if constexpr (F == fn::erf) return xsimd::erf(a);
+  else if constexpr (F == fn::tanh) return math::tanh(a);
+  else if constexpr (F == fn::sigmoid) return math::sigmoid(a);
+  else if constexpr (F == fn::softplus) return math::softplus(a);
+  else if constexpr (F == fn::erf) return math::erf(a);
   else if constexpr (F == fn::relu) return xsimd::max(zero, a);  // x86: the second operand if one is NaN; NEON: NaN
   else if constexpr (F == fn::step) return mask_to_number<V>(a > zero);
   else if constexpr (F == fn::add) return a + b;

@@ -1,0 +1,65 @@
+// What a planned program is made of: kernels (each distinct one once), launches in order, and places in memory.
+#pragma once
+
+#include <volute/graph/frozen.hpp>
+#include <volute/ops/loop_nest.hpp>
+
+namespace volute::graph {
+
+enum class kernel_kind : std::int8_t {
+  elementwise, reduce, matmul, conv_forward, conv_data, conv_weights, pack_forward, pack_data, max_pool, max_gather, max_scatter, avg_pool,
+  avg_adjoint, copy, fill, arange,
+};
+inline constexpr std::string_view kernel_name[] = {"elementwise", "reduce",     "matmul",      "conv forward", "conv data",   "conv weights", "pack forward", "pack data",
+                                                   "max pool",    "max gather", "max scatter", "avg pool",     "avg adjoint", "copy",         "fill",         "arange"};
+
+/// A kernel with everything that is settled while compiling: the template argument of its instantiation. Indices point into the plan's tables.
+struct kernel_spec {
+  kernel_kind kind{};
+  int program = -1;           // elementwise, reduce; the epilogue of a convolution
+  std::int64_t lanes = 0;     // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand
+  int geometry = -1;          // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
+  bool first = false;         // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
+  bool second = false;        // reduce: maximum; matmul: b is transposed
+  friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
+};
+
+/// Where a tensor lies.
+enum class space : std::int8_t { arena, parameters, input, output };
+struct place {
+  space where{};
+  int slot = 0;             // which input or output
+  std::int64_t offset = 0;  // elements
+  friend constexpr bool operator==(const place&, const place&) = default;
+};
+
+inline constexpr int max_operands = 11;  // a convolution's two, its scale and 7 epilogue operands, with one in reserve
+
+/// One call of a kernel.
+struct launch {
+  int kernel = 0;
+  int node = 0;  // the node whose value it makes
+  int count = 0;
+  place in[max_operands]{};
+  place out{};
+  place scratch{};
+  std::int64_t scratch_size = 0;
+  double value = 0;  // fill
+  ops::loop_nest nest{};
+};
+
+/// How many of everything.
+struct plan_size {
+  int launches = 0;
+  int prologue = 0;  // the first of them depend on parameters alone and run again only after those change
+  int kernels = 0, programs = 0, convolutions = 0, pools = 0;
+};
+
+/// A stored value, for reports and assertions.
+struct value_info {
+  int node = 0;
+  std::int64_t size = 0;
+  int first = 0, last = 0;  // launches
+};
+
+}  // namespace volute::graph

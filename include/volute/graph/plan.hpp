@@ -1,0 +1,599 @@
+// The back half of the compiler inside the compiler: groups become launches of kernels, launches get their order, values get their place. The number of
+// elements of every buffer is known, so the arena is one block whose offsets are constants.
+#pragma once
+
+#include <volute/graph/fuse.hpp>
+#include <volute/graph/launch.hpp>
+
+namespace volute::graph {
+
+/// What the planner must know about the kernels: sizes in elements. Runtime hands in the real ones.
+struct sizes {
+  std::int64_t (*packed_forward)(const ops::conv_geometry&);
+  std::int64_t (*packed_data)(const ops::conv_geometry&);
+  std::int64_t (*scratch_forward)(const ops::conv_geometry&);
+  std::int64_t (*scratch_data)(const ops::conv_geometry&);
+  std::int64_t (*scratch_weights)(const ops::conv_geometry&);
+};
+
+/// A launch whose operands are still values, not places.
+struct step {
+  launch call;
+  int in[max_operands]{};   // values
+  std::int64_t offset[max_operands]{};
+  int out = 0;
+  std::int64_t out_offset = 0;
+  bool in_place[max_operands]{};  // the result may take this operand's memory
+  bool invariant = false;
+};
+
+/// A buffer: the result of a launch, a leaf, or packed weights.
+struct stored_value {
+  int node = 0;
+  std::int64_t size = 0;
+  place at{};
+  bool placed = false;
+  bool invariant = false;  // made by the prologue, kept between runs
+  int first = -1, last = -1;
+};
+
+class planner {
+ public:
+  view g;
+  sizes size;
+  bool hoists;  // packs and other functions of the parameters are kept between runs
+  fusion f;
+  buffer<step> steps;
+  buffer<stored_value> values;
+  buffer<kernel_spec> kernels;
+  buffer<ops::scalar_program> programs;
+  buffer<ops::conv_geometry> convolutions;
+  buffer<ops::pool_geometry> pools;
+  std::int64_t arena = 0, prologue_elements = 0, live_peak = 0;
+
+  constexpr planner(const view& graph, const sizes& s, bool hoist)
+      : g(graph), size(s), hoists(hoist), f(graph.size.nodes), value_of_(graph.size.nodes, -1), register_(graph.size.nodes, -1), invariant_(graph.size.nodes, 0) {
+    fuse(g, f);
+    find_invariants();
+    make_steps();
+    write_outputs();
+    order();
+    place_values();
+  }
+
+ private:
+  buffer<int> value_of_;   // of a node with memory of its own
+  buffer<int> register_;   // while a program is built
+  buffer<char> invariant_;  // depends on parameters and constants alone
+
+  // ---- values
+  constexpr int new_value(int node, std::int64_t n, bool invariant) {
+    values.push_back({node, n, {}, false, invariant, -1, -1});
+    return values.size - 1;
+  }
+  constexpr int value(int node) {
+    const int b = base_of(g, node);
+    if (value_of_[b] < 0) {
+      value_of_[b] = new_value(b, g.shape(b).size(), invariant_[b] != 0);
+      stored_value& v = values[value_of_[b]];
+      if (g.is<ops::parameter>(b)) {
+        const int slot = static_cast<int>(g.as<ops::parameter>(b).slot);
+        v.at = {space::parameters, slot, g.parameters[slot].offset}, v.placed = true;
+      } else if (g.is<ops::input>(b)) {
+        v.at = {space::input, static_cast<int>(g.as<ops::input>(b).slot), 0}, v.placed = true;
+      }
+    }
+    return value_of_[b];
+  }
+
+  constexpr void find_invariants() {
+    for (int i = 0; i < g.size.nodes; ++i) {
+      const node& v = g.nodes[i];
+      bool all = v.op != ops::opcode<ops::input>;
+      for (int k = 0; k < v.count && all; ++k) all = invariant_.data[g.operands[v.first + k]] != 0;
+      invariant_.data[i] = all;
+    }
+  }
+
+  // ---- tables
+  template <class V>
+  static constexpr int index(buffer<V>& table, const V& v) {
+    for (int i = 0; i < table.size; ++i)
+      if (table.data[i] == v) return i;
+    table.push_back(v);
+    return table.size - 1;
+  }
+
+  constexpr step& new_step(int node, const kernel_spec& k) {
+    steps.push_back({});
+    step& s = steps[steps.size - 1];
+    s.call.node = node;
+    s.call.kernel = index(kernels, k);
+    s.out = value(node);
+    s.invariant = hoists && invariant_[node] != 0;
+    return s;
+  }
+  static constexpr int add_input(step& s, int v, std::int64_t offset = 0) {
+    s.in[s.call.count] = v;
+    s.offset[s.call.count] = offset;
+    return s.call.count++;
+  }
+
+  // ---- elementwise programs
+  struct group_inputs {
+    int id[ops::max_program_inputs]{};
+    int count = 0;
+  };
+
+  /// The program of a group; `first` (a convolution) becomes input 0 where it is given. Inputs are operand nodes as the members see them.
+  constexpr ops::scalar_program program_of(int root, int first, group_inputs& in) {
+    ops::scalar_program p;
+    p.inputs = p.constants = 0;
+    const bool reduces = g.is<ops::reduce>(root);
+    const auto input = [&](int a) {
+      for (int i = 0; i < in.count; ++i)
+        if (in.id[i] == a) return i;
+      in.id[in.count] = a;
+      return in.count++;
+    };
+    if (first >= 0) input(first);
+    if (f.head[root] < 0) {  // a reduction of something stored, or a broadcast that is stored itself
+      input(reduces ? g.operand(root, 0) : root);
+      p.inputs = 1;
+      return p;
+    }
+    for (int m = f.head[root]; m >= 0; m = f.next[m])
+      for (int k = 0; k < g.nodes[m].count; ++k) {
+        const int a = g.operand(m, k);
+        if (!member(a, root) && !g.is<ops::fill>(a)) input(a);
+      }
+    p.inputs = in.count > 0 ? in.count : 1;
+    for (int m = f.head[root]; m >= 0; m = f.next[m])
+      for (int k = 0; k < g.nodes[m].count; ++k)
+        if (const int a = g.operand(m, k); g.is<ops::fill>(a)) constant(p, g.as<ops::fill>(a).value);
+    const int base = p.inputs + p.constants;
+    for (int m = f.head[root]; m >= 0; m = f.next[m]) {
+      std::int8_t r[3]{};
+      for (int k = 0; k < g.nodes[m].count; ++k) {
+        const int a = g.operand(m, k);
+        r[k] = static_cast<std::int8_t>(member(a, root)      ? register_[a]
+                                        : g.is<ops::fill>(a) ? p.inputs + constant(p, g.as<ops::fill>(a).value)
+                                                             : input(a));
+      }
+      p.code[p.length] = {g.as<ops::elementwise>(m).f(), r[0], r[1], r[2]};
+      register_[m] = base + p.length++;
+    }
+    return p;
+  }
+  constexpr bool member(int a, int root) const { return f.group[a] == root && g.is<ops::elementwise>(a); }
+  static constexpr int constant(ops::scalar_program& p, double v) {
+    for (int i = 0; i < p.constants; ++i)
+      if (p.constant[i] == v) return i;
+    p.constant[p.constants] = v;
+    return p.constants++;
+  }
+
+  /// The loop nest over `over` for these inputs: axes of extent 1 left out, reduced axes last, neighbours merged where every stride allows.
+  constexpr std::int64_t nest_of(ops::loop_nest& nest, const extents& over, ops::axis_set reduced, const group_inputs& in, bool& inner_reduced) {
+    std::int64_t stride[ops::max_program_inputs][max_rank]{};
+    for (int i = 0; i < in.count; ++i) {
+      const extents small = algebra::aligned(g.shape(g.is<ops::broadcast>(in.id[i]) ? g.operand(in.id[i], 0) : in.id[i]), over.rank);
+      std::int64_t s = 1;
+      for (int a = over.rank - 1; a >= 0; --a) {
+        stride[i][a] = small[a] == 1 ? 0 : s;
+        s *= small[a];
+      }
+    }
+    int last_axis = -1;
+    for (int pass = 0; pass < 2; ++pass) {
+      bool fresh = true;
+      for (int a = 0; a < over.rank; ++a) {
+        if (over[a] == 1 || ops::contains(reduced, a) != (pass == 1)) continue;
+        if (a > last_axis) last_axis = a;
+        int& r = nest.rank;
+        bool merges = !fresh;
+        for (int i = 0; i < in.count && merges; ++i) merges = nest.stride[i][r - 1] == stride[i][a] * over[a];
+        if (merges) {
+          nest.extent[r - 1] *= over[a];
+        } else {
+          nest.extent[r++] = over[a];
+        }
+        for (int i = 0; i < in.count; ++i) nest.stride[i][r - 1] = stride[i][a];
+        fresh = false;
+      }
+      if (pass == 0) nest.kept = nest.rank;
+    }
+    inner_reduced = last_axis >= 0 && ops::contains(reduced, last_axis);
+    if (nest.rank == 0) {
+      nest.rank = nest.kept = 1, nest.extent[0] = 1;
+      for (int i = 0; i < in.count; ++i) nest.stride[i][0] = 1;
+    }
+    const int inner = inner_reduced || nest.kept == 0 ? nest.rank - 1 : nest.kept - 1;
+    std::int64_t lanes = 0;
+    for (int i = 0; i < in.count; ++i) {
+      const std::int64_t s = nest.stride[i][inner];
+      const ops::lane l = s == 1 ? ops::lane::contiguous : s == 0 ? ops::lane::broadcast : ops::lane::strided;
+      lanes |= static_cast<std::int64_t>(l) << (2 * i);
+    }
+    return lanes;
+  }
+
+  constexpr int memory_of(int operand) { return value(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
+
+  /// Sizes of a geometry, asked for once.
+  struct kernel_sizes {
+    std::int64_t packed_forward = -1, packed_data = -1, scratch_forward = -1, scratch_data = -1, scratch_weights = -1;
+  };
+  buffer<kernel_sizes> sizes_;
+  constexpr std::int64_t cached(int geometry, std::int64_t kernel_sizes::*which, std::int64_t (*ask)(const ops::conv_geometry&)) {
+    while (sizes_.size <= geometry) sizes_.push_back({});
+    std::int64_t& n = sizes_[geometry].*which;
+    if (n < 0) n = ask(convolutions[geometry]);
+    return n;
+  }
+
+  // ---- steps
+  /// Whether the convolution that a group chose can carry it.
+  constexpr bool carries(int root, int conv, const group_inputs& in) const {
+    if (in.count > ops::max_program_inputs) return false;
+    for (int i = 0; i < in.count; ++i) {
+      ops::access how{};
+      if (in.id[i] != conv && !epilogue_access(g, in.id[i], g.shape(root), how)) return false;
+    }
+    return true;
+  }
+
+  constexpr void make_steps() {
+    // A group that its convolution cannot carry runs on its own; known before any step is made.
+    for (int i = 0; i < g.size.nodes; ++i) {
+      const int conv = f.roles[i] == role::root ? f.carrier[i] : -1;
+      if (conv < 0) continue;
+      group_inputs in;
+      program_of(i, conv, in);
+      if (!carries(i, conv, in)) {
+        f.carrier[i] = -1;
+        f.roles[conv] = role::kernel;
+        f.group[conv] = -1;
+      }
+    }
+    for (int i = 0; i < g.size.nodes; ++i) {
+      const role r = f.roles.data[i];
+      if (r == role::root) {
+        if (g.is<ops::fill>(i)) {
+          new_step(i, {.kind = kernel_kind::fill}).call.value = g.as<ops::fill>(i).value;
+          set_extent(steps[steps.size - 1], g.shape(i).size());
+        } else if (f.carrier[i] >= 0) {
+          convolution(f.carrier[i], i);
+        } else {
+          group(i);
+        }
+      } else if (r == role::kernel) {
+        kernel(i);
+      }
+    }
+  }
+  static constexpr void set_extent(step& s, std::int64_t n) {
+    s.call.nest.rank = 1;
+    s.call.nest.extent[0] = n;
+  }
+
+  constexpr void group(int root) {
+    group_inputs in;
+    const ops::scalar_program p = program_of(root, -1, in);
+    const bool reduces = g.is<ops::reduce>(root);
+    const extents over = reduces ? g.shape(g.operand(root, 0)) : g.shape(root);
+    ops::loop_nest nest;
+    bool inner = false;
+    kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
+    k.lanes = nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
+    if (reduces) k.first = inner, k.second = g.as<ops::reduce>(root).how() == ops::reduction::maximum;
+    int memory[ops::max_program_inputs]{};
+    for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
+    step& s = new_step(root, k);
+    s.call.nest = nest;
+    for (int i = 0; i < in.count; ++i) {
+      const int at = add_input(s, memory[i]);
+      s.in_place[at] = !reduces && !g.is<ops::broadcast>(in.id[i]) && g.shape(in.id[i]).size() == over.size();
+    }
+  }
+
+  constexpr int pack(int weights, kernel_kind kind, int geometry) {
+    const int w = value(weights);
+    const kernel_spec k{.kind = kind, .geometry = geometry};
+    for (int i = 0; i < steps.size; ++i)
+      if (steps[i].in[0] == w && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k) return steps[i].out;
+    const std::int64_t n = kind == kernel_kind::pack_forward ? cached(geometry, &kernel_sizes::packed_forward, size.packed_forward)
+                                                              : cached(geometry, &kernel_sizes::packed_data, size.packed_data);
+    const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
+    const int packed = new_value(base_of(g, weights), n, invariant);
+    steps.push_back({});
+    step& s = steps[steps.size - 1];
+    s.call.node = base_of(g, weights);
+    s.call.kernel = index(kernels, k);
+    s.invariant = invariant;
+    s.out = packed;
+    add_input(s, w);
+    return packed;
+  }
+
+  /// A convolution, with the group of `root` as its epilogue where root is not the convolution itself.
+  constexpr void convolution(int conv, int root) {
+    const auto op = g.as<ops::convolution>(conv);
+    const int first = g.operand(conv, 0), second = g.operand(conv, 1);
+    const ops::conv_geometry q = op.geometry(g.shape(first), g.shape(second));
+    kernel_spec k{.geometry = index(convolutions, q)};
+    int source = first, scale = f.scale[conv];
+    if (scale >= 0) source = g.operand(first, g.operand(first, 0) == scale ? 1 : 0);
+    const int a = value(source);
+    if (op.side() == ops::face::weights) {
+      k.kind = kernel_kind::conv_weights;
+      const int b = value(second);
+      step& s = new_step(conv, k);
+      s.call.scratch_size = cached(k.geometry, &kernel_sizes::scratch_weights, size.scratch_weights);
+      add_input(s, a), add_input(s, b);
+      return;
+    }
+    const bool forward = op.side() == ops::face::forward;
+    const int b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
+    k.kind = forward ? kernel_kind::conv_forward : kernel_kind::conv_data;
+    k.first = scale >= 0;
+    group_inputs in;
+    if (root != conv) {
+      const ops::scalar_program p = program_of(root, conv, in);
+      k.program = index(programs, p);
+      for (int i = 1; i < in.count; ++i) {
+        ops::access how{};
+        epilogue_access(g, in.id[i], g.shape(root), how);
+        k.lanes |= static_cast<std::int64_t>(how) << (2 * i);
+      }
+    }
+    int memory[ops::max_program_inputs]{};
+    for (int i = 1; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
+    const int s_value = scale >= 0 ? memory_of(scale) : -1;
+    step& s = new_step(root, k);
+    s.call.scratch_size = forward ? cached(k.geometry, &kernel_sizes::scratch_forward, size.scratch_forward)
+                                  : cached(k.geometry, &kernel_sizes::scratch_data, size.scratch_data);
+    add_input(s, a), add_input(s, b);
+    if (scale >= 0) add_input(s, s_value);
+    for (int i = 1; i < in.count; ++i) {
+      const int at = add_input(s, memory[i]);
+      s.in_place[at] = static_cast<ops::access>((k.lanes >> (2 * i)) & 3) == ops::access::whole && memory[i] != a;
+    }
+  }
+
+  constexpr void kernel(int i) {
+    const node& v = g.nodes[i];
+    const extents e = g.shape(i);
+    const auto operand_shape = [&](int k) { return g.shape(g.operand(i, k)); };
+    const auto simple = [&](const kernel_spec& k) {
+      int memory[2]{};
+      for (int a = 0; a < v.count; ++a) memory[a] = value(g.operand(i, a));
+      step& s = new_step(i, k);
+      for (int a = 0; a < v.count; ++a) add_input(s, memory[a]);
+      return steps.size - 1;
+    };
+    ops::primitives::visit(v.op, g.attributes[v.attribute], [&](const auto& op) {
+      using Op = std::remove_cvref_t<decltype(op)>;
+      if constexpr (std::is_same_v<Op, ops::convolution>) {
+        convolution(i, i);
+      } else if constexpr (std::is_same_v<Op, ops::matmul>) {
+        step& s = steps[simple({.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0})];
+        const extents a = operand_shape(0), b = operand_shape(1);
+        ops::loop_nest& n = s.call.nest;
+        n.rank = 4;
+        n.extent[0] = e[0], n.extent[1] = e[1], n.extent[2] = e[2], n.extent[3] = op.transpose_a ? a[1] : a[2];
+        n.stride[0][0] = a[0] == 1 ? 0 : a[1] * a[2];
+        n.stride[1][0] = b[0] == 1 ? 0 : b[1] * b[2];
+      } else if constexpr (std::is_same_v<Op, ops::max_pool>) {
+        const extents x = operand_shape(0);
+        const bool self = g.operand(i, 0) == g.operand(i, 1);
+        const auto q = op.window.geometry(x, op.scatters ? operand_shape(1) : e);
+        const auto kind = op.scatters ? kernel_kind::max_scatter : self ? kernel_kind::max_pool : kernel_kind::max_gather;
+        simple({.kind = kind, .geometry = index(pools, q)});
+      } else if constexpr (std::is_same_v<Op, ops::avg_pool>) {
+        const auto q = op.window.geometry(op.adjoint ? e : operand_shape(0), op.adjoint ? operand_shape(0) : e);
+        simple({.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
+      } else if constexpr (std::is_same_v<Op, ops::transpose>) {
+        const int from = value(g.operand(i, 0));
+        step& s = new_step(i, {.kind = kernel_kind::copy});
+        add_input(s, from);
+        const extents x = operand_shape(0);
+        for (int a = 0; a < e.rank; ++a) axis(s, e[a], x.stride(static_cast<int>(op.axis[a])), e.stride(a));
+      } else if constexpr (std::is_same_v<Op, ops::slice>) {
+        const int from = value(g.operand(i, 0));
+        step& s = new_step(i, {.kind = kernel_kind::copy});
+        const extents x = operand_shape(0);
+        std::int64_t start = 0;
+        for (int a = 0; a < e.rank; ++a) {
+          start += op.start[a] * x.stride(a);
+          axis(s, e[a], x.stride(a) * op.step[a], e.stride(a));
+        }
+        add_input(s, from, start);
+      } else if constexpr (std::is_same_v<Op, ops::pad>) {
+        const int from = value(g.operand(i, 0));
+        step& blank = new_step(i, {.kind = kernel_kind::fill});
+        blank.call.value = op.value;
+        set_extent(blank, e.size());
+        step& s = new_step(i, {.kind = kernel_kind::copy});
+        add_input(s, from);
+        const extents x = operand_shape(0);
+        for (int a = 0; a < e.rank; ++a) {
+          s.out_offset += op.lo[a] * e.stride(a);
+          axis(s, x[a], x.stride(a), e.stride(a) * (op.interior[a] + 1));
+        }
+      } else if constexpr (std::is_same_v<Op, ops::concat>) {
+        std::int64_t start = 0;
+        for (int k = 0; k < v.count; ++k) {
+          const int from = value(g.operand(i, k));
+          const extents x = operand_shape(k);
+          step& s = new_step(i, {.kind = kernel_kind::copy});
+          add_input(s, from);
+          s.out_offset = start;
+          for (int a = 0; a < e.rank; ++a) axis(s, x[a], x.stride(a), e.stride(a));
+          start += x[static_cast<int>(op.axis)] * e.stride(static_cast<int>(op.axis));
+        }
+      } else if constexpr (std::is_same_v<Op, ops::arange>) {
+        set_extent(new_step(i, {.kind = kernel_kind::arange}), e.size());
+      }
+    });
+  }
+  /// One more axis of a copy, merged into the one before where both strides allow.
+  static constexpr void axis(step& s, std::int64_t extent, std::int64_t from, std::int64_t to) {
+    ops::loop_nest& n = s.call.nest;
+    if (extent == 1) return;
+    if (n.rank > 0 && n.stride[0][n.rank - 1] == from * extent && n.stride[1][n.rank - 1] == to * extent) {
+      n.extent[n.rank - 1] *= extent;
+    } else {
+      n.extent[n.rank++] = extent;
+    }
+    n.stride[0][n.rank - 1] = from;
+    n.stride[1][n.rank - 1] = to;
+  }
+
+  /// A result is made in the caller's memory where a launch makes it; a leaf, an invariant, or a value that is a result twice is copied there.
+  constexpr void write_outputs() {
+    for (int k = 0; k < g.size.outputs; ++k) {
+      const int b = base_of(g, g.outputs[k]);
+      const int v = value(b);
+      if (!values[v].placed && !(hoists && invariant_[b])) {
+        values[v].at = {space::output, k, 0};
+        values[v].placed = true;
+        continue;
+      }
+      const int copy = new_value(b, values[v].size, false);
+      values[copy].at = {space::output, k, 0};
+      values[copy].placed = true;
+      steps.push_back({});
+      step& s = steps[steps.size - 1];
+      s.call.node = b;
+      s.call.kernel = index(kernels, {.kind = kernel_kind::copy});
+      s.out = copy;
+      add_input(s, v);
+      axis(s, values[v].size, 1, 1);
+    }
+  }
+
+  /// Invariant steps first; within each part the order in which they were made, which is topological.
+  constexpr void order() {
+    buffer<step> sorted;
+    for (int pass = 0; pass < 2; ++pass)
+      for (int i = 0; i < steps.size; ++i)
+        if (steps[i].invariant == (pass == 0)) sorted.push_back(steps[i]);
+    for (int i = 0; i < steps.size; ++i) steps[i] = sorted[i];
+    for (int i = 0; i < steps.size; ++i) {
+      const step& s = steps.data[i];
+      for (int k = 0; k < s.call.count; ++k) values.data[s.in[k]].last = i;
+      stored_value& out = values.data[s.out];
+      if (out.first < 0) out.first = i;
+      if (out.last < i) out.last = i;
+    }
+  }
+
+  // ---- memory: a best-fit allocator that the compiler runs
+  struct hole {
+    std::int64_t offset = 0, size = 0;
+  };
+  buffer<hole> holes_;
+
+  static constexpr std::int64_t rounded(std::int64_t n) { return (n + 15) / 16 * 16; }  // 64 bytes of float
+
+  constexpr std::int64_t allocate(std::int64_t n) {
+    int best = -1;
+    for (int i = 0; i < holes_.size; ++i)
+      if (holes_.data[i].size >= n && (best < 0 || holes_.data[i].size < holes_.data[best].size)) best = i;
+    if (best >= 0) {
+      const std::int64_t at = holes_[best].offset;
+      holes_[best].offset += n, holes_[best].size -= n;
+      if (holes_[best].size == 0) erase(best);
+      return at;
+    }
+    if (holes_.size > 0 && holes_[holes_.size - 1].offset + holes_[holes_.size - 1].size == arena) {  // grow the last hole
+      const std::int64_t at = holes_[holes_.size - 1].offset;
+      arena = at + n;
+      holes_.size -= 1;
+      return at;
+    }
+    const std::int64_t at = arena;
+    arena += n;
+    return at;
+  }
+  constexpr void erase(int i) {
+    for (int k = i; k + 1 < holes_.size; ++k) holes_.data[k] = holes_.data[k + 1];
+    holes_.size -= 1;
+  }
+  constexpr void release(std::int64_t offset, std::int64_t n) {
+    int i = 0;
+    while (i < holes_.size && holes_.data[i].offset < offset) ++i;
+    if (i > 0 && holes_[i - 1].offset + holes_[i - 1].size == offset) {
+      holes_[i - 1].size += n;
+      if (i < holes_.size && offset + n == holes_[i].offset) {
+        holes_[i - 1].size += holes_[i].size;
+        erase(i);
+      }
+      return;
+    }
+    if (i < holes_.size && offset + n == holes_[i].offset) {
+      holes_[i].offset = offset, holes_[i].size += n;
+      return;
+    }
+    holes_.push_back({});
+    for (int k = holes_.size - 1; k > i; --k) holes_.data[k] = holes_.data[k - 1];
+    holes_[i] = {offset, n};
+  }
+
+  constexpr void place_values() {
+    for (int i = 0; i < values.size; ++i) {
+      stored_value& v = values.data[i];
+      if (v.invariant && hoists && !v.placed && v.first >= 0) {
+        v.at = {space::arena, 0, arena}, v.placed = true;
+        arena += rounded(v.size);
+      }
+    }
+    prologue_elements = arena;
+    std::int64_t live = arena;
+    live_peak = arena;
+    for (int i = 0; i < steps.size; ++i) {
+      step& s = steps.data[i];
+      stored_value& out = values.data[s.out];
+      std::int64_t scratch = rounded(s.call.scratch_size), at = 0;
+      if (!out.placed) {
+        for (int k = 0; k < s.call.count && !out.placed; ++k) {
+          stored_value& in = values.data[s.in[k]];
+          if (s.in_place[k] && in.placed && in.at.where == space::arena && !in.invariant && in.last == i && in.size == out.size && only_once(s, k)) {
+            out.at = in.at, out.placed = true;
+            in.last = -1;  // its memory lives on
+          }
+        }
+        if (!out.placed) {
+          out.at = {space::arena, 0, allocate(rounded(out.size))}, out.placed = true;
+          live += rounded(out.size);
+        }
+      }
+      if (scratch > 0) at = allocate(scratch);
+      if (live + scratch > live_peak) live_peak = live + scratch;
+      s.call.scratch = {space::arena, 0, at};
+      s.call.out = out.at;
+      s.call.out.offset += s.out_offset;
+      for (int k = 0; k < s.call.count; ++k) {
+        s.call.in[k] = values[s.in[k]].at;
+        s.call.in[k].offset += s.offset[k];
+      }
+      if (scratch > 0) release(at, scratch);
+      for (int k = 0; k < s.call.count; ++k) {
+        stored_value& in = values.data[s.in[k]];
+        if (in.last == i && in.at.where == space::arena && !in.invariant) {
+          in.last = -1;
+          release(in.at.offset, rounded(in.size));
+          live -= rounded(in.size);
+        }
+      }
+    }
+  }
+  static constexpr bool only_once(const step& s, int k) {
+    for (int j = 0; j < s.call.count; ++j)
+      if (j != k && s.in[j] == s.in[k] && !s.in_place[j]) return false;
+    return true;
+  }
+};
+
+}  // namespace volute::graph

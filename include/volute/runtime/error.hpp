@@ -1,0 +1,38 @@
+// Errors at run time: an exception where there are exceptions, a message and abort where there are none.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace volute {
+
+/// A tensor that does not fit: what() names it, what was expected and what was found.
+struct shape_error : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+[[noreturn]] inline void fail(const std::string& what) {
+#if defined(__cpp_exceptions)
+  throw shape_error(what);
+#else
+  std::fprintf(stderr, "volute: %s\n", what.c_str());
+  std::abort();
+#endif
+}
+
+/// "(1, 8, 4, 4, 4)" of anything with size() and operator[].
+template <class Shape>
+std::string format_shape(const Shape& s) {
+  std::string t = "(";
+  bool first = true;
+  for (auto d : s) {
+    if (!first) t += ',';
+    t += std::to_string(d);
+    first = false;
+  }
+  return t + ')';
+}
+
+}  // namespace volute

@@ -1,0 +1,153 @@
+// Evaluating an expression once. One expression gives a lazy result that is computed when it is assigned, straight into where it goes; several give a
+// tuple of tensors.
+#pragma once
+
+#include <volute/runtime/program.hpp>
+
+#include <memory>
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+/// A result that is computed when it is assigned to a tensor (any xtensor container or view) or, if it has one element, read as a number. Holds what it
+/// was bound to: references to named objects, the objects themselves if they were temporary.
+template <class Runner, extents Shape, class T>
+class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
+ public:
+  using value_type = T;
+  using shape_type = std::array<std::size_t, static_cast<std::size_t>(Shape.rank)>;
+  using size_type = std::size_t;
+  using expression_tag = xt::xtensor_expression_tag;
+  static constexpr xt::layout_type static_layout = xt::layout_type::row_major;
+
+  constexpr explicit lazy(Runner r) : runner_(static_cast<Runner&&>(r)) {}
+
+  static constexpr shape_type shape() { return xtensor_shape<Shape>; }
+  static constexpr std::size_t dimension() { return static_cast<std::size_t>(Shape.rank); }
+  static constexpr std::size_t size() { return static_cast<std::size_t>(Shape.size()); }
+
+  /// Called by xtensor when the result is assigned.
+  template <class E>
+  void assign_to(xt::xexpression<E>& e) const {
+    E& to = e.derived_cast();
+    if constexpr (requires { to.resize(shape_type{}); }) to.resize(xtensor_shape<Shape>);
+    runtime::check_shape(to, Shape, "destination", "result");
+    if (T* direct = runtime::dense_data<T>(to)) {
+      runner_(direct);
+    } else {
+      const T* from = runner_(nullptr);
+      for (auto it = to.begin(); it != to.end(); ++it) *it = static_cast<typename E::value_type>(*from++);
+    }
+  }
+
+  /// The value of a result with one element.
+  operator T() const
+    requires(Shape.size() == 1)
+  {
+    return *runner_(nullptr);
+  }
+
+ private:
+  mutable Runner runner_;
+};
+
+}  // namespace VOLUTE_ISA
+
+namespace runtime {
+inline namespace VOLUTE_ISA {
+
+/// Absorbs what would be done with the result of a refused program.
+struct nothing {
+  template <class Anything>
+  operator Anything() const;
+};
+
+template <class E, class T, class... B>
+auto evaluate_one(B&&... b) {
+  auto run = [... bound = static_cast<B&&>(b), p = std::unique_ptr<program<output_list<E>{}, T>>()](T* destination) mutable -> const T* {
+    if (!p) p = std::make_unique<program<output_list<E>{}, T>>();
+    p->run_into(destination, bound...);
+    return p->output_data(0);
+  };
+  return lazy<decltype(run), E::shape(), T>(std::move(run));
+}
+
+template <class T, class Out, class V>
+auto own(V&& v) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<V>, T>)
+    return v;
+  else
+    return owned_tensor<T, Out::shape().rank>(v);
+}
+
+template <class T, class... E, class... B>
+auto evaluate_all(output_list<E...>, B&&... b) {
+  static_assert((!lowering::makes_parameter_gradients<E> && ...), "volute: gradient(loss, parameters) needs a program that owns the parameters");
+  program<output_list<E...>{}, T> p;
+  auto views = p(b...);
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::tuple{own<T, E>(std::get<I>(views))...};
+  }(std::index_sequence_for<E...>{});
+}
+
+template <class... E>
+using first_bad = typename detail::first_failed<E...>::type;
+
+/// A parameter that nobody binds would silently be zero in a single evaluation.
+template <class Outputs, class... Node>
+constexpr int unbound_parameter() {
+  const auto& g = lowering::compiled<Outputs>::graph;
+  for (int i = 0; i < g.size.parameters; ++i) {
+    bool found = false;
+    ((found = found || Node::name.view() == g.parameters[i].path.view()), ...);
+    if (!found) return i;
+  }
+  return -1;
+}
+
+template <class Outputs, class... Node>
+constexpr bool check_parameters() {
+  constexpr int i = unbound_parameter<Outputs, Node...>();
+  if constexpr (i >= 0) {
+    constexpr line wanted = line("a value for parameter ") << lowering::compiled<Outputs>::graph.parameters[i].path.view();
+    using failure = failed<text(""), to_text<wanted>(), text("got none")>;
+    static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  }
+  return true;
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace runtime
+
+inline namespace VOLUTE_ISA {
+
+/// The value of one expression under these bindings: evaluate(y, x = volume, w = filter). Lazy: computed when assigned. The element type is double if anything
+/// bound is double, else float.
+template <expression E, class... Node, class... V>
+auto evaluate(E, binding<Node, V>... b) {
+  using T = runtime::common_element<V...>;
+  if constexpr (is_failed<E>) {
+    if constexpr (!std::is_same_v<E, reported>) static_assert(detail::accepted<detail::refused_for<E>>::value);
+    return runtime::nothing{};
+  } else {
+    static_assert(runtime::check_parameters<output_list<E>, Node...>());
+    return runtime::evaluate_one<E, T>(std::move(b)...);
+  }
+}
+
+/// The values of several expressions, computed together at once: auto [value, gx] = evaluate(outputs(y, dx), x = volume, w = filter).
+template <class... E, class... Node, class... V>
+auto evaluate(output_list<E...> o, binding<Node, V>... b) {
+  using T = runtime::common_element<V...>;
+  using bad = runtime::first_bad<E...>;
+  if constexpr (!std::is_void_v<bad>) {
+    if constexpr (!std::is_same_v<bad, reported>) static_assert(detail::accepted<detail::refused_for<bad>>::value);
+    return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
+  } else {
+    static_assert(runtime::check_parameters<output_list<E...>, Node...>());
+    return runtime::evaluate_all<T>(o, b...);
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute

@@ -1,0 +1,140 @@
+// From the plan's description of a kernel to the function that runs it. Functions are instantiated for what a kernel is (geometry, program, access), not for
+// the program that it stands in, so equal kernels of different programs are one function.
+#pragma once
+
+#include <volute/kernels/conv3d.hpp>
+#include <volute/kernels/copy.hpp>
+#include <volute/kernels/elementwise.hpp>
+#include <volute/kernels/matmul.hpp>
+#include <volute/kernels/pooling.hpp>
+#include <volute/kernels/reduce.hpp>
+#include <volute/runtime/planned.hpp>
+
+namespace volute::runtime {
+inline namespace VOLUTE_ISA {
+
+/// The pointers of one launch.
+template <class T>
+struct operands {
+  const T* in[graph::max_operands];
+  T* out;
+  T* scratch;
+};
+template <class T>
+using kernel_function = void (*)(const graph::launch&, const operands<T>&) noexcept;
+
+constexpr ops::lanes unpack_lanes(std::int64_t packed) {
+  ops::lanes l;
+  for (int i = 0; i < ops::max_program_inputs; ++i) l.input[i] = static_cast<ops::lane>((packed >> (2 * i)) & 3);
+  return l;
+}
+constexpr ops::epilogue unpack_epilogue(const ops::scalar_program& p, std::int64_t packed) {
+  ops::epilogue e;
+  e.program = p;
+  for (int i = 0; i < ops::max_program_inputs; ++i) e.operand[i] = static_cast<ops::access>((packed >> (2 * i)) & 3);
+  return e;
+}
+
+template <class T, ops::scalar_program P, ops::lanes L>
+void run_elementwise(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::elementwise<T, P, L>(c.nest, o.in, o.out);
+}
+template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool Inner>
+void run_reduce(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out);
+}
+template <class T, bool A, bool B>
+void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
+  const auto& n = c.nest;
+  kernels::matmul<T, A, B>(n.extent[0], n.extent[1], n.extent[2], n.extent[3], o.in[0], n.stride[0][0], o.in[1], n.stride[1][0], o.out);
+}
+template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
+void run_forward(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::conv3d_forward<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch);
+}
+template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
+void run_data(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::conv3d_backward_data<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch);
+}
+template <class T, ops::conv_geometry G>
+void run_weights(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::conv3d_backward_weights<T, G>::run(o.in[0], o.in[1], o.out, o.scratch);
+}
+template <class T, ops::conv_geometry G>
+void run_pack_forward(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::conv3d_pack_forward<T, G>::run(o.in[0], o.out);
+}
+template <class T, ops::conv_geometry G>
+void run_pack_data(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::conv3d_pack_backward_data<T, G>::run(o.in[0], o.out);
+}
+template <class T, ops::pool_geometry G, graph::kernel_kind K>
+void run_pool(const graph::launch&, const operands<T>& o) noexcept {
+  using graph::kernel_kind;
+  if constexpr (K == kernel_kind::max_pool) kernels::max_pool3d<T, G>::forward(o.in[0], o.out);
+  else if constexpr (K == kernel_kind::max_gather) kernels::max_pool3d<T, G>::gather(o.in[0], o.in[1], o.out);
+  else if constexpr (K == kernel_kind::max_scatter) kernels::max_pool3d<T, G>::scatter(o.in[0], o.in[1], o.out);
+  else if constexpr (K == kernel_kind::avg_pool) kernels::avg_pool3d<T, G>::forward(o.in[0], o.out);
+  else kernels::avg_pool3d<T, G>::backward(o.in[0], o.out);
+}
+template <class T>
+void run_copy(const graph::launch& c, const operands<T>& o) noexcept {
+  ops::copy_nest n;
+  n.rank = c.nest.rank;
+  for (int a = 0; a < n.rank; ++a) n.extent[a] = c.nest.extent[a], n.in_stride[a] = c.nest.stride[0][a], n.out_stride[a] = c.nest.stride[1][a];
+  kernels::strided_copy<T>(n, o.in[0], o.out);
+}
+template <class T>
+void run_fill(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::fill<T>(o.out, c.nest.extent[0], static_cast<T>(c.value));
+}
+template <class T>
+void run_arange(const graph::launch& c, const operands<T>& o) noexcept {
+  for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) o.out[i] = static_cast<T>(i);
+}
+
+/// The function of kernel K of a plan.
+template <class T, class Plan, int K>
+constexpr kernel_function<T> function_of() {
+  using graph::kernel_kind;
+  constexpr graph::kernel_spec k = Plan::tables.kernels[K];
+  if constexpr (k.kind == kernel_kind::elementwise) {
+    return &run_elementwise<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes)>;
+  } else if constexpr (k.kind == kernel_kind::reduce) {
+    return &run_reduce<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes), k.second ? ops::reduction::maximum : ops::reduction::sum, k.first>;
+  } else if constexpr (k.kind == kernel_kind::matmul) {
+    return &run_matmul<T, k.first, k.second>;
+  } else if constexpr (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data) {
+    constexpr ops::epilogue e = k.program < 0 ? ops::epilogue{} : unpack_epilogue(Plan::tables.programs[k.program < 0 ? 0 : k.program], k.lanes);
+    if constexpr (k.kind == kernel_kind::conv_forward)
+      return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first>;
+    else
+      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first>;
+  } else if constexpr (k.kind == kernel_kind::conv_weights) {
+    return &run_weights<T, Plan::tables.convolutions[k.geometry]>;
+  } else if constexpr (k.kind == kernel_kind::pack_forward) {
+    return &run_pack_forward<T, Plan::tables.convolutions[k.geometry]>;
+  } else if constexpr (k.kind == kernel_kind::pack_data) {
+    return &run_pack_data<T, Plan::tables.convolutions[k.geometry]>;
+  } else if constexpr (k.kind == kernel_kind::copy) {
+    return &run_copy<T>;
+  } else if constexpr (k.kind == kernel_kind::fill) {
+    return &run_fill<T>;
+  } else if constexpr (k.kind == kernel_kind::arange) {
+    return &run_arange<T>;
+  } else {
+    return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
+  }
+}
+
+template <class T, int N>
+struct kernel_table {
+  kernel_function<T> function[static_cast<std::size_t>(N) + 1]{};
+};
+template <class T, class Plan>
+inline constexpr auto kernel_table_of = []<std::size_t... K>(std::index_sequence<K...>) {
+  return kernel_table<T, static_cast<int>(sizeof...(K))>{{function_of<T, Plan, static_cast<int>(K)>()...}};
+}(std::make_index_sequence<static_cast<std::size_t>(Plan::size.kernels)>{});
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::runtime

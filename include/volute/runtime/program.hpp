@@ -1,0 +1,340 @@
+// A program: the planned graph of some outputs, with its memory. Construction makes the only allocation there ever is.
+#pragma once
+
+#include <volute/core/xtensor.hpp>
+#include <volute/runtime/bind.hpp>
+#include <volute/runtime/initialize.hpp>
+#include <volute/runtime/kernel_table.hpp>
+
+#include <cstring>
+#include <new>
+#include <span>
+#include <tuple>
+
+namespace volute {
+
+/// A parameter of a program at run time.
+template <class T>
+struct parameter_entry {
+  std::string_view path;  // as in PyTorch's state_dict: "3.conv1.weight"
+  extents shape;
+  T* data;
+};
+
+namespace runtime {
+inline namespace VOLUTE_ISA {
+
+/// The plan of a program, and what can be asked of it while compiling.
+template <class Outputs, class T>
+struct facts {
+  using plan = lowering::planned<Outputs, T>;
+  static constexpr graph::view graph = graph::view_of(plan::compiled_graph::graph);
+
+  /// Numbers of a program as the user counts them.
+  static constexpr std::int64_t parameters = [] {
+    std::int64_t n = 0;
+    for (int i = 0; i < graph.size.parameters; ++i) n += graph.parameters[i].shape.size();
+    return n;
+  }();
+  static constexpr std::int64_t arena_bytes = plan::arena_elements * static_cast<std::int64_t>(sizeof(T));
+  /// What is kept between runs: packed weights and other functions of the parameters; part of arena_bytes.
+  static constexpr std::int64_t prologue_bytes = plan::prologue_elements * static_cast<std::int64_t>(sizeof(T));
+  /// The lower bound of arena_bytes: the most that is alive at once in this order.
+  static constexpr std::int64_t live_bytes = plan::live_elements * static_cast<std::int64_t>(sizeof(T));
+  /// Elements of the largest tensor that is stored.
+  static constexpr std::int64_t largest_tensor = [] {
+    std::int64_t n = 0;
+    for (int i = 0; i < plan::value_count; ++i)
+      if (plan::tables.values[i].size > n) n = plan::tables.values[i].size;
+    return n;
+  }();
+  /// Nominal floating-point operations of one run (taps on padding count; the functions of parameters alone do not).
+  static constexpr double flops = [] {
+    double n = 0;
+    const int count = graph.size.nodes;
+    buffer<bool> live(count, false);
+    for (int i = 0; i < graph.size.outputs; ++i) live[graph.outputs[i]] = true;
+    for (int i = count - 1; i >= 0; --i) {
+      if (!live.data[i]) continue;
+      for (int k = 0; k < graph.nodes[i].count; ++k) live.data[graph.operand(i, k)] = true;
+      n += graph::flops_of(graph, i);
+    }
+    return n;
+  }();
+};
+
+template <text Name>
+constexpr int find_input(const graph::view& g) {
+  for (int i = 0; i < g.size.inputs; ++i)
+    if (g.inputs[i].name.view() == Name.view()) return i;
+  return -1;
+}
+template <text Path>
+constexpr int find_parameter(const graph::view& g) {
+  for (int i = 0; i < g.size.parameters; ++i)
+    if (g.parameters[i].path.view() == Path.view()) return i;
+  return -1;
+}
+
+/// Memory and execution, without any knowledge of xtensor.
+template <class Outputs, class T>
+class machine {
+ public:
+  using info = facts<Outputs, T>;
+  using plan = typename info::plan;
+  static constexpr const graph::view& graph = info::graph;
+  static constexpr int input_count = graph.size.inputs, parameter_count = graph.size.parameters, output_count = graph.size.outputs;
+
+  machine() : block_(static_cast<T*>(::operator new(static_cast<std::size_t>(layout_.total) * sizeof(T), std::align_val_t{64}))) {
+    std::memset(static_cast<void*>(block_ + layout_.parameters), 0, static_cast<std::size_t>(layout_.inputs[0] - layout_.parameters) * sizeof(T));
+  }
+  ~machine() { ::operator delete(block_, std::align_val_t{64}); }
+  machine(const machine&) = delete;
+  machine& operator=(const machine&) = delete;
+
+  T* parameter(int i) noexcept { return block_ + layout_.parameters + graph.parameters[i].offset; }
+  T* parameter_block() noexcept { return block_ + layout_.parameters; }
+  static constexpr std::int64_t parameter_elements() { return layout_.inputs[0] - layout_.parameters; }
+  T* input(int i) noexcept { return block_ + layout_.inputs[i]; }
+  T* output(int i) noexcept { return block_ + layout_.outputs[i]; }
+
+  /// What the parameters alone determine is worked out again before the next run.
+  void parameters_changed() noexcept { stale_ = true; }
+
+  /// Runs the program. `inputs` and `outputs` point to dense tensors. Allocates nothing, throws nothing.
+  void run(const T* const* inputs, T* const* outputs) noexcept {
+    const auto at = [&](const graph::place& p) {
+      switch (p.where) {
+        case graph::space::parameters: return block_ + layout_.parameters + p.offset;
+        case graph::space::input: return const_cast<T*>(inputs[p.slot]) + p.offset;
+        case graph::space::output: return outputs[p.slot] + p.offset;
+        default: return block_ + p.offset;
+      }
+    };
+    for (int i = stale_ ? 0 : plan::size.prologue; i < plan::size.launches; ++i) {
+      const graph::launch& c = plan::tables.launches[i];
+      operands<T> o;
+      for (int k = 0; k < c.count; ++k) o.in[k] = at(c.in[k]);
+      o.out = at(c.out);
+      o.scratch = at(c.scratch);
+      kernel_table_of<T, plan>.function[c.kernel](c, o);
+    }
+    stale_ = false;
+  }
+
+ private:
+  struct layout {
+    std::int64_t parameters = 0;
+    std::int64_t inputs[static_cast<std::size_t>(input_count) + 1]{};
+    std::int64_t outputs[static_cast<std::size_t>(output_count) + 1]{};
+    std::int64_t total = 0;
+  };
+  // arena | parameters | staging of inputs | staging of outputs. Staging that is never needed is never touched, so it costs no physical memory.
+  static constexpr layout layout_ = [] {
+    const auto rounded = [](std::int64_t n) { return (n + 15) / 16 * 16; };
+    layout l;
+    std::int64_t at = rounded(plan::arena_elements);
+    l.parameters = at;
+    for (int i = 0; i < parameter_count; ++i) at += rounded(graph.parameters[i].shape.size());
+    for (int i = 0; i < input_count; ++i) l.inputs[i] = at, at += rounded(graph.inputs[i].shape.size());
+    l.inputs[input_count] = at;
+    for (int i = 0; i < output_count; ++i) l.outputs[i] = at, at += rounded(graph.shape(graph.outputs[i]).size());
+    l.outputs[output_count] = at;
+    l.total = at + 16;
+    return l;
+  }();
+
+  T* block_;
+  bool stale_ = true;
+};
+
+/// Refuses a program whose parts do not fit together.
+template <class Outputs>
+struct program_check {
+  static constexpr auto& g = lowering::compiled<Outputs>::graph;
+  static constexpr line wanted = g.wanted, got = g.got;
+  using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
+};
+
+}  // namespace VOLUTE_ISA
+}  // namespace runtime
+
+inline namespace VOLUTE_ISA {
+
+/// Several results and the program that computes them: program<outputs(loss, gradient(loss, parameters))> step; auto [value, gradients] = step(x = batch, t = labels).
+/// T is the type of every element.
+template <auto Outputs, class T = float>
+class program;
+
+template <class... E, output_list<E...> Outputs, class T>
+class program<Outputs, T> {
+  using list = output_list<E...>;
+  static constexpr int gradient_maps = (0 + ... + static_cast<int>(lowering::makes_parameter_gradients<E>));
+  static_assert(gradient_maps <= 1, "volute: gradient(loss, parameters) may stand in outputs(...) once");
+
+ public:
+  using value_type = T;
+  using facts = runtime::facts<list, T>;
+
+  program() {
+    if constexpr (!runtime::program_check<list>::wanted.empty()) {
+      using failure = typename runtime::program_check<list>::failure;
+      static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    }
+    initialize(0);
+  }
+
+  /// Initial values of all parameters, from a seed; the same on every machine.
+  void initialize(std::uint64_t seed) {
+    const auto& g = facts::graph;
+    for (int i = 0; i < g.size.parameters; ++i) {
+      const auto& p = g.parameters[i];
+      runtime::initialize(machine_.parameter(i), p.shape.size(), static_cast<initializer::kind_t>(p.init_kind), p.init_scale, seed, p.path.view());
+    }
+    machine_.parameters_changed();
+  }
+
+  /// All parameters as one block, in the order of parameter_table, each beginning on a cache line (the gaps hold zeros). Writing counts as a change.
+  std::span<T> parameter_values() noexcept {
+    machine_.parameters_changed();
+    return {machine_.parameter_block(), static_cast<std::size_t>(machine_.parameter_elements())};
+  }
+  /// The gradients of the last run, laid out as parameter_values; outputs(...) must hold gradient(loss, parameters).
+  std::span<const T> gradient_values() noexcept
+    requires(gradient_maps == 1)
+  {
+    return {machine_.output(first_gradient), static_cast<std::size_t>(machine_.parameter_elements())};
+  }
+  /// Path, shape and memory of each parameter.
+  auto parameter_table() noexcept {
+    machine_.parameters_changed();
+    return table([this](int i) { return machine_.parameter(i); });
+  }
+  auto gradient_table() noexcept
+    requires(gradient_maps == 1)
+  {
+    return table([this](int i) { return machine_.output(first_gradient + i); });
+  }
+  /// One parameter by its path, as a tensor: parameter<"0.weight">().
+  template <text Path>
+  auto parameter() {
+    constexpr int i = parameter_index<Path>();
+    machine_.parameters_changed();
+    return tensor_view<facts::graph.parameters[i].shape>(machine_.parameter(i));
+  }
+  template <text Path>
+  auto gradient()
+    requires(gradient_maps == 1)
+  {
+    constexpr int i = parameter_index<Path>();
+    return tensor_view<facts::graph.parameters[i].shape>(machine_.output(first_gradient + i));
+  }
+  /// To be called after parameters were written through a view that was taken earlier.
+  void parameters_changed() noexcept { machine_.parameters_changed(); }
+
+  /// Runs the program on bound inputs (and, if wanted, parameters). The results are views of the program's own memory, good until the next run; a
+  /// scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data).
+  template <class... Node, class... V>
+  auto operator()(const binding<Node, V>&... b) {
+    run_into(nullptr, b...);
+    return results(std::index_sequence_for<E...>{});
+  }
+
+  /// The same, with the first result written to `destination` (dense) if it is not null.
+  template <class... Node, class... V>
+  void run_into(T* destination, const binding<Node, V>&... b) {
+    check_bound<Node...>();
+    const T* in[facts::graph.size.inputs + 1]{};
+    (take(b, in), ...);
+    T* out[facts::graph.size.outputs + 1];
+    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine_.output(i);
+    if (destination != nullptr) out[0] = destination;
+    machine_.run(in, out);
+  }
+
+  /// Pointers in, pointers out: the whole program for code that uses no xtensor. Inputs in the order of facts::graph.inputs.
+  void run(const T* const* inputs, T* const* outputs) noexcept { machine_.run(inputs, outputs); }
+  /// The program's own memory for a result.
+  T* output_data(int i) noexcept { return machine_.output(i); }
+  T* input_data(int i) noexcept { return machine_.input(i); }
+
+  template <text Path>
+  static constexpr int parameter_index() {
+    constexpr int i = runtime::find_parameter<Path>(facts::graph);
+    if constexpr (i < 0) {
+      constexpr line wanted = line("a parameter named ") << Path.view();
+      using failure = failed<text(""), to_text<wanted>(), text("got no such path")>;
+      static_assert(detail::accepted<detail::refused_for<failure>>::value);
+      return 0;
+    } else {
+      return i;
+    }
+  }
+
+ private:
+  static constexpr int first_gradient = static_cast<int>(sizeof...(E)) - gradient_maps;
+  runtime::machine<list, T> machine_;
+
+  template <class At>
+  auto table(At at) noexcept {
+    std::array<parameter_entry<T>, static_cast<std::size_t>(facts::graph.size.parameters)> t{};
+    for (int i = 0; i < facts::graph.size.parameters; ++i) {
+      t[static_cast<std::size_t>(i)] = {facts::graph.parameters[i].path.view(), facts::graph.parameters[i].shape, at(i)};
+    }
+    return t;
+  }
+
+  template <class... Node>
+  static constexpr void check_bound() {
+    constexpr int missing = [] {
+      for (int i = 0; i < facts::graph.size.inputs; ++i) {
+        bool found = false;
+        ((found = found || Node::name.view() == facts::graph.inputs[i].name.view()), ...);
+        if (!found) return i;
+      }
+      return -1;
+    }();
+    if constexpr (missing >= 0) {
+      constexpr line wanted = line("a value for input ") << facts::graph.inputs[missing < 0 ? 0 : missing].name.view();
+      using failure = failed<text(""), to_text<wanted>(), text("got none")>;
+      static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    }
+  }
+
+  template <text Name, extents S, class V>
+  void take(const binding<input_node<Name, S>, V>& b, const T** in) {
+    constexpr int slot = runtime::find_input<Name>(facts::graph);
+    if constexpr (slot >= 0) in[slot] = runtime::accept<T>(b.value, S, "input", Name.view(), machine_.input(slot));
+  }
+  template <text Name, extents S, initializer I, class V>
+  void take(const binding<parameter_node<Name, S, I>, V>& b, const T**) {
+    constexpr int slot = runtime::find_parameter<Name>(facts::graph);
+    if constexpr (slot >= 0) {
+      T* const to = machine_.parameter(slot);
+      const T* const from = runtime::accept<T>(b.value, S, "parameter", Name.view(), to);
+      if (from != to) std::memcpy(static_cast<void*>(to), from, static_cast<std::size_t>(S.size()) * sizeof(T));
+      machine_.parameters_changed();
+    }
+  }
+
+  template <std::size_t... I>
+  auto results(std::index_sequence<I...>) {
+    int next = 0;
+    return std::tuple{result<E>(next)...};  // braces: evaluated from left to right
+  }
+  template <class Out>
+  auto result(int& next) {
+    if constexpr (lowering::makes_parameter_gradients<Out>) {
+      return gradient_table();
+    } else {
+      T* const data = machine_.output(next++);
+      if constexpr (Out::shape().rank == 0)
+        return T(*data);
+      else
+        return tensor_view<Out::shape()>(data);
+    }
+  }
+};
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute
