@@ -28,9 +28,10 @@ inline pool_taps taps_of(const ops::pool_geometry& g, int axis, std::int64_t o) 
   }
   const std::int64_t k = g.kernel[axis], d = g.dilation[axis], start = o * g.stride[axis] - g.lo[axis], reach = start + (k - 1) * d;
   if (start >= 0 && reach < in) return {start, k, d, k};
-  const std::int64_t skip = start < 0 ? (-start + d - 1) / d : 0;
-  const std::int64_t end = start >= in ? 0 : reach < in ? k : (in - 1 - start) / d + 1;
-  const std::int64_t padded = in + g.hi[axis], on_padded = reach < padded ? k : start >= padded ? 0 : (padded - 1 - start) / d + 1;
+  const auto over = [d](std::int64_t n) { return d == 1 ? n : n / d; };  // a division costs more than a window of 2 taps
+  const std::int64_t skip = start < 0 ? over(-start + d - 1) : 0;
+  const std::int64_t end = start >= in ? 0 : reach < in ? k : over(in - 1 - start) + 1;
+  const std::int64_t padded = in + g.hi[axis], on_padded = reach < padded ? k : start >= padded ? 0 : over(padded - 1 - start) + 1;
   const std::int64_t taps = end > skip ? end - skip : 0;
   return {start + skip * d, taps, d, g.count_include_pad ? on_padded : taps};
 }
@@ -184,9 +185,12 @@ VOLUTE_INLINE void pool_divide(const ops::pool_geometry& g, const pool_taps& d, 
   std::int64_t i = 0;
   while (i < n) {
     // Counts rise at the low border and fall at the high one: two full windows have only full ones between them.
-    if (!g.adaptive && i + width <= n && count(o + i) == full && count(o + i + width - 1) == full) {
-      simd::store(out + i, simd::load<V>(in + i) / V(full));
-      i += width;
+    const std::int64_t some = n - i < width ? n - i : width;
+    if (!g.adaptive && count(o + i) == full && count(o + i + some - 1) == full) {
+      const int lanes = static_cast<int>(some);
+      if (some == width) simd::store(out + i, simd::load<V>(in + i) / V(full));
+      else simd::store_partial(out + i, simd::load_partial<V>(in + i, lanes) / V(full), lanes);
+      i += some;
     } else {
       out[i] = in[i] / count(o + i);
       ++i;

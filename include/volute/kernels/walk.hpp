@@ -6,6 +6,7 @@
 #include <volute/kernels/scalar_program.hpp>
 #include <volute/ops/loop_nest.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -33,6 +34,14 @@ struct odometer {
   std::int64_t offset[Inputs]{};
 
   odometer(const ops::loop_nest& n, int from, int to) noexcept : nest(n), first(from), last(to) {}
+
+  /// `count` positions on along the last axis, at most to its end; carries as next() does.
+  VOLUTE_INLINE void advance(std::int64_t count) noexcept {
+    const int a = last - 1;
+    index[a] += count - 1;
+    for (int i = 0; i < Inputs; ++i) offset[i] += nest.stride[i][a] * (count - 1);
+    next();
+  }
 
   /// To the next position; false after the last one, and then it stands at the first again.
   VOLUTE_INLINE bool next() noexcept {
@@ -123,20 +132,30 @@ inline constexpr std::int64_t short_row =
 /// Elements of one input that a buffer of gathered rows holds: 8 inputs take 8 or 16 KiB of stack.
 inline constexpr int gathered = 256;
 
-/// Writes `rows` successive rows of n elements to the buffer of each input, and moves the odometer on by as many rows.
+/// Writes `rows` successive rows of n elements to the buffer of each input, and moves the odometer on by as many rows; it has an axis.
 /// Not a template over the program: every program with as many inputs shares it.
 template <class T, int Inputs>
 __attribute__((noinline)) void gather_rows(const T* const* in, odometer<Inputs>& at, const std::int64_t* step, std::int64_t n,
                                            std::int64_t rows, T (*buffer)[gathered]) noexcept {
-  std::int64_t to = 0;
-  for (std::int64_t r = 0; r < rows; ++r, to += n) {
+  const int axis = at.last - 1;
+  for (std::int64_t to = 0; rows > 0;) {
+    const std::int64_t left = at.nest.extent[axis] - at.index[axis], run = rows < left ? rows : left;
     for (int i = 0; i < Inputs; ++i) {
       const T* p = in[i] + at.offset[i];
       T* q = buffer[i] + to;
-      const std::int64_t s = step[i];
-      for (std::int64_t j = 0; j < n; ++j) q[j] = p[j * s];
+      const std::int64_t s = step[i], row = at.nest.stride[i][axis];
+      if ((n == 1 && row == 1) || (s == 1 && row == n)) {
+        std::memcpy(q, p, static_cast<std::size_t>(run * n) * sizeof(T));
+      } else if (n == 1) {
+        for (std::int64_t r = 0; r < run; ++r) q[r] = p[r * row];
+      } else {
+        for (std::int64_t r = 0; r < run; ++r, p += row, q += n)
+          for (std::int64_t j = 0; j < n; ++j) q[j] = p[j * s];
+      }
     }
-    at.next();
+    at.advance(run);
+    rows -= run;
+    to += run * n;
   }
 }
 

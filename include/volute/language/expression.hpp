@@ -130,8 +130,8 @@ template <text Name, std::int64_t... D>
 inline constexpr parameter_node<Name, make_extents(D...), initializer{}> parameter{};
 
 /// `constant<0.5>`, or `constant<1, 4, 8>`: the value, then the shape (none: a scalar, which broadcasts against everything).
-template <double Value, std::int64_t... D>
-inline constexpr constant_node<Value, make_extents(D...)> constant{};
+template <auto Value, std::int64_t... D>
+inline constexpr constant_node<static_cast<double>(Value), make_extents(D...)> constant{};
 
 /// 0, 1, ..., N - 1 as a vector.
 template <std::int64_t N>

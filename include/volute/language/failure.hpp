@@ -6,6 +6,7 @@
 #include <volute/ops/rule.hpp>
 
 #include <type_traits>
+#include <utility>
 
 namespace volute {
 
@@ -20,8 +21,9 @@ concept expression = std::is_base_of_v<expression_tag, std::remove_cvref_t<E>>;
 /// is being looked into (then a failure is still on its way outwards).
 enum class binding_state : char { free, closed, open };
 
-/// The program was refused; the arguments say where, what was wanted, and what was found. Never defined: naming it is the error message.
-template <text Where, text Wanted, text Got>
+/// The program was refused; the arguments say where, what was wanted, and what was found. Never defined: naming it is the error message. clang prints a
+/// text of more than 31 characters as numbers, so a longer one comes in several.
+template <text... WhereWantedGot>
 struct refused;
 
 /// A failure that has been reported: absorbs whatever is done with it, so that nothing cascades.
@@ -54,8 +56,41 @@ constexpr line place() {
   return l << "layer " << Where.view();
 }
 
+#ifdef __clang__
+/// Part K of a line that is broken at spaces into parts of at most 31 characters.
+constexpr line part_of(const line& l, int k) {
+  int begin = 0;
+  for (;; --k) {
+    int end = begin + 31;
+    if (end >= l.size) {
+      end = l.size;
+    } else {
+      while (end > begin && l.data[end] != ' ') --end;
+      if (end == begin) end = begin + 31;
+    }
+    if (k == 0) return line(std::string_view(l.data + begin, static_cast<std::size_t>(end - begin)));
+    begin = end < l.size && l.data[end] == ' ' ? end + 1 : end;
+  }
+}
+constexpr int parts_of(const line& l) {
+  int n = 1;
+  for (int used = part_of(l, 0).size; used < l.size; ++n) used += part_of(l, n).size + 1;
+  return n;
+}
+template <line L, std::size_t... K>
+auto parts(std::index_sequence<K...>) -> refused<to_text<part_of(L, static_cast<int>(K))>()...>*;
+template <text... A, text... B, text... C>
+auto join(refused<A...>*, refused<B...>*, refused<C...>*) -> refused<A..., B..., C...>*;
+template <line L>
+using parts_type = decltype(parts<L>(std::make_index_sequence<static_cast<std::size_t>(parts_of(L))>{}));
+
+template <class F>
+using refused_for = std::remove_pointer_t<decltype(join(parts_type<place<F::where>()>{}, parts_type<line(F::wanted.view())>{}, parts_type<line(F::got.view())>{}))>;
+#else
 template <class F>
 using refused_for = refused<to_text<place<F::where>()>(), F::wanted, F::got>;
+#endif
+
 /// static_assert(accepted<refused_for<failure>>::value) is the one way in which a program is refused. clang prints the arguments of a false condition;
 /// g++ does not, but names an incomplete base class and goes on. No macro: clang would add its expansion. The assertion stands in the very function
 /// that was called wrongly, so that the backtrace stays short, and what that function returns absorbs the rest.

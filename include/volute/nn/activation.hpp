@@ -1,0 +1,72 @@
+// Activations and pooling as layers: no parameters, one formula each.
+#pragma once
+
+#include <volute/nn/options.hpp>
+
+namespace volute::nn {
+
+struct relu : layer<relu> {
+  static constexpr auto forward(expression auto x) { return volute::relu(x); }
+};
+template <auto Slope = 0.01>
+struct leaky_relu : layer<leaky_relu<Slope>> {
+  static constexpr auto forward(expression auto x) { return volute::leaky_relu<Slope>(x); }
+};
+template <auto Alpha = 1.0>
+struct elu : layer<elu<Alpha>> {
+  static constexpr auto forward(expression auto x) { return volute::elu<Alpha>(x); }
+};
+struct gelu : layer<gelu> {
+  static constexpr auto forward(expression auto x) { return volute::gelu(x); }
+};
+struct silu : layer<silu> {
+  static constexpr auto forward(expression auto x) { return volute::silu(x); }
+};
+struct sigmoid : layer<sigmoid> {
+  static constexpr auto forward(expression auto x) { return volute::sigmoid(x); }
+};
+struct tanh : layer<tanh> {
+  static constexpr auto forward(expression auto x) { return volute::tanh(x); }
+};
+struct softplus : layer<softplus> {
+  static constexpr auto forward(expression auto x) { return volute::softplus(x); }
+};
+template <int Axis = 1>
+struct softmax : layer<softmax<Axis>> {
+  static constexpr auto forward(expression auto x) { return volute::softmax(x, axis<Axis>); }
+};
+template <int Axis = 1>
+struct log_softmax : layer<log_softmax<Axis>> {
+  static constexpr auto forward(expression auto x) { return volute::log_softmax(x, axis<Axis>); }
+};
+
+namespace detail {
+template <std::int64_t K, class... O>
+constexpr ops::pool_options pool_options_of() {
+  ops::pool_options o{};
+  o.kernel = {K, K, K};
+  (O::apply(o), ...);
+  return o;
+}
+}  // namespace detail
+
+/// max_pool3d<2>, or max_pool3d<0, kernel<1, 2, 2>, stride<1, 2, 2>>. Options: kernel, stride (default: the kernel), padding, dilation, ceil_mode.
+template <std::int64_t K, class... O>
+struct max_pool3d : layer<max_pool3d<K, O...>> {
+  static constexpr text kind = "max_pool3d";
+  static constexpr auto forward(expression auto x) { return apply<ops::max_pool3d{detail::pool_options_of<K, O...>()}>(x); }
+};
+/// As max_pool3d, with count_include_pad<false> and divisor<n> and without dilation.
+template <std::int64_t K, class... O>
+struct avg_pool3d : layer<avg_pool3d<K, O...>> {
+  static constexpr text kind = "avg_pool3d";
+  static constexpr auto forward(expression auto x) { return apply<ops::avg_pool3d{detail::pool_options_of<K, O...>()}>(x); }
+};
+/// Means of windows such that the result has these spatial extents.
+template <std::int64_t... S>
+struct adaptive_avg_pool3d : layer<adaptive_avg_pool3d<S...>> {
+  static constexpr text kind = "adaptive_avg_pool3d";
+  static constexpr auto forward(expression auto x) { return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x); }
+};
+
+}  // namespace volute::nn

@@ -1,0 +1,73 @@
+// What layers are made of, and how they are put together. A layer is a stateless type with `forward`: a function from expressions to an expression, which may name
+// parameters relative to the layer. Applying it makes one node (language/call.hpp). `kind` is its name in reports, `label` its part of the path.
+#pragma once
+
+#include <volute/language/language.hpp>
+
+namespace volute::nn {
+
+/// Makes a layer callable: `relu{}(x)`.
+template <class L>
+struct layer {
+  template <expression... X>
+  constexpr auto operator()(X... x) const {
+    return invoke<L>(x...);
+  }
+};
+
+/// A part of a module with a name of its own in the path: nn::named<"conv1", nn::conv3d<8, 8, nn::kernel<3>>> conv1;
+template <text Name, class L>
+struct named : layer<named<Name, L>> {
+  static constexpr text label = Name;
+  template <expression... X>
+  static constexpr auto forward(X... x) {
+    return invoke<L>(x...);
+  }
+};
+
+/// As `named`, but it may be applied several times: every application uses the same parameters.
+template <text Name, class L>
+struct shared : layer<shared<Name, L>> {
+  static constexpr text label = Name;
+  static constexpr bool shares_parameters = true;
+  template <expression... X>
+  static constexpr auto forward(X... x) {
+    return invoke<L>(x...);
+  }
+};
+
+/// Layers in a row; the path numbers them from 0, as torch.nn.Sequential. Derive from it to give a model a short name: struct net : nn::sequential<...> {};
+template <class... L>
+struct sequential : layer<sequential<L...>> {
+  using modules = sequence<L...>;
+};
+
+/// x + L(...(x)): the layers in a row around which the input is carried. Paths as in sequential.
+template <class... L>
+struct residual : layer<residual<L...>> {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    const auto y = invoke<sequential<L...>>(x);
+    if constexpr (is_failed<std::remove_const_t<decltype(y)>>) {
+      return y;
+    } else if constexpr (!(y.shape() == X::shape())) {
+      constexpr line wanted = line("residual wants ") << X::shape();
+      constexpr line got = line("got ") << y.shape();
+      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+    } else {
+      return x + y;
+    }
+  }
+};
+
+/// The input itself.
+struct identity : layer<identity> {
+  static constexpr auto forward(expression auto x) { return x; }
+};
+
+/// (N, a, b, ...) -> (N, a * b * ...).
+struct flatten : layer<flatten> {
+  static constexpr auto forward(expression auto x) { return volute::flatten(x); }
+};
+
+}  // namespace volute::nn

@@ -1,0 +1,72 @@
+// Options of layers as template arguments, in any order, and constexpr help for initial values.
+#pragma once
+
+#include <volute/nn/layer.hpp>
+
+namespace volute::nn {
+
+template <std::int64_t... V> using kernel = option::kernel<V...>;
+template <std::int64_t... V> using stride = option::stride<V...>;
+template <std::int64_t... V> using padding = option::padding<V...>;
+template <std::int64_t... V> using dilation = option::dilation<V...>;
+template <std::int64_t N> using groups = option::groups<N>;
+template <std::int64_t... V> using output_padding = option::output_padding<V...>;
+template <bool B> using count_include_pad = option::count_include_pad<B>;
+template <std::int64_t N> using divisor = option::divisor<N>;
+using same = option::same;
+using valid = option::valid;
+using causal = option::causal;
+using ceil_mode = option::ceil_mode;
+
+/// Without a bias.
+struct no_bias {};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_kernel = false;
+template <std::int64_t... V>
+inline constexpr bool is_kernel<option::kernel<V...>> = true;
+
+/// The kernel among options; 0 if there is none.
+template <class... O>
+constexpr ops::triple kernel_of() {
+  ops::triple k{0, 0, 0};
+  ([&] {
+    if constexpr (is_kernel<O>) k = O::value;
+  }(), ...);
+  return k;
+}
+
+template <class... O>
+constexpr ops::conv_options conv_options_of() {
+  ops::conv_options o{};
+  ([&] {
+    if constexpr (requires { O::apply(o); }) O::apply(o);
+  }(), ...);
+  return o;
+}
+
+template <class Wanted, class... O>
+inline constexpr bool has = (std::is_same_v<Wanted, O> || ...);
+
+/// Square root by Newton's method; exact to the last bit or two, which is all that a bound of initial values needs.
+constexpr double root(double v) {
+  if (!(v > 0)) return 0;
+  double r = v > 1 ? v : 1;
+  for (int i = 0; i < 200; ++i) {
+    const double next = 0.5 * (r + v / r);
+    if (next >= r) break;
+    r = next;
+  }
+  return r;
+}
+
+/// U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), PyTorch's default of convolution and linear.
+constexpr initializer uniform_for(std::int64_t fan_in) { return {initializer::uniform, fan_in > 0 ? 1 / root(static_cast<double>(fan_in)) : 0}; }
+
+template <text Name, extents Shape, initializer Init>
+inline constexpr parameter_node<Name, Shape, Init> learned{};
+
+}  // namespace detail
+}  // namespace volute::nn

@@ -1,0 +1,89 @@
+// A model: a network and its inputs, with the parameters in its own memory.
+#pragma once
+
+#include <volute/runtime/evaluate.hpp>
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+namespace model_detail {
+
+template <class Out>
+struct checked_output {
+  using type = Out;
+};
+
+/// The network applied to its inputs. A mistake inside it is reported here, once.
+template <class Net, class... In>
+using output_of = decltype(invoke<Net>(In{}...));
+
+}  // namespace model_detail
+
+/// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates once, when it is constructed; m(batch) is lazy until assigned and computes straight into where it
+/// goes. Parameters start at the layers' initial values for seed 0.
+template <class T, class Net, auto... Inputs>
+class basic_model {
+ public:
+  using output = model_detail::output_of<Net, std::remove_const_t<decltype(Inputs)>...>;
+  static_assert(!is_failed<output> || std::is_same_v<output, reported>, "volute: the network is refused");
+
+ private:
+  using list = std::conditional_t<is_failed<output>, output_list<>, output_list<output>>;
+
+ public:
+  using value_type = T;
+  using program_type = program<list{}, T>;
+  using facts = typename program_type::facts;
+
+  static constexpr extents output_shape() { return output::shape(); }
+
+  void initialize(std::uint64_t seed) { program_.initialize(seed); }
+  auto parameter_values() noexcept { return program_.parameter_values(); }
+  auto parameter_table() noexcept { return program_.parameter_table(); }
+  template <text Path>
+  auto parameter() {
+    return program_.template parameter<Path>();
+  }
+  void parameters_changed() noexcept { program_.parameters_changed(); }
+
+  /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained them.
+  template <class Other>
+  void copy_parameters(Other& from) {
+    const auto source = from.parameter_table();
+    const auto mine = parameter_table();
+    static_assert(source.size() == mine.size(), "volute: the other program has other parameters");
+    for (std::size_t i = 0; i < mine.size(); ++i)
+      if (source[i].path != mine[i].path || !(source[i].shape == mine[i].shape))
+        fail("parameter '" + std::string(mine[i].path) + "': the other program has '" + std::string(source[i].path) + "' in its place");
+    for (std::size_t i = 0; i < mine.size(); ++i)
+      for (std::int64_t k = 0; k < mine[i].shape.size(); ++k) mine[i].data[k] = static_cast<T>(source[i].data[k]);
+  }
+
+  /// The network of these tensors, one for each input, in their order.
+  template <class... V>
+    requires(sizeof...(V) == sizeof...(Inputs))
+  auto operator()(V&&... v) {
+    if constexpr (is_failed<output>) {
+      return runtime::nothing{};
+    } else {
+      auto run = [this, ... bound = binding<std::remove_const_t<decltype(Inputs)>, V>{static_cast<V&&>(v)}](T* destination) -> const T* {
+        program_.run_into(destination, bound...);
+        return program_.output_data(0);
+      };
+      return lazy<decltype(run), output::shape(), T>(std::move(run));
+    }
+  }
+
+  /// Pointers in, pointer out, for code that uses no xtensor.
+  void run(const T* const* inputs, T* result) noexcept { program_.run(inputs, &result); }
+
+ private:
+  program_type program_;
+};
+
+/// A model in float.
+template <class Net, auto... Inputs>
+using model = basic_model<float, Net, Inputs...>;
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute

@@ -1,0 +1,11 @@
+// Volute: 3D neural networks as C++ types. This header is everything; the first three lines keep compilers' include stacks in error messages short.
+#pragma once
+
+#include <volute/language/failure.hpp>
+#include <volute/language/expression.hpp>
+#include <volute/language/call.hpp>
+
+#include <volute/language/language.hpp>
+#include <volute/nn/nn.hpp>
+#include <volute/runtime/evaluate.hpp>
+#include <volute/runtime/model.hpp>
