@@ -9,3 +9,5 @@
 #include <volute/nn/nn.hpp>
 #include <volute/runtime/evaluate.hpp>
 #include <volute/runtime/model.hpp>
+#include <volute/runtime/parameter_map.hpp>
+#include <volute/runtime/report.hpp>

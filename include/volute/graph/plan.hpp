@@ -34,6 +34,7 @@ struct stored_value {
   place at{};
   bool placed = false;
   bool invariant = false;  // made by the prologue, kept between runs
+  bool released = false;   // its memory has passed on
   int first = -1, last = -1;
 };
 
@@ -68,7 +69,7 @@ class planner {
 
   // ---- values
   constexpr int new_value(int node, std::int64_t n, bool invariant) {
-    values.push_back({node, n, {}, false, invariant, -1, -1});
+    values.push_back({node, n, {}, false, invariant, false, -1, -1});
     return values.size - 1;
   }
   constexpr int value(int node) {
@@ -559,9 +560,9 @@ class planner {
       if (!out.placed) {
         for (int k = 0; k < s.call.count && !out.placed; ++k) {
           stored_value& in = values.data[s.in[k]];
-          if (s.in_place[k] && in.placed && in.at.where == space::arena && !in.invariant && in.last == i && in.size == out.size && only_once(s, k)) {
+          if (s.in_place[k] && in.placed && in.at.where == space::arena && !in.invariant && in.last == i && !in.released && in.size == out.size && only_once(s, k)) {
             out.at = in.at, out.placed = true;
-            in.last = -1;  // its memory lives on
+            in.released = true;  // its memory lives on in the result
           }
         }
         if (!out.placed) {
@@ -581,8 +582,8 @@ class planner {
       if (scratch > 0) release(at, scratch);
       for (int k = 0; k < s.call.count; ++k) {
         stored_value& in = values.data[s.in[k]];
-        if (in.last == i && in.at.where == space::arena && !in.invariant) {
-          in.last = -1;
+        if (in.last == i && !in.released && in.at.where == space::arena && !in.invariant) {
+          in.released = true;
           release(in.at.offset, rounded(in.size));
           live -= rounded(in.size);
         }

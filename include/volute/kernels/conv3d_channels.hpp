@@ -36,7 +36,8 @@ struct channels_plan {
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t pass = 1;                      // chunks of one pass over the pixels
   int64_t samples = 1;                   // samples that share a pass
-  int64_t units = 1;                     // groups of rows whose results wait in the tile between passes
+  int64_t segment = 1;                   // elements of a row of the target that are computed together, in each residue class
+  int64_t units = 1;                     // groups of row segments whose results wait in the tile between passes
   int64_t unit_size = 0;                 // of one such group, for the widest block
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
   constexpr int64_t scratch() const { return samples * source_sample + units * unit_size; }
@@ -76,12 +77,15 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   constexpr int64_t size = sizeof(T);
   const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors);
   const int64_t chunk_bytes = s.taps() * p.chunk * lanes * size;
-  p.unit_size = rows * s.target_size[2] * lanes;
+  // 128 pixels of a row at a time at most, or the tile of a long row would leave the first-level cache.
+  p.segment = smaller(width, larger(1, 128 / (p.main.pixels * s.class_counts[2])) * p.main.pixels);
+  p.unit_size = rows * smaller(s.target_size[2], p.segment * s.class_counts[2]) * lanes;
   p.pass = p.chunks;
   if (p.chunks * chunk_bytes > (512 << 10)) {
     p.pass = smaller(p.chunks, larger(1, (128 << 10) / chunk_bytes));
     p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
-    const int64_t all = p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows));
+    const int64_t all = p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows)) *
+                        ceil_divide(width, p.segment);
     p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
   }
   return p;
@@ -159,7 +163,10 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
       VOLUTE_UNROLL
       for (int q = 0; q < Q; ++q)
         VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::load<V>(tile + (r < j.row_last ? r : 0) * j.tile_row + (q < j.pixel_last ? q : 0) * j.tile_pixel + v * L);
+        for (int v = 0; v < NV; ++v) {  // of pixels that are not wanted, any other's
+          const int64_t row = r < j.row_last ? r : 0, pixel = q >= j.pixel_first && q < j.pixel_last ? q : j.pixel_first;
+          acc[r][q][v] = simd::load<V>(tile + row * j.tile_row + pixel * j.tile_pixel + v * L);
+        }
   } else {
     VOLUTE_UNROLL
     for (int r = 0; r < R; ++r)
@@ -215,12 +222,14 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
                                              const T* const* extra) noexcept {
   constexpr int64_t lanes = B.vectors * L;
   const int64_t valid = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
-  const int64_t target_row = s.target_size[2], unit = B.rows * target_row * lanes, weights_tap = p.chunk * lanes;
+  const int64_t target_row = s.target_size[2], weights_tap = p.chunk * lanes, classes = s.class_counts[2];
+  const int64_t tile_row = smaller(target_row, p.segment * classes) * lanes, unit = B.rows * tile_row;
+  const int64_t segments = ceil_divide(s.classes[2][0].n, p.segment);
   int64_t taps_before = 0;
   for (int64_t id = 0; id < s.class_counts[0]; ++id)
     for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
       const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-      const int64_t row_groups = ceil_divide(ch.n, B.rows), units = samples * cd.n * row_groups;
+      const int64_t row_groups = ceil_divide(ch.n, B.rows), units = samples * cd.n * row_groups * segments;
       for (int64_t begin = 0; begin < units; begin += p.units) {
         const int64_t end = smaller(units, begin + p.units);
         for (int64_t chunk = 0; chunk < p.chunks; chunk += p.pass) {
@@ -230,10 +239,11 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
           j.x_d = cd.offset_step * p.source_plane;
           j.x_h = ch.offset_step * p.source_row;
           j.x_row = ch.step * p.source_row;
-          j.tile_row = target_row * lanes;
+          j.tile_row = tile_row;
           j.add = chunk > 0;
           for (int64_t u = begin; u < end; ++u) {
-            const int64_t plane = u / row_groups, n = plane / cd.n, d = plane % cd.n, h = (u % row_groups) * B.rows;
+            const int64_t group_row = u / segments, plane = group_row / row_groups, n = plane / cd.n, d = plane % cd.n;
+            const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment;
             const tap_range td = taps_inside(cd, d, p.source[0].count);
             j.row_last = smaller(B.rows, ch.n - h);
             tap_range th = taps_inside(ch, h, p.source[1].count);
@@ -248,7 +258,7 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
                             (d * cd.step + cd.offset + td.first * cd.offset_step) * p.source_plane +
                             (h * ch.step + ch.offset + th.first * ch.offset_step + p.source[1].pad) * p.source_row;
             int64_t taps = taps_before;
-            for (int64_t iw = 0; iw < s.class_counts[2]; ++iw) {
+            for (int64_t iw = 0; iw < classes; ++iw) {
               const correlation_axis& cw = s.classes[2][iw];
               const bool joined = cw.taps <= 1 || cw.offset_step == 1;
               j.segments = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
@@ -257,14 +267,21 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
               j.w_h = cw.taps * weights_tap;
               j.w_d = ch.taps * j.w_h;
               j.w_chunk = cd.taps * j.w_d;
-              j.w = packed + taps * p.chunks * weights_tap + chunk * j.w_chunk + td.first * j.w_d + th.first * j.w_h;
+              const T* pass = packed + taps * p.chunks * weights_tap + chunk * j.w_chunk;
+              j.w = pass + td.first * j.w_d + th.first * j.w_h;
               j.tile_pixel = cw.dst_step * lanes;
-              for (int64_t q = 0; q < cw.n; q += B.pixels) {
+              const int64_t last = smaller(cw.n, first + p.segment);
+              if (p.pass < p.chunks) {  // this unit's share of what the next pass reads
+                const int64_t size = j.chunks * j.w_chunk, share = size / (end - begin) + 1;
+                const T* next = pass + size + (u - begin) * share;
+                for (int64_t i = 0; i < share; i += 64 / static_cast<int64_t>(sizeof(T))) simd::prefetch(next + i);
+              }
+              for (int64_t q = first; q < last; q += B.pixels) {
                 const int64_t q0 = larger(0, smaller(q, cw.n - B.pixels));
                 j.pixel_first = q - q0;
-                j.pixel_last = smaller(B.pixels, cw.n - q0);
+                j.pixel_last = smaller(B.pixels, last - q0);
                 j.x = from + (q0 * cw.step + cw.offset + p.source[2].pad) * p.chunk;
-                j.tile = tile + (u - begin) * unit + (cw.dst + q0 * cw.dst_step) * lanes;
+                j.tile = tile + (u - begin) * unit + (cw.dst + (q0 - first) * cw.dst_step) * lanes;
                 channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
               }
               taps += cd.taps * ch.taps * cw.taps;
@@ -272,16 +289,18 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
           }
         }
         for (int64_t u = begin; u < end; ++u) {
-          const int64_t plane = u / row_groups, n = sample + plane / cd.n, d = plane % cd.n, h = (u % row_groups) * B.rows;
+          const int64_t group_row = u / segments, plane = group_row / row_groups, n = sample + plane / cd.n, d = plane % cd.n;
+          const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment * classes;
+          const int64_t width = smaller(p.segment * classes, target_row - first);
           conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels, 0};
           for (int64_t r = 0; r < smaller(B.rows, ch.n - h); ++r) {
-            at.offset = (n * at.channels + at.channel) * volume +
+            at.offset = (n * at.channels + at.channel) * volume + first +
                         ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row;
-            store_pixels<T, L, E>(tile + (u - begin) * unit + r * target_row * lanes, lanes, target_row, valid, y, volume, extra, at);
+            store_pixels<T, L, E>(tile + (u - begin) * unit + r * tile_row, lanes, width, valid, y, volume, extra, at);
           }
         }
       }
-      for (int64_t iw = 0; iw < s.class_counts[2]; ++iw) taps_before += cd.taps * ch.taps * s.classes[2][iw].taps;
+      for (int64_t iw = 0; iw < classes; ++iw) taps_before += cd.taps * ch.taps * s.classes[2][iw].taps;
     }
 }
 

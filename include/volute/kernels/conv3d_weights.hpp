@@ -22,10 +22,11 @@ struct weights_plan {
   source_axis source[3]{};
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t target_sample = 0;              // the copy of one block of target channels
-  int64_t sum_size = 0;                   // the sums of one block: [class][chunk][tap d][tap h][segment][window elements][lanes]
+  int64_t samples = 1;                    // samples whose copies stand together
+  int64_t sum_chunk = 0, sum_chunks = 1;  // the sums of one block: [chunk][class][tap d][tap h][segment][window elements][lanes]
   int64_t slab_planes = 1, slab_rows = 1;
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
-  constexpr int64_t scratch() const { return source_sample + target_sample + sum_size; }
+  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + sum_chunks * sum_chunk; }
 };
 
 constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
@@ -64,7 +65,10 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
     const correlation_axis c = correlation(g, side, 2, r);
     widths += (joined_taps(c) ? 1 : c.taps) * window_sums(c, p.chunk, p.window);
   }
-  p.sum_size = g.kernel[0] * g.kernel[1] * widths * p.chunks * lanes;
+  p.sum_chunk = g.kernel[0] * g.kernel[1] * widths * lanes;
+  // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
+  p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)))));
+  p.sum_chunks = p.samples == s.batch ? 1 : p.chunks;
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the sums.
   const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
   const int64_t pixels = larger(128, (24 << 10) / pixel), height = correlation(g, side, 1, 0).n;
@@ -80,6 +84,7 @@ struct weights_job {
   T* sum = nullptr;
   int64_t planes = 0, rows = 0, pixels = 0;
   int64_t x_plane = 0, x_row = 0, x_pixel = 0, g_plane = 0, g_row = 0, g_pixel = 0;
+  bool add = false;
 };
 
 /// sum[j][lanes] += x[pixel's window + j] * g[pixel][lanes] over a slab of pixels.
@@ -87,10 +92,17 @@ template <class T, int L, int NV, int J>
 __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[J][NV];
-  VOLUTE_UNROLL
-  for (int i = 0; i < J; ++i)
+  if (j.add) {
     VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
+    for (int i = 0; i < J; ++i)
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
+  } else {
+    VOLUTE_UNROLL
+    for (int i = 0; i < J; ++i)
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[i][v] = V(T(0));
+  }
   for (int64_t d = 0; d < j.planes; ++d)
     for (int64_t h = 0; h < j.rows; ++h) {
       const T* x = j.x + d * j.x_plane + h * j.x_row;
@@ -115,9 +127,9 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
     for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
 }
 
-/// Adds one sample's products of one block of target channels to the sums.
+/// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them.
 template <class T, int L, int NV, int J>
-__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums) noexcept {
+__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
@@ -125,6 +137,7 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
   for (int64_t d0 = 0; d0 < depth; d0 += p.slab_planes)
     for (int64_t h0 = 0; h0 < height; h0 += p.slab_rows) {
       T* sum = sums;
+      j.add = add || d0 > 0 || h0 > 0;
       for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
         const bool joined = joined_taps(cw);
         const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, J);
@@ -135,64 +148,105 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
         j.g_plane = cd.dst_step * plane;
         j.g_row = ch.dst_step * row;
         j.g_pixel = cw.dst_step * lanes;
-        for (int64_t c = 0; c < p.chunks; ++c)
-          for (int64_t td = 0; td < cd.taps; ++td) {
-            const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
-            const int64_t d = larger(d0, inside_d.first);
-            j.planes = smaller(d0 + p.slab_planes, inside_d.last) - d;
-            for (int64_t th = 0; th < ch.taps; ++th) {
-              const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
-              const int64_t h = larger(h0, inside_h.first);
-              j.rows = smaller(h0 + p.slab_rows, inside_h.last) - h;
-              if (j.planes <= 0 || j.rows <= 0) {
-                sum += segments * segment * lanes;
-                continue;
-              }
-              const T* x = source + c * p.source_chunk + (d * cd.step + cd.offset + td * cd.offset_step) * p.source_plane +
-                           (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
-              j.g = target + (cd.dst + d * cd.dst_step) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
-              for (int64_t t = 0; t < segments; ++t, x += cw.offset_step * p.chunk)
-                for (int64_t i = 0; i < segment; i += J, sum += J * lanes) {
-                  j.x = x + i;
-                  j.sum = sum;
-                  weights_block<T, L, NV, J>(j);
-                }
+        for (int64_t td = 0; td < cd.taps; ++td) {
+          const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
+          const int64_t d = larger(d0, inside_d.first);
+          j.planes = smaller(d0 + p.slab_planes, inside_d.last) - d;
+          for (int64_t th = 0; th < ch.taps; ++th) {
+            const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
+            const int64_t h = larger(h0, inside_h.first);
+            j.rows = smaller(h0 + p.slab_rows, inside_h.last) - h;
+            if (j.add && (j.planes <= 0 || j.rows <= 0)) {
+              sum += segments * segment * lanes;
+              continue;
             }
+            const T* x = source + (d * cd.step + cd.offset + td * cd.offset_step) * p.source_plane +
+                         (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
+            j.g = target + (cd.dst + d * cd.dst_step) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
+            for (int64_t t = 0; t < segments; ++t, x += cw.offset_step * p.chunk)
+              for (int64_t i = 0; i < segment; i += J, sum += J * lanes) {
+                j.x = x + i;
+                j.sum = sum;
+                weights_block<T, L, NV, J>(j);
+              }
           }
+        }
       });
     }
 }
 
-/// Sums of one block of target channels to their places in dw.
+/// Sums of one chunk (`channels` source channels) and one block of target channels to their places in dw.
 template <class T>
-__attribute__((noinline)) void scatter_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, const T* sums, T* dw) noexcept {
+__attribute__((noinline)) void scatter_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, int64_t channels,
+                                               const T* sums, T* dw) noexcept {
   for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
     const bool joined = joined_taps(cw);
     const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, p.window);
     const int64_t length = joined ? cw.taps : 1;
-    for (int64_t c = 0; c < p.chunks; ++c)
-      for (int64_t d = 0; d < cd.taps; ++d)
-        for (int64_t h = 0; h < ch.taps; ++h)
-          for (int64_t t = 0; t < segments; ++t, sums += segment * lanes)
-            for (int64_t x = 0; x < length; ++x) {
-              const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + (t + x) * cw.k_step;
-              for (int64_t i = 0; i < smaller(p.chunk, s.source_channels - c * p.chunk); ++i) {
-                const T* from = sums + (x * p.chunk + i) * lanes;
-                T* to = dw + (c * p.chunk + i) * s.weight_source + tap;
-                for (int64_t o = 0; o < valid; ++o) to[o * s.weight_target] = from[o];
-              }
+    for (int64_t d = 0; d < cd.taps; ++d)
+      for (int64_t h = 0; h < ch.taps; ++h)
+        for (int64_t t = 0; t < segments; ++t, sums += segment * lanes)
+          for (int64_t x = 0; x < length; ++x) {
+            const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + (t + x) * cw.k_step;
+            for (int64_t i = 0; i < channels; ++i) {
+              const T* from = sums + (x * p.chunk + i) * lanes;
+              T* to = dw + i * s.weight_source + tap;
+              for (int64_t o = 0; o < valid; ++o) to[o * s.weight_target] = from[o];
             }
+          }
   });
+}
+
+/// The same through register transposes, for a single class (stride 1, or g in the lanes): L taps of one pair of channels at a time.
+template <class T, int L>
+__attribute__((noinline)) void transpose_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, int64_t channels,
+                                                 const T* sums, T* dw) noexcept {
+  using V = simd::vec<T, L>;
+  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  const bool joined = joined_taps(cw);
+  const int64_t w_step = (joined ? p.chunk : window_sums(cw, p.chunk, p.window)) * lanes;
+  const int64_t h_step = window_sums(cw, p.chunk, p.window) * (joined ? 1 : cw.taps) * lanes, d_step = ch.taps * h_step;
+  int64_t k[3]{};
+  for (int64_t first = 0; first < s.taps(); first += L) {
+    const int n = static_cast<int>(smaller(L, s.taps() - first));
+    int64_t at[L];
+    for (int i = 0; i < L; ++i) {
+      at[i] = (k[0] - cd.k) * cd.k_step * d_step + (k[1] - ch.k) * ch.k_step * h_step + (k[2] - cw.k) * cw.k_step * w_step;  // steps are 1 or -1
+      if (i + 1 >= n) continue;
+      if (++k[2] == s.kernel[2]) k[2] = 0, ++k[1];
+      if (k[1] == s.kernel[1]) k[1] = 0, ++k[0];
+    }
+    if (++k[2] == s.kernel[2]) k[2] = 0, ++k[1];
+    if (k[1] == s.kernel[1]) k[1] = 0, ++k[0];
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t o = 0; o < valid; o += L) {
+        V r[L];
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c * lanes + o);
+        simd::transpose(r);
+        T* to = dw + c * s.weight_source + o * s.weight_target + first;
+        const int64_t count = valid - o;
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) {
+          if (i >= count) break;
+          if (n == L)
+            simd::store(to + i * s.weight_target, r[i]);
+          else
+            simd::store_partial(to + i * s.weight_target, r[i], n);
+        }
+      }
+  }
 }
 
 template <class T, ops::conv_geometry G, conv_side Side>
 void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch) noexcept {
   static constexpr weights_plan p = plan_weights<T>(G, Side);
+  constexpr bool single = class_count(G, Side, 0) * class_count(G, Side, 1) * class_count(G, Side, 2) == 1 &&
+                          (Side == conv_side::forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1));
   T* const source_copy = scratch;
-  T* const target_copy = scratch + p.source_sample;
-  T* const sums = target_copy + p.target_sample;
-  const int64_t volume = s.target_volume();
-  std::memset(source_copy + p.source_sample - 80, 0, 80 * sizeof(T));  // what surplus window elements read must be numbers
+  T* const target_copy = scratch + p.samples * p.source_sample;
+  T* const sums = target_copy + p.samples * p.target_sample;
+  const int64_t volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
   if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
     std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
   channels_plan copy;  // the part of a plan that the copy reads
@@ -202,21 +256,35 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
     T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
     for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
       const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
-      std::memset(sums, 0, static_cast<std::size_t>(p.sum_size) * sizeof(T));
-      for (int64_t n = 0; n < s.batch; ++n) {
-        if (b == 0 || s.batch > 1) copy_source_channels<T, false>(s, copy, source, nullptr, n, group, source_copy);
-        const channels_last_copy plane{valid, lanes, volume, s.target_size[2], {0, 1, s.target_size[1], 0, s.target_size[1]},
-                                       {0, 1, s.target_size[2], 0, s.target_size[2]}};
-        const T* from = target + (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume;
-        for (int64_t d = 0; d < s.target_size[0]; ++d)
-          copy_channels_last<T, false>(from + d * s.target_size[1] * s.target_size[2], target_copy + d * s.target_size[1] * s.target_size[2] * lanes,
-                                       nullptr, plane);
-        if (p.last == p.main || b + 1 < p.blocks)
-          weights_task<T, p.lanes, p.main, p.window>(s, p, source_copy, target_copy, sums);
-        else if constexpr (p.last != p.main)
-          weights_task<T, p.lanes, p.last, p.window>(s, p, source_copy, target_copy, sums);
+      const channels_last_copy flat{valid, lanes, volume, s.target_size[2], {0, 1, s.target_size[1], 0, s.target_size[1]},
+                                    {0, 1, s.target_size[2], 0, s.target_size[2]}};
+      for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
+        const int64_t samples = smaller(p.samples, s.batch - n0);
+        for (int64_t n = 0; n < samples; ++n) {
+          if (b == 0 || p.samples < s.batch) copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample);
+          const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
+          for (int64_t d = 0; d < s.target_size[0]; ++d)
+            copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
+        }
+        for (int64_t c = 0; c < p.chunks; ++c) {
+          T* const sum = sums + (p.sum_chunks == 1 ? 0 : c * p.sum_chunk);
+          for (int64_t n = 0; n < samples; ++n) {
+            const T* x = source_copy + n * p.source_sample + c * p.source_chunk;
+            const T* g = target_copy + n * p.target_sample;
+            if (p.last == p.main || b + 1 < p.blocks)
+              weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, n0 + n > 0);
+            else if constexpr (p.last != p.main)
+              weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, n0 + n > 0);
+          }
+          if (n0 + samples < s.batch) continue;
+          T* const part = to + channel * s.weight_target + c * p.chunk * s.weight_source;
+          const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
+          if constexpr (single && G.taps() > 1)
+            transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
+          else
+            scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
+        }
       }
-      scatter_weights<T>(s, p, lanes, valid, sums, to + channel * s.weight_target);
     }
   }
 }

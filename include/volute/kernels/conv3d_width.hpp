@@ -19,6 +19,7 @@ struct rows_layout {
   int64_t step[2]{1, 1};        // residues of height and width
   int64_t rows = 1, pitch = 1;  // of one residue class
   int64_t plane = 0, channel = 0;
+  bool direct = false;          // the source itself has this layout
   constexpr int64_t offset(int64_t h, int64_t w) const {  // of padded position (h, w)
     return (((w % step[1]) * step[0] + h % step[0]) * rows + h / step[0]) * pitch + w / step[1];
   }
@@ -33,6 +34,11 @@ constexpr rows_layout rows_of(const ops::conv_geometry& g, conv_side side) {
   r.pitch = ceil_divide(r.source[2].extent, r.step[1]);
   r.plane = r.step[0] * r.step[1] * r.rows * r.pitch;
   r.channel = r.source[0].count * r.plane;
+  r.direct = g.taps() == 1 && class_count(g, side, 0) * class_count(g, side, 1) * class_count(g, side, 2) == 1;
+  for (int a = 0; a < 3; ++a) {
+    const int64_t size = shape_of(g, side).source_size[a];
+    r.direct = r.direct && r.source[a].step == 1 && r.source[a].count == size && r.source[a].extent == size && (a == 0 || r.step[a - 1] == 1);
+  }
   return r;
 }
 
@@ -64,10 +70,15 @@ __attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout&
                 for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k * w.step] * factor : in[k * w.step];
               for (int64_t k = w.pad + w.count; k < r.pitch; ++k) line[k] = T(0);
             } else {
-              for (int64_t k = 0; k < r.pitch; ++k) {
-                const int64_t at = k * r.step[1] + rw - w.pad;
-                line[k] = at < 0 || at >= w.count ? T(0) : Scale ? in[at] * factor : in[at];
-              }
+              const int64_t step = r.step[1], before = smaller(r.pitch, larger(0, ceil_divide(w.pad - rw, step)));
+              const int64_t end = larger(before, smaller(r.pitch, ceil_divide(w.count + w.pad - rw, step)));
+              const T* first = in + (rw - w.pad);
+              for (int64_t k = 0; k < before; ++k) line[k] = T(0);
+              if (step == 2)  // a constant, for the sake of vectors
+                for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * 2] * factor : first[k * 2];
+              else
+                for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * step] * factor : first[k * step];
+              for (int64_t k = end; k < r.pitch; ++k) line[k] = T(0);
             }
           }
     }
@@ -78,10 +89,12 @@ struct width_plan {
   int channels = 1, vectors = 1;  // accumulators of one register block
   int64_t blocks = 1;             // of output channels, in one group
   int64_t slab = 1;               // rows of the destination that share a tile
+  int64_t segment = 1;            // lanes of one tile, at most; less than a slab's only if a slab is one row
+  int64_t pass = 1;               // source channels of one pass over a tile
   int64_t tile_class = 0;         // tile elements of one channel and one residue class of the width
   rows_layout rows{};
-  int64_t source_size = 0, tile_size = 0;
-  constexpr int64_t scratch() const { return source_size + tile_size; }
+  int64_t source_size = 0, weights_size = 0, tile_size = 0;
+  constexpr int64_t scratch() const { return source_size + weights_size + tile_size; }
 };
 
 constexpr int64_t width_channels(int64_t channels) {
@@ -97,14 +110,21 @@ constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
   p.channels = static_cast<int>(width_channels(s.target_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
   const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
-  // Rows of one tile: about 2048 vectors' worth of lanes in all, so that it stays in the first-level cache.
-  p.slab = smaller(height, larger(1, 4096 / (p.channels * p.rows.pitch * s.class_counts[2])));
-  const int64_t lanes = (p.slab - 1) * p.rows.pitch + width, vectors = ceil_divide(lanes, simd::width<T>);
-  const int64_t most = smaller(8, accumulators / p.channels);
+  // Rows of one tile: about 2048 elements in all, so that it and what it is made of stay in the first-level cache.
+  const int64_t goal = larger(1, 2048 / (p.channels * s.class_counts[2]));
+  p.slab = smaller(height, larger(1, goal / p.rows.pitch));
+  const int64_t lanes = (p.slab - 1) * p.rows.pitch + width, most = smaller(8, accumulators / p.channels);
+  const int64_t vectors = ceil_divide(lanes, simd::width<T>);
   p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
-  p.tile_class = ceil_divide(vectors, p.vectors) * p.vectors * simd::width<T>;
+  const int64_t block = p.vectors * simd::width<T>;
+  p.segment = p.slab > 1 ? ceil_divide(lanes, block) * block : smaller(ceil_divide(lanes, block), larger(1, ceil_divide(goal, block))) * block;
+  p.tile_class = p.segment;
+  const int64_t window = smaller(g.kernel[0], 4) * smaller(p.rows.plane, p.segment + p.rows.pitch * (g.kernel[1] - 1));
+  p.pass = smaller(s.source_channels, larger(1, (16 << 10) / (window * static_cast<int64_t>(sizeof(T)))));
   p.tile_size = p.tile_class * p.channels * s.class_counts[2];
-  p.source_size = ceil_divide(s.source_channels * p.rows.channel + p.tile_class + p.rows.pitch * 2, 16) * 16;
+  p.weights_size = p.rows.direct ? ceil_divide(p.channels * s.source_channels, 16) * 16 : 0;
+  // Direct: only the last channel is copied, whose end the last vectors may pass.
+  p.source_size = ceil_divide((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2, 16) * 16;
   return p;
 }
 
@@ -148,6 +168,7 @@ struct width_job {
   const int64_t* x_w = nullptr;
   int64_t w_channel = 0, w_d = 0, w_h = 0;
   int64_t tile_channel = 0;
+  bool add = false;
 };
 
 template <class T, int OB, int NV>
@@ -155,10 +176,17 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][NV];
-  VOLUTE_UNROLL
-  for (int o = 0; o < OB; ++o)
+  if (j.add) {
     VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[o][v] = V(T(0));
+    for (int o = 0; o < OB; ++o)
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[o][v] = simd::load<V>(j.tile + o * j.tile_channel + v * L);
+  } else {
+    VOLUTE_UNROLL
+    for (int o = 0; o < OB; ++o)
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[o][v] = V(T(0));
+  }
   for (int64_t c = 0; c < j.channels; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
@@ -195,6 +223,8 @@ __attribute__((noinline)) void store_row(const T* tile, int64_t classes, int64_t
     V value;
     if (classes == 1) {
       value = simd::load<V>(tile + w);
+    } else if (classes == 2) {
+      value = simd::zip_low(simd::load<V>(tile + w / 2), simd::load<V>(tile + tile_class + w / 2));
     } else {
       alignas(64) T mixed[L] = {};
       int64_t r = w % classes, i = w / classes;
@@ -230,16 +260,16 @@ struct width_offsets {
 template <ops::conv_geometry G, conv_side Side>
 inline constexpr width_offsets<G, Side> width_offsets_of{};
 
-/// One block of output channels of one group of one sample: a unit of work that threads may share out.
+/// One block of output channels of one group of one sample: a unit of work that threads may share out. Source channels from `split` on
+/// are found at last_channels.
 template <class T, int OB, int NV, ops::epilogue E>
 __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan& p, const int64_t* offsets_h, const int64_t* offsets_w,
-                                          const T* source, const T* packed, T* tile, int64_t sample, int64_t group, int64_t channel, T* y,
+                                          const T* source, int64_t split, const T* last_channels, const T* packed, T* tile, int64_t sample, int64_t group, int64_t channel, T* y,
                                           const T* const* extra) noexcept {
   constexpr int64_t block = OB, lanes = simd::width<T> * NV;
   const int64_t classes = s.class_counts[2], row = s.target_size[2];
   const int64_t valid = smaller(block, s.target_channels - channel);
   width_job<T> j;
-  j.channels = s.source_channels;
   j.x_channel = p.rows.channel;
   j.tile_channel = p.tile_class * classes;
   int64_t taps_before = 0;
@@ -252,7 +282,7 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
       for (int64_t d = 0; d < cd.n; ++d) {
         const tap_range td = taps_inside(cd, d, p.rows.source[0].count);
         j.d = td.last - td.first;
-        const T* plane = source + (d * cd.step + cd.offset + td.first * cd.offset_step) * p.rows.plane;
+        const int64_t plane = (d * cd.step + cd.offset + td.first * cd.offset_step) * p.rows.plane;
         for (int64_t h = 0; h < ch.n; h += p.slab) {
           const int64_t count = smaller(p.slab, ch.n - h);
           // Taps wholly above or below the slab are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
@@ -260,31 +290,42 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
           const int64_t t1 = larger(t0, taps_inside(ch, h, p.rows.source[1].count).last);
           j.h = t1 - t0;
           j.x_h = offsets_h + first_h + t0;
-          int64_t first_w = 0, taps = taps_before;
-          for (int64_t iw = 0; iw < classes; ++iw) {
-            const correlation_axis& cw = s.classes[2][iw];
-            j.k = cw.taps;
-            j.x_w = offsets_w + first_w;
-            j.w_h = cw.taps * block;
-            j.w_d = ch.taps * j.w_h;
-            j.w_channel = cd.taps * j.w_d;
-            j.w = packed + taps * s.source_channels * block + td.first * j.w_d + t0 * j.w_h;
-            const int64_t total = (count - 1) * p.rows.pitch + cw.n;
-            for (int64_t at = 0; at < total; at += lanes) {
-              j.x = plane + h * p.rows.pitch + at;
-              j.tile = tile + iw * p.tile_class + at;
-              width_block<T, OB, NV>(j);
-            }
-            first_w += cw.taps;
-            taps += cd.taps * ch.taps * cw.taps;
-          }
-          conv_place at{sample, 0, s.groups * s.target_channels, 0};
-          for (int64_t o = 0; o < valid; ++o) {
-            at.channel = group * s.target_channels + channel + o;
-            for (int64_t i = 0; i < count; ++i) {
-              at.offset = (sample * at.channels + at.channel) * s.target_volume() +
-                          ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + i) * ch.dst_step) * row;
-              store_row<T, E>(tile + o * j.tile_channel + i * p.rows.pitch, classes, p.tile_class, row, y, extra, at);
+          const int64_t lanes_all = (count - 1) * p.rows.pitch + s.classes[2][0].n;
+          for (int64_t begin = 0; begin < lanes_all; begin += p.segment) {
+            int64_t pass = 0;
+            do {  // also without any source channel to read the tile must be written
+              int64_t first_w = 0, taps = taps_before;
+              j.channels = smaller(pass < split ? split - pass : s.source_channels - pass, p.pass);
+              j.add = pass > 0;
+              const T* from = (pass < split ? source + pass * p.rows.channel : last_channels + (pass - split) * p.rows.channel) + plane;
+              for (int64_t iw = 0; iw < classes; ++iw) {
+                const correlation_axis& cw = s.classes[2][iw];
+                j.k = cw.taps;
+                j.x_w = offsets_w + first_w;
+                j.w_h = cw.taps * block;
+                j.w_d = ch.taps * j.w_h;
+                j.w_channel = cd.taps * j.w_d;
+                j.w = packed + taps * s.source_channels * block + pass * j.w_channel + td.first * j.w_d + t0 * j.w_h;
+                const int64_t total = smaller(p.segment, (count - 1) * p.rows.pitch + cw.n - begin);
+                for (int64_t at = 0; at < total; at += lanes) {
+                  j.x = from + h * p.rows.pitch + begin + at;
+                  j.tile = tile + iw * p.tile_class + at;
+                  width_block<T, OB, NV>(j);
+                }
+                first_w += cw.taps;
+                taps += cd.taps * ch.taps * cw.taps;
+              }
+              pass += j.channels;
+            } while (pass < s.source_channels);
+            conv_place at{sample, 0, s.groups * s.target_channels, 0};
+            const int64_t width = smaller(row - begin * classes, p.segment * classes);  // of rows cut in segments; else the whole row
+            for (int64_t o = 0; o < valid; ++o) {
+              at.channel = group * s.target_channels + channel + o;
+              for (int64_t i = 0; i < count; ++i) {
+                at.offset = (sample * at.channels + at.channel) * s.target_volume() + begin * classes +
+                            ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + i) * ch.dst_step) * row;
+                store_row<T, E>(tile + o * j.tile_channel + i * p.rows.pitch, classes, p.tile_class, width, y, extra, at);
+              }
             }
           }
         }
@@ -298,16 +339,28 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
 void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch) noexcept {
   static constexpr width_plan p = plan_width<T>(G, Side);
-  const int64_t channels = s.groups * s.source_channels, used = s.source_channels * p.rows.channel;
+  constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
+  const int64_t channels = s.groups * s.source_channels, split = direct ? s.source_channels - 1 : s.source_channels;
+  const int64_t copied = direct ? 1 : s.source_channels, used = copied * p.rows.channel;
+  T* const scaled = scratch + p.source_size;
+  T* const tile = scaled + p.weights_size;
   std::memset(scratch + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
   for (int64_t sample = 0; sample < s.batch; ++sample) {
     const T* w = packed;
     for (int64_t group = 0; group < s.groups; ++group) {
-      const int64_t first = sample * channels + group * s.source_channels;
-      copy_rows<T, Scale>(s, p.rows, x + first * s.source_volume(), s.source_channels, Scale ? scale + first : nullptr, scratch);
-      for (int64_t b = 0; b < p.blocks; ++b, w += s.source_channels * s.taps() * p.channels)
-        width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w, scratch, w,
-                                                scratch + p.source_size, sample, group, b * p.channels, y, extra);
+      const int64_t first = sample * channels + group * s.source_channels, size = s.source_channels * s.taps() * p.channels;
+      const T* from = x + first * s.source_volume();
+      copy_rows<T, Scale && !direct>(s, p.rows, from + (s.source_channels - copied) * s.source_volume(), copied, Scale ? scale + first : nullptr,
+                                     scratch);
+      for (int64_t b = 0; b < p.blocks; ++b, w += size) {
+        const T* weights = w;
+        if constexpr (direct && Scale) {
+          weights = scaled;
+          for (int64_t i = 0; i < size; ++i) scaled[i] = w[i] * scale[first + i / p.channels];
+        }
+        width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w, direct ? from : scratch, split,
+                                                scratch, weights, tile, sample, group, b * p.channels, y, extra);
+      }
     }
   }
 }

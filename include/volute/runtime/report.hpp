@@ -1,0 +1,167 @@
+// Reports, read from the same values that run: a summary by layer, the graph as DOT, what the backward pass keeps, and the launches with their places.
+#pragma once
+
+#include <volute/runtime/model.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+namespace report {
+
+inline std::string shape_text(const extents& e) {
+  line l;
+  l << e;
+  return std::string(l.view());
+}
+
+/// 1234567 as "1.23 M".
+inline std::string amount(double v) {
+  char s[32];
+  const char* unit = "";
+  for (const char* u : {" k", " M", " G", " T"}) {
+    if (v < 1000) break;
+    v /= 1000, unit = u;
+  }
+  std::snprintf(s, sizeof s, *unit != 0 ? "%.2f%s" : "%.0f%s", v, unit);
+  return s;
+}
+
+inline std::string padded(std::string s, std::size_t width, bool right = false) {
+  if (s.size() >= width) return s;
+  return right ? std::string(width - s.size(), ' ') + s : s + std::string(width - s.size(), ' ');
+}
+
+/// Nodes that some output needs.
+inline std::vector<bool> live_nodes(const graph::view& g) {
+  std::vector<bool> live(static_cast<std::size_t>(g.size.nodes), false);
+  for (int i = 0; i < g.size.outputs; ++i) live[static_cast<std::size_t>(g.outputs[i])] = true;
+  for (int i = g.size.nodes - 1; i >= 0; --i)
+    if (live[static_cast<std::size_t>(i)])
+      for (int k = 0; k < g.nodes[i].count; ++k) live[static_cast<std::size_t>(g.operand(i, k))] = true;
+  return live;
+}
+
+/// The layer that made a node, or "".
+inline std::string layer_of(const graph::view& g, int node) {
+  std::string found;
+  for (int i = 0; i < g.size.layers; ++i)
+    if (g.layers[i].first_node <= node && node < g.layers[i].last_node) found = std::string(g.layers[i].path.view());
+  return found;
+}
+
+inline std::string node_text(const graph::view& g, int i) {
+  static constexpr const char* function[] = {"identity", "negate", "abs",  "sign", "reciprocal", "square",  "sqrt",     "rsqrt",  "exp", "expm1",    "log",     "log1p",   "sin",   "cos",   "tanh",
+                                             "sigmoid",  "softplus", "erf", "relu", "step",      "add",     "subtract", "multiply", "divide", "minimum", "maximum", "power",   "less",  "less_equal", "equal", "select"};
+  if (g.is<ops::elementwise>(i)) return function[g.as<ops::elementwise>(i).function];
+  if (g.is<ops::input>(i)) return "input " + std::string(g.inputs[g.as<ops::input>(i).slot].name.view());
+  if (g.is<ops::parameter>(i)) return std::string(g.parameters[g.as<ops::parameter>(i).slot].path.view());
+  if (g.is<ops::fill>(i)) {
+    char s[32];
+    std::snprintf(s, sizeof s, "%g", g.as<ops::fill>(i).value);
+    return s;
+  }
+  if (g.is<ops::reduce>(i)) return g.as<ops::reduce>(i).how() == ops::reduction::sum ? "sum" : "maximum";
+  if (g.is<ops::convolution>(i)) {
+    const auto side = g.as<ops::convolution>(i).side();
+    return side == ops::face::forward ? "conv3d" : side == ops::face::data ? "conv3d data" : "conv3d weights";
+  }
+  return std::string(ops::primitive_name[g.nodes[i].op]);
+}
+
+}  // namespace report
+
+/// A table of the layers of a model or program: output shape, parameters, nominal floating-point operations, bytes of the result; and the totals and memory of the
+/// whole program.
+template <class Program>
+std::string summary(const Program&) {
+  using facts = typename Program::facts;
+  using T = typename Program::value_type;
+  const graph::view& g = facts::graph;
+  const auto live = report::live_nodes(g);
+  std::size_t path = 5, kind = 4, shape = 12;
+  for (int i = 0; i < g.size.layers; ++i) {
+    path = std::max(path, g.layers[i].path.view().size());
+    kind = std::max(kind, g.layers[i].kind.view().size());
+    shape = std::max(shape, report::shape_text(g.layers[i].shape).size());
+  }
+  const auto row = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d, const std::string& e, const std::string& f) {
+    return report::padded(a, path + 2) + report::padded(b, kind + 2) + report::padded(c, shape + 2) + report::padded(d, 12, true) + report::padded(e, 12, true) +
+           report::padded(f, 12, true) + '\n';
+  };
+  std::string s = row("layer", "kind", "output", "parameters", "FLOP", "bytes");
+  for (int i = 0; i < g.size.layers; ++i) {
+    const layer_info& l = g.layers[i];
+    double flops = 0;
+    for (int k = l.first_node; k < l.last_node; ++k)
+      if (live[static_cast<std::size_t>(k)]) flops += graph::flops_of(g, k);
+    std::int64_t parameters = 0;
+    for (int k = l.first_parameter; k < l.last_parameter; ++k) parameters += g.parameters[k].shape.size();
+    s += row(std::string(l.path.view()), std::string(l.kind.view()), report::shape_text(l.shape), std::to_string(parameters), report::amount(flops),
+             report::amount(static_cast<double>(l.shape.size()) * sizeof(T)));
+  }
+  s += "parameters " + std::to_string(facts::parameters) + ", FLOP a run " + report::amount(facts::flops) + ", " + std::to_string(facts::plan::size.launches) + " launches of " +
+       std::to_string(facts::plan::size.kernels) + " kernels\n";
+  s += "arena " + report::amount(static_cast<double>(facts::arena_bytes)) + "B, of it " + report::amount(static_cast<double>(facts::prologue_bytes)) +
+       "B kept between runs; lower bound " + report::amount(static_cast<double>(facts::live_bytes)) + "B\n";
+  return s;
+}
+
+/// The graph in the DOT language, dead nodes left out; nodes made by derivatives are grey.
+template <class Program>
+std::string dot(const Program&) {
+  const graph::view& g = Program::facts::graph;
+  const auto live = report::live_nodes(g);
+  std::string s = "digraph program {\n  node [shape=box, fontname=\"sans-serif\"];\n";
+  for (int i = 0; i < g.size.nodes; ++i) {
+    if (!live[static_cast<std::size_t>(i)]) continue;
+    s += "  n" + std::to_string(i) + " [label=\"" + report::node_text(g, i) + "\\n" + report::shape_text(g.shape(i)) + '"';
+    if (i >= g.forward_nodes) s += ", style=filled, fillcolor=gray90";
+    s += "];\n";
+    for (int k = 0; k < g.nodes[i].count; ++k) s += "  n" + std::to_string(g.operand(i, k)) + " -> n" + std::to_string(i) + ";\n";
+  }
+  return s + "}\n";
+}
+
+/// The values that the forward part stores and a derivative reads: layer, operation, shape, bytes.
+template <class Program>
+std::string saved_for_backward(const Program&) {
+  using facts = typename Program::facts;
+  using T = typename Program::value_type;
+  const graph::view& g = facts::graph;
+  std::string s;
+  std::int64_t total = 0;
+  for (int i = 0; i < facts::plan::value_count; ++i) {
+    const graph::value_info& v = facts::plan::tables.values[i];
+    const int last = facts::plan::tables.launches[v.last].node;
+    if (v.node >= g.forward_nodes || last < g.forward_nodes) continue;
+    const std::int64_t bytes = v.size * static_cast<std::int64_t>(sizeof(T));
+    total += bytes;
+    const bool packed = facts::plan::tables.launches[v.first].node == v.node && v.size != g.shape(v.node).size();
+    s += report::padded(report::layer_of(g, v.node), 16) + report::padded(packed ? "packed " + report::node_text(g, v.node) : report::node_text(g, v.node), 24) +
+         report::padded(report::shape_text(g.shape(v.node)), 24) + report::padded(report::amount(static_cast<double>(bytes)), 10, true) + "B\n";
+  }
+  return s + "kept for the backward pass: " + report::amount(static_cast<double>(total)) + "B\n";
+}
+
+/// The launches in their order: kernel, node, result's place.
+template <class Program>
+std::string launches(const Program&) {
+  using facts = typename Program::facts;
+  const graph::view& g = facts::graph;
+  static constexpr const char* where[] = {"arena", "parameter", "input", "output"};
+  std::string s;
+  for (int i = 0; i < facts::plan::size.launches; ++i) {
+    const graph::launch& c = facts::plan::tables.launches[i];
+    s += report::padded(std::to_string(i), 5) + report::padded(i < facts::plan::size.prologue ? "prologue" : "", 10) +
+         report::padded(std::string(graph::kernel_name[static_cast<int>(facts::plan::tables.kernels[c.kernel].kind)]), 14) + report::padded(report::node_text(g, c.node), 22) +
+         report::padded(report::shape_text(g.shape(c.node)), 24) + where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset) + '\n';
+  }
+  return s;
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute
