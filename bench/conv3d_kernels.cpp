@@ -32,7 +32,8 @@ struct workload {
   const char* name;
   int64_t n, ic, oc, g, in[3], k[3], s[3], front, back, ph, pw, dil[3];
   constexpr conv_geometry geometry() const {
-    conv_geometry q{n, ic, oc, g, {in[0], in[1], in[2]}, {}, {k[0], k[1], k[2]}, {s[0], s[1], s[2]}, {front, ph, pw}, {dil[0], dil[1], dil[2]}};
+    conv_geometry q{
+        n, ic, oc, g, {in[0], in[1], in[2]}, {}, {k[0], k[1], k[2]}, {s[0], s[1], s[2]}, {front, ph, pw}, {dil[0], dil[1], dil[2]}};
     const int64_t hi[3]{back, ph, pw};
     for (int a = 0; a < 3; ++a) q.out[a] = (q.in[a] + q.lo[a] + hi[a] - q.dilation[a] * (q.kernel[a] - 1) - 1) / q.stride[a] + 1;
     return q;
@@ -82,7 +83,8 @@ struct timing {
   double least, median;
 };
 
-template <class F> timing measure(F f) {
+template <class F>
+timing measure(F f) {
   using clock = std::chrono::steady_clock;
   const auto seconds = [](auto d) { return std::chrono::duration<double>(d).count(); };
   f();
@@ -149,13 +151,15 @@ struct buffer {
   buffer& operator=(const buffer&) = delete;
 };
 
-template <int I> void run() {
+template <int I>
+void run() {
   static constexpr conv_geometry g = workloads[I].geometry();
   const double useful = useful_flops(g) * 1e-9, nominal = 2e-9 * static_cast<double>(g.y_size() * g.group_in() * g.taps());
   buffer x(g.x_size()), w(g.w_size()), y(g.y_size());
   const auto report = [&](const char* face, timing t, int64_t scratch) {
-    std::printf("%-18s %-8s %12.2f %12.2f us  nominal %7.1f  useful %7.1f GFLOP/s  %5.2f of peak  scratch %.2f MiB\n", workloads[I].name, face,
-                t.least * 1e6, t.median * 1e6, nominal / t.least, useful / t.least, useful / t.least / peak, static_cast<double>(scratch) * 4 / 1048576);
+    std::printf("%-18s %-8s %12.2f %12.2f us  nominal %7.1f  useful %7.1f GFLOP/s  %5.2f of peak  scratch %.2f MiB\n", workloads[I].name,
+                face, t.least * 1e6, t.median * 1e6, nominal / t.least, useful / t.least, useful / t.least / peak,
+                static_cast<double>(scratch) * 4 / 1048576);
     std::fflush(stdout);
   };
   if constexpr ((FACES & 1) != 0) {
@@ -177,7 +181,10 @@ template <int I> void run() {
   }
 }
 
-template <int... I> void run_all(std::integer_sequence<int, I...>) { (run<FIRST + I>(), ...); }
+template <int... I>
+void run_all(std::integer_sequence<int, I...>) {
+  (run<FIRST + I>(), ...);
+}
 
 }  // namespace
 

@@ -2,7 +2,7 @@
 // flat row-major index.
 #pragma once
 
-#include <volute/core/extents.hpp>
+#include <volute/volute.hpp>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -34,6 +34,16 @@ xt::xtensor<T, sizeof...(D)> filled(volute::shape_constant<D...>, Formula formul
   xt::xtensor<T, sizeof...(D)> t(typename xt::xtensor<T, sizeof...(D)>::shape_type{static_cast<std::size_t>(D)...});
   for (std::size_t i = 0; i < t.size(); ++i) t.data()[i] = static_cast<T>(formula(static_cast<std::int64_t>(i)));
   return t;
+}
+
+/// An input or a parameter of a shape that is given as a value.
+template <volute::text Name, std::int64_t... D>
+constexpr auto input_of(volute::shape_constant<D...>) {
+  return volute::input<Name, D...>;
+}
+template <volute::text Name, std::int64_t... D>
+constexpr auto parameter_of(volute::shape_constant<D...>) {
+  return volute::parameter<Name, D...>;
 }
 
 /// The entry of cases.json with this id.

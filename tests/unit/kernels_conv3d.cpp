@@ -21,23 +21,33 @@ struct triple {
   int64_t d, h, w;
 };
 
-constexpr conv_geometry make(int64_t batch, int64_t ic, int64_t oc, triple in, triple kernel, triple stride = {1, 1, 1}, triple lo = {0, 0, 0},
-                             triple hi = {0, 0, 0}, triple dilation = {1, 1, 1}, int64_t groups = 1) {
-  conv_geometry g{batch, ic, oc, groups, {in.d, in.h, in.w}, {}, {kernel.d, kernel.h, kernel.w}, {stride.d, stride.h, stride.w},
-                  {lo.d, lo.h, lo.w}, {dilation.d, dilation.h, dilation.w}};
+constexpr conv_geometry make(int64_t batch, int64_t ic, int64_t oc, triple in, triple kernel, triple stride = {1, 1, 1},
+                             triple lo = {0, 0, 0}, triple hi = {0, 0, 0}, triple dilation = {1, 1, 1}, int64_t groups = 1) {
+  conv_geometry g{batch,
+                  ic,
+                  oc,
+                  groups,
+                  {in.d, in.h, in.w},
+                  {},
+                  {kernel.d, kernel.h, kernel.w},
+                  {stride.d, stride.h, stride.w},
+                  {lo.d, lo.h, lo.w},
+                  {dilation.d, dilation.h, dilation.w}};
   const int64_t high[3]{hi.d, hi.h, hi.w};
   for (int a = 0; a < 3; ++a) g.out[a] = (g.in[a] + g.lo[a] + high[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
   return g;
 }
 
-template <class T> std::vector<T> numbers(int64_t n, int64_t a, int64_t b, int64_t m) {
+template <class T>
+std::vector<T> numbers(int64_t n, int64_t a, int64_t b, int64_t m) {
   std::vector<T> v(static_cast<std::size_t>(n));
   for (int64_t i = 0; i < n; ++i) v[static_cast<std::size_t>(i)] = static_cast<T>((a * i + b + i / 97) % m - m / 2);
   return v;
 }
 
 /// A buffer with guards on both sides and NaN inside: nothing may be read before it is written, nothing written outside.
-template <class T> struct guarded {
+template <class T>
+struct guarded {
   static constexpr int64_t margin = 32;
   int64_t size;
   std::vector<T> v;
@@ -54,7 +64,8 @@ template <class T> struct guarded {
 };
 
 /// Calls f(index of x, of w, of y) for every product of the trilinear form.
-template <class F> void products(const conv_geometry& g, F f) {
+template <class F>
+void products(const conv_geometry& g, F f) {
   for (int64_t n = 0; n < g.batch; ++n)
     for (int64_t o = 0; o < g.out_channels; ++o)
       for (int64_t i = 0; i < g.group_in(); ++i)
@@ -73,13 +84,15 @@ template <class F> void products(const conv_geometry& g, F f) {
         }
 }
 
-template <class T> double dot(const std::vector<T>& a, const std::vector<T>& b) {
+template <class T>
+double dot(const std::vector<T>& a, const std::vector<T>& b) {
   double s = 0;
   for (std::size_t i = 0; i < a.size(); ++i) s += static_cast<double>(a[i]) * static_cast<double>(b[i]);
   return s;
 }
 
-template <class T> std::string where(const std::vector<T>& a, const std::vector<T>& b) {
+template <class T>
+std::string where(const std::vector<T>& a, const std::vector<T>& b) {
   for (std::size_t i = 0; i < a.size(); ++i)
     if (!(a[i] == b[i])) return "differ at " + std::to_string(i) + ": " + std::to_string(a[i]) + " for " + std::to_string(b[i]);
   return a.size() == b.size() ? "equal" : "sizes differ";
@@ -102,7 +115,8 @@ std::vector<T> forward(const std::vector<T>& x, const std::vector<T>& w, const T
 template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false>
 std::vector<T> backward_data(const std::vector<T>& g, const std::vector<T>& w, const T* const* extra = nullptr, const T* scale = nullptr,
                              const std::vector<T>* start = nullptr) {
-  guarded<T> packed(kernels::conv3d_backward_data_packed_size<T>(G)), dx(G.x_size()), scratch(kernels::conv3d_backward_data_scratch_size<T>(G));
+  guarded<T> packed(kernels::conv3d_backward_data_packed_size<T>(G)), dx(G.x_size()),
+      scratch(kernels::conv3d_backward_data_scratch_size<T>(G));
   if (start != nullptr) std::copy(start->begin(), start->end(), dx.data());
   const T* operands[ops::max_program_inputs]{};
   if (extra != nullptr)
@@ -113,14 +127,16 @@ std::vector<T> backward_data(const std::vector<T>& g, const std::vector<T>& w, c
   return dx.values();
 }
 
-template <class T, conv_geometry G> std::vector<T> backward_weights(const std::vector<T>& x, const std::vector<T>& g) {
+template <class T, conv_geometry G>
+std::vector<T> backward_weights(const std::vector<T>& x, const std::vector<T>& g) {
   guarded<T> dw(G.w_size()), scratch(kernels::conv3d_backward_weights_scratch_size<T>(G));
   kernels::conv3d_backward_weights<T, G>::run(x.data(), g.data(), dw.data(), scratch.data());
   CHECK((dw.intact() && scratch.intact()));
   return dw.values();
 }
 
-template <class T, conv_geometry G> void check(const char* name) {
+template <class T, conv_geometry G>
+void check(const char* name) {
   INFO(name);
   const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
   std::vector<T> y(g.size()), dx(x.size()), dw(w.size());
@@ -167,7 +183,7 @@ TEST_CASE("conv3d: small volumes and large filters", "[conv3d]") {
 }
 
 TEST_CASE("conv3d: stride, dilation, padding", "[conv3d]") {
-  CHECK_GEOMETRY(float, 2, 3, 5, {7, 8, 9}, {3, 2, 3}, {2, 3, 2}, {1, 0, 1}, {0, 1, 1});           // remainders
+  CHECK_GEOMETRY(float, 2, 3, 5, {7, 8, 9}, {3, 2, 3}, {2, 3, 2}, {1, 0, 1}, {0, 1, 1});  // remainders
   CHECK_GEOMETRY(float, 1, 18, 20, {7, 8, 10}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
   CHECK_GEOMETRY(float, 1, 18, 20, {6, 7, 12}, {2, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(float, 1, 16, 16, {5, 7, 9}, {1, 1, 1}, {2, 2, 2});
@@ -175,12 +191,12 @@ TEST_CASE("conv3d: stride, dilation, padding", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 20, 17, {7, 8, 9}, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}, {2, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(float, 1, 16, 16, {9, 10, 13}, {3, 3, 4}, {2, 3, 4}, {1, 2, 3}, {2, 1, 0}, {3, 2, 2});  // stride and dilation, gcd 1, 1, 2
   CHECK_GEOMETRY(float, 1, 2, 3, {9, 10, 13}, {3, 3, 4}, {2, 3, 4}, {1, 2, 3}, {2, 1, 0}, {3, 2, 2});
-  CHECK_GEOMETRY(float, 1, 16, 17, {2, 3, 4}, {2, 2, 2}, {1, 1, 1}, {3, 4, 5}, {2, 3, 4});         // padding wider than the kernel
+  CHECK_GEOMETRY(float, 1, 16, 17, {2, 3, 4}, {2, 2, 2}, {1, 1, 1}, {3, 4, 5}, {2, 3, 4});  // padding wider than the kernel
   CHECK_GEOMETRY(float, 1, 2, 3, {2, 3, 4}, {2, 2, 2}, {1, 1, 1}, {3, 4, 5}, {2, 3, 4});
-  CHECK_GEOMETRY(float, 1, 16, 16, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {2, 1, 1}, {0, 1, 1});         // causal
-  CHECK_GEOMETRY(float, 1, 16, 32, {3, 4, 5}, {3, 4, 5});                                          // kernel == input
+  CHECK_GEOMETRY(float, 1, 16, 16, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {2, 1, 1}, {0, 1, 1});  // causal
+  CHECK_GEOMETRY(float, 1, 16, 32, {3, 4, 5}, {3, 4, 5});                                   // kernel == input
   CHECK_GEOMETRY(float, 1, 2, 3, {3, 4, 5}, {3, 4, 5});
-  CHECK_GEOMETRY(float, 1, 16, 16, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0});         // stride wider than the input
+  CHECK_GEOMETRY(float, 1, 16, 16, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0});  // stride wider than the input
   CHECK_GEOMETRY(float, 1, 40, 40, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0});
   CHECK_GEOMETRY(float, 1, 9, 3, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0}, {1, 1, 1}, 3);
   CHECK_GEOMETRY(float, 1, 3, 64, {2, 12, 14}, {3, 7, 7}, {1, 2, 2}, {1, 3, 3}, {1, 3, 3});
@@ -203,7 +219,7 @@ TEST_CASE("conv3d: one tap, one axis", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 3, 2, {4, 9, 1}, {3, 3, 1}, {2, 1, 1}, {1, 1, 0}, {1, 1, 0});
 }
 
-#define CHECK_WIDTH(W)                                                              \
+#define CHECK_WIDTH(W)                                                                    \
   CHECK_GEOMETRY(float, 1, 3, 16, {1, 2, W}, {1, 2, 3}, {1, 1, 1}, {0, 0, 1}, {0, 1, 1}); \
   CHECK_GEOMETRY(float, 1, 2, 3, {1, 2, W}, {1, 2, 3}, {1, 1, 1}, {0, 0, 1}, {0, 1, 1})
 
@@ -236,7 +252,8 @@ constexpr ops::epilogue every_access() {
   return e;
 }
 
-template <conv_geometry G> void check_epilogue(const char* name) {
+template <conv_geometry G>
+void check_epilogue(const char* name) {
   INFO(name);
   using T = float;
   const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
@@ -275,14 +292,16 @@ TEST_CASE("conv3d: epilogues and input scale", "[conv3d]") {
   check_epilogue<make(2, 17, 20, {3, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels in the lanes");
   check_epilogue<make(2, 2, 3, {3, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("width in the lanes");
   check_epilogue<make(2, 20, 18, {5, 4, 7}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1})>("stride");
-  check_epilogue<make(2, 4, 4, {5, 4, 7}, {3, 1, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2)>("stride, groups, elements without tap");
+  check_epilogue<make(2, 4, 4, {5, 4, 7}, {3, 1, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2)>(
+      "stride, groups, elements without tap");
   check_epilogue<make(2, 16, 16, {3, 4, 5}, {1, 1, 1}, {2, 2, 2})>("strided 1x1x1");
 }
 
 TEST_CASE("conv3d: a batch equals its samples bit for bit", "[conv3d]") {
   const auto run = [](auto many, auto one) {
     constexpr conv_geometry GN = decltype(many)::value, G1 = decltype(one)::value;
-    std::vector<float> x(static_cast<std::size_t>(GN.x_size())), w(static_cast<std::size_t>(GN.w_size())), g(static_cast<std::size_t>(GN.y_size()));
+    std::vector<float> x(static_cast<std::size_t>(GN.x_size())), w(static_cast<std::size_t>(GN.w_size())),
+        g(static_cast<std::size_t>(GN.y_size()));
     unsigned state = 1;
     for (auto* v : {&x, &w, &g})
       for (float& e : *v) {

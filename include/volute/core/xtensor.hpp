@@ -3,9 +3,11 @@
 
 #if __has_include(<xtensor/xtensor.hpp>)
 #include <xtensor/xadapt.hpp>
+#include <xtensor/xnoalias.hpp>
 #include <xtensor/xtensor.hpp>
 #else
 #include <xtensor/containers/xadapt.hpp>
+#include <xtensor/core/xnoalias.hpp>
 #include <xtensor/containers/xtensor.hpp>
 #endif
 

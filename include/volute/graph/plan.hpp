@@ -2,7 +2,8 @@
 // elements of every buffer is known, so the arena is one block whose offsets are constants.
 #pragma once
 
-#include <volute/graph/fuse.hpp>
+#include <volute/graph/arena.hpp>
+#include <volute/graph/group.hpp>
 #include <volute/graph/launch.hpp>
 
 namespace volute::graph {
@@ -53,7 +54,7 @@ class planner {
   std::int64_t arena = 0, prologue_elements = 0, live_peak = 0;
 
   constexpr planner(const view& graph, const sizes& s, bool hoist)
-      : g(graph), size(s), hoists(hoist), f(graph.size.nodes), value_of_(graph.size.nodes, -1), register_(graph.size.nodes, -1), invariant_(graph.size.nodes, 0) {
+      : g(graph), size(s), hoists(hoist), f(graph.size.nodes), value_of_(graph.size.nodes, -1), groups_(g, f), invariant_(graph.size.nodes, 0) {
     fuse(g, f);
     find_invariants();
     make_steps();
@@ -63,9 +64,10 @@ class planner {
   }
 
  private:
-  buffer<int> value_of_;   // of a node with memory of its own
-  buffer<int> register_;   // while a program is built
+  buffer<int> value_of_;    // of a node with memory of its own
+  group_reader groups_;
   buffer<char> invariant_;  // depends on parameters and constants alone
+  arena_allocator memory_;
 
   // ---- values
   constexpr int new_value(int node, std::int64_t n, bool invariant) {
@@ -120,105 +122,6 @@ class planner {
     return s.call.count++;
   }
 
-  // ---- elementwise programs
-  struct group_inputs {
-    int id[ops::max_program_inputs]{};
-    int count = 0;
-  };
-
-  /// The program of a group; `first` (a convolution) becomes input 0 where it is given. Inputs are operand nodes as the members see them.
-  constexpr ops::scalar_program program_of(int root, int first, group_inputs& in) {
-    ops::scalar_program p;
-    p.inputs = p.constants = 0;
-    const bool reduces = g.is<ops::reduce>(root);
-    const auto input = [&](int a) {
-      for (int i = 0; i < in.count; ++i)
-        if (in.id[i] == a) return i;
-      in.id[in.count] = a;
-      return in.count++;
-    };
-    if (first >= 0) input(first);
-    if (f.head[root] < 0) {  // a reduction of something stored, or a broadcast that is stored itself
-      input(reduces ? g.operand(root, 0) : root);
-      p.inputs = 1;
-      return p;
-    }
-    for (int m = f.head[root]; m >= 0; m = f.next[m])
-      for (int k = 0; k < g.nodes[m].count; ++k) {
-        const int a = g.operand(m, k);
-        if (!member(a, root) && !g.is<ops::fill>(a)) input(a);
-      }
-    p.inputs = in.count > 0 ? in.count : 1;
-    for (int m = f.head[root]; m >= 0; m = f.next[m])
-      for (int k = 0; k < g.nodes[m].count; ++k)
-        if (const int a = g.operand(m, k); g.is<ops::fill>(a)) constant(p, g.as<ops::fill>(a).value);
-    const int base = p.inputs + p.constants;
-    for (int m = f.head[root]; m >= 0; m = f.next[m]) {
-      std::int8_t r[3]{};
-      for (int k = 0; k < g.nodes[m].count; ++k) {
-        const int a = g.operand(m, k);
-        r[k] = static_cast<std::int8_t>(member(a, root)      ? register_[a]
-                                        : g.is<ops::fill>(a) ? p.inputs + constant(p, g.as<ops::fill>(a).value)
-                                                             : input(a));
-      }
-      p.code[p.length] = {g.as<ops::elementwise>(m).f(), r[0], r[1], r[2]};
-      register_[m] = base + p.length++;
-    }
-    return p;
-  }
-  constexpr bool member(int a, int root) const { return f.group[a] == root && g.is<ops::elementwise>(a); }
-  static constexpr int constant(ops::scalar_program& p, double v) {
-    for (int i = 0; i < p.constants; ++i)
-      if (p.constant[i] == v) return i;
-    p.constant[p.constants] = v;
-    return p.constants++;
-  }
-
-  /// The loop nest over `over` for these inputs: axes of extent 1 left out, reduced axes last, neighbours merged where every stride allows.
-  constexpr std::int64_t nest_of(ops::loop_nest& nest, const extents& over, ops::axis_set reduced, const group_inputs& in, bool& inner_reduced) {
-    std::int64_t stride[ops::max_program_inputs][max_rank]{};
-    for (int i = 0; i < in.count; ++i) {
-      const extents small = algebra::aligned(g.shape(g.is<ops::broadcast>(in.id[i]) ? g.operand(in.id[i], 0) : in.id[i]), over.rank);
-      std::int64_t s = 1;
-      for (int a = over.rank - 1; a >= 0; --a) {
-        stride[i][a] = small[a] == 1 ? 0 : s;
-        s *= small[a];
-      }
-    }
-    int last_axis = -1;
-    for (int pass = 0; pass < 2; ++pass) {
-      bool fresh = true;
-      for (int a = 0; a < over.rank; ++a) {
-        if (over[a] == 1 || ops::contains(reduced, a) != (pass == 1)) continue;
-        if (a > last_axis) last_axis = a;
-        int& r = nest.rank;
-        bool merges = !fresh;
-        for (int i = 0; i < in.count && merges; ++i) merges = nest.stride[i][r - 1] == stride[i][a] * over[a];
-        if (merges) {
-          nest.extent[r - 1] *= over[a];
-        } else {
-          nest.extent[r++] = over[a];
-        }
-        for (int i = 0; i < in.count; ++i) nest.stride[i][r - 1] = stride[i][a];
-        fresh = false;
-      }
-      if (pass == 0) nest.kept = nest.rank;
-    }
-    inner_reduced = last_axis >= 0 && ops::contains(reduced, last_axis);
-    if (nest.rank == 0) {
-      nest.rank = nest.kept = 1, nest.extent[0] = 1;
-      for (int i = 0; i < in.count; ++i) nest.stride[i][0] = 1;
-    }
-    const int inner = inner_reduced || nest.kept == 0 ? nest.rank - 1 : nest.kept - 1;
-    std::int64_t lanes = 0;
-    for (int i = 0; i < in.count; ++i) {
-      const std::int64_t s = nest.stride[i][inner];
-      const ops::lane l = s == 1 ? ops::lane::contiguous : s == 0 ? ops::lane::broadcast : ops::lane::strided;
-      lanes |= static_cast<std::int64_t>(l) << (2 * i);
-    }
-    return lanes;
-  }
-
   constexpr int memory_of(int operand) { return value(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
 
   /// Sizes of a geometry, asked for once.
@@ -234,24 +137,14 @@ class planner {
   }
 
   // ---- steps
-  /// Whether the convolution that a group chose can carry it.
-  constexpr bool carries(int root, int conv, const group_inputs& in) const {
-    if (in.count > ops::max_program_inputs) return false;
-    for (int i = 0; i < in.count; ++i) {
-      ops::access how{};
-      if (in.id[i] != conv && !epilogue_access(g, in.id[i], g.shape(root), how)) return false;
-    }
-    return true;
-  }
-
   constexpr void make_steps() {
     // A group that its convolution cannot carry runs on its own; known before any step is made.
     for (int i = 0; i < g.size.nodes; ++i) {
       const int conv = f.roles[i] == role::root ? f.carrier[i] : -1;
       if (conv < 0) continue;
       group_inputs in;
-      program_of(i, conv, in);
-      if (!carries(i, conv, in)) {
+      groups_.program_of(i, conv, in);
+      if (!groups_.carries(i, conv, in)) {
         f.carrier[i] = -1;
         f.roles[conv] = role::kernel;
         f.group[conv] = -1;
@@ -280,13 +173,13 @@ class planner {
 
   constexpr void group(int root) {
     group_inputs in;
-    const ops::scalar_program p = program_of(root, -1, in);
+    const ops::scalar_program p = groups_.program_of(root, -1, in);
     const bool reduces = g.is<ops::reduce>(root);
     const extents over = reduces ? g.shape(g.operand(root, 0)) : g.shape(root);
     ops::loop_nest nest;
     bool inner = false;
     kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
-    k.lanes = nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
+    k.lanes = groups_.nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
     if (reduces) k.first = inner, k.second = g.as<ops::reduce>(root).how() == ops::reduction::maximum;
     int memory[ops::max_program_inputs]{};
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
@@ -340,7 +233,7 @@ class planner {
     k.first = scale >= 0;
     group_inputs in;
     if (root != conv) {
-      const ops::scalar_program p = program_of(root, conv, in);
+      const ops::scalar_program p = groups_.program_of(root, conv, in);
       k.program = index(programs, p);
       for (int i = 1; i < in.count; ++i) {
         ops::access how{};
@@ -490,73 +383,22 @@ class planner {
     }
   }
 
-  // ---- memory: a best-fit allocator that the compiler runs
-  struct hole {
-    std::int64_t offset = 0, size = 0;
-  };
-  buffer<hole> holes_;
-
-  static constexpr std::int64_t rounded(std::int64_t n) { return (n + 15) / 16 * 16; }  // 64 bytes of float
-
-  constexpr std::int64_t allocate(std::int64_t n) {
-    int best = -1;
-    for (int i = 0; i < holes_.size; ++i)
-      if (holes_.data[i].size >= n && (best < 0 || holes_.data[i].size < holes_.data[best].size)) best = i;
-    if (best >= 0) {
-      const std::int64_t at = holes_[best].offset;
-      holes_[best].offset += n, holes_[best].size -= n;
-      if (holes_[best].size == 0) erase(best);
-      return at;
-    }
-    if (holes_.size > 0 && holes_[holes_.size - 1].offset + holes_[holes_.size - 1].size == arena) {  // grow the last hole
-      const std::int64_t at = holes_[holes_.size - 1].offset;
-      arena = at + n;
-      holes_.size -= 1;
-      return at;
-    }
-    const std::int64_t at = arena;
-    arena += n;
-    return at;
-  }
-  constexpr void erase(int i) {
-    for (int k = i; k + 1 < holes_.size; ++k) holes_.data[k] = holes_.data[k + 1];
-    holes_.size -= 1;
-  }
-  constexpr void release(std::int64_t offset, std::int64_t n) {
-    int i = 0;
-    while (i < holes_.size && holes_.data[i].offset < offset) ++i;
-    if (i > 0 && holes_[i - 1].offset + holes_[i - 1].size == offset) {
-      holes_[i - 1].size += n;
-      if (i < holes_.size && offset + n == holes_[i].offset) {
-        holes_[i - 1].size += holes_[i].size;
-        erase(i);
-      }
-      return;
-    }
-    if (i < holes_.size && offset + n == holes_[i].offset) {
-      holes_[i].offset = offset, holes_[i].size += n;
-      return;
-    }
-    holes_.push_back({});
-    for (int k = holes_.size - 1; k > i; --k) holes_.data[k] = holes_.data[k - 1];
-    holes_[i] = {offset, n};
-  }
-
+  // ---- memory
   constexpr void place_values() {
     for (int i = 0; i < values.size; ++i) {
       stored_value& v = values.data[i];
       if (v.invariant && hoists && !v.placed && v.first >= 0) {
-        v.at = {space::arena, 0, arena}, v.placed = true;
-        arena += rounded(v.size);
+        v.at = {space::arena, 0, memory_.allocate(v.size)}, v.placed = true;
       }
     }
-    prologue_elements = arena;
-    std::int64_t live = arena;
-    live_peak = arena;
+    prologue_elements = memory_.size;
+    std::int64_t live = memory_.size;
+    live_peak = live;
     for (int i = 0; i < steps.size; ++i) {
       step& s = steps.data[i];
       stored_value& out = values.data[s.out];
-      std::int64_t scratch = rounded(s.call.scratch_size), at = 0;
+      const std::int64_t scratch = arena_allocator::rounded(s.call.scratch_size);
+      std::int64_t at = 0;
       if (!out.placed) {
         for (int k = 0; k < s.call.count && !out.placed; ++k) {
           stored_value& in = values.data[s.in[k]];
@@ -566,11 +408,11 @@ class planner {
           }
         }
         if (!out.placed) {
-          out.at = {space::arena, 0, allocate(rounded(out.size))}, out.placed = true;
-          live += rounded(out.size);
+          out.at = {space::arena, 0, memory_.allocate(out.size)}, out.placed = true;
+          live += arena_allocator::rounded(out.size);
         }
       }
-      if (scratch > 0) at = allocate(scratch);
+      if (scratch > 0) at = memory_.allocate(scratch);
       if (live + scratch > live_peak) live_peak = live + scratch;
       s.call.scratch = {space::arena, 0, at};
       s.call.out = out.at;
@@ -579,16 +421,17 @@ class planner {
         s.call.in[k] = values[s.in[k]].at;
         s.call.in[k].offset += s.offset[k];
       }
-      if (scratch > 0) release(at, scratch);
+      if (scratch > 0) memory_.release(at, scratch);
       for (int k = 0; k < s.call.count; ++k) {
         stored_value& in = values.data[s.in[k]];
         if (in.last == i && !in.released && in.at.where == space::arena && !in.invariant) {
           in.released = true;
-          release(in.at.offset, rounded(in.size));
-          live -= rounded(in.size);
+          memory_.release(in.at.offset, in.size);
+          live -= arena_allocator::rounded(in.size);
         }
       }
     }
+    arena = memory_.size;
   }
   static constexpr bool only_once(const step& s, int k) {
     for (int j = 0; j < s.call.count; ++j)

@@ -26,10 +26,12 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const channels_plan a = plan_channels<T>(g, side);
   const double lanes_a = count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
   const double busy_a = count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
-  const double turning = 0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);
+  const double turning =
+      0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);
   const width_plan b = plan_width<T>(g, side);
   const int64_t width = correlation(g, side, 2, 0).n;
-  const double lanes_b = count(b.slab * width) / count(ceil_divide((b.slab - 1) * b.rows.pitch + width, simd::width<T> * b.vectors) * b.vectors) / full *
+  const double lanes_b = count(b.slab * width) /
+                         count(ceil_divide((b.slab - 1) * b.rows.pitch + width, simd::width<T> * b.vectors) * b.vectors) / full *
                          count(s.target_channels) / count(b.blocks * b.channels);
   const double busy_b = count(smaller(10, int64_t{b.channels} * b.vectors)) / 10 * (b.channels == 1 ? 0.5 : b.channels < 4 ? 0.7 : 0.8);
   return work / (lanes_a * busy_a) + turning < work / (lanes_b * busy_b) + 0.2;
@@ -64,29 +66,43 @@ constexpr weights_way choose_weights(const ops::conv_geometry& g) {
   }
   const pixel_weights_plan p = plan_pixel_weights<T>(g);
   const double pixels = count(g.out[1] * g.out[2]) / count(p.lanes) * count(g.group_out()) / count(p.blocks * p.channels) *
-                        (p.channels == 1 ? 0.4 : p.channels < 4 ? 0.6 : 0.75) * count(p.lanes) / (count(p.lanes) + 4 * full);
+                        (p.channels == 1  ? 0.4
+                         : p.channels < 4 ? 0.6
+                                          : 0.75) *
+                        count(p.lanes) / (count(p.lanes) + 4 * full);
   if (pixels > rate[0] && pixels > rate[1]) return weights_way::pixels;
   return rate[0] >= rate[1] ? weights_way::outputs : weights_way::inputs;
 }
 
 /// Elements of the packed filters.
 template <class T>
-constexpr int64_t conv3d_forward_packed_size(const ops::conv_geometry& g) { return conv3d_packed_size<T>(g, conv_side::forward); }
+constexpr int64_t conv3d_forward_packed_size(const ops::conv_geometry& g) {
+  return conv3d_packed_size<T>(g, conv_side::forward);
+}
 template <class T>
-constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) { return conv3d_packed_size<T>(g, conv_side::backward); }
+constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) {
+  return conv3d_packed_size<T>(g, conv_side::backward);
+}
 
 /// Elements of workspace.
 template <class T>
-constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) { return conv3d_scratch_size<T>(g, conv_side::forward); }
+constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) {
+  return conv3d_scratch_size<T>(g, conv_side::forward);
+}
 template <class T>
-constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g) { return conv3d_scratch_size<T>(g, conv_side::backward); }
+constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g) {
+  return conv3d_scratch_size<T>(g, conv_side::backward);
+}
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {
   const ops::conv_geometry g = canonical(original);
   switch (choose_weights<T>(g)) {
-    case weights_way::outputs: return plan_weights<T>(g, conv_side::forward).scratch();
-    case weights_way::inputs: return plan_weights<T>(g, conv_side::backward).scratch();
-    default: return plan_pixel_weights<T>(g).scratch();
+    case weights_way::outputs:
+      return plan_weights<T>(g, conv_side::forward).scratch();
+    case weights_way::inputs:
+      return plan_weights<T>(g, conv_side::backward).scratch();
+    default:
+      return plan_pixel_weights<T>(g).scratch();
   }
 }
 
@@ -135,8 +151,8 @@ struct conv3d_pack_forward : conv3d_pack<T, G, conv_side::forward> {};
 template <class T, ops::conv_geometry G>
 struct conv3d_pack_backward_data : conv3d_pack<T, G, conv_side::backward> {};
 
-/// y = E(conv(x * scale, w)); extra[i] is operand i + 1 of the epilogue, scale (batch, in_channels) is read if InputScale. A `whole` operand
-/// may be y itself; nothing else may overlap y.
+/// y = E(conv(x * scale, w)); extra[i] is operand i + 1 of the epilogue, scale (batch, in_channels) is read if InputScale. A `whole`
+/// operand may be y itself; nothing else may overlap y.
 template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false>
 struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale> {};
 

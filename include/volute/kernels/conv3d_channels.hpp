@@ -20,8 +20,7 @@ struct pixel_block {
 /// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time.
 constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
   const int64_t most = accumulators / vectors;
-  if (width > most / 2 || height == 1)
-    return {vectors, 1, static_cast<int>(ceil_divide(width, ceil_divide(width, most)))};
+  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(ceil_divide(width, ceil_divide(width, most)))};
   const int64_t rows = ceil_divide(height, ceil_divide(height, smaller(most / width, 7)));
   return {vectors, static_cast<int>(rows), static_cast<int>(width)};
 }
@@ -29,16 +28,16 @@ constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
 /// Sizes that depend on the geometry, its side and T; everything in elements.
 struct channels_plan {
   int lanes = 1;
-  pixel_block main, last;                // the last block of output channels may have three vectors
-  int64_t blocks = 1;                    // of output channels, in one group
-  int64_t chunk = 1, chunks = 1;         // source channels are taken in `chunks` blocks of `chunk`
+  pixel_block main, last;         // the last block of output channels may have three vectors
+  int64_t blocks = 1;             // of output channels, in one group
+  int64_t chunk = 1, chunks = 1;  // source channels are taken in `chunks` blocks of `chunk`
   source_axis source[3]{};
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
-  int64_t pass = 1;                      // chunks of one pass over the pixels
-  int64_t samples = 1;                   // samples that share a pass
-  int64_t segment = 1;                   // elements of a row of the target that are computed together, in each residue class
-  int64_t units = 1;                     // groups of row segments whose results wait in the tile between passes
-  int64_t unit_size = 0;                 // of one such group, for the widest block
+  int64_t pass = 1;       // chunks of one pass over the pixels
+  int64_t samples = 1;    // samples that share a pass
+  int64_t segment = 1;    // elements of a row of the target that are computed together, in each residue class
+  int64_t units = 1;      // groups of row segments whose results wait in the tile between passes
+  int64_t unit_size = 0;  // of one such group, for the widest block
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
   constexpr int64_t scratch() const { return samples * source_sample + units * unit_size; }
 };
@@ -84,8 +83,8 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   if (p.chunks * chunk_bytes > (512 << 10)) {
     p.pass = smaller(p.chunks, larger(1, (128 << 10) / chunk_bytes));
     p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
-    const int64_t all = p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows)) *
-                        ceil_divide(width, p.segment);
+    const int64_t all =
+        p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
     p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
   }
   return p;
@@ -159,21 +158,17 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
   T* const tile = j.tile;
   if (j.add) {
     VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r)
-      VOLUTE_UNROLL
-      for (int q = 0; q < Q; ++q)
-        VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) {  // of pixels that are not wanted, any other's
-          const int64_t row = r < j.row_last ? r : 0, pixel = q >= j.pixel_first && q < j.pixel_last ? q : j.pixel_first;
-          acc[r][q][v] = simd::load<V>(tile + row * j.tile_row + pixel * j.tile_pixel + v * L);
-        }
+    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+    for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) {  // of pixels that are not wanted, any other's
+      const int64_t row = r < j.row_last ? r : 0, pixel = q >= j.pixel_first && q < j.pixel_last ? q : j.pixel_first;
+      acc[r][q][v] = simd::load<V>(tile + row * j.tile_row + pixel * j.tile_pixel + v * L);
+    }
   } else {
     VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r)
-      VOLUTE_UNROLL
-      for (int q = 0; q < Q; ++q)
-        VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) acc[r][q][v] = V(T(0));
+    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+    for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[r][q][v] = V(T(0));
   }
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
@@ -249,8 +244,10 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
             tap_range th = taps_inside(ch, h, p.source[1].count);
             for (int64_t r = 1; r < j.row_last; ++r) {
               const tap_range other = taps_inside(ch, h + r, p.source[1].count);
-              if (th.first == th.last) th = other;
-              else if (other.first < other.last) th = {smaller(th.first, other.first), larger(th.last, other.last)};
+              if (th.first == th.last)
+                th = other;
+              else if (other.first < other.last)
+                th = {smaller(th.first, other.first), larger(th.last, other.last)};
             }
             j.d = td.last - td.first;
             j.h = th.last - th.first;
@@ -312,8 +309,8 @@ void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* 
   const int64_t plane = s.source_size[1] * s.source_size[2];
   for (int64_t c = 0; c < p.chunks; ++c) {
     const int64_t first = sample * channels + group * s.source_channels + c * p.chunk;
-    const channels_last_copy copy{smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, volume, s.source_size[2],
-                                  p.source[1], p.source[2]};
+    const channels_last_copy copy{
+        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, volume, s.source_size[2], p.source[1], p.source[2]};
     for (int64_t d = 0; d < p.source[0].count; ++d)
       copy_channels_last<T, Scale>(x + first * volume + (p.source[0].start + d * p.source[0].step) * plane,
                                    to + c * p.source_chunk + d * p.source_plane, Scale ? scale + first : nullptr, copy);

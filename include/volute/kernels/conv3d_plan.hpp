@@ -19,11 +19,13 @@ constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 
 constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// Registers that a micro-kernel may fill with accumulators: 28 of 32, or 12 of 16.
+/// Registers that a micro-kernel may fill with accumulators: 28 of 32, or 12 of 16; 8 without FMA, where each product needs a register too.
 #if defined(__AVX512F__) || defined(__ARM_NEON)
 inline constexpr int accumulators = 28;
-#else
+#elif defined(__FMA__)
 inline constexpr int accumulators = 12;
+#else
+inline constexpr int accumulators = 8;
 #endif
 
 /// The same convolution with its trivial axes moved out of the width: axes without kernel, stride or padding merge (1x1x1: the whole

@@ -29,10 +29,18 @@ VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place
     for (int i = 1; i < E.program.inputs; ++i) {
       const T* p = extra[i - 1];
       switch (E.operand[i]) {
-        case ops::access::whole: in[i] = n == lanes ? simd::load<V>(p + at.offset) : simd::load_partial<V>(p + at.offset, n); break;
-        case ops::access::per_channel: in[i] = V(p[at.channel]); break;
-        case ops::access::per_sample_channel: in[i] = V(p[at.sample * at.channels + at.channel]); break;
-        case ops::access::scalar: in[i] = V(p[0]); break;
+        case ops::access::whole:
+          in[i] = n == lanes ? simd::load<V>(p + at.offset) : simd::load_partial<V>(p + at.offset, n);
+          break;
+        case ops::access::per_channel:
+          in[i] = V(p[at.channel]);
+          break;
+        case ops::access::per_sample_channel:
+          in[i] = V(p[at.sample * at.channels + at.channel]);
+          break;
+        case ops::access::scalar:
+          in[i] = V(p[0]);
+          break;
       }
     }
     value = run_program<E.program, V>(in);
@@ -69,7 +77,7 @@ __attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_
 
 /// A block of source channels, channels last: to[h][w][C] for one plane, zeros where the source has nothing. `scale`: one factor a channel.
 struct channels_last_copy {
-  int64_t channels = 0, block = 0;        // channels there are, channels a pixel has in the copy
+  int64_t channels = 0, block = 0;         // channels there are, channels a pixel has in the copy
   int64_t channel_step = 0, row_step = 0;  // of the source
   source_axis height{}, width{};
 };

@@ -16,8 +16,8 @@ inline namespace VOLUTE_ISA {
 
 /// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side).
 struct weights_plan {
-  int lanes = 1, main = 1, last = 1;      // vectors of a block of target channels
-  int window = 1;                         // window elements (neighbouring taps x channels) that one register block holds
+  int lanes = 1, main = 1, last = 1;  // vectors of a block of target channels
+  int window = 1;                     // window elements (neighbouring taps x channels) that one register block holds
   int64_t blocks = 1, chunk = 1, chunks = 1;
   source_axis source[3]{};
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
@@ -49,7 +49,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   p.chunk = ceil_divide(s.source_channels, p.chunks);
   const correlation_axis width = correlation(g, side, 2, 0);
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
-  const int64_t most = (accumulators >= 24 ? 24 : 12) / larger(p.main, p.last);
+  const int64_t most = smaller(accumulators, 24) / larger(p.main, p.last);
   p.window = static_cast<int>(ceil_divide(length, ceil_divide(length, most)));
   p.source[0] = source_of(g, side, 0, 1, false);
   p.source[1] = source_of(g, side, 1, 1, false);
@@ -69,7 +69,8 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
   p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)))));
   p.sum_chunks = p.samples == s.batch ? 1 : p.chunks;
-  // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the sums.
+  // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
+  // sums.
   const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
   const int64_t pixels = larger(128, (24 << 10) / pixel), height = correlation(g, side, 1, 0).n;
   p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
@@ -94,14 +95,12 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   V acc[J][NV];
   if (j.add) {
     VOLUTE_UNROLL
-    for (int i = 0; i < J; ++i)
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
+    for (int i = 0; i < J; ++i) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
   } else {
     VOLUTE_UNROLL
-    for (int i = 0; i < J; ++i)
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[i][v] = V(T(0));
+    for (int i = 0; i < J; ++i) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[i][v] = V(T(0));
   }
   for (int64_t d = 0; d < j.planes; ++d)
     for (int64_t h = 0; h < j.rows; ++h) {
@@ -122,14 +121,14 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
       }
     }
   VOLUTE_UNROLL
-  for (int i = 0; i < J; ++i)
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
+  for (int i = 0; i < J; ++i) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
 }
 
 /// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them.
 template <class T, int L, int NV, int J>
-__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add) noexcept {
+__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums,
+                                            bool add) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
@@ -211,7 +210,8 @@ __attribute__((noinline)) void transpose_weights(const conv_shape& s, const weig
     const int n = static_cast<int>(smaller(L, s.taps() - first));
     int64_t at[L];
     for (int i = 0; i < L; ++i) {
-      at[i] = (k[0] - cd.k) * cd.k_step * d_step + (k[1] - ch.k) * ch.k_step * h_step + (k[2] - cw.k) * cw.k_step * w_step;  // steps are 1 or -1
+      at[i] = (k[0] - cd.k) * cd.k_step * d_step + (k[1] - ch.k) * ch.k_step * h_step +
+              (k[2] - cw.k) * cw.k_step * w_step;  // steps are 1 or -1
       if (i + 1 >= n) continue;
       if (++k[2] == s.kernel[2]) k[2] = 0, ++k[1];
       if (k[1] == s.kernel[1]) k[1] = 0, ++k[0];
@@ -249,19 +249,24 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   const int64_t volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
   if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
     std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
-  channels_plan copy;  // the part of a plan that the copy reads
+  channels_plan copy;                                                      // the part of a plan that the copy reads
   for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
   copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
   for (int64_t group = 0; group < s.groups; ++group) {
     T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
     for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
       const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
-      const channels_last_copy flat{valid, lanes, volume, s.target_size[2], {0, 1, s.target_size[1], 0, s.target_size[1]},
+      const channels_last_copy flat{valid,
+                                    lanes,
+                                    volume,
+                                    s.target_size[2],
+                                    {0, 1, s.target_size[1], 0, s.target_size[1]},
                                     {0, 1, s.target_size[2], 0, s.target_size[2]}};
       for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
         const int64_t samples = smaller(p.samples, s.batch - n0);
         for (int64_t n = 0; n < samples; ++n) {
-          if (b == 0 || p.samples < s.batch) copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample);
+          if (b == 0 || p.samples < s.batch)
+            copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample);
           const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
           for (int64_t d = 0; d < s.target_size[0]; ++d)
             copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
@@ -289,12 +294,14 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   }
 }
 
-/// Pixels in the lanes: OB output channels times TB taps of one source channel, each accumulator summed over its lanes at the end.
+/// Pixels in the lanes: OB output channels times TB pairs of a source channel and a tap, each accumulator summed over its lanes at the end
+/// of a slab of pixels.
 struct pixel_weights_plan {
   int channels = 1, taps = 1;
   int64_t blocks = 1;
   rows_layout rows{};
-  int64_t lanes = 1;  // of one plane of g, which has the pitch of x's copy and zeros in the gaps
+  int64_t lanes = 1;                // of one plane of g; unless read directly, its copy has the pitch of x's copy and zeros in the gaps
+  int64_t planes = 1, segment = 1;  // a slab: planes of g, or a part of one plane
   int64_t source_size = 0, target_size = 0;
   constexpr int64_t scratch() const { return source_size + target_size; }
 };
@@ -304,14 +311,21 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   pixel_weights_plan p;
   const conv_shape s = shape_of(g, conv_side::forward);
   p.rows = rows_of(g, conv_side::forward);
-  const int64_t most = accumulators >= 24 ? 24 : 12;
+  const int64_t most = smaller(accumulators, 24);
   p.channels = static_cast<int>(ceil_divide(s.target_channels, ceil_divide(s.target_channels, accumulators >= 24 ? 8 : 4)));
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  const int64_t taps = g.kernel[1] * g.kernel[2], at_once = smaller(9, most / p.channels);
-  p.taps = static_cast<int>(ceil_divide(taps, ceil_divide(taps, at_once)));
-  const int64_t width = simd::width<T>;
+  const int64_t list = s.source_channels * g.kernel[1] * g.kernel[2], at_once = smaller(9, most / p.channels);
+  p.taps = static_cast<int>(ceil_divide(list, ceil_divide(list, at_once)));
+  const int64_t width = simd::width<T>, size = sizeof(T);
+  if (p.rows.direct) {
+    p.lanes = g.out[1] * g.out[2];
+    p.segment = 4096;
+    return p;
+  }
   p.lanes = ceil_divide((g.out[1] - 1) * p.rows.pitch + g.out[2], width) * width;
-  p.target_size = p.blocks * p.channels * g.out[0] * p.lanes;
+  p.segment = p.lanes;
+  p.planes = smaller(g.out[0], larger(1, (128 << 10) / (p.channels * p.lanes * size)));  // g's slab stays in the second-level cache
+  p.target_size = p.channels * p.planes * p.lanes;
   p.source_size = ceil_divide(s.source_channels * p.rows.channel + p.lanes, 16) * 16;
   return p;
 }
@@ -320,7 +334,7 @@ template <class T>
 struct pixel_weights_job {
   const T* x = nullptr;
   const T* g = nullptr;
-  const int64_t* tap = nullptr;  // offsets of the taps in x
+  const int64_t* tap = nullptr;  // offsets of the pairs in x
   T* sum = nullptr;              // [OB][TB]
   int64_t planes = 0, lanes = 0, x_plane = 0, g_plane = 0, g_channel = 0;
 };
@@ -331,18 +345,17 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
   constexpr int L = simd::lanes<V>;
   V acc[OB][TB];
   VOLUTE_UNROLL
-  for (int o = 0; o < OB; ++o)
-    VOLUTE_UNROLL
-    for (int t = 0; t < TB; ++t) acc[o][t] = V(T(0));
+  for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
+  for (int t = 0; t < TB; ++t) acc[o][t] = V(T(0));
   int64_t tap[TB];
   VOLUTE_UNROLL
   for (int t = 0; t < TB; ++t) tap[t] = j.tap[t];
-  const int64_t channel = j.g_channel;
+  const int64_t channel = j.g_channel, whole = j.lanes / L * L;
   for (int64_t d = 0; d < j.planes; ++d) {
     const T* x = j.x + d * j.x_plane;
     const T* g = j.g + d * j.g_plane;
     VOLUTE_NO_UNROLL
-    for (int64_t i = 0; i < j.lanes; i += L) {
+    for (int64_t i = 0; i < whole; i += L) {
       V xv[TB];
       VOLUTE_UNROLL
       for (int t = 0; t < TB; ++t) xv[t] = simd::load<V>(x + tap[t] + i);
@@ -353,71 +366,102 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
         for (int t = 0; t < TB; ++t) acc[o][t] = simd::fma(gv, xv[t], acc[o][t]);
       }
     }
+    if (const int rest = static_cast<int>(j.lanes - whole); rest > 0) {
+      VOLUTE_UNROLL
+      for (int t = 0; t < TB; ++t) {
+        const V xv = simd::load_partial<V>(x + tap[t] + whole, rest);
+        VOLUTE_UNROLL
+        for (int o = 0; o < OB; ++o) acc[o][t] = simd::fma(simd::load_partial<V>(g + o * channel + whole, rest), xv, acc[o][t]);
+      }
+    }
   }
   VOLUTE_UNROLL
-  for (int o = 0; o < OB; ++o)
-    VOLUTE_UNROLL
-    for (int t = 0; t < TB; ++t) j.sum[o * TB + t] = simd::reduce_add(acc[o][t]);
+  for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
+  for (int t = 0; t < TB; ++t) j.sum[o * TB + t] = simd::reduce_add(acc[o][t]);
 }
 
-/// Adds one sample's products of one group to dw (writes it, for the first sample).
+/// A slab of g, planes [d0, d0 + planes) of `channels` channels, with the pitch of x's copy and zeros in the gaps; missing channels are
+/// zero.
+template <class T>
+__attribute__((noinline)) void copy_pitched(const conv_shape& s, const pixel_weights_plan& p, const T* g, int64_t channels, int64_t planes,
+                                            T* to) noexcept {
+  const int64_t row = s.target_size[2], height = s.target_size[1];
+  for (int64_t c = 0; c < p.channels; ++c, to += (p.planes - planes) * p.lanes)
+    for (int64_t d = 0; d < planes; ++d, to += p.lanes) {
+      const int64_t rows = c < channels ? height : 0;
+      const T* from = g + c * s.target_volume() + d * height * row;
+      for (int64_t h = 0; h < rows; ++h, from += row) {
+        std::memcpy(to + h * p.rows.pitch, from, static_cast<std::size_t>(row) * sizeof(T));
+        const int64_t gap = (h + 1 < rows ? (h + 1) * p.rows.pitch : p.lanes) - h * p.rows.pitch - row;
+        std::memset(to + h * p.rows.pitch + row, 0, static_cast<std::size_t>(gap) * sizeof(T));
+      }
+      if (rows == 0) std::memset(to, 0, static_cast<std::size_t>(p.lanes) * sizeof(T));
+    }
+}
+
+/// Adds one sample's products of one group to dw (writes it, for the first sample). g is copied slab by slab unless `copy` is null.
 template <class T, int OB, int TB>
-__attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pixel_weights_plan& p, const int64_t* offsets_h, const int64_t* offsets_w,
-                                                  const T* source, const T* target, T* dw, bool first) noexcept {
+__attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pixel_weights_plan& p, const int64_t* offsets_h,
+                                                  const int64_t* offsets_w, const T* source, const T* g, T* copy, T* dw,
+                                                  bool first) noexcept {
   const correlation_axis& cd = s.classes[0][0];
-  const int64_t plane_taps = s.kernel[1] * s.kernel[2];
+  const int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps;
   pixel_weights_job<T> j;
   T sum[OB * TB];
   int64_t offset[TB];
   j.tap = offset;
   j.sum = sum;
-  j.lanes = p.lanes;
   j.x_plane = cd.step * p.rows.plane;
   j.g_plane = p.lanes;
-  j.g_channel = cd.n * p.lanes;
-  for (int64_t b = 0; b < p.blocks; ++b)
-    for (int64_t c = 0; c < s.source_channels; ++c)
-      for (int64_t td = 0; td < s.kernel[0]; ++td) {
-        const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
-        j.planes = inside.last - inside.first;
-        j.x = source + c * p.rows.channel + (inside.first * cd.step + cd.offset + td * cd.offset_step) * p.rows.plane;
-        j.g = target + b * OB * j.g_channel + inside.first * p.lanes;
-        for (int64_t t0 = 0; t0 < plane_taps; t0 += TB) {
-          for (int64_t t = 0; t < TB; ++t) {
-            const int64_t tap = smaller(t0 + t, plane_taps - 1);
-            offset[t] = offsets_h[tap / s.kernel[2]] + offsets_w[tap % s.kernel[2]];
-          }
-          pixel_weights_block<T, OB, TB>(j);
-          for (int64_t o = 0; o < smaller(OB, s.target_channels - b * OB); ++o)
-            for (int64_t t = 0; t < smaller(TB, plane_taps - t0); ++t) {
-              T& to = dw[((b * OB + o) * s.source_channels + c) * s.taps() + td * plane_taps + t0 + t];
-              to = first ? sum[o * TB + t] : to + sum[o * TB + t];
+  j.g_channel = copy != nullptr ? p.planes * p.lanes : s.target_volume();
+  for (int64_t b = 0; b < p.blocks; ++b) {
+    const int64_t o0 = copy != nullptr ? b * OB : larger(0, smaller(b * OB, s.target_channels - OB));  // direct: no zero channels to read
+    const int64_t valid = smaller(OB, s.target_channels - o0);
+    bool add = !first;
+    for (int64_t d0 = 0; d0 < cd.n; d0 += p.planes)
+      for (int64_t begin = 0; begin < p.lanes; begin += p.segment, add = true) {
+        const int64_t planes = smaller(p.planes, cd.n - d0);
+        if (copy != nullptr)
+          copy_pitched<T>(s, p, g + o0 * s.target_volume() + d0 * s.target_size[1] * s.target_size[2], valid, planes, copy);
+        j.lanes = smaller(p.segment, p.lanes - begin);
+        for (int64_t td = 0; td < s.kernel[0]; ++td) {
+          const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
+          const int64_t d = larger(d0, inside.first);
+          j.planes = larger(0, smaller(d0 + planes, inside.last) - d);
+          j.x = source + (d * cd.step + cd.offset + td * cd.offset_step) * p.rows.plane + begin;
+          j.g = (copy != nullptr ? copy + (d - d0) * p.lanes : g + o0 * s.target_volume() + d * p.lanes) + begin;
+          for (int64_t t0 = 0; t0 < list; t0 += TB) {
+            for (int64_t t = 0; t < TB; ++t) {
+              const int64_t pair = smaller(t0 + t, list - 1), tap = pair % plane_taps;
+              offset[t] = pair / plane_taps * p.rows.channel + offsets_h[tap / s.kernel[2]] + offsets_w[tap % s.kernel[2]];
             }
+            pixel_weights_block<T, OB, TB>(j);
+            for (int64_t t = 0; t < smaller(TB, list - t0); ++t) {
+              const int64_t channel = (t0 + t) / plane_taps, tap = (t0 + t) % plane_taps;
+              for (int64_t o = copy != nullptr ? 0 : b * OB - o0; o < valid; ++o) {
+                T& to = dw[((o0 + o) * s.source_channels + channel) * s.taps() + td * plane_taps + tap];
+                to = add ? to + sum[o * TB + t] : sum[o * TB + t];
+              }
+            }
+          }
         }
       }
-}
-
-/// g's channels of one group with the pitch of x's copy and zeros in the gaps.
-template <class T>
-__attribute__((noinline)) void copy_pitched(const conv_shape& s, const pixel_weights_plan& p, const T* g, T* to) noexcept {
-  const int64_t row = s.target_size[2];
-  std::memset(to, 0, static_cast<std::size_t>(p.target_size) * sizeof(T));
-  for (int64_t plane = 0; plane < s.target_channels * s.target_size[0]; ++plane, to += p.lanes)
-    for (int64_t h = 0; h < s.target_size[1]; ++h, g += row) std::memcpy(to + h * p.rows.pitch, g, static_cast<std::size_t>(row) * sizeof(T));
+  }
 }
 
 template <class T, ops::conv_geometry G>
 void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* scratch) noexcept {
   static constexpr pixel_weights_plan p = plan_pixel_weights<T>(G);
-  T* const target = scratch + p.source_size;
+  constexpr bool direct = p.rows.direct;
   const int64_t used = s.source_channels * p.rows.channel, size = s.source_channels * s.target_channels * s.taps();
-  std::memset(scratch + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+  if constexpr (!direct) std::memset(scratch + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
   for (int64_t group = 0; group < s.groups; ++group)
     for (int64_t n = 0; n < s.batch; ++n) {
-      copy_rows<T, false>(s, p.rows, x + (n * s.groups + group) * s.source_channels * s.source_volume(), s.source_channels, nullptr, scratch);
-      copy_pitched<T>(s, p, g + (n * s.groups + group) * s.target_channels * s.target_volume(), target);
+      const T* from = x + (n * s.groups + group) * s.source_channels * s.source_volume();
+      if constexpr (!direct) copy_rows<T, false>(s, p.rows, from, s.source_channels, nullptr, scratch);
       pixel_weights_task<T, p.channels, p.taps>(s, p, width_offsets_of<G, conv_side::forward>.h, width_offsets_of<G, conv_side::forward>.w,
-                                                scratch, target, dw + group * size, n == 0);
+                                                direct ? from : scratch, g + (n * s.groups + group) * s.target_channels * s.target_volume(),
+                                                direct ? nullptr : scratch + p.source_size, dw + group * size, n == 0);
     }
 }
 

@@ -19,7 +19,7 @@ struct rows_layout {
   int64_t step[2]{1, 1};        // residues of height and width
   int64_t rows = 1, pitch = 1;  // of one residue class
   int64_t plane = 0, channel = 0;
-  bool direct = false;          // the source itself has this layout
+  bool direct = false;                                    // the source itself has this layout
   constexpr int64_t offset(int64_t h, int64_t w) const {  // of padded position (h, w)
     return (((w % step[1]) * step[0] + h % step[0]) * rows + h / step[0]) * pitch + w / step[1];
   }
@@ -37,14 +37,16 @@ constexpr rows_layout rows_of(const ops::conv_geometry& g, conv_side side) {
   r.direct = g.taps() == 1 && class_count(g, side, 0) * class_count(g, side, 1) * class_count(g, side, 2) == 1;
   for (int a = 0; a < 3; ++a) {
     const int64_t size = shape_of(g, side).source_size[a];
-    r.direct = r.direct && r.source[a].step == 1 && r.source[a].count == size && r.source[a].extent == size && (a == 0 || r.step[a - 1] == 1);
+    r.direct =
+        r.direct && r.source[a].step == 1 && r.source[a].count == size && r.source[a].extent == size && (a == 0 || r.step[a - 1] == 1);
   }
   return r;
 }
 
 /// The padded copy of `channels` channels of one sample.
 template <class T, bool Scale>
-__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale, T* to) noexcept {
+__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale,
+                                         T* to) noexcept {
   const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
   const source_axis &h = r.source[1], &w = r.source[2];
   for (int64_t c = 0; c < channels; ++c) {
@@ -98,7 +100,7 @@ struct width_plan {
 };
 
 constexpr int64_t width_channels(int64_t channels) {
-  const int64_t most = accumulators >= 24 ? 8 : 6;
+  const int64_t most = accumulators >= 24 ? 8 : accumulators / 2;
   return ceil_divide(channels, ceil_divide(channels, most));
 }
 
@@ -111,16 +113,18 @@ constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
   p.blocks = ceil_divide(s.target_channels, p.channels);
   const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
   // Rows of one tile: about 2048 elements in all, so that it and what it is made of stay in the first-level cache.
-  const int64_t goal = larger(1, 2048 / (p.channels * s.class_counts[2]));
+  // Direct: each channel is a stream from memory, and only long runs of few streams are fast (their pages may lie a power of two apart).
+  const int64_t goal = larger(1, (p.rows.direct ? 16384 : 2048) / (p.channels * s.class_counts[2]));
   p.slab = smaller(height, larger(1, goal / p.rows.pitch));
   const int64_t lanes = (p.slab - 1) * p.rows.pitch + width, most = smaller(8, accumulators / p.channels);
   const int64_t vectors = ceil_divide(lanes, simd::width<T>);
   p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
   const int64_t block = p.vectors * simd::width<T>;
-  p.segment = p.slab > 1 ? ceil_divide(lanes, block) * block : smaller(ceil_divide(lanes, block), larger(1, ceil_divide(goal, block))) * block;
+  p.segment =
+      p.slab > 1 ? ceil_divide(lanes, block) * block : smaller(ceil_divide(lanes, block), larger(1, ceil_divide(goal, block))) * block;
   p.tile_class = p.segment;
   const int64_t window = smaller(g.kernel[0], 4) * smaller(p.rows.plane, p.segment + p.rows.pitch * (g.kernel[1] - 1));
-  p.pass = smaller(s.source_channels, larger(1, (16 << 10) / (window * static_cast<int64_t>(sizeof(T)))));
+  p.pass = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (16 << 10) / (window * static_cast<int64_t>(sizeof(T)))));
   p.tile_size = p.tile_class * p.channels * s.class_counts[2];
   p.weights_size = p.rows.direct ? ceil_divide(p.channels * s.source_channels, 16) * 16 : 0;
   // Direct: only the last channel is copied, whose end the last vectors may pass.
@@ -164,7 +168,7 @@ struct width_job {
   T* tile = nullptr;
   int64_t channels = 0, d = 0, h = 0, k = 0;  // loop counts
   int64_t x_channel = 0, x_d = 0;
-  const int64_t* x_h = nullptr;               // offsets of the taps
+  const int64_t* x_h = nullptr;  // offsets of the taps
   const int64_t* x_w = nullptr;
   int64_t w_channel = 0, w_d = 0, w_h = 0;
   int64_t tile_channel = 0;
@@ -178,14 +182,12 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   V acc[OB][NV];
   if (j.add) {
     VOLUTE_UNROLL
-    for (int o = 0; o < OB; ++o)
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[o][v] = simd::load<V>(j.tile + o * j.tile_channel + v * L);
+    for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[o][v] = simd::load<V>(j.tile + o * j.tile_channel + v * L);
   } else {
     VOLUTE_UNROLL
-    for (int o = 0; o < OB; ++o)
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[o][v] = V(T(0));
+    for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[o][v] = V(T(0));
   }
   for (int64_t c = 0; c < j.channels; ++c)
     for (int64_t d = 0; d < j.d; ++d)
@@ -207,9 +209,8 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
         }
       }
   VOLUTE_UNROLL
-  for (int o = 0; o < OB; ++o)
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) simd::store(j.tile + o * j.tile_channel + v * L, acc[o][v]);
+  for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) simd::store(j.tile + o * j.tile_channel + v * L, acc[o][v]);
 }
 
 /// One row of a tile into y: the residue classes of the width in turn, each `tile_class` elements after the one before.
@@ -264,8 +265,8 @@ inline constexpr width_offsets<G, Side> width_offsets_of{};
 /// are found at last_channels.
 template <class T, int OB, int NV, ops::epilogue E>
 __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan& p, const int64_t* offsets_h, const int64_t* offsets_w,
-                                          const T* source, int64_t split, const T* last_channels, const T* packed, T* tile, int64_t sample, int64_t group, int64_t channel, T* y,
-                                          const T* const* extra) noexcept {
+                                          const T* source, int64_t split, const T* last_channels, const T* packed, T* tile, int64_t sample,
+                                          int64_t group, int64_t channel, T* y, const T* const* extra) noexcept {
   constexpr int64_t block = OB, lanes = simd::width<T> * NV;
   const int64_t classes = s.class_counts[2], row = s.target_size[2];
   const int64_t valid = smaller(block, s.target_channels - channel);
@@ -285,7 +286,8 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
         const int64_t plane = (d * cd.step + cd.offset + td.first * cd.offset_step) * p.rows.plane;
         for (int64_t h = 0; h < ch.n; h += p.slab) {
           const int64_t count = smaller(p.slab, ch.n - h);
-          // Taps wholly above or below the slab are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
+          // Taps wholly above or below the slab are skipped: the first rows of the volume use the fewest low taps, the last the fewest
+          // high.
           const int64_t t0 = taps_inside(ch, h + count - 1, p.rows.source[1].count).first;
           const int64_t t1 = larger(t0, taps_inside(ch, h, p.rows.source[1].count).last);
           j.h = t1 - t0;
@@ -350,16 +352,16 @@ void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* 
     for (int64_t group = 0; group < s.groups; ++group) {
       const int64_t first = sample * channels + group * s.source_channels, size = s.source_channels * s.taps() * p.channels;
       const T* from = x + first * s.source_volume();
-      copy_rows<T, Scale && !direct>(s, p.rows, from + (s.source_channels - copied) * s.source_volume(), copied, Scale ? scale + first : nullptr,
-                                     scratch);
+      copy_rows<T, Scale && !direct>(s, p.rows, from + (s.source_channels - copied) * s.source_volume(), copied,
+                                     Scale ? scale + first : nullptr, scratch);
       for (int64_t b = 0; b < p.blocks; ++b, w += size) {
         const T* weights = w;
         if constexpr (direct && Scale) {
           weights = scaled;
           for (int64_t i = 0; i < size; ++i) scaled[i] = w[i] * scale[first + i / p.channels];
         }
-        width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w, direct ? from : scratch, split,
-                                                scratch, weights, tile, sample, group, b * p.channels, y, extra);
+        width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w, direct ? from : scratch,
+                                                split, scratch, weights, tile, sample, group, b * p.channels, y, extra);
       }
     }
   }

@@ -166,7 +166,7 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
   static constexpr auto several(X x, S s, K kernel_mod) {
     constexpr std::int64_t batch = X::shape()[0], t = X::shape()[2], h = X::shape()[3], v = X::shape()[4], n = kernels;
     const auto w = normalized_bank(detail::learned<"weights", make_extents(n, out, Dim, kt, ks, ks), init>, axes<2, 3, 4, 5>);
-    const auto a = softmax(kernel_mod, axis<1>);
+    const auto a = volute::softmax(kernel_mod, axis<1>);
     const auto mixed = reshape(a, shape<batch, n, 1>) * reshape(s, shape<batch, 1, Dim>);  // (B, N, I)
     const auto wide = reshape(reshape(x, shape<batch, 1, Dim, t, h, v>) * reshape(mixed, shape<batch, n, Dim, 1, 1, 1>), shape<batch, n * Dim, t, h, v>);
     const auto bank = reshape(transpose(w, axes<1, 0, 2, 3, 4, 5>), shape<out, n * Dim, kt, ks, ks>);

@@ -1,0 +1,15 @@
+// expect: layer adaptive_conv3d_mod
+// expect: 8 channels
+// expect: got 6 in (2,6,4,4,4)
+#include <volute/nn/nn.hpp>
+using namespace volute;
+namespace nn = volute::nn;
+
+#if defined(VOLUTE_CONTROL)
+constexpr int channels = 8;
+#else
+constexpr int channels = 6;
+#endif
+
+using styled = nn::adaptive_conv3d_mod<8, nn::spatial_kernel<3>, nn::time_kernel<3>>;
+inline constexpr auto y = styled{}(input<"x", 2, channels, 4, 4, 4>, input<"mod", 2, 8>);

@@ -1,0 +1,13 @@
+// expect: top level
+// expect: conv3d wants kernel <= input
+// expect: dilated 3
+#include <volute/language/language.hpp>
+using namespace volute;
+
+#if defined(VOLUTE_CONTROL)
+constexpr int d = 2;
+#else
+constexpr int d = 3;
+#endif
+
+inline constexpr auto y = conv3d(input<"x", 1, 1, 6, 6, 6>, parameter<"w", 1, 1, 3, 3, 3>, dilation<1, d, 1>);

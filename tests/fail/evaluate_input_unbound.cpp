@@ -1,0 +1,17 @@
+// expect: top level
+// expect: a value for input b
+// expect: got none
+#include <volute/volute.hpp>
+using namespace volute;
+
+int main() {
+  constexpr auto a = input<"a", 2, 3>;
+  constexpr auto b = input<"b", 2, 3>;
+  const xt::xtensor<float, 2> one = xt::ones<float>({2, 3});
+#if defined(VOLUTE_CONTROL)
+  const xt::xtensor<float, 2> y = evaluate(a * b, a = one, b = one);
+#else
+  const xt::xtensor<float, 2> y = evaluate(a * b, a = one);
+#endif
+  return y(0, 0) == 1 ? 0 : 1;
+}

@@ -1,0 +1,15 @@
+// expect: layer 1
+// expect: conv3d wants groups >= 1
+// expect: got 0
+#include <volute/nn/nn.hpp>
+using namespace volute;
+namespace nn = volute::nn;
+
+#if defined(VOLUTE_CONTROL)
+constexpr int g = 1;
+#else
+constexpr int g = 0;
+#endif
+
+using net = nn::sequential<nn::relu, nn::conv3d<6, 4, nn::kernel<3>, nn::groups<g>>>;
+inline constexpr auto y = net{}(input<"x", 1, 6, 4, 4, 4>);
