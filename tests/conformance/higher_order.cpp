@@ -54,7 +54,7 @@ void norm_of_dw() {
   check(want.at("dw"), dw, exact);
 }
 
-/// R1 of a discriminator of two convolutions.
+/// R1 with gamma = 1 of a judge of two convolutions: half the mean over samples of the squared norm of the gradient.
 template <class T>
 void r1() {
   constexpr auto x = input<"x", 2, 2, 4, 4, 4>;
@@ -62,7 +62,7 @@ void r1() {
   constexpr auto w2 = parameter<"w2", 1, 3, 3, 3, 3>;
   constexpr auto judged = conv3d(softplus(conv3d(x, w1, padding<1>)), w2, padding<1>);
   constexpr auto slope = gradient(sum(judged), x);
-  constexpr auto penalty = mean(sum(square(slope), axes<1, 2, 3, 4>));
+  constexpr auto penalty = 0.5_c * mean(sum(square(slope), axes<1, 2, 3, 4>));
   constexpr auto d = gradient(penalty, x, w1, w2);
   const auto [p, dx, dw1, dw2] =
       evaluate(outputs(penalty, std::get<0>(d), std::get<1>(d), std::get<2>(d)), x = eighths<T>(shape<2, 2, 4, 4, 4>, fx),

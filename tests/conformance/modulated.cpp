@@ -86,11 +86,14 @@ template <class T>
 void normalized_before() {
   constexpr auto w = parameter<"weights", 4, 3, 3, 3, 3>;
   constexpr auto y = nn::adaptive_conv3d_mod<3, nn::dim_out<4>, nn::pre_normalized, nn::input_gain<0.5>, nn::added_eps>{}(x, mod);
-  constexpr auto plain = nn::adaptive_conv3d_mod<3, nn::dim_out<4>>{}(x, mod);
-  const auto [vy, vplain] = evaluate(outputs(y, plain), x = filled<T>(shape<2, 3, 4, 5, 6>, fx), mod = filled<T>(shape<2, 3>, fm),
-                                     w = filled<T>(shape<4, 3, 3, 3, 3>, eighth));
+  const auto vx = filled<T>(shape<2, 3, 4, 5, 6>, fx);
+  const auto vmod = filled<T>(shape<2, 3>, fm);
+  const auto vw = filled<T>(shape<4, 3, 3, 3, 3>, eighth);
+  const xt::xtensor<T, 5> vy = evaluate(y, x = vx, mod = vmod, w = vw);
   check(entry("M21").at("Y"), vy, rounding<T>);
   if constexpr (sizeof(T) == 8) {
+    constexpr auto plain = nn::adaptive_conv3d_mod<3, nn::dim_out<4>>{}(x, mod);
+    const xt::xtensor<T, 5> vplain = evaluate(plain, x = vx, mod = vmod, w = vw);
     double largest = 0;
     for (std::size_t i = 0; i < vy.size(); ++i) largest = std::max(largest, std::abs(vy.data()[i] - 0.5 * vplain.data()[i]));
     CHECK(std::abs(largest - entry("M21b").at("maxdiff").get<double>()) < 1e-14);

@@ -6,10 +6,10 @@ using namespace volute;
 namespace nn = volute::nn;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int k = 3;
+constexpr int size = 3;
 #else
-constexpr int k = 4;
+constexpr int size = 4;
 #endif
 
-using styled = nn::adaptive_conv3d_mod<8, nn::spatial_kernel<k>, nn::time_kernel<3>>;
+using styled = nn::adaptive_conv3d_mod<8, nn::spatial_kernel<size>, nn::time_kernel<3>>;
 inline constexpr auto y = styled{}(input<"x", 2, 8, 4, 4, 4>, input<"mod", 2, 8>);

@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int d = 1;
+constexpr int reach = 1;
 #else
-constexpr int d = 0;
+constexpr int reach = 0;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 1, 4, 4, 4>, parameter<"w", 1, 1, 3, 3, 3>, dilation<d>);
+inline constexpr auto y = conv3d(input<"x", 1, 1, 4, 4, 4>, parameter<"w", 1, 1, 3, 3, 3>, dilation<reach>);

@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int g = 2;
+constexpr int parts = 2;
 #else
-constexpr int g = 4;
+constexpr int parts = 4;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 6, 4, 4, 4>, parameter<"w", 4, 3, 3, 3, 3>, groups<g>);
+inline constexpr auto y = conv3d(input<"x", 1, 6, 4, 4, 4>, parameter<"w", 4, 3, 3, 3, 3>, groups<parts>);

@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int outputs_ = 4;
+constexpr int outs = 4;
 #else
-constexpr int outputs_ = 5;
+constexpr int outs = 5;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 6, 4, 4, 4>, parameter<"w", outputs_, 3, 3, 3, 3>, groups<2>);
+inline constexpr auto y = conv3d(input<"x", 1, 6, 4, 4, 4>, parameter<"w", outs, 3, 3, 3, 3>, groups<2>);

@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int g = 1;
+constexpr int parts = 1;
 #else
-constexpr int g = 0;
+constexpr int parts = 0;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 6, 4, 4, 4>, parameter<"w", 4, 6, 3, 3, 3>, groups<g>);
+inline constexpr auto y = conv3d(input<"x", 1, 6, 4, 4, 4>, parameter<"w", 4, 6, 3, 3, 3>, groups<parts>);

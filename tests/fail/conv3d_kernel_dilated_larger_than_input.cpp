@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int d = 2;
+constexpr int reach = 2;
 #else
-constexpr int d = 3;
+constexpr int reach = 3;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 1, 6, 6, 6>, parameter<"w", 1, 1, 3, 3, 3>, dilation<1, d, 1>);
+inline constexpr auto y = conv3d(input<"x", 1, 1, 6, 6, 6>, parameter<"w", 1, 1, 3, 3, 3>, dilation<1, reach, 1>);

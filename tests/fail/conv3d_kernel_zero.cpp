@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int k = 1;
+constexpr int size = 1;
 #else
-constexpr int k = 0;
+constexpr int size = 0;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 1, 4, 4, 4>, parameter<"w", 1, 1, k, 3, 3>);
+inline constexpr auto y = conv3d(input<"x", 1, 1, 4, 4, 4>, parameter<"w", 1, 1, size, 3, 3>);

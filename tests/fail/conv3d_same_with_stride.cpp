@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int s = 1;
+constexpr int step = 1;
 #else
-constexpr int s = 2;
+constexpr int step = 2;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 1, 8, 8, 8>, parameter<"w", 1, 1, 3, 3, 3>, same, stride<s>);
+inline constexpr auto y = conv3d(input<"x", 1, 1, 8, 8, 8>, parameter<"w", 1, 1, 3, 3, 3>, same, stride<step>);

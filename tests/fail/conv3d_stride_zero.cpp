@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int s = 2;
+constexpr int step = 2;
 #else
-constexpr int s = 0;
+constexpr int step = 0;
 #endif
 
-inline constexpr auto y = conv3d(input<"x", 1, 1, 4, 4, 4>, parameter<"w", 1, 1, 3, 3, 3>, stride<1, s, 1>);
+inline constexpr auto y = conv3d(input<"x", 1, 1, 4, 4, 4>, parameter<"w", 1, 1, 3, 3, 3>, stride<1, step, 1>);

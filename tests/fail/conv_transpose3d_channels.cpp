@@ -1,5 +1,5 @@
 // expect: top level
-// expect: conv_transpose3d wants 8 channels
+// expect: conv_transpose3d: 8 channels
 // expect: got 4 in (1,4,5,5,5)
 #include <volute/language/language.hpp>
 using namespace volute;

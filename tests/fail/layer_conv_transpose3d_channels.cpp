@@ -1,5 +1,5 @@
 // expect: layer 1
-// expect: conv_transpose3d wants 8 channels
+// expect: conv_transpose3d: 8 channels
 // expect: got 4 in (1,4,5,5,5)
 #include <volute/nn/nn.hpp>
 using namespace volute;

@@ -6,10 +6,10 @@ using namespace volute;
 namespace nn = volute::nn;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int g = 2;
+constexpr int parts = 2;
 #else
-constexpr int g = 4;
+constexpr int parts = 4;
 #endif
 
-using net = nn::sequential<nn::relu, nn::conv3d<6, 4, nn::kernel<3>, nn::groups<g>>>;
+using net = nn::sequential<nn::relu, nn::conv3d<6, 4, nn::kernel<3>, nn::groups<parts>>>;
 inline constexpr auto y = net{}(input<"x", 1, 6, 4, 4, 4>);

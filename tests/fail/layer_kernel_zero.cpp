@@ -6,10 +6,10 @@ using namespace volute;
 namespace nn = volute::nn;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int k = 1;
+constexpr int size = 1;
 #else
-constexpr int k = 0;
+constexpr int size = 0;
 #endif
 
-using net = nn::sequential<nn::relu, nn::conv3d<6, 4, nn::kernel<3, k, 3>>>;
+using net = nn::sequential<nn::relu, nn::conv3d<6, 4, nn::kernel<3, size, 3>>>;
 inline constexpr auto y = net{}(input<"x", 1, 6, 4, 4, 4>);

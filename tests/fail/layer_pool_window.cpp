@@ -1,5 +1,5 @@
 // expect: layer 1
-// expect: max_pool3d wants kernel <= input
+// expect: max_pool3d: kernel <= input
 // expect-gcc: got (2,2,2) on (1,4,1,4,4)
 // expect-clang: got (2,2,2) on
 #include <volute/nn/nn.hpp>

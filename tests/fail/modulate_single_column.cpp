@@ -1,5 +1,5 @@
 // expect: top level
-// expect: modulate wants mod (2,4)
+// expect: modulate wants mod (N,4)
 // expect: got (2,1)
 #include <volute/language/language.hpp>
 using namespace volute;

@@ -1,6 +1,6 @@
 // expect: layer a
 // expect: one layer for a.weight
-// expect: got two
+// expect: got two, without nn::shared
 #include <volute/volute.hpp>
 using namespace volute;
 namespace nn = volute::nn;
@@ -12,9 +12,9 @@ constexpr text second = "a";
 #endif
 
 struct twin {
-  nn::named<"a", nn::conv3d<1, 1, nn::kernel<3>, nn::padding<1>>> first_;
-  nn::named<second, nn::conv3d<1, 1, nn::kernel<3>, nn::padding<1>>> second_;
-  constexpr auto operator()(expression auto x) const { return second_(first_(x)); }
+  nn::named<"a", nn::conv3d<1, 1, nn::kernel<3>, nn::padding<1>>> one;
+  nn::named<second, nn::conv3d<1, 1, nn::kernel<3>, nn::padding<1>>> two;
+  constexpr auto operator()(expression auto x) const { return two(one(x)); }
 };
 
 int main() {

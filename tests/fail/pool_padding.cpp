@@ -6,9 +6,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int p = 1;
+constexpr int margin = 1;
 #else
-constexpr int p = 2;
+constexpr int margin = 2;
 #endif
 
-inline constexpr auto y = max_pool3d(input<"x", 1, 1, 8, 8, 8>, kernel<3>, padding<p>);
+inline constexpr auto y = max_pool3d(input<"x", 1, 1, 8, 8, 8>, kernel<3>, padding<margin>);

@@ -1,5 +1,5 @@
 // expect: top level
-// expect: avg_pool3d wants kernel <= input
+// expect: avg_pool3d: kernel <= input
 // expect-gcc: got (4,4,4) on (1,1,8,8,3)
 // expect-clang: got (4,4,4) on
 #include <volute/language/language.hpp>

@@ -26,7 +26,5 @@ int main() {
   auto p = step.parameter_values();
   const auto g = step.gradient_values();
   for (std::size_t i = 0; i < p.size(); ++i) p[i] -= 0.1f * g[i];
-  for (const auto& entry : gradients)
-    if (entry.path.empty()) return 1;
-  return value > 0 ? 0 : 1;
+  return value > 0 && gradients.size() > 0 ? 0 : 1;
 }

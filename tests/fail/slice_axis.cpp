@@ -5,9 +5,9 @@
 using namespace volute;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int a = 1;
+constexpr int along = 1;
 #else
-constexpr int a = 2;
+constexpr int along = 2;
 #endif
 
-inline constexpr auto y = slice(input<"x", 2, 8>, axis<a>, range<0, 1>);
+inline constexpr auto y = slice(input<"x", 2, 8>, axis<along>, range<0, 1>);

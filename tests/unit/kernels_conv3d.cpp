@@ -288,7 +288,17 @@ void check_epilogue(const char* name) {
 
 }  // namespace
 
+TEST_CASE("conv3d: long rows and large samples are cut", "[conv3d]") {
+  CHECK_GEOMETRY(float, 3, 17, 9, {2, 90, 100}, {1, 1, 2});  // the copies of all samples do not stand together
+  CHECK_GEOMETRY(float, 1, 9, 16, {1, 2, 300}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1});
+  CHECK_GEOMETRY(float, 1, 16, 9, {1, 2, 601}, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {0, 0, 1});
+  CHECK_GEOMETRY(float, 1, 2, 3, {1, 2, 5000}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1});
+  CHECK_GEOMETRY(float, 1, 2, 3, {1, 2, 5001}, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {0, 0, 1});
+  CHECK_GEOMETRY(float, 2, 9, 3, {9, 40, 47}, {1, 1, 1});
+}
+
 TEST_CASE("conv3d: epilogues and input scale", "[conv3d]") {
+  check_epilogue<make(2, 6, 3, {3, 4, 5}, {1, 1, 1})>("one tap, read directly");
   check_epilogue<make(2, 17, 20, {3, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels in the lanes");
   check_epilogue<make(2, 2, 3, {3, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("width in the lanes");
   check_epilogue<make(2, 20, 18, {5, 4, 7}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1})>("stride");

@@ -48,7 +48,7 @@ struct frozen {
   int outputs[static_cast<std::size_t>(Size.outputs) + 1]{};
   layer_info layers[static_cast<std::size_t>(Size.layers) + 1]{};
   int forward_nodes = 0;  // nodes before the first that a derivative made
-  line wanted, got;       // why the program is refused, or empty
+  line where, wanted, got;  // why the program is refused, or empty
 };
 
 /// A graph to look at, whatever its size.

@@ -4,6 +4,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>

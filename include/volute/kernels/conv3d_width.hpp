@@ -9,6 +9,7 @@
 #include <volute/kernels/conv3d_store.hpp>
 
 #include <cstdint>
+#include <cstring>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {

@@ -11,8 +11,8 @@ struct leaky_relu {
   static constexpr auto forward(auto x) { return select(0_c < x, x, x * constant<Slope>); }
 };
 template <double Alpha>
-struct elu {
-  static constexpr auto forward(auto x) { return select(0_c < x, x, expm1(minimum(x, 0_c)) * constant<Alpha>); }
+struct elu {  // select and not minimum, which would halve the derivative at 0
+  static constexpr auto forward(auto x) { return select(0_c < x, x, expm1(select(0_c < x, 0_c, x)) * constant<Alpha>); }
 };
 struct silu {
   static constexpr auto forward(auto x) { return x * sigmoid(x); }

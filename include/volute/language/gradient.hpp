@@ -39,49 +39,45 @@ constexpr cotangent_of<V> cotangent(V) {
 
 namespace detail {
 
+/// Why this gradient is refused: a failure, or void.
 template <class Y, class Cotangent, class... Wrt>
-constexpr auto gradients() {
-  using bad = typename first_failed<Y, Wrt...>::type;
-  constexpr auto state = joint_state<Y, Wrt...>();
-  constexpr bool scalar = Y::shape().size() == 1;
+constexpr auto gradient_failure() {
+  using bad = typename first_failed<Y, Wrt..., Cotangent>::type;
   if constexpr (!std::is_void_v<bad>) {
     return bad{};
-  } else if constexpr (std::is_same_v<Cotangent, no_cotangent> && !scalar) {
-    constexpr line got = line("got ") << Y::shape() << ", no cotangent";
-    using failure = failed<text(""), text("gradient wants a scalar"), to_text<got>()>;
-    if constexpr (state == binding_state::closed) {
-      static_assert(accepted<refused_for<failure>>::value);
-      return reported{};
-    } else {
-      return failure{};
+  } else if constexpr (std::is_same_v<Cotangent, no_cotangent>) {
+    if constexpr (Y::shape().size() != 1) {
+      constexpr line got = line("got ") << Y::shape() << ", no cotangent";
+      return failed<text(""), text("gradient wants a scalar"), to_text<got>()>{};
     }
-  } else if constexpr (!std::is_same_v<Cotangent, no_cotangent>) {
-    constexpr auto same = []<class V>(std::type_identity<V>) { return V::shape() == Y::shape(); };
-    if constexpr (is_failed<Cotangent>) {
-      return Cotangent{};
-    } else if constexpr (!same(std::type_identity<Cotangent>{})) {
-      constexpr line wanted = line("cotangent of shape ") << Y::shape();
-      constexpr line got = line("got ") << Cotangent::shape();
-      using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
-      if constexpr (state == binding_state::closed) {
-        static_assert(accepted<refused_for<failure>>::value);
-        return reported{};
-      } else {
-        return failure{};
-      }
-    } else if constexpr (sizeof...(Wrt) == 1) {
-      return gradient_node<Y, Cotangent, 0, Wrt...>{};
-    } else {
-      return []<std::size_t... I>(std::index_sequence<I...>) {
-        return std::tuple<gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>...>{};
-      }(std::index_sequence_for<Wrt...>{});
-    }
-  } else if constexpr (sizeof...(Wrt) == 1) {
-    return gradient_node<Y, no_cotangent, 0, Wrt...>{};
-  } else {
+  } else if constexpr (!(Cotangent::shape() == Y::shape())) {
+    constexpr line wanted = line("cotangent of shape ") << Y::shape();
+    constexpr line got = line("got ") << Cotangent::shape();
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  }
+}
+
+/// One thing as it is, several as a tuple.
+template <class First, class... Rest>
+constexpr auto one_or_tuple(First first, Rest... rest) {
+  if constexpr (sizeof...(Rest) == 0)
+    return first;
+  else
+    return std::tuple{first, rest...};
+}
+
+template <class Y, class Cotangent, class... Wrt>
+constexpr auto gradients() {
+  using failure = decltype(gradient_failure<Y, Cotangent, Wrt...>());
+  if constexpr (std::is_void_v<failure>) {
     return []<std::size_t... I>(std::index_sequence<I...>) {
-      return std::tuple<gradient_node<Y, no_cotangent, static_cast<int>(I), Wrt...>...>{};
+      return one_or_tuple(gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>{}...);
     }(std::index_sequence_for<Wrt...>{});
+  } else if constexpr (!std::is_same_v<failure, reported> && joint_state<Y, Wrt...>() == binding_state::closed) {
+    static_assert(accepted<refused_for<failure>>::value);
+    return one_or_tuple(std::conditional_t<true, reported, Wrt>{}...);
+  } else {
+    return one_or_tuple(std::conditional_t<true, failure, Wrt>{}...);
   }
 }
 

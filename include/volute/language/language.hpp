@@ -1,6 +1,12 @@
-// Everything a user can say.
+// Everything a user can say. From the bottom upwards, which keeps compilers' include stacks in error messages short.
 #pragma once
 
+#include <volute/language/failure.hpp>
+#include <volute/language/expression.hpp>
+#include <volute/language/call.hpp>
+#include <volute/language/elementwise.hpp>
+#include <volute/language/options.hpp>
+#include <volute/language/tensor.hpp>
 #include <volute/language/composite.hpp>
-#include <volute/language/gradient.hpp>
 #include <volute/language/volume.hpp>
+#include <volute/language/gradient.hpp>

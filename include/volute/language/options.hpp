@@ -2,16 +2,24 @@
 // (nn::padding<1>); both are the types of this header.
 #pragma once
 
+#include <volute/language/failure.hpp>
 #include <volute/ops/volume_functions.hpp>
 
 namespace volute {
 namespace option {
 
+/// An option's list of N numbers, of which there are too many or too few.
+template <text Option, text Wants, std::size_t N>
+constexpr void refuse_count() {
+  constexpr line got = line("got ") << static_cast<std::int64_t>(N);
+  static_assert(detail::accepted<refused<Option, Wants, to_text<got>()>>::value);
+}
+
 /// One number for all three axes, or three: depth, height, width.
 template <std::int64_t... V>
 constexpr ops::triple to_triple() {
-  static_assert(sizeof...(V) == 1 || sizeof...(V) == 3, "volute: one number, or one for each of depth, height and width");
-  const std::int64_t v[]{V...};
+  if constexpr (sizeof...(V) != 1 && sizeof...(V) != 3) refuse_count<"option of a volume", "wants 1 or 3 numbers", sizeof...(V)>();
+  const std::int64_t v[]{V..., 1};  // never empty
   return sizeof...(V) == 3 ? ops::triple{v[0], v[sizeof...(V) / 2], v[sizeof...(V) - 1]} : ops::triple{v[0], v[0], v[0]};
 }
 
@@ -31,19 +39,18 @@ struct dilation {
 /// One number, three (d, h, w), or six (low and high of each).
 template <std::int64_t... V>
 struct padding {
-  static_assert(sizeof...(V) == 1 || sizeof...(V) == 3 || sizeof...(V) == 6, "volute: padding takes 1, 3 or 6 numbers");
   static constexpr void apply(ops::conv_options& o) {
-    const std::int64_t v[]{V...};
-    for (int a = 0; a < 3; ++a) {
-      o.lo[a] = v[sizeof...(V) == 1 ? 0 : sizeof...(V) == 3 ? a : 2 * a];
-      o.hi[a] = v[sizeof...(V) == 1 ? 0 : sizeof...(V) == 3 ? a : 2 * a + 1];
+    if constexpr (sizeof...(V) == 6) {
+      const std::int64_t v[]{V...};
+      for (int a = 0; a < 3; ++a) o.lo[a] = v[2 * a], o.hi[a] = v[2 * a + 1];
+    } else if constexpr (sizeof...(V) == 1 || sizeof...(V) == 3) {
+      o.lo = o.hi = to_triple<V...>();
+    } else {
+      refuse_count<"padding", "wants 1, 3 or 6 numbers", sizeof...(V)>();
     }
     o.mode = ops::border::explicit_amounts;
   }
-  static constexpr void apply(ops::pool_options& o) {
-    static_assert(sizeof...(V) != 6, "volute: pooling pads both sides alike");
-    o.padding = to_triple<V...>();
-  }
+  static constexpr void apply(ops::pool_options& o) { o.padding = to_triple<V...>(); }  // both sides alike
 };
 /// Output extent = input extent (stride 1 only); an odd total puts the extra element on the high side.
 struct same {
@@ -87,10 +94,13 @@ template <int... A>
 struct axes {
   static constexpr ops::axis_set set(int rank) {
     ops::axis_set s = 0;
-    ((s |= ops::axis_bit(A < 0 ? A + rank : A)), ...);
+    ((s |= ops::axis_bit(place(A < 0 ? A + rank : A))), ...);
     return s;
   }
   static constexpr extents list = make_extents(A...);
+
+ private:
+  static constexpr int place(int a) { return a < 0 || a >= max_rank ? max_rank : a; }  // what no tensor has, the shape rule refuses
 };
 template <int A>
 struct axis {

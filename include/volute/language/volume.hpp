@@ -47,32 +47,55 @@ constexpr auto adaptive_avg_pool3d(X x, option::output_size<S...>) {
   return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x);
 }
 
-/// One filter bank a sample, W[o,i,k] * s[b,i] with s = mod + 1: w (O, I, KD, KH, KW), mod (B, I) -> (B, O, I, KD, KH, KW). Never built when it is only
-/// convolved with or demodulated. (Karras et al. 2020, https://arxiv.org/abs/1912.04958, equation 1; document AdaptiveConv3DMod.)
-template <expression W, expression M>
-constexpr auto modulate(W w, M mod) {
-  if constexpr (is_failed<W>) {
-    return w;
-  } else if constexpr (is_failed<M>) {
-    return mod;
-  } else {
-    constexpr extents e = W::shape(), m = M::shape();
-    return apply<ops::reshape_to{make_extents(1, e[0], e[1], e[2], e[3], e[4])}>(w) * apply<ops::reshape_to{make_extents(m[0], 1, m[1], 1, 1, 1)}>(mod + 1_c);
-  }
-}
-
 /// How eps enters the demodulation: max(q, eps) (the document's), or q + eps (StyleGAN2's).
 enum class eps_mode { floor, added };
+
+namespace function {
+
+struct modulate {
+  static constexpr auto forward(auto w, auto mod) {
+    constexpr extents e = decltype(w)::shape(), m = decltype(mod)::shape();
+    if constexpr (e.rank != 5) {
+      constexpr line got = line("got ") << e;
+      return failed<text(""), text("modulate wants weights of rank 5"), to_text<got>()>{};
+    } else if constexpr (m.rank != 2 || m[1] != e[1]) {
+      constexpr line wanted = line("modulate wants mod (N,") << e[1] << ')';
+      constexpr line got = line("got ") << m;
+      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+    } else {
+      return reshape(w, shape<1, e[0], e[1], e[2], e[3], e[4]>) * reshape(mod + 1_c, shape<m[0], 1, m[1], 1, 1, 1>);
+    }
+  }
+};
+
+template <double Eps, eps_mode Mode>
+struct demodulate {
+  static constexpr auto forward(auto w) {
+    if constexpr (!(Eps > 0)) {
+      return failed<text(""), text("demodulate wants eps > 0"), text("got eps <= 0")>{};
+    } else if constexpr (w.shape().rank != 6) {
+      constexpr line got = line("got ") << decltype(w)::shape();
+      return failed<text(""), text("demodulate wants rank 6"), to_text<got>()>{};
+    } else {
+      const auto q = sum(square(w), axes<2, 3, 4, 5>, keepdims);
+      if constexpr (Mode == eps_mode::floor)
+        return w * rsqrt(maximum(q, constant<Eps>));
+      else
+        return w * rsqrt(q + constant<Eps>);
+    }
+  }
+};
+
+}  // namespace function
+
+/// One filter bank a sample, W[o,i,k] * s[b,i] with s = mod + 1: w (O, I, KD, KH, KW), mod (B, I) -> (B, O, I, KD, KH, KW). Never built when it is only
+/// convolved with or demodulated. (Karras et al. 2020, https://arxiv.org/abs/1912.04958, equation 1; document AdaptiveConv3DMod.)
+template <expression W, expression M> constexpr auto modulate(W w, M mod) { return invoke<function::modulate>(w, mod); }
 
 /// Divides each filter of each sample by the root of its sum of squares q: w * rsqrt(max(q, eps)); w is (B, O, I, KD, KH, KW).
 template <double Eps = 1e-8, eps_mode Mode = eps_mode::floor, expression W>
 constexpr auto demodulate(W w) {
-  static_assert(Eps > 0, "volute: demodulate wants eps > 0");
-  const auto q = sum(square(w), axes<2, 3, 4, 5>, keepdims);
-  if constexpr (Mode == eps_mode::floor)
-    return w * rsqrt(maximum(q, constant<Eps>));
-  else
-    return w * rsqrt(q + constant<Eps>);
+  return invoke<function::demodulate<Eps, Mode>>(w);
 }
 
 }  // namespace volute

@@ -14,12 +14,13 @@ struct conv3d : layer<conv3d<In, Out, O...>> {
   static constexpr ops::conv_options options = detail::conv_options_of<O...>();
   static constexpr std::int64_t group_in = options.groups > 0 ? In / options.groups : In;
   static constexpr initializer init = detail::uniform_for(group_in * kernel.d * kernel.h * kernel.w);
-  static_assert((detail::is_kernel<O> || ...), "volute: conv3d wants nn::kernel<...>");
 
   template <expression X>
   static constexpr auto forward(X x) {
     // What the bank's shape cannot show: In itself, if groups do not divide it.
-    if constexpr (options.groups > 0 && In % options.groups != 0) {
+    if constexpr (!(detail::is_kernel<O> || ...)) {
+      return failed<text(""), text("conv3d wants nn::kernel<...>"), text("got none")>{};
+    } else if constexpr (options.groups > 0 && In % options.groups != 0) {
       constexpr line got = line("got ") << In << " channels, groups " << options.groups;
       return failed<text(""), text("conv3d wants channels / groups"), to_text<got>()>{};
     } else {
@@ -40,11 +41,12 @@ struct conv_transpose3d : layer<conv_transpose3d<In, Out, O...>> {
   static constexpr ops::conv_options options = detail::conv_options_of<O...>();
   static constexpr std::int64_t group_out = options.groups > 0 ? Out / options.groups : Out;
   static constexpr initializer init = detail::uniform_for(group_out * kernel.d * kernel.h * kernel.w);
-  static_assert((detail::is_kernel<O> || ...), "volute: conv_transpose3d wants nn::kernel<...>");
 
   template <expression X>
   static constexpr auto forward(X x) {
-    if constexpr (options.groups > 0 && Out % options.groups != 0) {
+    if constexpr (!(detail::is_kernel<O> || ...)) {
+      return failed<text(""), text("conv_transpose3d: nn::kernel<...>"), text("got none")>{};
+    } else if constexpr (options.groups > 0 && Out % options.groups != 0) {
       constexpr line got = line("got ") << Out << " outputs, groups " << options.groups;
       return failed<text(""), text("conv_transpose3d outputs / groups"), to_text<got>()>{};
     } else {

@@ -1,6 +1,11 @@
-// Every layer.
+// Every layer. The first lines keep compilers' include stacks in error messages short.
 #pragma once
 
+#include <volute/language/failure.hpp>
+#include <volute/language/expression.hpp>
+#include <volute/language/call.hpp>
+
+#include <volute/nn/layer.hpp>
 #include <volute/nn/activation.hpp>
 #include <volute/nn/adaptive_conv3d_mod.hpp>
 #include <volute/nn/convolution.hpp>

@@ -28,7 +28,8 @@ struct reduction_over {
   axis_set axes = 0;
   bool keep = false;
   constexpr inferred infer(const extents* x, int) const {
-    if ((axes & ~all_axes(x[0].rank)) != 0) return refuse(line("a reduction over axes of ") << "rank " << x[0].rank, line("") << x[0]);
+    if ((axes & ~all_axes(x[0].rank)) != 0)
+      return refuse(line(how == reduction::sum ? "sum" : "maximum") << " wants axes of rank " << x[0].rank, line("got one outside ") << x[0]);
     const axis_set s = axes == 0 ? all_axes(x[0].rank) : axes;
     extents r;
     for (int i = 0; i < x[0].rank; ++i) {
@@ -181,6 +182,7 @@ struct matrix_product {
     const extents a = x[0], b = x[1];
     if (a.rank < 2 || a.rank > 3 || b.rank < 2 || b.rank > 3) return refuse(line("matmul wants rank 2 or 3"), line("got ") << a << " and " << b);
     const std::int64_t k = a[a.rank - 1], kb = b[b.rank - (transpose_b ? 1 : 2)], n = b[b.rank - (transpose_b ? 2 : 1)];
+    if (k != kb && transpose_b) return refuse(line("linear wants ") << kb << " features", line("got ") << k << " in " << a);
     if (k != kb) return refuse(line("matmul wants ") << k << " rows", line("got ") << kb << " in " << b);
     const std::int64_t p = a.rank == 3 ? a[0] : 1, q = b.rank == 3 ? b[0] : 1;
     if (p != q && p != 1 && q != 1) return refuse(line("matmul wants batch ") << p, line("got ") << q << " in " << b);

@@ -63,7 +63,7 @@ constexpr inferred broadcast_shape(const extents& a, const extents& b) {
   r.rank = a.rank > b.rank ? a.rank : b.rank;
   for (int i = 1; i <= r.rank; ++i) {
     const std::int64_t p = i <= a.rank ? a[a.rank - i] : 1, q = i <= b.rank ? b[b.rank - i] : 1;
-    if (p != q && p != 1 && q != 1) return refuse(line("shapes that broadcast"), line("") << a << " and " << b);
+    if (p != q && p != 1 && q != 1) return refuse(line("wants shapes that broadcast"), line("got ") << a << " and " << b);
     r[r.rank - i] = p == 1 ? q : p;
   }
   return {r, {}, {}};

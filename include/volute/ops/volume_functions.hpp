@@ -112,7 +112,7 @@ struct conv_transpose3d {
     for (int i = 0; i < 3; ++i) {
       const std::int64_t most = options.stride[i] > options.dilation[i] ? options.stride[i] : options.dilation[i];
       if (options.output_padding[i] < 0 || options.output_padding[i] >= most)
-        return refuse(line(who) << " output_padding", line("wants < stride or dilation, got ") << options.output_padding);
+        return refuse(line("output_padding in 0..") << most - 1, line("got ") << options.output_padding << ", stride " << options.stride);
       r[2 + i] = (a[2 + i] - 1) * options.stride[i] - options.lo[i] - options.hi[i] + options.dilation[i] * (kernel[i] - 1) + options.output_padding[i] + 1;
       if (r[2 + i] < 1) return refuse(line(who) << " wants an output", line("got ") << r);
     }

@@ -53,7 +53,7 @@ void check_shape(const V& v, const extents& e, const char* what, std::string_vie
   if constexpr (shaped<V>) found = format_shape(v.shape());
   else if constexpr (!std::is_arithmetic_v<V>) found = std::to_string(v.size()) + " elements";
   std::string expected = "(";
-  for (int a = 0; a < e.rank; ++a) expected += (a > 0 ? "," : "") + std::to_string(e[a]);
+  for (int a = 0; a < e.rank; ++a) expected.append(a > 0 ? "," : "").append(std::to_string(e[a]));  // operator+ draws a false -Wrestrict from g++ 12
   fail(std::string(what) + " '" + std::string(name) + "': expected " + expected + "), found " + found);
 }
 

@@ -73,6 +73,7 @@ constexpr image translate(output_list<E...>) {
   image im;
   im.count = {g->nodes.size, g->operands.size, g->shapes.size, g->attributes.size, s.inputs.size, s.parameters.size, outputs.size, s.layers.size};
   im.put(forward);
+  im.put(s.where);
   im.put(s.wanted);
   im.put(s.got);
   for (int i = 0; i < g->nodes.size; ++i) {
@@ -104,6 +105,7 @@ constexpr graph::frozen<Size> unpack(const std::int64_t* words) {
   graph::frozen<Size> g;
   reader r{words};
   g.forward_nodes = r.integer();
+  g.where = r.text();
   g.wanted = r.text();
   g.got = r.text();
   for (int i = 0; i < Size.nodes; ++i) g.nodes[i] = {r.integer(), r.integer(), r.integer(), r.integer(), r.integer()};

@@ -56,12 +56,6 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
 namespace runtime {
 inline namespace VOLUTE_ISA {
 
-/// Absorbs what would be done with the result of a refused program.
-struct nothing {
-  template <class Anything>
-  operator Anything() const;
-};
-
 template <class E, class T, class... B>
 auto evaluate_one(B&&... b) {
   auto run = [... bound = static_cast<B&&>(b), p = std::unique_ptr<program<output_list<E>{}, T>>()](T* destination) mutable -> const T* {
@@ -82,7 +76,6 @@ auto own(V&& v) {
 
 template <class T, class... E, class... B>
 auto evaluate_all(output_list<E...>, B&&... b) {
-  static_assert((!lowering::makes_parameter_gradients<E> && ...), "volute: gradient(loss, parameters) needs a program that owns the parameters");
   program<output_list<E...>{}, T> p;
   auto views = p(b...);
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -90,31 +83,17 @@ auto evaluate_all(output_list<E...>, B&&... b) {
   }(std::index_sequence_for<E...>{});
 }
 
-template <class... E>
-using first_bad = typename detail::first_failed<E...>::type;
-
-/// A parameter that nobody binds would silently be zero in a single evaluation.
-template <class Outputs, class... Node>
-constexpr int unbound_parameter() {
-  const auto& g = lowering::compiled<Outputs>::graph;
-  for (int i = 0; i < g.size.parameters; ++i) {
-    bool found = false;
-    ((found = found || Node::name.view() == g.parameters[i].path.view()), ...);
-    if (!found) return i;
-  }
-  return -1;
+/// Why these expressions cannot be evaluated under these bindings: a failure, or void.
+template <class... Node, class... E>
+constexpr auto evaluation_failure(output_list<E...> o) {
+  using bad = typename detail::first_failed<E...>::type;
+  if constexpr (std::is_void_v<bad>)
+    return program_failure<decltype(o), unbound::none, Node...>();
+  else
+    return bad{};
 }
-
 template <class Outputs, class... Node>
-constexpr bool check_parameters() {
-  constexpr int i = unbound_parameter<Outputs, Node...>();
-  if constexpr (i >= 0) {
-    constexpr line wanted = line("a value for parameter ") << lowering::compiled<Outputs>::graph.parameters[i].path.view();
-    using failure = failed<text(""), to_text<wanted>(), text("got none")>;
-    static_assert(detail::accepted<detail::refused_for<failure>>::value);
-  }
-  return true;
-}
+using evaluation_failure_t = decltype(evaluation_failure<Node...>(Outputs{}));
 
 }  // namespace VOLUTE_ISA
 }  // namespace runtime
@@ -125,27 +104,24 @@ inline namespace VOLUTE_ISA {
 /// bound is double, else float.
 template <expression E, class... Node, class... V>
 auto evaluate(E, binding<Node, V>... b) {
-  using T = runtime::common_element<V...>;
-  if constexpr (is_failed<E>) {
-    if constexpr (!std::is_same_v<E, reported>) static_assert(detail::accepted<detail::refused_for<E>>::value);
-    return runtime::nothing{};
+  using failure = runtime::evaluation_failure_t<output_list<E>, Node...>;
+  if constexpr (std::is_void_v<failure>) {
+    return runtime::evaluate_one<E, runtime::common_element<V...>>(std::move(b)...);
   } else {
-    static_assert(runtime::check_parameters<output_list<E>, Node...>());
-    return runtime::evaluate_one<E, T>(std::move(b)...);
+    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    return runtime::nothing{};
   }
 }
 
 /// The values of several expressions, computed together at once: auto [value, gx] = evaluate(outputs(y, dx), x = volume, w = filter).
 template <class... E, class... Node, class... V>
 auto evaluate(output_list<E...> o, binding<Node, V>... b) {
-  using T = runtime::common_element<V...>;
-  using bad = runtime::first_bad<E...>;
-  if constexpr (!std::is_void_v<bad>) {
-    if constexpr (!std::is_same_v<bad, reported>) static_assert(detail::accepted<detail::refused_for<bad>>::value);
-    return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
+  using failure = runtime::evaluation_failure_t<output_list<E...>, Node...>;
+  if constexpr (std::is_void_v<failure>) {
+    return runtime::evaluate_all<runtime::common_element<V...>>(o, b...);
   } else {
-    static_assert(runtime::check_parameters<output_list<E...>, Node...>());
-    return runtime::evaluate_all<T>(o, b...);
+    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
   }
 }
 

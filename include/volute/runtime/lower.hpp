@@ -29,13 +29,13 @@ struct session {
   const int* arguments = nullptr;  // its arguments' nodes
   int owner = 0, owners = 0;
   bool shared = false;        // inside nn::shared: parameters may be claimed again
-  bool substituting = false;  // a second look at an expression, for a gradient by an intermediate value
+  bool substituting = false;  // parameters are looked up, not claimed: a second look at an expression, or the name of a variable of a gradient
   bool has_barrier = false;
   int first_derivative = -1;
-  line wanted, got;
+  line where, wanted, got;
 
   constexpr void refuse(const line& w, const line& x) {
-    if (wanted.empty()) wanted = w, got = x;
+    if (wanted.empty()) where = path, wanted = w, got = x;
   }
 };
 
@@ -81,7 +81,7 @@ struct rule<parameter_node<Name, Shape, Init>> {
       if (s.parameters[i].path == path) {
         if (!(s.parameters[i].shape == Shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << s.parameters[i].shape << " and " << Shape);
         if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
-          s.refuse(line("own path: ") << path.view(), line("two layers claim it; nn::shared"));
+          s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
         return s.parameters[i].node;
       }
     const int id = s.g.parameter(s.parameters.size, Shape);
@@ -209,14 +209,17 @@ constexpr int lower_gradients(session& s) {
   constexpr int n = sizeof...(Wrt);
   const int frame = s.frame, memo = s.memo.size;
   const bool substituting = s.substituting;
-  int values[]{lower<Wrt>(s)...};
-  int y, seed;
+  int values[n]{}, i = 0, y, seed;
   if constexpr ((is_leaf<Wrt> && ...)) {
-    y = lower<Y>(s);
+    y = lower<Y>(s);  // first: the layers inside claim their parameters
+    s.substituting = true;  // to name one of them here is no claim
+    ((values[i] = lower<Wrt>(s), ++i), ...);
+    s.substituting = substituting;
   } else {
+    ((values[i] = lower<Wrt>(s), ++i), ...);
     s.frame = s.memo.size;
     s.substituting = true;
-    int i = 0;
+    i = 0;
     ((values[i] = variable_node<Wrt>(s, values[i]), ++i), ...);
     y = lower<Y>(s);
     s.memo.size = memo;
@@ -230,7 +233,7 @@ constexpr int lower_gradients(session& s) {
   int result[n];
   graph::differentiate(s.g, y, seed, values, n, result);
   const int first = s.gradients.size;
-  for (int i = 0; i < n; ++i) s.gradients.push_back(result[i]);
+  for (int k = 0; k < n; ++k) s.gradients.push_back(result[k]);
   s.memo.push_back({&tag<group>, first});
   return first;
 }

@@ -25,14 +25,8 @@ template <class T, class Net, auto... Inputs>
 class basic_model {
  public:
   using output = model_detail::output_of<Net, std::remove_const_t<decltype(Inputs)>...>;
-  static_assert(!is_failed<output> || std::is_same_v<output, reported>, "volute: the network is refused");
-
- private:
-  using list = std::conditional_t<is_failed<output>, output_list<>, output_list<output>>;
-
- public:
   using value_type = T;
-  using program_type = program<list{}, T>;
+  using program_type = program<output_list<output>{}, T>;
   using facts = typename program_type::facts;
 
   static constexpr extents output_shape() { return output::shape(); }
@@ -42,7 +36,12 @@ class basic_model {
   auto parameter_table() noexcept { return program_.parameter_table(); }
   template <text Path>
   auto parameter() {
-    return program_.template parameter<Path>();
+    if constexpr (!is_failed<output> && runtime::find_parameter<Path>(facts::graph) < 0) {
+      static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
+      return runtime::nothing{};
+    } else {
+      return program_.template parameter<Path>();
+    }
   }
   void parameters_changed() noexcept { program_.parameters_changed(); }
 

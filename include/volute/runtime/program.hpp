@@ -5,6 +5,7 @@
 #include <volute/runtime/bind.hpp>
 #include <volute/runtime/initialize.hpp>
 #include <volute/runtime/kernel_table.hpp>
+#include <volute/runtime/nothing.hpp>
 
 #include <cstring>
 #include <new>
@@ -87,6 +88,10 @@ class machine {
 
   machine() : block_(static_cast<T*>(::operator new(static_cast<std::size_t>(layout_.total) * sizeof(T), std::align_val_t{64}))) {
     std::memset(static_cast<void*>(block_ + layout_.parameters), 0, static_cast<std::size_t>(layout_.inputs[0] - layout_.parameters) * sizeof(T));
+    for (int i = 0; i < output_count; ++i) {  // the gaps between results as well: a norm over gradient_values is the norm of the gradients
+      const std::int64_t end = layout_.outputs[i] + graph.shape(graph.outputs[i]).size();
+      std::memset(static_cast<void*>(block_ + end), 0, static_cast<std::size_t>(layout_.outputs[i + 1] - end) * sizeof(T));
+    }
   }
   ~machine() { ::operator delete(block_, std::align_val_t{64}); }
   machine(const machine&) = delete;
@@ -148,12 +153,41 @@ class machine {
   bool stale_ = true;
 };
 
-/// Refuses a program whose parts do not fit together.
-template <class Outputs>
-struct program_check {
-  static constexpr auto& g = lowering::compiled<Outputs>::graph;
-  static constexpr line wanted = g.wanted, got = g.got;
-  using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
+/// Why a program is refused, or void. Its parts must fit together, and its inputs be bound to something. A program keeps its parameters; for a single evaluation they
+/// must be bound too: they would silently be zero.
+enum class unbound { allowed, parameters, none };
+template <class... E>
+constexpr int gradient_maps(output_list<E...>) {
+  return (0 + ... + static_cast<int>(lowering::makes_parameter_gradients<E>));
+}
+template <class Outputs, unbound Allowed, class... Node>
+constexpr auto program_failure() {
+  constexpr auto& g = lowering::compiled<Outputs>::graph;
+  constexpr line missing = [] {
+    const auto bound = [](std::string_view name) { return ((Node::name.view() == name) || ...); };
+    for (int i = 0; Allowed != unbound::allowed && i < g.size.inputs; ++i)
+      if (!bound(g.inputs[i].name.view())) return line("a value for input ") << g.inputs[i].name.view();
+    for (int i = 0; Allowed == unbound::none && i < g.size.parameters; ++i)
+      if (!bound(g.parameters[i].path.view())) return line("a value for parameter ") << g.parameters[i].path.view();
+    return line();
+  }();
+  if constexpr (gradient_maps(Outputs{}) > 0 && Allowed == unbound::none)
+    return failed<text(""), text("a program for its parameters"), text("got evaluate")>{};
+  else if constexpr (gradient_maps(Outputs{}) > 1)
+    return failed<text(""), text("gradient(loss, parameters) once"), text("got several in outputs(...)")>{};
+  else if constexpr (!g.wanted.empty())
+    return failed<to_text<g.where>(), to_text<g.wanted>(), to_text<g.got>()>{};
+  else if constexpr (!missing.empty())
+    return failed<text(""), to_text<missing>(), text("got none")>{};
+}
+template <class Outputs, unbound Allowed, class... Node>
+using program_failure_t = decltype(program_failure<Outputs, Allowed, Node...>());
+
+/// A parameter's path that the program does not have.
+template <text Path>
+struct unknown_path {
+  static constexpr line wanted = line("a parameter named ") << Path.view();
+  using failure = failed<text(""), to_text<wanted>(), text("got no such path")>;
 };
 
 }  // namespace VOLUTE_ISA
@@ -169,19 +203,20 @@ class program;
 template <class... E, output_list<E...> Outputs, class T>
 class program<Outputs, T> {
   using list = output_list<E...>;
-  static constexpr int gradient_maps = (0 + ... + static_cast<int>(lowering::makes_parameter_gradients<E>));
-  static_assert(gradient_maps <= 1, "volute: gradient(loss, parameters) may stand in outputs(...) once");
+  static constexpr int gradient_maps = runtime::gradient_maps(list{});
+  using failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
+  template <class... Node>
+  using unbound_failure = std::conditional_t<std::is_void_v<failure>, runtime::program_failure_t<list, runtime::unbound::parameters, Node...>, void>;
 
  public:
   using value_type = T;
   using facts = runtime::facts<list, T>;
 
   program() {
-    if constexpr (!runtime::program_check<list>::wanted.empty()) {
-      using failure = typename runtime::program_check<list>::failure;
+    if constexpr (std::is_void_v<failure>)
+      initialize(0);
+    else
       static_assert(detail::accepted<detail::refused_for<failure>>::value);
-    }
-    initialize(0);
   }
 
   /// Initial values of all parameters, from a seed; the same on every machine.
@@ -199,7 +234,7 @@ class program<Outputs, T> {
     machine_.parameters_changed();
     return {machine_.parameter_block(), static_cast<std::size_t>(machine_.parameter_elements())};
   }
-  /// The gradients of the last run, laid out as parameter_values; outputs(...) must hold gradient(loss, parameters).
+  /// The gradients of the last run, laid out as parameter_values (zeros in the gaps); outputs(...) must hold gradient(loss, parameters).
   std::span<const T> gradient_values() noexcept
     requires(gradient_maps == 1)
   {
@@ -218,16 +253,14 @@ class program<Outputs, T> {
   /// One parameter by its path, as a tensor: parameter<"0.weight">().
   template <text Path>
   auto parameter() {
-    constexpr int i = parameter_index<Path>();
     machine_.parameters_changed();
-    return tensor_view<facts::graph.parameters[i].shape>(machine_.parameter(i));
+    return view_of<Path>([this](int i) { return machine_.parameter(i); });
   }
   template <text Path>
   auto gradient()
     requires(gradient_maps == 1)
   {
-    constexpr int i = parameter_index<Path>();
-    return tensor_view<facts::graph.parameters[i].shape>(machine_.output(first_gradient + i));
+    return view_of<Path>([this](int i) { return machine_.output(first_gradient + i); });
   }
   /// To be called after parameters were written through a view that was taken earlier.
   void parameters_changed() noexcept { machine_.parameters_changed(); }
@@ -236,14 +269,19 @@ class program<Outputs, T> {
   /// scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data).
   template <class... Node, class... V>
   auto operator()(const binding<Node, V>&... b) {
-    run_into(nullptr, b...);
-    return results(std::index_sequence_for<E...>{});
+    if constexpr (std::is_void_v<failure> && std::is_void_v<unbound_failure<Node...>>) {
+      run_into(nullptr, b...);
+      return results(std::index_sequence_for<E...>{});
+    } else {
+      if constexpr (std::is_void_v<failure>) static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
+      return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
+    }
   }
 
   /// The same, with the first result written to `destination` (dense) if it is not null.
   template <class... Node, class... V>
   void run_into(T* destination, const binding<Node, V>&... b) {
-    check_bound<Node...>();
+    if constexpr (!std::is_void_v<unbound_failure<Node...>>) static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
     const T* in[facts::graph.size.inputs + 1]{};
     (take(b, in), ...);
     T* out[facts::graph.size.outputs + 1];
@@ -258,19 +296,6 @@ class program<Outputs, T> {
   T* output_data(int i) noexcept { return machine_.output(i); }
   T* input_data(int i) noexcept { return machine_.input(i); }
 
-  template <text Path>
-  static constexpr int parameter_index() {
-    constexpr int i = runtime::find_parameter<Path>(facts::graph);
-    if constexpr (i < 0) {
-      constexpr line wanted = line("a parameter named ") << Path.view();
-      using failure = failed<text(""), to_text<wanted>(), text("got no such path")>;
-      static_assert(detail::accepted<detail::refused_for<failure>>::value);
-      return 0;
-    } else {
-      return i;
-    }
-  }
-
  private:
   static constexpr int first_gradient = static_cast<int>(sizeof...(E)) - gradient_maps;
   runtime::machine<list, T> machine_;
@@ -284,20 +309,14 @@ class program<Outputs, T> {
     return t;
   }
 
-  template <class... Node>
-  static constexpr void check_bound() {
-    constexpr int missing = [] {
-      for (int i = 0; i < facts::graph.size.inputs; ++i) {
-        bool found = false;
-        ((found = found || Node::name.view() == facts::graph.inputs[i].name.view()), ...);
-        if (!found) return i;
-      }
-      return -1;
-    }();
-    if constexpr (missing >= 0) {
-      constexpr line wanted = line("a value for input ") << facts::graph.inputs[missing < 0 ? 0 : missing].name.view();
-      using failure = failed<text(""), to_text<wanted>(), text("got none")>;
-      static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  template <text Path, class At>
+  auto view_of(At at) {
+    constexpr int i = runtime::find_parameter<Path>(facts::graph);
+    if constexpr (i < 0) {
+      static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
+      return runtime::nothing{};
+    } else {
+      return tensor_view<facts::graph.parameters[i].shape>(at(i));
     }
   }
 
@@ -333,6 +352,39 @@ class program<Outputs, T> {
       else
         return tensor_view<Out::shape()>(data);
     }
+  }
+};
+
+/// The program of a mistake: reports it unless that has been done, and absorbs the rest.
+template <class... E, output_list<E...> Outputs, class T>
+  requires(is_failed<E> || ...)
+class program<Outputs, T> {
+  using failure = typename detail::first_failed<E...>::type;
+
+ public:
+  using value_type = T;
+  using facts = runtime::facts<output_list<>, T>;
+
+  program() {
+    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  }
+  void initialize(std::uint64_t) {}
+  std::span<T> parameter_values() noexcept { return {}; }
+  std::span<const T> gradient_values() noexcept { return {}; }
+  std::span<parameter_entry<T>> parameter_table() noexcept { return {}; }
+  std::span<parameter_entry<T>> gradient_table() noexcept { return {}; }
+  template <text Path>
+  runtime::nothing parameter() {
+    return {};
+  }
+  template <text Path>
+  runtime::nothing gradient() {
+    return {};
+  }
+  void parameters_changed() noexcept {}
+  template <class... Node, class... V>
+  auto operator()(const binding<Node, V>&...) {
+    return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
   }
 };
 

@@ -4,6 +4,7 @@
 #include <volute/runtime/model.hpp>
 
 #include <cstdio>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,7 @@ inline std::string layer_of(const graph::view& g, int node) {
 inline std::string node_text(const graph::view& g, int i) {
   static constexpr const char* function[] = {"identity", "negate", "abs",  "sign", "reciprocal", "square",  "sqrt",     "rsqrt",  "exp", "expm1",    "log",     "log1p",   "sin",   "cos",   "tanh",
                                              "sigmoid",  "softplus", "erf", "relu", "step",      "add",     "subtract", "multiply", "divide", "minimum", "maximum", "power",   "less",  "less_equal", "equal", "select"};
+  static_assert(std::size(function) == static_cast<std::size_t>(ops::fn::select) + 1);
   if (g.is<ops::elementwise>(i)) return function[g.as<ops::elementwise>(i).function];
   if (g.is<ops::input>(i)) return "input " + std::string(g.inputs[g.as<ops::input>(i).slot].name.view());
   if (g.is<ops::parameter>(i)) return std::string(g.parameters[g.as<ops::parameter>(i).slot].path.view());
@@ -132,12 +134,14 @@ std::string saved_for_backward(const Program&) {
   using facts = typename Program::facts;
   using T = typename Program::value_type;
   const graph::view& g = facts::graph;
+  int backward = facts::plan::size.prologue;  // the first launch of a derivative; what is packed after it is not kept
+  while (backward < facts::plan::size.launches && facts::plan::tables.launches[backward].node < g.forward_nodes) ++backward;
   std::string s;
   std::int64_t total = 0;
   for (int i = 0; i < facts::plan::value_count; ++i) {
     const graph::value_info& v = facts::plan::tables.values[i];
     const int last = facts::plan::tables.launches[v.last].node;
-    if (v.node >= g.forward_nodes || last < g.forward_nodes) continue;
+    if (v.node >= g.forward_nodes || v.first >= backward || last < g.forward_nodes) continue;
     const std::int64_t bytes = v.size * static_cast<std::int64_t>(sizeof(T));
     total += bytes;
     const bool packed = facts::plan::tables.launches[v.first].node == v.node && v.size != g.shape(v.node).size();
