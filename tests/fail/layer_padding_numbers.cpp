@@ -1,5 +1,5 @@
-// expect: padding
-// expect: wants 1, 3 or 6 numbers
+// expect: layer 1
+// expect: conv3d: 1, 3 or 6 paddings
 // expect: got 2
 #include <volute/nn/nn.hpp>
 using namespace volute;

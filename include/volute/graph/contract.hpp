@@ -177,12 +177,13 @@ constexpr int algebra::convolution_per_sample(const ops::convolution& op, int x,
   constexpr ops::axis_set b = 1, o = 2, i = 4;
   for (int k = 0; k < p.size && factored; ++k) {
     const ops::axis_set v = p.axes[k];
-    if ((v & b) == 0)
-      into(weights, p.id[k]);
-    else if ((v & ~(b | o)) == 0)
+    const bool of_sample = (v & b) != 0 || ws[0] == 1;  // a single sample's scales do not vary along b, and must not make a bank either
+    if (of_sample && (v & ~(b | o)) == 0)
       into(outputs, p.id[k]);
-    else if ((v & ~(b | i)) == 0)
+    else if (of_sample && (v & ~(b | i)) == 0)
       into(inputs, p.id[k]);
+    else if ((v & b) == 0)
+      into(weights, p.id[k]);
     else
       factored = false;
   }

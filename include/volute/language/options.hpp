@@ -2,24 +2,16 @@
 // (nn::padding<1>); both are the types of this header.
 #pragma once
 
-#include <volute/language/failure.hpp>
 #include <volute/ops/volume_functions.hpp>
 
 namespace volute {
 namespace option {
 
-/// An option's list of N numbers, of which there are too many or too few.
-template <text Option, text Wants, std::size_t N>
-constexpr void refuse_count() {
-  constexpr line got = line("got ") << static_cast<std::int64_t>(N);
-  static_assert(detail::accepted<refused<Option, Wants, to_text<got>()>>::value);
-}
-
-/// One number for all three axes, or three: depth, height, width.
+/// One number for all three axes, or three: depth, height, width. The shape rules refuse any other count.
 template <std::int64_t... V>
 constexpr ops::triple to_triple() {
-  if constexpr (sizeof...(V) != 1 && sizeof...(V) != 3) refuse_count<"option of a volume", "wants 1 or 3 numbers", sizeof...(V)>();
-  const std::int64_t v[]{V..., 1};  // never empty
+  if (sizeof...(V) != 1 && sizeof...(V) != 3) return ops::miscounted(sizeof...(V));
+  const std::int64_t v[]{V..., 0};  // never empty
   return sizeof...(V) == 3 ? ops::triple{v[0], v[sizeof...(V) / 2], v[sizeof...(V) - 1]} : ops::triple{v[0], v[0], v[0]};
 }
 
@@ -43,10 +35,8 @@ struct padding {
     if constexpr (sizeof...(V) == 6) {
       const std::int64_t v[]{V...};
       for (int a = 0; a < 3; ++a) o.lo[a] = v[2 * a], o.hi[a] = v[2 * a + 1];
-    } else if constexpr (sizeof...(V) == 1 || sizeof...(V) == 3) {
-      o.lo = o.hi = to_triple<V...>();
     } else {
-      refuse_count<"padding", "wants 1, 3 or 6 numbers", sizeof...(V)>();
+      o.lo = o.hi = to_triple<V...>();
     }
     o.mode = ops::border::explicit_amounts;
   }

@@ -3,6 +3,8 @@
 
 #include <volute/ops/functions.hpp>
 
+#include <initializer_list>
+
 namespace volute::ops {
 
 /// Depth, height, width. Three fields and no array: that is how it stays short in messages.
@@ -13,6 +15,15 @@ struct triple {
   constexpr operator extents() const { return make_extents(d, h, w); }  // so that messages print it
 };
 constexpr bool any_below(const triple& t, std::int64_t least) { return t[0] < least || t[1] < least || t[2] < least; }
+
+/// What an option becomes that gives neither one number nor three.
+constexpr std::int64_t miscounted_mark = -1'000'000;
+constexpr triple miscounted(std::size_t count) { return {miscounted_mark, static_cast<std::int64_t>(count), 0}; }
+constexpr inferred check_counts(const line& who, std::initializer_list<triple> options) {
+  for (const triple& t : options)
+    if (t.d == miscounted_mark) return refuse(line(who) << " wants 1 or 3 numbers", line("got ") << t.h);
+  return {};
+}
 
 /// How the border is padded. `same` keeps the extent at stride 1 (the odd element on the high side); `causal` is `same` with all of time's padding before.
 enum class border : std::int8_t { explicit_amounts, same, causal };
@@ -40,6 +51,8 @@ struct conv_options {
 
 /// The checks that convolution and its transpose share; "" where all is well.
 constexpr inferred check_options(line who, const conv_options& o, const triple& kernel) {
+  if (o.lo.d == miscounted_mark) return refuse(who << ": 1, 3 or 6 paddings", line("got ") << o.lo.h);
+  if (const inferred r = check_counts(who, {kernel, o.stride, o.dilation, o.output_padding}); !r.ok()) return r;
   if (any_below(o.stride, 1)) return refuse(who << " wants stride >= 1", line("got ") << o.stride);
   if (any_below(o.dilation, 1)) return refuse(who << " wants dilation >= 1", line("got ") << o.dilation);
   if (o.groups < 1) return refuse(who << " wants groups >= 1", line("got ") << o.groups);
@@ -138,6 +151,7 @@ struct pool_options {
 
 constexpr inferred infer_pool(line who, const pool_options& o, const extents& x) {
   if (x.rank != 5) return refuse(line(who) << " wants rank 5 (N,C,D,H,W)", line("got ") << x);
+  if (const inferred r = check_counts(who, {o.kernel, o.stride, o.padding, o.dilation}); !r.ok()) return r;
   if (any_below(o.kernel, 1)) return refuse(line(who) << " wants kernel >= 1", line("got ") << o.kernel);
   if (any_below(o.stride, 0)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
   if (any_below(o.dilation, 1)) return refuse(line(who) << " wants dilation >= 1", line("got ") << o.dilation);
@@ -185,6 +199,7 @@ struct adaptive_avg_pool3d {
   constexpr inferred infer(const extents* x, int) const {
     const line who("adaptive_avg_pool3d");
     if (x[0].rank != 5) return refuse(line(who) << ": rank 5", line("got ") << x[0]);
+    if (const inferred r = check_counts(who, {size}); !r.ok()) return r;
     if (any_below(size, 1)) return refuse(line(who) << ": size >= 1", line("got ") << size);
     return {make_extents(x[0][0], x[0][1], size[0], size[1], size[2]), {}, {}};
   }

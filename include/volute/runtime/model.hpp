@@ -6,25 +6,13 @@
 namespace volute {
 inline namespace VOLUTE_ISA {
 
-namespace model_detail {
-
-template <class Out>
-struct checked_output {
-  using type = Out;
-};
-
-/// The network applied to its inputs. A mistake inside it is reported here, once.
-template <class Net, class... In>
-using output_of = decltype(invoke<Net>(In{}...));
-
-}  // namespace model_detail
-
 /// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates once, when it is constructed; m(batch) is lazy until assigned and computes straight into where it
 /// goes. Parameters start at the layers' initial values for seed 0.
 template <class T, class Net, auto... Inputs>
 class basic_model {
  public:
-  using output = model_detail::output_of<Net, std::remove_const_t<decltype(Inputs)>...>;
+  /// The network applied to its inputs. A mistake inside it is reported here, once.
+  using output = decltype(invoke<Net>(std::remove_const_t<decltype(Inputs)>{}...));
   using value_type = T;
   using program_type = program<output_list<output>{}, T>;
   using facts = typename program_type::facts;

@@ -201,6 +201,7 @@ template <auto Outputs, class T = float>
 class program;
 
 template <class... E, output_list<E...> Outputs, class T>
+  requires(!is_failed<E> && ...)
 class program<Outputs, T> {
   using list = output_list<E...>;
   static constexpr int gradient_maps = runtime::gradient_maps(list{});

@@ -135,7 +135,7 @@ std::string saved_for_backward(const Program&) {
   using T = typename Program::value_type;
   const graph::view& g = facts::graph;
   int backward = facts::plan::size.prologue;  // the first launch of a derivative; what is packed after it is not kept
-  while (backward < facts::plan::size.launches && facts::plan::tables.launches[backward].node < g.forward_nodes) ++backward;
+  while (backward < facts::plan::size.launches && g.forward_nodes > facts::plan::tables.launches[backward].node) ++backward;
   std::string s;
   std::int64_t total = 0;
   for (int i = 0; i < facts::plan::value_count; ++i) {

@@ -1,0 +1,142 @@
+// What the plan of a program stores, launches and needs.
+#include <volute/volute.hpp>
+
+using namespace volute;
+
+namespace graph_plan_test {
+
+template <expression... E>
+using facts_of = runtime::facts<output_list<E...>, float>;
+template <auto Outputs>
+using facts = typename program<Outputs>::facts;
+
+/// Launches of every run: without the prologue.
+template <class Facts>
+inline constexpr int launch_count = Facts::plan::size.launches - Facts::plan::size.prologue;
+
+/// Whether the plan is sound: what is alive at the same time lies apart, each launch reads only what is there, scratch disturbs nothing.
+template <class Facts>
+constexpr bool memory_is_sound() {
+  using plan = typename Facts::plan;
+  constexpr int n = plan::value_count, count = plan::size.launches;
+  const auto& t = plan::tables;
+  const auto place = [&](int v) { return t.launches[t.values[v].first].out; };
+  const auto kept = [&](int v) { return t.values[v].first < plan::size.prologue; };  // as long as the program lives
+  const auto first = [&](int v) { return kept(v) ? 0 : t.values[v].first; };
+  const auto last = [&](int v) { return kept(v) ? count : t.values[v].last; };
+  const auto made_here = [&](int v) {
+    for (int i = 0; i < count; ++i)
+      if (i == t.values[v].first) return t.launches[i].out.where == graph::space::arena && t.launches[i].node == t.values[v].node;
+    return false;
+  };
+  const auto meet = [](std::int64_t a, std::int64_t an, std::int64_t b, std::int64_t bn) { return a < b + bn && b < a + an; };
+  for (int v = 0; v < n; ++v) {
+    if (!made_here(v)) continue;
+    if (place(v).offset < 0 || place(v).offset + t.values[v].size > plan::arena_elements) return false;
+    for (int u = 0; u < n; ++u) {
+      if (u == v || !made_here(u) || !meet(place(v).offset, t.values[v].size, place(u).offset, t.values[u].size)) continue;
+      if (last(v) < first(u) || last(u) < first(v)) continue;
+      // in place: u takes v's memory in the launch that reads v last
+      const bool follows = !kept(v) && last(v) == first(u) && place(v).offset == place(u).offset && t.values[v].size == t.values[u].size;
+      const bool precedes = !kept(u) && last(u) == first(v) && place(v).offset == place(u).offset && t.values[v].size == t.values[u].size;
+      if (!follows && !precedes) return false;
+    }
+    for (int i = 0; i < count; ++i) {
+      const auto& c = t.launches[i];
+      if (c.scratch_size > 0 && first(v) <= i && i <= last(v) && meet(place(v).offset, t.values[v].size, c.scratch.offset, c.scratch_size)) return false;
+    }
+  }
+  for (int i = 0; i < count; ++i)
+    for (int k = 0; k < t.launches[i].count; ++k) {
+      const auto& in = t.launches[i].in[k];
+      if (in.where != graph::space::arena) continue;
+      bool found = false;
+      for (int v = 0; v < n && !found; ++v)
+        found = made_here(v) && t.values[v].first < i && i <= last(v) && place(v).offset <= in.offset && in.offset < place(v).offset + t.values[v].size;
+      if (!found) return false;
+    }
+  return true;
+}
+/// Launches that write over one of their operands.
+template <class Facts>
+constexpr int in_place() {
+  int n = 0;
+  for (int i = 0; i < Facts::plan::size.launches; ++i) {
+    const auto& c = Facts::plan::tables.launches[i];
+    for (int k = 0; k < c.count; ++k) n += c.out.where == graph::space::arena && c.in[k].where == graph::space::arena && c.in[k].offset == c.out.offset;
+  }
+  return n;
+}
+/// The arena is at most 15 % above its lower bound.
+template <class Facts>
+inline constexpr bool tight = 100 * Facts::arena_bytes <= 115 * Facts::live_bytes;
+
+// ---- fusion
+constexpr auto x = input<"x", 2, 8, 6, 6, 6>;
+constexpr auto w = parameter<"w", 8, 8, 3, 3, 3>;
+constexpr auto b = parameter<"b", 8>;
+static_assert(launch_count<facts_of<std::remove_const_t<decltype(tanh(exp(x) * 2_c + square(x)))>>> == 1);
+static_assert(launch_count<facts<outputs(sum(square(x) + exp(x)))>> == 1);  // a chain ends in its reduction
+static_assert(launch_count<facts<outputs(x + relu(conv3d(x, w, b, padding<1>)))>> == 1);
+static_assert(facts<outputs(x + relu(conv3d(x, w, b, padding<1>)))>::plan::size.prologue == 1);  // the filters are packed once
+static_assert(launch_count<facts<outputs(silu(conv3d(x * per_sample_channel(input<"s", 2, 8>), w, same) * per_sample_channel(input<"d", 2, 8>)))>> == 1);
+static_assert(launch_count<facts<outputs(softmax(input<"l", 4, 10>, axis<1>))>> <= 4);
+
+// ---- dead nodes
+static_assert(launch_count<facts<outputs(gradient(sum(square(x)), x))>> == 1);
+static_assert(launch_count<facts<outputs(gradient(sum(conv3d(x, w)), x))>> - launch_count<facts<outputs(gradient(sum(conv3d(x, w) * 2_c), x))>> == 0);
+static_assert(facts<outputs(gradient(sum(conv3d(x, w)), x))>::plan::size.convolutions == 1);  // the adjoint alone, not the value
+
+// ---- the model of the Conv3D document
+struct net : nn::sequential<nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<8, 16, nn::kernel<3>>, nn::relu, nn::max_pool3d<2>, nn::flatten,
+                            nn::linear<16 * 4 * 4 * 4, 10>> {};
+using document = model<net, input<"x", 4, 1, 10, 10, 10>>::facts;
+static_assert(document::parameters == (8 * 27 + 8) + (16 * 8 * 27 + 16) + (1024 * 10 + 10));
+static_assert(document::flops == 2.0 * 4 * 8 * 1000 * 27 + 2.0 * 4 * 16 * 512 * 8 * 27  // convolutions
+                                     + 2 * 4 * 8 * 1000 + 2 * 4 * 16 * 512              // bias, relu
+                                     + 4 * 16 * 512 + 2.0 * 4 * 1024 * 10 + 4 * 10);    // pooling, linear, its bias
+static_assert(document::graph.size.layers == 4 && document::graph.layers[0].path.view() == "0" && document::graph.layers[1].shape == shape<4, 16, 8, 8, 8>);
+static_assert(memory_is_sound<document>());
+constexpr auto logits = net{}(input<"x", 4, 1, 10, 10, 10>);
+constexpr auto loss = cross_entropy(logits, input<"t", 4>);
+using document_step = facts<outputs(loss, gradient(loss, parameters))>;
+static_assert(memory_is_sound<document_step>() && tight<document_step> && document_step::prologue_bytes == 0);
+
+// ---- a chain of residual blocks
+struct block : nn::residual<nn::conv3d<16, 16, nn::kernel<3>, nn::same>, nn::silu, nn::conv3d<16, 16, nn::kernel<3>, nn::same>> {};
+using chain = nn::sequential<nn::conv3d<1, 16, nn::kernel<3>, nn::same>, block, nn::silu, block, nn::silu, nn::conv3d<16, 1, nn::kernel<1>>>;
+constexpr auto volume = input<"x", 1, 1, 8, 8, 8>;
+constexpr auto restored = chain{}(volume);
+constexpr auto error = mse(restored, input<"y", 1, 1, 8, 8, 8>);
+using chain_forward = facts<outputs(restored)>;
+using chain_step = facts<outputs(error, gradient(error, parameters))>;
+static_assert(memory_is_sound<chain_forward>() && memory_is_sound<chain_step>() && tight<chain_forward> && tight<chain_step>);
+static_assert(launch_count<chain_forward> == 6);  // one a convolution
+static_assert(in_place<chain_step>() > 0);
+
+// ---- second order
+constexpr auto penalty = sum(square(gradient(sum(restored), volume)));
+using chain_penalty = facts<outputs(penalty, gradient(penalty, parameters))>;
+static_assert(memory_is_sound<chain_penalty>() && tight<chain_penalty>);
+
+// ---- modulated weights are never built, forward or backward
+using styled = nn::adaptive_conv3d_mod<512, nn::spatial_kernel<3>, nn::time_kernel<3>>;
+constexpr auto map = input<"x", 8, 512, 4, 4, 4>;
+constexpr auto mod = input<"mod", 8, 512>;
+constexpr auto out = styled{}(map, mod);
+constexpr std::int64_t banks = 8LL * 512 * 512 * 27;
+using styled_forward = facts<outputs(out)>;
+static_assert(styled_forward::largest_tensor < banks / 7);  // the packed filters
+static_assert(styled_forward::arena_bytes - styled_forward::prologue_bytes < 10 << 20);
+constexpr auto styled_sum = sum(out * input<"c", 8, 512, 4, 4, 4>);
+constexpr auto styled_gradients = gradient(styled_sum, map, mod);
+using styled_step = facts<outputs(styled_sum, std::get<0>(styled_gradients), std::get<1>(styled_gradients), gradient(styled_sum, parameters))>;
+static_assert(styled_step::largest_tensor < banks / 7);
+static_assert(memory_is_sound<styled_forward>() && memory_is_sound<styled_step>() && tight<styled_step>);
+
+constexpr auto mixed = nn::adaptive_conv3d_mod<64, nn::num_kernels<4>>{}(input<"x", 8, 64, 4, 4, 4>, input<"mod", 8, 64>, input<"pick", 8, 4>);
+constexpr auto mixed_sum = sum(square(mixed));
+using mixed_step = facts<outputs(mixed_sum, gradient(mixed_sum, parameters))>;
+static_assert(mixed_step::largest_tensor < 8 * 64 * 64 * 27 && memory_is_sound<mixed_step>());
+
+}  // namespace graph_plan_test
