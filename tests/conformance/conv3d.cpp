@@ -27,7 +27,7 @@ void run() {
   constexpr auto g = input_of<"g">(C::y);
   constexpr auto y = [] {
     if constexpr (C::bias)
-      return convolution<C>(b);
+      return convolution<C>(parameter<"b", C::w.value[0]>);
     else
       return convolution<C>();
   }();

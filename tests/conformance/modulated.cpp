@@ -67,7 +67,8 @@ void several_kernels() {
   constexpr auto kernel_mod = input<"kernel_mod", 2, 3>;
   constexpr auto w = parameter<"weights", 3, 4, 3, 3, 3, 3>;
   constexpr auto y = nn::adaptive_conv3d_mod<3, nn::dim_out<4>, nn::num_kernels<3>>{}(x, mod, kernel_mod);
-  constexpr auto dx = gradient(y, x, cotangent(g)), dmod = gradient(y, mod, cotangent(g));
+  constexpr auto dx = gradient(y, x, cotangent(g));
+  constexpr auto dmod = gradient(y, mod, cotangent(g));
   constexpr auto dw = gradient(y, w, cotangent(g));
   constexpr auto dk = gradient(y, kernel_mod, cotangent(g));
   const auto [vy, vdx, vdw, vdmod, vdk] =

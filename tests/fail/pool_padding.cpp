@@ -1,6 +1,6 @@
 // expect: top level
 // expect: max_pool3d
-// expect: padding <= kernel / 2
+// expect: max_pool3d: padding <= kernel/2
 // expect: got padding (2,2,2)
 #include <volute/language/language.hpp>
 using namespace volute;

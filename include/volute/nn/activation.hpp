@@ -48,19 +48,29 @@ constexpr ops::pool_options pool_options_of() {
   (O::apply(o), ...);
   return o;
 }
+
+/// Applies a pooling function with these options.
+template <text Kind, class F, std::int64_t K, class... O, expression X>
+constexpr auto pool(X x) {
+  constexpr int unknown = unknown_option({option_of<O, ops::pool_options>...});
+  if constexpr (unknown > 0)
+    return refuse_option<Kind, unknown>();
+  else
+    return apply<F{pool_options_of<K, O...>()}>(x);
+}
 }  // namespace detail
 
 /// max_pool3d<2>, or max_pool3d<0, kernel<1, 2, 2>, stride<1, 2, 2>>. Options: kernel, stride (default: the kernel), padding, dilation, ceil_mode.
 template <std::int64_t K, class... O>
 struct max_pool3d : layer<max_pool3d<K, O...>> {
   static constexpr text kind = "max_pool3d";
-  static constexpr auto forward(expression auto x) { return apply<ops::max_pool3d{detail::pool_options_of<K, O...>()}>(x); }
+  static constexpr auto forward(expression auto x) { return detail::pool<kind, ops::max_pool3d, K, O...>(x); }
 };
 /// As max_pool3d, with count_include_pad<false> and divisor<n> and without dilation.
 template <std::int64_t K, class... O>
 struct avg_pool3d : layer<avg_pool3d<K, O...>> {
   static constexpr text kind = "avg_pool3d";
-  static constexpr auto forward(expression auto x) { return apply<ops::avg_pool3d{detail::pool_options_of<K, O...>()}>(x); }
+  static constexpr auto forward(expression auto x) { return detail::pool<kind, ops::avg_pool3d, K, O...>(x); }
 };
 /// Means of windows such that the result has these spatial extents.
 template <std::int64_t... S>

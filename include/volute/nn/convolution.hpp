@@ -12,13 +12,16 @@ struct conv3d : layer<conv3d<In, Out, O...>> {
   static constexpr text kind = "conv3d";
   static constexpr ops::triple kernel = detail::kernel_of<O...>();
   static constexpr ops::conv_options options = detail::conv_options_of<O...>();
+  static constexpr int unknown = detail::unknown_option({detail::option_of<O, ops::conv_options> || detail::is_kernel<O> || std::is_same_v<O, no_bias>...});
   static constexpr std::int64_t group_in = options.groups > 0 ? In / options.groups : In;
   static constexpr initializer init = detail::uniform_for(group_in * kernel.d * kernel.h * kernel.w);
 
   template <expression X>
   static constexpr auto forward(X x) {
     // What the bank's shape cannot show: In itself, if groups do not divide it.
-    if constexpr (!(detail::is_kernel<O> || ...)) {
+    if constexpr (unknown > 0) {
+      return detail::refuse_option<kind, unknown>();
+    } else if constexpr (!(detail::is_kernel<O> || ...)) {
       return failed<text(""), text("conv3d wants nn::kernel<...>"), text("got none")>{};
     } else if constexpr (options.groups > 0 && In % options.groups != 0) {
       constexpr line got = line("got ") << In << " channels, groups " << options.groups;
@@ -39,12 +42,15 @@ struct conv_transpose3d : layer<conv_transpose3d<In, Out, O...>> {
   static constexpr text kind = "conv_transpose3d";
   static constexpr ops::triple kernel = detail::kernel_of<O...>();
   static constexpr ops::conv_options options = detail::conv_options_of<O...>();
+  static constexpr int unknown = detail::unknown_option({detail::option_of<O, ops::conv_options> || detail::is_kernel<O> || std::is_same_v<O, no_bias>...});
   static constexpr std::int64_t group_out = options.groups > 0 ? Out / options.groups : Out;
   static constexpr initializer init = detail::uniform_for(group_out * kernel.d * kernel.h * kernel.w);
 
   template <expression X>
   static constexpr auto forward(X x) {
-    if constexpr (!(detail::is_kernel<O> || ...)) {
+    if constexpr (unknown > 0) {
+      return detail::refuse_option<kind, unknown>();
+    } else if constexpr (!(detail::is_kernel<O> || ...)) {
       return failed<text(""), text("conv_transpose3d: nn::kernel<...>"), text("got none")>{};
     } else if constexpr (options.groups > 0 && Out % options.groups != 0) {
       constexpr line got = line("got ") << Out << " outputs, groups " << options.groups;
@@ -64,11 +70,14 @@ template <std::int64_t In, std::int64_t Out, class... O>
 struct linear : layer<linear<In, Out, O...>> {
   static constexpr text kind = "linear";
   static constexpr initializer init = detail::uniform_for(In);
+  static constexpr int unknown = detail::unknown_option({std::is_same_v<O, no_bias>...});
 
   template <expression X>
   static constexpr auto forward(X x) {
     constexpr extents e = X::shape();
-    if constexpr (e.rank < 1 || e[e.rank - 1] != In) {
+    if constexpr (unknown > 0) {
+      return detail::refuse_option<kind, unknown>();
+    } else if constexpr (e.rank < 1 || e[e.rank - 1] != In) {
       constexpr line wanted = line("linear wants ") << In << " features";
       constexpr line got = line("got ") << (e.rank < 1 ? 1 : e[e.rank - 1]) << " in " << e;
       return failed<text(""), to_text<wanted>(), to_text<got>()>{};

@@ -3,6 +3,8 @@
 
 #include <volute/nn/layer.hpp>
 
+#include <initializer_list>
+
 namespace volute::nn {
 
 template <std::int64_t... V> using kernel = option::kernel<V...>;
@@ -28,6 +30,10 @@ inline constexpr bool is_kernel = false;
 template <std::int64_t... V>
 inline constexpr bool is_kernel<option::kernel<V...>> = true;
 
+/// An option that says something to `Options`.
+template <class O, class Options>
+concept option_of = requires(Options& o) { O::apply(o); };
+
 /// The kernel among options; 0 if there is none.
 template <class... O>
 constexpr ops::triple kernel_of() {
@@ -42,9 +48,25 @@ template <class... O>
 constexpr ops::conv_options conv_options_of() {
   ops::conv_options o{};
   ([&] {
-    if constexpr (requires { O::apply(o); }) O::apply(o);
+    if constexpr (option_of<O, ops::conv_options>) O::apply(o);
   }(), ...);
   return o;
+}
+
+/// Refuses the first option that a layer does not know: its place, counted from 1; 0 if it knows them all.
+constexpr int unknown_option(std::initializer_list<bool> known) {
+  int place = 0;
+  for (bool k : known) {
+    ++place;
+    if (!k) return place;
+  }
+  return 0;
+}
+template <text Kind, int Place>
+constexpr auto refuse_option() {
+  constexpr line wanted = line(Kind.view()) << " has no such option";
+  constexpr line got = line("got option ") << Place;
+  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
 }
 
 template <class Wanted, class... O>

@@ -159,7 +159,7 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   if (o.divisor < 0) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
   extents r = make_extents(x[0], x[1], 0, 0, 0);
   for (int a = 0; a < 3; ++a) {
-    if (2 * o.padding[a] > o.kernel[a]) return refuse(line(who) << ": padding <= kernel / 2", line("got padding ") << o.padding << ", kernel " << o.kernel);
+    if (2 * o.padding[a] > o.kernel[a]) return refuse(line(who) << ": padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
     const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1, room = x[2 + a] + 2 * o.padding[a];
     if (span > room) return refuse(line(who) << ": kernel <= input", line("got ") << o.kernel << " on " << x);
     std::int64_t n = (room - span + (o.ceil_mode ? s - 1 : 0)) / s + 1;

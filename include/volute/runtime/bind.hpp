@@ -85,7 +85,7 @@ const T* accept(const V& v, const extents& e, const char* what, std::string_view
     *staging = static_cast<T>(v);
   } else {
     if (const T* direct = dense_data<T>(v)) return direct;
-    std::transform(v.begin(), v.end(), staging, [](const auto& x) { return static_cast<T>(x); });
+    std::transform(v.begin(), v.end(), staging, [](const auto& element) { return static_cast<T>(element); });
   }
   return staging;
 }

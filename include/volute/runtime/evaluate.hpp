@@ -5,6 +5,7 @@
 #include <volute/runtime/program.hpp>
 
 #include <memory>
+#include <optional>
 
 namespace volute {
 inline namespace VOLUTE_ISA {
@@ -14,11 +15,22 @@ inline namespace VOLUTE_ISA {
 template <class Runner, extents Shape, class T>
 class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
  public:
+  using computed = decltype(tensor_view<Shape>(std::declval<const T*>()));
+  // What xtensor asks of an expression that it assigns to a view, broadcasts, or puts into another expression.
   using value_type = T;
-  using shape_type = std::array<std::size_t, static_cast<std::size_t>(Shape.rank)>;
+  using reference = const T&;
+  using const_reference = const T&;
+  using pointer = const T*;
+  using const_pointer = const T*;
   using size_type = std::size_t;
+  using difference_type = std::ptrdiff_t;
+  using bool_load_type = T;
+  using shape_type = std::array<std::size_t, static_cast<std::size_t>(Shape.rank)>;
+  using const_stepper = typename computed::const_stepper;
+  using stepper = const_stepper;
   using expression_tag = xt::xtensor_expression_tag;
   static constexpr xt::layout_type static_layout = xt::layout_type::row_major;
+  static constexpr bool contiguous_layout = false;  // may not be read before it is computed
 
   constexpr explicit lazy(Runner r) : runner_(static_cast<Runner&&>(r)) {}
 
@@ -30,7 +42,7 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
   template <class E>
   void assign_to(xt::xexpression<E>& e) const {
     E& to = e.derived_cast();
-    if constexpr (requires { to.resize(shape_type{}); }) to.resize(xtensor_shape<Shape>);
+    if constexpr (takes_rank<typename E::shape_type> && requires { to.resize(shape_type{}); }) to.resize(xtensor_shape<Shape>);
     runtime::check_shape(to, Shape, "destination", "result");
     if (T* direct = runtime::dense_data<T>(to)) {
       runner_(direct);
@@ -39,6 +51,30 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
       for (auto it = to.begin(); it != to.end(); ++it) *it = static_cast<typename E::value_type>(*from++);
     }
   }
+
+  static constexpr xt::layout_type layout() { return static_layout; }
+  static constexpr bool is_contiguous() { return contiguous_layout; }
+  template <class S>
+  bool broadcast_shape(S& s, bool = false) const {
+    return xt::broadcast_shape(shape(), s);
+  }
+  template <class S>
+  static constexpr bool has_linear_assign(const S&) {
+    return false;
+  }
+  /// Computes, and walks over the program's own memory.
+  template <class S>
+  const_stepper stepper_begin(const S& s) const {
+    return compute().stepper_begin(s);
+  }
+  template <class S>
+  const_stepper stepper_end(const S& s, xt::layout_type l) const {
+    return (result_ ? *result_ : compute()).stepper_end(s, l);
+  }
+  auto begin() const { return compute().cbegin(); }
+  auto cbegin() const { return compute().cbegin(); }
+  auto end() const { return (result_ ? *result_ : compute()).cend(); }
+  auto cend() const { return end(); }
 
   /// The value of a result with one element.
   operator T() const
@@ -49,6 +85,18 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
 
  private:
   mutable Runner runner_;
+  mutable std::optional<computed> result_;
+
+  /// False for a destination of another fixed rank: to be refused, not resized.
+  template <class S>
+  static constexpr bool takes_rank = [] {
+    if constexpr (requires { std::tuple_size<S>::value; })
+      return std::tuple_size_v<S> == static_cast<std::size_t>(Shape.rank);
+    else
+      return true;
+  }();
+
+  const computed& compute() const { return result_.emplace(tensor_view<Shape>(runner_(nullptr))); }
 };
 
 }  // namespace VOLUTE_ISA

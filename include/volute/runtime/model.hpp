@@ -17,6 +17,8 @@ class basic_model {
   using program_type = program<output_list<output>{}, T>;
   using facts = typename program_type::facts;
 
+  static constexpr bool is_refused = program_type::is_refused;
+
   static constexpr extents output_shape() { return output::shape(); }
 
   void initialize(std::uint64_t seed) { program_.initialize(seed); }
@@ -24,7 +26,7 @@ class basic_model {
   auto parameter_table() noexcept { return program_.parameter_table(); }
   template <text Path>
   auto parameter() {
-    if constexpr (!is_failed<output> && runtime::find_parameter<Path>(facts::graph) < 0) {
+    if constexpr (!is_refused && runtime::find_parameter<Path>(facts::graph) < 0) {
       static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
       return runtime::nothing{};
     } else {
@@ -36,14 +38,22 @@ class basic_model {
   /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained them.
   template <class Other>
   void copy_parameters(Other& from) {
-    const auto source = from.parameter_table();
-    const auto mine = parameter_table();
-    static_assert(source.size() == mine.size(), "volute: the other program has other parameters");
-    for (std::size_t i = 0; i < mine.size(); ++i)
-      if (source[i].path != mine[i].path || !(source[i].shape == mine[i].shape))
-        fail("parameter '" + std::string(mine[i].path) + "': the other program has '" + std::string(source[i].path) + "' in its place");
-    for (std::size_t i = 0; i < mine.size(); ++i)
-      for (std::int64_t k = 0; k < mine[i].shape.size(); ++k) mine[i].data[k] = static_cast<T>(source[i].data[k]);
+    constexpr int here = facts::graph.size.parameters, there = Other::facts::graph.size.parameters;
+    if constexpr (is_refused || Other::is_refused) {
+      return;
+    } else if constexpr (here != there) {
+      constexpr line wanted = line("a copy wants ") << here << " parameters";
+      constexpr line got = line("got ") << there;
+      static_assert(detail::accepted<detail::refused_for<failed<text(""), to_text<wanted>(), to_text<got>()>>>::value);
+    } else {
+      const auto source = from.parameter_table();
+      const auto mine = parameter_table();
+      for (std::size_t i = 0; i < mine.size(); ++i)
+        if (source[i].path != mine[i].path || !(source[i].shape == mine[i].shape))
+          fail("parameter '" + std::string(mine[i].path) + "': the other program has '" + std::string(source[i].path) + "' in its place");
+      for (std::size_t i = 0; i < mine.size(); ++i)
+        for (std::int64_t k = 0; k < mine[i].shape.size(); ++k) mine[i].data[k] = static_cast<T>(source[i].data[k]);
+    }
   }
 
   /// The network of these tensors, one for each input, in their order.

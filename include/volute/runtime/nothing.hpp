@@ -9,6 +9,8 @@ namespace volute::runtime {
 struct nothing {
   template <class Anything>
   operator Anything() const;
+  template <class Anything>
+  nothing& operator=(const Anything&);
   template <class... Anything>
   nothing operator()(const Anything&...) const;
   template <class Anything>

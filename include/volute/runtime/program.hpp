@@ -164,7 +164,7 @@ template <class Outputs, unbound Allowed, class... Node>
 constexpr auto program_failure() {
   constexpr auto& g = lowering::compiled<Outputs>::graph;
   constexpr line missing = [] {
-    const auto bound = [](std::string_view name) { return ((Node::name.view() == name) || ...); };
+    const auto bound = []([[maybe_unused]] std::string_view name) { return ((Node::name.view() == name) || ...); };
     for (int i = 0; Allowed != unbound::allowed && i < g.size.inputs; ++i)
       if (!bound(g.inputs[i].name.view())) return line("a value for input ") << g.inputs[i].name.view();
     for (int i = 0; Allowed == unbound::none && i < g.size.parameters; ++i)
@@ -212,9 +212,10 @@ class program<Outputs, T> {
  public:
   using value_type = T;
   using facts = runtime::facts<list, T>;
+  static constexpr bool is_refused = !std::is_void_v<failure>;
 
   program() {
-    if constexpr (std::is_void_v<failure>)
+    if constexpr (!is_refused)
       initialize(0);
     else
       static_assert(detail::accepted<detail::refused_for<failure>>::value);
@@ -365,6 +366,7 @@ class program<Outputs, T> {
  public:
   using value_type = T;
   using facts = runtime::facts<output_list<>, T>;
+  static constexpr bool is_refused = true;
 
   program() {
     if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
