@@ -78,8 +78,13 @@ for compiler in "${compilers[@]}"; do
   row --- --: --:
   row 'the headers alone' $(cost "$compiler" -- headers)
   row "the Conv3D document's model, loss and gradient" $(cost "$compiler" -- document)
-  for n in 16 32 64; do row "$n residual blocks" $(cost "$compiler" -- "chain$n"); done
-  row '65 residual blocks' $(cost "$compiler" -- chain65)
+  for n in 16 32 64 65; do
+    read -r seconds memory <<<"$(cost "$compiler" -- "chain$n")"
+    row "$n residual blocks" "$seconds" "$memory"
+    ((n == 16)) && first=$seconds
+    ((n == 64)) && last=$seconds
+  done
+  row 'each further block (64 less 16, by 48)' "$(awk "BEGIN { printf \"%.3f\", ($last - $first) / 48 }")" ''
   for n in 16 32 64; do
     read -r seconds memory <<<"$(cost "$compiler" -g -- "chain$n")"
     row "$n residual blocks, -g; the binary has $(($(stat -c %s "$work/chain$n") / 1000000)) MB" "$seconds" "$memory"

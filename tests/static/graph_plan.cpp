@@ -16,25 +16,20 @@ inline constexpr int launch_count = Facts::plan::size.launches - Facts::plan::si
 
 /// Whether the plan is sound: what is alive at the same time lies apart, each launch reads only what is there, scratch disturbs nothing.
 template <class Facts>
-constexpr bool memory_is_sound() {
+constexpr bool memory_is_sound(decltype(Facts::plan::tables)& t = Facts::plan::tables) {
   using plan = typename Facts::plan;
   constexpr int n = plan::value_count, count = plan::size.launches;
-  const auto& t = plan::tables;
   const auto place = [&](int v) { return t.launches[t.values[v].first].out; };
   const auto kept = [&](int v) { return t.values[v].first < plan::size.prologue; };  // as long as the program lives
   const auto first = [&](int v) { return kept(v) ? 0 : t.values[v].first; };
   const auto last = [&](int v) { return kept(v) ? count : t.values[v].last; };
-  const auto made_here = [&](int v) {
-    for (int i = 0; i < count; ++i)
-      if (i == t.values[v].first) return t.launches[i].out.where == graph::space::arena && t.launches[i].node == t.values[v].node;
-    return false;
-  };
+  const auto in_arena = [&](int v) { return place(v).where == graph::space::arena; };
   const auto meet = [](std::int64_t a, std::int64_t an, std::int64_t b, std::int64_t bn) { return a < b + bn && b < a + an; };
   for (int v = 0; v < n; ++v) {
-    if (!made_here(v)) continue;
+    if (!in_arena(v)) continue;
     if (place(v).offset < 0 || place(v).offset + t.values[v].size > plan::arena_elements) return false;
     for (int u = 0; u < n; ++u) {
-      if (u == v || !made_here(u) || !meet(place(v).offset, t.values[v].size, place(u).offset, t.values[u].size)) continue;
+      if (u == v || !in_arena(u) || !meet(place(v).offset, t.values[v].size, place(u).offset, t.values[u].size)) continue;
       if (last(v) < first(u) || last(u) < first(v)) continue;
       // in place: u takes v's memory in the launch that reads v last
       const bool follows = !kept(v) && last(v) == first(u) && place(v).offset == place(u).offset && t.values[v].size == t.values[u].size;
@@ -52,7 +47,7 @@ constexpr bool memory_is_sound() {
       if (in.where != graph::space::arena) continue;
       bool found = false;
       for (int v = 0; v < n && !found; ++v)
-        found = made_here(v) && t.values[v].first < i && i <= last(v) && place(v).offset <= in.offset && in.offset < place(v).offset + t.values[v].size;
+        found = in_arena(v) && t.values[v].first < i && i <= last(v) && place(v).offset <= in.offset && in.offset < place(v).offset + t.values[v].size;
       if (!found) return false;
     }
   return true;
@@ -111,6 +106,13 @@ constexpr auto error = mse(restored, input<"y", 1, 1, 8, 8, 8>);
 using chain_forward = facts<outputs(restored)>;
 using chain_step = facts<outputs(error, gradient(error, parameters))>;
 static_assert(memory_is_sound<chain_forward>() && memory_is_sound<chain_step>() && tight<chain_forward> && tight<chain_step>);
+static_assert([] {  // the check itself: one result in another's place
+  auto t = chain_step::plan::tables;
+  int moved = 0;
+  for (int i = chain_step::plan::size.launches / 2; t.launches[moved].out.where != graph::space::arena || moved == 0; ++i) moved = i;
+  t.launches[moved].out.offset += 16;
+  return !memory_is_sound<chain_step>(t);
+}());
 static_assert(launch_count<chain_forward> == 6);  // one a convolution
 static_assert(in_place<chain_step>() > 0);
 
@@ -137,6 +139,6 @@ static_assert(memory_is_sound<styled_forward>() && memory_is_sound<styled_step>(
 constexpr auto mixed = nn::adaptive_conv3d_mod<64, nn::num_kernels<4>>{}(input<"x", 8, 64, 4, 4, 4>, input<"mod", 8, 64>, input<"pick", 8, 4>);
 constexpr auto mixed_sum = sum(square(mixed));
 using mixed_step = facts<outputs(mixed_sum, gradient(mixed_sum, parameters))>;
-static_assert(mixed_step::largest_tensor < 8 * 64 * 64 * 27 && memory_is_sound<mixed_step>());
+static_assert(mixed_step::largest_tensor < 8 * 64 * 64 * 27 && memory_is_sound<mixed_step>() && tight<mixed_step>);
 
 }  // namespace graph_plan_test

@@ -73,8 +73,10 @@ TEST_CASE("a model allocates only when it is made") {
   CHECK(allocations([&] { xt::noalias(row) = m(in); }) == 0);
   CHECK(allocations([&] { m(in).assign_to(row); }) == 0);
   CHECK(larger(1, 1, 2) == sized(1, 2));
+#ifndef __clang__  // xtensor 0.24 does not compile its xarray with clang 19
   xt::xarray<float> dynamic = in;
   CHECK(allocations([&] { fixed = m(dynamic); }) == 0);
+#endif
   CHECK(allocations([&] { m.initialize(7); }) == 0);
   CHECK(allocations([&] { m.parameter_values()[0] = 3, fixed = m(in); }) == 0);
   CHECK(allocations([&] { m.parameter_table()[1].data[0] = 3, m.parameter<"4.bias">()(1) = 2, fixed = m(in); }) == 0);

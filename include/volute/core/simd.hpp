@@ -39,6 +39,14 @@
 
 // Before a loop of constant length (at most 32) over registers: unrolled completely, so that arrays of vectors live in registers.
 // Before a long loop: left alone; clang would unroll a reduction loop and spill its accumulators.
+// clang warns where it leaves a loop a loop after all (-Os, sanitizers): headers with such loops stand between VOLUTE_LOOPS_BEGIN and VOLUTE_LOOPS_END.
+#if defined(__clang__)
+#define VOLUTE_LOOPS_BEGIN _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wpass-failed\"")
+#define VOLUTE_LOOPS_END _Pragma("clang diagnostic pop")
+#else
+#define VOLUTE_LOOPS_BEGIN
+#define VOLUTE_LOOPS_END
+#endif
 #if defined(__clang__)
 #define VOLUTE_UNROLL _Pragma("clang loop unroll(full)")
 #define VOLUTE_NO_UNROLL _Pragma("clang loop unroll(disable)")
@@ -50,6 +58,7 @@
 #define VOLUTE_NO_UNROLL
 #endif
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::simd {
 inline namespace VOLUTE_ISA {
 
@@ -211,3 +220,4 @@ VOLUTE_INLINE void prefetch(const void* p) {
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::simd
+VOLUTE_LOOPS_END

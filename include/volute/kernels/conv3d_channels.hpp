@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -341,3 +342,4 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

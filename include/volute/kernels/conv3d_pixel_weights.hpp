@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -185,3 +186,4 @@ void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* s
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

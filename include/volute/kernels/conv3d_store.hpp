@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -141,3 +142,4 @@ __attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T*
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

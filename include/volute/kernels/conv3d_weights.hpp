@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -296,3 +297,4 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

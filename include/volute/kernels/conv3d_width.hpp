@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -370,3 +371,4 @@ void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* 
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

@@ -11,6 +11,7 @@
 #include <limits>
 #include <type_traits>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 namespace math {
@@ -205,3 +206,4 @@ VOLUTE_INLINE V power(V a, V b) {
 }  // namespace math
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

@@ -6,8 +6,10 @@
 #include <volute/ops/elementwise.hpp>
 
 #include <cstddef>
+#include <limits>
 #include <utility>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -56,6 +58,14 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   else return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
 }
 
+/// A constant as T: beyond T's range it is the largest finite number, so that constant<DBL_MAX> means just that in float too.
+template <class T>
+constexpr T saturated(double v) {
+  constexpr double most = static_cast<double>(std::numeric_limits<T>::max());
+  const bool finite = v - v == 0;
+  return finite && v > most ? std::numeric_limits<T>::max() : finite && v < -most ? std::numeric_limits<T>::lowest() : static_cast<T>(v);
+}
+
 template <ops::scalar_program P, class V, std::size_t... I>
 VOLUTE_INLINE V run_program(const V (&in)[P.inputs], std::index_sequence<I...>) {
   using T = typename V::value_type;
@@ -64,7 +74,7 @@ VOLUTE_INLINE V run_program(const V (&in)[P.inputs], std::index_sequence<I...>) 
   VOLUTE_UNROLL
   for (int i = 0; i < P.inputs; ++i) r[i] = in[i];
   VOLUTE_UNROLL
-  for (int i = 0; i < P.constants; ++i) r[P.inputs + i] = V(static_cast<T>(P.constant[i]));
+  for (int i = 0; i < P.constants; ++i) r[P.inputs + i] = V(saturated<T>(P.constant[i]));
   ((r[first + static_cast<int>(I)] = apply<P.code[I].f, V>(r[P.code[I].a], r[P.code[I].b], r[P.code[I].c])), ...);
   return r[P.length == 0 ? 0 : first + P.length - 1];
 }
@@ -77,3 +87,4 @@ VOLUTE_INLINE V run_program(const V (&in)[P.inputs]) {
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

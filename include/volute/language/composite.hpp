@@ -6,6 +6,12 @@
 namespace volute {
 namespace function {
 
+struct clamp {  // select and not minimum, which would halve the derivative at the limits
+  static constexpr auto forward(auto a, auto low, auto high) { return select(a < low, low, select(high < a, high, a)); }
+};
+struct at_least {
+  static constexpr auto forward(auto a, auto low) { return select(a < low, low, a); }
+};
 template <double Slope>
 struct leaky_relu {
   static constexpr auto forward(auto x) { return select(0_c < x, x, x * constant<Slope>); }
@@ -79,6 +85,10 @@ struct cross_entropy {
 
 }  // namespace function
 
+/// min(max(a, low), high), with derivative 1 where low <= a <= high and 0 elsewhere, as torch.clamp; a NaN stays.
+template <expression A, expression L, expression H> constexpr auto clamp(A a, L low, H high) { return invoke<function::clamp>(a, low, high); }
+/// max(a, low) with derivative 1 where a >= low: a floor. (maximum would share a tie.)
+template <expression A, expression L> constexpr auto at_least(A a, L low) { return invoke<function::at_least>(a, low); }
 /// x > 0 ? x : Slope * x.
 template <double Slope = 0.01, expression A> constexpr auto leaky_relu(A a) { return invoke<function::leaky_relu<Slope>>(a); }
 /// x > 0 ? x : Alpha * (exp(x) - 1).

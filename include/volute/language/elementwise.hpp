@@ -38,8 +38,6 @@ template <expression A, expression B> constexpr auto minimum(A a, B b) { return 
 template <expression A, expression B> constexpr auto maximum(A a, B b) { return apply<ops::map{ops::fn::maximum}>(a, b); }
 /// a to the power b; a negative base needs an integral exponent.
 template <expression A, expression B> constexpr auto power(A a, B b) { return apply<ops::map{ops::fn::power}>(a, b); }
-/// min(max(a, low), high).
-template <expression A, expression L, expression H> constexpr auto clamp(A a, L low, H high) { return minimum(maximum(a, low), high); }
 
 /// Comparisons give 1 or 0; their derivative is 0.
 template <expression A, expression B> constexpr auto operator<(A a, B b) { return apply<ops::map{ops::fn::less}>(a, b); }

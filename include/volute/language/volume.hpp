@@ -1,7 +1,7 @@
 // Convolution and pooling of volumes (N, C, D, H, W), and the modulated filter banks of style-based generators.
 #pragma once
 
-#include <volute/language/tensor.hpp>
+#include <volute/language/composite.hpp>
 
 namespace volute {
 
@@ -79,7 +79,7 @@ struct demodulate {
     } else {
       const auto q = sum(square(w), axes<2, 3, 4, 5>, keepdims);
       if constexpr (Mode == eps_mode::floor)
-        return w * rsqrt(maximum(q, constant<Eps>));
+        return w * rsqrt(volute::at_least(q, constant<Eps>));
       else
         return w * rsqrt(q + constant<Eps>);
     }

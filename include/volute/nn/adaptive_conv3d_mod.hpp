@@ -4,6 +4,8 @@
 
 #include <volute/nn/options.hpp>
 
+#include <limits>
+
 namespace volute::nn {
 
 template <std::int64_t K> struct spatial_kernel { static constexpr std::int64_t value = K; };
@@ -139,7 +141,7 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
     if constexpr (settings.added)
       return rsqrt(q + constant<settings.eps>);
     else
-      return rsqrt(maximum(q, constant<settings.eps>));
+      return rsqrt(at_least(q, constant<settings.eps>));
   }
   template <class Y>
   static constexpr auto gained(Y y) {
@@ -154,10 +156,14 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
     constexpr std::int64_t batch = X::shape()[0];
     const auto w = normalized_bank(detail::learned<"weights", make_extents(out, Dim, kt, ks, ks), init>, axes<1, 2, 3, 4>);
     const auto bank = reshape(w, shape<1, out, Dim, kt, ks, ks>) * reshape(s, shape<batch, 1, Dim, 1, 1, 1>);
-    if constexpr (settings.demod)
-      return gained(apply<ops::conv3d{options}>(x, bank * demodulation(sum(square(bank), axes<2, 3, 4, 5>, keepdims))));
-    else
+    if constexpr (settings.demod) {
+      // The sum of squares in its factored form, with a ceiling: filters whose squares overflow give d = 0, and 0 * infinity in the gradient by mod would be NaN.
+      const auto squares = minimum(sum(square(w), axes<2, 3, 4>), constant<std::numeric_limits<double>::max()>);
+      const auto d = demodulation(linear(square(s), squares));
+      return gained(apply<ops::conv3d{options}>(x, bank * reshape(d, shape<batch, out, 1, 1, 1, 1>)));
+    } else {
       return gained(apply<ops::conv3d{options}>(x, bank));
+    }
   }
 
   /// sum over n of a[b,n] conv(x s, W_n) as one convolution of the N * Dim channels a[b,n] s[b,i] x[b,i]; the sum of squares of the mixed bank is

@@ -73,7 +73,8 @@ struct conv3d {
     const int first = w.rank - 5;
     if (first == 1 && w[0] != a[0]) return refuse(line(who) << " wants " << a[0] << " filter banks", line("got ") << w[0] << " in " << w);
     const triple kernel{w[first + 2], w[first + 3], w[first + 4]};
-    if (options.mode != border::explicit_amounts && (options.stride[0] > 1 || options.stride[1] > 1 || options.stride[2] > 1))
+    const bool strided_time = options.stride[0] > 1 && options.mode != border::causal;  // causal padding does not depend on the stride
+    if (options.mode != border::explicit_amounts && (strided_time || options.stride[1] > 1 || options.stride[2] > 1))
       return refuse(line(who) << " padding same: stride 1", line("got stride ") << options.stride);
     if (const inferred r = check_options(who, options, kernel); !r.ok()) return r;
     const conv_options o = options.resolved(kernel);

@@ -86,7 +86,7 @@ void run_copy(const graph::launch& c, const operands<T>& o) noexcept {
 }
 template <class T>
 void run_fill(const graph::launch& c, const operands<T>& o) noexcept {
-  kernels::fill<T>(o.out, c.nest.extent[0], static_cast<T>(c.value));
+  kernels::fill<T>(o.out, c.nest.extent[0], kernels::saturated<T>(c.value));
 }
 template <class T>
 void run_arange(const graph::launch& c, const operands<T>& o) noexcept {

@@ -20,7 +20,7 @@ struct session {
   graph::algebra g;
   buffer<graph::input_info> inputs;
   buffer<graph::parameter_info> parameters;
-  buffer<int> owner_of;  // of each parameter: the module call that claimed it
+  buffer<int> owner_of;  // of each parameter: the module call that claimed it; -1: only looked up so far
   buffer<layer_info> layers;
   buffer<remembered> memo;
   buffer<int> gradients;  // node ids of the gradients already made
@@ -80,13 +80,15 @@ struct rule<parameter_node<Name, Shape, Init>> {
     for (int i = 0; i < s.parameters.size; ++i)
       if (s.parameters[i].path == path) {
         if (!(s.parameters[i].shape == Shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << s.parameters[i].shape << " and " << Shape);
+        if (s.owner_of[i] < 0 && Init.kind != initializer::zeros) s.parameters[i].init_kind = Init.kind, s.parameters[i].init_scale = Init.scale;
+        if (s.owner_of[i] < 0 && !s.substituting) s.owner_of[i] = s.owner;
         if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
           s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
         return s.parameters[i].node;
       }
     const int id = s.g.parameter(s.parameters.size, Shape);
     s.parameters.push_back({path, Shape, Init.kind, Init.scale, id, 0});
-    s.owner_of.push_back(s.owner);
+    s.owner_of.push_back(s.substituting ? -1 : s.owner);
     return id;
   }
 };

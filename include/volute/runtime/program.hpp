@@ -238,7 +238,7 @@ class program<Outputs, T> {
   }
   /// The gradients of the last run, laid out as parameter_values (zeros in the gaps); outputs(...) must hold gradient(loss, parameters).
   std::span<const T> gradient_values() noexcept
-    requires(gradient_maps == 1)
+    requires(gradient_maps > 0)
   {
     return {machine_.output(first_gradient), static_cast<std::size_t>(machine_.parameter_elements())};
   }
@@ -248,7 +248,7 @@ class program<Outputs, T> {
     return table([this](int i) { return machine_.parameter(i); });
   }
   auto gradient_table() noexcept
-    requires(gradient_maps == 1)
+    requires(gradient_maps > 0)
   {
     return table([this](int i) { return machine_.output(first_gradient + i); });
   }
@@ -260,7 +260,7 @@ class program<Outputs, T> {
   }
   template <text Path>
   auto gradient()
-    requires(gradient_maps == 1)
+    requires(gradient_maps > 0)
   {
     return view_of<Path>([this](int i) { return machine_.output(first_gradient + i); });
   }

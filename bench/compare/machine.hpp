@@ -1,0 +1,26 @@
+// The ceilings of the machine that this runs on.
+#pragma once
+
+namespace compare {
+
+struct ceilings {
+  double peak = 0;                            // multiply-adds of floats, operations a second
+  double l1 = 0, l2 = 0, l3 = 0, memory = 0;  // reads, bytes a second
+  double l1_size = 0, l2_size = 0;            // bytes a thread
+  static constexpr double l3_size = 16 << 20;  // a footprint above is counted as memory's: the cache is shared, and more than half of it is nobody's own
+  int threads = 1;
+
+  double bandwidth(double bytes) const {
+    return bytes <= l1_size * threads ? l1 : bytes <= l2_size * threads ? l2 : bytes <= l3_size ? l3 : memory;
+  }
+  /// Microseconds that this work takes at least.
+  double roofline(double flops, double bytes) const {
+    const double compute = flops / peak, transfer = bytes / bandwidth(bytes);
+    return (compute > transfer ? compute : transfer) * 1e6;
+  }
+};
+
+double measure_peak(int threads);
+ceilings measure_ceilings(int threads);
+
+}  // namespace compare

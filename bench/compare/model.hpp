@@ -1,0 +1,91 @@
+// A Volute program on pseudo-random inputs and parameters, the same as in torch_peer.py.
+#pragma once
+
+#include <volute/volute.hpp>
+
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "workload.hpp"
+
+namespace compare {
+
+/// torch.optim.Adam with its defaults.
+class adam {
+ public:
+  void operator()(std::span<float> p, std::span<const float> g) {
+    moments_.resize(2 * p.size());
+    float *m = moments_.data(), *v = m + p.size();
+    ++step_;
+    const float rate = static_cast<float>(1e-3 / (1 - std::pow(0.9, step_))), bias = static_cast<float>(1 / std::sqrt(1 - std::pow(0.999, step_)));
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      m[i] = 0.9f * m[i] + 0.1f * g[i];
+      v[i] = 0.999f * v[i] + 0.001f * g[i] * g[i];
+      p[i] -= rate * m[i] / (std::sqrt(v[i]) * bias + 1e-8f);
+    }
+  }
+
+ private:
+  std::vector<float> moments_;
+  int step_ = 0;
+};
+
+enum class training { none, gradients, adam };
+
+/// `inputs[i]` fills input i. Training runs forget what was worked out from the parameters, as after a step of an optimiser.
+template <class Program>
+class runner {
+ public:
+  using facts = typename Program::facts;
+
+  runner(training how, std::vector<std::vector<float>> inputs) : how_(how), inputs_(std::move(inputs)) {
+    int seed = 0;
+    for (const auto& entry : p_.parameter_table()) {
+      const int64_t size = entry.shape.size();
+      const float scale = entry.shape.rank == 1 ? 1.0f : static_cast<float>(std::sqrt(12.0 * static_cast<double>(entry.shape[0]) / static_cast<double>(size)));
+      for (int64_t i = 0; i < size; ++i) entry.data[i] = noise(i, seed) * scale;
+      ++seed;
+    }
+    for (int i = 0; i < facts::graph.size.outputs; ++i) results_.push_back(p_.output_data(i));
+    for (const auto& input : inputs_) pointers_.push_back(input.data());
+  }
+
+  void run() {
+    if (how_ == training::gradients) p_.parameters_changed();
+    p_.run(pointers_.data(), results_.data());
+    if constexpr (requires { p_.gradient_values(); })
+      if (how_ == training::adam) adam_(p_.parameter_values(), p_.gradient_values());
+  }
+
+  double check() const {
+    double sum = 0;
+    for (int k = 0; k < facts::graph.size.outputs; ++k)
+      for (int64_t i = 0; i < facts::graph.shape(facts::graph.outputs[k]).size(); ++i)
+        sum += static_cast<double>(results_[static_cast<std::size_t>(k)][i]) * static_cast<double>(noise(i, 1000 + k));
+    return sum;
+  }
+
+ private:
+  training how_;
+  Program p_;
+  adam adam_;
+  std::vector<std::vector<float>> inputs_;
+  std::vector<const float*> pointers_;
+  std::vector<float*> results_;
+};
+
+template <class Program>
+prepared_model prepare_program(training how, std::vector<std::vector<float>> inputs) {
+  const auto r = std::make_shared<runner<Program>>(how, std::move(inputs));
+  return {[r] { r->run(); }, [r] { return r->check(); }};
+}
+
+/// Pseudo-random values for input `i` of a model.
+inline std::vector<float> noise_for(int i, int64_t size) {
+  std::vector<float> v(static_cast<std::size_t>(size));
+  for (int64_t k = 0; k < size; ++k) v[static_cast<std::size_t>(k)] = noise(k, 100 + i);
+  return v;
+}
+
+}  // namespace compare

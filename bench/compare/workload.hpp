@@ -1,0 +1,75 @@
+// What there is to measure. Every workload is compiled in a translation unit of its own and enters itself here.
+#pragma once
+
+#include <volute/ops/convolution.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+namespace compare {
+
+using std::int64_t;
+using volute::ops::conv_geometry;
+
+enum class pass { forward, data, weights };
+inline constexpr const char* pass_names[]{"forward", "backward data", "backward weights"};
+
+/// Volute's kernels for one geometry at the surface a user has: NCDHW in and out, weights packed beforehand. Operands are (x, w), (g, w) or (x, g); the
+/// result is y, dx or dw. What is returned makes one pass a call.
+struct conv3d_workload {
+  std::string name;
+  std::string numbers;  // the columns of workloads/conv3d.csv
+  conv_geometry geometry;
+  std::function<void()> (*prepare)(pass, const float* first, const float* second, float* result);
+};
+
+/// A whole model on fixed pseudo-random data.
+struct prepared_model {
+  std::function<void()> run;
+  std::function<double()> check;  // a projection of the results of the last run, to compare with a peer's
+};
+struct model_workload {
+  std::string name;
+  std::string request;    // how torch_peer.py calls it
+  double flops;           // useful ones, forward
+  double bytes;           // of parameters, inputs and results
+  const char* training;   // what the other pass is
+  prepared_model (*prepare)(bool training);
+};
+
+/// In the order of the list, whichever unit comes first.
+inline std::map<int, conv3d_workload>& conv3d_workloads() {
+  static std::map<int, conv3d_workload> all;
+  return all;
+}
+inline std::map<std::string, model_workload>& model_workloads() {
+  static std::map<std::string, model_workload> all;
+  return all;
+}
+
+/// Floating-point operations without the taps that fall on padding.
+constexpr double useful_flops(const conv_geometry& g) {
+  double flops = 2.0 * static_cast<double>(g.batch * g.out_channels * g.group_in());
+  for (int a = 0; a < 3; ++a) {
+    int64_t inside = 0;
+    for (int64_t q = 0; q < g.out[a]; ++q)
+      for (int64_t k = 0; k < g.kernel[a]; ++k) {
+        const int64_t i = q * g.stride[a] - g.lo[a] + k * g.dilation[a];
+        inside += i >= 0 && i < g.in[a];
+      }
+    flops *= static_cast<double>(inside);
+  }
+  return flops;
+}
+
+/// Element i of a pseudo-random tensor, in [-0.5, 0.5); torch_peer.py has the same.
+constexpr float noise(int64_t i, int seed) {
+  auto h = static_cast<std::uint32_t>(i) * 2654435761u + static_cast<std::uint32_t>(seed) * 2246822519u;
+  h = (h ^ h >> 15) * 2246822519u;
+  h ^= h >> 13;
+  return static_cast<float>(h >> 8) / 16777216.0f - 0.5f;
+}
+
+}  // namespace compare
