@@ -22,7 +22,7 @@ def noise(shape, seed):
         h += numpy.uint32(seed * 2246822519 & 0xFFFFFFFF)
         h = (h ^ h >> 15) * numpy.uint32(2246822519)
     h ^= h >> 13
-    return torch.from_numpy(((h >> 8).astype(numpy.float32) / 16777216 - numpy.float32(0.5)).reshape(shape))
+    return torch.from_numpy(((h >> 8).astype(numpy.float32) / numpy.float32(16777216) - numpy.float32(0.5)).reshape(shape))
 
 
 def projection(results):
