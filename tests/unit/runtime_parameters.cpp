@@ -42,7 +42,7 @@ TEST_CASE("paths are those of PyTorch's state_dict") {
   model<stem, volume, input<"m", 1, 2>> m;
   std::vector<std::string> paths;
   for (const auto& p : m.parameter_table()) paths.emplace_back(p.path);
-  CHECK(paths == std::vector<std::string>{"body.0.conv1.weight", "body.0.conv1.bias", "body.0.conv2.weight", "body.2.tail.1.weight", "body.2.tail.1.bias", "head.weights"});
+  CHECK(paths == std::vector<std::string>{"body.0.conv1.weight", "body.0.conv1.bias", "body.0.conv2.weight", "body.tail.1.weight", "body.tail.1.bias", "head.weights"});
 }
 
 TEST_CASE("initial values come from seed and path alone") {

@@ -86,7 +86,7 @@ template <extents S, class M>
 constexpr auto operator>>(stage<S> s, link<M>) {
   using inner = decltype(invoke<M>(formal<0, S>{}));
   if constexpr (is_failed<inner>)
-    return broken<inner>{s.index};
+    return broken<inner>{label_of<M>().view().empty() ? s.index : -1};
   else
     return stage<inner::shape()>{s.index + 1};
 }
@@ -116,7 +116,7 @@ struct walked<Sequence, In, stage<Out>> {
 };
 template <int Index>
 constexpr auto index_text() {
-  constexpr line l = line("") << Index;
+  constexpr line l = Index < 0 ? line() : line() << Index;  // a named module has its name for its number
   return to_text<l>();
 }
 template <class Sequence, extents In, class F>

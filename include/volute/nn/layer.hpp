@@ -36,7 +36,7 @@ struct shared : layer<shared<Name, L>> {
   }
 };
 
-/// Layers in a row; the path numbers them from 0, as torch.nn.Sequential. Derive from it to give a model a short name: struct net : nn::sequential<...> {};
+/// Layers in a row; the path numbers them from 0, as torch.nn.Sequential, but a named one stands under its name. Derive from it to give a model a short name: struct net : nn::sequential<...> {};
 template <class... L>
 struct sequential : layer<sequential<L...>> {
   using modules = sequence<L...>;

@@ -166,8 +166,7 @@ struct running {
 template <extents S, class M>
 constexpr auto operator>>(running<S> r, detail::link<M>) {
   const int path = r.s->path.size;
-  const line number = line("") << r.index;
-  r.s->path.append_path(number.view());
+  if (label_of<M>().view().empty()) r.s->path.append_path((line() << r.index).view());  // a named module has its name for its number
   const int id = lower_module<M, S>(*r.s, &r.id);
   r.s->path.size = path;
   return running<body_t<M, S>::shape()>{r.s, id, r.index + 1};
