@@ -34,9 +34,7 @@ double fastest(int threads, Work work) {
   return least;
 }
 
-void keep(vec v) {
-  [[maybe_unused]] volatile float sink = simd::reduce_add(v);
-}
+void keep(vec v) { [[maybe_unused]] volatile float sink = simd::reduce_add(v); }
 
 /// Bytes a second that `threads` threads read, each from `bytes` of its own.
 double read_bandwidth(int threads, std::size_t bytes) {

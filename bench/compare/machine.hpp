@@ -7,7 +7,8 @@ struct ceilings {
   double peak = 0;                            // multiply-adds of floats, operations a second
   double l1 = 0, l2 = 0, l3 = 0, memory = 0;  // reads, bytes a second
   double l1_size = 0, l2_size = 0;            // bytes a thread
-  static constexpr double l3_size = 16 << 20;  // a footprint above is counted as memory's: the cache is shared, and more than half of it is nobody's own
+  static constexpr double l3_size =
+      16 << 20;  // a footprint above is counted as memory's: the cache is shared, and more than half of it is nobody's own
   int threads = 1;
 
   double bandwidth(double bytes) const {

@@ -93,8 +93,9 @@ class report {
   ~report() { json_ << "\n]\n"; }
   void add(const std::string& workload, const char* pass_name, double roofline, std::vector<contestant>& all, bool tail) {
     for (contestant& c : all) {
-      json_ << (first_ ? "[\n" : ",\n") << R"({"workload": ")" << workload << R"(", "pass": ")" << pass_name << R"(", "threads": )" << options_.threads
-            << R"(, "implementation": ")" << c.name << R"(", "median_us": )" << c.median() << R"(, "min_us": )" << c.least() << R"(, "roofline_us": )" << roofline;
+      json_ << (first_ ? "[\n" : ",\n") << R"({"workload": ")" << workload << R"(", "pass": ")" << pass_name << R"(", "threads": )"
+            << options_.threads << R"(, "implementation": ")" << c.name << R"(", "median_us": )" << c.median() << R"(, "min_us": )"
+            << c.least() << R"(, "roofline_us": )" << roofline;
       if (tail) json_ << R"(, "p99_us": )" << c.quantile(0.99);
       json_ << "}" << std::flush;
       first_ = false;
@@ -143,9 +144,10 @@ std::string cell(contestant* c) {
 class benchmark {
  public:
   explicit benchmark(const options& o) : options_(o), report_(o), machine_(measure_ceilings(o.threads)) {
-    std::printf("| ceiling, %d thread%s | |\n|---|---:|\n| float FMA peak | %.1f GFLOP/s |\n", o.threads, o.threads > 1 ? "s" : "", machine_.peak * 1e-9);
-    std::printf("| L1 / L2 / L3 / memory read | %.0f / %.0f / %.0f / %.1f GB/s |\n\n", machine_.l1 * 1e-9, machine_.l2 * 1e-9, machine_.l3 * 1e-9,
-                machine_.memory * 1e-9);
+    std::printf("| ceiling, %d thread%s | |\n|---|---:|\n| float FMA peak | %.1f GFLOP/s |\n", o.threads, o.threads > 1 ? "s" : "",
+                machine_.peak * 1e-9);
+    std::printf("| L1 / L2 / L3 / memory read | %.0f / %.0f / %.0f / %.1f GB/s |\n\n", machine_.l1 * 1e-9, machine_.l2 * 1e-9,
+                machine_.l3 * 1e-9, machine_.memory * 1e-9);
     for (const char* path : o.onednn) {
       libraries_.emplace_back(path);
       families_.push_back(libraries_.back().name);
@@ -167,12 +169,16 @@ class benchmark {
     summary passes[3], all;
     for (const auto& [index, w] : conv3d_workloads())
       for (const pass p : {pass::forward, pass::data, pass::weights})
-        if (std::regex_search(w.name + "/" + pass_names[static_cast<int>(p)], options_.filter)) convolution(w, p, passes[static_cast<int>(p)], all);
-    std::puts("\n| geometric means | rows | Volute / roofline | best peer / roofline | best peer / Volute | worst row | rows slower than 1.05 best peer |");
+        if (std::regex_search(w.name + "/" + pass_names[static_cast<int>(p)], options_.filter))
+          convolution(w, p, passes[static_cast<int>(p)], all);
+    std::puts(
+        "\n| geometric means | rows | Volute / roofline | best peer / roofline | best peer / Volute | worst row | rows slower than 1.05 "
+        "best peer |");
     std::puts("|---|---:|---:|---:|---:|---:|---:|");
     const auto print = [](const char* name, const summary& s) {
       if (s.ratio.count > 0)
-        std::printf("| %s | %d | %.2f | %.2f | %.2f | %.2f | %d |\n", name, s.ratio.count, s.volute.value(), s.peer.value(), s.ratio.value(), s.worst, s.slower);
+        std::printf("| %s | %d | %.2f | %.2f | %.2f | %.2f | %d |\n", name, s.ratio.count, s.volute.value(), s.peer.value(),
+                    s.ratio.value(), s.worst, s.slower);
     };
     for (int p = 0; p < 3; ++p) print(pass_names[p], passes[p]);
     print("all", all);
@@ -180,9 +186,13 @@ class benchmark {
   }
 
   void models() {
-    std::puts("\nWhole models: p50 and p99 in microseconds. A training step is forward, backward and Adam. PyTorch's adaptive_conv3d_mod is the grouped form.");
+    std::puts(
+        "\nWhole models: p50 and p99 in microseconds. A training step is forward, backward and Adam. PyTorch's adaptive_conv3d_mod is the "
+        "grouped form.");
     std::puts("Left out: 3D U-Net and R3D-18 need normalisation layers, which Volute does not have yet.\n");
-    std::puts("| model | pass | roofline | Volute p50 | p99 | x roofline | PyTorch p50 | p99 | PyTorch / Volute |\n|---|---|---:|---:|---:|---:|---:|---:|---:|");
+    std::puts(
+        "| model | pass | roofline | Volute p50 | p99 | x roofline | PyTorch p50 | p99 | PyTorch / Volute "
+        "|\n|---|---|---:|---:|---:|---:|---:|---:|---:|");
     for (const auto& [key, m] : model_workloads())
       for (const bool trained : {false, true})
         if (std::regex_search(m.name + "/" + (trained ? m.training : "forward"), options_.filter)) model(m, trained);
@@ -202,7 +212,8 @@ class benchmark {
     const std::vector<float>& first = p == pass::data ? y : x;
     const std::vector<float>& second = p == pass::weights ? y : filter;
     std::vector<float> result((p == pass::forward ? y : p == pass::data ? x : filter).size()), expected;
-    const double flops = useful_flops(g), roofline = machine_.roofline(flops, 4.0 * static_cast<double>(g.x_size() + g.w_size() + g.y_size()));
+    const double flops = useful_flops(g),
+                 roofline = machine_.roofline(flops, 4.0 * static_cast<double>(g.x_size() + g.w_size() + g.y_size()));
 
     std::vector<contestant> all;
     all.push_back({"Volute", turns_of(w.prepare(p, first.data(), second.data(), result.data()))});
@@ -218,7 +229,8 @@ class benchmark {
     all[0].turn(0, all[0].samples);
     all[0].samples.clear();
     if (const double error = expected.empty() ? HUGE_VAL : largest_difference(result, expected); error > 1e-4) {
-      std::printf("WRONG: %s, %s differs from oneDNN's by %g of its largest element\n", w.name.c_str(), pass_names[static_cast<int>(p)], error);
+      std::printf("WRONG: %s, %s differs from oneDNN's by %g of its largest element\n", w.name.c_str(), pass_names[static_cast<int>(p)],
+                  error);
       ++failures;
     }
     if (torch_) {
@@ -231,8 +243,8 @@ class benchmark {
     race(all, options_.rounds(), options_.quick ? 5e3 : 20e3);
     report_.add(w.name, pass_names[static_cast<int>(p)], roofline, all, false);
     const double time = all[0].median(), peer = all.size() > 1 ? best_peer(all)->median() : NAN;
-    std::printf("| %s | %s | %.4g | %s | %.4g | %.1f | %.2f |", w.name.c_str(), pass_names[static_cast<int>(p)], roofline, cell(&all[0]).c_str(), all[0].least(),
-                flops / time * 1e-3, time / roofline);
+    std::printf("| %s | %s | %.4g | %s | %.4g | %.1f | %.2f |", w.name.c_str(), pass_names[static_cast<int>(p)], roofline,
+                cell(&all[0]).c_str(), all[0].least(), flops / time * 1e-3, time / roofline);
     for (const std::string& f : families_) std::printf(" %s |", cell(best_peer(all, f)).c_str());
     std::printf(" %.2f |\n", peer / time);
     std::fflush(stdout);
@@ -264,9 +276,12 @@ class benchmark {
       if (c.samples.size() >= 200) std::snprintf(text, sizeof text, "%.4g", c.quantile(0.99));
       return std::string(text);
     };
-    std::printf("| %s | %s | %.4g | %s | %s | %.2f |", m.name.c_str(), pass_name, roofline, cell(&all[0]).c_str(), tail(all[0]).c_str(), all[0].median() / roofline);
-    if (torch_) std::printf(" %s | %s | %.2f |\n", cell(&all[1]).c_str(), tail(all[1]).c_str(), all[1].median() / all[0].median());
-    else std::puts(" | | |");
+    std::printf("| %s | %s | %.4g | %s | %s | %.2f |", m.name.c_str(), pass_name, roofline, cell(&all[0]).c_str(), tail(all[0]).c_str(),
+                all[0].median() / roofline);
+    if (torch_)
+      std::printf(" %s | %s | %.2f |\n", cell(&all[1]).c_str(), tail(all[1]).c_str(), all[1].median() / all[0].median());
+    else
+      std::puts(" | | |");
     std::fflush(stdout);
   }
 
@@ -286,13 +301,20 @@ int main(int count, char** arguments) try {
   for (int i = 1; i < count; ++i) {
     const std::string_view a = arguments[i];
     const auto value = [&] { return ++i < count ? arguments[i] : throw std::runtime_error("no value after " + std::string(a)); };
-    if (a == "--threads") o.threads = std::max(1, std::atoi(value()));
-    else if (a == "--filter") o.filter = value();
-    else if (a == "--quick") o.quick = true;
-    else if (a == "--json") o.json = value();
-    else if (a == "--onednn") o.onednn.push_back(value());
-    else if (a == "--torch") o.torch = true;
-    else throw std::runtime_error("unknown option " + std::string(a));
+    if (a == "--threads")
+      o.threads = std::max(1, std::atoi(value()));
+    else if (a == "--filter")
+      o.filter = value();
+    else if (a == "--quick")
+      o.quick = true;
+    else if (a == "--json")
+      o.json = value();
+    else if (a == "--onednn")
+      o.onednn.push_back(value());
+    else if (a == "--torch")
+      o.torch = true;
+    else
+      throw std::runtime_error("unknown option " + std::string(a));
   }
   benchmark b(o);
   b.convolutions();

@@ -18,7 +18,8 @@ class adam {
     moments_.resize(2 * p.size());
     float *m = moments_.data(), *v = m + p.size();
     ++step_;
-    const float rate = static_cast<float>(1e-3 / (1 - std::pow(0.9, step_))), bias = static_cast<float>(1 / std::sqrt(1 - std::pow(0.999, step_)));
+    const float rate = static_cast<float>(1e-3 / (1 - std::pow(0.9, step_))),
+                bias = static_cast<float>(1 / std::sqrt(1 - std::pow(0.999, step_)));
     for (std::size_t i = 0; i < p.size(); ++i) {
       m[i] = 0.9f * m[i] + 0.1f * g[i];
       v[i] = 0.999f * v[i] + 0.001f * g[i] * g[i];
@@ -43,7 +44,9 @@ class runner {
     int seed = 0;
     for (const auto& entry : p_.parameter_table()) {
       const int64_t size = entry.shape.size();
-      const float scale = entry.shape.rank == 1 ? 1.0f : static_cast<float>(std::sqrt(12.0 * static_cast<double>(entry.shape[0]) / static_cast<double>(size)));
+      const float scale = entry.shape.rank == 1
+                              ? 1.0f
+                              : static_cast<float>(std::sqrt(12.0 * static_cast<double>(entry.shape[0]) / static_cast<double>(size)));
       for (int64_t i = 0; i < size; ++i) entry.data[i] = noise(i, seed) * scale;
       ++seed;
     }

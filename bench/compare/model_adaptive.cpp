@@ -29,8 +29,9 @@ std::string numbers(const char* between) {
   return s;
 }
 const bool entered = model_workloads()
-                         .emplace("2 " + std::to_string(100000 - n[1]) + numbers(" "), model_workload{"adaptive_conv3d_mod(" + numbers(",") + ")", "adaptive " + numbers(" "),
-                                                                              useful_flops(geometry), bytes, "forward+backward", prepare})
+                         .emplace("2 " + std::to_string(100000 - n[1]) + numbers(" "),
+                                  model_workload{"adaptive_conv3d_mod(" + numbers(",") + ")", "adaptive " + numbers(" "),
+                                                 useful_flops(geometry), bytes, "forward+backward", prepare})
                          .second;
 
 }  // namespace

@@ -6,8 +6,8 @@ namespace {
 using namespace compare;
 using namespace volute;
 
-struct net : nn::sequential<nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<8, 16, nn::kernel<3>>, nn::relu, nn::max_pool3d<2>, nn::flatten,
-                            nn::linear<16 * 4 * 4 * 4, 10>> {};
+struct net : nn::sequential<nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<8, 16, nn::kernel<3>>, nn::relu,
+                            nn::max_pool3d<2>, nn::flatten, nn::linear<16 * 4 * 4 * 4, 10>> {};
 
 constexpr auto x = input<"x", BATCH, 1, 10, 10, 10>;
 constexpr auto labels = input<"labels", BATCH>;
@@ -30,6 +30,8 @@ constexpr double flops = useful_flops(first) + useful_flops(second) + 2.0 * BATC
 constexpr double bytes = 4.0 * static_cast<double>(forward::facts::parameters + x.shape().size() + result.shape().size());
 const std::string batch = std::to_string(BATCH);
 const bool entered =
-    model_workloads().emplace("1 " + batch, model_workload{"conv3d_document_b" + batch, "document " + batch, flops, bytes, "training step", prepare}).second;
+    model_workloads()
+        .emplace("1 " + batch, model_workload{"conv3d_document_b" + batch, "document " + batch, flops, bytes, "training step", prepare})
+        .second;
 
 }  // namespace

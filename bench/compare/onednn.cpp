@@ -1,5 +1,6 @@
-// oneDNN, release 2 or 3, at the surface a user has: NCDHW in and out, weights packed beforehand; the reorders of activations (and of the filter's gradient) are
-// part of a pass. Ways: activations in the layout that oneDNN likes best, or plain; as inference or as training, which can pick different kernels.
+// oneDNN, release 2 or 3, at the surface a user has: NCDHW in and out, weights packed beforehand; the reorders of activations (and of the
+// filter's gradient) are part of a pass. Ways: activations in the layout that oneDNN likes best, or plain; as inference or as training,
+// which can pick different kernels.
 #include "onednn.hpp"
 
 #include <algorithm>
@@ -51,8 +52,8 @@ struct way {
 };
 
 template <class Primitive>
-way make(const dnnl::engine& e, dnnl::stream& s, const typename Primitive::primitive_desc& pd, pass p, const memory::desc (&wanted)[3], const memory::desc (&plain)[3],
-         const float* const (&data)[3], const int (&names)[3]) {
+way make(const dnnl::engine& e, dnnl::stream& s, const typename Primitive::primitive_desc& pd, pass p, const memory::desc (&wanted)[3],
+         const memory::desc (&plain)[3], const float* const (&data)[3], const int (&names)[3]) {
   way w;
   w.kernel = pd.impl_info_str();
   std::unordered_map<int, memory> arguments;
@@ -87,7 +88,8 @@ EXPORT void compare_onednn_version(std::string& version) {
   version = std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
 }
 
-EXPORT void compare_onednn_ways(pass p, const conv_geometry& g, const float* first, const float* second, float* result, std::vector<onednn_way>& ways) {
+EXPORT void compare_onednn_ways(pass p, const conv_geometry& g, const float* first, const float* second, float* result,
+                                std::vector<onednn_way>& ways) {
   static dnnl::engine e(dnnl::engine::kind::cpu, 0);
   static dnnl::stream s(e);
   memory::dims stride, dilation, low, high, filter{g.out_channels, g.group_in()};
@@ -109,25 +111,32 @@ EXPORT void compare_onednn_ways(pass p, const conv_geometry& g, const float* fir
     for (const auto kind : {inference, training}) {
       if (p != pass::forward && kind == inference) continue;
       try {
-        const auto forward = describe<dnnl::convolution_forward>(e, std::tuple(), kind, direct, x.any, w.any, y.any, stride, dilation, low, high);
+        const auto forward =
+            describe<dnnl::convolution_forward>(e, std::tuple(), kind, direct, x.any, w.any, y.any, stride, dilation, low, high);
         way made;
         if (p == pass::forward) {
-          made = make<dnnl::convolution_forward>(e, s, forward, p, {forward.src_desc(), forward.weights_desc(), forward.dst_desc()}, {x.plain, w.plain, y.plain},
-                                                 {first, second, result}, {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST});
+          made = make<dnnl::convolution_forward>(e, s, forward, p, {forward.src_desc(), forward.weights_desc(), forward.dst_desc()},
+                                                 {x.plain, w.plain, y.plain}, {first, second, result},
+                                                 {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST});
         } else if (p == pass::data) {
-          const auto d = describe<dnnl::convolution_backward_data>(e, std::tuple(forward), direct, x.any, w.any, y.any, stride, dilation, low, high);
-          made = make<dnnl::convolution_backward_data>(e, s, d, p, {d.diff_dst_desc(), d.weights_desc(), d.diff_src_desc()}, {y.plain, w.plain, x.plain},
-                                                       {first, second, result}, {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC});
+          const auto d =
+              describe<dnnl::convolution_backward_data>(e, std::tuple(forward), direct, x.any, w.any, y.any, stride, dilation, low, high);
+          made = make<dnnl::convolution_backward_data>(e, s, d, p, {d.diff_dst_desc(), d.weights_desc(), d.diff_src_desc()},
+                                                       {y.plain, w.plain, x.plain}, {first, second, result},
+                                                       {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC});
         } else {
-          const auto d = describe<dnnl::convolution_backward_weights>(e, std::tuple(forward), direct, x.any, w.any, y.any, stride, dilation, low, high);
-          made = make<dnnl::convolution_backward_weights>(e, s, d, p, {d.src_desc(), d.diff_dst_desc(), d.diff_weights_desc()}, {x.plain, y.plain, w.plain},
-                                                          {first, second, result}, {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS});
+          const auto d = describe<dnnl::convolution_backward_weights>(e, std::tuple(forward), direct, x.any, w.any, y.any, stride, dilation,
+                                                                      low, high);
+          made = make<dnnl::convolution_backward_weights>(e, s, d, p, {d.src_desc(), d.diff_dst_desc(), d.diff_weights_desc()},
+                                                          {x.plain, y.plain, w.plain}, {first, second, result},
+                                                          {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS});
         }
         // The reference kernel is a hundred times slower than a loop: nobody's choice, so no ratio against it.
         if (made.kernel.starts_with("ref") || std::find(seen.begin(), seen.end(), made.kernel) != seen.end()) continue;
         seen.push_back(made.kernel);
         const std::string layout = blocked ? "best layout" : "plain";
-        ways.push_back({p != pass::forward ? layout : layout + (kind == inference ? ", inference" : ", training"), [todo = made.todo] { todo->run(s); }});
+        ways.push_back({p != pass::forward ? layout : layout + (kind == inference ? ", inference" : ", training"),
+                        [todo = made.todo] { todo->run(s); }});
       } catch (const dnnl::error&) {  // this oneDNN has no such kernel
       }
     }

@@ -28,9 +28,9 @@ struct contestant {
   double least() const { return *std::min_element(samples.begin(), samples.end()); }
 };
 
-/// Calls `run` for `budget`, at least once, and adds microseconds a call. Before that come calls that are not timed: they warm the caches and outlast the
-/// previous contestant's spinning threads (libgomp's give up after 5 ms or so); before calls that are too long for that, a pause. Calls below 20 us are timed in
-/// batches; torch_peer.py does all the same.
+/// Calls `run` for `budget`, at least once, and adds microseconds a call. Before that come calls that are not timed: they warm the caches
+/// and outlast the previous contestant's spinning threads (libgomp's give up after 5 ms or so); before calls that are too long for that, a
+/// pause. Calls below 20 us are timed in batches; torch_peer.py does all the same.
 inline std::function<void(double, std::vector<double>&)> turns_of(std::function<void()> run) {
   return [run = std::move(run)](double budget, std::vector<double>& samples) {
     double once = 0;

@@ -16,8 +16,8 @@ using volute::ops::conv_geometry;
 enum class pass { forward, data, weights };
 inline constexpr const char* pass_names[]{"forward", "backward data", "backward weights"};
 
-/// Volute's kernels for one geometry at the surface a user has: NCDHW in and out, weights packed beforehand. Operands are (x, w), (g, w) or (x, g); the
-/// result is y, dx or dw. What is returned makes one pass a call.
+/// Volute's kernels for one geometry at the surface a user has: NCDHW in and out, weights packed beforehand. Operands are (x, w), (g, w) or
+/// (x, g); the result is y, dx or dw. What is returned makes one pass a call.
 struct conv3d_workload {
   std::string name;
   std::string numbers;  // the columns of workloads/conv3d.csv
@@ -32,10 +32,10 @@ struct prepared_model {
 };
 struct model_workload {
   std::string name;
-  std::string request;    // how torch_peer.py calls it
-  double flops;           // useful ones, forward
-  double bytes;           // of parameters, inputs and results
-  const char* training;   // what the other pass is
+  std::string request;   // how torch_peer.py calls it
+  double flops;          // useful ones, forward
+  double bytes;          // of parameters, inputs and results
+  const char* training;  // what the other pass is
   prepared_model (*prepare)(bool training);
 };
 
