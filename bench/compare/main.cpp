@@ -23,18 +23,18 @@ using namespace compare;
 
 struct options {
   int threads = 1;
-  std::regex filter;
+  std::regex filter{""};
   bool quick = false;
   std::string json;
   std::vector<const char*> onednn;
-  bool torch = false;
+  std::string torch;
   int rounds() const { return quick ? 3 : 9; }
 };
 
-/// torch_peer.py, its answers on descriptor 3 and its requests on 4.
+/// torch_peer.py, between two named pipes.
 class torch_process {
  public:
-  torch_process() { std::getline(from_, version); }
+  explicit torch_process(const std::string& pipes) : to_(pipes + "/requests"), from_(pipes + "/answers") { std::getline(from_, version); }
   std::string ask(const std::string& request) {
     std::string answer;
     if (!(to_ << request << std::endl) || !std::getline(from_, answer)) throw std::runtime_error("torch_peer.py ended at: " + request);
@@ -49,8 +49,8 @@ class torch_process {
   std::string version;
 
  private:
-  std::ifstream from_{"/dev/fd/3"};
-  std::ofstream to_{"/dev/fd/4"};
+  std::ofstream to_;  // opened first, as the other side does
+  std::ifstream from_;
 };
 
 struct onednn_library {
@@ -89,11 +89,13 @@ class report {
  public:
   explicit report(const options& o) : options_(o), json_(o.json) {
     if (!json_) throw std::runtime_error("cannot write " + o.json);
+    json_ << "[";
   }
   ~report() { json_ << "\n]\n"; }
+  bool empty() const { return first_; }
   void add(const std::string& workload, const char* pass_name, double roofline, std::vector<contestant>& all, bool tail) {
     for (contestant& c : all) {
-      json_ << (first_ ? "[\n" : ",\n") << R"({"workload": ")" << workload << R"(", "pass": ")" << pass_name << R"(", "threads": )"
+      json_ << (first_ ? "\n" : ",\n") << R"({"workload": ")" << workload << R"(", "pass": ")" << pass_name << R"(", "threads": )"
             << options_.threads << R"(, "implementation": ")" << c.name << R"(", "median_us": )" << c.median() << R"(, "min_us": )"
             << c.least() << R"(, "roofline_us": )" << roofline;
       if (tail) json_ << R"(, "p99_us": )" << c.quantile(0.99);
@@ -134,12 +136,12 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return static_cast<double>(difference / largest);
 }
 
-std::string cell(contestant* c) {
-  if (c == nullptr) return "";
+std::string number(double v) {
   char text[32];
-  std::snprintf(text, sizeof text, c->median() < 100 ? "%.2f" : "%.0f", c->median());
+  std::snprintf(text, sizeof text, v < 1 ? "%.3f" : v < 100 ? "%.2f" : "%.0f", v);
   return text;
 }
+std::string cell(contestant* c) { return c == nullptr ? "" : number(c->median()); }
 
 class benchmark {
  public:
@@ -152,8 +154,8 @@ class benchmark {
       libraries_.emplace_back(path);
       families_.push_back(libraries_.back().name);
     }
-    if (o.torch) {
-      torch_.emplace();
+    if (!o.torch.empty()) {
+      torch_.emplace(o.torch);
       families_.push_back("PyTorch " + torch_->version);
     }
     std::fflush(stdout);
@@ -199,6 +201,7 @@ class benchmark {
   }
 
   void finish() {
+    if (report_.empty()) throw std::runtime_error("no workload matches the filter");
     std::printf("\nfloat FMA peak at the end: %.1f GFLOP/s\n", measure_peak(options_.threads) * 1e-9);
     if (failures > 0) std::printf("%d results differ from the peers'\n", failures);
   }
@@ -208,6 +211,7 @@ class benchmark {
  private:
   void convolution(const conv3d_workload& w, pass p, summary& of_pass, summary& all_passes) {
     const conv_geometry& g = w.geometry;
+    const char* const pass_name = pass_names[static_cast<int>(p)];
     const auto x = random_tensor(g.x_size(), 1), filter = random_tensor(g.w_size(), 2), y = random_tensor(g.y_size(), 3);
     const std::vector<float>& first = p == pass::data ? y : x;
     const std::vector<float>& second = p == pass::weights ? y : filter;
@@ -215,24 +219,29 @@ class benchmark {
     const double flops = useful_flops(g),
                  roofline = machine_.roofline(flops, 4.0 * static_cast<double>(g.x_size() + g.w_size() + g.y_size()));
 
-    std::vector<contestant> all;
-    all.push_back({"Volute", turns_of(w.prepare(p, first.data(), second.data(), result.data()))});
+    const auto check = [&](const std::string& name) {  // of what has just been computed
+      const double error = largest_difference(result, expected);
+      if (error <= 1e-4) return;
+      std::printf("WRONG: %s, %s: %s differs by %g of the largest element\n", w.name.c_str(), pass_name, name.c_str(), error);
+      ++failures;
+    };
+    std::vector<contestant> all(1);  // the first is Volute
     for (const onednn_library& library : libraries_) {
       std::vector<onednn_way> ways;
       library.ways(p, g, first.data(), second.data(), result.data(), ways);
       for (const onednn_way& way : ways) {
-        if (expected.empty()) way.run(), expected = result;
         all.push_back({library.name + ", " + way.name, turns_of(way.run)});
+        way.run();
+        if (expected.empty()) expected = result;
+        check(all.back().name);
       }
     }
+    if (expected.empty()) throw std::runtime_error("oneDNN has no " + w.name);
+    const std::function<void()> volute = w.prepare(p, first.data(), second.data(), result.data());
+    all[0] = {"Volute", turns_of(volute)};
     std::fill(result.begin(), result.end(), NAN);
-    all[0].turn(0, all[0].samples);
-    all[0].samples.clear();
-    if (const double error = expected.empty() ? HUGE_VAL : largest_difference(result, expected); error > 1e-4) {
-      std::printf("WRONG: %s, %s differs from oneDNN's by %g of its largest element\n", w.name.c_str(), pass_names[static_cast<int>(p)],
-                  error);
-      ++failures;
-    }
+    volute();
+    check("Volute");
     if (torch_) {
       static constexpr const char* requests[]{"forward", "data", "weights"};
       std::string numbers = w.numbers;
@@ -241,10 +250,10 @@ class benchmark {
       all.push_back(torch_->as_contestant());
     }
     race(all, options_.rounds(), options_.quick ? 5e3 : 20e3);
-    report_.add(w.name, pass_names[static_cast<int>(p)], roofline, all, false);
-    const double time = all[0].median(), peer = all.size() > 1 ? best_peer(all)->median() : NAN;
-    std::printf("| %s | %s | %.4g | %s | %.4g | %.1f | %.2f |", w.name.c_str(), pass_names[static_cast<int>(p)], roofline,
-                cell(&all[0]).c_str(), all[0].least(), flops / time * 1e-3, time / roofline);
+    report_.add(w.name, pass_name, roofline, all, false);
+    const double time = all[0].median(), peer = best_peer(all)->median();
+    std::printf("| %s | %s | %s | %s | %s | %.1f | %.2f |", w.name.c_str(), pass_name, number(roofline).c_str(), number(time).c_str(),
+                number(all[0].least()).c_str(), flops / time * 1e-3, time / roofline);
     for (const std::string& f : families_) std::printf(" %s |", cell(best_peer(all, f)).c_str());
     std::printf(" %.2f |\n", peer / time);
     std::fflush(stdout);
@@ -271,13 +280,9 @@ class benchmark {
     }
     race(all, options_.rounds(), options_.quick ? 20e3 : 100e3);
     report_.add(m.name, pass_name, roofline, all, true);
-    const auto tail = [](contestant& c) {
-      char text[32] = "";
-      if (c.samples.size() >= 200) std::snprintf(text, sizeof text, "%.4g", c.quantile(0.99));
-      return std::string(text);
-    };
-    std::printf("| %s | %s | %.4g | %s | %s | %.2f |", m.name.c_str(), pass_name, roofline, cell(&all[0]).c_str(), tail(all[0]).c_str(),
-                all[0].median() / roofline);
+    const auto tail = [](contestant& c) { return c.samples.size() < 100 ? "" : number(c.quantile(0.99)); };
+    std::printf("| %s | %s | %s | %s | %s | %.2f |", m.name.c_str(), pass_name, number(roofline).c_str(), cell(&all[0]).c_str(),
+                tail(all[0]).c_str(), all[0].median() / roofline);
     if (torch_)
       std::printf(" %s | %s | %.2f |\n", cell(&all[1]).c_str(), tail(all[1]).c_str(), all[1].median() / all[0].median());
     else
@@ -312,7 +317,7 @@ int main(int count, char** arguments) try {
     else if (a == "--onednn")
       o.onednn.push_back(value());
     else if (a == "--torch")
-      o.torch = true;
+      o.torch = value();
     else
       throw std::runtime_error("unknown option " + std::string(a));
   }

@@ -1,6 +1,6 @@
 // oneDNN, release 2 or 3, at the surface a user has: NCDHW in and out, weights packed beforehand; the reorders of activations (and of the
-// filter's gradient) are part of a pass. Ways: activations in the layout that oneDNN likes best, or plain; as inference or as training,
-// which can pick different kernels.
+// filter's gradient) are part of a pass. Ways: activations in the layout that oneDNN likes best, channels last, or plain; as inference or
+// as training, which can pick different kernels.
 #include "onednn.hpp"
 
 #include <algorithm>
@@ -38,17 +38,24 @@ auto describe(const dnnl::engine& e, const std::tuple<Hint...>& hint, const Argu
       hint);
 }
 
+enum class layout { best, channels_last, plain };
+constexpr const char* layout_names[]{"best layout", "channels last", "plain"};
+
+memory::desc describe_tensor(const memory::dims& dims, layout l) {
+  constexpr memory::format_tag tags[]{memory::format_tag::any, memory::format_tag::acdeb, memory::format_tag::abcde};
+  const bool grouped = dims.size() == 6;  // only weights are
+  return {dims, memory::data_type::f32, grouped && l == layout::plain ? memory::format_tag::abcdef : tags[static_cast<int>(l)]};
+}
+
+/// A tensor as the user has it, and as the convolution is asked to take it.
 struct tensor {
-  memory::desc plain;
-  memory::desc any;
-  tensor(const memory::dims& dims, bool free)
-      : plain(dims, memory::data_type::f32, dims.size() == 6 ? memory::format_tag::abcdef : memory::format_tag::abcde),
-        any(free ? memory::desc(dims, memory::data_type::f32, memory::format_tag::any) : plain) {}
+  memory::desc plain, any;
+  tensor(const memory::dims& dims, layout l) : plain(describe_tensor(dims, layout::plain)), any(describe_tensor(dims, l)) {}
 };
 
 struct way {
   std::shared_ptr<steps> todo = std::make_shared<steps>();
-  std::string kernel;  // and layouts: equal ones are not measured twice
+  std::string kernel;  // and what is reordered: equal ones of a layout are not measured twice
 };
 
 template <class Primitive>
@@ -104,10 +111,10 @@ EXPORT void compare_onednn_ways(pass p, const conv_geometry& g, const float* fir
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   constexpr auto inference = dnnl::prop_kind::forward_inference, training = dnnl::prop_kind::forward_training;
   std::vector<std::string> seen;
-  for (const bool blocked : {true, false}) {
-    const tensor x({g.batch, g.in_channels, g.in[0], g.in[1], g.in[2]}, blocked);
-    const tensor w(filter, true);
-    const tensor y({g.batch, g.out_channels, g.out[0], g.out[1], g.out[2]}, blocked);
+  for (const layout wanted : {layout::best, layout::channels_last, layout::plain}) {
+    const tensor x({g.batch, g.in_channels, g.in[0], g.in[1], g.in[2]}, wanted);
+    const tensor w(filter, layout::best);
+    const tensor y({g.batch, g.out_channels, g.out[0], g.out[1], g.out[2]}, wanted);
     for (const auto kind : {inference, training}) {
       if (p != pass::forward && kind == inference) continue;
       try {
@@ -131,12 +138,13 @@ EXPORT void compare_onednn_ways(pass p, const conv_geometry& g, const float* fir
                                                           {x.plain, y.plain, w.plain}, {first, second, result},
                                                           {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS});
         }
-        // The reference kernel is a hundred times slower than a loop: nobody's choice, so no ratio against it.
+        if (wanted == layout::channels_last) made.kernel += " channels last";  // unlike the best layout
+        // The reference kernel is slower than a plain loop: nobody's choice, so no ratio against it.
         if (made.kernel.starts_with("ref") || std::find(seen.begin(), seen.end(), made.kernel) != seen.end()) continue;
         seen.push_back(made.kernel);
-        const std::string layout = blocked ? "best layout" : "plain";
-        ways.push_back({p != pass::forward ? layout : layout + (kind == inference ? ", inference" : ", training"),
-                        [todo = made.todo] { todo->run(s); }});
+        const std::string name = layout_names[static_cast<int>(wanted)];
+        ways.push_back(
+            {p != pass::forward ? name : name + (kind == inference ? ", inference" : ", training"), [todo = made.todo] { todo->run(s); }});
       } catch (const dnnl::error&) {  // this oneDNN has no such kernel
       }
     }

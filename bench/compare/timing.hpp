@@ -38,7 +38,7 @@ inline std::function<void(double, std::vector<double>&)> turns_of(std::function<
       const auto begin = clock::now();
       int calls = 0;
       do run(), ++calls;
-      while (microseconds(clock::now() - begin) < 1e3);
+      while (microseconds(clock::now() - begin) < 5e3);
       once = microseconds(clock::now() - begin) / calls;
     } else {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));

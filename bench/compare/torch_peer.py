@@ -110,7 +110,7 @@ def turn(run, budget, last):
     now = time.perf_counter
     if last < 20e3:
         begin, calls = now(), 0
-        while not calls or now() - begin < 1e-3:
+        while not calls or now() - begin < 5e-3:
             run()
             calls += 1
         once = (now() - begin) / calls * 1e6
