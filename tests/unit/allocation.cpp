@@ -22,6 +22,10 @@ void* operator new(std::size_t n) { return take(n, alignof(std::max_align_t)); }
 void* operator new[](std::size_t n) { return take(n, alignof(std::max_align_t)); }
 void* operator new(std::size_t n, std::align_val_t a) { return take(n, static_cast<std::size_t>(a)); }
 void* operator new[](std::size_t n, std::align_val_t a) { return take(n, static_cast<std::size_t>(a)); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return take(n, alignof(std::max_align_t)); }
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return take(n, alignof(std::max_align_t)); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { caught += armed, std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { caught += armed, std::free(p); }
 void operator delete(void* p) noexcept { caught += armed, std::free(p); }
 void operator delete[](void* p) noexcept { caught += armed, std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { caught += armed, std::free(p); }
