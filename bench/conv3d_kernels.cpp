@@ -1,5 +1,6 @@
 // Times the convolution kernels alone. One face and one range of workloads are compiled in, so that a look at one of them is quick:
-//   g++ -std=c++20 -O3 -march=native -Iinclude [-DFIRST=0 -DLAST=33] [-DFACES=7] bench/conv3d_kernels.cpp && ./a.out [seconds per case]
+//   g++ -std=c++20 -O3 -march=native -Iinclude [-DFIRST=0 -DLAST=33] [-DFACES=7] bench/conv3d_kernels.cpp && ./a.out [seconds per case] [threads]
+// With threads, each case runs on one and on that many in turn, and the last column is how much faster those are.
 // FACES: 1 forward, 2 backward data, 4 backward weights. Numbers are those of the lines of workloads/conv3d.csv.
 #include <volute/kernels/conv3d.hpp>
 
@@ -78,6 +79,7 @@ constexpr workload workloads[]{
 };
 
 double budget = 0.1, peak = 0;
+volute::executor* workers = nullptr;
 
 struct timing {
   double least, median;
@@ -156,28 +158,45 @@ void run() {
   static constexpr conv_geometry g = workloads[I].geometry();
   const double useful = useful_flops(g) * 1e-9, nominal = 2e-9 * static_cast<double>(g.y_size() * g.group_in() * g.taps());
   buffer x(g.x_size()), w(g.w_size()), y(g.y_size());
-  const auto report = [&](const char* face, timing t, int64_t scratch) {
-    std::printf("%-18s %-8s %12.2f %12.2f us  nominal %7.1f  useful %7.1f GFLOP/s  %5.2f of peak  scratch %.2f MiB\n", workloads[I].name,
+  // f(team) on one thread, then on all; twice, because the machine drifts.
+  const auto report = [&](const char* face, int64_t scratch, int64_t each, auto f) {
+    buffer memory(workers == nullptr ? 0 : each * (workers->threads() - 1));
+    const kernels::team<float> team{workers, memory.p, each};
+    timing t = measure([&] { f({}); }), shared{};
+    if (workers != nullptr) {
+      shared = measure([&] { f(team); });
+      t.least = std::min(t.least, measure([&] { f({}); }).least);
+      shared.least = std::min(shared.least, measure([&] { f(team); }).least);
+    }
+    std::printf("%-18s %-8s %12.2f %12.2f us  nominal %7.1f  useful %7.1f GFLOP/s  %5.2f of peak  scratch %.2f MiB", workloads[I].name,
                 face, t.least * 1e6, t.median * 1e6, nominal / t.least, useful / t.least, useful / t.least / peak,
                 static_cast<double>(scratch) * 4 / 1048576);
+    if (workers != nullptr) std::printf("  %d threads %12.2f us  %5.2fx", workers->threads(), shared.least * 1e6, t.least / shared.least);
+    std::printf("\n");
     std::fflush(stdout);
   };
   if constexpr ((FACES & 1) != 0) {
     constexpr int64_t size = kernels::conv3d_forward_scratch_size<float>(g);
     buffer packed(kernels::conv3d_forward_packed_size<float>(g)), scratch(size);
     kernels::conv3d_pack_forward<float, g>::run(w.p, packed.p);
-    report("forward", measure([&] { kernels::conv3d_forward<float, g>::run(x.p, packed.p, y.p, nullptr, nullptr, scratch.p); }), size);
+    report("forward", size, kernels::conv3d_worker_size<float>(g, kernels::conv_side::forward), [&](const kernels::team<float>& t) {
+      kernels::conv3d_forward<float, g>::run(x.p, packed.p, y.p, nullptr, nullptr, scratch.p, t);
+    });
   }
   if constexpr ((FACES & 2) != 0) {
     constexpr int64_t size = kernels::conv3d_backward_data_scratch_size<float>(g);
     buffer packed(kernels::conv3d_backward_data_packed_size<float>(g)), scratch(size);
     kernels::conv3d_pack_backward_data<float, g>::run(w.p, packed.p);
-    report("data", measure([&] { kernels::conv3d_backward_data<float, g>::run(y.p, packed.p, x.p, nullptr, nullptr, scratch.p); }), size);
+    report("data", size, kernels::conv3d_worker_size<float>(g, kernels::conv_side::backward), [&](const kernels::team<float>& t) {
+      kernels::conv3d_backward_data<float, g>::run(y.p, packed.p, x.p, nullptr, nullptr, scratch.p, t);
+    });
   }
   if constexpr ((FACES & 4) != 0) {
     constexpr int64_t size = kernels::conv3d_backward_weights_scratch_size<float>(g);
     buffer scratch(size);
-    report("weights", measure([&] { kernels::conv3d_backward_weights<float, g>::run(x.p, y.p, w.p, scratch.p); }), size);
+    report("weights", size, kernels::conv3d_backward_weights_worker_size<float>(g), [&](const kernels::team<float>& t) {
+      kernels::conv3d_backward_weights<float, g>::run(x.p, y.p, w.p, scratch.p, t);
+    });
   }
 }
 
@@ -190,6 +209,8 @@ void run_all(std::integer_sequence<int, I...>) {
 
 int main(int argc, char** argv) {
   if (argc > 1) budget = std::atof(argv[1]);
+  std::unique_ptr<volute::spinning_pool> pool;
+  if (argc > 2 && std::atoi(argv[2]) > 1) workers = (pool = std::make_unique<volute::spinning_pool>(std::atoi(argv[2]))).get();
   peak = fma_peak();
   std::printf("peak %.1f GFLOP/s; least and median time\n", peak);
   run_all(std::make_integer_sequence<int, LAST - FIRST + 1>{});

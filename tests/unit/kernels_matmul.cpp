@@ -80,3 +80,23 @@ TEMPLATE_TEST_CASE("matmul: batches, with either operand shared", "[kernels][mat
     check<TestType, true, true>(3, 18, 1, 9, share & 1, share & 2);
   }
 }
+
+TEMPLATE_TEST_CASE("a row of the product does not depend on how many rows there are", "", float, double) {
+  using T = TestType;
+  for (const std::int64_t n : {1, 5, 10, 33, 64})
+    for (const std::int64_t k : {3, 17, 64, 300, 1024}) {
+      constexpr std::int64_t m = 13;
+      std::vector<T> a(static_cast<std::size_t>(m * k)), b(static_cast<std::size_t>(n * k)), all(static_cast<std::size_t>(m * n)), one(static_cast<std::size_t>(n));
+      for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(std::sin(static_cast<double>(i)));
+      for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(std::cos(static_cast<double>(3 * i)));
+      const auto check = [&](auto product) {
+        product(m, a.data(), all.data());
+        for (std::int64_t i = 0; i < m; ++i) {
+          product(std::int64_t{1}, a.data() + i * k, one.data());
+          REQUIRE(std::equal(one.begin(), one.end(), all.begin() + i * n));
+        }
+      };
+      check([&](std::int64_t rows, const T* from, T* to) { volute::kernels::matmul<T, false, true>(1, rows, n, k, from, 0, b.data(), 0, to); });
+      check([&](std::int64_t rows, const T* from, T* to) { volute::kernels::matmul<T, false, false>(1, rows, n, k, from, 0, b.data(), 0, to); });
+    }
+}

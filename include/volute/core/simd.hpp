@@ -219,5 +219,13 @@ VOLUTE_INLINE void prefetch(const void* p) {
 }
 
 }  // namespace VOLUTE_ISA
+
+/// What a waiting thread does between two looks: leaves the core to its sibling for some ten cycles.
+VOLUTE_INLINE void pause() {
+#if defined(__SSE2__) && defined(__GNUC__)
+  __builtin_ia32_pause();
+#endif
+}
+
 }  // namespace volute::simd
 VOLUTE_LOOPS_END

@@ -107,6 +107,25 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
   }
 }
 
+/// Elements of workspace that each worker of a team needs beside that, but for the first.
+template <class T>
+constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side) {
+  const ops::conv_geometry g = canonical(original);
+  return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).worker_scratch() : plan_width<T>(g, side).worker_scratch();
+}
+template <class T>
+constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
+  const ops::conv_geometry g = canonical(original);
+  switch (choose_weights<T>(g)) {
+    case weights_way::outputs:
+      return plan_weights<T>(g, conv_side::forward).worker_scratch();
+    case weights_way::inputs:
+      return plan_weights<T>(g, conv_side::backward).worker_scratch();
+    default:
+      return plan_pixel_weights<T>(g).worker_scratch();
+  }
+}
+
 /// The list of correlations of canonical geometry G, with its classes in static storage.
 template <ops::conv_geometry G, conv_side Side>
 constexpr conv_shape make_shape() {
@@ -121,11 +140,11 @@ inline constexpr conv_shape conv_shape_of = make_shape<G, Side>();
 
 template <class T, ops::conv_geometry Original, conv_side Side>
 struct conv3d_pack {
-  static void run(const T* w, T* packed) noexcept {
+  static void run(const T* w, T* packed, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
     if constexpr (prefers_channels<T>(g, Side)) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
-      pack_channels<T>(conv_shape_of<g, Side>, p, w, packed);
+      pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
     } else {
       static constexpr width_plan p = plan_width<T>(g, Side);
       pack_width<T>(conv_shape_of<g, Side>, p, w, packed);
@@ -135,12 +154,13 @@ struct conv3d_pack {
 
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale>
 struct conv3d_correlate {
-  static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch) noexcept {
+  static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+                  const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
     if constexpr (prefers_channels<T>(g, Side))
-      run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch);
+      run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
-      run_width<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch);
+      run_width<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
   }
 };
 
@@ -165,15 +185,15 @@ struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, Inp
 /// dw[o,i,k] from x and g.
 template <class T, ops::conv_geometry Original>
 struct conv3d_backward_weights {
-  static void run(const T* x, const T* g, T* dw, T* scratch) noexcept {
+  static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr weights_way way = choose_weights<T>(q);
     if constexpr (way == weights_way::outputs)
-      run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch);
+      run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (way == weights_way::inputs)
-      run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch);
+      run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else
-      run_weights_pixels<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch);
+      run_weights_pixels<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
   }
 };
 

@@ -39,8 +39,14 @@ struct channels_plan {
   int64_t segment = 1;    // elements of a row of the target that are computed together, in each residue class
   int64_t units = 1;      // groups of row segments whose results wait in the tile between passes
   int64_t unit_size = 0;  // of one such group, for the widest block
+  sharing share = sharing::none;
+  int64_t slices = 1;  // parts of the pixels of one block of output channels, if threads share its work
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
-  constexpr int64_t scratch() const { return samples * source_sample + units * unit_size; }
+  constexpr int64_t tile() const { return units * unit_size; }
+  constexpr int64_t scratch() const { return samples * source_sample + tile(); }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile(), 16) * 16;
+  }
 };
 
 template <class T>
@@ -88,6 +94,12 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
         p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
     p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
   }
+  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups;
+  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
+  // Blocks that stream their weights are cut no further than to feed four threads: every slice reads them again.
+  if (p.share == sharing::inside)
+    p.slices = smaller(ceil_divide(p.pass < p.chunks ? 8 : 32, p.blocks),
+                       larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks))));
   return p;
 }
 
@@ -112,29 +124,33 @@ VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
 
 /// Packed: [group][block of output channels][class][chunk][tap d][tap h][tap w][source channel][lane].
 template <class T>
-__attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed) noexcept {
-  for (int64_t group = 0; group < s.groups; ++group) {
-    const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
-    for (int64_t b = 0, first = 0; b < p.blocks; first += p.block_lanes(b), ++b) {
-      const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - first);
-      T* const next = packed + s.taps() * p.chunk * p.chunks * lanes;  // a stride wider than the input leaves taps out
-      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-        for (int64_t c = 0; c < p.chunks; ++c)
-          for (int64_t d = 0; d < cd.taps; ++d)
-            for (int64_t h = 0; h < ch.taps; ++h)
-              for (int64_t x = 0; x < cw.taps; ++x) {
-                const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
-                for (int64_t i = 0; i < p.chunk; ++i, packed += lanes) {
-                  const int64_t channel = c * p.chunk + i, n = channel < s.source_channels ? valid : 0;
-                  const T* from = wg + first * s.weight_target + channel * s.weight_source + tap;
-                  for (int64_t o = 0; o < n; ++o) packed[o] = from[o * s.weight_target];
-                  for (int64_t o = n; o < lanes; ++o) packed[o] = T(0);
-                }
+__attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed,
+                                             const team<T>& workers) noexcept {
+  const int64_t group_size = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * s.taps() * p.chunk * p.chunks;
+  const int64_t all = s.groups * p.blocks * p.chunks;
+  // Reads of stride `weight_target` take about 1 ns an element.
+  share_ranges(workers, all, 1, parts_of(static_cast<double>(s.groups * group_size)), [&](int64_t begin, int64_t end, int) noexcept {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t group = i / (p.blocks * p.chunks), b = i / p.chunks % p.blocks, c = i % p.chunks;
+      const int64_t first = b * p.block_lanes(0), lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - first);
+      const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
+      T* const block = packed + group * group_size + first * s.taps() * p.chunk * p.chunks;
+      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
+        T* to = block + (taps * p.chunks + c * cd.taps * ch.taps * cw.taps) * p.chunk * lanes;
+        for (int64_t d = 0; d < cd.taps; ++d)
+          for (int64_t h = 0; h < ch.taps; ++h)
+            for (int64_t x = 0; x < cw.taps; ++x) {
+              const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
+              for (int64_t k = 0; k < p.chunk; ++k, to += lanes) {
+                const int64_t channel = c * p.chunk + k, n = channel < s.source_channels ? valid : 0;
+                const T* from = wg + first * s.weight_target + channel * s.weight_source + tap;
+                for (int64_t o = 0; o < n; ++o) to[o] = from[o * s.weight_target];
+                for (int64_t o = n; o < lanes; ++o) to[o] = T(0);
               }
+            }
       });
-      packed = next;
     }
-  }
+  });
 }
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
@@ -211,11 +227,12 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
     }
 }
 
-/// One block of output channels of one group over `samples` samples from the copy. This is the unit of work that threads may share out.
+/// One block of output channels of one group over `samples` samples from the copy: slice number `slice` of its `slices` parts of the
+/// pixels.
 template <class T, int L, int Step, pixel_block B, ops::epilogue E>
 __attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const T* source, const T* packed, T* tile,
-                                             int64_t sample, int64_t samples, int64_t group, int64_t channel, T* y,
-                                             const T* const* extra) noexcept {
+                                             int64_t sample, int64_t samples, int64_t group, int64_t channel, int64_t slice, int64_t slices,
+                                             T* y, const T* const* extra) noexcept {
   constexpr int64_t lanes = B.vectors * L;
   const int64_t valid = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
   const int64_t target_row = s.target_size[2], weights_tap = p.chunk * lanes, classes = s.class_counts[2];
@@ -225,8 +242,9 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
   for (int64_t id = 0; id < s.class_counts[0]; ++id)
     for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
       const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-      const int64_t row_groups = ceil_divide(ch.n, B.rows), units = samples * cd.n * row_groups * segments;
-      for (int64_t begin = 0; begin < units; begin += p.units) {
+      const int64_t row_groups = ceil_divide(ch.n, B.rows), all = samples * cd.n * row_groups * segments;
+      const int64_t units = all * (slice + 1) / slices;
+      for (int64_t begin = all * slice / slices; begin < units; begin += p.units) {
         const int64_t end = smaller(units, begin + p.units);
         for (int64_t chunk = 0; chunk < p.chunks; chunk += p.pass) {
           channels_job<T> j;
@@ -302,42 +320,63 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
     }
 }
 
-/// The source channels of one group of one sample into its copy.
+/// The source channels of one group of one sample into its copy: planes [begin, end) of the chunks' planes, counted through.
 template <class T, bool Scale>
-void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* x, const T* scale, int64_t sample, int64_t group,
-                          T* to) noexcept {
+void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
+                          int64_t begin, int64_t end) noexcept {
   const int64_t channels = s.groups * s.source_channels, volume = s.source_volume();
-  const int64_t plane = s.source_size[1] * s.source_size[2];
-  for (int64_t c = 0; c < p.chunks; ++c) {
-    const int64_t first = sample * channels + group * s.source_channels + c * p.chunk;
+  const int64_t plane = s.source_size[1] * s.source_size[2], depth = p.source[0].count;
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t c = i / depth, d = i % depth, first = sample * channels + group * s.source_channels + c * p.chunk;
     const channels_last_copy copy{
         smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, volume, s.source_size[2], p.source[1], p.source[2]};
-    for (int64_t d = 0; d < p.source[0].count; ++d)
-      copy_channels_last<T, Scale>(x + first * volume + (p.source[0].start + d * p.source[0].step) * plane,
-                                   to + c * p.source_chunk + d * p.source_plane, Scale ? scale + first : nullptr, copy);
+    copy_channels_last<T, Scale>(x + first * volume + (p.source[0].start + d * p.source[0].step) * plane,
+                                 to + c * p.source_chunk + d * p.source_plane, Scale ? scale + first : nullptr, copy);
   }
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch) noexcept {
+void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+                  const team<T>& workers) noexcept {
   static constexpr channels_plan p = plan_channels<T>(G, Side);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
-  T* const tile = scratch + p.samples * p.source_sample;
-  const int64_t block_weights = s.taps() * p.chunk * p.chunks;
-  for (int64_t sample = 0; sample < s.batch; sample += p.samples) {
-    const int64_t samples = smaller(p.samples, s.batch - sample);
-    const T* w = packed;
-    for (int64_t group = 0; group < s.groups; ++group) {
+  const int64_t block_weights = s.taps() * p.chunk * p.chunks, planes = p.chunks * p.source[0].count;
+  const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
+  const auto block = [&](int64_t sample, int64_t samples, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source,
+                         T* tile) noexcept {
+    const int64_t channel = b * p.block_lanes(0);
+    const T* w = packed + group * group_weights + channel * block_weights;
+    if (p.last == p.main || b + 1 < p.blocks)
+      channels_task<T, p.lanes, step, p.main, E>(s, p, source, w, tile, sample, samples, group, channel, slice, slices, y, extra);
+    else if constexpr (p.last != p.main)
+      channels_task<T, p.lanes, step, p.last, E>(s, p, source, w, tile, sample, samples, group, channel, slice, slices, y, extra);
+  };
+  if (p.share != sharing::inside || workers.alone()) {
+    share(p.share == sharing::pairs ? workers : team<T>{}, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) noexcept {
+      const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
+      T* const source = workers.memory(worker, scratch);
       for (int64_t n = 0; n < samples; ++n)
-        copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample);
-      for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), w += p.block_lanes(b) * block_weights, ++b) {
-        if (p.last == p.main || b + 1 < p.blocks)
-          channels_task<T, p.lanes, step, p.main, E>(s, p, scratch, w, tile, sample, samples, group, channel, y, extra);
-        else if constexpr (p.last != p.main)
-          channels_task<T, p.lanes, step, p.last, E>(s, p, scratch, w, tile, sample, samples, group, channel, y, extra);
-      }
-    }
+        copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, planes);
+      for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
+    });
+    return;
   }
+  if constexpr (p.share == sharing::inside)
+    for (int64_t sample = 0; sample < s.batch; sample += p.samples)
+      for (int64_t group = 0; group < s.groups; ++group) {
+        const int64_t samples = smaller(p.samples, s.batch - sample);
+        // The copy runs at about 5 elements a nanosecond.
+        const int64_t parts = larger(1, smaller(32, samples * p.source_sample / (5 * 5000)));
+        share_ranges(workers, samples * planes, 1, parts, [&](int64_t begin, int64_t end, int) noexcept {
+          for (int64_t n = begin / planes; n * planes < end; ++n)
+            copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample, larger(0, begin - n * planes),
+                                           smaller(planes, end - n * planes));
+        });
+        share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
+          block(sample, samples, group, i / p.slices, i % p.slices, p.slices, scratch,
+                workers.memory(worker, scratch + p.samples * p.source_sample));
+        });
+      }
 }
 
 }  // namespace VOLUTE_ISA

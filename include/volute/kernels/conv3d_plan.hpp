@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
+#include <volute/kernels/team.hpp>
 #include <volute/ops/convolution.hpp>
 
 #include <cstdint>
@@ -171,6 +172,23 @@ constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) {
     s.class_counts[a] = class_count(g, side, a);
   }
   return s;
+}
+
+/// How threads share a convolution: each takes whole (sample, group) pairs, `pairs`, with a scratch memory of its own; or all work on one
+/// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.
+enum class sharing { none, pairs, inside };
+
+/// One thread's nanoseconds for a convolution: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the
+/// low side.
+constexpr double conv_work(const ops::conv_geometry& g) { return static_cast<double>(g.y_size() * g.group_in() * g.taps()) / 50; }
+
+/// Pairs need no barrier, but so many of them that no thread waits long for the last one, and memory for each thread.
+constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_bytes, bool pairs_allowed) {
+  if (work < worth_sharing) return sharing::none;
+  const bool possible = pairs_allowed && pairs > 1 && scratch_bytes <= (8 << 20);
+  if (possible && pairs >= 8) return sharing::pairs;
+  if (work / static_cast<double>(pairs) >= worth_sharing) return sharing::inside;
+  return possible ? sharing::pairs : sharing::none;
 }
 
 template <ops::conv_geometry G, conv_side Side, int Axis>

@@ -83,12 +83,13 @@ struct channels_last_copy {
   source_axis height{}, width{};
 };
 
-/// May write up to lanes - 1 elements past the plane's end.
+/// Writes the plane and nothing else: another thread may be at the next one.
 template <class T, bool Scale>
 __attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
   constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
   const int64_t block = p.block, row = p.width.extent * block;
+  const T* const end = to + p.height.extent * row;
   for (int64_t h = 0; h < p.height.extent; ++h, to += row) {
     const int64_t source_row = h - p.height.pad;
     if (source_row < 0 || source_row >= p.height.count) {
@@ -127,7 +128,7 @@ __attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T*
           for (int i = 0; i < L; ++i) {
             if (i >= n) break;
             T* pixel = first + (w + i) * block + c;
-            if (valid == L || block < L)  // a narrow block's surplus lanes are overwritten by the pixels that follow
+            if (valid == L || (block < L && end - pixel >= L))  // a narrow block's surplus lanes are overwritten by the pixels that follow
               simd::store(pixel, r[i]);
             else
               simd::store_partial(pixel, r[i], valid);

@@ -26,8 +26,15 @@ struct weights_plan {
   int64_t samples = 1;                    // samples whose copies stand together
   int64_t sum_chunk = 0, sum_chunks = 1;  // the sums of one block: [chunk][class][tap d][tap h][segment][window elements][lanes]
   int64_t slab_planes = 1, slab_rows = 1;
+  sharing share = sharing::none;
+  int64_t tap_rows = 1;  // of all classes: a row is one tap of depth and one of height
+  int64_t parts = 1;     // ranges of tap rows that threads take; each sum stays with one thread, in the order of one thread
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + sum_chunks * sum_chunk; }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 ? sum_chunk : 0;
+    return ceil_divide(n, 16) * 16;
+  }
 };
 
 constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
@@ -69,7 +76,15 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   p.sum_chunk = g.kernel[0] * g.kernel[1] * widths * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
   p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)))));
-  p.sum_chunks = p.samples == s.batch ? 1 : p.chunks;
+  p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)), true);
+  p.tap_rows = class_count(g, side, 2);
+  for (int a = 0; a < 2; ++a) {
+    int64_t taps = 0;
+    for (int64_t r = 0; r < class_count(g, side, a); ++r) taps += correlation(g, side, a, r).taps;
+    p.tap_rows *= taps;
+  }
+  if (p.share == sharing::inside && p.chunks < 16) p.parts = larger(1, smaller(p.tap_rows, ceil_divide(32, p.chunks)));
+  p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
   // sums.
   const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
@@ -126,10 +141,11 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
 }
 
-/// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them.
+/// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them: of the tap
+/// rows [row_begin, row_end) only.
 template <class T, int L, int NV, int J>
-__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums,
-                                            bool add) noexcept {
+__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add,
+                                            int64_t row_begin, int64_t row_end) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
@@ -137,6 +153,7 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
   for (int64_t d0 = 0; d0 < depth; d0 += p.slab_planes)
     for (int64_t h0 = 0; h0 < height; h0 += p.slab_rows) {
       T* sum = sums;
+      int64_t row_number = 0;
       j.add = add || d0 > 0 || h0 > 0;
       for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
         const bool joined = joined_taps(cw);
@@ -152,7 +169,11 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
           const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
           const int64_t d = larger(d0, inside_d.first);
           j.planes = smaller(d0 + p.slab_planes, inside_d.last) - d;
-          for (int64_t th = 0; th < ch.taps; ++th) {
+          for (int64_t th = 0; th < ch.taps; ++th, ++row_number) {
+            if (row_number < row_begin || row_number >= row_end) {
+              sum += segments * segment * lanes;
+              continue;
+            }
             const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
             const int64_t h = larger(h0, inside_h.first);
             j.rows = smaller(h0 + p.slab_rows, inside_h.last) - h;
@@ -240,21 +261,23 @@ __attribute__((noinline)) void transpose_weights(const conv_shape& s, const weig
 }
 
 template <class T, ops::conv_geometry G, conv_side Side>
-void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch) noexcept {
+void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr weights_plan p = plan_weights<T>(G, Side);
   constexpr bool single = class_count(G, Side, 0) * class_count(G, Side, 1) * class_count(G, Side, 2) == 1 &&
                           (Side == conv_side::forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1));
-  T* const source_copy = scratch;
-  T* const target_copy = scratch + p.samples * p.source_sample;
-  T* const sums = target_copy + p.samples * p.target_sample;
   const int64_t volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
   if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
     std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
   channels_plan copy;                                                      // the part of a plan that the copy reads
   for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
   copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
-  for (int64_t group = 0; group < s.groups; ++group) {
+
+  const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
+    T* const source_copy = memory;
+    T* const target_copy = memory + p.samples * p.source_sample;
+    T* const sums = target_copy + p.samples * p.target_sample;
     T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
+    const int64_t parts = helpers.alone() ? 1 : p.parts;
     for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
       const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
       const channels_last_copy flat{valid,
@@ -265,34 +288,54 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
                                     {0, 1, s.target_size[2], 0, s.target_size[2]}};
       for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
         const int64_t samples = smaller(p.samples, s.batch - n0);
-        for (int64_t n = 0; n < samples; ++n) {
-          if (b == 0 || p.samples < s.batch)
-            copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample);
-          const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
-          for (int64_t d = 0; d < s.target_size[0]; ++d)
-            copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
-        }
-        for (int64_t c = 0; c < p.chunks; ++c) {
-          T* const sum = sums + (p.sum_chunks == 1 ? 0 : c * p.sum_chunk);
-          for (int64_t n = 0; n < samples; ++n) {
-            const T* x = source_copy + n * p.source_sample + c * p.source_chunk;
-            const T* g = target_copy + n * p.target_sample;
-            if (p.last == p.main || b + 1 < p.blocks)
-              weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, n0 + n > 0);
-            else if constexpr (p.last != p.main)
-              weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, n0 + n > 0);
-          }
-          if (n0 + samples < s.batch) continue;
+        // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
+        const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
+        const int64_t planes = source_planes + s.target_size[0];
+        const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 5 a nanosecond
+        share_ranges(
+            helpers, samples * planes, 1, larger(1, smaller(32, elements / (5 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
+              for (int64_t i = begin; i < end; ++i) {
+                const int64_t n = i / planes, k = i % planes;
+                if (k < source_planes) {
+                  copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample, k, k + 1);
+                } else {
+                  const int64_t d = k - source_planes;
+                  const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
+                  copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
+                }
+              }
+            });
+        const auto complete = [&](int64_t c, const T* sum) noexcept {
           T* const part = to + channel * s.weight_target + c * p.chunk * s.weight_source;
           const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
           if constexpr (single && G.taps() > 1)
             transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
           else
             scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
-        }
+        };
+        const bool whole = p.samples == s.batch && parts == 1, last = n0 + samples == s.batch;  // whole: a task completes its sums
+        share(helpers, p.chunks * parts, [&](int64_t i, int worker) noexcept {
+          const int64_t c = i / parts, part = i % parts;
+          const int64_t begin = p.tap_rows * part / parts, end = p.tap_rows * (part + 1) / parts;
+          T* const sum = whole ? p.sum_chunks == 1 ? helpers.memory(worker, sums) : sums : sums + c * p.sum_chunk;
+          for (int64_t n = 0; n < samples; ++n) {
+            const T* x = source_copy + n * p.source_sample + c * p.source_chunk;
+            const T* g = target_copy + n * p.target_sample;
+            if (p.last == p.main || b + 1 < p.blocks)
+              weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, n0 + n > 0, begin, end);
+            else if constexpr (p.last != p.main)
+              weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, n0 + n > 0, begin, end);
+          }
+          if (last && parts == 1) complete(c, sum);
+        });
+        if (last && parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(c, sums + c * p.sum_chunk); });
       }
     }
-  }
+  };
+  if constexpr (p.share == sharing::pairs)
+    share(workers, s.groups, [&](int64_t group, int worker) noexcept { run_group(group, workers.memory(worker, scratch), {}); });
+  else
+    for (int64_t group = 0; group < s.groups; ++group) run_group(group, scratch, p.share == sharing::inside ? workers : team<T>{});
 }
 
 }  // namespace VOLUTE_ISA

@@ -45,47 +45,48 @@ constexpr rows_layout rows_of(const ops::conv_geometry& g, conv_side side) {
   return r;
 }
 
-/// The padded copy of `channels` channels of one sample.
+/// The padded copy of channels of one sample: planes [first_plane, last_plane) of the channels' planes, counted through.
 template <class T, bool Scale>
-__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale,
-                                         T* to) noexcept {
+__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, const T* scale, T* to, int64_t first_plane,
+                                         int64_t last_plane) noexcept {
   const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
   const source_axis &h = r.source[1], &w = r.source[2];
-  for (int64_t c = 0; c < channels; ++c) {
+  to += first_plane * r.plane;
+  for (int64_t p = first_plane; p < last_plane; ++p, to += r.plane) {
+    const int64_t c = p / r.source[0].count, d = p % r.source[0].count;
     T factor(1);
     if constexpr (Scale) factor = scale[c];
-    for (int64_t d = 0; d < r.source[0].count; ++d, to += r.plane) {
-      const T* from = x + c * s.source_volume() + (r.source[0].start + d * r.source[0].step) * plane + h.start * row + w.start;
-      for (int64_t rw = 0; rw < r.step[1]; ++rw)
-        for (int64_t rh = 0; rh < r.step[0]; ++rh)
-          for (int64_t i = 0; i < r.rows; ++i) {
-            T* line = to + ((rw * r.step[0] + rh) * r.rows + i) * r.pitch;
-            const int64_t source_row = i * r.step[0] + rh - h.pad;
-            if (source_row < 0 || source_row >= h.count) {
-              std::memset(line, 0, static_cast<std::size_t>(r.pitch) * sizeof(T));
-              continue;
-            }
-            const T* in = from + source_row * h.step * row;
-            if (r.step[1] == 1) {
-              for (int64_t k = 0; k < w.pad; ++k) line[k] = T(0);
-              if (w.step == 1)
-                for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k] * factor : in[k];
-              else
-                for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k * w.step] * factor : in[k * w.step];
-              for (int64_t k = w.pad + w.count; k < r.pitch; ++k) line[k] = T(0);
-            } else {
-              const int64_t step = r.step[1], before = smaller(r.pitch, larger(0, ceil_divide(w.pad - rw, step)));
-              const int64_t end = larger(before, smaller(r.pitch, ceil_divide(w.count + w.pad - rw, step)));
-              const T* first = in + (rw - w.pad);
-              for (int64_t k = 0; k < before; ++k) line[k] = T(0);
-              if (step == 2)  // a constant, for the sake of vectors
-                for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * 2] * factor : first[k * 2];
-              else
-                for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * step] * factor : first[k * step];
-              for (int64_t k = end; k < r.pitch; ++k) line[k] = T(0);
-            }
+
+    const T* from = x + c * s.source_volume() + (r.source[0].start + d * r.source[0].step) * plane + h.start * row + w.start;
+    for (int64_t rw = 0; rw < r.step[1]; ++rw)
+      for (int64_t rh = 0; rh < r.step[0]; ++rh)
+        for (int64_t i = 0; i < r.rows; ++i) {
+          T* line = to + ((rw * r.step[0] + rh) * r.rows + i) * r.pitch;
+          const int64_t source_row = i * r.step[0] + rh - h.pad;
+          if (source_row < 0 || source_row >= h.count) {
+            std::memset(line, 0, static_cast<std::size_t>(r.pitch) * sizeof(T));
+            continue;
           }
-    }
+          const T* in = from + source_row * h.step * row;
+          if (r.step[1] == 1) {
+            for (int64_t k = 0; k < w.pad; ++k) line[k] = T(0);
+            if (w.step == 1)
+              for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k] * factor : in[k];
+            else
+              for (int64_t k = 0; k < w.count; ++k) line[w.pad + k] = Scale ? in[k * w.step] * factor : in[k * w.step];
+            for (int64_t k = w.pad + w.count; k < r.pitch; ++k) line[k] = T(0);
+          } else {
+            const int64_t step = r.step[1], before = smaller(r.pitch, larger(0, ceil_divide(w.pad - rw, step)));
+            const int64_t end = larger(before, smaller(r.pitch, ceil_divide(w.count + w.pad - rw, step)));
+            const T* first = in + (rw - w.pad);
+            for (int64_t k = 0; k < before; ++k) line[k] = T(0);
+            if (step == 2)  // a constant, for the sake of vectors
+              for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * 2] * factor : first[k * 2];
+            else
+              for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * step] * factor : first[k * step];
+            for (int64_t k = end; k < r.pitch; ++k) line[k] = T(0);
+          }
+        }
   }
 }
 
@@ -98,7 +99,13 @@ struct width_plan {
   int64_t tile_class = 0;         // tile elements of one channel and one residue class of the width
   rows_layout rows{};
   int64_t source_size = 0, weights_size = 0, tile_size = 0;
-  constexpr int64_t scratch() const { return source_size + weights_size + tile_size; }
+  sharing share = sharing::none;
+  int64_t slices = 1;  // parts of the slabs of one block of output channels, if threads share its work
+  constexpr int64_t tile() const { return weights_size + tile_size; }
+  constexpr int64_t scratch() const { return source_size + tile(); }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile(), 16) * 16;
+  }
 };
 
 constexpr int64_t width_channels(int64_t channels) {
@@ -110,6 +117,7 @@ template <class T>
 constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
   width_plan p;
   const conv_shape s = shape_of(g, side);
+  constexpr int64_t size = sizeof(T);
   p.rows = rows_of(g, side);
   p.channels = static_cast<int>(width_channels(s.target_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
@@ -126,11 +134,15 @@ constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
       p.slab > 1 ? ceil_divide(lanes, block) * block : smaller(ceil_divide(lanes, block), larger(1, ceil_divide(goal, block))) * block;
   p.tile_class = p.segment;
   const int64_t window = smaller(g.kernel[0], 4) * smaller(p.rows.plane, p.segment + p.rows.pitch * (g.kernel[1] - 1));
-  p.pass = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (16 << 10) / (window * static_cast<int64_t>(sizeof(T)))));
+  p.pass = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (16 << 10) / (window * size)));
   p.tile_size = p.tile_class * p.channels * s.class_counts[2];
   p.weights_size = p.rows.direct ? ceil_divide(p.channels * s.source_channels, 16) * 16 : 0;
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = ceil_divide((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2, 16) * 16;
+  const int64_t pairs = s.batch * s.groups;
+  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, true);
+  if (p.share == sharing::inside)
+    p.slices = smaller(ceil_divide(32, p.blocks), larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks))));
   return p;
 }
 
@@ -263,12 +275,13 @@ struct width_offsets {
 template <ops::conv_geometry G, conv_side Side>
 inline constexpr width_offsets<G, Side> width_offsets_of{};
 
-/// One block of output channels of one group of one sample: a unit of work that threads may share out. Source channels from `split` on
+/// One block of output channels of one group of one sample: part `slice` of `slices` of its slabs of rows. Source channels from `split` on
 /// are found at last_channels.
 template <class T, int OB, int NV, ops::epilogue E>
 __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan& p, const int64_t* offsets_h, const int64_t* offsets_w,
                                           const T* source, int64_t split, const T* last_channels, const T* packed, T* tile, int64_t sample,
-                                          int64_t group, int64_t channel, T* y, const T* const* extra) noexcept {
+                                          int64_t group, int64_t channel, int64_t slice, int64_t slices, T* y,
+                                          const T* const* extra) noexcept {
   constexpr int64_t block = OB, lanes = simd::width<T> * NV;
   const int64_t classes = s.class_counts[2], row = s.target_size[2];
   const int64_t valid = smaller(block, s.target_channels - channel);
@@ -282,55 +295,53 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
     j.x_d = cd.offset_step * p.rows.plane;
     for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
       const correlation_axis& ch = s.classes[1][ih];
-      for (int64_t d = 0; d < cd.n; ++d) {
+      const int64_t slabs = ceil_divide(ch.n, p.slab);  // of several rows, or of one row that may have several segments
+      const int64_t segments = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.segment), all = cd.n * slabs * segments;
+      for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
+        const int64_t d = u / (slabs * segments), h = u / segments % slabs * p.slab, begin = u % segments * p.segment;
         const tap_range td = taps_inside(cd, d, p.rows.source[0].count);
         j.d = td.last - td.first;
         const int64_t plane = (d * cd.step + cd.offset + td.first * cd.offset_step) * p.rows.plane;
-        for (int64_t h = 0; h < ch.n; h += p.slab) {
-          const int64_t count = smaller(p.slab, ch.n - h);
-          // Taps wholly above or below the slab are skipped: the first rows of the volume use the fewest low taps, the last the fewest
-          // high.
-          const int64_t t0 = taps_inside(ch, h + count - 1, p.rows.source[1].count).first;
-          const int64_t t1 = larger(t0, taps_inside(ch, h, p.rows.source[1].count).last);
-          j.h = t1 - t0;
-          j.x_h = offsets_h + first_h + t0;
-          const int64_t lanes_all = (count - 1) * p.rows.pitch + s.classes[2][0].n;
-          for (int64_t begin = 0; begin < lanes_all; begin += p.segment) {
-            int64_t pass = 0;
-            do {  // also without any source channel to read the tile must be written
-              int64_t first_w = 0, taps = taps_before;
-              j.channels = smaller(pass < split ? split - pass : s.source_channels - pass, p.pass);
-              j.add = pass > 0;
-              const T* from = (pass < split ? source + pass * p.rows.channel : last_channels + (pass - split) * p.rows.channel) + plane;
-              for (int64_t iw = 0; iw < classes; ++iw) {
-                const correlation_axis& cw = s.classes[2][iw];
-                j.k = cw.taps;
-                j.x_w = offsets_w + first_w;
-                j.w_h = cw.taps * block;
-                j.w_d = ch.taps * j.w_h;
-                j.w_channel = cd.taps * j.w_d;
-                j.w = packed + taps * s.source_channels * block + pass * j.w_channel + td.first * j.w_d + t0 * j.w_h;
-                const int64_t total = smaller(p.segment, (count - 1) * p.rows.pitch + cw.n - begin);
-                for (int64_t at = 0; at < total; at += lanes) {
-                  j.x = from + h * p.rows.pitch + begin + at;
-                  j.tile = tile + iw * p.tile_class + at;
-                  width_block<T, OB, NV>(j);
-                }
-                first_w += cw.taps;
-                taps += cd.taps * ch.taps * cw.taps;
-              }
-              pass += j.channels;
-            } while (pass < s.source_channels);
-            conv_place at{sample, 0, s.groups * s.target_channels, 0};
-            const int64_t width = smaller(row - begin * classes, p.segment * classes);  // of rows cut in segments; else the whole row
-            for (int64_t o = 0; o < valid; ++o) {
-              at.channel = group * s.target_channels + channel + o;
-              for (int64_t i = 0; i < count; ++i) {
-                at.offset = (sample * at.channels + at.channel) * s.target_volume() + begin * classes +
-                            ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + i) * ch.dst_step) * row;
-                store_row<T, E>(tile + o * j.tile_channel + i * p.rows.pitch, classes, p.tile_class, width, y, extra, at);
-              }
+        const int64_t count = smaller(p.slab, ch.n - h);
+        // Taps wholly above or below the slab are skipped: the first rows of the volume use the fewest low taps, the last the fewest
+        // high.
+        const int64_t t0 = taps_inside(ch, h + count - 1, p.rows.source[1].count).first;
+        const int64_t t1 = larger(t0, taps_inside(ch, h, p.rows.source[1].count).last);
+        j.h = t1 - t0;
+        j.x_h = offsets_h + first_h + t0;
+        int64_t pass = 0;
+        do {  // also without any source channel to read the tile must be written
+          int64_t first_w = 0, taps = taps_before;
+          j.channels = smaller(pass < split ? split - pass : s.source_channels - pass, p.pass);
+          j.add = pass > 0;
+          const T* from = (pass < split ? source + pass * p.rows.channel : last_channels + (pass - split) * p.rows.channel) + plane;
+          for (int64_t iw = 0; iw < classes; ++iw) {
+            const correlation_axis& cw = s.classes[2][iw];
+            j.k = cw.taps;
+            j.x_w = offsets_w + first_w;
+            j.w_h = cw.taps * block;
+            j.w_d = ch.taps * j.w_h;
+            j.w_channel = cd.taps * j.w_d;
+            j.w = packed + taps * s.source_channels * block + pass * j.w_channel + td.first * j.w_d + t0 * j.w_h;
+            const int64_t total = smaller(p.segment, (count - 1) * p.rows.pitch + cw.n - begin);
+            for (int64_t at = 0; at < total; at += lanes) {
+              j.x = from + h * p.rows.pitch + begin + at;
+              j.tile = tile + iw * p.tile_class + at;
+              width_block<T, OB, NV>(j);
             }
+            first_w += cw.taps;
+            taps += cd.taps * ch.taps * cw.taps;
+          }
+          pass += j.channels;
+        } while (pass < s.source_channels);
+        conv_place at{sample, 0, s.groups * s.target_channels, 0};
+        const int64_t width = smaller(row - begin * classes, p.segment * classes);  // of rows cut in segments; else the whole row
+        for (int64_t o = 0; o < valid; ++o) {
+          at.channel = group * s.target_channels + channel + o;
+          for (int64_t i = 0; i < count; ++i) {
+            at.offset = (sample * at.channels + at.channel) * s.target_volume() + begin * classes +
+                        ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + i) * ch.dst_step) * row;
+            store_row<T, E>(tile + o * j.tile_channel + i * p.rows.pitch, classes, p.tile_class, width, y, extra, at);
           }
         }
       }
@@ -341,32 +352,48 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch) noexcept {
+void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+               const team<T>& workers) noexcept {
   static constexpr width_plan p = plan_width<T>(G, Side);
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
   const int64_t channels = s.groups * s.source_channels, split = direct ? s.source_channels - 1 : s.source_channels;
-  const int64_t copied = direct ? 1 : s.source_channels, used = copied * p.rows.channel;
-  T* const scaled = scratch + p.source_size;
-  T* const tile = scaled + p.weights_size;
-  std::memset(scratch + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
-  for (int64_t sample = 0; sample < s.batch; ++sample) {
-    const T* w = packed;
-    for (int64_t group = 0; group < s.groups; ++group) {
-      const int64_t first = sample * channels + group * s.source_channels, size = s.source_channels * s.taps() * p.channels;
-      const T* from = x + first * s.source_volume();
-      copy_rows<T, Scale && !direct>(s, p.rows, from + (s.source_channels - copied) * s.source_volume(), copied,
-                                     Scale ? scale + first : nullptr, scratch);
-      for (int64_t b = 0; b < p.blocks; ++b, w += size) {
-        const T* weights = w;
-        if constexpr (direct && Scale) {
-          weights = scaled;
-          for (int64_t i = 0; i < size; ++i) scaled[i] = w[i] * scale[first + i / p.channels];
-        }
-        width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w, direct ? from : scratch,
-                                                split, scratch, weights, tile, sample, group, b * p.channels, y, extra);
-      }
+  const int64_t copied = direct ? 1 : s.source_channels, used = copied * p.rows.channel, planes = copied * p.rows.source[0].count;
+  const int64_t size = s.source_channels * s.taps() * p.channels;
+  const auto copy = [&](int64_t sample, int64_t group, T* to, int64_t begin, int64_t end) noexcept {
+    const int64_t first = sample * channels + group * s.source_channels;
+    copy_rows<T, Scale && !direct>(s, p.rows, x + (first + s.source_channels - copied) * s.source_volume(), Scale ? scale + first : nullptr,
+                                   to, begin, end);
+    if (end == planes) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+  };
+  const auto block = [&](int64_t sample, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) noexcept {
+    const int64_t first = sample * channels + group * s.source_channels;
+    const T* weights = packed + (group * p.blocks + b) * size;
+    if constexpr (direct && Scale) {
+      for (int64_t i = 0; i < size; ++i) own[i] = weights[i] * scale[first + i / p.channels];
+      weights = own;
     }
+    width_task<T, p.channels, p.vectors, E>(s, p, width_offsets_of<G, Side>.h, width_offsets_of<G, Side>.w,
+                                            direct ? x + first * s.source_volume() : source, split, source, weights, own + p.weights_size,
+                                            sample, group, b * p.channels, slice, slices, y, extra);
+  };
+  if (p.share != sharing::inside || workers.alone()) {
+    share(p.share == sharing::pairs ? workers : team<T>{}, s.batch * s.groups, [&](int64_t i, int worker) noexcept {
+      T* const source = workers.memory(worker, scratch);
+      copy(i / s.groups, i % s.groups, source, 0, planes);
+      for (int64_t b = 0; b < p.blocks; ++b) block(i / s.groups, i % s.groups, b, 0, 1, source, source + p.source_size);
+    });
+    return;
   }
+  if constexpr (p.share == sharing::inside)
+    for (int64_t sample = 0; sample < s.batch; ++sample)
+      for (int64_t group = 0; group < s.groups; ++group) {
+        // The copy runs at about 5 elements a nanosecond.
+        share_ranges(workers, planes, 1, larger(1, smaller(32, p.source_size / (5 * 5000))),
+                     [&](int64_t begin, int64_t end, int) noexcept { copy(sample, group, scratch, begin, end); });
+        share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
+          block(sample, group, i / p.slices, i % p.slices, p.slices, scratch, workers.memory(worker, scratch + p.source_size));
+        });
+      }
 }
 
 }  // namespace VOLUTE_ISA

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
+#include <volute/kernels/team.hpp>
 #include <volute/ops/loop_nest.hpp>
 
 #include <cstddef>
@@ -20,6 +21,13 @@ void fill(T* out, std::int64_t n, T value) noexcept {
   std::int64_t j = 0;
   for (; j + width <= n; j += width) simd::store(out + j, v);
   for (; j < n; ++j) out[j] = value;
+}
+
+/// The same by threads: about 10 elements a nanosecond each.
+template <class T>
+void fill(T* out, std::int64_t n, T value, const team<T>& workers) noexcept {
+  share_ranges(workers, n, 1024, workers.alone() ? 1 : parts_of(0.1 * static_cast<double>(n)),
+               [&](std::int64_t begin, std::int64_t end, int) noexcept { fill(out + begin, end - begin, value); });
 }
 
 /// The axes of a copy that are left after extents of 1 are dropped and neighbours merged; `in` and `out` are strides.
@@ -113,12 +121,9 @@ __attribute__((noinline)) void transpose_plane(const T* in, std::int64_t in_row,
   }
 }
 
-/// out[out_offset + ...] = in[in_offset + ...] over all positions of the nest. The two tensors do not overlap.
+/// All positions of some axes.
 template <class T>
-void strided_copy(const ops::copy_nest& nest, const T* in, T* out) noexcept {
-  copy_axes axes(nest);
-  in += nest.in_offset;
-  out += nest.out_offset;
+void copy_part(copy_axes axes, const T* in, T* out) noexcept {
   if (axes.rank == 0) {
     *out = *in;
     return;
@@ -150,6 +155,29 @@ void strided_copy(const ops::copy_nest& nest, const T* in, T* out) noexcept {
     }
     if (a < 0) return;
   }
+}
+
+/// out[out_offset + ...] = in[in_offset + ...] over all positions of the nest. The two tensors do not overlap. Threads share the first axis, or
+/// a longer one if that has fewer than 8 positions.
+template <class T>
+void strided_copy(const ops::copy_nest& nest, const T* in, T* out, const team<T>& workers = {}) noexcept {
+  const copy_axes axes(nest);
+  in += nest.in_offset;
+  out += nest.out_offset;
+  if (workers.alone() || axes.rank == 0) return copy_part(axes, in, out);
+  std::int64_t size = 1;
+  int axis = 0;
+  for (int a = 0; a < axes.rank; ++a) {
+    size *= axes.extent[a];
+    if (axes.extent[axis] < 8 && axes.extent[a] > axes.extent[axis]) axis = a;
+  }
+  const bool rows = axes.in[axes.rank - 1] == 1 && axes.out[axes.rank - 1] == 1;  // else turned or strided
+  share_ranges(workers, axes.extent[axis], axes.rank == 1 ? 1024 : 1, parts_of(static_cast<double>(size) * (rows ? 0.15 : 0.5)),
+               [&](std::int64_t begin, std::int64_t end, int) noexcept {
+                 copy_axes some = axes;
+                 some.extent[axis] = end - begin;
+                 copy_part(some, in + begin * axes.in[axis], out + begin * axes.out[axis]);
+               });
 }
 
 }  // namespace VOLUTE_ISA

@@ -22,24 +22,23 @@ VOLUTE_INLINE void elementwise_row(const row<T, P.inputs>& r, std::int64_t n, T*
   }
 }
 
-/// out = program(in[0], in[1], ...) at every position of the nest; out is dense and may be an input of the same dense layout.
-/// Extents are at least 1. L names the innermost stride of each input: contiguous (1), broadcast (0) or strided (any).
+/// Columns [begin, end) of the rows [first, last) of a nest.
 template <class T, ops::scalar_program P, ops::lanes L>
-void elementwise(const ops::loop_nest& nest, const T* const* in, T* out) noexcept {
-  static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");
+void elementwise_part(const ops::loop_nest& nest, const T* const* in, T* out, std::int64_t first, std::int64_t last, std::int64_t begin,
+                      std::int64_t end) noexcept {
   constexpr int inputs = P.inputs;
   const int outer = nest.rank > 0 ? nest.rank - 1 : 0;
   const std::int64_t n = nest.rank > 0 ? nest.extent[outer] : 1;
   row<T, inputs> r;
   for (int i = 0; i < inputs; ++i) r.step[i] = nest.rank > 0 ? nest.stride[i][outer] : 0;
-  odometer<inputs> at(nest, 0, outer);
+  odometer<inputs> at(nest, 0, outer, first);
+  out += first * n + begin;
 
   if (n > short_row<T> || outer == 0) {
-    do {
-      for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i];
-      elementwise_row<P, L>(r, n, out);
-      out += n;
-    } while (at.next());
+    for (std::int64_t k = first; k < last; ++k, out += n, at.next()) {
+      for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i] + begin * r.step[i];
+      elementwise_row<P, L>(r, end - begin, out);
+    }
     return;
   }
 
@@ -48,9 +47,8 @@ void elementwise(const ops::loop_nest& nest, const T* const* in, T* out) noexcep
   constexpr int width = simd::width<T>;
   alignas(64) T buffer[inputs][gathered] = {};
   for (int i = 0; i < inputs; ++i) r.p[i] = buffer[i];
-  std::int64_t rows = positions(nest, 0, outer);
   const std::int64_t most = gathered / n;
-  while (rows > 0) {
+  for (std::int64_t rows = last - first; rows > 0;) {
     const std::int64_t some = rows < most ? rows : most, size = some * n;
     gather_rows<T, inputs>(in, at, r.step, n, some, buffer);
     for (std::int64_t j = 0; j < size; j += width) {
@@ -60,6 +58,30 @@ void elementwise(const ops::loop_nest& nest, const T* const* in, T* out) noexcep
     }
     out += size;
     rows -= some;
+  }
+}
+
+/// out = program(in[0], in[1], ...) at every position of the nest; out is dense and may be an input of the same dense layout.
+/// Extents are at least 1. L names the innermost stride of each input: contiguous (1), broadcast (0) or strided (any).
+/// Threads share whole vectors of a row or whole buffers of gathered rows: a vector holds the same elements whoever makes it (xsimd's sin takes
+/// another path for a whole vector if one of its lanes is large).
+template <class T, ops::scalar_program P, ops::lanes L>
+void elementwise(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}) noexcept {
+  static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");
+  const int outer = nest.rank > 0 ? nest.rank - 1 : 0;
+  const std::int64_t n = nest.rank > 0 ? nest.extent[outer] : 1, rows = positions(nest, 0, outer);
+  const std::int64_t parts = workers.alone() ? 1 : parts_of(static_cast<double>(rows * n) * program_cost<T>(P));
+  if (parts == 1) {
+    elementwise_part<T, P, L>(nest, in, out, 0, rows, 0, n);
+  } else if (rows >= parts) {
+    share_ranges(workers, rows, n > short_row<T> ? 1 : gathered / n, parts, [&](std::int64_t first, std::int64_t last, int) noexcept {
+      elementwise_part<T, P, L>(nest, in, out, first, last, 0, n);
+    });
+  } else {
+    for (std::int64_t k = 0; k < rows; ++k)
+      share_ranges(workers, n, 1024, parts, [&](std::int64_t begin, std::int64_t end, int) noexcept {
+        elementwise_part<T, P, L>(nest, in, out, k, k + 1, begin, end);
+      });
   }
 }
 

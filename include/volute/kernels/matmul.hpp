@@ -1,5 +1,5 @@
 // Products of matrices: register blocks over packed panels of B, dot products where both operands run along k, and two forms of
-// matrix times vector. The order of every sum depends on the sizes only.
+// matrix times vector. Where a is not transposed, a row of c depends on n and k alone in every bit, not on how many rows there are: a batch is its samples.
 #pragma once
 
 #include <volute/core/simd.hpp>
@@ -41,7 +41,15 @@ __attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T*
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   V acc[M * N];
-  unroll<M * N>([&](auto i) __attribute__((always_inline)) { acc[i] = V(T(0)); });
+  unroll<M>([&](auto i) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      const T* from = c + i * c_row + j * width;
+      V& s = acc[i * N + j];
+      if (!add) s = V(T(0));  // one chain of additions through all of k, however it is cut
+      else if (j < N - 1 || last == width) s = simd::load<V>(from);
+      else s = simd::load_partial<V>(from, last);
+    });
+  });
   const auto step = [&](const V(&bv)[N], const T* ap) __attribute__((always_inline)) {
     unroll<M>([&](auto i) __attribute__((always_inline)) {
       const V av(ap[i * a.row]);
@@ -66,14 +74,8 @@ __attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T*
   unroll<M>([&](auto i) __attribute__((always_inline)) {
     unroll<N>([&](auto j) __attribute__((always_inline)) {
       T* to = c + i * c_row + j * width;
-      V v = acc[i * N + j];
-      if (j < N - 1 || last == width) {
-        if (add) v = simd::load<V>(to) + v;
-        simd::store(to, v);
-      } else {
-        if (add) v = simd::load_partial<V>(to, last) + v;
-        simd::store_partial(to, v, last);
-      }
+      if (j < N - 1 || last == width) simd::store(to, acc[i * N + j]);
+      else simd::store_partial(to, acc[i * N + j], last);
     });
   });
 }
@@ -93,14 +95,13 @@ void matmul_panel(std::int64_t m, std::int64_t k, matrix<T> a, const T* b, std::
   tiles(std::integral_constant<int, 1>{});
 }
 
-/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1.
+/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1. Packing costs a pass over b; without it the sums
+/// run through all of k at once.
 template <bool TransposeB, class T>
-void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c) noexcept {
+void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c, std::int64_t c_row, bool pack) noexcept {
   using block = matmul_block<T>;
   constexpr int width = simd::width<T>;
   alignas(64) T panel[block::depth * block::columns];
-  // Packing costs a pass over b; it pays when several tiles read the panel, or when it is needed to turn b.
-  const bool pack = TransposeB || m > 2 * block::rows;
   const std::int64_t parts = pack ? (k + block::depth - 1) / block::depth : 1;
   const std::int64_t depth = (k + parts - 1) / parts;
   for (std::int64_t j = 0; j < n; j += block::columns) {
@@ -129,69 +130,58 @@ void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a,
       }
       const matrix<T> part{a.data + p * a.column, a.row, a.column};
       const bool partial = !pack && last < width;
-      if (vectors == 3) matmul_panel<3>(m, d, part, from, from_row, c + j, n, last, partial, p > 0);
-      else if (vectors == 2) matmul_panel<2>(m, d, part, from, from_row, c + j, n, last, partial, p > 0);
-      else matmul_panel<1>(m, d, part, from, from_row, c + j, n, last, partial, p > 0);
+      if (vectors == 3) matmul_panel<3>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
+      else if (vectors == 2) matmul_panel<2>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
+      else matmul_panel<1>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
     }
   }
 }
 
-/// M x N dot products of length k between M rows of a and N rows of b, U accumulators for each.
-template <int M, int N, int U, class T>
+/// M x N dot products of length k between M rows of a and N rows of b, one accumulator for each: the order of a sum is that of k.
+template <int M, int N, class T>
 __attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t a_row, const T* b, std::int64_t b_row, T* c,
                                         std::int64_t c_row, std::int64_t c_column) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
-  V acc[M * N * U];
-  unroll<M * N * U>([&](auto i) __attribute__((always_inline)) { acc[i] = V(T(0)); });
-  const auto step = [&](auto u, auto load) __attribute__((always_inline)) {
+  V acc[M * N];
+  unroll<M * N>([&](auto i) __attribute__((always_inline)) { acc[i] = V(T(0)); });
+  const auto step = [&](auto load) __attribute__((always_inline)) {
     V bv[N];
-    unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = load(b + j * b_row + u * width); });
+    unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = load(b + j * b_row); });
     unroll<M>([&](auto i) __attribute__((always_inline)) {
-      const V av = load(a + i * a_row + u * width);
-      unroll<N>([&](auto j) __attribute__((always_inline)) {
-        V& s = acc[(u * M + i) * N + j];
-        s = simd::fma(av, bv[j], s);
-      });
+      const V av = load(a + i * a_row);
+      unroll<N>([&](auto j) __attribute__((always_inline)) { acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]); });
     });
   };
-  const auto whole = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
-  for (; k >= U * width; k -= U * width, a += U * width, b += U * width)
-    unroll<U>([&](auto u) __attribute__((always_inline)) { step(u, whole); });
-  constexpr std::integral_constant<int, 0> zero{};
-  for (; k >= width; k -= width, a += width, b += width) step(zero, whole);
+  for (; k >= width; k -= width, a += width, b += width) step([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
   const int left = static_cast<int>(k);
-  if (left > 0) step(zero, [left](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, left); });
+  if (left > 0) step([left](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, left); });
   unroll<M>([&](auto i) __attribute__((always_inline)) {
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
-      V s = acc[i * N + j];
-      unroll<U - 1>([&](auto u) __attribute__((always_inline)) { s = s + acc[((u + 1) * M + i) * N + j]; });
-      c[i * c_row + j * c_column] = simd::reduce_add(s);
-    });
+    unroll<N>([&](auto j) __attribute__((always_inline)) { c[i * c_row + j * c_column] = simd::reduce_add(acc[i * N + j]); });
   });
 }
 
 /// c(i, j) = dot(row i of a, row j of b): both operands run along k.
 template <class T>
-void matmul_dots(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T* c) noexcept {
+void matmul_dots(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, T* c, std::int64_t c_row) noexcept {
   constexpr int wide = matmul_block<T>::dots;
   std::int64_t i = 0;
   for (; i + 4 <= m; i += 4) {
     std::int64_t j = 0;
-    for (; j + wide <= n; j += wide) dot_tile<4, wide, 1>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
-    for (; j + 2 <= n; j += 2) dot_tile<4, 2, 1>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
-    if (j < n) dot_tile<4, 1, 2>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
+    for (; j + wide <= n; j += wide) dot_tile<4, wide>(k, a + i * k, k, b + j * k, k, c + i * c_row + j, c_row, 1);
+    for (; j + 2 <= n; j += 2) dot_tile<4, 2>(k, a + i * k, k, b + j * k, k, c + i * c_row + j, c_row, 1);
+    if (j < n) dot_tile<4, 1>(k, a + i * k, k, b + j * k, k, c + i * c_row + j, c_row, 1);
   }
   for (; i < m; ++i) {  // the roles of a and b swapped
     std::int64_t j = 0;
-    for (; j + 4 <= n; j += 4) dot_tile<4, 1, 2>(k, b + j * k, k, a + i * k, k, c + i * n + j, 1, n);
-    for (; j < n; ++j) dot_tile<1, 1, 4>(k, a + i * k, k, b + j * k, k, c + i * n + j, n, 1);
+    for (; j + 8 <= n; j += 8) dot_tile<8, 1>(k, b + j * k, k, a + i * k, k, c + i * c_row + j, 1, c_row);
+    for (; j < n; ++j) dot_tile<1, 1>(k, a + i * k, k, b + j * k, k, c + i * c_row + j, c_row, 1);
   }
 }
 
-/// c (n) = x (k) times a dense (k, n) matrix: eight rows at a time, so that the matrix is read as eight streams and c seldom.
+/// c (n) = x (k) times n columns of a (k, row) matrix: eight rows at a time, so that the matrix is read as eight streams and c seldom.
 template <class T>
-void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, T* c) noexcept {
+void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, std::int64_t row, T* c) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>, rows = 8;
   if (k < rows) fill(c, n, T(0));
@@ -199,14 +189,11 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
   for (; p + rows <= k; p += rows) {
     V xv[rows];
     unroll<rows>([&](auto r) __attribute__((always_inline)) { xv[r] = V(x[p + r]); });
-    const T* from = matrix + p * n;
+    const T* from = matrix + p * row;
     const auto at = [&](V before, std::int64_t j, auto load) __attribute__((always_inline)) {
-      V even = before, odd(T(0));
-      unroll<rows / 2>([&](auto r) __attribute__((always_inline)) {
-        even = simd::fma(xv[2 * r], load(from + 2 * r * n + j), even);
-        odd = simd::fma(xv[2 * r + 1], load(from + (2 * r + 1) * n + j), odd);
-      });
-      return even + odd;
+      V s = before;  // one chain, as matmul_tile's: the processor overlaps those of neighbouring columns
+      unroll<rows>([&](auto r) __attribute__((always_inline)) { s = simd::fma(xv[r], load(from + r * row + j), s); });
+      return s;
     };
     std::int64_t j = 0;
     for (; j + width <= n; j += width) {
@@ -223,27 +210,47 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
   for (; p < k; ++p) {
     const V xv(x[p]);
     std::int64_t j = 0;
-    for (; j + width <= n; j += width) simd::store(c + j, simd::fma(xv, simd::load<V>(matrix + p * n + j), simd::load<V>(c + j)));
-    for (; j < n; ++j) c[j] += x[p] * matrix[p * n + j];
+    for (; j + width <= n; j += width) simd::store(c + j, simd::fma(xv, simd::load<V>(matrix + p * row + j), simd::load<V>(c + j)));
+    const int left = static_cast<int>(n - j);
+    if (left > 0) simd::store_partial(c + j, simd::fma(xv, simd::load_partial<V>(matrix + p * row + j, left), simd::load_partial<V>(c + j, left)), left);
   }
 }
 
 /// c (batch, m, n), dense = op(a) op(b). a is (m, k), or (k, m) when transposed; b is (k, n), or (n, k) when transposed; both dense, and
-/// a batch stride of 0 gives every product the same operand. c overlaps neither.
+/// a batch stride of 0 gives every product the same operand. c overlaps neither. Threads share products, then columns, then rows, cut where the tiles of one
+/// thread end, so that every sum has its one order.
 template <class T, bool TransposeA, bool TransposeB>
 void matmul(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t a_batch_stride, const T* b,
-            std::int64_t b_batch_stride, T* c) noexcept {
+            std::int64_t b_batch_stride, T* c, const team<T>& workers = {}) noexcept {
+  constexpr std::int64_t width = simd::width<T>, panel = matmul_block<T>::columns;
   const bool a_runs_along_k = !TransposeA || m == 1, b_runs_along_k = TransposeB || n == 1;
-  const bool dots = a_runs_along_k && b_runs_along_k && (m < 8 || n < 2 * simd::width<T>) && (m == 1 || n == 1 || k >= 4 * simd::width<T>);
-  for (; batch > 0; --batch, a += a_batch_stride, b += b_batch_stride, c += m * n) {
-    if (k <= 0) fill(c, m * n, T(0));
-    else if (dots) matmul_dots(m, n, k, a, b, c);
-    else if (m == 1) vector_matrix(n, k, a, b, c);
-    else if (n == 1) vector_matrix(m, k, b, a, c);
+  const bool dots = a_runs_along_k && b_runs_along_k && (!TransposeA || m < 8 || n < 2 * width) && (n == 1 || k >= 4 * width);
+  if (k <= 0) return fill(c, batch * m * n, T(0));
+  const bool pack = TransposeB || m > 2 * matmul_block<T>::rows;  // several tiles read a panel, or it must be turned
+  // 50 multiply-adds a nanosecond, or 12 where each element of a matrix is used once.
+  const double work = static_cast<double>(batch * m * n * k) / (m == 1 || n == 1 ? 12 : 50);
+  const std::int64_t parts = workers.alone() ? 1 : parts_of(work);
+  // A part of the rows packs its panels again, so it has 64 of them at least.
+  const std::int64_t row_unit = dots ? 4 : n == 1 ? 4 * width : 64, column_unit = dots ? 16 : m == 1 ? 4 * width : panel;
+  const auto units = [](std::int64_t count, std::int64_t unit) { return (count + unit - 1) / unit; };
+  const auto least = [](std::int64_t p, std::int64_t q) { return p < q ? p : q; };
+  const std::int64_t column_units = units(n, column_unit), column_parts = least(units(parts, batch), column_units);
+  const std::int64_t row_units = units(m, row_unit), row_parts = least(units(units(parts, batch), column_parts), row_units);
+  share(parts == 1 ? team<T>{} : workers, batch * column_parts * row_parts, [&](std::int64_t t, int) noexcept {
+    const std::int64_t product = t / (column_parts * row_parts), p = t / row_parts % column_parts, q = t % row_parts;
+    const std::int64_t j = column_units * p / column_parts * column_unit, i = row_units * q / row_parts * row_unit;
+    const std::int64_t columns = least(n, column_units * (p + 1) / column_parts * column_unit) - j;
+    const std::int64_t rows = least(m, row_units * (q + 1) / row_parts * row_unit) - i;
+    const T* from_a = a + product * a_batch_stride + i * (TransposeA ? 1 : k);
+    const T* from_b = b + product * b_batch_stride + j * (TransposeB ? k : 1);
+    T* const to = c + product * m * n + i * n + j;
+    if (dots) matmul_dots(rows, columns, k, from_a, from_b, to, n);
+    else if (m == 1 && !TransposeB) vector_matrix(columns, k, from_a, from_b, n, to);
+    else if (n == 1) vector_matrix(rows, k, from_b, from_a, m, to);
     else
-      matmul_blocked<TransposeB, T>(m, n, k, matrix<T>{a, TransposeA ? 1 : k, TransposeA ? m : 1},
-                                    matrix<T>{b, TransposeB ? 1 : n, TransposeB ? k : 1}, c);
-  }
+      matmul_blocked<TransposeB, T>(rows, columns, k, matrix<T>{from_a, TransposeA ? 1 : k, TransposeA ? m : 1},
+                                    matrix<T>{from_b, TransposeB ? 1 : n, TransposeB ? k : 1}, to, n, pack);
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -58,6 +58,12 @@ struct total {
     }
   }
 
+  /// Takes over the terms of another total.
+  VOLUTE_INLINE void add(const total& other) {
+    add(other.value);
+    if constexpr (R == ops::reduction::sum) lost = lost + other.lost;
+  }
+
   /// The compensation is NaN once the sum is infinite; it then has nothing to say.
   VOLUTE_INLINE V result() const {
     if constexpr (R == ops::reduction::sum) return xsimd::select(lost == lost, value + lost, value);
@@ -106,50 +112,86 @@ VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, total<R
   sum.add(rest);
 }
 
-/// The innermost axis is reduced: out[kept position] = reduction of program(in...) over the axes from nest.kept on.
+/// The terms of one kept position, whose inputs begin at `base`: columns [begin, end) of the reduced rows [first, last). The rows are counted over the reduced
+/// axes but the last.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R>
-void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out) noexcept {
+total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* base, std::int64_t first, std::int64_t last, std::int64_t begin,
+                                   std::int64_t end) noexcept {
   using V = simd::vec<T>;
   constexpr int inputs = P.inputs;
   const bool any = nest.rank > nest.kept;
-  const int last = any ? nest.rank - 1 : nest.kept;
-  const std::int64_t n = any ? nest.extent[last] : 1;
+  const int axis = any ? nest.rank - 1 : nest.kept;
+  const std::int64_t n = any ? nest.extent[axis] : 1;
   row<T, inputs> r;
-  for (int i = 0; i < inputs; ++i) r.step[i] = any ? nest.stride[i][last] : 0;
-  const std::int64_t all_rows = positions(nest, nest.kept, last);
-  const bool gather = n <= short_row<T> && all_rows > 1;
+  for (int i = 0; i < inputs; ++i) r.step[i] = any ? nest.stride[i][axis] : 0;
+  total<R, V> sum;
+  odometer<inputs> at(nest, nest.kept, axis, first);
+  if (n > short_row<T> || positions(nest, nest.kept, axis) == 1) {
+    for (std::int64_t k = first; k < last; ++k, at.next()) {
+      for (int i = 0; i < inputs; ++i) r.p[i] = base[i] + at.offset[i] + begin * r.step[i];
+      reduce_row<P, L, R>(r, end - begin, sum);
+    }
+    return sum;
+  }
+  constexpr int width = simd::width<T>;
+  alignas(64) T buffer[inputs][gathered] = {};
+  for (int i = 0; i < inputs; ++i) r.p[i] = buffer[i];
+  const std::int64_t most = gathered / n;
+  for (std::int64_t rows = last - first; rows > 0;) {
+    const std::int64_t some = rows < most ? rows : most;
+    gather_rows<T, inputs>(base, at, r.step, n, some, buffer);
+    V part(combine<R, T>::identity);
+    for (std::int64_t j = 0, size = some * n; j < size; j += width) {
+      const std::int64_t left = size - j;
+      const V v = program_at<P, all_contiguous, V>(r, j);
+      part = combine<R, T>::apply(part, left >= width ? v : first_lanes<R>(v, static_cast<int>(left)));
+    }
+    sum.add(part);
+    rows -= some;
+  }
+  return sum;
+}
 
-  odometer<inputs> kept(nest, 0, nest.kept);
-  do {
-    total<R, V> sum;
+/// A reduction of many terms to few numbers is cut into this many parts, each with a total of its own, whether or not threads share them.
+inline constexpr std::int64_t reduce_parts = 16;
+inline constexpr std::int64_t few_results = 8;
+
+/// The innermost axis is reduced: out[kept position] = reduction of program(in...) over the axes from nest.kept on.
+template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R>
+void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers) noexcept {
+  using V = simd::vec<T>;
+  constexpr int inputs = P.inputs;
+  const bool any = nest.rank > nest.kept;
+  const int axis = any ? nest.rank - 1 : nest.kept;
+  const std::int64_t n = any ? nest.extent[axis] : 1, rows = positions(nest, nest.kept, axis), results = positions(nest, 0, nest.kept);
+  const double work = static_cast<double>(results * rows * n) * program_cost<T>(P);
+  const auto number = [&](const odometer<inputs>& kept, std::int64_t first, std::int64_t last, std::int64_t begin, std::int64_t end) noexcept {
     const T* base[inputs];
     for (int i = 0; i < inputs; ++i) base[i] = in[i] + kept.offset[i];
-    odometer<inputs> at(nest, nest.kept, last);
-    if (!gather) {
-      do {
-        for (int i = 0; i < inputs; ++i) r.p[i] = base[i] + at.offset[i];
-        reduce_row<P, L, R>(r, n, sum);
-      } while (at.next());
-    } else {
-      constexpr int width = simd::width<T>;
-      alignas(64) T buffer[inputs][gathered] = {};
-      for (int i = 0; i < inputs; ++i) r.p[i] = buffer[i];
-      const std::int64_t most = gathered / n;
-      for (std::int64_t rows = all_rows; rows > 0;) {
-        const std::int64_t some = rows < most ? rows : most;
-        gather_rows<T, inputs>(base, at, r.step, n, some, buffer);
-        V part(combine<R, T>::identity);
-        for (std::int64_t j = 0, size = some * n; j < size; j += width) {
-          const std::int64_t left = size - j;
-          const V v = program_at<P, all_contiguous, V>(r, j);
-          part = combine<R, T>::apply(part, left >= width ? v : first_lanes<R>(v, static_cast<int>(left)));
-        }
-        sum.add(part);
-        rows -= some;
-      }
+    return reduce_part<T, P, L, R>(nest, base, first, last, begin, end);
+  };
+  if (results < few_results && work >= worth_sharing) {
+    total<R, V> part[few_results * reduce_parts];
+    const bool by_rows = rows >= 4 * reduce_parts, gather = n <= short_row<T> && rows > 1;
+    const std::int64_t unit = by_rows ? gather ? gathered / n : 1 : 4 * simd::width<T>, count = by_rows ? rows : n;
+    const std::int64_t units = (count + unit - 1) / unit;
+    share(workers, results * reduce_parts, [&](std::int64_t t, int) noexcept {
+      const odometer<inputs> kept(nest, 0, nest.kept, t / reduce_parts);
+      const std::int64_t k = t % reduce_parts, begin = units * k / reduce_parts * unit, stop = units * (k + 1) / reduce_parts * unit;
+      const std::int64_t end = stop < count ? stop : count;
+      if (begin < end) part[t] = by_rows ? number(kept, begin, end, 0, n) : number(kept, 0, rows, begin, end);
+    });
+    for (std::int64_t k = 0; k < results; ++k) {
+      total<R, V> sum = part[k * reduce_parts];
+      for (std::int64_t t = 1; t < reduce_parts; ++t) sum.add(part[k * reduce_parts + t]);
+      out[k] = combine<R, T>::across(sum.result());
     }
-    *out++ = combine<R, T>::across(sum.result());
-  } while (kept.next());
+    return;
+  }
+  share_ranges(workers, results, 1, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    odometer<inputs> kept(nest, 0, nest.kept, begin);
+    for (std::int64_t k = begin; k < end; ++k, kept.next()) out[k] = combine<R, T>::across(number(kept, 0, rows, 0, n).result());
+  });
 }
 
 /// Reduces `Vectors` vectors of kept elements (or the first n lanes of one vector) over all reduced axes.
@@ -198,31 +240,38 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   });
 }
 
-/// The innermost axis is kept: vectors of results, the reduced axes are walked for each of them.
+/// The innermost axis is kept: vectors of results, the reduced axes are walked for each of them. Threads share blocks of four vectors.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R>
-void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out) noexcept {
+void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers) noexcept {
   constexpr int inputs = P.inputs, width = simd::width<T>;
   const int lane_axis = nest.kept > 0 ? nest.kept - 1 : 0;
-  const std::int64_t n = nest.kept > 0 ? nest.extent[lane_axis] : 1;
-  row<T, inputs> r;
-  for (int i = 0; i < inputs; ++i) r.step[i] = nest.kept > 0 ? nest.stride[i][lane_axis] : 0;
-  odometer<inputs> at(nest, 0, lane_axis);
-  do {
-    for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i];
-    std::int64_t j = 0;
-    for (; j + 4 * width <= n; j += 4 * width) reduce_columns<4, P, L, R, T>(nest, r, j, width, out);
-    for (; j < n; j += width) reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j < width ? n - j : width), out);
-    out += n;
-  } while (at.next());
+  const std::int64_t n = nest.kept > 0 ? nest.extent[lane_axis] : 1, blocks = (n + 4 * width - 1) / (4 * width);
+  const std::int64_t rows = positions(nest, 0, lane_axis);
+  const std::int64_t parts =
+      workers.alone() ? 1 : parts_of(static_cast<double>(rows * n * positions(nest, nest.kept, nest.rank)) * program_cost<T>(P));
+  share_ranges(workers, rows * blocks, 1, parts, [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    row<T, inputs> r;
+    for (int i = 0; i < inputs; ++i) r.step[i] = nest.kept > 0 ? nest.stride[i][lane_axis] : 0;
+    std::int64_t k = begin / blocks, block = begin % blocks;
+    odometer<inputs> at(nest, 0, lane_axis, k);
+    for (std::int64_t t = begin; t < end; ++t) {
+      for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i];
+      std::int64_t j = block * 4 * width;
+      if (j + 4 * width <= n) reduce_columns<4, P, L, R, T>(nest, r, j, width, out + k * n);
+      else
+        for (; j < n; j += width) reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j < width ? n - j : width), out + k * n);
+      if (++block == blocks) block = 0, ++k, at.next();
+    }
+  });
 }
 
 /// out (dense over the first nest.kept axes) = reduction of program(in...) over the other axes. InnerReduced: the last axis of the
 /// nest has the lanes L; otherwise the last kept axis has. kept == 0 gives one number. Extents are at least 1.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool InnerReduced>
-void reduce(const ops::loop_nest& nest, const T* const* in, T* out) noexcept {
+void reduce(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}) noexcept {
   static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");
-  if constexpr (InnerReduced) reduce_inner<T, P, L, R>(nest, in, out);
-  else reduce_outer<T, P, L, R>(nest, in, out);
+  if constexpr (InnerReduced) reduce_inner<T, P, L, R>(nest, in, out, workers);
+  else reduce_outer<T, P, L, R>(nest, in, out, workers);
 }
 
 }  // namespace VOLUTE_ISA

@@ -4,6 +4,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/scalar_program.hpp>
+#include <volute/kernels/team.hpp>
 #include <volute/ops/loop_nest.hpp>
 
 #include <cstddef>
@@ -35,6 +36,15 @@ struct odometer {
 
   odometer(const ops::loop_nest& n, int from, int to) noexcept : nest(n), first(from), last(to) {}
 
+  /// Starts at a position, counted in row-major order.
+  odometer(const ops::loop_nest& n, int from, int to, std::int64_t position) noexcept : odometer(n, from, to) {
+    for (int a = last - 1; position > 0 && a >= first; --a) {
+      index[a] = position % nest.extent[a];
+      position /= nest.extent[a];
+      for (int i = 0; i < Inputs; ++i) offset[i] += nest.stride[i][a] * index[a];
+    }
+  }
+
   /// `count` positions on along the last axis, at most to its end; carries as next() does.
   VOLUTE_INLINE void advance(std::int64_t count) noexcept {
     const int a = last - 1;
@@ -62,6 +72,18 @@ struct odometer {
 inline std::int64_t positions(const ops::loop_nest& nest, int first, int last) noexcept {
   std::int64_t n = 1;
   for (int a = first; a < last; ++a) n *= nest.extent[a];
+  return n;
+}
+
+/// Nanoseconds of one thread for one element, roughly: what memory and the program cost. For the choice of how many threads share a kernel.
+template <class T>
+constexpr double program_cost(const ops::scalar_program& p) noexcept {
+  double n = 0.05 * (p.inputs + 1) * sizeof(T) / 4;
+  for (int i = 0; i < p.length; ++i) {
+    const ops::fn f = p.code[i].f;
+    const bool series = (f >= ops::fn::exp && f <= ops::fn::erf) || f == ops::fn::power;
+    n += (series ? 5.0 : 0.3) / simd::width<T>;
+  }
   return n;
 }
 

@@ -19,6 +19,7 @@ struct operands {
   const T* in[graph::max_operands];
   T* out;
   T* scratch;
+  const kernels::team<T>& workers;
 };
 template <class T>
 using kernel_function = void (*)(const graph::launch&, const operands<T>&) noexcept;
@@ -37,56 +38,57 @@ constexpr ops::epilogue unpack_epilogue(const ops::scalar_program& p, std::int64
 
 template <class T, ops::scalar_program P, ops::lanes L>
 void run_elementwise(const graph::launch& c, const operands<T>& o) noexcept {
-  kernels::elementwise<T, P, L>(c.nest, o.in, o.out);
+  kernels::elementwise<T, P, L>(c.nest, o.in, o.out, o.workers);
 }
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool Inner>
 void run_reduce(const graph::launch& c, const operands<T>& o) noexcept {
-  kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out);
+  kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out, o.workers);
 }
 template <class T, bool A, bool B>
 void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
   const auto& n = c.nest;
-  kernels::matmul<T, A, B>(n.extent[0], n.extent[1], n.extent[2], n.extent[3], o.in[0], n.stride[0][0], o.in[1], n.stride[1][0], o.out);
+  kernels::matmul<T, A, B>(n.extent[0], n.extent[1], n.extent[2], n.extent[3], o.in[0], n.stride[0][0], o.in[1], n.stride[1][0], o.out,
+                            o.workers);
 }
 template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
 void run_forward(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_forward<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch);
+  kernels::conv3d_forward<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch, o.workers);
 }
 template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
 void run_data(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_backward_data<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch);
+  kernels::conv3d_backward_data<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch, o.workers);
 }
 template <class T, ops::conv_geometry G>
 void run_weights(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_backward_weights<T, G>::run(o.in[0], o.in[1], o.out, o.scratch);
+  kernels::conv3d_backward_weights<T, G>::run(o.in[0], o.in[1], o.out, o.scratch, o.workers);
 }
 template <class T, ops::conv_geometry G>
 void run_pack_forward(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_pack_forward<T, G>::run(o.in[0], o.out);
+  kernels::conv3d_pack_forward<T, G>::run(o.in[0], o.out, o.workers);
 }
 template <class T, ops::conv_geometry G>
 void run_pack_data(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_pack_backward_data<T, G>::run(o.in[0], o.out);
+  kernels::conv3d_pack_backward_data<T, G>::run(o.in[0], o.out, o.workers);
 }
 template <class T, ops::pool_geometry G, graph::kernel_kind K>
 void run_pool(const graph::launch&, const operands<T>& o) noexcept {
   using graph::kernel_kind;
-  if constexpr (K == kernel_kind::max_pool) kernels::max_pool3d<T, G>::forward(o.in[0], o.out);
-  else if constexpr (K == kernel_kind::max_gather) kernels::max_pool3d<T, G>::gather(o.in[0], o.in[1], o.out);
-  else if constexpr (K == kernel_kind::max_scatter) kernels::max_pool3d<T, G>::scatter(o.in[0], o.in[1], o.out);
-  else if constexpr (K == kernel_kind::avg_pool) kernels::avg_pool3d<T, G>::forward(o.in[0], o.out);
-  else kernels::avg_pool3d<T, G>::backward(o.in[0], o.out);
+  if constexpr (K == kernel_kind::max_pool) kernels::max_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
+  else if constexpr (K == kernel_kind::max_gather) kernels::max_pool3d<T, G>::gather(o.in[0], o.in[1], o.out, o.workers);
+  else if constexpr (K == kernel_kind::max_scatter) kernels::max_pool3d<T, G>::scatter(o.in[0], o.in[1], o.out, o.workers);
+  else if constexpr (K == kernel_kind::avg_pool) kernels::avg_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
+  else kernels::avg_pool3d<T, G>::backward(o.in[0], o.out, o.workers);
 }
 template <class T>
 void run_copy(const graph::launch& c, const operands<T>& o) noexcept {
   ops::copy_nest n;
   n.rank = c.nest.rank;
   for (int a = 0; a < n.rank; ++a) n.extent[a] = c.nest.extent[a], n.in_stride[a] = c.nest.stride[0][a], n.out_stride[a] = c.nest.stride[1][a];
-  kernels::strided_copy<T>(n, o.in[0], o.out);
+  kernels::strided_copy<T>(n, o.in[0], o.out, o.workers);
 }
 template <class T>
 void run_fill(const graph::launch& c, const operands<T>& o) noexcept {
-  kernels::fill<T>(o.out, c.nest.extent[0], kernels::saturated<T>(c.value));
+  kernels::fill<T>(o.out, c.nest.extent[0], kernels::saturated<T>(c.value), o.workers);
 }
 template <class T>
 void run_arange(const graph::launch& c, const operands<T>& o) noexcept {
@@ -135,6 +137,22 @@ template <class T, class Plan>
 inline constexpr auto kernel_table_of = []<std::size_t... K>(std::index_sequence<K...>) {
   return kernel_table<T, static_cast<int>(sizeof...(K))>{{function_of<T, Plan, static_cast<int>(K)>()...}};
 }(std::make_index_sequence<static_cast<std::size_t>(Plan::size.kernels)>{});
+
+/// Elements of scratch memory that each worker of a team needs, but for the first: the most that any kernel of the plan asks for.
+template <class T, class Plan>
+constexpr std::int64_t worker_elements() {
+  using graph::kernel_kind;
+  std::int64_t most = 0;
+  for (int i = 0; i < Plan::size.kernels; ++i) {
+    const graph::kernel_spec& k = Plan::tables.kernels[i];
+    std::int64_t n = 0;
+    if (k.kind == kernel_kind::conv_forward) n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward);
+    if (k.kind == kernel_kind::conv_data) n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward);
+    if (k.kind == kernel_kind::conv_weights) n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
+    most = n > most ? n : most;
+  }
+  return (most + 15) / 16 * 16;
+}
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::runtime

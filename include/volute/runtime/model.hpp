@@ -34,6 +34,8 @@ class basic_model {
     }
   }
   void parameters_changed() noexcept { program_.parameters_changed(); }
+  /// Later runs share their work with the workers of `e`, which must outlive the model or its next use(); see program::use.
+  void use(executor& e) { program_.use(e); }
 
   /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained them.
   template <class Other>

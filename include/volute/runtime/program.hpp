@@ -1,4 +1,5 @@
-// A program: the planned graph of some outputs, with its memory. Construction makes the only allocation there ever is.
+// A program: the planned graph of some outputs, with its memory. Construction makes the only allocation there ever is; use(executor) adds the scratch memory
+// of further workers.
 #pragma once
 
 #include <volute/core/xtensor.hpp>
@@ -8,6 +9,7 @@
 #include <volute/runtime/nothing.hpp>
 
 #include <cstring>
+#include <memory>
 #include <new>
 #include <span>
 #include <tuple>
@@ -40,6 +42,8 @@ struct facts {
   static constexpr std::int64_t arena_bytes = plan::arena_elements * static_cast<std::int64_t>(sizeof(T));
   /// What is kept between runs: packed weights and other functions of the parameters; part of arena_bytes.
   static constexpr std::int64_t prologue_bytes = plan::prologue_elements * static_cast<std::int64_t>(sizeof(T));
+  /// What use(executor) allocates for each worker beyond the first: the most that any kernel asks for.
+  static constexpr std::int64_t worker_bytes = worker_elements<T, plan>() * static_cast<std::int64_t>(sizeof(T));
   /// The lower bound of arena_bytes: the most that is alive at once in this order.
   static constexpr std::int64_t live_bytes = plan::live_elements * static_cast<std::int64_t>(sizeof(T));
   /// Elements of the largest tensor that is stored.
@@ -103,6 +107,21 @@ class machine {
   T* input(int i) noexcept { return block_ + layout_.inputs[i]; }
   T* output(int i) noexcept { return block_ + layout_.outputs[i]; }
 
+  /// Later runs share their work with these workers. Allocates the scratch memory of all but the first.
+  void use(executor& e) {
+    const int helpers = e.threads() - 1;
+    if (helpers == 0) {
+      workers_ = {};
+      scratch_.reset();
+      return;
+    }
+    // One element more: a kernel without scratch has an address too. A cache line apart: 16 elements are 64 bytes of float.
+    constexpr std::int64_t each = info::worker_bytes / static_cast<std::int64_t>(sizeof(T));
+    const std::size_t bytes = static_cast<std::size_t>(each * helpers + 16) * sizeof(T);
+    scratch_.reset(static_cast<T*>(::operator new(bytes, std::align_val_t{64})));
+    workers_ = {&e, scratch_.get(), each};
+  }
+
   /// What the parameters alone determine is worked out again before the next run.
   void parameters_changed() noexcept { stale_ = true; }
 
@@ -118,10 +137,8 @@ class machine {
     };
     for (int i = stale_ ? 0 : plan::size.prologue; i < plan::size.launches; ++i) {
       const graph::launch& c = plan::tables.launches[i];
-      operands<T> o;
+      operands<T> o{{}, at(c.out), at(c.scratch), workers_};
       for (int k = 0; k < c.count; ++k) o.in[k] = at(c.in[k]);
-      o.out = at(c.out);
-      o.scratch = at(c.scratch);
       kernel_table_of<T, plan>.function[c.kernel](c, o);
     }
     stale_ = false;
@@ -149,7 +166,13 @@ class machine {
     return l;
   }();
 
+  struct aligned_delete {
+    void operator()(T* p) const noexcept { ::operator delete(p, std::align_val_t{64}); }
+  };
+
   T* block_;
+  std::unique_ptr<T, aligned_delete> scratch_;
+  kernels::team<T> workers_;
   bool stale_ = true;
 };
 
@@ -264,6 +287,10 @@ class program<Outputs, T> {
   {
     return view_of<Path>([this](int i) { return machine_.output(first_gradient + i); });
   }
+  /// Later runs share their work with the workers of `e`, which must outlive this program or its next use(). No run creates a thread, and results have the
+  /// same bits for any executor. This call allocates scratch memory for each worker beyond the first. Until it is made, the calling thread works alone.
+  void use(executor& e) { machine_.use(e); }
+
   /// To be called after parameters were written through a view that was taken earlier.
   void parameters_changed() noexcept { machine_.parameters_changed(); }
 
@@ -385,6 +412,7 @@ class program<Outputs, T> {
     return {};
   }
   void parameters_changed() noexcept {}
+  void use(executor&) noexcept {}
   template <class... Node, class... V>
   auto operator()(const binding<Node, V>&...) {
     return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};

@@ -1,0 +1,151 @@
+// Who runs the tasks of a kernel: the calling thread alone, a pool of spinning threads, or anything that a user derives from executor.
+// Nothing here allocates after construction, and no result depends on the executor or on its number of threads.
+#pragma once
+
+#include <volute/core/simd.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+namespace volute {
+
+/// The interface. A user's own executor derives from it and says how many workers it has and how they share tasks out.
+class executor {
+ public:
+  /// Does task number `index` of a job. `worker`, 0 .. threads() - 1, names memory that no other task uses at the same time.
+  using task = void (*)(void* context, std::int64_t index, int worker) noexcept;
+
+  explicit executor(int threads) noexcept : threads_(threads < 1 ? 1 : threads) {}
+  executor(const executor&) = delete;
+  executor& operator=(const executor&) = delete;
+  virtual ~executor() = default;
+
+  int threads() const noexcept { return threads_; }
+
+  /// Calls t(context, i, worker) once for each i, 0 <= i < tasks, in any order and on any threads; no two calls that overlap in time have the same
+  /// worker. Returns when all calls have returned, and what they wrote can then be read. It must not wait for the caller: kernels do not nest jobs.
+  virtual void parallel(std::int64_t tasks, task t, void* context) noexcept = 0;
+
+ private:
+  int threads_;
+};
+
+/// All on the calling thread. Programs do this by themselves; it is for returning to one thread at run time.
+class sequential_executor final : public executor {
+ public:
+  sequential_executor() noexcept : executor(1) {}
+  void parallel(std::int64_t tasks, task t, void* context) noexcept override {
+    for (std::int64_t i = 0; i < tasks; ++i) t(context, i, 0);
+  }
+};
+
+/// Threads that are created once, here, and wait for jobs: at first spinning, so that a job reaches them within about 0.1 us, then asleep. The calling
+/// thread works too, as worker 0. Whoever is free takes the next task, so a thread that the system holds up delays a job by one task at most.
+///
+/// Several programs, also on several threads, may use one pool: a job that meets a busy pool runs on its own thread alone.
+class spinning_pool final : public executor {
+ public:
+  /// `threads` includes the caller. Between jobs a thread spins for `spin`: long enough to bridge the short kernels between two large ones.
+  explicit spinning_pool(int threads = static_cast<int>(std::thread::hardware_concurrency()),
+                         std::chrono::microseconds spin = std::chrono::microseconds(100))
+      : executor(threads), spin_(spin), thread_(std::make_unique<std::thread[]>(static_cast<std::size_t>(executor::threads()))) {
+    for (int i = 1; i < executor::threads(); ++i) thread_[static_cast<std::size_t>(i)] = std::thread([this, i] { serve(i); });
+  }
+  ~spinning_pool() override {
+    stop_.store(true, std::memory_order_relaxed);
+    publish(0);
+    for (int i = 1; i < threads(); ++i) thread_[static_cast<std::size_t>(i)].join();
+  }
+
+  void parallel(std::int64_t tasks, task t, void* context) noexcept override {
+    constexpr std::int64_t most = remaining_mask;
+    if (threads() == 1 || tasks < 2 || tasks > most || busy_.exchange(true, std::memory_order_acquire)) {
+      for (std::int64_t i = 0; i < tasks; ++i) t(context, i, 0);
+      return;
+    }
+    task_.store(t, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    tasks_.store(tasks, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    publish(static_cast<std::uint64_t>(tasks));
+    const std::int64_t mine = work(0);
+    if (done_.fetch_add(mine, std::memory_order_acq_rel) + mine != tasks)
+      wait([&] { return done_.load(std::memory_order_acquire) == tasks; }, [] { std::this_thread::yield(); });  // its last tasks are under way
+    busy_.store(false, std::memory_order_release);
+  }
+
+ private:
+  // The state of the pool is one word: the number of the job, and how many of its tasks are not taken yet. A thread takes a task by changing the word
+  // from what it saw; if that succeeds, what it read of the job in between was that job's, because the next job begins only when every task is done.
+  static constexpr int remaining_bits = 24;
+  static constexpr std::uint64_t remaining_mask = (std::uint64_t{1} << remaining_bits) - 1;
+
+  std::chrono::microseconds spin_;
+  std::unique_ptr<std::thread[]> thread_;
+  alignas(64) std::atomic<std::uint64_t> state_{0};
+  std::atomic<task> task_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<std::int64_t> tasks_{0};
+  std::atomic<bool> stop_{false};
+  alignas(64) std::atomic<std::int64_t> done_{0};
+  alignas(64) std::atomic<std::uint32_t> bell_{0};  // the job's number again: 32 bits, on which a thread can sleep without a lock
+  std::atomic<int> asleep_{0};
+  std::atomic<bool> busy_{false};
+
+  void publish(std::uint64_t tasks) noexcept {
+    const std::uint64_t job = (state_.load(std::memory_order_relaxed) >> remaining_bits) + 1;
+    state_.store(job << remaining_bits | tasks, std::memory_order_release);
+    bell_.store(static_cast<std::uint32_t>(job), std::memory_order_seq_cst);
+    if (asleep_.load(std::memory_order_seq_cst) > 0) bell_.notify_all();  // either we see the sleeper or it sees the bell
+  }
+
+  /// Takes tasks until none is left; how many were done.
+  std::int64_t work(int worker) noexcept {
+    std::int64_t count = 0;
+    std::uint64_t seen = state_.load(std::memory_order_acquire);
+    while ((seen & remaining_mask) != 0) {
+      const task t = task_.load(std::memory_order_relaxed);
+      void* const context = context_.load(std::memory_order_relaxed);
+      const std::int64_t index = tasks_.load(std::memory_order_relaxed) - static_cast<std::int64_t>(seen & remaining_mask);
+      if (!state_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      t(context, index, worker);
+      ++count;
+      seen = state_.load(std::memory_order_acquire);
+    }
+    return count;
+  }
+
+  /// Until `ready`: spins for a while, then calls `rest` in between.
+  template <class Ready, class Rest>
+  void wait(Ready ready, Rest rest) noexcept {
+    using clock = std::chrono::steady_clock;
+    const auto until = clock::now() + spin_;
+    do {
+      for (int i = 0; i < 64; ++i) {  // the clock costs as much as a few pauses
+        if (ready()) return;
+        simd::pause();
+      }
+    } while (clock::now() < until);
+    while (!ready()) rest();
+  }
+
+  void serve(int worker) noexcept {
+    std::uint32_t heard = 0;
+    while (!stop_.load(std::memory_order_relaxed)) {
+      wait([&] { return bell_.load(std::memory_order_acquire) != heard; },
+           [&] {
+             asleep_.fetch_add(1, std::memory_order_seq_cst);
+             bell_.wait(heard, std::memory_order_seq_cst);
+             asleep_.fetch_sub(1, std::memory_order_relaxed);
+           });
+      heard = bell_.load(std::memory_order_acquire);
+      const std::int64_t mine = work(worker);
+      if (mine > 0) done_.fetch_add(mine, std::memory_order_acq_rel);
+    }
+  }
+};
+
+}  // namespace volute
