@@ -43,7 +43,8 @@ class sequential_executor final : public executor {
 };
 
 /// Threads that are created once, here, and wait for jobs: at first spinning, so that a job reaches them within about 0.1 us, then asleep. The calling
-/// thread works too, as worker 0. Whoever is free takes the next task, so a thread that the system holds up delays a job by one task at most.
+/// thread works too, as worker 0. Each worker begins with its own part of the tasks, always the same one, so that it meets again what its cache still
+/// holds of the kernel before; then it takes from the others' parts, so a thread that the system holds up delays a job by one task at most.
 ///
 /// Several programs, also on several threads, may use one pool: a job that meets a busy pool runs on its own thread alone.
 class spinning_pool final : public executor {
@@ -51,7 +52,8 @@ class spinning_pool final : public executor {
   /// `threads` includes the caller. Between jobs a thread spins for `spin`: long enough to bridge the short kernels between two large ones.
   explicit spinning_pool(int threads = static_cast<int>(std::thread::hardware_concurrency()),
                          std::chrono::microseconds spin = std::chrono::microseconds(100))
-      : executor(threads), spin_(spin), thread_(std::make_unique<std::thread[]>(static_cast<std::size_t>(executor::threads()))) {
+      : executor(threads), spin_(spin), lanes_(std::make_unique<lane[]>(static_cast<std::size_t>(executor::threads()))),
+        thread_(std::make_unique<std::thread[]>(static_cast<std::size_t>(executor::threads()))) {
     for (int i = 1; i < executor::threads(); ++i) thread_[static_cast<std::size_t>(i)] = std::thread([this, i] { serve(i); });
   }
   ~spinning_pool() override {
@@ -70,7 +72,7 @@ class spinning_pool final : public executor {
     context_.store(context, std::memory_order_relaxed);
     tasks_.store(tasks, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
-    publish(static_cast<std::uint64_t>(tasks));
+    publish(tasks);
     const std::int64_t mine = work(0);
     if (done_.fetch_add(mine, std::memory_order_acq_rel) + mine != tasks)
       wait([&] { return done_.load(std::memory_order_acquire) == tasks; }, [] { std::this_thread::yield(); });  // its last tasks are under way
@@ -78,15 +80,19 @@ class spinning_pool final : public executor {
   }
 
  private:
-  // The state of the pool is one word: the number of the job, and how many of its tasks are not taken yet. A thread takes a task by changing the word
+  // The state of a part is one word: the number of the job, and how many of the part's tasks are not taken yet. A thread takes a task by changing the word
   // from what it saw; if that succeeds, what it read of the job in between was that job's, because the next job begins only when every task is done.
+  struct alignas(64) lane {
+    std::atomic<std::uint64_t> state{0};
+  };
   static constexpr int remaining_bits = 24;
   static constexpr std::uint64_t remaining_mask = (std::uint64_t{1} << remaining_bits) - 1;
 
   std::chrono::microseconds spin_;
+  std::unique_ptr<lane[]> lanes_;
   std::unique_ptr<std::thread[]> thread_;
-  alignas(64) std::atomic<std::uint64_t> state_{0};
-  std::atomic<task> task_{nullptr};
+  std::uint64_t job_ = 0;
+  alignas(64) std::atomic<task> task_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<std::int64_t> tasks_{0};
   std::atomic<bool> stop_{false};
@@ -95,25 +101,34 @@ class spinning_pool final : public executor {
   std::atomic<int> asleep_{0};
   std::atomic<bool> busy_{false};
 
-  void publish(std::uint64_t tasks) noexcept {
-    const std::uint64_t job = (state_.load(std::memory_order_relaxed) >> remaining_bits) + 1;
-    state_.store(job << remaining_bits | tasks, std::memory_order_release);
-    bell_.store(static_cast<std::uint32_t>(job), std::memory_order_seq_cst);
+  /// The first task of a worker's part.
+  std::int64_t first(std::int64_t tasks, int worker) const noexcept { return tasks * worker / threads(); }
+
+  void publish(std::int64_t tasks) noexcept {
+    ++job_;
+    for (int i = 0; i < threads(); ++i)
+      lanes_[static_cast<std::size_t>(i)].state.store(job_ << remaining_bits | static_cast<std::uint64_t>(first(tasks, i + 1) - first(tasks, i)),
+                                                      std::memory_order_release);
+    bell_.store(static_cast<std::uint32_t>(job_), std::memory_order_seq_cst);
     if (asleep_.load(std::memory_order_seq_cst) > 0) bell_.notify_all();  // either we see the sleeper or it sees the bell
   }
 
-  /// Takes tasks until none is left; how many were done.
+  /// Takes tasks, of its own part and then of the others', until none is left; how many were done.
   std::int64_t work(int worker) noexcept {
     std::int64_t count = 0;
-    std::uint64_t seen = state_.load(std::memory_order_acquire);
-    while ((seen & remaining_mask) != 0) {
-      const task t = task_.load(std::memory_order_relaxed);
-      void* const context = context_.load(std::memory_order_relaxed);
-      const std::int64_t index = tasks_.load(std::memory_order_relaxed) - static_cast<std::int64_t>(seen & remaining_mask);
-      if (!state_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      t(context, index, worker);
-      ++count;
-      seen = state_.load(std::memory_order_acquire);
+    for (int k = 0; k < threads(); ++k) {
+      const int part = worker + k < threads() ? worker + k : worker + k - threads();
+      std::atomic<std::uint64_t>& state = lanes_[static_cast<std::size_t>(part)].state;
+      std::uint64_t seen = state.load(std::memory_order_acquire);
+      while ((seen & remaining_mask) != 0) {
+        const task t = task_.load(std::memory_order_relaxed);
+        void* const context = context_.load(std::memory_order_relaxed);
+        const std::int64_t index = first(tasks_.load(std::memory_order_relaxed), part + 1) - static_cast<std::int64_t>(seen & remaining_mask);
+        if (!state.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        t(context, index, worker);
+        ++count;
+        seen = state.load(std::memory_order_acquire);
+      }
     }
     return count;
   }

@@ -195,7 +195,7 @@ void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* s
   T* const sums = scratch + p.source_size + p.target_size;  // of all parts but where there is only one
   const auto copy = [&](int64_t pair, T* to, int64_t begin, int64_t end) noexcept {
     if constexpr (!direct) {
-      copy_rows<T, false>(s, p.rows, x + pair * s.source_channels * s.source_volume(), nullptr, to, begin, end);
+      copy_rows<T, false>(s, p.rows, x + pair * s.source_channels * s.source_volume(), s.source_channels, nullptr, to, begin, end);
       if (end == planes) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
     }
   };
@@ -217,12 +217,12 @@ void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* s
       T* const to = dw + group * p.partial;
       for (int64_t n = 0; n < s.batch; ++n) {
         const int64_t pair = n * s.groups + group;
-        // The copy runs at about 5 elements a nanosecond.
-        share_ranges(workers, planes, 1, larger(1, smaller(32, p.source_size / (5 * 5000))),
+        // The copy runs at about 2 elements a nanosecond.
+        share_ranges(workers, planes, 1, larger(1, smaller(32, p.source_size / (2 * 5000))),
                      [&](int64_t begin, int64_t end, int) noexcept { copy(pair, scratch, begin, end); });
         share(workers, p.blocks * p.parts, [&](int64_t i, int worker) noexcept {
-          const int64_t part = i % p.parts;
-          block(pair, i / p.parts, part, p.parts, scratch, workers.memory(worker, scratch + p.source_size),
+          const int64_t part = i / p.blocks;
+          block(pair, i % p.blocks, part, p.parts, scratch, workers.memory(worker, scratch + p.source_size),
                 p.parts > 1 ? sums + part * p.partial : to, n == 0);
         });
       }

@@ -291,9 +291,9 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
         // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
         const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
         const int64_t planes = source_planes + s.target_size[0];
-        const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 5 a nanosecond
+        const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 2 a nanosecond
         share_ranges(
-            helpers, samples * planes, 1, larger(1, smaller(32, elements / (5 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
+            helpers, samples * planes, 1, larger(1, smaller(32, elements / (2 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
               for (int64_t i = begin; i < end; ++i) {
                 const int64_t n = i / planes, k = i % planes;
                 if (k < source_planes) {
