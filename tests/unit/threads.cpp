@@ -27,6 +27,8 @@ void* counted(std::size_t n, std::size_t align) {
 #define VOLUTE_TEST_APART __attribute__((noinline))
 VOLUTE_TEST_APART void* operator new(std::size_t n) { return counted(n, alignof(std::max_align_t)); }
 VOLUTE_TEST_APART void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+// The sanitizer has its own nothrow forms, whose memory must not meet our delete.
+VOLUTE_TEST_APART void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n, alignof(std::max_align_t)); }
 VOLUTE_TEST_APART void operator delete(void* p) noexcept { std::free(p); }
 VOLUTE_TEST_APART void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 VOLUTE_TEST_APART void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
