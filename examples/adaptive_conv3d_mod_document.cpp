@@ -21,6 +21,25 @@ void print(const char* name, const auto& tensor) {
               static_cast<double>(t.flat(1)), static_cast<double>(t.flat(2)));
 }
 
+/// What a run stores, besides the parameters, what is kept between runs (functions of the weights alone), inputs and results.
+template <std::int64_t Samples>
+void memory() {
+  constexpr auto fmaps = input<"fmap", Samples, 512, 4, 4, 4>;
+  constexpr auto mods = input<"mod", Samples, 512>;
+  constexpr auto result = layer{}(fmaps, mods);
+  constexpr auto loss = mean(square(result));
+  using forward = program<outputs(result)>::facts;
+  using training = program<outputs(loss, gradient(loss, fmaps), gradient(loss, mods), gradient(loss, parameters))>::facts;
+
+  // A plan is known while compiling, so that it holds no filters for a sample can be demanded.
+  constexpr std::int64_t bank = 4 * forward::parameters, besides = forward::arena_bytes - forward::prologue_bytes;
+  static_assert(besides < bank && 4 * forward::largest_tensor <= bank && 4 * training::largest_tensor <= bank);
+
+  const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  std::printf("%7d %9.1f MiB %12.1f MiB %30.1f MiB %12.1f MiB %13.1f MiB\n", static_cast<int>(Samples), mib(bank), mib(4 * training::largest_tensor),
+              mib(besides), mib(training::arena_bytes - training::prologue_bytes), mib(Samples * bank));
+}
+
 template <class... Option>
 using small = nn::adaptive_conv3d_mod<16, nn::spatial_kernel<3>, nn::time_kernel<3>, Option...>;
 
@@ -47,23 +66,10 @@ int main() {
   print("by mod", by_mod);
   print("by weights", step.gradient<"weights">());
 
-  // A plan is known while compiling, so what it stores can be demanded: for eight samples, forward and backward, nothing as large as eight filter banks.
-  constexpr auto fmaps = input<"fmap", 8, 512, 4, 4, 4>;
-  constexpr auto mods = input<"mod", 8, 512>;
-  constexpr auto result = layer{}(fmaps, mods);
-  constexpr auto objective = mean(square(result));
-  using forward = program<outputs(result)>::facts;
-  using training = program<outputs(objective, gradient(objective, fmaps), gradient(objective, mods), gradient(objective, parameters))>::facts;
-  constexpr std::int64_t banks = 8 * forward::parameters;
-  static_assert(forward::largest_tensor < banks / 4 && training::largest_tensor < banks / 4);
-  static_assert(forward::arena_bytes - forward::prologue_bytes < 10 << 20);
-  const auto megabytes = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-  std::puts("\neight samples             forward   forward and backward");
-  std::printf("largest tensor stored  %8.1f  %8.1f MiB\n", megabytes(4 * forward::largest_tensor), megabytes(4 * training::largest_tensor));
-  std::printf("kept between runs      %8.1f  %8.1f MiB (functions of the weights alone)\n", megabytes(forward::prologue_bytes), megabytes(training::prologue_bytes));
-  std::printf("working memory besides %8.1f  %8.1f MiB\n", megabytes(forward::arena_bytes - forward::prologue_bytes),
-              megabytes(training::arena_bytes - training::prologue_bytes));
-  std::printf("eight filter banks, never made: %.1f MiB\n", megabytes(4 * banks));
+  std::puts("\nsamples   filter bank   largest tensor   working memory of a run: forward   with gradients   (a bank a sample)");
+  memory<1>();
+  memory<8>();
+  memory<64>();
 
   std::puts("\nOptions, on 16 channels");
   constexpr auto x = input<"x", 2, 16, 4, 8, 8>;

@@ -135,7 +135,11 @@ int run(const char* picture) {
 
   if (picture) {
     const auto panel = [](std::string caption, const volume& v) { return example::panel{std::move(caption), xt::view(v, 8)}; };
-    const auto graded = [](const char* name, double db) { return std::string(name) + "  PSNR " + std::to_string(db).substr(0, 4) + " dB"; };
+    const auto graded = [](const char* name, double db) {
+      char caption[64];
+      std::snprintf(caption, sizeof caption, "%s  PSNR %.1f dB", name, db);
+      return std::string(caption);
+    };
     example::write_png(picture, {panel("clean", truth), panel(graded("noisy", noisy_db), before),
                                  panel(graded("gaussian filter", filtered_db), filtered), panel(graded("network", network_db), after)});
   }

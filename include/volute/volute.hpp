@@ -1,4 +1,5 @@
-// Volute: 3D neural networks as C++ types. This header is everything; the first three lines keep compilers' include stacks in error messages short.
+// Volute: 3D neural networks as C++ types. This header is everything; the first three lines keep compilers' include stacks in error
+// messages short.
 #pragma once
 
 #include <volute/language/failure.hpp>

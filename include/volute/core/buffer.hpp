@@ -1,5 +1,5 @@
-// A growable array for constexpr code. std::vector works there too, but each push_back costs the compiler about ten nested calls (g++ 12 keeps
-// 0.3-1.2 KB for every one until the evaluation ends); this one costs two.
+// A growable array for constexpr code. std::vector works there too, but each push_back costs the compiler about ten nested calls (g++ 12
+// keeps 0.3-1.2 KB for every one until the evaluation ends); this one costs two.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@ struct buffer {
   int capacity = 0;
 
   constexpr buffer() = default;
-  constexpr explicit buffer(int n, T value = T{}) : data(new T[static_cast<std::size_t>(n > 0 ? n : 1)]{}), size(n), capacity(n > 0 ? n : 1) {
+  constexpr explicit buffer(int n, T value = T{})
+      : data(new T[static_cast<std::size_t>(n > 0 ? n : 1)]{}), size(n), capacity(n > 0 ? n : 1) {
     for (int i = 0; i < n; ++i) data[i] = value;
   }
   buffer(const buffer&) = delete;

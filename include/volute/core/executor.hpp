@@ -25,8 +25,9 @@ class executor {
 
   int threads() const noexcept { return threads_; }
 
-  /// Calls t(context, i, worker) once for each i, 0 <= i < tasks, in any order and on any threads; no two calls that overlap in time have the same
-  /// worker. Returns when all calls have returned, and what they wrote can then be read. It must not wait for the caller: kernels do not nest jobs.
+  /// Calls t(context, i, worker) once for each i, 0 <= i < tasks, in any order and on any threads; no two calls that overlap in time have
+  /// the same worker. Returns when all calls have returned, and what they wrote can then be read. It must not wait for the caller: kernels
+  /// do not nest jobs.
   virtual void parallel(std::int64_t tasks, task t, void* context) noexcept = 0;
 
  private:
@@ -42,9 +43,10 @@ class sequential_executor final : public executor {
   }
 };
 
-/// Threads that are created once, here, and wait for jobs: at first spinning, so that a job reaches them within about 0.1 us, then asleep. The calling
-/// thread works too, as worker 0. Each worker begins with its own part of the tasks, always the same one, so that it meets again what its cache still
-/// holds of the kernel before; then it takes from the others' parts, so a thread that the system holds up delays a job by one task at most.
+/// Threads that are created once, here, and wait for jobs: at first spinning, so that a job reaches them within about 0.1 us, then asleep.
+/// The calling thread works too, as worker 0. Each worker begins with its own part of the tasks, always the same one, so that it meets
+/// again what its cache still holds of the kernel before; then it takes from the others' parts, so a thread that the system holds up delays
+/// a job by one task at most.
 ///
 /// Several programs, also on several threads, may use one pool: a job that meets a busy pool runs on its own thread alone.
 class spinning_pool final : public executor {
@@ -52,7 +54,9 @@ class spinning_pool final : public executor {
   /// `threads` includes the caller. Between jobs a thread spins for `spin`: long enough to bridge the short kernels between two large ones.
   explicit spinning_pool(int threads = static_cast<int>(std::thread::hardware_concurrency()),
                          std::chrono::microseconds spin = std::chrono::microseconds(100))
-      : executor(threads), spin_(spin), lanes_(std::make_unique<lane[]>(static_cast<std::size_t>(executor::threads()))),
+      : executor(threads),
+        spin_(spin),
+        lanes_(std::make_unique<lane[]>(static_cast<std::size_t>(executor::threads()))),
         thread_(std::make_unique<std::thread[]>(static_cast<std::size_t>(executor::threads()))) {
     for (int i = 1; i < executor::threads(); ++i) thread_[static_cast<std::size_t>(i)] = std::thread([this, i] { serve(i); });
   }
@@ -75,13 +79,15 @@ class spinning_pool final : public executor {
     publish(tasks);
     const std::int64_t mine = work(0);
     if (done_.fetch_add(mine, std::memory_order_acq_rel) + mine != tasks)
-      wait([&] { return done_.load(std::memory_order_acquire) == tasks; }, [] { std::this_thread::yield(); });  // its last tasks are under way
+      wait([&] { return done_.load(std::memory_order_acquire) == tasks; },
+           [] { std::this_thread::yield(); });  // its last tasks are under way
     busy_.store(false, std::memory_order_release);
   }
 
  private:
-  // The state of a part is one word: the number of the job, and how many of the part's tasks are not taken yet. A thread takes a task by changing the word
-  // from what it saw; if that succeeds, what it read of the job in between was that job's, because the next job begins only when every task is done.
+  // The state of a part is one word: the number of the job, and how many of the part's tasks are not taken yet. A thread takes a task by
+  // changing the word from what it saw; if that succeeds, what it read of the job in between was that job's, because the next job begins
+  // only when every task is done.
   struct alignas(64) lane {
     std::atomic<std::uint64_t> state{0};
   };
@@ -107,8 +113,8 @@ class spinning_pool final : public executor {
   void publish(std::int64_t tasks) noexcept {
     ++job_;
     for (int i = 0; i < threads(); ++i)
-      lanes_[static_cast<std::size_t>(i)].state.store(job_ << remaining_bits | static_cast<std::uint64_t>(first(tasks, i + 1) - first(tasks, i)),
-                                                      std::memory_order_release);
+      lanes_[static_cast<std::size_t>(i)].state.store(
+          job_ << remaining_bits | static_cast<std::uint64_t>(first(tasks, i + 1) - first(tasks, i)), std::memory_order_release);
     bell_.store(static_cast<std::uint32_t>(job_), std::memory_order_seq_cst);
     if (asleep_.load(std::memory_order_seq_cst) > 0) bell_.notify_all();  // either we see the sleeper or it sees the bell
   }
@@ -123,7 +129,8 @@ class spinning_pool final : public executor {
       while ((seen & remaining_mask) != 0) {
         const task t = task_.load(std::memory_order_relaxed);
         void* const context = context_.load(std::memory_order_relaxed);
-        const std::int64_t index = first(tasks_.load(std::memory_order_relaxed), part + 1) - static_cast<std::int64_t>(seen & remaining_mask);
+        const std::int64_t index =
+            first(tasks_.load(std::memory_order_relaxed), part + 1) - static_cast<std::int64_t>(seen & remaining_mask);
         if (!state.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
         t(context, index, worker);
         ++count;

@@ -39,7 +39,8 @@
 
 // Before a loop of constant length (at most 32) over registers: unrolled completely, so that arrays of vectors live in registers.
 // Before a long loop: left alone; clang would unroll a reduction loop and spill its accumulators.
-// clang warns where it leaves a loop a loop after all (-Os, sanitizers): headers with such loops stand between VOLUTE_LOOPS_BEGIN and VOLUTE_LOOPS_END.
+// clang warns where it leaves a loop a loop after all (-Os, sanitizers): headers with such loops stand between VOLUTE_LOOPS_BEGIN and
+// VOLUTE_LOOPS_END.
 #if defined(__clang__)
 #define VOLUTE_LOOPS_BEGIN _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wpass-failed\"")
 #define VOLUTE_LOOPS_END _Pragma("clang diagnostic pop")
@@ -97,15 +98,21 @@ VOLUTE_INLINE V broadcast(T value) {
 template <class V>
 VOLUTE_INLINE V fma(V a, V b, V c) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_fmadd_pd(a, b, c));
+  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>)
+    return V(_mm512_fmadd_ps(a, b, c));
+  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>)
+    return V(_mm512_fmadd_pd(a, b, c));
   else
 #endif
 #if defined(__FMA__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_fmadd_pd(a, b, c));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_fmadd_pd(a, b, c));
+      if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+    return V(_mm256_fmadd_ps(a, b, c));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
+    return V(_mm256_fmadd_pd(a, b, c));
+  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>)
+    return V(_mm_fmadd_ps(a, b, c));
+  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>)
+    return V(_mm_fmadd_pd(a, b, c));
   else
 #endif
     return xsimd::fma(a, b, c);
@@ -165,7 +172,7 @@ VOLUTE_INLINE V zip_low(V a, V b) {
   else
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+      if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
     return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20));
   else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
     return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20));
@@ -185,7 +192,7 @@ VOLUTE_INLINE V zip_high(V a, V b) {
   else
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+      if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
     return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31));
   else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
     return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31));
@@ -193,6 +200,7 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 #endif
     return xsimd::zip_hi(a, b);
 }
+// clang-format on
 
 /// Transposes the square matrix whose rows are r: log2(lanes) rounds of perfect shuffles.
 template <class V>

@@ -65,8 +65,8 @@ struct line {
   friend constexpr bool operator==(const line& a, const line& b) { return a.view() == b.view(); }
 };
 
-/// A line as a text of just its length, so that compilers print it without padding. The zero at its end is written like the rest: where it is left to
-/// the array's initialisation, clang prints some lengths as numbers.
+/// A line as a text of just its length, so that compilers print it without padding. The zero at its end is written like the rest: where it
+/// is left to the array's initialisation, clang prints some lengths as numbers.
 template <line L>
 constexpr auto to_text() {
   text<static_cast<std::size_t>(L.size) + 1> t;

@@ -1,6 +1,6 @@
-// Smart constructors: every node is made through one of these, and each applies the algebraic identities of its primitive before it makes anything. So
-// the lowering, the derivative rules and the passes write plain formulas, and x * 1, x + 0, a reshape of a reshape or a sum of a
-// broadcast never come to exist.
+// Smart constructors: every node is made through one of these, and each applies the algebraic identities of its primitive before it makes
+// anything. So the lowering, the derivative rules and the passes write plain formulas, and x * 1, x + 0, a reshape of a reshape or a sum of
+// a broadcast never come to exist.
 #pragma once
 
 #include <volute/graph/builder.hpp>
@@ -176,8 +176,8 @@ class algebra : public builder {
 
  private:
   constexpr int elementwise(ops::fn f, const int* args, int n) {
-    return make(ops::opcode<ops::elementwise>, intern(ops::encode(ops::elementwise{static_cast<std::int64_t>(f)})), nodes.data[args[0]].shape,
-                args, n);
+    return make(ops::opcode<ops::elementwise>, intern(ops::encode(ops::elementwise{static_cast<std::int64_t>(f)})),
+                nodes.data[args[0]].shape, args, n);
   }
 
   /// Where all operands only repeat smaller ones of equal shape, work on those and repeat the result.
@@ -205,18 +205,49 @@ class algebra : public builder {
       double folded = 0;
       bool known = true;
       switch (f) {
-        case fn::negate: folded = -v; break;
-        case fn::abs: folded = v < 0 ? -v : v; break;
-        case fn::sign: folded = v > 0 ? 1 : v < 0 ? -1 : 0; break;
-        case fn::square: folded = v * v; break;
-        case fn::relu: folded = v > 0 ? v : 0; break;
-        case fn::step: folded = v > 0 ? 1 : 0; break;
-        case fn::reciprocal: known = v != 0; folded = known ? 1 / v : 0; break;
-        case fn::sqrt: case fn::rsqrt: known = v == 1; folded = 1; break;
-        case fn::exp: known = v == 0; folded = 1; break;
-        case fn::log: known = v == 1; break;
-        case fn::sin: case fn::tanh: case fn::erf: case fn::expm1: case fn::log1p: known = v == 0; break;
-        default: known = false;
+        case fn::negate:
+          folded = -v;
+          break;
+        case fn::abs:
+          folded = v < 0 ? -v : v;
+          break;
+        case fn::sign:
+          folded = v > 0 ? 1 : v < 0 ? -1 : 0;
+          break;
+        case fn::square:
+          folded = v * v;
+          break;
+        case fn::relu:
+          folded = v > 0 ? v : 0;
+          break;
+        case fn::step:
+          folded = v > 0 ? 1 : 0;
+          break;
+        case fn::reciprocal:
+          known = v != 0;
+          folded = known ? 1 / v : 0;
+          break;
+        case fn::sqrt:
+        case fn::rsqrt:
+          known = v == 1;
+          folded = 1;
+          break;
+        case fn::exp:
+          known = v == 0;
+          folded = 1;
+          break;
+        case fn::log:
+          known = v == 1;
+          break;
+        case fn::sin:
+        case fn::tanh:
+        case fn::erf:
+        case fn::expm1:
+        case fn::log1p:
+          known = v == 0;
+          break;
+        default:
+          known = false;
       }
       if (known) return fill(folded, shapes.data[s]);
     }
@@ -234,16 +265,27 @@ class algebra : public builder {
       const double p = fill_value(a), q = fill_value(b);
       const extents e = shapes.data[s];
       switch (f) {
-        case fn::add: return fill(p + q, e);
-        case fn::subtract: return fill(p - q, e);
-        case fn::multiply: return fill(p * q, e);
-        case fn::divide: if (q != 0) return fill(p / q, e); break;
-        case fn::minimum: return fill(p < q ? p : q, e);
-        case fn::maximum: return fill(p > q ? p : q, e);
-        case fn::less: return fill(p < q, e);
-        case fn::less_equal: return fill(p <= q, e);
-        case fn::equal: return fill(p == q, e);
-        default: break;
+        case fn::add:
+          return fill(p + q, e);
+        case fn::subtract:
+          return fill(p - q, e);
+        case fn::multiply:
+          return fill(p * q, e);
+        case fn::divide:
+          if (q != 0) return fill(p / q, e);
+          break;
+        case fn::minimum:
+          return fill(p < q ? p : q, e);
+        case fn::maximum:
+          return fill(p > q ? p : q, e);
+        case fn::less:
+          return fill(p < q, e);
+        case fn::less_equal:
+          return fill(p <= q, e);
+        case fn::equal:
+          return fill(p == q, e);
+        default:
+          break;
       }
     }
     const bool commutes = f == fn::add || f == fn::multiply || f == fn::minimum || f == fn::maximum || f == fn::equal;
@@ -256,7 +298,8 @@ class algebra : public builder {
         if (is_fill(b, 0)) return a;
         if (is_map(b, fn::negate)) return map2(fn::subtract, a, operand(b, 0));
         if (is_map(a, fn::negate)) return map2(fn::subtract, b, operand(a, 0));
-        if (is_fill(b) && is_map(a, fn::add) && is_fill(operand(a, 1))) return map2(fn::add, operand(a, 0), map2(fn::add, operand(a, 1), b));
+        if (is_fill(b) && is_map(a, fn::add) && is_fill(operand(a, 1)))
+          return map2(fn::add, operand(a, 0), map2(fn::add, operand(a, 1), b));
         break;
       case fn::subtract:
         if (is_fill(b, 0)) return a;
@@ -269,7 +312,8 @@ class algebra : public builder {
         if (is_fill(b, 1)) return a;
         if (is_fill(b, -1)) return map1(fn::negate, a);
         if (is_fill(b) && is_map(a, fn::negate)) return map2(fn::multiply, operand(a, 0), map1(fn::negate, b));
-        if (is_fill(b) && is_map(a, fn::multiply) && is_fill(operand(a, 1))) return map2(fn::multiply, operand(a, 0), map2(fn::multiply, operand(a, 1), b));
+        if (is_fill(b) && is_map(a, fn::multiply) && is_fill(operand(a, 1)))
+          return map2(fn::multiply, operand(a, 0), map2(fn::multiply, operand(a, 1), b));
         if (is_map(a, fn::negate) && is_map(b, fn::negate)) return map2(fn::multiply, operand(a, 0), operand(b, 0));
         if (a == b) return map1(fn::square, a);
         break;
@@ -287,7 +331,8 @@ class algebra : public builder {
         if (is_fill(b, -0.5)) return map1(fn::rsqrt, a);
         if (is_fill(b, -1)) return map1(fn::reciprocal, a);
         break;
-      default: break;
+      default:
+        break;
     }
     const int args[2]{a, b};
     if (const int small = small_shape(args, 2); small >= 0) return broadcast(map2(f, shrink(a, small), shrink(b, small)), s);

@@ -1,5 +1,5 @@
-// The allocator that the compiler runs: best fit over a list of holes, sorted by place and merged as they meet. A request takes the smallest hole that holds it, or
-// grows the last one, or the arena.
+// The allocator that the compiler runs: best fit over a list of holes, sorted by place and merged as they meet. A request takes the
+// smallest hole that holds it, or grows the last one, or the arena.
 #pragma once
 
 #include <volute/core/buffer.hpp>

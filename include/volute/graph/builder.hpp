@@ -1,5 +1,5 @@
-// A graph under construction, in constexpr code: a flat array of nodes with integer operands. Equal nodes are shared as they are made (value
-// numbering by hashing), so that no later pass has to look for them. Operands always have smaller numbers than their users.
+// A graph under construction, in constexpr code: a flat array of nodes with integer operands. Equal nodes are shared as they are made
+// (value numbering by hashing), so that no later pass has to look for them. Operands always have smaller numbers than their users.
 #pragma once
 
 #include <volute/core/buffer.hpp>

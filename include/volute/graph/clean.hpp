@@ -1,5 +1,5 @@
-// Makes a graph again without its barriers and dead nodes. Everything passes through the smart constructors once more, so what the barriers kept apart
-// is simplified and shared now.
+// Makes a graph again without its barriers and dead nodes. Everything passes through the smart constructors once more, so what the barriers
+// kept apart is simplified and shared now.
 #pragma once
 
 #include <volute/graph/differentiate.hpp>
@@ -14,18 +14,30 @@ constexpr int remake(algebra& to, const algebra& from, int id, const int* at) {
   int made = -1;
   ops::primitives::visit(n.op, from.attributes.data[n.attribute], [&](const auto& op) {
     using Op = std::remove_cvref_t<decltype(op)>;
-    if constexpr (std::is_same_v<Op, ops::barrier>) made = arg(0);
-    else if constexpr (std::is_same_v<Op, ops::elementwise>) made = to.map(op.f(), arg(0), n.count > 1 ? arg(1) : -1, n.count > 2 ? arg(2) : -1);
-    else if constexpr (std::is_same_v<Op, ops::broadcast>) made = to.broadcast(arg(0), e);
-    else if constexpr (std::is_same_v<Op, ops::reduce>) made = to.reduce(op.how(), arg(0), op.axes);
-    else if constexpr (std::is_same_v<Op, ops::reshape>) made = to.reshape(arg(0), e);
-    else if constexpr (std::is_same_v<Op, ops::transpose>) made = to.transpose(arg(0), op);
-    else if constexpr (std::is_same_v<Op, ops::slice>) made = to.slice(arg(0), op, e);
-    else if constexpr (std::is_same_v<Op, ops::pad>) made = to.pad(arg(0), op, e);
-    else if constexpr (std::is_same_v<Op, ops::matmul>) made = to.matmul(arg(0), arg(1), op.transpose_a != 0, op.transpose_b != 0);
-    else if constexpr (std::is_same_v<Op, ops::convolution>) made = to.convolution(op, arg(0), arg(1));
-    else if constexpr (std::is_same_v<Op, ops::max_pool>) made = to.max_pool(op, arg(0), arg(1), e);
-    else if constexpr (std::is_same_v<Op, ops::avg_pool>) made = to.avg_pool(op, arg(0), e);
+    if constexpr (std::is_same_v<Op, ops::barrier>)
+      made = arg(0);
+    else if constexpr (std::is_same_v<Op, ops::elementwise>)
+      made = to.map(op.f(), arg(0), n.count > 1 ? arg(1) : -1, n.count > 2 ? arg(2) : -1);
+    else if constexpr (std::is_same_v<Op, ops::broadcast>)
+      made = to.broadcast(arg(0), e);
+    else if constexpr (std::is_same_v<Op, ops::reduce>)
+      made = to.reduce(op.how(), arg(0), op.axes);
+    else if constexpr (std::is_same_v<Op, ops::reshape>)
+      made = to.reshape(arg(0), e);
+    else if constexpr (std::is_same_v<Op, ops::transpose>)
+      made = to.transpose(arg(0), op);
+    else if constexpr (std::is_same_v<Op, ops::slice>)
+      made = to.slice(arg(0), op, e);
+    else if constexpr (std::is_same_v<Op, ops::pad>)
+      made = to.pad(arg(0), op, e);
+    else if constexpr (std::is_same_v<Op, ops::matmul>)
+      made = to.matmul(arg(0), arg(1), op.transpose_a != 0, op.transpose_b != 0);
+    else if constexpr (std::is_same_v<Op, ops::convolution>)
+      made = to.convolution(op, arg(0), arg(1));
+    else if constexpr (std::is_same_v<Op, ops::max_pool>)
+      made = to.max_pool(op, arg(0), arg(1), e);
+    else if constexpr (std::is_same_v<Op, ops::avg_pool>)
+      made = to.avg_pool(op, arg(0), e);
     else {  // leaves and concat
       buffer<int> args;
       for (int i = 0; i < n.count; ++i) args.push_back(arg(i));

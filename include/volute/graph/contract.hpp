@@ -1,12 +1,13 @@
-// Sums of products, and convolutions by products. A factor that does not vary along an axis need not be multiplied before the sum over that axis:
+// Sums of products, and convolutions by products. A factor that does not vary along an axis need not be multiplied before the sum over that
+// axis:
 //
 //   sum over k of a * b(k)            = a * sum over k of b(k)
 //   sum over i of a(b,i) * b(o,i)     = matmul(a, b^T)                       no tensor (b, o, i)
 //   conv(x, W(o,i,k) s(b,i) d(b,o))   = d * conv(x * s, W)                   no filter bank a sample
 //
-// With these three, a layer may write the modulated convolution as its paper does (StyleGAN2, https://arxiv.org/abs/1912.04958, equations 1 and 3; document
-// AdaptiveConv3DMod of the seed): W * (mod + 1), divided by the square root of its own sum of squares, and convolved. The rewrite happens
-// as the node is made, that is before differentiation, so no gradient of any order builds per-sample weights either.
+// With these three, a layer may write the modulated convolution as its paper does (StyleGAN2, https://arxiv.org/abs/1912.04958, equations 1
+// and 3; document AdaptiveConv3DMod of the seed): W * (mod + 1), divided by the square root of its own sum of squares, and convolved. The
+// rewrite happens as the node is made, that is before differentiation, so no gradient of any order builds per-sample weights either.
 #pragma once
 
 #include <volute/graph/algebra.hpp>

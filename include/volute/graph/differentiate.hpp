@@ -1,5 +1,6 @@
-// Reverse-mode differentiation: from a graph to the same graph with more nodes. The rules stand with the primitives (ops/); here is the walk
-// over the nodes and the context in which a rule is written. Derivatives are ordinary nodes, so a gradient can be differentiated again.
+// Reverse-mode differentiation: from a graph to the same graph with more nodes. The rules stand with the primitives (ops/); here is the
+// walk over the nodes and the context in which a rule is written. Derivatives are ordinary nodes, so a gradient can be differentiated
+// again.
 #pragma once
 
 #include <volute/graph/contract.hpp>
@@ -64,11 +65,11 @@ struct rule {
   constexpr value transpose(value v, const ops::transpose& t) { return {&graph, graph.transpose(v.id, t)}; }
   constexpr value slice(value v, const ops::slice& s, const extents& e) { return {&graph, graph.slice(v.id, s, e)}; }
   constexpr value pad(value v, const ops::pad& p, const extents& e) { return {&graph, graph.pad(v.id, p, e)}; }
-  constexpr value matmul(value a, value b, bool ta, bool tb) {
-    return {&graph, graph.matmul(a.id, b.id, ta, tb)};
-  }
+  constexpr value matmul(value a, value b, bool ta, bool tb) { return {&graph, graph.matmul(a.id, b.id, ta, tb)}; }
   constexpr value convolution(const ops::convolution& op, value a, value b) { return {&graph, graph.convolution(op, a.id, b.id)}; }
-  constexpr value max_pool(const ops::max_pool& op, value a, value v, const extents& e) { return {&graph, graph.max_pool(op, a.id, v.id, e)}; }
+  constexpr value max_pool(const ops::max_pool& op, value a, value v, const extents& e) {
+    return {&graph, graph.max_pool(op, a.id, v.id, e)};
+  }
   constexpr value avg_pool(const ops::avg_pool& op, value a, const extents& e) { return {&graph, graph.avg_pool(op, a.id, e)}; }
 
   /// The sum of v over everything that was repeated to get from `small` to v's shape.

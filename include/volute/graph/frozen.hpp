@@ -47,7 +47,7 @@ struct frozen {
   parameter_info parameters[static_cast<std::size_t>(Size.parameters) + 1]{};
   int outputs[static_cast<std::size_t>(Size.outputs) + 1]{};
   layer_info layers[static_cast<std::size_t>(Size.layers) + 1]{};
-  int forward_nodes = 0;  // nodes before the first that a derivative made
+  int forward_nodes = 0;    // nodes before the first that a derivative made
   line where, wanted, got;  // why the program is refused, or empty
 };
 

@@ -1,6 +1,6 @@
-// Fusion: which nodes run together. Walking from the results to the inputs, an elementwise node joins the group of its users when all of them are in one
-// group over the same shape; a group may end in a reduction, and may begin with a convolution, whose registers then hold what the group reads.
-// What is used by two groups is stored, once: nothing is computed twice. Linear in the number of edges.
+// Fusion: which nodes run together. Walking from the results to the inputs, an elementwise node joins the group of its users when all of
+// them are in one group over the same shape; a group may end in a reduction, and may begin with a convolution, whose registers then hold
+// what the group reads. What is used by two groups is stored, once: nothing is computed twice. Linear in the number of edges.
 #pragma once
 
 #include <volute/graph/frozen.hpp>
@@ -21,20 +21,30 @@ enum class role : std::int8_t {
 struct fusion {
   int n;
   buffer<role> roles;
-  buffer<int> group;     // root of the group a node belongs to, -1: none
-  buffer<int> next;      // members of a group in ascending order: head[root], next[member], ...
+  buffer<int> group;  // root of the group a node belongs to, -1: none
+  buffer<int> next;   // members of a group in ascending order: head[root], next[member], ...
   buffer<int> head;
-  buffer<int> length;    // instructions of the group
-  buffer<int> inputs;    // an upper bound of its inputs
-  buffer<int> constants; // an upper bound of its constants
-  buffer<int> carrier;   // of a root: the convolution that carries it, or -1
-  buffer<int> scale;     // of a convolution: the node (N, C) that scales its input in the copy, or -1
-  buffer<int> users;     // number of edges to live users
-  buffer<char> output;   // is a result of the program
+  buffer<int> length;     // instructions of the group
+  buffer<int> inputs;     // an upper bound of its inputs
+  buffer<int> constants;  // an upper bound of its constants
+  buffer<int> carrier;    // of a root: the convolution that carries it, or -1
+  buffer<int> scale;      // of a convolution: the node (N, C) that scales its input in the copy, or -1
+  buffer<int> users;      // number of edges to live users
+  buffer<char> output;    // is a result of the program
 
   constexpr explicit fusion(int nodes)
-      : n(nodes), roles(nodes, role::dead), group(nodes, -1), next(nodes, -1), head(nodes, -1), length(nodes, 0), inputs(nodes, 0),
-        constants(nodes, 0), carrier(nodes, -1), scale(nodes, -1), users(nodes, 0), output(nodes, 0) {}
+      : n(nodes),
+        roles(nodes, role::dead),
+        group(nodes, -1),
+        next(nodes, -1),
+        head(nodes, -1),
+        length(nodes, 0),
+        inputs(nodes, 0),
+        constants(nodes, 0),
+        carrier(nodes, -1),
+        scale(nodes, -1),
+        users(nodes, 0),
+        output(nodes, 0) {}
 };
 
 /// The node whose memory `id` is: looks through reshapes.
@@ -61,7 +71,7 @@ constexpr void fuse(const view& g, fusion& f) {
   const int n = g.size.nodes;
   const int elementwise = ops::opcode<ops::elementwise>, broadcast = ops::opcode<ops::broadcast>, fill = ops::opcode<ops::fill>,
             reduce = ops::opcode<ops::reduce>, reshape = ops::opcode<ops::reshape>, convolution = ops::opcode<ops::convolution>;
-  buffer<int> wanted(n, undecided);  // the group that all users seen so far belong to
+  buffer<int> wanted(n, undecided);       // the group that all users seen so far belong to
   buffer<char> live(n, 0), stored(n, 0);  // stored: some user reads it from memory
   for (int i = 0; i < g.size.outputs; ++i) {
     live[g.outputs[i]] = f.output[g.outputs[i]] = stored[g.outputs[i]] = 1;
@@ -81,8 +91,8 @@ constexpr void fuse(const view& g, fusion& f) {
       int fills = 0;
       for (int k = 0; k < v.count; ++k) fills += g.nodes[g.operand(i, k)].op == fill;
       const int reads = v.count - fills;
-      if (to >= 0 && !stored.data[i] && f.length.data[to] < ops::max_program_length && f.inputs.data[to] + reads - 1 <= ops::max_program_inputs &&
-          f.constants.data[to] + fills <= ops::max_program_constants) {
+      if (to >= 0 && !stored.data[i] && f.length.data[to] < ops::max_program_length &&
+          f.inputs.data[to] + reads - 1 <= ops::max_program_inputs && f.constants.data[to] + fills <= ops::max_program_constants) {
         f.roles.data[i] = role::inlined;
         f.group.data[i] = to;
         f.next.data[i] = f.head.data[to];
@@ -119,8 +129,8 @@ constexpr void fuse(const view& g, fusion& f) {
         }
         // conv(x * s, w) with s (N, C): the scale rides in the copy that brings x into the kernel's layout
         const int x = g.operand(i, 0);
-        if (op.side() != ops::face::weights && g.nodes[x].op == elementwise && g.as<ops::elementwise>(x).f() == ops::fn::multiply && f.users.data[x] == 0 &&
-            !f.output.data[x] && v.count == 2 && g.operand(i, 1) != x) {
+        if (op.side() != ops::face::weights && g.nodes[x].op == elementwise && g.as<ops::elementwise>(x).f() == ops::fn::multiply &&
+            f.users.data[x] == 0 && !f.output.data[x] && v.count == 2 && g.operand(i, 1) != x) {
           for (int k = 0; k < 2; ++k) {
             const int b = g.operand(x, k), whole = g.operand(x, 1 - k);
             ops::access how{};
@@ -144,7 +154,8 @@ constexpr void fuse(const view& g, fusion& f) {
       if (a == skip) continue;
       live.data[a] = 1;
       if (reads_memory || (v.op == reshape) || (v.op == broadcast && g.nodes[a].op != fill)) stored.data[a] = 1;
-      const bool same_space = mine >= 0 && g.nodes[a].shape == (g.nodes[mine].op == reduce ? g.nodes[g.operand(mine, 0)].shape : g.nodes[mine].shape);
+      const bool same_space =
+          mine >= 0 && g.nodes[a].shape == (g.nodes[mine].op == reduce ? g.nodes[g.operand(mine, 0)].shape : g.nodes[mine].shape);
       const int to = same_space ? mine : separate;
       wanted.data[a] = wanted.data[a] == undecided || wanted.data[a] == to ? to : separate;
       if (!same_space && mine >= 0) stored.data[a] = 1;

@@ -6,8 +6,8 @@
 
 namespace volute::graph {
 
-/// The operands that a group reads from outside, as its members see them: a stored node, or a broadcast of one. Two more than a program takes, so that one that is too
-/// wide can be told.
+/// The operands that a group reads from outside, as its members see them: a stored node, or a broadcast of one. Two more than a program
+/// takes, so that one that is too wide can be told.
 struct group_inputs {
   int id[ops::max_program_inputs + 2]{};
   int count = 0;
@@ -58,7 +58,8 @@ class group_reader {
     return p;
   }
   /// The loop nest over `over` for these inputs: axes of extent 1 left out, reduced axes last, neighbours merged where every stride allows.
-  constexpr std::int64_t nest_of(ops::loop_nest& nest, const extents& over, ops::axis_set reduced, const group_inputs& in, bool& inner_reduced) {
+  constexpr std::int64_t nest_of(ops::loop_nest& nest, const extents& over, ops::axis_set reduced, const group_inputs& in,
+                                 bool& inner_reduced) {
     std::int64_t stride[ops::max_program_inputs][max_rank]{};
     for (int i = 0; i < in.count; ++i) {
       const extents small = algebra::aligned(g.shape(g.is<ops::broadcast>(in.id[i]) ? g.operand(in.id[i], 0) : in.id[i]), over.rank);

@@ -7,20 +7,36 @@
 namespace volute::graph {
 
 enum class kernel_kind : std::int8_t {
-  elementwise, reduce, matmul, conv_forward, conv_data, conv_weights, pack_forward, pack_data, max_pool, max_gather, max_scatter, avg_pool,
-  avg_adjoint, copy, fill, arange,
+  elementwise,
+  reduce,
+  matmul,
+  conv_forward,
+  conv_data,
+  conv_weights,
+  pack_forward,
+  pack_data,
+  max_pool,
+  max_gather,
+  max_scatter,
+  avg_pool,
+  avg_adjoint,
+  copy,
+  fill,
+  arange,
 };
-inline constexpr std::string_view kernel_name[] = {"elementwise", "reduce",     "matmul",      "conv forward", "conv data",   "conv weights", "pack forward", "pack data",
-                                                   "max pool",    "max gather", "max scatter", "avg pool",     "avg adjoint", "copy",         "fill",         "arange"};
+inline constexpr std::string_view kernel_name[] = {"elementwise",  "reduce",    "matmul",   "conv forward", "conv data",   "conv weights",
+                                                   "pack forward", "pack data", "max pool", "max gather",   "max scatter", "avg pool",
+                                                   "avg adjoint",  "copy",      "fill",     "arange"};
 
-/// A kernel with everything that is settled while compiling: the template argument of its instantiation. Indices point into the plan's tables.
+/// A kernel with everything that is settled while compiling: the template argument of its instantiation. Indices point into the plan's
+/// tables.
 struct kernel_spec {
   kernel_kind kind{};
-  int program = -1;           // elementwise, reduce; the epilogue of a convolution
-  std::int64_t lanes = 0;     // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand
-  int geometry = -1;          // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
-  bool first = false;         // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
-  bool second = false;        // reduce: maximum; matmul: b is transposed
+  int program = -1;        // elementwise, reduce; the epilogue of a convolution
+  std::int64_t lanes = 0;  // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand
+  int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
+  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
+  bool second = false;     // reduce: maximum; matmul: b is transposed
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 

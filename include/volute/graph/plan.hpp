@@ -1,5 +1,5 @@
-// The back half of the compiler inside the compiler: groups become launches of kernels, launches get their order, values get their place. The number of
-// elements of every buffer is known, so the arena is one block whose offsets are constants.
+// The back half of the compiler inside the compiler: groups become launches of kernels, launches get their order, values get their place.
+// The number of elements of every buffer is known, so the arena is one block whose offsets are constants.
 #pragma once
 
 #include <volute/graph/arena.hpp>
@@ -20,7 +20,7 @@ struct sizes {
 /// A launch whose operands are still values, not places.
 struct step {
   launch call;
-  int in[max_operands]{};   // values
+  int in[max_operands]{};  // values
   std::int64_t offset[max_operands]{};
   int out = 0;
   std::int64_t out_offset = 0;
@@ -54,7 +54,13 @@ class planner {
   std::int64_t arena = 0, prologue_elements = 0, live_peak = 0;
 
   constexpr planner(const view& graph, const sizes& s, bool hoist)
-      : g(graph), size(s), hoists(hoist), f(graph.size.nodes), value_of_(graph.size.nodes, -1), groups_(g, f), invariant_(graph.size.nodes, 0) {
+      : g(graph),
+        size(s),
+        hoists(hoist),
+        f(graph.size.nodes),
+        value_of_(graph.size.nodes, -1),
+        groups_(g, f),
+        invariant_(graph.size.nodes, 0) {
     fuse(g, f);
     find_invariants();
     make_steps();
@@ -64,7 +70,7 @@ class planner {
   }
 
  private:
-  buffer<int> value_of_;    // of a node with memory of its own
+  buffer<int> value_of_;  // of a node with memory of its own
   group_reader groups_;
   buffer<char> invariant_;  // depends on parameters and constants alone
   arena_allocator memory_;
@@ -197,7 +203,7 @@ class planner {
     for (int i = 0; i < steps.size; ++i)
       if (steps[i].in[0] == w && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k) return steps[i].out;
     const std::int64_t n = kind == kernel_kind::pack_forward ? cached(geometry, &kernel_sizes::packed_forward, size.packed_forward)
-                                                              : cached(geometry, &kernel_sizes::packed_data, size.packed_data);
+                                                             : cached(geometry, &kernel_sizes::packed_data, size.packed_data);
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
     const int packed = new_value(base_of(g, weights), n, invariant);
     steps.push_back({});
@@ -344,7 +350,8 @@ class planner {
     n.stride[1][n.rank - 1] = to;
   }
 
-  /// A result is made in the caller's memory where a launch makes it; a leaf, an invariant, or a value that is a result twice is copied there.
+  /// A result is made in the caller's memory where a launch makes it; a leaf, an invariant, or a value that is a result twice is copied
+  /// there.
   constexpr void write_outputs() {
     for (int k = 0; k < g.size.outputs; ++k) {
       const int b = base_of(g, g.outputs[k]);
@@ -402,7 +409,8 @@ class planner {
       if (!out.placed) {
         for (int k = 0; k < s.call.count && !out.placed; ++k) {
           stored_value& in = values.data[s.in[k]];
-          if (s.in_place[k] && in.placed && in.at.where == space::arena && !in.invariant && in.last == i && !in.released && in.size == out.size && only_once(s, k)) {
+          if (s.in_place[k] && in.placed && in.at.where == space::arena && !in.invariant && in.last == i && !in.released &&
+              in.size == out.size && only_once(s, k)) {
             out.at = in.at, out.placed = true;
             in.released = true;  // its memory lives on in the result
           }

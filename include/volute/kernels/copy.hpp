@@ -38,7 +38,8 @@ struct copy_axes {
   explicit copy_axes(const ops::copy_nest& nest) noexcept {
     for (int a = 0; a < nest.rank; ++a) {
       if (nest.extent[a] == 1) continue;
-      const bool merge = rank > 0 && in[rank - 1] == nest.in_stride[a] * nest.extent[a] && out[rank - 1] == nest.out_stride[a] * nest.extent[a];
+      const bool merge =
+          rank > 0 && in[rank - 1] == nest.in_stride[a] * nest.extent[a] && out[rank - 1] == nest.out_stride[a] * nest.extent[a];
       const int to = merge ? rank - 1 : rank++;
       extent[to] = merge ? extent[to] * nest.extent[a] : nest.extent[a];
       in[to] = nest.in_stride[a];
@@ -64,7 +65,8 @@ struct copy_axes {
 template <class T>
 VOLUTE_INLINE void copy_row(const T* in, std::int64_t in_step, T* out, std::int64_t out_step, std::int64_t n) noexcept {
   if (in_step == 1 && out_step == 1) {
-    if (n >= 16) std::memcpy(out, in, static_cast<std::size_t>(n) * sizeof(T));
+    if (n >= 16)
+      std::memcpy(out, in, static_cast<std::size_t>(n) * sizeof(T));
     else  // a call of memcpy costs more than a few elements
       for (std::int64_t j = 0; j < n; ++j) out[j] = in[j];
   } else if (in_step == 0 && out_step == 1) {
@@ -142,8 +144,10 @@ void copy_part(copy_axes axes, const T* in, T* out) noexcept {
   const int last = axes.rank - 1, outer = axes.rank - tail;
   std::int64_t index[max_rank]{};
   for (;;) {
-    if (tail == 2) transpose_plane(in, axes.in[last - 1], out, axes.out[last], axes.extent[last - 1], axes.extent[last]);
-    else copy_row(in, axes.in[last], out, axes.out[last], axes.extent[last]);
+    if (tail == 2)
+      transpose_plane(in, axes.in[last - 1], out, axes.out[last], axes.extent[last - 1], axes.extent[last]);
+    else
+      copy_row(in, axes.in[last], out, axes.out[last], axes.extent[last]);
     int a = outer - 1;
     for (; a >= 0; --a) {
       if (++index[a] < axes.extent[a]) {
@@ -157,8 +161,8 @@ void copy_part(copy_axes axes, const T* in, T* out) noexcept {
   }
 }
 
-/// out[out_offset + ...] = in[in_offset + ...] over all positions of the nest. The two tensors do not overlap. Threads share the first axis, or
-/// a longer one if that has fewer than 8 positions.
+/// out[out_offset + ...] = in[in_offset + ...] over all positions of the nest. The two tensors do not overlap. Threads share the first
+/// axis, or a longer one if that has fewer than 8 positions.
 template <class T>
 void strided_copy(const ops::copy_nest& nest, const T* in, T* out, const team<T>& workers = {}) noexcept {
   const copy_axes axes(nest);

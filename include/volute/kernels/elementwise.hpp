@@ -53,8 +53,10 @@ void elementwise_part(const ops::loop_nest& nest, const T* const* in, T* out, st
     gather_rows<T, inputs>(in, at, r.step, n, some, buffer);
     for (std::int64_t j = 0; j < size; j += width) {
       const V v = program_at<P, all_contiguous, V>(r, j);
-      if (j + width <= size) simd::store(out + j, v);
-      else simd::store_partial(out + j, v, static_cast<int>(size - j));
+      if (j + width <= size)
+        simd::store(out + j, v);
+      else
+        simd::store_partial(out + j, v, static_cast<int>(size - j));
     }
     out += size;
     rows -= some;
@@ -63,8 +65,8 @@ void elementwise_part(const ops::loop_nest& nest, const T* const* in, T* out, st
 
 /// out = program(in[0], in[1], ...) at every position of the nest; out is dense and may be an input of the same dense layout.
 /// Extents are at least 1. L names the innermost stride of each input: contiguous (1), broadcast (0) or strided (any).
-/// Threads share whole vectors of a row or whole buffers of gathered rows: a vector holds the same elements whoever makes it (xsimd's sin takes
-/// another path for a whole vector if one of its lanes is large).
+/// Threads share whole vectors of a row or whole buffers of gathered rows: a vector holds the same elements whoever makes it (xsimd's sin
+/// takes another path for a whole vector if one of its lanes is large).
 template <class T, ops::scalar_program P, ops::lanes L>
 void elementwise(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}) noexcept {
   static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");
@@ -74,9 +76,8 @@ void elementwise(const ops::loop_nest& nest, const T* const* in, T* out, const t
   if (parts == 1) {
     elementwise_part<T, P, L>(nest, in, out, 0, rows, 0, n);
   } else if (rows >= parts) {
-    share_ranges(workers, rows, n > short_row<T> ? 1 : gathered / n, parts, [&](std::int64_t first, std::int64_t last, int) noexcept {
-      elementwise_part<T, P, L>(nest, in, out, first, last, 0, n);
-    });
+    share_ranges(workers, rows, n > short_row<T> ? 1 : gathered / n, parts,
+                 [&](std::int64_t first, std::int64_t last, int) noexcept { elementwise_part<T, P, L>(nest, in, out, first, last, 0, n); });
   } else {
     for (std::int64_t k = 0; k < rows; ++k)
       share_ranges(workers, n, 1024, parts, [&](std::int64_t begin, std::int64_t end, int) noexcept {

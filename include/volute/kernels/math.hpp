@@ -1,8 +1,8 @@
 // Mathematical functions on vectors, where those of xsimd 8.1 fall short: exp ends in infinity at 88.38 (float) and 709.44 (double)
 // instead of at 88.72 and 709.78 and has no denormal results, log is wrong for denormal doubles, pow is exp(y log x) with errors of
 // 100 ulp and has no special cases, comparison with != is ordered; and where there is no vector conversion of double to int64, that of
-// NaN is undefined (clang 19, SSE2: exp(NaN) differs from lane to lane), so arguments are clamped before. Errors here: exp, expm1, log and pow
-// within 2 ulp for float and double, erf within 7.5e-15.
+// NaN is undefined (clang 19, SSE2: exp(NaN) differs from lane to lane), so arguments are clamped before. Errors here: exp, expm1, log and
+// pow within 2 ulp for float and double, erf within 7.5e-15.
 #pragma once
 
 #include <volute/core/simd.hpp>

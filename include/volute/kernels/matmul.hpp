@@ -1,5 +1,6 @@
 // Products of matrices: register blocks over packed panels of B, dot products where both operands run along k, and two forms of
-// matrix times vector. Where a is not transposed, a row of c depends on n and k alone in every bit, not on how many rows there are: a batch is its samples.
+// matrix times vector. Where a is not transposed, a row of c depends on n and k alone in every bit, not on how many rows there are: a batch
+// is its samples.
 #pragma once
 
 #include <volute/core/simd.hpp>
@@ -45,9 +46,12 @@ __attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T*
     unroll<N>([&](auto j) __attribute__((always_inline)) {
       const T* from = c + i * c_row + j * width;
       V& s = acc[i * N + j];
-      if (!add) s = V(T(0));  // one chain of additions through all of k, however it is cut
-      else if (j < N - 1 || last == width) s = simd::load<V>(from);
-      else s = simd::load_partial<V>(from, last);
+      if (!add)
+        s = V(T(0));  // one chain of additions through all of k, however it is cut
+      else if (j < N - 1 || last == width)
+        s = simd::load<V>(from);
+      else
+        s = simd::load_partial<V>(from, last);
     });
   });
   const auto step = [&](const V(&bv)[N], const T* ap) __attribute__((always_inline)) {
@@ -74,8 +78,10 @@ __attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T*
   unroll<M>([&](auto i) __attribute__((always_inline)) {
     unroll<N>([&](auto j) __attribute__((always_inline)) {
       T* to = c + i * c_row + j * width;
-      if (j < N - 1 || last == width) simd::store(to, acc[i * N + j]);
-      else simd::store_partial(to, acc[i * N + j], last);
+      if (j < N - 1 || last == width)
+        simd::store(to, acc[i * N + j]);
+      else
+        simd::store_partial(to, acc[i * N + j], last);
     });
   });
 }
@@ -95,10 +101,11 @@ void matmul_panel(std::int64_t m, std::int64_t k, matrix<T> a, const T* b, std::
   tiles(std::integral_constant<int, 1>{});
 }
 
-/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1. Packing costs a pass over b; without it the sums
-/// run through all of k at once.
+/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1. Packing costs a pass over b;
+/// without it the sums run through all of k at once.
 template <bool TransposeB, class T>
-void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c, std::int64_t c_row, bool pack) noexcept {
+void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c, std::int64_t c_row,
+                    bool pack) noexcept {
   using block = matmul_block<T>;
   constexpr int width = simd::width<T>;
   alignas(64) T panel[block::depth * block::columns];
@@ -130,9 +137,12 @@ void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a,
       }
       const matrix<T> part{a.data + p * a.column, a.row, a.column};
       const bool partial = !pack && last < width;
-      if (vectors == 3) matmul_panel<3>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
-      else if (vectors == 2) matmul_panel<2>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
-      else matmul_panel<1>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
+      if (vectors == 3)
+        matmul_panel<3>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
+      else if (vectors == 2)
+        matmul_panel<2>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
+      else
+        matmul_panel<1>(m, d, part, from, from_row, c + j, c_row, last, partial, p > 0);
     }
   }
 }
@@ -198,12 +208,15 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
     std::int64_t j = 0;
     for (; j + width <= n; j += width) {
       const V before = p == 0 ? V(T(0)) : simd::load<V>(c + j);
-      simd::store(c + j, at(before, j, [](const T* q) __attribute__((always_inline)) { return simd::load<V>(q); }));
+      simd::store(c + j, at(
+                             before, j, [](const T* q) __attribute__((always_inline)) { return simd::load<V>(q); }));
     }
     const int left = static_cast<int>(n - j);
     if (left > 0) {
       const V before = p == 0 ? V(T(0)) : simd::load_partial<V>(c + j, left);
-      simd::store_partial(c + j, at(before, j, [left](const T* q) __attribute__((always_inline)) { return simd::load_partial<V>(q, left); }),
+      simd::store_partial(c + j,
+                          at(
+                              before, j, [left](const T* q) __attribute__((always_inline)) { return simd::load_partial<V>(q, left); }),
                           left);
     }
   }
@@ -212,13 +225,15 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
     std::int64_t j = 0;
     for (; j + width <= n; j += width) simd::store(c + j, simd::fma(xv, simd::load<V>(matrix + p * row + j), simd::load<V>(c + j)));
     const int left = static_cast<int>(n - j);
-    if (left > 0) simd::store_partial(c + j, simd::fma(xv, simd::load_partial<V>(matrix + p * row + j, left), simd::load_partial<V>(c + j, left)), left);
+    if (left > 0)
+      simd::store_partial(c + j, simd::fma(xv, simd::load_partial<V>(matrix + p * row + j, left), simd::load_partial<V>(c + j, left)),
+                          left);
   }
 }
 
 /// c (batch, m, n), dense = op(a) op(b). a is (m, k), or (k, m) when transposed; b is (k, n), or (n, k) when transposed; both dense, and
-/// a batch stride of 0 gives every product the same operand. c overlaps neither. Threads share products, then columns, then rows, cut where the tiles of one
-/// thread end, so that every sum has its one order.
+/// a batch stride of 0 gives every product the same operand. c overlaps neither. Threads share products, then columns, then rows, cut where
+/// the tiles of one thread end, so that every sum has its one order.
 template <class T, bool TransposeA, bool TransposeB>
 void matmul(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t a_batch_stride, const T* b,
             std::int64_t b_batch_stride, T* c, const team<T>& workers = {}) noexcept {
@@ -244,9 +259,12 @@ void matmul(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, 
     const T* from_a = a + product * a_batch_stride + i * (TransposeA ? 1 : k);
     const T* from_b = b + product * b_batch_stride + j * (TransposeB ? k : 1);
     T* const to = c + product * m * n + i * n + j;
-    if (dots) matmul_dots(rows, columns, k, from_a, from_b, to, n);
-    else if (m == 1 && !TransposeB) vector_matrix(columns, k, from_a, from_b, n, to);
-    else if (n == 1) vector_matrix(rows, k, from_b, from_a, m, to);
+    if (dots)
+      matmul_dots(rows, columns, k, from_a, from_b, to, n);
+    else if (m == 1 && !TransposeB)
+      vector_matrix(columns, k, from_a, from_b, n, to);
+    else if (n == 1)
+      vector_matrix(rows, k, from_b, from_a, m, to);
     else
       matmul_blocked<TransposeB, T>(rows, columns, k, matrix<T>{from_a, TransposeA ? 1 : k, TransposeA ? m : 1},
                                     matrix<T>{from_b, TransposeB ? 1 : n, TransposeB ? k : 1}, to, n, pack);

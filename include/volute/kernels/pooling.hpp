@@ -115,17 +115,18 @@ VOLUTE_INLINE void pool_columns(const ops::pool_geometry& g, const pool_run& r, 
   for (std::int64_t i = in.end; i < r.columns; ++i) buffer[i] = C::identity;
   const std::int64_t row = g.in[2] * h.step, plane = g.in[1] * g.in[2] * d.step;
   const T* from = x + (d.first * g.in[1] + h.first) * g.in[2] + r.first;
-  cover<simd::width<T>>(in.begin, in.end, [&](std::int64_t i, int n) __attribute__((always_inline)) {
-    V a(C::identity);
-    for (std::int64_t kd = 0; kd < d.taps; ++kd) {
-      const T* p = from + kd * plane + i;
-      if (n == simd::width<T>)
-        for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load<V>(p));
-      else
-        for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load_partial<V>(p, n));
-    }
-    simd::store_partial(buffer + i, a, n);
-  });
+  cover<simd::width<T>>(
+      in.begin, in.end, [&](std::int64_t i, int n) __attribute__((always_inline)) {
+        V a(C::identity);
+        for (std::int64_t kd = 0; kd < d.taps; ++kd) {
+          const T* p = from + kd * plane + i;
+          if (n == simd::width<T>)
+            for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load<V>(p));
+          else
+            for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load_partial<V>(p, n));
+        }
+        simd::store_partial(buffer + i, a, n);
+      });
 }
 
 /// One window by plain loops, for windows too wide for the buffer.
@@ -164,8 +165,10 @@ VOLUTE_INLINE void pool_windows(const ops::pool_geometry& g, const pool_run& r, 
     V a = s.load<V>(buffer, i);
     for (std::int64_t k = 1; k < g.kernel[2]; ++k) a = C::apply(a, s.load<V>(buffer + k * g.dilation[2], i));
     const std::int64_t left = s.count - i;
-    if (left >= width) simd::store(to + i, a);
-    else simd::store_partial(to + i, a, static_cast<int>(left));
+    if (left >= width)
+      simd::store(to + i, a);
+    else
+      simd::store_partial(to + i, a, static_cast<int>(left));
   }
   if (s.pick != 1)
     for (std::int64_t o = 0; o < r.n; ++o) out[o] = found[o * s.pick];
@@ -188,8 +191,10 @@ VOLUTE_INLINE void pool_divide(const ops::pool_geometry& g, const pool_taps& d, 
     const std::int64_t some = n - i < width ? n - i : width;
     if (!g.adaptive && count(o + i) == full && count(o + i + some - 1) == full) {
       const int lanes = static_cast<int>(some);
-      if (some == width) simd::store(out + i, simd::load<V>(in + i) / V(full));
-      else simd::store_partial(out + i, simd::load_partial<V>(in + i, lanes) / V(full), lanes);
+      if (some == width)
+        simd::store(out + i, simd::load<V>(in + i) / V(full));
+      else
+        simd::store_partial(out + i, simd::load_partial<V>(in + i, lanes) / V(full), lanes);
       i += some;
     } else {
       out[i] = in[i] / count(o + i);
@@ -258,7 +263,7 @@ __attribute__((noinline)) void average_backward(const ops::pool_geometry& g, con
             for (std::int64_t k = 0; k < w.taps; ++k) buffer[w.first - r.first + k * w.step] += part[i];
           }
           const pool_inside in(g, r);
-          to_rows([&](T* row) __attribute__((always_inline)) {
+          to_rows([&](T * row) __attribute__((always_inline)) {
             T* to = row + r.first;
             std::int64_t i = in.begin;
             for (; i + width <= in.end; i += width) simd::store(to + i, simd::load<V>(to + i) + simd::load<V>(buffer + i));
@@ -279,7 +284,8 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   constexpr T lowest = -std::numeric_limits<T>::infinity(), nowhere = std::numeric_limits<T>::infinity();
-  alignas(64) T value[pool_buffer + width] = {}, row[pool_buffer + width] = {}, found_row[pool_buffer + width], found_column[pool_buffer + width];
+  alignas(64) T value[pool_buffer + width] = {}, row[pool_buffer + width] = {}, found_row[pool_buffer + width],
+                                    found_column[pool_buffer + width];
   std::int64_t to = 0;
   for (std::int64_t plane = 0; plane < g.planes; ++plane) {
     const std::int64_t base = plane * g.in[0] * g.in[1] * g.in[2];
@@ -311,20 +317,21 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
           for (std::int64_t i = 0; i < in.begin; ++i) value[i] = lowest, row[i] = nowhere;
           for (std::int64_t i = in.end; i < r.columns; ++i) value[i] = lowest, row[i] = nowhere;
           const T* from = x + base + first_row * g.in[2] + r.first;
-          cover<width>(in.begin, in.end, [&](std::int64_t i, int n) __attribute__((always_inline)) {
-            V best(lowest), place(T(0));
-            for (std::int64_t kd = 0; kd < d.taps; ++kd)
-              for (std::int64_t kh = 0; kh < h.taps; ++kh) {
-                const std::int64_t relative = kd * d.step * g.in[1] + kh * h.step;
-                const T* p = from + relative * g.in[2] + i;
-                const V v = n == width ? simd::load<V>(p) : simd::load_partial<V>(p, n);
-                const auto take = (v > best) | xsimd::isnan(v);
-                best = xsimd::select(take, v, best);
-                place = xsimd::select(take, V(static_cast<T>(relative)), place);
-              }
-            simd::store_partial(value + i, best, n);
-            simd::store_partial(row + i, place, n);
-          });
+          cover<width>(
+              in.begin, in.end, [&](std::int64_t i, int n) __attribute__((always_inline)) {
+                V best(lowest), place(T(0));
+                for (std::int64_t kd = 0; kd < d.taps; ++kd)
+                  for (std::int64_t kh = 0; kh < h.taps; ++kh) {
+                    const std::int64_t relative = kd * d.step * g.in[1] + kh * h.step;
+                    const T* p = from + relative * g.in[2] + i;
+                    const V v = n == width ? simd::load<V>(p) : simd::load_partial<V>(p, n);
+                    const auto take = (v > best) | xsimd::isnan(v);
+                    best = xsimd::select(take, v, best);
+                    place = xsimd::select(take, V(static_cast<T>(relative)), place);
+                  }
+                simd::store_partial(value + i, best, n);
+                simd::store_partial(row + i, place, n);
+              });
           const auto emit = [&](std::int64_t i, T at_row, T column) __attribute__((always_inline)) {
             if (at_row != nowhere)
               f(to + r.o + i,
@@ -337,7 +344,8 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
               std::int64_t column = 0;
               for (std::int64_t c = w.first - r.first, k = 0; k < w.taps; ++k, ++c) {
                 const bool later = row[c] >= place, nan = value[c] != value[c];
-                if (nan ? best == best || later : value[c] > best || (value[c] == best && !later)) best = value[c], place = row[c], column = c;
+                if (nan ? best == best || later : value[c] > best || (value[c] == best && !later))
+                  best = value[c], place = row[c], column = c;
               }
               emit(i, place, static_cast<T>(column));
             }
@@ -368,13 +376,15 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
 template <class T>
 __attribute__((noinline)) void maximum_gather(const ops::pool_geometry& g, const T* x, const T* v, T* out) noexcept {
   fill(out, g.planes * g.out[0] * g.out[1] * g.out[2], T(0));
-  for_each_maximum(g, x, [v, out](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { out[o] = v[i]; });
+  for_each_maximum(
+      g, x, [ v, out ](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { out[o] = v[i]; });
 }
 
 template <class T>
 __attribute__((noinline)) void maximum_scatter(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
   fill(dx, g.planes * g.in[0] * g.in[1] * g.in[2], T(0));
-  for_each_maximum(g, x, [grad, dx](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { dx[i] += grad[o]; });
+  for_each_maximum(
+      g, x, [ grad, dx ](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { dx[i] += grad[o]; });
 }
 
 /// f(geometry of some planes, number of the first) by threads. A plane takes about 0.3 ns for each element and for each pair of taps.

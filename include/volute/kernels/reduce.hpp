@@ -17,18 +17,23 @@ struct combine {
 
   template <class V>
   VOLUTE_INLINE static V apply(V a, V b) {
-    if constexpr (R == ops::reduction::sum) return a + b;
-    else return math::maximum(a, b);  // a NaN wins
+    if constexpr (R == ops::reduction::sum)
+      return a + b;
+    else
+      return math::maximum(a, b);  // a NaN wins
   }
 
   VOLUTE_INLINE static T apply_scalar(T a, T b) {
-    if constexpr (R == ops::reduction::sum) return a + b;
-    else return b > a || b != b ? b : a;
+    if constexpr (R == ops::reduction::sum)
+      return a + b;
+    else
+      return b > a || b != b ? b : a;
   }
 
   template <class V>
   VOLUTE_INLINE static T across(V v) {
-    if constexpr (R == ops::reduction::sum) return simd::reduce_add(v);
+    if constexpr (R == ops::reduction::sum)
+      return simd::reduce_add(v);
     else {
       alignas(64) T lane[simd::lanes<V>];
       v.store_aligned(lane);
@@ -66,8 +71,10 @@ struct total {
 
   /// The compensation is NaN once the sum is infinite; it then has nothing to say.
   VOLUTE_INLINE V result() const {
-    if constexpr (R == ops::reduction::sum) return xsimd::select(lost == lost, value + lost, value);
-    else return value;
+    if constexpr (R == ops::reduction::sum)
+      return xsimd::select(lost == lost, value + lost, value);
+    else
+      return value;
   }
 };
 
@@ -112,11 +119,11 @@ VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, total<R
   sum.add(rest);
 }
 
-/// The terms of one kept position, whose inputs begin at `base`: columns [begin, end) of the reduced rows [first, last). The rows are counted over the reduced
-/// axes but the last.
+/// The terms of one kept position, whose inputs begin at `base`: columns [begin, end) of the reduced rows [first, last). The rows are
+/// counted over the reduced axes but the last.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R>
-total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* base, std::int64_t first, std::int64_t last, std::int64_t begin,
-                                   std::int64_t end) noexcept {
+total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* base, std::int64_t first, std::int64_t last,
+                                   std::int64_t begin, std::int64_t end) noexcept {
   using V = simd::vec<T>;
   constexpr int inputs = P.inputs;
   const bool any = nest.rank > nest.kept;
@@ -165,7 +172,8 @@ void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const 
   const int axis = any ? nest.rank - 1 : nest.kept;
   const std::int64_t n = any ? nest.extent[axis] : 1, rows = positions(nest, nest.kept, axis), results = positions(nest, 0, nest.kept);
   const double work = static_cast<double>(results * rows * n) * program_cost<T>(P);
-  const auto number = [&](const odometer<inputs>& kept, std::int64_t first, std::int64_t last, std::int64_t begin, std::int64_t end) noexcept {
+  const auto number = [&](const odometer<inputs>& kept, std::int64_t first, std::int64_t last, std::int64_t begin,
+                          std::int64_t end) noexcept {
     const T* base[inputs];
     for (int i = 0; i < inputs; ++i) base[i] = in[i] + kept.offset[i];
     return reduce_part<T, P, L, R>(nest, base, first, last, begin, end);
@@ -235,8 +243,10 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   } while (at.next());
   unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
     sum[u].add(a[u]);
-    if (Vectors > 1 || n == width) simd::store(out + j + u * width, sum[u].result());
-    else simd::store_partial(out + j, sum[u].result(), n);
+    if (Vectors > 1 || n == width)
+      simd::store(out + j + u * width, sum[u].result());
+    else
+      simd::store_partial(out + j, sum[u].result(), n);
   });
 }
 
@@ -257,7 +267,8 @@ void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const 
     for (std::int64_t t = begin; t < end; ++t) {
       for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i];
       std::int64_t j = block * 4 * width;
-      if (j + 4 * width <= n) reduce_columns<4, P, L, R, T>(nest, r, j, width, out + k * n);
+      if (j + 4 * width <= n)
+        reduce_columns<4, P, L, R, T>(nest, r, j, width, out + k * n);
       else
         for (; j < n; j += width) reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j < width ? n - j : width), out + k * n);
       if (++block == blocks) block = 0, ++k, at.next();
@@ -270,8 +281,10 @@ void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const 
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool InnerReduced>
 void reduce(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}) noexcept {
   static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");
-  if constexpr (InnerReduced) reduce_inner<T, P, L, R>(nest, in, out, workers);
-  else reduce_outer<T, P, L, R>(nest, in, out, workers);
+  if constexpr (InnerReduced)
+    reduce_inner<T, P, L, R>(nest, in, out, workers);
+  else
+    reduce_outer<T, P, L, R>(nest, in, out, workers);
 }
 
 }  // namespace VOLUTE_ISA

@@ -20,9 +20,7 @@ inline namespace VOLUTE_ISA {
 /// vectors in memory if the loop over them stays a loop).
 template <int N, class F>
 VOLUTE_INLINE void unroll(F&& f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, I>{}), ...);
-  }
+  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) { (f(std::integral_constant<int, I>{}), ...); }
   (std::make_integer_sequence<int, N>{});
 }
 
@@ -90,8 +88,10 @@ constexpr double program_cost(const ops::scalar_program& p) noexcept {
 /// A vector of elements p[0], p[stride], ...; the form of the stride is known.
 template <ops::lane Lane, class V, class T>
 VOLUTE_INLINE V load_lane(const T* p, [[maybe_unused]] std::int64_t stride) {
-  if constexpr (Lane == ops::lane::contiguous) return simd::load<V>(p);
-  else if constexpr (Lane == ops::lane::broadcast) return V(*p);
+  if constexpr (Lane == ops::lane::contiguous)
+    return simd::load<V>(p);
+  else if constexpr (Lane == ops::lane::broadcast)
+    return V(*p);
   else {
     alignas(64) T buffer[simd::lanes<V>];
     for (int k = 0; k < simd::lanes<V>; ++k) buffer[k] = p[k * stride];
@@ -102,8 +102,10 @@ VOLUTE_INLINE V load_lane(const T* p, [[maybe_unused]] std::int64_t stride) {
 /// The same for the first n lanes only; the other lanes are zero (or, for a broadcast, the element).
 template <ops::lane Lane, class V, class T>
 VOLUTE_INLINE V load_lane_partial(const T* p, [[maybe_unused]] std::int64_t stride, int n) {
-  if constexpr (Lane == ops::lane::contiguous) return simd::load_partial<V>(p, n);
-  else if constexpr (Lane == ops::lane::broadcast) return V(*p);
+  if constexpr (Lane == ops::lane::contiguous)
+    return simd::load_partial<V>(p, n);
+  else if constexpr (Lane == ops::lane::broadcast)
+    return V(*p);
   else {
     alignas(64) T buffer[simd::lanes<V>] = {};
     for (int k = 0; k < n; ++k) buffer[k] = p[k * stride];
@@ -135,7 +137,9 @@ VOLUTE_INLINE V program_at_partial(const row<T, P.inputs>& r, std::int64_t j, in
   V in[P.inputs];
   unroll<P.inputs>([&](auto i) __attribute__((always_inline)) {
     constexpr ops::lane lane = L.input[decltype(i)::value];
-    in[i] = load_lane_partial<lane, V>(r.p[i] + (lane == ops::lane::broadcast ? 0 : lane == ops::lane::contiguous ? j : j * r.step[i]),
+    in[i] = load_lane_partial<lane, V>(r.p[i] + (lane == ops::lane::broadcast    ? 0
+                                                 : lane == ops::lane::contiguous ? j
+                                                                                 : j * r.step[i]),
                                        r.step[i], n);
   });
   return run_program<P, V>(in);

@@ -1,6 +1,6 @@
-// Applying a module makes one node that names it. Its body is worked out over formal arguments, once for each distinct pair of module and argument
-// shapes, and looked into only by the lowering: so the printed name of an expression does not double at each skip connection, equal layers share
-// everything the compiler has to do, and errors know their place.
+// Applying a module makes one node that names it. Its body is worked out over formal arguments, once for each distinct pair of module and
+// argument shapes, and looked into only by the lowering: so the printed name of an expression does not double at each skip connection,
+// equal layers share everything the compiler has to do, and errors know their place.
 #pragma once
 
 #include <volute/language/expression.hpp>
@@ -96,10 +96,9 @@ constexpr broken<F> operator>>(broken<F> b, link<M>) {
 }
 
 // A fold over at most 32 modules at a time: clang refuses more than 256 operands.
-template <class State, class A, class B, class C, class D, class E, class F, class G, class H, class I, class J, class K, class L, class M, class N,
-          class O, class P, class... Rest>
-  requires(sizeof...(Rest) > 64)
-constexpr auto walk(State s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Rest...>) {
+template <class State, class A, class B, class C, class D, class E, class F, class G, class H, class I, class J, class K, class L, class M,
+          class N, class O, class P, class... Rest>
+requires(sizeof...(Rest) > 64) constexpr auto walk(State s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Rest...>) {
   return walk(walk(s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P>{}), sequence<Rest...>{});
 }
 template <class State, class... M>
@@ -151,7 +150,7 @@ struct body_of {
   using type = typename detail::function_body<M, std::make_index_sequence<sizeof...(S)>, S...>::type;
 };
 template <class M, extents S>
-  requires requires { typename M::modules; }
+requires requires { typename M::modules; }
 struct body_of<M, S> {
   using type = typename detail::sequence_of<typename M::modules, S>::type;
 };

@@ -1,5 +1,5 @@
-// The nodes of an expression: leaves (input, parameter, constant, formal) and a function applied to operands. Nothing is computed here; a node
-// carries no data and knows its shape.
+// The nodes of an expression: leaves (input, parameter, constant, formal) and a function applied to operands. Nothing is computed here; a
+// node carries no data and knows its shape.
 #pragma once
 
 #include <volute/language/failure.hpp>
@@ -29,10 +29,7 @@ struct input_node : expression_tag {
 
   /// Binds a value: any xtensor expression of this shape, or a number for a scalar.
   template <class V>
-    requires(!expression<V>)
-  constexpr binding<input_node, V> operator=(V&& v) const {
-    return {static_cast<V&&>(v)};
-  }
+  requires(!expression<V>) constexpr binding<input_node, V> operator=(V&& v) const { return {static_cast<V&&>(v)}; }
 };
 
 /// How the elements of a parameter begin.
@@ -54,10 +51,7 @@ struct parameter_node : expression_tag {
   constexpr parameter_node(const parameter_node&) = default;
   constexpr parameter_node& operator=(const parameter_node&) = default;
   template <class V>
-    requires(!expression<V>)
-  constexpr binding<parameter_node, V> operator=(V&& v) const {
-    return {static_cast<V&&>(v)};
-  }
+  requires(!expression<V>) constexpr binding<parameter_node, V> operator=(V&& v) const { return {static_cast<V&&>(v)}; }
 };
 
 /// One number everywhere.
@@ -101,8 +95,8 @@ struct refusal {
   using type = failed<text(""), to_text<wanted>(), to_text<got>()>;
 };
 
-/// The node F(operands...), its shape checked. A failed operand is handed on; a refusal is reported at once where the mistake is in view (inputs are
-/// bound), and handed on inside a module.
+/// The node F(operands...), its shape checked. A failed operand is handed on; a refusal is reported at once where the mistake is in view
+/// (inputs are bound), and handed on inside a module.
 template <auto F, expression... E>
 constexpr auto apply(E...) {
   using bad = typename detail::first_failed<E...>::type;

@@ -1,5 +1,6 @@
-// Errors are values. A shape rule that refuses returns a `failed` expression; every function and layer hands a failed operand on, each named call puts
-// its name in front of the path, and whoever is outermost reports it, once. So one mistake gives one message, with layer, wanted and got.
+// Errors are values. A shape rule that refuses returns a `failed` expression; every function and layer hands a failed operand on, each
+// named call puts its name in front of the path, and whoever is outermost reports it, once. So one mistake gives one message, with layer,
+// wanted and got.
 #pragma once
 
 #include <volute/core/text.hpp>
@@ -21,8 +22,8 @@ concept expression = std::is_base_of_v<expression_tag, std::remove_cvref_t<E>>;
 /// is being looked into (then a failure is still on its way outwards).
 enum class binding_state : char { free, closed, open };
 
-/// The program was refused; the arguments say where, what was wanted, and what was found. Never defined: naming it is the error message. clang prints a
-/// text of more than 31 characters as numbers, so a longer one comes in several.
+/// The program was refused; the arguments say where, what was wanted, and what was found. Never defined: naming it is the error message.
+/// clang prints a text of more than 31 characters as numbers, so a longer one comes in several.
 template <text... WhereWantedGot>
 struct refused;
 
@@ -85,18 +86,20 @@ template <line L>
 using parts_type = decltype(parts<L>(std::make_index_sequence<static_cast<std::size_t>(parts_of(L))>{}));
 
 template <class F>
-using refused_for = std::remove_pointer_t<decltype(join(parts_type<place<F::where>()>{}, parts_type<line(F::wanted.view())>{}, parts_type<line(F::got.view())>{}))>;
+using refused_for = std::remove_pointer_t<decltype(join(parts_type<place<F::where>()>{}, parts_type<line(F::wanted.view())>{},
+                                                        parts_type<line(F::got.view())>{}))>;
 #else
 template <class F>
 using refused_for = refused<to_text<place<F::where>()>(), F::wanted, F::got>;
 #endif
 
-/// static_assert(accepted<refused_for<failure>>::value) is the one way in which a program is refused. clang prints the arguments of a false condition;
-/// g++ does not, but names an incomplete base class and goes on. No macro: clang would add its expansion. The assertion stands in the very function
-/// that was called wrongly, so that the backtrace stays short, and what that function returns absorbs the rest.
+/// static_assert(accepted<refused_for<failure>>::value) is the one way in which a program is refused. clang prints the arguments of a false
+/// condition; g++ does not, but names an incomplete base class and goes on. No macro: clang would add its expansion. The assertion stands
+/// in the very function that was called wrongly, so that the backtrace stays short, and what that function returns absorbs the rest.
 template <class Refused>
 #ifdef __clang__
-struct accepted : std::false_type {};
+struct accepted : std::false_type {
+};
 #else
 struct accepted : Refused {
   static constexpr bool value = true;

@@ -72,7 +72,8 @@ constexpr auto gradients() {
   if constexpr (std::is_void_v<failure>) {
     return []<std::size_t... I>(std::index_sequence<I...>) {
       return one_or_tuple(gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>{}...);
-    }(std::index_sequence_for<Wrt...>{});
+    }
+    (std::index_sequence_for<Wrt...>{});
   } else if constexpr (!std::is_same_v<failure, reported> && joint_state<Y, Wrt...>() == binding_state::closed) {
     static_assert(accepted<refused_for<failure>>::value);
     return one_or_tuple(std::conditional_t<true, reported, Wrt>{}...);
@@ -83,13 +84,10 @@ constexpr auto gradients() {
 
 }  // namespace detail
 
-/// The gradient of a scalar y by one variable (an expression), or by several (a tuple of expressions). A variable is an input, a parameter, or any
-/// expression that y is made of. Gradients of gradients work, to any order.
+/// The gradient of a scalar y by one variable (an expression), or by several (a tuple of expressions). A variable is an input, a parameter,
+/// or any expression that y is made of. Gradients of gradients work, to any order.
 template <expression Y, expression... Wrt>
-  requires(sizeof...(Wrt) > 0)
-constexpr auto gradient(Y, Wrt...) {
-  return detail::gradients<Y, no_cotangent, Wrt...>();
-}
+requires(sizeof...(Wrt) > 0) constexpr auto gradient(Y, Wrt...) { return detail::gradients<Y, no_cotangent, Wrt...>(); }
 /// The gradient of sum(y * v), v held fixed.
 template <expression Y, expression X, expression V>
 constexpr auto gradient(Y, X, cotangent_of<V>) {

@@ -1,5 +1,5 @@
-// Options as types: `padding<1>`, `stride<1, 2, 2>`, `groups<4>`. The functions take them as values (volute::padding<1>), the layers as template arguments
-// (nn::padding<1>); both are the types of this header.
+// Options as types: `padding<1>`, `stride<1, 2, 2>`, `groups<4>`. The functions take them as values (volute::padding<1>), the layers as
+// template arguments (nn::padding<1>); both are the types of this header.
 #pragma once
 
 #include <volute/ops/volume_functions.hpp>

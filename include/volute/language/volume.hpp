@@ -5,29 +5,26 @@
 
 namespace volute {
 
-/// Cross-correlation of x (N, C, D, H, W) with w (O, C / groups, KD, KH, KW); out = (S + lo + hi - d (K - 1) - 1) / s + 1 on each axis. Options: stride, padding (or
-/// same, valid, causal), dilation, groups. A rank-6 w (N, O, C / groups, KD, KH, KW) has one filter bank a sample. (Document Conv3D.)
+/// Cross-correlation of x (N, C, D, H, W) with w (O, C / groups, KD, KH, KW); out = (S + lo + hi - d (K - 1) - 1) / s + 1 on each axis.
+/// Options: stride, padding (or same, valid, causal), dilation, groups. A rank-6 w (N, O, C / groups, KD, KH, KW) has one filter bank a
+/// sample. (Document Conv3D.)
 template <expression X, expression W, class... O>
-  requires(!expression<O> && ...)
-constexpr auto conv3d(X x, W w, O...) {
+requires(!expression<O> && ...) constexpr auto conv3d(X x, W w, O...) {
   return apply<ops::conv3d{option::collect<ops::conv_options, O...>()}>(x, w);
 }
 /// The same plus a bias (O).
 template <expression X, expression W, expression B, class... O>
-  requires(!expression<O> && ...)
-constexpr auto conv3d(X x, W w, B b, O...) {
+requires(!expression<O> && ...) constexpr auto conv3d(X x, W w, B b, O...) {
   return apply<ops::conv3d{option::collect<ops::conv_options, O...>()}>(x, w) + per_channel(b);
 }
 
 /// The adjoint of conv3d in its input; w is (C, O / groups, KD, KH, KW), out = (S - 1) s - lo - hi + d (K - 1) + output_padding + 1.
 template <expression X, expression W, class... O>
-  requires(!expression<O> && ...)
-constexpr auto conv_transpose3d(X x, W w, O...) {
+requires(!expression<O> && ...) constexpr auto conv_transpose3d(X x, W w, O...) {
   return apply<ops::conv_transpose3d{option::collect<ops::conv_options, O...>()}>(x, w);
 }
 template <expression X, expression W, expression B, class... O>
-  requires(!expression<O> && ...)
-constexpr auto conv_transpose3d(X x, W w, B b, O...) {
+requires(!expression<O> && ...) constexpr auto conv_transpose3d(X x, W w, B b, O...) {
   return apply<ops::conv_transpose3d{option::collect<ops::conv_options, O...>()}>(x, w) + per_channel(b);
 }
 
@@ -88,9 +85,13 @@ struct demodulate {
 
 }  // namespace function
 
-/// One filter bank a sample, W[o,i,k] * s[b,i] with s = mod + 1: w (O, I, KD, KH, KW), mod (B, I) -> (B, O, I, KD, KH, KW). Never built when it is only
-/// convolved with or demodulated. (Karras et al. 2020, https://arxiv.org/abs/1912.04958, equation 1; document AdaptiveConv3DMod.)
-template <expression W, expression M> constexpr auto modulate(W w, M mod) { return invoke<function::modulate>(w, mod); }
+/// One filter bank a sample, W[o,i,k] * s[b,i] with s = mod + 1: w (O, I, KD, KH, KW), mod (B, I) -> (B, O, I, KD, KH, KW). Never built
+/// when it is only convolved with or demodulated. (Karras et al. 2020, https://arxiv.org/abs/1912.04958, equation 1; document
+/// AdaptiveConv3DMod.)
+template <expression W, expression M>
+constexpr auto modulate(W w, M mod) {
+  return invoke<function::modulate>(w, mod);
+}
 
 /// Divides each filter of each sample by the root of its sum of squares q: w * rsqrt(max(q, eps)); w is (B, O, I, KD, KH, KW).
 template <double Eps = 1e-8, eps_mode Mode = eps_mode::floor, expression W>

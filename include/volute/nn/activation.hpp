@@ -60,7 +60,8 @@ constexpr auto pool(X x) {
 }
 }  // namespace detail
 
-/// max_pool3d<2>, or max_pool3d<0, kernel<1, 2, 2>, stride<1, 2, 2>>. Options: kernel, stride (default: the kernel), padding, dilation, ceil_mode.
+/// max_pool3d<2>, or max_pool3d<0, kernel<1, 2, 2>, stride<1, 2, 2>>. Options: kernel, stride (default: the kernel), padding, dilation,
+/// ceil_mode.
 template <std::int64_t K, class... O>
 struct max_pool3d : layer<max_pool3d<K, O...>> {
   static constexpr text kind = "max_pool3d";

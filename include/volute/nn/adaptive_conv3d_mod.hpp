@@ -1,5 +1,5 @@
-// The modulated convolution of style-based generators on video (document AdaptiveConv3DMod; StyleGAN2, https://arxiv.org/abs/1912.04958). The layer writes the paper's
-// formula with one filter bank a sample; the graph never builds one (graph/contract.hpp).
+// The modulated convolution of style-based generators on video (document AdaptiveConv3DMod; StyleGAN2, https://arxiv.org/abs/1912.04958).
+// The layer writes the paper's formula with one filter bank a sample; the graph never builds one (graph/contract.hpp).
 #pragma once
 
 #include <volute/nn/options.hpp>
@@ -8,21 +8,44 @@
 
 namespace volute::nn {
 
-template <std::int64_t K> struct spatial_kernel { static constexpr std::int64_t value = K; };
-template <std::int64_t K> struct time_kernel { static constexpr std::int64_t value = K; };
-template <std::int64_t N> struct dim_out { static constexpr std::int64_t value = N; };
-template <bool On> struct demod { static constexpr bool value = On; };
-template <auto Eps> struct eps { static constexpr double value = Eps; };
+// clang-format off: a table
+template <std::int64_t K>
+struct spatial_kernel {
+  static constexpr std::int64_t value = K;
+};
+template <std::int64_t K>
+struct time_kernel {
+  static constexpr std::int64_t value = K;
+};
+template <std::int64_t N>
+struct dim_out {
+  static constexpr std::int64_t value = N;
+};
+template <bool On>
+struct demod {
+  static constexpr bool value = On;
+};
+template <auto Eps>
+struct eps {
+  static constexpr double value = Eps;
+};
 /// rsqrt(q + eps), as StyleGAN2 writes it; without this option eps is a floor: rsqrt(max(q, eps)).
 struct added_eps {};
 /// The given tensor is the scale itself, not the scale less one.
 struct scale_is_mod {};
 /// N banks, mixed for each sample by softmax(kernel_mod) before the modulation (GigaGAN, https://arxiv.org/abs/2303.05511).
-template <std::int64_t N> struct num_kernels { static constexpr std::int64_t value = N; };
+template <std::int64_t N>
+struct num_kernels {
+  static constexpr std::int64_t value = N;
+};
 /// Multiplies the demodulated filters (StyleGAN3, https://arxiv.org/abs/2106.12423).
-template <auto Gain> struct input_gain { static constexpr double value = Gain; };
+template <auto Gain>
+struct input_gain {
+  static constexpr double value = Gain;
+};
 /// Filters and scales are divided by their root mean square before they meet, the scales' over the whole batch (StyleGAN3).
 struct pre_normalized {};
+// clang-format on
 
 namespace detail {
 
@@ -31,13 +54,34 @@ struct mod_settings {
   bool demod = true, added = false, plain_scale = false, causal = false, pre_normalized = false;
   double eps = 1e-8, gain = 1;
 
-  template <std::int64_t K> constexpr void set(spatial_kernel<K>) { spatial = K; }
-  template <std::int64_t K> constexpr void set(time_kernel<K>) { time = K; }
-  template <std::int64_t N> constexpr void set(dim_out<N>) { out = N; }
-  template <bool B> constexpr void set(nn::demod<B>) { demod = B; }
-  template <auto E> constexpr void set(nn::eps<E>) { eps = E; }
-  template <std::int64_t N> constexpr void set(num_kernels<N>) { kernels = N; }
-  template <auto G> constexpr void set(input_gain<G>) { gain = G; }
+  template <std::int64_t K>
+  constexpr void set(spatial_kernel<K>) {
+    spatial = K;
+  }
+  template <std::int64_t K>
+  constexpr void set(time_kernel<K>) {
+    time = K;
+  }
+  template <std::int64_t N>
+  constexpr void set(dim_out<N>) {
+    out = N;
+  }
+  template <bool B>
+  constexpr void set(nn::demod<B>) {
+    demod = B;
+  }
+  template <auto E>
+  constexpr void set(nn::eps<E>) {
+    eps = E;
+  }
+  template <std::int64_t N>
+  constexpr void set(num_kernels<N>) {
+    kernels = N;
+  }
+  template <auto G>
+  constexpr void set(input_gain<G>) {
+    gain = G;
+  }
   constexpr void set(added_eps) { added = true; }
   constexpr void set(scale_is_mod) { plain_scale = true; }
   constexpr void set(nn::causal) { causal = true; }
@@ -46,10 +90,11 @@ struct mod_settings {
 
 }  // namespace detail
 
-/// (B, Dim, T, H, W), modulated by mod (B, Dim), gives (B, dim_out, T, H, W): y = conv(x, d * W * (mod + 1)), d = rsqrt(max(sum over (i, k) of (W * (mod + 1))^2, eps)),
-/// zero padding that keeps the extents. Options: spatial_kernel<3>, time_kernel<3> (odd), dim_out<Dim>, demod<true>, eps<1e-8>, added_eps, scale_is_mod, causal,
-/// num_kernels<N> (then a third operand kernel_mod (B, N) is wanted), input_gain<g>, pre_normalized. mod may be left out: it counts as 0. A sum of squares that underflows gives
-/// 1 / sqrt(eps), one that overflows gives 0. Parameter: weights (dim_out, Dim, KT, KH, KW), or (N, dim_out, ...); normal, deviation 0.75 / sqrt(fan_in).
+/// (B, Dim, T, H, W), modulated by mod (B, Dim), gives (B, dim_out, T, H, W): y = conv(x, d * W * (mod + 1)), d = rsqrt(max(sum over (i, k)
+/// of (W * (mod + 1))^2, eps)), zero padding that keeps the extents. Options: spatial_kernel<3>, time_kernel<3> (odd), dim_out<Dim>,
+/// demod<true>, eps<1e-8>, added_eps, scale_is_mod, causal, num_kernels<N> (then a third operand kernel_mod (B, N) is wanted),
+/// input_gain<g>, pre_normalized. mod may be left out: it counts as 0. A sum of squares that underflows gives 1 / sqrt(eps), one that
+/// overflows gives 0. Parameter: weights (dim_out, Dim, KT, KH, KW), or (N, dim_out, ...); normal, deviation 0.75 / sqrt(fan_in).
 template <std::int64_t Dim, class... O>
 struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
   static constexpr text kind = "adaptive_conv3d_mod";
@@ -60,12 +105,13 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
     return s;
   }();
   static constexpr std::int64_t out = settings.out, kt = settings.time, ks = settings.spatial, kernels = settings.kernels;
-  static constexpr initializer init{initializer::normal, kt > 0 && ks > 0 && Dim > 0 ? 0.75 / detail::root(static_cast<double>(Dim * kt * ks * ks)) : 0};
+  static constexpr initializer init{initializer::normal,
+                                    kt > 0 && ks > 0 && Dim > 0 ? 0.75 / detail::root(static_cast<double>(Dim* kt* ks* ks)) : 0};
 
   template <expression X>
   static constexpr auto forward(X x) {
     constexpr std::int64_t batch = X::shape().rank > 0 ? X::shape()[0] : 1;
-    return checked(x, constant<settings.plain_scale ? 1 : 0, batch, Dim>, 0);
+    return checked(x, constant < settings.plain_scale ? 1 : 0, batch, Dim >, 0);
   }
   template <expression X, expression M>
   static constexpr auto forward(X x, M mod) {
@@ -82,7 +128,8 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
     if (x.rank != 5) return ops::refuse(line("rank 5 (B,C,T,H,W)"), line("got ") << x);
     if (x[1] != Dim) return ops::refuse(line("") << Dim << " channels", line("got ") << x[1] << " in " << x);
     if (!(settings.eps > 0)) return ops::refuse(line("eps > 0"), line("got eps <= 0"));
-    if (kt < 1 || ks < 1 || kt % 2 == 0 || ks % 2 == 0) return ops::refuse(line("odd kernels"), line("got time ") << kt << ", spatial " << ks);
+    if (kt < 1 || ks < 1 || kt % 2 == 0 || ks % 2 == 0)
+      return ops::refuse(line("odd kernels"), line("got time ") << kt << ", spatial " << ks);
     if (kernels < 1) return ops::refuse(line("num_kernels >= 1"), line("got ") << kernels);
     if (m.rank != 2 || m[0] != x[0] || m[1] != Dim) return ops::refuse(line("mod of shape ") << make_extents(x[0], Dim), line("got ") << m);
     if (kernels > 1 && !selects) return ops::refuse(line("kernel_mod for ") << kernels << " kernels", line("got none"));
@@ -157,7 +204,8 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
     const auto w = normalized_bank(detail::learned<"weights", make_extents(out, Dim, kt, ks, ks), init>, axes<1, 2, 3, 4>);
     const auto bank = reshape(w, shape<1, out, Dim, kt, ks, ks>) * reshape(s, shape<batch, 1, Dim, 1, 1, 1>);
     if constexpr (settings.demod) {
-      // The sum of squares in its factored form, with a ceiling: filters whose squares overflow give d = 0, and 0 * infinity in the gradient by mod would be NaN.
+      // The sum of squares in its factored form, with a ceiling: filters whose squares overflow give d = 0, and 0 * infinity in the
+      // gradient by mod would be NaN.
       const auto squares = minimum(sum(square(w), axes<2, 3, 4>), constant<std::numeric_limits<double>::max()>);
       const auto d = demodulation(linear(square(s), squares));
       return gained(apply<ops::conv3d{options}>(x, bank * reshape(d, shape<batch, out, 1, 1, 1, 1>)));
@@ -166,21 +214,25 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
     }
   }
 
-  /// sum over n of a[b,n] conv(x s, W_n) as one convolution of the N * Dim channels a[b,n] s[b,i] x[b,i]; the sum of squares of the mixed bank is
-  /// sum over (n, m, i) of a_n a_m s_i^2 G[n,m,o,i] with G = sum over k of W_n W_m. No bank is mixed, and none is built for a sample.
+  /// sum over n of a[b,n] conv(x s, W_n) as one convolution of the N * Dim channels a[b,n] s[b,i] x[b,i]; the sum of squares of the mixed
+  /// bank is sum over (n, m, i) of a_n a_m s_i^2 G[n,m,o,i] with G = sum over k of W_n W_m. No bank is mixed, and none is built for a
+  /// sample.
   template <class X, class S, class K>
   static constexpr auto several(X x, S s, K kernel_mod) {
     constexpr std::int64_t batch = X::shape()[0], t = X::shape()[2], h = X::shape()[3], v = X::shape()[4], n = kernels;
     const auto w = normalized_bank(detail::learned<"weights", make_extents(n, out, Dim, kt, ks, ks), init>, axes<2, 3, 4, 5>);
     const auto a = volute::softmax(kernel_mod, axis<1>);
     const auto mixed = reshape(a, shape<batch, n, 1>) * reshape(s, shape<batch, 1, Dim>);  // (B, N, I)
-    const auto wide = reshape(reshape(x, shape<batch, 1, Dim, t, h, v>) * reshape(mixed, shape<batch, n, Dim, 1, 1, 1>), shape<batch, n * Dim, t, h, v>);
+    const auto wide =
+        reshape(reshape(x, shape<batch, 1, Dim, t, h, v>) * reshape(mixed, shape<batch, n, Dim, 1, 1, 1>), shape<batch, n * Dim, t, h, v>);
     const auto bank = reshape(transpose(w, axes<1, 0, 2, 3, 4, 5>), shape<out, n * Dim, kt, ks, ks>);
     const auto y = apply<ops::conv3d{options}>(wide, bank);
     if constexpr (settings.demod) {
-      const auto pairs = sum(reshape(w, shape<n, 1, out, Dim, kt * ks * ks>) * reshape(w, shape<1, n, out, Dim, kt * ks * ks>), axes<4>);  // (N, N, O, I)
+      const auto pairs =
+          sum(reshape(w, shape<n, 1, out, Dim, kt * ks * ks>) * reshape(w, shape<1, n, out, Dim, kt * ks * ks>), axes<4>);  // (N, N, O, I)
       const auto weights = reshape(mixed, shape<batch, n, 1, Dim>) * reshape(mixed, shape<batch, 1, n, Dim>);
-      const auto q = linear(reshape(weights, shape<batch, n * n * Dim>), reshape(transpose(pairs, axes<2, 0, 1, 3>), shape<out, n * n * Dim>));
+      const auto q =
+          linear(reshape(weights, shape<batch, n * n * Dim>), reshape(transpose(pairs, axes<2, 0, 1, 3>), shape<out, n * n * Dim>));
       return gained(y * per_sample_channel(demodulation(q)));
     } else {
       return gained(y);

@@ -5,14 +5,16 @@
 
 namespace volute::nn {
 
-/// Cross-correlation with a learned bank: (N, In, D, H, W) -> (N, Out, D', H', W'). Options: kernel<k> (or kernel<kd, kh, kw>), stride, padding (1, 3 or 6 numbers; or
-/// same, valid, causal), dilation, groups, no_bias. Parameters: weight (Out, In / groups, KD, KH, KW), bias (Out), both U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+/// Cross-correlation with a learned bank: (N, In, D, H, W) -> (N, Out, D', H', W'). Options: kernel<k> (or kernel<kd, kh, kw>), stride,
+/// padding (1, 3 or 6 numbers; or same, valid, causal), dilation, groups, no_bias. Parameters: weight (Out, In / groups, KD, KH, KW), bias
+/// (Out), both U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
 template <std::int64_t In, std::int64_t Out, class... O>
 struct conv3d : layer<conv3d<In, Out, O...>> {
   static constexpr text kind = "conv3d";
   static constexpr ops::triple kernel = detail::kernel_of<O...>();
   static constexpr ops::conv_options options = detail::conv_options_of<O...>();
-  static constexpr int unknown = detail::unknown_option({detail::option_of<O, ops::conv_options> || detail::is_kernel<O> || std::is_same_v<O, no_bias>...});
+  static constexpr int unknown =
+      detail::unknown_option({detail::option_of<O, ops::conv_options> || detail::is_kernel<O> || std::is_same_v<O, no_bias>...});
   static constexpr std::int64_t group_in = options.groups > 0 ? In / options.groups : In;
   static constexpr initializer init = detail::uniform_for(group_in * kernel.d * kernel.h * kernel.w);
 
@@ -27,7 +29,8 @@ struct conv3d : layer<conv3d<In, Out, O...>> {
       constexpr line got = line("got ") << In << " channels, groups " << options.groups;
       return failed<text(""), text("conv3d wants channels / groups"), to_text<got>()>{};
     } else {
-      const auto y = apply<ops::conv3d{options}>(x, detail::learned<"weight", make_extents(Out, group_in, kernel.d, kernel.h, kernel.w), init>);
+      const auto y =
+          apply<ops::conv3d{options}>(x, detail::learned<"weight", make_extents(Out, group_in, kernel.d, kernel.h, kernel.w), init>);
       if constexpr (detail::has<no_bias, O...>)
         return y;
       else
@@ -36,13 +39,15 @@ struct conv3d : layer<conv3d<In, Out, O...>> {
   }
 };
 
-/// The adjoint of a convolution: (N, In, D, H, W) -> (N, Out, ...). Options as conv3d and output_padding. weight is (In, Out / groups, KD, KH, KW), as in PyTorch.
+/// The adjoint of a convolution: (N, In, D, H, W) -> (N, Out, ...). Options as conv3d and output_padding. weight is (In, Out / groups, KD,
+/// KH, KW), as in PyTorch.
 template <std::int64_t In, std::int64_t Out, class... O>
 struct conv_transpose3d : layer<conv_transpose3d<In, Out, O...>> {
   static constexpr text kind = "conv_transpose3d";
   static constexpr ops::triple kernel = detail::kernel_of<O...>();
   static constexpr ops::conv_options options = detail::conv_options_of<O...>();
-  static constexpr int unknown = detail::unknown_option({detail::option_of<O, ops::conv_options> || detail::is_kernel<O> || std::is_same_v<O, no_bias>...});
+  static constexpr int unknown =
+      detail::unknown_option({detail::option_of<O, ops::conv_options> || detail::is_kernel<O> || std::is_same_v<O, no_bias>...});
   static constexpr std::int64_t group_out = options.groups > 0 ? Out / options.groups : Out;
   static constexpr initializer init = detail::uniform_for(group_out * kernel.d * kernel.h * kernel.w);
 
@@ -56,7 +61,8 @@ struct conv_transpose3d : layer<conv_transpose3d<In, Out, O...>> {
       constexpr line got = line("got ") << Out << " outputs, groups " << options.groups;
       return failed<text(""), text("conv_transpose3d outputs / groups"), to_text<got>()>{};
     } else {
-      const auto y = apply<ops::conv_transpose3d{options}>(x, detail::learned<"weight", make_extents(In, group_out, kernel.d, kernel.h, kernel.w), init>);
+      const auto y = apply<ops::conv_transpose3d{options}>(
+          x, detail::learned<"weight", make_extents(In, group_out, kernel.d, kernel.h, kernel.w), init>);
       if constexpr (detail::has<no_bias, O...>)
         return y;
       else

@@ -1,5 +1,6 @@
-// What layers are made of, and how they are put together. A layer is a stateless type with `forward`: a function from expressions to an expression, which may name
-// parameters relative to the layer. Applying it makes one node (language/call.hpp). `kind` is its name in reports, `label` its part of the path.
+// What layers are made of, and how they are put together. A layer is a stateless type with `forward`: a function from expressions to an
+// expression, which may name parameters relative to the layer. Applying it makes one node (language/call.hpp). `kind` is its name in
+// reports, `label` its part of the path.
 #pragma once
 
 #include <volute/language/language.hpp>
@@ -36,7 +37,8 @@ struct shared : layer<shared<Name, L>> {
   }
 };
 
-/// Layers in a row; the path numbers them from 0, as torch.nn.Sequential, but a named one stands under its name. Derive from it to give a model a short name: struct net : nn::sequential<...> {};
+/// Layers in a row; the path numbers them from 0, as torch.nn.Sequential, but a named one stands under its name. Derive from it to give a
+/// model a short name: struct net : nn::sequential<...> {};
 template <class... L>
 struct sequential : layer<sequential<L...>> {
   using modules = sequence<L...>;

@@ -7,18 +7,28 @@
 
 namespace volute::nn {
 
-template <std::int64_t... V> using kernel = option::kernel<V...>;
-template <std::int64_t... V> using stride = option::stride<V...>;
-template <std::int64_t... V> using padding = option::padding<V...>;
-template <std::int64_t... V> using dilation = option::dilation<V...>;
-template <std::int64_t N> using groups = option::groups<N>;
-template <std::int64_t... V> using output_padding = option::output_padding<V...>;
-template <bool B> using count_include_pad = option::count_include_pad<B>;
-template <std::int64_t N> using divisor = option::divisor<N>;
+// clang-format off: a table
+template <std::int64_t... V>
+using kernel = option::kernel<V...>;
+template <std::int64_t... V>
+using stride = option::stride<V...>;
+template <std::int64_t... V>
+using padding = option::padding<V...>;
+template <std::int64_t... V>
+using dilation = option::dilation<V...>;
+template <std::int64_t N>
+using groups = option::groups<N>;
+template <std::int64_t... V>
+using output_padding = option::output_padding<V...>;
+template <bool B>
+using count_include_pad = option::count_include_pad<B>;
+template <std::int64_t N>
+using divisor = option::divisor<N>;
 using same = option::same;
 using valid = option::valid;
 using causal = option::causal;
 using ceil_mode = option::ceil_mode;
+// clang-format on
 
 /// Without a bias.
 struct no_bias {};
@@ -32,24 +42,30 @@ inline constexpr bool is_kernel<option::kernel<V...>> = true;
 
 /// An option that says something to `Options`.
 template <class O, class Options>
-concept option_of = requires(Options& o) { O::apply(o); };
+concept option_of = requires(Options& o) {
+  O::apply(o);
+};
 
 /// The kernel among options; 0 if there is none.
 template <class... O>
 constexpr ops::triple kernel_of() {
   ops::triple k{0, 0, 0};
-  ([&] {
-    if constexpr (is_kernel<O>) k = O::value;
-  }(), ...);
+  (
+      [&] {
+        if constexpr (is_kernel<O>) k = O::value;
+      }(),
+      ...);
   return k;
 }
 
 template <class... O>
 constexpr ops::conv_options conv_options_of() {
   ops::conv_options o{};
-  ([&] {
-    if constexpr (option_of<O, ops::conv_options>) O::apply(o);
-  }(), ...);
+  (
+      [&] {
+        if constexpr (option_of<O, ops::conv_options>) O::apply(o);
+      }(),
+      ...);
   return o;
 }
 
@@ -85,7 +101,9 @@ constexpr double root(double v) {
 }
 
 /// U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), PyTorch's default of convolution and linear.
-constexpr initializer uniform_for(std::int64_t fan_in) { return {initializer::uniform, fan_in > 0 ? 1 / root(static_cast<double>(fan_in)) : 0}; }
+constexpr initializer uniform_for(std::int64_t fan_in) {
+  return {initializer::uniform, fan_in > 0 ? 1 / root(static_cast<double>(fan_in)) : 0};
+}
 
 template <text Name, extents Shape, initializer Init>
 inline constexpr parameter_node<Name, Shape, Init> learned{};

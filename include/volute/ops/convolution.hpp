@@ -74,7 +74,8 @@ struct convolution {
     return make_extents(q.out_channels, q.group_in(), q.kernel[0], q.kernel[1], q.kernel[2]);
   }
 
-  template <class R> static constexpr void derivative(const convolution& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const convolution& op, R& r) {
     const auto a = r.x(0), b = r.x(1), g = r.g;
     const auto conv = [&](face f, auto p, auto q, const extents& like) { return r.convolution(op.as(f, like), p, q); };
     switch (op.side()) {

@@ -9,10 +9,37 @@ namespace volute::ops {
 /// One scalar function. The number of operands is `arity(fn)`.
 enum class fn : std::int8_t {
   // unary
-  identity, negate, abs, sign, reciprocal, square, sqrt, rsqrt, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, erf, relu,
+  identity,
+  negate,
+  abs,
+  sign,
+  reciprocal,
+  square,
+  sqrt,
+  rsqrt,
+  exp,
+  expm1,
+  log,
+  log1p,
+  sin,
+  cos,
+  tanh,
+  sigmoid,
+  softplus,
+  erf,
+  relu,
   step,  // x > 0 ? 1 : 0, the derivative of relu; 0 at 0 as in PyTorch
   // binary
-  add, subtract, multiply, divide, minimum, maximum, power, less, less_equal, equal,  // comparisons give 1 or 0
+  add,
+  subtract,
+  multiply,
+  divide,
+  minimum,
+  maximum,
+  power,
+  less,
+  less_equal,
+  equal,  // comparisons give 1 or 0
   // ternary
   select,  // a != 0 ? b : c; the operand that is not chosen has no influence, not even a NaN
 };
@@ -43,10 +70,10 @@ struct scalar_program {
 
 /// How a further operand of an epilogue varies over the output (n, c, d, h, w) of the kernel that it rides on.
 enum class access : std::int8_t {
-  whole,        // a tensor of the output's own shape
-  per_channel,  // (c)
+  whole,               // a tensor of the output's own shape
+  per_channel,         // (c)
   per_sample_channel,  // (n, c)
-  scalar,       // one element
+  scalar,              // one element
 };
 
 /// What is done to each result y of a convolution before it is stored: program(y, extra[0], extra[1], ...); input 0 is y.

@@ -1,5 +1,5 @@
-// What the language says: each function with its attributes, its shape rule and the primitives that it stands for. A function is a structural
-// value and so the template argument of an expression; `emit` is written against any builder of primitives (the graph's is one).
+// What the language says: each function with its attributes, its shape rule and the primitives that it stands for. A function is a
+// structural value and so the template argument of an expression; `emit` is written against any builder of primitives (the graph's is one).
 //   infer(x, n)          shapes of the n operands -> the result's shape, or a refusal (wanted, got)
 //   emit(g, id, n, out)  makes the primitives, returns the node
 #pragma once
@@ -29,12 +29,15 @@ struct reduction_over {
   bool keep = false;
   constexpr inferred infer(const extents* x, int) const {
     if ((axes & ~all_axes(x[0].rank)) != 0)
-      return refuse(line(how == reduction::sum ? "sum" : "maximum") << " wants axes of rank " << x[0].rank, line("got one outside ") << x[0]);
+      return refuse(line(how == reduction::sum ? "sum" : "maximum") << " wants axes of rank " << x[0].rank, line("got one outside ")
+                                                                                                                << x[0]);
     const axis_set s = axes == 0 ? all_axes(x[0].rank) : axes;
     extents r;
     for (int i = 0; i < x[0].rank; ++i) {
-      if (!contains(s, i)) r.push_back(x[0][i]);
-      else if (keep) r.push_back(1);
+      if (!contains(s, i))
+        r.push_back(x[0][i]);
+      else if (keep)
+        r.push_back(1);
     }
     return {r, {}, {}};
   }
@@ -53,15 +56,20 @@ struct reshape_to {
     std::int64_t known = 1;
     int open = -1;
     for (int i = 0; i < r.rank; ++i) {
-      if (r[i] == -1) open = i;
-      else known *= r[i];
+      if (r[i] == -1)
+        open = i;
+      else
+        known *= r[i];
     }
     if (open >= 0 && known > 0) r[open] = x[0].size() / known;
-    if (r.size() != x[0].size()) return refuse(line("reshape wants ") << x[0].size() << " elements", line("got ") << to << " from " << x[0]);
+    if (r.size() != x[0].size())
+      return refuse(line("reshape wants ") << x[0].size() << " elements", line("got ") << to << " from " << x[0]);
     return {r, {}, {}};
   }
   template <class G>
-  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.reshape(id[0], out); }
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    return g.reshape(id[0], out);
+  }
 };
 
 /// (a0, a1, ..., ak, ...) -> (a0, ..., product from axis `from` on).
@@ -75,7 +83,9 @@ struct flatten_from {
     return {r, {}, {}};
   }
   template <class G>
-  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.reshape(id[0], out); }
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    return g.reshape(id[0], out);
+  }
 };
 
 /// Repeats to a larger shape.
@@ -86,7 +96,9 @@ struct broadcast_to {
     return {to, {}, {}};
   }
   template <class G>
-  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.broadcast(id[0], out); }
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    return g.broadcast(id[0], out);
+  }
 };
 
 /// Axis i of the result is axis `axis[i]` of the operand.
@@ -100,7 +112,8 @@ struct permute {
         seen |= axis_bit(static_cast<int>(axis[i]));
         r.push_back(x[0][static_cast<int>(axis[i])]);
       }
-    if (axis.rank != x[0].rank || seen != all_axes(x[0].rank)) return refuse(line("transpose wants ") << x[0].rank << " axes", line("got ") << axis << " for " << x[0]);
+    if (axis.rank != x[0].rank || seen != all_axes(x[0].rank))
+      return refuse(line("transpose wants ") << x[0].rank << " axes", line("got ") << axis << " for " << x[0]);
     return {r, {}, {}};
   }
   template <class G>
@@ -118,7 +131,8 @@ struct slice_axis {
   constexpr inferred infer(const extents* x, int) const {
     if (axis < 0 || axis >= x[0].rank) return refuse(line("slice wants an axis of rank ") << x[0].rank, line("got axis ") << axis);
     const std::int64_t n = x[0][axis], a = start < 0 ? start + n : start, b = stop < 0 ? stop + n : stop;
-    if (a < 0 || b > n || a >= b || step < 1) return refuse(line("slice wants a range in 0..") << n, line("got ") << start << ".." << stop << " step " << step);
+    if (a < 0 || b > n || a >= b || step < 1)
+      return refuse(line("slice wants a range in 0..") << n, line("got ") << start << ".." << stop << " step " << step);
     extents r = x[0];
     r[axis] = (b - a + step - 1) / step;
     return {r, {}, {}};
@@ -172,7 +186,9 @@ struct concat_along {
     return {r, {}, {}};
   }
   template <class G>
-  constexpr int emit(G& g, const int* id, int n, const extents&) const { return g.concat(id, n, axis); }
+  constexpr int emit(G& g, const int* id, int n, const extents&) const {
+    return g.concat(id, n, axis);
+  }
 };
 
 /// (m, k) x (k, n), or with a leading batch axis on either side; `transpose_b`: the second operand is (n, k).
@@ -180,7 +196,8 @@ struct matrix_product {
   bool transpose_b = false;
   constexpr inferred infer(const extents* x, int) const {
     const extents a = x[0], b = x[1];
-    if (a.rank < 2 || a.rank > 3 || b.rank < 2 || b.rank > 3) return refuse(line("matmul wants rank 2 or 3"), line("got ") << a << " and " << b);
+    if (a.rank < 2 || a.rank > 3 || b.rank < 2 || b.rank > 3)
+      return refuse(line("matmul wants rank 2 or 3"), line("got ") << a << " and " << b);
     const std::int64_t k = a[a.rank - 1], kb = b[b.rank - (transpose_b ? 1 : 2)], n = b[b.rank - (transpose_b ? 2 : 1)];
     if (k != kb && transpose_b) return refuse(line("linear wants ") << kb << " features", line("got ") << k << " in " << a);
     if (k != kb) return refuse(line("matmul wants ") << k << " rows", line("got ") << kb << " in " << b);
@@ -212,7 +229,9 @@ struct matrix_product {
 struct stopped {
   constexpr inferred infer(const extents* x, int) const { return {x[0], {}, {}}; }
   template <class G>
-  constexpr int emit(G& g, const int* id, int, const extents&) const { return g.barrier(id[0], true); }
+  constexpr int emit(G& g, const int* id, int, const extents&) const {
+    return g.barrier(id[0], true);
+  }
 };
 
 }  // namespace volute::ops

@@ -19,8 +19,8 @@ struct lanes {
 };
 
 /// `rank` nested loops, outermost first, already merged where strides allow. Strides are in elements; 0 repeats an operand.
-/// For an elementwise kernel the output is dense over all axes. For a reduction the first `kept` axes are the output's (dense) and the others are
-/// reduced; either the last kept or the last reduced axis may be the one with unit strides.
+/// For an elementwise kernel the output is dense over all axes. For a reduction the first `kept` axes are the output's (dense) and the
+/// others are reduced; either the last kept or the last reduced axis may be the one with unit strides.
 struct loop_nest {
   int rank = 0;
   int kept = 0;  // elementwise: equal to rank

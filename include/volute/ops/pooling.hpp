@@ -9,8 +9,8 @@ namespace volute::ops {
 
 /// Window o of axis a covers the input positions o * stride[a] - lo[a] + k * dilation[a], k = 0 .. kernel[a]-1, clipped to [0, in[a]).
 /// With `adaptive`, window o covers [floor(o * in / out), ceil((o + 1) * in / out)) instead and kernel, stride, lo, dilation are not used.
-/// Average: divides by the taps that fall on the padded input [-lo, in + hi) when `count_include_pad`, else by the taps inside the input; `divisor` > 0 overrides both.
-/// `planes` is N * C: every plane of D*H*W elements is pooled on its own.
+/// Average: divides by the taps that fall on the padded input [-lo, in + hi) when `count_include_pad`, else by the taps inside the input;
+/// `divisor` > 0 overrides both. `planes` is N * C: every plane of D*H*W elements is pooled on its own.
 struct pool_geometry {
   std::int64_t planes = 1;
   std::int64_t in[3]{1, 1, 1};
@@ -48,7 +48,8 @@ struct max_pool {
   pool_window window{};
   std::int64_t scatters = 0;
 
-  template <class R> static constexpr void derivative(const max_pool& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const max_pool& op, R& r) {
     max_pool other = op;
     other.scatters = 1 - op.scatters;
     r.give(1, r.max_pool(other, r.x(0), r.g, r.shape(1)));
@@ -60,7 +61,8 @@ struct avg_pool {
   pool_window window{};
   std::int64_t adjoint = 0;
 
-  template <class R> static constexpr void derivative(const avg_pool& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const avg_pool& op, R& r) {
     avg_pool other = op;
     other.adjoint = 1 - op.adjoint;
     r.give(0, r.avg_pool(other, r.g, r.shape(0)));

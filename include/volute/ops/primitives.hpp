@@ -1,5 +1,5 @@
-// The primitives that have no numbers of their own kernel geometry: leaves, elementwise functions, and movement of data. Each is its attributes
-// (64-bit fields only, see rule.hpp) and its derivative rule, written against a rule context `r`:
+// The primitives that have no numbers of their own kernel geometry: leaves, elementwise functions, and movement of data. Each is its
+// attributes (64-bit fields only, see rule.hpp) and its derivative rule, written against a rule context `r`:
 //   r.x(i), r.y, r.g   operand i, the result, and the gradient that arrives, as values with operators
 //   r.needs(i)         whether anything asks for the gradient of operand i
 //   r.give(i, v)       adds v to it
@@ -15,30 +15,35 @@ namespace volute::ops {
 /// A tensor that the user binds. `slot` numbers the program's inputs.
 struct input {
   std::int64_t slot = 0;
-  template <class R> static constexpr void derivative(const input&, R&) {}
+  template <class R>
+  static constexpr void derivative(const input&, R&) {}
 };
 
 /// A tensor that the model owns. `slot` numbers the program's parameters.
 struct parameter {
   std::int64_t slot = 0;
-  template <class R> static constexpr void derivative(const parameter&, R&) {}
+  template <class R>
+  static constexpr void derivative(const parameter&, R&) {}
 };
 
 /// Every element is `value`; occupies no memory.
 struct fill {
   double value = 0;
-  template <class R> static constexpr void derivative(const fill&, R&) {}
+  template <class R>
+  static constexpr void derivative(const fill&, R&) {}
 };
 
 /// 0, 1, 2, ... along the only axis.
 struct arange {
-  template <class R> static constexpr void derivative(const arange&, R&) {}
+  template <class R>
+  static constexpr void derivative(const arange&, R&) {}
 };
 
 /// The operand itself. Stops a gradient, or keeps the simplifier from looking through a value that a gradient is taken by.
 struct barrier {
   std::int64_t stops_gradient = 0;
-  template <class R> static constexpr void derivative(const barrier& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const barrier& op, R& r) {
     if (op.stops_gradient == 0) r.give(0, r.g);
   }
 };
@@ -48,30 +53,51 @@ struct elementwise {
   std::int64_t function = 0;
   constexpr fn f() const { return static_cast<fn>(function); }
 
-  template <class R> static constexpr void derivative(const elementwise& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const elementwise& op, R& r) {
     const auto g = r.g, y = r.y, a = r.x(0);
     const auto b = r.arity() > 1 ? r.x(1) : a;
     const auto half = 0.5;
+    // clang-format off: a table
     switch (op.f()) {
-      case fn::identity: return r.give(0, g);
-      case fn::negate: return r.give(0, -g);
-      case fn::abs: return r.give(0, g * sign(a));
-      case fn::reciprocal: return r.give(0, -(g * y * y));
-      case fn::square: return r.give(0, g * a * 2.0);
-      case fn::sqrt: return r.give(0, g / y * half);
-      case fn::rsqrt: return r.give(0, g * y * y * y * -half);
-      case fn::exp: return r.give(0, g * y);
-      case fn::expm1: return r.give(0, g * (y + 1.0));
-      case fn::log: return r.give(0, g / a);
-      case fn::log1p: return r.give(0, g / (a + 1.0));
-      case fn::sin: return r.give(0, g * cos(a));
-      case fn::cos: return r.give(0, -(g * sin(a)));
-      case fn::tanh: return r.give(0, g * (1.0 - y * y));
-      case fn::sigmoid: return r.give(0, g * (y * (1.0 - y)));
-      case fn::softplus: return r.give(0, g * sigmoid(a));
-      case fn::erf: return r.give(0, g * exp(-square(a)) * 1.1283791670955126);  // 2 / sqrt(pi)
-      case fn::relu: return r.give(0, select(y, g, r.zero()));  // y != 0 exactly where a > 0: the operand need not be kept
-      case fn::add: return r.give(0, g), r.give(1, g);
+      case fn::identity:
+        return r.give(0, g);
+      case fn::negate:
+        return r.give(0, -g);
+      case fn::abs:
+        return r.give(0, g * sign(a));
+      case fn::reciprocal:
+        return r.give(0, -(g * y * y));
+      case fn::square:
+        return r.give(0, g * a * 2.0);
+      case fn::sqrt:
+        return r.give(0, g / y * half);
+      case fn::rsqrt:
+        return r.give(0, g * y * y * y * -half);
+      case fn::exp:
+        return r.give(0, g * y);
+      case fn::expm1:
+        return r.give(0, g * (y + 1.0));
+      case fn::log:
+        return r.give(0, g / a);
+      case fn::log1p:
+        return r.give(0, g / (a + 1.0));
+      case fn::sin:
+        return r.give(0, g * cos(a));
+      case fn::cos:
+        return r.give(0, -(g * sin(a)));
+      case fn::tanh:
+        return r.give(0, g * (1.0 - y * y));
+      case fn::sigmoid:
+        return r.give(0, g * (y * (1.0 - y)));
+      case fn::softplus:
+        return r.give(0, g * sigmoid(a));
+      case fn::erf:
+        return r.give(0, g * exp(-square(a)) * 1.1283791670955126);  // 2 / sqrt(pi)
+      case fn::relu:
+        return r.give(0, select(y, g, r.zero()));  // y != 0 exactly where a > 0: the operand need not be kept
+      case fn::add:
+        return r.give(0, g), r.give(1, g);
       case fn::subtract:
         r.give(0, g);
         if (r.needs(1)) r.give(1, -g);
@@ -100,14 +126,23 @@ struct elementwise {
         if (r.needs(1)) r.give(1, select(a, g, r.zero()));
         if (r.needs(2)) r.give(2, select(a, r.zero(), g));
         return;
-      case fn::sign: case fn::step: case fn::less: case fn::less_equal: case fn::equal: return;  // constant almost everywhere
+      case fn::sign:
+      case fn::step:
+      case fn::less:
+      case fn::less_equal:
+      case fn::equal:
+        return;  // constant almost everywhere
     }
+    // clang-format on
   }
 };
 
 /// Repeats the operand along axes of extent 1, or new leading axes, to the node's shape.
 struct broadcast {
-  template <class R> static constexpr void derivative(const broadcast&, R& r) { r.give(0, r.sum_to(r.g, r.shape(0))); }
+  template <class R>
+  static constexpr void derivative(const broadcast&, R& r) {
+    r.give(0, r.sum_to(r.g, r.shape(0)));
+  }
 };
 
 /// Sum or maximum over a set of axes, which disappear.
@@ -116,7 +151,8 @@ struct reduce {
   axis_set axes = 0;
   constexpr reduction how() const { return static_cast<reduction>(kind); }
 
-  template <class R> static constexpr void derivative(const reduce& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const reduce& op, R& r) {
     const auto g = r.restore(r.g, op.axes, r.shape(0));
     if (op.how() == reduction::sum) return r.give(0, g);
     const auto mask = equal(r.x(0), r.restore(r.y, op.axes, r.shape(0)));  // equal maxima share, as torch.amax
@@ -126,13 +162,17 @@ struct reduce {
 
 /// The same elements in the same order under another shape; costs nothing.
 struct reshape {
-  template <class R> static constexpr void derivative(const reshape&, R& r) { r.give(0, r.reshape(r.g, r.shape(0))); }
+  template <class R>
+  static constexpr void derivative(const reshape&, R& r) {
+    r.give(0, r.reshape(r.g, r.shape(0)));
+  }
 };
 
 /// Axis i of the result is axis `axis[i]` of the operand.
 struct transpose {
   std::int64_t axis[max_rank]{};
-  template <class R> static constexpr void derivative(const transpose& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const transpose& op, R& r) {
     transpose inverse;
     for (int i = 0; i < r.shape(0).rank; ++i) inverse.axis[op.axis[i]] = i;
     r.give(0, r.transpose(r.g, inverse));
@@ -143,7 +183,8 @@ struct transpose {
 struct slice {
   std::int64_t start[max_rank]{};
   std::int64_t step[max_rank]{};
-  template <class R> static constexpr void derivative(const slice& op, R& r);
+  template <class R>
+  static constexpr void derivative(const slice& op, R& r);
 };
 
 /// Places the operand into a tensor of `value`: `lo` before, `interior` between neighbours, and what the node's shape leaves behind.
@@ -151,14 +192,16 @@ struct pad {
   std::int64_t lo[max_rank]{};
   std::int64_t interior[max_rank]{};
   double value = 0;
-  template <class R> static constexpr void derivative(const pad& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const pad& op, R& r) {
     slice s;
     for (int i = 0; i < r.shape(0).rank; ++i) s.start[i] = op.lo[i], s.step[i] = op.interior[i] + 1;
     r.give(0, r.slice(r.g, s, r.shape(0)));
   }
 };
 
-template <class R> constexpr void slice::derivative(const slice& op, R& r) {
+template <class R>
+constexpr void slice::derivative(const slice& op, R& r) {
   pad p;
   for (int i = 0; i < r.shape(0).rank; ++i) p.lo[i] = op.start[i], p.interior[i] = op.step[i] - 1;
   r.give(0, r.pad(r.g, p, r.shape(0)));
@@ -167,7 +210,8 @@ template <class R> constexpr void slice::derivative(const slice& op, R& r) {
 /// The operands one after another along an axis.
 struct concat {
   std::int64_t axis = 0;
-  template <class R> static constexpr void derivative(const concat& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const concat& op, R& r) {
     slice s;
     for (int i = 0; i < max_rank; ++i) s.step[i] = 1;
     for (int k = 0; k < r.arity(); ++k) {
@@ -180,7 +224,8 @@ struct concat {
 /// (batch, m, k) x (batch, k, n); either operand may be stored transposed.
 struct matmul {
   std::int64_t transpose_a = 0, transpose_b = 0;
-  template <class R> static constexpr void derivative(const matmul& op, R& r) {
+  template <class R>
+  static constexpr void derivative(const matmul& op, R& r) {
     const bool ta = op.transpose_a != 0, tb = op.transpose_b != 0;
     if (r.needs(0)) r.give(0, ta ? r.matmul(r.x(1), r.g, tb, true) : r.matmul(r.g, r.x(1), false, !tb));
     if (r.needs(1)) r.give(1, tb ? r.matmul(r.g, r.x(0), true, ta) : r.matmul(r.x(0), r.g, !ta, false));

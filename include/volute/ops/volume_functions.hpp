@@ -25,7 +25,8 @@ constexpr inferred check_counts(const line& who, std::initializer_list<triple> o
   return {};
 }
 
-/// How the border is padded. `same` keeps the extent at stride 1 (the odd element on the high side); `causal` is `same` with all of time's padding before.
+/// How the border is padded. `same` keeps the extent at stride 1 (the odd element on the high side); `causal` is `same` with all of time's
+/// padding before.
 enum class border : std::int8_t { explicit_amounts, same, causal };
 
 /// What can be said of a convolution apart from its operands.
@@ -81,7 +82,8 @@ struct conv3d {
     const std::int64_t in = a[1], out = w[first];
     if (in % o.groups != 0) return refuse(line(who) << " wants channels / groups", line("got ") << in << " channels, groups " << o.groups);
     if (out % o.groups != 0) return refuse(line(who) << " wants outputs / groups", line("got ") << out << " outputs, groups " << o.groups);
-    if (w[first + 1] * o.groups != in) return refuse(line(who) << " wants " << w[first + 1] * o.groups << " channels", line("got ") << in << " in " << a);
+    if (w[first + 1] * o.groups != in)
+      return refuse(line(who) << " wants " << w[first + 1] * o.groups << " channels", line("got ") << in << " in " << a);
     extents r = make_extents(a[0], out, 0, 0, 0);
     for (int i = 0; i < 3; ++i) {
       const std::int64_t room = a[2 + i] + o.lo[i] + o.hi[i], span = o.dilation[i] * (kernel[i] - 1) + 1;
@@ -120,14 +122,16 @@ struct conv_transpose3d {
     const triple kernel{w[2], w[3], w[4]};
     if (options.mode != border::explicit_amounts) return refuse(line(who) << ": explicit padding", line("got same or causal"));
     if (const inferred r = check_options(who, options, kernel); !r.ok()) return r;
-    if (a[1] % options.groups != 0) return refuse(line(who) << " channels / groups", line("got ") << a[1] << " channels, groups " << options.groups);
+    if (a[1] % options.groups != 0)
+      return refuse(line(who) << " channels / groups", line("got ") << a[1] << " channels, groups " << options.groups);
     if (w[0] != a[1]) return refuse(line(who) << ": " << w[0] << " channels", line("got ") << a[1] << " in " << a);
     extents r = make_extents(a[0], w[1] * options.groups, 0, 0, 0);
     for (int i = 0; i < 3; ++i) {
       const std::int64_t most = options.stride[i] > options.dilation[i] ? options.stride[i] : options.dilation[i];
       if (options.output_padding[i] < 0 || options.output_padding[i] >= most)
         return refuse(line("output_padding in 0..") << most - 1, line("got ") << options.output_padding << ", stride " << options.stride);
-      r[2 + i] = (a[2 + i] - 1) * options.stride[i] - options.lo[i] - options.hi[i] + options.dilation[i] * (kernel[i] - 1) + options.output_padding[i] + 1;
+      r[2 + i] = (a[2 + i] - 1) * options.stride[i] - options.lo[i] - options.hi[i] + options.dilation[i] * (kernel[i] - 1) +
+                 options.output_padding[i] + 1;
       if (r[2 + i] < 1) return refuse(line(who) << " wants an output", line("got ") << r);
     }
     return {r, {}, {}};
@@ -138,7 +142,8 @@ struct conv_transpose3d {
     convolution c;
     c.which = static_cast<std::int64_t>(face::data);
     c.groups = options.groups;
-    for (int a = 0; a < 3; ++a) c.stride[a] = options.stride[a], c.lo[a] = options.lo[a], c.dilation[a] = options.dilation[a], c.extent[a] = out[2 + a];
+    for (int a = 0; a < 3; ++a)
+      c.stride[a] = options.stride[a], c.lo[a] = options.lo[a], c.dilation[a] = options.dilation[a], c.extent[a] = out[2 + a];
     return g.convolution(c, id[0], id[1]);
   }
 };
@@ -160,8 +165,10 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   if (o.divisor < 0) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
   extents r = make_extents(x[0], x[1], 0, 0, 0);
   for (int a = 0; a < 3; ++a) {
-    if (2 * o.padding[a] > o.kernel[a]) return refuse(line(who) << ": padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
-    const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1, room = x[2 + a] + 2 * o.padding[a];
+    if (2 * o.padding[a] > o.kernel[a])
+      return refuse(line(who) << ": padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
+    const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1,
+                       room = x[2 + a] + 2 * o.padding[a];
     if (span > room) return refuse(line(who) << ": kernel <= input", line("got ") << o.kernel << " on " << x);
     std::int64_t n = (room - span + (o.ceil_mode ? s - 1 : 0)) / s + 1;
     if (o.ceil_mode && (n - 1) * s >= x[2 + a] + o.padding[a]) --n;  // the last window must start inside the input or its low padding
@@ -184,14 +191,18 @@ struct max_pool3d {
   pool_options options{};
   constexpr inferred infer(const extents* x, int) const { return infer_pool(line("max_pool3d"), options, x[0]); }
   template <class G>
-  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.max_pool({window_of(options), 0}, id[0], id[0], out); }
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    return g.max_pool({window_of(options), 0}, id[0], id[0], out);
+  }
 };
 
 struct avg_pool3d {
   pool_options options{};
   constexpr inferred infer(const extents* x, int) const { return infer_pool(line("avg_pool3d"), options, x[0]); }
   template <class G>
-  constexpr int emit(G& g, const int* id, int, const extents& out) const { return g.avg_pool({window_of(options), 0}, id[0], out); }
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    return g.avg_pool({window_of(options), 0}, id[0], out);
+  }
 };
 
 /// Averages so that the result has these spatial extents.

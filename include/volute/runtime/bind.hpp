@@ -1,5 +1,5 @@
-// How tensors get in: any xtensor expression (or span, or number for a scalar) of the right shape. Dense row-major data of the program's own type is read where
-// it lies; everything else is copied, and converted, into memory that the program already has.
+// How tensors get in: any xtensor expression (or span, or number for a scalar) of the right shape. Dense row-major data of the program's
+// own type is read where it lies; everything else is copied, and converted, into memory that the program already has.
 #pragma once
 
 #include <volute/core/extents.hpp>
@@ -24,14 +24,15 @@ struct element_of {
   using type = V;
 };
 template <class V>
-  requires requires { typename V::value_type; }
+requires requires { typename V::value_type; }
 struct element_of<V> {
   using type = typename V::value_type;
 };
 
 /// double if anything bound is double, else float: whole numbers do not decide.
 template <class... V>
-using common_element = std::conditional_t<(std::is_same_v<typename element_of<std::remove_cvref_t<V>>::type, double> || ...), double, float>;
+using common_element =
+    std::conditional_t<(std::is_same_v<typename element_of<std::remove_cvref_t<V>>::type, double> || ...), double, float>;
 
 template <class V>
 void check_shape(const V& v, const extents& e, const char* what, std::string_view name) {
@@ -50,17 +51,24 @@ void check_shape(const V& v, const extents& e, const char* what, std::string_vie
   }
   if (fits) return;
   std::string found = "a number";
-  if constexpr (shaped<V>) found = format_shape(v.shape());
-  else if constexpr (!std::is_arithmetic_v<V>) found = std::to_string(v.size()) + " elements";
+  if constexpr (shaped<V>)
+    found = format_shape(v.shape());
+  else if constexpr (!std::is_arithmetic_v<V>)
+    found = std::to_string(v.size()) + " elements";
   std::string expected = "(";
-  for (int a = 0; a < e.rank; ++a) expected.append(a > 0 ? "," : "").append(std::to_string(e[a]));  // operator+ draws a false -Wrestrict from g++ 12
+  for (int a = 0; a < e.rank; ++a)
+    expected.append(a > 0 ? "," : "").append(std::to_string(e[a]));  // operator+ draws a false -Wrestrict from g++ 12
   fail(std::string(what) + " '" + std::string(name) + "': expected " + expected + "), found " + found);
 }
 
 /// The elements of v if they lie dense and row-major as T, else null.
 template <class T, class V>
 auto dense_data(V& v) -> std::conditional_t<std::is_const_v<V>, const T*, T*> {
-  if constexpr (requires { v.data(); v.strides(); v.data_offset(); }) {
+  if constexpr (requires {
+                  v.data();
+                  v.strides();
+                  v.data_offset();
+                }) {
     if constexpr (std::is_same_v<std::remove_const_t<std::remove_pointer_t<decltype(v.data())>>, T>) {
       std::ptrdiff_t dense = 1;
       const auto& shape = v.shape();
@@ -71,7 +79,10 @@ auto dense_data(V& v) -> std::conditional_t<std::is_const_v<V>, const T*, T*> {
       }
       return v.data() + v.data_offset();
     }
-  } else if constexpr (!shaped<std::remove_const_t<V>> && requires { v.data(); v.size(); }) {
+  } else if constexpr (!shaped<std::remove_const_t<V>> && requires {
+                         v.data();
+                         v.size();
+                       }) {
     if constexpr (std::is_same_v<std::remove_const_t<std::remove_pointer_t<decltype(v.data())>>, T>) return v.data();
   }
   return nullptr;

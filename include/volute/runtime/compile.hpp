@@ -6,8 +6,8 @@
 
 namespace volute::lowering {
 
-/// A graph on its way from one constant evaluation to the next, as plain words: an array of structures of this length would cost the compiler more
-/// than the graph. 2^17 words hold about 10,000 nodes.
+/// A graph on its way from one constant evaluation to the next, as plain words: an array of structures of this length would cost the
+/// compiler more than the graph. 2^17 words hold about 10,000 nodes.
 struct image {
   static constexpr int capacity = 1 << 17;
   std::int64_t word[capacity]{};
@@ -71,7 +71,8 @@ constexpr image translate(output_list<E...>) {
     forward = at[forward];
   }
   image im;
-  im.count = {g->nodes.size, g->operands.size, g->shapes.size, g->attributes.size, s.inputs.size, s.parameters.size, outputs.size, s.layers.size};
+  im.count = {g->nodes.size, g->operands.size,  g->shapes.size, g->attributes.size,
+              s.inputs.size, s.parameters.size, outputs.size,   s.layers.size};
   im.put(forward);
   im.put(s.where);
   im.put(s.wanted);

@@ -1,5 +1,5 @@
-// Evaluating an expression once. One expression gives a lazy result that is computed when it is assigned, straight into where it goes; several give a
-// tuple of tensors.
+// Evaluating an expression once. One expression gives a lazy result that is computed when it is assigned, straight into where it goes;
+// several give a tuple of tensors.
 #pragma once
 
 #include <volute/runtime/program.hpp>
@@ -10,8 +10,8 @@
 namespace volute {
 inline namespace VOLUTE_ISA {
 
-/// A result that is computed when it is assigned to a tensor (any xtensor container or view) or, if it has one element, read as a number. Holds what it
-/// was bound to: references to named objects, the objects themselves if they were temporary.
+/// A result that is computed when it is assigned to a tensor (any xtensor container or view) or, if it has one element, read as a number.
+/// Holds what it was bound to: references to named objects, the objects themselves if they were temporary.
 template <class Runner, extents Shape, class T>
 class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
  public:
@@ -77,11 +77,7 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
   auto cend() const { return end(); }
 
   /// The value of a result with one element.
-  operator T() const
-    requires(Shape.size() == 1)
-  {
-    return *runner_(nullptr);
-  }
+  operator T() const requires(Shape.size() == 1) { return *runner_(nullptr); }
 
  private:
   mutable Runner runner_;
@@ -126,9 +122,8 @@ template <class T, class... E, class... B>
 auto evaluate_all(output_list<E...>, B&&... b) {
   program<output_list<E...>{}, T> p;
   auto views = p(b...);
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return std::tuple{own<T, E>(std::get<I>(views))...};
-  }(std::index_sequence_for<E...>{});
+  return [&]<std::size_t... I>(std::index_sequence<I...>) { return std::tuple{own<T, E>(std::get<I>(views))...}; }
+  (std::index_sequence_for<E...>{});
 }
 
 /// Why these expressions cannot be evaluated under these bindings: a failure, or void.
@@ -148,8 +143,8 @@ using evaluation_failure_t = decltype(evaluation_failure<Node...>(Outputs{}));
 
 inline namespace VOLUTE_ISA {
 
-/// The value of one expression under these bindings: evaluate(y, x = volume, w = filter). Lazy: computed when assigned. The element type is double if anything
-/// bound is double, else float.
+/// The value of one expression under these bindings: evaluate(y, x = volume, w = filter). Lazy: computed when assigned. The element type is
+/// double if anything bound is double, else float.
 template <expression E, class... Node, class... V>
 auto evaluate(E, binding<Node, V>... b) {
   using failure = runtime::evaluation_failure_t<output_list<E>, Node...>;

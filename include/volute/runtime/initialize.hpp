@@ -1,4 +1,5 @@
-// Initial values: the same on every machine, for every order of layers. Each element is a function of the seed, its parameter's path and its index.
+// Initial values: the same on every machine, for every order of layers. Each element is a function of the seed, its parameter's path and
+// its index.
 #pragma once
 
 #include <volute/language/expression.hpp>
@@ -15,8 +16,8 @@ constexpr std::uint64_t scatter(std::uint64_t z) {
   return z ^ (z >> 31);
 }
 
-/// Fills a parameter. Uniform: U(-scale, scale). Normal: the sum of twelve 32-bit uniforms, exact in integers and so free of any machine's logarithm; standard
-/// deviation `scale`, tails end at six of them.
+/// Fills a parameter. Uniform: U(-scale, scale). Normal: the sum of twelve 32-bit uniforms, exact in integers and so free of any machine's
+/// logarithm; standard deviation `scale`, tails end at six of them.
 template <class T>
 void initialize(T* data, std::int64_t n, initializer::kind_t kind, double scale, std::uint64_t seed, std::string_view path) {
   std::uint64_t stream = scatter(seed + 0x9E3779B97F4A7C15u);
@@ -28,7 +29,8 @@ void initialize(T* data, std::int64_t n, initializer::kind_t kind, double scale,
     if (kind == initializer::constant) {
       v = scale;
     } else if (kind == initializer::uniform) {
-      v = static_cast<double>(static_cast<std::int64_t>(bits(k) >> 11) - (std::int64_t{1} << 52)) * (scale / 4503599627370496.0);  // [-2^52, 2^52)
+      v = static_cast<double>(static_cast<std::int64_t>(bits(k) >> 11) - (std::int64_t{1} << 52)) *
+          (scale / 4503599627370496.0);  // [-2^52, 2^52)
     } else if (kind == initializer::normal) {
       std::int64_t sum = -6 * (std::int64_t{1} << 32);
       for (std::uint64_t j = 0; j < 6; ++j) {

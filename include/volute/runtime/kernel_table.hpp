@@ -1,5 +1,5 @@
-// From the plan's description of a kernel to the function that runs it. Functions are instantiated for what a kernel is (geometry, program, access), not for
-// the program that it stands in, so equal kernels of different programs are one function.
+// From the plan's description of a kernel to the function that runs it. Functions are instantiated for what a kernel is (geometry, program,
+// access), not for the program that it stands in, so equal kernels of different programs are one function.
 #pragma once
 
 #include <volute/kernels/conv3d.hpp>
@@ -48,15 +48,17 @@ template <class T, bool A, bool B>
 void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
   const auto& n = c.nest;
   kernels::matmul<T, A, B>(n.extent[0], n.extent[1], n.extent[2], n.extent[3], o.in[0], n.stride[0][0], o.in[1], n.stride[1][0], o.out,
-                            o.workers);
+                           o.workers);
 }
 template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
 void run_forward(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_forward<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch, o.workers);
+  kernels::conv3d_forward<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch,
+                                               o.workers);
 }
 template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
 void run_data(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_backward_data<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch, o.workers);
+  kernels::conv3d_backward_data<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch,
+                                                     o.workers);
 }
 template <class T, ops::conv_geometry G>
 void run_weights(const graph::launch&, const operands<T>& o) noexcept {
@@ -73,17 +75,23 @@ void run_pack_data(const graph::launch&, const operands<T>& o) noexcept {
 template <class T, ops::pool_geometry G, graph::kernel_kind K>
 void run_pool(const graph::launch&, const operands<T>& o) noexcept {
   using graph::kernel_kind;
-  if constexpr (K == kernel_kind::max_pool) kernels::max_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
-  else if constexpr (K == kernel_kind::max_gather) kernels::max_pool3d<T, G>::gather(o.in[0], o.in[1], o.out, o.workers);
-  else if constexpr (K == kernel_kind::max_scatter) kernels::max_pool3d<T, G>::scatter(o.in[0], o.in[1], o.out, o.workers);
-  else if constexpr (K == kernel_kind::avg_pool) kernels::avg_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
-  else kernels::avg_pool3d<T, G>::backward(o.in[0], o.out, o.workers);
+  if constexpr (K == kernel_kind::max_pool)
+    kernels::max_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
+  else if constexpr (K == kernel_kind::max_gather)
+    kernels::max_pool3d<T, G>::gather(o.in[0], o.in[1], o.out, o.workers);
+  else if constexpr (K == kernel_kind::max_scatter)
+    kernels::max_pool3d<T, G>::scatter(o.in[0], o.in[1], o.out, o.workers);
+  else if constexpr (K == kernel_kind::avg_pool)
+    kernels::avg_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
+  else
+    kernels::avg_pool3d<T, G>::backward(o.in[0], o.out, o.workers);
 }
 template <class T>
 void run_copy(const graph::launch& c, const operands<T>& o) noexcept {
   ops::copy_nest n;
   n.rank = c.nest.rank;
-  for (int a = 0; a < n.rank; ++a) n.extent[a] = c.nest.extent[a], n.in_stride[a] = c.nest.stride[0][a], n.out_stride[a] = c.nest.stride[1][a];
+  for (int a = 0; a < n.rank; ++a)
+    n.extent[a] = c.nest.extent[a], n.in_stride[a] = c.nest.stride[0][a], n.out_stride[a] = c.nest.stride[1][a];
   kernels::strided_copy<T>(n, o.in[0], o.out, o.workers);
 }
 template <class T>
@@ -103,11 +111,13 @@ constexpr kernel_function<T> function_of() {
   if constexpr (k.kind == kernel_kind::elementwise) {
     return &run_elementwise<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes)>;
   } else if constexpr (k.kind == kernel_kind::reduce) {
-    return &run_reduce<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes), k.second ? ops::reduction::maximum : ops::reduction::sum, k.first>;
+    return &run_reduce < T, Plan::tables.programs[k.program], unpack_lanes(k.lanes),
+           k.second ? ops::reduction::maximum : ops::reduction::sum, k.first > ;
   } else if constexpr (k.kind == kernel_kind::matmul) {
     return &run_matmul<T, k.first, k.second>;
   } else if constexpr (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data) {
-    constexpr ops::epilogue e = k.program < 0 ? ops::epilogue{} : unpack_epilogue(Plan::tables.programs[k.program < 0 ? 0 : k.program], k.lanes);
+    constexpr ops::epilogue e =
+        k.program < 0 ? ops::epilogue{} : unpack_epilogue(Plan::tables.programs[k.program < 0 ? 0 : k.program], k.lanes);
     if constexpr (k.kind == kernel_kind::conv_forward)
       return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first>;
     else
@@ -136,7 +146,8 @@ struct kernel_table {
 template <class T, class Plan>
 inline constexpr auto kernel_table_of = []<std::size_t... K>(std::index_sequence<K...>) {
   return kernel_table<T, static_cast<int>(sizeof...(K))>{{function_of<T, Plan, static_cast<int>(K)>()...}};
-}(std::make_index_sequence<static_cast<std::size_t>(Plan::size.kernels)>{});
+}
+(std::make_index_sequence<static_cast<std::size_t>(Plan::size.kernels)>{});
 
 /// Elements of scratch memory that each worker of a team needs, but for the first: the most that any kernel of the plan asks for.
 template <class T, class Plan>
@@ -146,8 +157,10 @@ constexpr std::int64_t worker_elements() {
   for (int i = 0; i < Plan::size.kernels; ++i) {
     const graph::kernel_spec& k = Plan::tables.kernels[i];
     std::int64_t n = 0;
-    if (k.kind == kernel_kind::conv_forward) n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward);
-    if (k.kind == kernel_kind::conv_data) n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward);
+    if (k.kind == kernel_kind::conv_forward)
+      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward);
+    if (k.kind == kernel_kind::conv_data)
+      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward);
     if (k.kind == kernel_kind::conv_weights) n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
     most = n > most ? n : most;
   }

@@ -1,5 +1,5 @@
-// Lowering: from expression types to a graph value. The one bridge between the language and the graph. Each distinct (module, argument shapes) is one
-// instantiation, run once per use; a shared expression is lowered once, remembered by the address of a variable template.
+// Lowering: from expression types to a graph value. The one bridge between the language and the graph. Each distinct (module, argument
+// shapes) is one instantiation, run once per use; a shared expression is lowered once, remembered by the address of a variable template.
 #pragma once
 
 #include <volute/graph/frozen.hpp>
@@ -28,8 +28,9 @@ struct session {
   int frame = 0;                   // the memo of the module being lowered begins here
   const int* arguments = nullptr;  // its arguments' nodes
   int owner = 0, owners = 0;
-  bool shared = false;        // inside nn::shared: parameters may be claimed again
-  bool substituting = false;  // parameters are looked up, not claimed: a second look at an expression, or the name of a variable of a gradient
+  bool shared = false;  // inside nn::shared: parameters may be claimed again
+  bool substituting =
+      false;  // parameters are looked up, not claimed: a second look at an expression, or the name of a variable of a gradient
   bool has_barrier = false;
   int first_derivative = -1;
   line where, wanted, got;
@@ -62,7 +63,8 @@ struct rule<input_node<Name, Shape>> {
   static constexpr int run(session& s) {
     for (int i = 0; i < s.inputs.size; ++i)
       if (s.inputs[i].name.view() == Name.view()) {
-        if (!(s.inputs[i].shape == Shape)) s.refuse(line("one shape for input ") << Name.view(), line("got ") << s.inputs[i].shape << " and " << Shape);
+        if (!(s.inputs[i].shape == Shape))
+          s.refuse(line("one shape for input ") << Name.view(), line("got ") << s.inputs[i].shape << " and " << Shape);
         return s.inputs[i].node;
       }
     const int id = s.g.input(s.inputs.size, Shape);
@@ -79,8 +81,10 @@ struct rule<parameter_node<Name, Shape, Init>> {
     path.append_path(Name.view());
     for (int i = 0; i < s.parameters.size; ++i)
       if (s.parameters[i].path == path) {
-        if (!(s.parameters[i].shape == Shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << s.parameters[i].shape << " and " << Shape);
-        if (s.owner_of[i] < 0 && Init.kind != initializer::zeros) s.parameters[i].init_kind = Init.kind, s.parameters[i].init_scale = Init.scale;
+        if (!(s.parameters[i].shape == Shape))
+          s.refuse(line("one shape for ") << path.view(), line("got ") << s.parameters[i].shape << " and " << Shape);
+        if (s.owner_of[i] < 0 && Init.kind != initializer::zeros)
+          s.parameters[i].init_kind = Init.kind, s.parameters[i].init_scale = Init.scale;
         if (s.owner_of[i] < 0 && !s.substituting) s.owner_of[i] = s.owner;
         if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
           s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
@@ -212,7 +216,7 @@ constexpr int lower_gradients(session& s) {
   const bool substituting = s.substituting;
   int values[n]{}, i = 0, y, seed;
   if constexpr ((is_leaf<Wrt> && ...)) {
-    y = lower<Y>(s);  // first: the layers inside claim their parameters
+    y = lower<Y>(s);        // first: the layers inside claim their parameters
     s.substituting = true;  // to name one of them here is no claim
     ((values[i] = lower<Wrt>(s), ++i), ...);
     s.substituting = substituting;

@@ -6,8 +6,8 @@
 namespace volute {
 inline namespace VOLUTE_ISA {
 
-/// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates once, when it is constructed; m(batch) is lazy until assigned and computes straight into where it
-/// goes. Parameters start at the layers' initial values for seed 0.
+/// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates once, when it is constructed; m(batch) is lazy until assigned and
+/// computes straight into where it goes. Parameters start at the layers' initial values for seed 0.
 template <class T, class Net, auto... Inputs>
 class basic_model {
  public:
@@ -37,7 +37,8 @@ class basic_model {
   /// Later runs share their work with the workers of `e`, which must outlive the model or its next use(); see program::use.
   void use(executor& e) { program_.use(e); }
 
-  /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained them.
+  /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained
+  /// them.
   template <class Other>
   void copy_parameters(Other& from) {
     constexpr int here = facts::graph.size.parameters, there = Other::facts::graph.size.parameters;
@@ -60,8 +61,7 @@ class basic_model {
 
   /// The network of these tensors, one for each input, in their order.
   template <class... V>
-    requires(sizeof...(V) == sizeof...(Inputs))
-  auto operator()(V&&... v) {
+  requires(sizeof...(V) == sizeof...(Inputs)) auto operator()(V&&... v) {
     if constexpr (is_failed<output>) {
       return runtime::nothing{};
     } else {

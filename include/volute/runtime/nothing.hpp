@@ -23,12 +23,22 @@ struct nothing {
 
 template <class A, class B>
 concept either_is_nothing = std::is_same_v<A, nothing> || std::is_same_v<B, nothing>;
-template <class A, class B> requires either_is_nothing<A, B> nothing operator+(const A&, const B&);
-template <class A, class B> requires either_is_nothing<A, B> nothing operator-(const A&, const B&);
-template <class A, class B> requires either_is_nothing<A, B> nothing operator*(const A&, const B&);
-template <class A, class B> requires either_is_nothing<A, B> nothing operator/(const A&, const B&);
-template <class A, class B> requires either_is_nothing<A, B> bool operator<(const A&, const B&);
-template <class A, class B> requires either_is_nothing<A, B> bool operator>(const A&, const B&);
-template <class A, class B> requires either_is_nothing<A, B> bool operator==(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B> nothing operator+(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B> nothing operator-(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B> nothing operator*(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B> nothing operator/(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B>
+bool operator<(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B>
+bool operator>(const A&, const B&);
+template <class A, class B>
+requires either_is_nothing<A, B>
+bool operator==(const A&, const B&);
 
 }  // namespace volute::runtime

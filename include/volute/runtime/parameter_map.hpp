@@ -1,5 +1,5 @@
-// Parameters as a Hana map from path to tensor: parameter_map(m)[key<"0.weight">]. For code that pairs parameters with something else of their type; for plain
-// loops parameter_table() is lighter (a map of 60 tensors costs the compiler about 1.3 s).
+// Parameters as a Hana map from path to tensor: parameter_map(m)[key<"0.weight">]. For code that pairs parameters with something else of
+// their type; for plain loops parameter_table() is lighter (a map of 60 tensors costs the compiler about 1.3 s).
 #pragma once
 
 #include <volute/runtime/model.hpp>
@@ -36,16 +36,19 @@ inline constexpr auto path_text = [] {
 
 template <class Program, class View, std::size_t... I>
 auto map_of(View view, std::index_sequence<I...>) {
-  return boost::hana::make_map(boost::hana::make_pair(key<path_text<typename Program::facts, static_cast<int>(I)>>, view(std::integral_constant<std::size_t, I>{}))...);
+  return boost::hana::make_map(boost::hana::make_pair(key<path_text<typename Program::facts, static_cast<int>(I)>>,
+                                                      view(std::integral_constant<std::size_t, I>{}))...);
 }
 }  // namespace report
 
-/// Every parameter of a model or program, as a tensor view under its path (PyTorch's state_dict names). Taking it counts as a change of the parameters.
+/// Every parameter of a model or program, as a tensor view under its path (PyTorch's state_dict names). Taking it counts as a change of the
+/// parameters.
 template <class Program>
 auto parameter_map(Program& p) {
   constexpr auto count = static_cast<std::size_t>(Program::facts::graph.size.parameters);
   const auto table = p.parameter_table();
-  return report::map_of<Program>([&](auto i) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[i].data); }, std::make_index_sequence<count>{});
+  return report::map_of<Program>([&](auto i) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[i].data); },
+                                 std::make_index_sequence<count>{});
 }
 
 /// The gradients of the last run of a program that has gradient(loss, parameters), in the same form.
@@ -53,7 +56,8 @@ template <class Program>
 auto gradient_map(Program& p) {
   constexpr auto count = static_cast<std::size_t>(Program::facts::graph.size.parameters);
   const auto table = p.gradient_table();
-  return report::map_of<Program>([&](auto i) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[i].data); }, std::make_index_sequence<count>{});
+  return report::map_of<Program>([&](auto i) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[i].data); },
+                                 std::make_index_sequence<count>{});
 }
 
 }  // namespace VOLUTE_ISA

@@ -1,4 +1,5 @@
-// A finished plan as static constexpr tables. Built in one constant evaluation, carried over as words (see runtime/compile.hpp), kept at its true size.
+// A finished plan as static constexpr tables. Built in one constant evaluation, carried over as words (see runtime/compile.hpp), kept at
+// its true size.
 #pragma once
 
 #include <volute/graph/plan.hpp>
@@ -31,10 +32,12 @@ constexpr plan_image plan_words(const graph::view& g, const graph::sizes& s, boo
   im.arena = p.arena, im.prologue_elements = p.prologue_elements, im.live_peak = p.live_peak;
   im.count.launches = p.steps.size;
   for (const auto& q : p.steps) im.count.prologue += q.invariant;
-  im.count.kernels = p.kernels.size, im.count.programs = p.programs.size, im.count.convolutions = p.convolutions.size, im.count.pools = p.pools.size;
+  im.count.kernels = p.kernels.size, im.count.programs = p.programs.size, im.count.convolutions = p.convolutions.size,
+  im.count.pools = p.pools.size;
   for (const auto& q : p.steps) {
     const graph::launch& c = q.call;
-    im.put(c.kernel), im.put(c.node), im.put(c.count), im.put(c.out), im.put(c.scratch), im.put(c.scratch_size), im.put(std::bit_cast<std::int64_t>(c.value));
+    im.put(c.kernel), im.put(c.node), im.put(c.count), im.put(c.out), im.put(c.scratch), im.put(c.scratch_size),
+        im.put(std::bit_cast<std::int64_t>(c.value));
     for (int i = 0; i < c.count; ++i) im.put(c.in[i]);
     const int rows = c.nest.rank == 0 ? 0 : c.count < 2 ? 2 : c.count < ops::max_program_inputs ? c.count : ops::max_program_inputs;
     im.put(c.nest.rank), im.put(c.nest.kept), im.put(rows);
@@ -53,7 +56,8 @@ constexpr plan_image plan_words(const graph::view& g, const graph::sizes& s, boo
   }
   for (const auto& q : p.convolutions) {
     im.put(q.batch), im.put(q.in_channels), im.put(q.out_channels), im.put(q.groups);
-    for (int a = 0; a < 3; ++a) im.put(q.in[a]), im.put(q.out[a]), im.put(q.kernel[a]), im.put(q.stride[a]), im.put(q.lo[a]), im.put(q.dilation[a]);
+    for (int a = 0; a < 3; ++a)
+      im.put(q.in[a]), im.put(q.out[a]), im.put(q.kernel[a]), im.put(q.stride[a]), im.put(q.lo[a]), im.put(q.dilation[a]);
   }
   for (const auto& q : p.pools) {
     im.put(q.planes), im.put(q.divisor), im.put(q.count_include_pad), im.put(q.adaptive);
@@ -107,19 +111,22 @@ constexpr plan_tables<Size, Values> unpack_plan(const std::int64_t* words) {
     for (int k = 0; k < q.constants; ++k) q.constant[k] = std::bit_cast<double>(r.get());
     for (int k = 0; k < q.length; ++k) {
       q.code[k].f = static_cast<ops::fn>(r.get());
-      q.code[k].a = static_cast<std::int8_t>(r.get()), q.code[k].b = static_cast<std::int8_t>(r.get()), q.code[k].c = static_cast<std::int8_t>(r.get());
+      q.code[k].a = static_cast<std::int8_t>(r.get()), q.code[k].b = static_cast<std::int8_t>(r.get()),
+      q.code[k].c = static_cast<std::int8_t>(r.get());
     }
   }
   for (int i = 0; i < Size.convolutions; ++i) {
     ops::conv_geometry& q = t.convolutions[i];
     q.batch = r.get(), q.in_channels = r.get(), q.out_channels = r.get(), q.groups = r.get();
-    for (int a = 0; a < 3; ++a) q.in[a] = r.get(), q.out[a] = r.get(), q.kernel[a] = r.get(), q.stride[a] = r.get(), q.lo[a] = r.get(), q.dilation[a] = r.get();
+    for (int a = 0; a < 3; ++a)
+      q.in[a] = r.get(), q.out[a] = r.get(), q.kernel[a] = r.get(), q.stride[a] = r.get(), q.lo[a] = r.get(), q.dilation[a] = r.get();
   }
   for (int i = 0; i < Size.pools; ++i) {
     ops::pool_geometry& q = t.pools[i];
     q.planes = r.get(), q.divisor = r.get(), q.count_include_pad = r.get() != 0, q.adaptive = r.get() != 0;
     for (int a = 0; a < 3; ++a)
-      q.in[a] = r.get(), q.out[a] = r.get(), q.kernel[a] = r.get(), q.stride[a] = r.get(), q.lo[a] = r.get(), q.hi[a] = r.get(), q.dilation[a] = r.get();
+      q.in[a] = r.get(), q.out[a] = r.get(), q.kernel[a] = r.get(), q.stride[a] = r.get(), q.lo[a] = r.get(), q.hi[a] = r.get(),
+      q.dilation[a] = r.get();
   }
   for (int i = 0; i < Values; ++i) t.values[i] = {r.integer(), r.get(), r.integer(), r.integer()};
   return t;
@@ -146,9 +153,9 @@ struct planned<output_list<E...>, T> {
  public:
   static constexpr graph::plan_size size = image_.count;
   static constexpr int value_count = image_.values;
-  static constexpr std::int64_t arena_elements = image_.arena;          // of T
+  static constexpr std::int64_t arena_elements = image_.arena;                 // of T
   static constexpr std::int64_t prologue_elements = image_.prologue_elements;  // the part of it that is kept between runs
-  static constexpr std::int64_t live_elements = image_.live_peak;       // the lower bound: the most that is alive at once
+  static constexpr std::int64_t live_elements = image_.live_peak;              // the lower bound: the most that is alive at once
   static constexpr auto tables = unpack_plan<image_.count, image_.values>(image_.word);
 };
 

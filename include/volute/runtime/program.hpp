@@ -1,5 +1,5 @@
-// A program: the planned graph of some outputs, with its memory. Construction makes the only allocation there ever is; use(executor) adds the scratch memory
-// of further workers.
+// A program: the planned graph of some outputs, with its memory. Construction makes the only allocation there ever is; use(executor) adds
+// the scratch memory of further workers.
 #pragma once
 
 #include <volute/core/xtensor.hpp>
@@ -90,14 +90,15 @@ class machine {
   static constexpr const graph::view& graph = info::graph;
   static constexpr int input_count = graph.size.inputs, parameter_count = graph.size.parameters, output_count = graph.size.outputs;
 
-  machine() : block_(static_cast<T*>(::operator new(static_cast<std::size_t>(layout_.total) * sizeof(T), std::align_val_t{64}))) {
-    std::memset(static_cast<void*>(block_ + layout_.parameters), 0, static_cast<std::size_t>(layout_.inputs[0] - layout_.parameters) * sizeof(T));
+  machine() : block_(static_cast<T*>(::operator new (static_cast<std::size_t>(layout_.total) * sizeof(T), std::align_val_t{64}))) {
+    std::memset(static_cast<void*>(block_ + layout_.parameters), 0,
+                static_cast<std::size_t>(layout_.inputs[0] - layout_.parameters) * sizeof(T));
     for (int i = 0; i < output_count; ++i) {  // the gaps between results as well: a norm over gradient_values is the norm of the gradients
       const std::int64_t end = layout_.outputs[i] + graph.shape(graph.outputs[i]).size();
       std::memset(static_cast<void*>(block_ + end), 0, static_cast<std::size_t>(layout_.outputs[i + 1] - end) * sizeof(T));
     }
   }
-  ~machine() { ::operator delete(block_, std::align_val_t{64}); }
+  ~machine() { ::operator delete (block_, std::align_val_t{64}); }
   machine(const machine&) = delete;
   machine& operator=(const machine&) = delete;
 
@@ -118,7 +119,7 @@ class machine {
     // One element more: a kernel without scratch has an address too. A cache line apart: 16 elements are 64 bytes of float.
     constexpr std::int64_t each = info::worker_bytes / static_cast<std::int64_t>(sizeof(T));
     const std::size_t bytes = static_cast<std::size_t>(each * helpers + 16) * sizeof(T);
-    scratch_.reset(static_cast<T*>(::operator new(bytes, std::align_val_t{64})));
+    scratch_.reset(static_cast<T*>(::operator new (bytes, std::align_val_t{64})));
     workers_ = {&e, scratch_.get(), each};
   }
 
@@ -129,10 +130,14 @@ class machine {
   void run(const T* const* inputs, T* const* outputs) noexcept {
     const auto at = [&](const graph::place& p) {
       switch (p.where) {
-        case graph::space::parameters: return block_ + layout_.parameters + p.offset;
-        case graph::space::input: return const_cast<T*>(inputs[p.slot]) + p.offset;
-        case graph::space::output: return outputs[p.slot] + p.offset;
-        default: return block_ + p.offset;
+        case graph::space::parameters:
+          return block_ + layout_.parameters + p.offset;
+        case graph::space::input:
+          return const_cast<T*>(inputs[p.slot]) + p.offset;
+        case graph::space::output:
+          return outputs[p.slot] + p.offset;
+        default:
+          return block_ + p.offset;
       }
     };
     for (int i = stale_ ? 0 : plan::size.prologue; i < plan::size.launches; ++i) {
@@ -151,7 +156,8 @@ class machine {
     std::int64_t outputs[static_cast<std::size_t>(output_count) + 1]{};
     std::int64_t total = 0;
   };
-  // arena | parameters | staging of inputs | staging of outputs. Staging that is never needed is never touched, so it costs no physical memory.
+  // arena | parameters | staging of inputs | staging of outputs. Staging that is never needed is never touched, so it costs no physical
+  // memory.
   static constexpr layout layout_ = [] {
     const auto rounded = [](std::int64_t n) { return (n + 15) / 16 * 16; };
     layout l;
@@ -167,7 +173,7 @@ class machine {
   }();
 
   struct aligned_delete {
-    void operator()(T* p) const noexcept { ::operator delete(p, std::align_val_t{64}); }
+    void operator()(T* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
   };
 
   T* block_;
@@ -176,8 +182,8 @@ class machine {
   bool stale_ = true;
 };
 
-/// Why a program is refused, or void. Its parts must fit together, and its inputs be bound to something. A program keeps its parameters; for a single evaluation they
-/// must be bound too: they would silently be zero.
+/// Why a program is refused, or void. Its parts must fit together, and its inputs be bound to something. A program keeps its parameters;
+/// for a single evaluation they must be bound too: they would silently be zero.
 enum class unbound { allowed, parameters, none };
 template <class... E>
 constexpr int gradient_maps(output_list<E...>) {
@@ -218,19 +224,19 @@ struct unknown_path {
 
 inline namespace VOLUTE_ISA {
 
-/// Several results and the program that computes them: program<outputs(loss, gradient(loss, parameters))> step; auto [value, gradients] = step(x = batch, t = labels).
-/// T is the type of every element.
+/// Several results and the program that computes them: program<outputs(loss, gradient(loss, parameters))> step; auto [value, gradients] =
+/// step(x = batch, t = labels). T is the type of every element.
 template <auto Outputs, class T = float>
 class program;
 
 template <class... E, output_list<E...> Outputs, class T>
-  requires(!is_failed<E> && ...)
-class program<Outputs, T> {
+requires(!is_failed<E> && ...) class program<Outputs, T> {
   using list = output_list<E...>;
   static constexpr int gradient_maps = runtime::gradient_maps(list{});
   using failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
   template <class... Node>
-  using unbound_failure = std::conditional_t<std::is_void_v<failure>, runtime::program_failure_t<list, runtime::unbound::parameters, Node...>, void>;
+  using unbound_failure =
+      std::conditional_t<std::is_void_v<failure>, runtime::program_failure_t<list, runtime::unbound::parameters, Node...>, void>;
 
  public:
   using value_type = T;
@@ -249,20 +255,20 @@ class program<Outputs, T> {
     const auto& g = facts::graph;
     for (int i = 0; i < g.size.parameters; ++i) {
       const auto& p = g.parameters[i];
-      runtime::initialize(machine_.parameter(i), p.shape.size(), static_cast<initializer::kind_t>(p.init_kind), p.init_scale, seed, p.path.view());
+      runtime::initialize(machine_.parameter(i), p.shape.size(), static_cast<initializer::kind_t>(p.init_kind), p.init_scale, seed,
+                          p.path.view());
     }
     machine_.parameters_changed();
   }
 
-  /// All parameters as one block, in the order of parameter_table, each beginning on a cache line (the gaps hold zeros). Writing counts as a change.
+  /// All parameters as one block, in the order of parameter_table, each beginning on a cache line (the gaps hold zeros). Writing counts as
+  /// a change.
   std::span<T> parameter_values() noexcept {
     machine_.parameters_changed();
     return {machine_.parameter_block(), static_cast<std::size_t>(machine_.parameter_elements())};
   }
   /// The gradients of the last run, laid out as parameter_values (zeros in the gaps); outputs(...) must hold gradient(loss, parameters).
-  std::span<const T> gradient_values() noexcept
-    requires(gradient_maps > 0)
-  {
+  std::span<const T> gradient_values() noexcept requires(gradient_maps > 0) {
     return {machine_.output(first_gradient), static_cast<std::size_t>(machine_.parameter_elements())};
   }
   /// Path, shape and memory of each parameter.
@@ -270,9 +276,7 @@ class program<Outputs, T> {
     machine_.parameters_changed();
     return table([this](int i) { return machine_.parameter(i); });
   }
-  auto gradient_table() noexcept
-    requires(gradient_maps > 0)
-  {
+  auto gradient_table() noexcept requires(gradient_maps > 0) {
     return table([this](int i) { return machine_.output(first_gradient + i); });
   }
   /// One parameter by its path, as a tensor: parameter<"0.weight">().
@@ -282,20 +286,19 @@ class program<Outputs, T> {
     return view_of<Path>([this](int i) { return machine_.parameter(i); });
   }
   template <text Path>
-  auto gradient()
-    requires(gradient_maps > 0)
-  {
+  auto gradient() requires(gradient_maps > 0) {
     return view_of<Path>([this](int i) { return machine_.output(first_gradient + i); });
   }
-  /// Later runs share their work with the workers of `e`, which must outlive this program or its next use(). No run creates a thread, and results have the
-  /// same bits for any executor. This call allocates scratch memory for each worker beyond the first. Until it is made, the calling thread works alone.
+  /// Later runs share their work with the workers of `e`, which must outlive this program or its next use(). No run creates a thread, and
+  /// results have the same bits for any executor. This call allocates scratch memory for each worker beyond the first. Until it is made,
+  /// the calling thread works alone.
   void use(executor& e) { machine_.use(e); }
 
   /// To be called after parameters were written through a view that was taken earlier.
   void parameters_changed() noexcept { machine_.parameters_changed(); }
 
-  /// Runs the program on bound inputs (and, if wanted, parameters). The results are views of the program's own memory, good until the next run; a
-  /// scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data).
+  /// Runs the program on bound inputs (and, if wanted, parameters). The results are views of the program's own memory, good until the next
+  /// run; a scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data).
   template <class... Node, class... V>
   auto operator()(const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<failure> && std::is_void_v<unbound_failure<Node...>>) {
@@ -310,7 +313,8 @@ class program<Outputs, T> {
   /// The same, with the first result written to `destination` (dense) if it is not null.
   template <class... Node, class... V>
   void run_into(T* destination, const binding<Node, V>&... b) {
-    if constexpr (!std::is_void_v<unbound_failure<Node...>>) static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
+    if constexpr (!std::is_void_v<unbound_failure<Node...>>)
+      static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
     const T* in[facts::graph.size.inputs + 1]{};
     (take(b, in), ...);
     T* out[facts::graph.size.outputs + 1];
@@ -386,8 +390,7 @@ class program<Outputs, T> {
 
 /// The program of a mistake: reports it unless that has been done, and absorbs the rest.
 template <class... E, output_list<E...> Outputs, class T>
-  requires(is_failed<E> || ...)
-class program<Outputs, T> {
+requires(is_failed<E> || ...) class program<Outputs, T> {
   using failure = typename detail::first_failed<E...>::type;
 
  public:

@@ -1,4 +1,5 @@
-// Reports, read from the same values that run: a summary by layer, the graph as DOT, what the backward pass keeps, and the launches with their places.
+// Reports, read from the same values that run: a summary by layer, the graph as DOT, what the backward pass keeps, and the launches with
+// their places.
 #pragma once
 
 #include <volute/runtime/model.hpp>
@@ -55,8 +56,10 @@ inline std::string layer_of(const graph::view& g, int node) {
 }
 
 inline std::string node_text(const graph::view& g, int i) {
-  static constexpr const char* function[] = {"identity", "negate", "abs",  "sign", "reciprocal", "square",  "sqrt",     "rsqrt",  "exp", "expm1",    "log",     "log1p",   "sin",   "cos",   "tanh",
-                                             "sigmoid",  "softplus", "erf", "relu", "step",      "add",     "subtract", "multiply", "divide", "minimum", "maximum", "power",   "less",  "less_equal", "equal", "select"};
+  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",     "rsqrt",
+                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",     "sigmoid",
+                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply", "divide",
+                                             "minimum",  "maximum", "power", "less",  "less_equal", "equal",    "select"};
   static_assert(std::size(function) == static_cast<std::size_t>(ops::fn::select) + 1);
   if (g.is<ops::elementwise>(i)) return function[g.as<ops::elementwise>(i).function];
   if (g.is<ops::input>(i)) return "input " + std::string(g.inputs[g.as<ops::input>(i).slot].name.view());
@@ -76,8 +79,8 @@ inline std::string node_text(const graph::view& g, int i) {
 
 }  // namespace report
 
-/// A table of the layers of a model or program: output shape, parameters, nominal floating-point operations, bytes of the result; and the totals and memory of the
-/// whole program.
+/// A table of the layers of a model or program: output shape, parameters, nominal floating-point operations, bytes of the result; and the
+/// totals and memory of the whole program.
 template <class Program>
 std::string summary(const Program&) {
   using facts = typename Program::facts;
@@ -90,9 +93,10 @@ std::string summary(const Program&) {
     kind = std::max(kind, g.layers[i].kind.view().size());
     shape = std::max(shape, report::shape_text(g.layers[i].shape).size());
   }
-  const auto row = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d, const std::string& e, const std::string& f) {
-    return report::padded(a, path + 2) + report::padded(b, kind + 2) + report::padded(c, shape + 2) + report::padded(d, 12, true) + report::padded(e, 12, true) +
-           report::padded(f, 12, true) + '\n';
+  const auto row = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d, const std::string& e,
+                       const std::string& f) {
+    return report::padded(a, path + 2) + report::padded(b, kind + 2) + report::padded(c, shape + 2) + report::padded(d, 12, true) +
+           report::padded(e, 12, true) + report::padded(f, 12, true) + '\n';
   };
   std::string s = row("layer", "kind", "output", "parameters", "FLOP", "bytes");
   for (int i = 0; i < g.size.layers; ++i) {
@@ -102,13 +106,14 @@ std::string summary(const Program&) {
       if (live[static_cast<std::size_t>(k)]) flops += graph::flops_of(g, k);
     std::int64_t parameters = 0;
     for (int k = l.first_parameter; k < l.last_parameter; ++k) parameters += g.parameters[k].shape.size();
-    s += row(std::string(l.path.view()), std::string(l.kind.view()), report::shape_text(l.shape), std::to_string(parameters), report::amount(flops),
-             report::amount(static_cast<double>(l.shape.size()) * sizeof(T)));
+    s += row(std::string(l.path.view()), std::string(l.kind.view()), report::shape_text(l.shape), std::to_string(parameters),
+             report::amount(flops), report::amount(static_cast<double>(l.shape.size()) * sizeof(T)));
   }
-  s += "parameters " + std::to_string(facts::parameters) + ", FLOP a run " + report::amount(facts::flops) + ", " + std::to_string(facts::plan::size.launches) + " launches of " +
-       std::to_string(facts::plan::size.kernels) + " kernels\n";
-  s += "arena " + report::amount(static_cast<double>(facts::arena_bytes)) + "B, of it " + report::amount(static_cast<double>(facts::prologue_bytes)) +
-       "B kept between runs; lower bound " + report::amount(static_cast<double>(facts::live_bytes)) + "B\n";
+  s += "parameters " + std::to_string(facts::parameters) + ", FLOP a run " + report::amount(facts::flops) + ", " +
+       std::to_string(facts::plan::size.launches) + " launches of " + std::to_string(facts::plan::size.kernels) + " kernels\n";
+  s += "arena " + report::amount(static_cast<double>(facts::arena_bytes)) + "B, of it " +
+       report::amount(static_cast<double>(facts::prologue_bytes)) + "B kept between runs; lower bound " +
+       report::amount(static_cast<double>(facts::live_bytes)) + "B\n";
   return s;
 }
 
@@ -145,8 +150,10 @@ std::string saved_for_backward(const Program&) {
     const std::int64_t bytes = v.size * static_cast<std::int64_t>(sizeof(T));
     total += bytes;
     const bool packed = facts::plan::tables.launches[v.first].node == v.node && v.size != g.shape(v.node).size();
-    s += report::padded(report::layer_of(g, v.node), 16) + report::padded(packed ? "packed " + report::node_text(g, v.node) : report::node_text(g, v.node), 24) +
-         report::padded(report::shape_text(g.shape(v.node)), 24) + report::padded(report::amount(static_cast<double>(bytes)), 10, true) + "B\n";
+    s += report::padded(report::layer_of(g, v.node), 16) +
+         report::padded(packed ? "packed " + report::node_text(g, v.node) : report::node_text(g, v.node), 24) +
+         report::padded(report::shape_text(g.shape(v.node)), 24) + report::padded(report::amount(static_cast<double>(bytes)), 10, true) +
+         "B\n";
   }
   return s + "kept for the backward pass: " + report::amount(static_cast<double>(total)) + "B\n";
 }
@@ -161,8 +168,9 @@ std::string launches(const Program&) {
   for (int i = 0; i < facts::plan::size.launches; ++i) {
     const graph::launch& c = facts::plan::tables.launches[i];
     s += report::padded(std::to_string(i), 5) + report::padded(i < facts::plan::size.prologue ? "prologue" : "", 10) +
-         report::padded(std::string(graph::kernel_name[static_cast<int>(facts::plan::tables.kernels[c.kernel].kind)]), 14) + report::padded(report::node_text(g, c.node), 22) +
-         report::padded(report::shape_text(g.shape(c.node)), 24) + where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset) + '\n';
+         report::padded(std::string(graph::kernel_name[static_cast<int>(facts::plan::tables.kernels[c.kernel].kind)]), 14) +
+         report::padded(report::node_text(g, c.node), 22) + report::padded(report::shape_text(g.shape(c.node)), 24) +
+         where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset) + '\n';
   }
   return s;
 }
