@@ -1,5 +1,6 @@
-// The example of the document on AdaptiveConv3DMod, the convolution of video generators whose filters are scaled anew for every sample: values, gradients, options, and
-// what it costs in memory. The filters of a sample are never stored: scaling a convolution's input and output channels does the same.
+// The example of the document on AdaptiveConv3DMod, the convolution of video generators whose filters are scaled anew for every sample:
+// values, gradients, options, and what it costs in memory. The filters of a sample are never stored: scaling a convolution's input and
+// output channels does the same.
 #include <volute/volute.hpp>
 
 #include <xtensor/xnorm.hpp>
@@ -36,8 +37,8 @@ void memory() {
   static_assert(besides < bank && 4 * forward::largest_tensor <= bank && 4 * training::largest_tensor <= bank);
 
   const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
-  std::printf("%7d %9.1f MiB %12.1f MiB %30.1f MiB %12.1f MiB %13.1f MiB\n", static_cast<int>(Samples), mib(bank), mib(4 * training::largest_tensor),
-              mib(besides), mib(training::arena_bytes - training::prologue_bytes), mib(Samples * bank));
+  std::printf("%7d %9.1f MiB %12.1f MiB %30.1f MiB %12.1f MiB %13.1f MiB\n", static_cast<int>(Samples), mib(bank),
+              mib(4 * training::largest_tensor), mib(besides), mib(training::arena_bytes - training::prologue_bytes), mib(Samples * bank));
 }
 
 template <class... Option>

@@ -30,7 +30,7 @@ void one_filter() {
   const auto [value, dx, dw] = evaluate(outputs(y, gradient(y, x), gradient(y, w)), x = eight, w = eight);
   std::puts("A filter as large as the volume, both 1..8 (204 holds for one input channel)");
   print("value", value);
-  print("gradient by the input", dx);    // the filter
+  print("gradient by the input", dx);   // the filter
   print("gradient by the filter", dw);  // the input: 1..8, where the document prints another
 }
 
@@ -43,15 +43,17 @@ void channels_and_bias() {
   static_assert(y.shape() == shape<2, 2, 2, 2, 2>);
 
   const xt::xtensor<float, 1> bias{17, 18};
-  const auto [value, db] = evaluate(outputs(y, gradient(sum(y), b)), x = counting({2, 2, 3, 3, 3}), w = counting({2, 2, 2, 2, 2}), b = bias);
+  const auto [value, db] =
+      evaluate(outputs(y, gradient(sum(y), b)), x = counting({2, 2, 3, 3, 3}), w = counting({2, 2, 2, 2, 2}), b = bias);
   std::puts("\nTwo samples, two channels in and out, bias 17 and 18");
   print("value", value);
   print("gradient by the bias", db);  // every output voxel counts once
 }
 
-/// The document's model. Its linear layer wants 4x4x4 voxels after the pooling, so the volume has 10 (or 11) an axis; with 3, as in the document, it does not compile.
-struct net : nn::sequential<nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<8, 16, nn::kernel<3>>, nn::relu, nn::max_pool3d<2>,
-                            nn::flatten, nn::linear<16 * 4 * 4 * 4, 10>> {};
+/// The document's model. Its linear layer wants 4x4x4 voxels after the pooling, so the volume has 10 (or 11) an axis; with 3, as in the
+/// document, it does not compile.
+struct net : nn::sequential<nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<8, 16, nn::kernel<3>>, nn::relu,
+                            nn::max_pool3d<2>, nn::flatten, nn::linear<16 * 4 * 4 * 4, 10>> {};
 
 void train_a_model() {
   constexpr auto x = input<"x", 4, 1, 10, 10, 10>;
@@ -64,7 +66,8 @@ void train_a_model() {
   const auto volumes = xt::eval(counting({4, 1, 10, 10, 10}) / 4000.f);
   const xt::xtensor<float, 1> classes{0, 1, 2, 3};
   const auto [before, gradients] = step(x = volumes, labels = classes);
-  for (const auto& g : gradients) std::printf("gradient by %-9s  first element %g\n", std::string(g.path).c_str(), static_cast<double>(*g.data));
+  for (const auto& g : gradients)
+    std::printf("gradient by %-9s  first element %g\n", std::string(g.path).c_str(), static_cast<double>(*g.data));
 
   // Gradient descent: all parameters, and all their gradients, lie in one block each.
   const auto values = step.parameter_values();

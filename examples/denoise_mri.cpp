@@ -1,4 +1,5 @@
-// A small residual network learns to remove noise from a head MRI: it is trained on the lower part of the volume and judged on the upper part, which it never saw.
+// A small residual network learns to remove noise from a head MRI: it is trained on the lower part of the volume and judged on the upper
+// part, which it never saw.
 //   denoise_mri [picture.png]
 #include <volute/volute.hpp>
 
@@ -19,9 +20,9 @@
 #include <string>
 #include <vector>
 
+namespace example {
+
 using namespace volute;
-namespace nn = volute::nn;
-using example::psnr;
 using volume = xt::xtensor<float, 3>;
 
 // x + f(x): f only has to find the noise, with its sign changed.
@@ -71,7 +72,7 @@ void train(training& step, const volume& clean, const volume& noisy, std::mt1993
   const auto anywhere = [&](std::size_t axis) { return std::uniform_int_distribution<std::size_t>(0, clean.shape(axis) - patch)(random); };
   xt::xtensor<float, 5> noisy_patches({batch, 1, patch, patch, patch}), clean_patches = noisy_patches;
   adam update;
-  example::progress show(steps);
+  progress show(steps);
   for (int i = 1; i <= steps; ++i) {
     for (std::size_t b = 0; b < batch; ++b) {
       const std::size_t z = anywhere(0), y = anywhere(1), x = anywhere(2);
@@ -108,7 +109,7 @@ volume denoise(tile_denoiser& network, const volume& noisy) {
 }
 
 int run(const char* picture) {
-  volume clean = example::read_nifti(example::head_mri());
+  volume clean = read_nifti(head_mri());
   clean /= xt::amax(clean)();
   std::mt19937 random(1);
   std::normal_distribution<float> gauss(0, noise);
@@ -123,34 +124,34 @@ int run(const char* picture) {
   train(step, part(clean, 0, split), part(noisy, 0, split), random);
 
   const volume truth = part(clean, split, slices), before = part(noisy, split, slices);
-  const auto [filtered, width] = example::best_gaussian_filter(truth, before);
+  const auto [filtered, width] = best_gaussian_filter(truth, before);
   tile_denoiser network;
   network.copy_parameters(step);
   const volume after = denoise(network, before);
 
   const double noisy_db = psnr(truth, before), filtered_db = psnr(truth, filtered), network_db = psnr(truth, after);
   std::printf("PSNR on slices %zu to %zu, unseen in training\n", split, slices - 1);
-  std::printf("  noisy            %.2f dB\n  Gaussian filter  %.2f dB (best width: %.1f voxels)\n  network          %.2f dB\n", noisy_db, filtered_db,
-              width, network_db);
+  std::printf("  noisy            %.2f dB\n  Gaussian filter  %.2f dB (best width: %.1f voxels)\n  network          %.2f dB\n", noisy_db,
+              filtered_db, width, network_db);
 
   if (picture) {
-    const auto panel = [](std::string caption, const volume& v) { return example::panel{std::move(caption), xt::view(v, 8)}; };
+    const auto captioned = [](std::string caption, const volume& v) { return panel{std::move(caption), xt::view(v, 8)}; };
     const auto graded = [](const char* name, double db) {
       char caption[64];
       std::snprintf(caption, sizeof caption, "%s  PSNR %.1f dB", name, db);
       return std::string(caption);
     };
-    example::write_png(picture, {panel("clean", truth), panel(graded("noisy", noisy_db), before),
-                                 panel(graded("gaussian filter", filtered_db), filtered), panel(graded("network", network_db), after)});
+    write_png(picture, {captioned("clean", truth), captioned(graded("noisy", noisy_db), before),
+                        captioned(graded("gaussian filter", filtered_db), filtered), captioned(graded("network", network_db), after)});
   }
   if (network_db >= noisy_db + 3 && network_db > filtered_db) return 0;
   std::fprintf(stderr, "The network should gain 3 dB and beat the filter.\n");
   return 1;
 }
 
-int main(int count, char** arguments) try {
-  return run(count > 1 ? arguments[1] : nullptr);
-} catch (const std::exception& e) {
+}  // namespace example
+
+int main(int count, char** arguments) try { return example::run(count > 1 ? arguments[1] : nullptr); } catch (const std::exception& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 2;
 }
