@@ -352,13 +352,14 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
       channels_task<T, p.lanes, step, p.last, E>(s, p, source, w, tile, sample, samples, group, channel, slice, slices, y, extra);
   };
   if (p.share != sharing::inside || workers.alone()) {
-    share(p.share == sharing::pairs ? workers : team<T>{}, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) noexcept {
-      const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
-      T* const source = workers.memory(worker, scratch);
-      for (int64_t n = 0; n < samples; ++n)
-        copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, planes);
-      for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
-    });
+    share_if<p.share == sharing::pairs>(
+        workers, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) __attribute__((always_inline)) {
+          const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
+          T* const source = workers.memory(worker, scratch);
+          for (int64_t n = 0; n < samples; ++n)
+            copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, planes);
+          for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
+        });
     return;
   }
   if constexpr (p.share == sharing::inside)

@@ -238,8 +238,9 @@ void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* s
       }
     };
     if (p.parts == 1) {
-      share(p.share == sharing::pairs ? workers : team<T>{}, s.groups,
-            [&](int64_t group, int worker) noexcept { part_of(group, 0, workers.memory(worker, scratch)); });
+      share_if<p.share == sharing::pairs>(
+          workers,
+          s.groups, [&](int64_t group, int worker) __attribute__((always_inline)) { part_of(group, 0, workers.memory(worker, scratch)); });
     } else {
       for (int64_t group = 0; group < s.groups; ++group) {
         share(workers, p.parts, [&](int64_t part, int worker) noexcept { part_of(group, part, workers.memory(worker, scratch)); });

@@ -52,8 +52,8 @@ __attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout&
                                          int64_t first_plane, int64_t last_plane) noexcept {
   const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
   const source_axis &h = r.source[1], &w = r.source[2];
-  for (int64_t p = first_plane; p < last_plane; ++p) {
-    const int64_t c = p % channels, d = p / channels;
+  int64_t c = first_plane % channels, d = first_plane / channels;
+  for (int64_t p = first_plane; p < last_plane; ++p, c = c + 1 < channels ? c + 1 : (++d, 0)) {
     T* const to = copy + (c * r.source[0].count + d) * r.plane;
     T factor(1);
     if constexpr (Scale) factor = scale[c];
@@ -298,7 +298,8 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
       const correlation_axis& ch = s.classes[1][ih];
       const int64_t slabs = ceil_divide(ch.n, p.slab);  // of several rows, or of one row that may have several segments
       const int64_t segments = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.segment), all = cd.n * slabs * segments;
-      for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
+      const int64_t last_unit = all * (slice + 1) / slices;
+      for (int64_t u = all * slice / slices; u < last_unit; ++u) {
         const int64_t d = u / (slabs * segments), h = u / segments % slabs * p.slab, begin = u % segments * p.segment;
         const tap_range td = taps_inside(cd, d, p.rows.source[0].count);
         j.d = td.last - td.first;
@@ -360,13 +361,14 @@ void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* 
   const int64_t channels = s.groups * s.source_channels, split = direct ? s.source_channels - 1 : s.source_channels;
   const int64_t copied = direct ? 1 : s.source_channels, used = copied * p.rows.channel, planes = copied * p.rows.source[0].count;
   const int64_t size = s.source_channels * s.taps() * p.channels;
-  const auto copy = [&](int64_t sample, int64_t group, T* to, int64_t begin, int64_t end) noexcept {
+  const auto copy = [&](int64_t sample, int64_t group, T * to, int64_t begin, int64_t end) __attribute__((always_inline)) {
     const int64_t first = sample * channels + group * s.source_channels;
     copy_rows<T, Scale && !direct>(s, p.rows, x + (first + s.source_channels - copied) * s.source_volume(), copied,
                                    Scale ? scale + first : nullptr, to, begin, end);
-    if (end == planes) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+    if (begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
   };
-  const auto block = [&](int64_t sample, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) noexcept {
+  const auto block = [&](int64_t sample, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source, T* own)
+      __attribute__((always_inline)) {
     const int64_t first = sample * channels + group * s.source_channels;
     const T* weights = packed + (group * p.blocks + b) * size;
     if constexpr (direct && Scale) {
@@ -378,11 +380,12 @@ void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* 
                                             sample, group, b * p.channels, slice, slices, y, extra);
   };
   if (p.share != sharing::inside || workers.alone()) {
-    share(p.share == sharing::pairs ? workers : team<T>{}, s.batch * s.groups, [&](int64_t i, int worker) noexcept {
-      T* const source = workers.memory(worker, scratch);
-      copy(i / s.groups, i % s.groups, source, 0, planes);
-      for (int64_t b = 0; b < p.blocks; ++b) block(i / s.groups, i % s.groups, b, 0, 1, source, source + p.source_size);
-    });
+    share_if<p.share == sharing::pairs>(
+        workers, s.batch * s.groups, [&](int64_t i, int worker) __attribute__((always_inline)) {
+          T* const source = workers.memory(worker, scratch);
+          copy(i / s.groups, i % s.groups, source, 0, planes);
+          for (int64_t b = 0; b < p.blocks; ++b) block(i / s.groups, i % s.groups, b, 0, 1, source, source + p.source_size);
+        });
     return;
   }
   if constexpr (p.share == sharing::inside)

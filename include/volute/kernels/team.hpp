@@ -35,6 +35,15 @@ VOLUTE_INLINE void share(const team<T>& t, std::int64_t tasks, F&& f) noexcept {
       tasks, [](void* context, std::int64_t i, int worker) noexcept { (*static_cast<body*>(context))(i, worker); }, &f);
 }
 
+/// The same, or a plain loop: settled while compiling, so that small kernels stay one piece of code for the optimiser.
+template <bool Shared, class T, class F>
+VOLUTE_INLINE void share_if(const team<T>& t, std::int64_t tasks, F&& f) noexcept {
+  if constexpr (Shared)
+    share(t, tasks, f);
+  else
+    for (std::int64_t i = 0; i < tasks; ++i) f(i, 0);
+}
+
 /// f(begin, end, worker) over [0, count) in `parts` near-equal ranges whose borders are multiples of `unit`.
 template <class T, class F>
 VOLUTE_INLINE void share_ranges(const team<T>& t, std::int64_t count, std::int64_t unit, std::int64_t parts, F&& f) noexcept {
