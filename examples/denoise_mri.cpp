@@ -151,7 +151,11 @@ int run(const char* picture) {
 
 }  // namespace example
 
-int main(int count, char** arguments) try { return example::run(count > 1 ? arguments[1] : nullptr); } catch (const std::exception& e) {
-  std::fprintf(stderr, "%s\n", e.what());
-  return 2;
+int main(int count, char** arguments) {
+  try {
+    return example::run(count > 1 ? arguments[1] : nullptr);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 2;
+  }
 }
