@@ -250,6 +250,7 @@ class algebra : public builder {
           known = false;
       }
       if (known) return fill(folded, shapes.data[s]);
+      if (shapes.data[s].rank > 0) return broadcast(map1(f, fill(v, extents{})), s);  // once, at run time
     }
     if (f == fn::negate && is_map(a, fn::negate)) return operand(a, 0);
     if (f == fn::negate && is_map(a, fn::subtract)) return map2(fn::subtract, operand(a, 1), operand(a, 0));
@@ -334,6 +335,8 @@ class algebra : public builder {
       default:
         break;
     }
+    if (is_fill(a) && is_fill(b) && shapes.data[s].rank > 0)
+      return broadcast(map2(f, fill(fill_value(a), extents{}), fill(fill_value(b), extents{})), s);
     const int args[2]{a, b};
     if (const int small = small_shape(args, 2); small >= 0) return broadcast(map2(f, shrink(a, small), shrink(b, small)), s);
     return elementwise(f, args, 2);

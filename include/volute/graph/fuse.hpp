@@ -91,7 +91,7 @@ constexpr void fuse(const view& g, fusion& f) {
       int fills = 0;
       for (int k = 0; k < v.count; ++k) fills += g.nodes[g.operand(i, k)].op == fill;
       const int reads = v.count - fills;
-      if (to >= 0 && !stored.data[i] && f.length.data[to] < ops::max_program_length &&
+      if (to >= 0 && reads > 0 && !stored.data[i] && f.length.data[to] < ops::max_program_length &&
           f.inputs.data[to] + reads - 1 <= ops::max_program_inputs && f.constants.data[to] + fills <= ops::max_program_constants) {
         f.roles.data[i] = role::inlined;
         f.group.data[i] = to;

@@ -181,6 +181,11 @@ class planner {
     group_inputs in;
     const ops::scalar_program p = groups_.program_of(root, -1, in);
     const bool reduces = g.is<ops::reduce>(root);
+    if (in.count == 0) {  // a function of constants alone: a kernel reads something, so it reads what it is about to write
+      new_step(root, {.kind = kernel_kind::fill});
+      set_extent(steps[steps.size - 1], g.shape(root).size());
+      in.id[in.count++] = root;
+    }
     const extents over = reduces ? g.shape(g.operand(root, 0)) : g.shape(root);
     ops::loop_nest nest;
     bool inner = false;

@@ -136,7 +136,7 @@ constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
   p.tile_class = p.segment;
   const int64_t window = smaller(g.kernel[0], 4) * smaller(p.rows.plane, p.segment + p.rows.pitch * (g.kernel[1] - 1));
   p.pass = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (16 << 10) / (window * size)));
-  p.tile_size = p.tile_class * p.channels * s.class_counts[2];
+  p.tile_size = p.tile_class * p.channels * s.class_counts[2] + 64;  // 64: the store of a row's end reads whole vectors
   p.weights_size = p.rows.direct ? ceil_divide(p.channels * s.source_channels, 16) * 16 : 0;
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = ceil_divide((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2, 16) * 16;
