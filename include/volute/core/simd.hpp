@@ -93,26 +93,21 @@ VOLUTE_INLINE V broadcast(T value) {
   return V(value);
 }
 
+// clang-format off
 /// a * b + c, with one rounding where the instruction set has FMA. xsimd 8.1 has none for AVX-512: its fma there is a product and a
 /// sum, which g++ contracts in most places and clang in none (half the peak).
 template <class V>
 VOLUTE_INLINE V fma(V a, V b, V c) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>)
-    return V(_mm512_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>)
-    return V(_mm512_fmadd_pd(a, b, c));
+  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_fmadd_ps(a, b, c));
+  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_fmadd_pd(a, b, c));
   else
 #endif
 #if defined(__FMA__)
-      if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
-    return V(_mm256_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
-    return V(_mm256_fmadd_pd(a, b, c));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>)
-    return V(_mm_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>)
-    return V(_mm_fmadd_pd(a, b, c));
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_fmadd_ps(a, b, c));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_fmadd_pd(a, b, c));
+  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_fmadd_ps(a, b, c));
+  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_fmadd_pd(a, b, c));
   else
 #endif
     return xsimd::fma(a, b, c);
@@ -172,7 +167,7 @@ VOLUTE_INLINE V zip_low(V a, V b) {
   else
 #endif
 #if defined(__AVX__)
-      if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
     return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20));
   else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
     return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20));
@@ -192,7 +187,7 @@ VOLUTE_INLINE V zip_high(V a, V b) {
   else
 #endif
 #if defined(__AVX__)
-      if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
     return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31));
   else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
     return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31));

@@ -25,69 +25,38 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   using T = typename V::value_type;
   using ops::fn;
   const V zero(T(0)), one(T(1));
-  // clang-format off: a table
-  if constexpr (F == fn::identity)
-    return a;
-  else if constexpr (F == fn::negate)
-    return a ^ V(T(-0.0));  // xsimd's unary minus is 0 - a, which loses the sign of 0
-  else if constexpr (F == fn::abs)
-    return xsimd::abs(a);
-  else if constexpr (F == fn::sign)
-    return xsimd::select(a > zero, one, xsimd::select(a < zero, -one, zero));
-  else if constexpr (F == fn::reciprocal)
-    return one / a;
-  else if constexpr (F == fn::square)
-    return a * a;
-  else if constexpr (F == fn::sqrt)
-    return xsimd::sqrt(a);
-  else if constexpr (F == fn::rsqrt)
-    return one / xsimd::sqrt(a);
-  else if constexpr (F == fn::exp)
-    return math::exp(a);
-  else if constexpr (F == fn::expm1)
-    return math::expm1(a);
-  else if constexpr (F == fn::log)
-    return math::log(a);
-  else if constexpr (F == fn::log1p)
-    return xsimd::log1p(a);
-  else if constexpr (F == fn::sin)
-    return xsimd::sin(a);
-  else if constexpr (F == fn::cos)
-    return xsimd::cos(a);
-  else if constexpr (F == fn::tanh)
-    return math::tanh(a);
-  else if constexpr (F == fn::sigmoid)
-    return math::sigmoid(a);
-  else if constexpr (F == fn::softplus)
-    return math::softplus(a);
-  else if constexpr (F == fn::erf)
-    return math::erf(a);
-  else if constexpr (F == fn::relu)
-    return xsimd::max(zero, a);  // x86: the second operand if one is NaN; NEON: NaN
-  else if constexpr (F == fn::step)
-    return mask_to_number<V>(a > zero);
-  else if constexpr (F == fn::add)
-    return a + b;
-  else if constexpr (F == fn::subtract)
-    return a - b;
-  else if constexpr (F == fn::multiply)
-    return a * b;
-  else if constexpr (F == fn::divide)
-    return a / b;
-  else if constexpr (F == fn::minimum)
-    return math::minimum(a, b);
-  else if constexpr (F == fn::maximum)
-    return math::maximum(a, b);
-  else if constexpr (F == fn::power)
-    return math::power(a, b);
-  else if constexpr (F == fn::less)
-    return mask_to_number<V>(a < b);
-  else if constexpr (F == fn::less_equal)
-    return mask_to_number<V>(a <= b);
-  else if constexpr (F == fn::equal)
-    return mask_to_number<V>(a == b);
-  else
-    return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
+  // clang-format off
+  if constexpr (F == fn::identity) return a;
+  else if constexpr (F == fn::negate) return a ^ V(T(-0.0));  // xsimd's unary minus is 0 - a, which loses the sign of 0
+  else if constexpr (F == fn::abs) return xsimd::abs(a);
+  else if constexpr (F == fn::sign) return xsimd::select(a > zero, one, xsimd::select(a < zero, -one, zero));
+  else if constexpr (F == fn::reciprocal) return one / a;
+  else if constexpr (F == fn::square) return a * a;
+  else if constexpr (F == fn::sqrt) return xsimd::sqrt(a);
+  else if constexpr (F == fn::rsqrt) return one / xsimd::sqrt(a);
+  else if constexpr (F == fn::exp) return math::exp(a);
+  else if constexpr (F == fn::expm1) return math::expm1(a);
+  else if constexpr (F == fn::log) return math::log(a);
+  else if constexpr (F == fn::log1p) return xsimd::log1p(a);
+  else if constexpr (F == fn::sin) return xsimd::sin(a);
+  else if constexpr (F == fn::cos) return xsimd::cos(a);
+  else if constexpr (F == fn::tanh) return math::tanh(a);
+  else if constexpr (F == fn::sigmoid) return math::sigmoid(a);
+  else if constexpr (F == fn::softplus) return math::softplus(a);
+  else if constexpr (F == fn::erf) return math::erf(a);
+  else if constexpr (F == fn::relu) return xsimd::max(zero, a);  // x86: the second operand if one is NaN; NEON: NaN
+  else if constexpr (F == fn::step) return mask_to_number<V>(a > zero);
+  else if constexpr (F == fn::add) return a + b;
+  else if constexpr (F == fn::subtract) return a - b;
+  else if constexpr (F == fn::multiply) return a * b;
+  else if constexpr (F == fn::divide) return a / b;
+  else if constexpr (F == fn::minimum) return math::minimum(a, b);
+  else if constexpr (F == fn::maximum) return math::maximum(a, b);
+  else if constexpr (F == fn::power) return math::power(a, b);
+  else if constexpr (F == fn::less) return mask_to_number<V>(a < b);
+  else if constexpr (F == fn::less_equal) return mask_to_number<V>(a <= b);
+  else if constexpr (F == fn::equal) return mask_to_number<V>(a == b);
+  else return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
   // clang-format on
 }
 

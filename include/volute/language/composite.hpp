@@ -86,56 +86,26 @@ struct cross_entropy {
 
 }  // namespace function
 
-// clang-format off: a table
+// clang-format off
 /// min(max(a, low), high), with derivative 1 where low <= a <= high and 0 elsewhere, as torch.clamp; a NaN stays.
-template <expression A, expression L, expression H>
-constexpr auto clamp(A a, L low, H high) {
-  return invoke<function::clamp>(a, low, high);
-}
+template <expression A, expression L, expression H> constexpr auto clamp(A a, L low, H high) { return invoke<function::clamp>(a, low, high); }
 /// max(a, low) with derivative 1 where a >= low: a floor. (maximum would share a tie.)
-template <expression A, expression L>
-constexpr auto at_least(A a, L low) {
-  return invoke<function::at_least>(a, low);
-}
+template <expression A, expression L> constexpr auto at_least(A a, L low) { return invoke<function::at_least>(a, low); }
 /// x > 0 ? x : Slope * x.
-template <double Slope = 0.01, expression A>
-constexpr auto leaky_relu(A a) {
-  return invoke<function::leaky_relu<Slope>>(a);
-}
+template <double Slope = 0.01, expression A> constexpr auto leaky_relu(A a) { return invoke<function::leaky_relu<Slope>>(a); }
 /// x > 0 ? x : Alpha * (exp(x) - 1).
-template <double Alpha = 1.0, expression A>
-constexpr auto elu(A a) {
-  return invoke<function::elu<Alpha>>(a);
-}
+template <double Alpha = 1.0, expression A> constexpr auto elu(A a) { return invoke<function::elu<Alpha>>(a); }
 /// x * sigmoid(x).
-template <expression A>
-constexpr auto silu(A a) {
-  return invoke<function::silu>(a);
-}
+template <expression A> constexpr auto silu(A a) { return invoke<function::silu>(a); }
 /// x * Phi(x), Phi the normal distribution function (the exact form, not the tanh approximation).
-template <expression A>
-constexpr auto gelu(A a) {
-  return invoke<function::gelu>(a);
-}
+template <expression A> constexpr auto gelu(A a) { return invoke<function::gelu>(a); }
 /// exp(x) / sum(exp(x)) along an axis; the maximum is taken off first.
-template <expression A, int X>
-constexpr auto softmax(A a, option::axis<X>) {
-  return invoke<function::softmax<X>>(a);
-}
-template <expression A, int X>
-constexpr auto log_softmax(A a, option::axis<X>) {
-  return invoke<function::log_softmax<X>>(a);
-}
+template <expression A, int X> constexpr auto softmax(A a, option::axis<X>) { return invoke<function::softmax<X>>(a); }
+template <expression A, int X> constexpr auto log_softmax(A a, option::axis<X>) { return invoke<function::log_softmax<X>>(a); }
 /// Mean of (a - b)^2.
-template <expression A, expression B>
-constexpr auto mse(A a, B b) {
-  return invoke<function::mse>(a, b);
-}
+template <expression A, expression B> constexpr auto mse(A a, B b) { return invoke<function::mse>(a, b); }
 /// Mean over samples (and voxels) of -log softmax(logits)[label]: logits (N, C, ...), labels (N, ...) hold class numbers 0 .. C - 1.
-template <expression L, expression T>
-constexpr auto cross_entropy(L logits, T labels) {
-  return invoke<function::cross_entropy>(logits, labels);
-}
+template <expression L, expression T> constexpr auto cross_entropy(L logits, T labels) { return invoke<function::cross_entropy>(logits, labels); }
 // clang-format on
 
 }  // namespace volute

@@ -6,153 +6,51 @@
 
 namespace volute {
 
-// clang-format off: a table
-template <expression A>
-constexpr auto negative(A a) {
-  return apply<ops::map{ops::fn::negate}>(a);
-}
-template <expression A>
-constexpr auto abs(A a) {
-  return apply<ops::map{ops::fn::abs}>(a);
-}
+// clang-format off
+template <expression A> constexpr auto negative(A a) { return apply<ops::map{ops::fn::negate}>(a); }
+template <expression A> constexpr auto abs(A a) { return apply<ops::map{ops::fn::abs}>(a); }
 /// -1, 0 or 1; its derivative is 0.
-template <expression A>
-constexpr auto sign(A a) {
-  return apply<ops::map{ops::fn::sign}>(a);
-}
-template <expression A>
-constexpr auto reciprocal(A a) {
-  return apply<ops::map{ops::fn::reciprocal}>(a);
-}
-template <expression A>
-constexpr auto square(A a) {
-  return apply<ops::map{ops::fn::square}>(a);
-}
-template <expression A>
-constexpr auto sqrt(A a) {
-  return apply<ops::map{ops::fn::sqrt}>(a);
-}
-template <expression A>
-constexpr auto rsqrt(A a) {
-  return apply<ops::map{ops::fn::rsqrt}>(a);
-}
-template <expression A>
-constexpr auto exp(A a) {
-  return apply<ops::map{ops::fn::exp}>(a);
-}
-template <expression A>
-constexpr auto expm1(A a) {
-  return apply<ops::map{ops::fn::expm1}>(a);
-}
-template <expression A>
-constexpr auto log(A a) {
-  return apply<ops::map{ops::fn::log}>(a);
-}
-template <expression A>
-constexpr auto log1p(A a) {
-  return apply<ops::map{ops::fn::log1p}>(a);
-}
-template <expression A>
-constexpr auto sin(A a) {
-  return apply<ops::map{ops::fn::sin}>(a);
-}
-template <expression A>
-constexpr auto cos(A a) {
-  return apply<ops::map{ops::fn::cos}>(a);
-}
-template <expression A>
-constexpr auto tanh(A a) {
-  return apply<ops::map{ops::fn::tanh}>(a);
-}
-template <expression A>
-constexpr auto erf(A a) {
-  return apply<ops::map{ops::fn::erf}>(a);
-}
-template <expression A>
-constexpr auto sigmoid(A a) {
-  return apply<ops::map{ops::fn::sigmoid}>(a);
-}
+template <expression A> constexpr auto sign(A a) { return apply<ops::map{ops::fn::sign}>(a); }
+template <expression A> constexpr auto reciprocal(A a) { return apply<ops::map{ops::fn::reciprocal}>(a); }
+template <expression A> constexpr auto square(A a) { return apply<ops::map{ops::fn::square}>(a); }
+template <expression A> constexpr auto sqrt(A a) { return apply<ops::map{ops::fn::sqrt}>(a); }
+template <expression A> constexpr auto rsqrt(A a) { return apply<ops::map{ops::fn::rsqrt}>(a); }
+template <expression A> constexpr auto exp(A a) { return apply<ops::map{ops::fn::exp}>(a); }
+template <expression A> constexpr auto expm1(A a) { return apply<ops::map{ops::fn::expm1}>(a); }
+template <expression A> constexpr auto log(A a) { return apply<ops::map{ops::fn::log}>(a); }
+template <expression A> constexpr auto log1p(A a) { return apply<ops::map{ops::fn::log1p}>(a); }
+template <expression A> constexpr auto sin(A a) { return apply<ops::map{ops::fn::sin}>(a); }
+template <expression A> constexpr auto cos(A a) { return apply<ops::map{ops::fn::cos}>(a); }
+template <expression A> constexpr auto tanh(A a) { return apply<ops::map{ops::fn::tanh}>(a); }
+template <expression A> constexpr auto erf(A a) { return apply<ops::map{ops::fn::erf}>(a); }
+template <expression A> constexpr auto sigmoid(A a) { return apply<ops::map{ops::fn::sigmoid}>(a); }
 /// log(1 + exp(a)), without overflow.
-template <expression A>
-constexpr auto softplus(A a) {
-  return apply<ops::map{ops::fn::softplus}>(a);
-}
-template <expression A>
-constexpr auto relu(A a) {
-  return apply<ops::map{ops::fn::relu}>(a);
-}
+template <expression A> constexpr auto softplus(A a) { return apply<ops::map{ops::fn::softplus}>(a); }
+template <expression A> constexpr auto relu(A a) { return apply<ops::map{ops::fn::relu}>(a); }
 
-template <expression A, expression B>
-constexpr auto operator+(A a, B b) {
-  return apply<ops::map{ops::fn::add}>(a, b);
-}
-template <expression A, expression B>
-constexpr auto operator-(A a, B b) {
-  return apply<ops::map{ops::fn::subtract}>(a, b);
-}
-template <expression A, expression B>
-constexpr auto operator*(A a, B b) {
-  return apply<ops::map{ops::fn::multiply}>(a, b);
-}
-template <expression A, expression B>
-constexpr auto operator/(A a, B b) {
-  return apply<ops::map{ops::fn::divide}>(a, b);
-}
-template <expression A>
-constexpr auto operator-(A a) {
-  return negative(a);
-}
-template <expression A>
-constexpr auto operator+(A a) {
-  return a;
-}
+template <expression A, expression B> constexpr auto operator+(A a, B b) { return apply<ops::map{ops::fn::add}>(a, b); }
+template <expression A, expression B> constexpr auto operator-(A a, B b) { return apply<ops::map{ops::fn::subtract}>(a, b); }
+template <expression A, expression B> constexpr auto operator*(A a, B b) { return apply<ops::map{ops::fn::multiply}>(a, b); }
+template <expression A, expression B> constexpr auto operator/(A a, B b) { return apply<ops::map{ops::fn::divide}>(a, b); }
+template <expression A> constexpr auto operator-(A a) { return negative(a); }
+template <expression A> constexpr auto operator+(A a) { return a; }
 
-template <expression A, expression B>
-constexpr auto minimum(A a, B b) {
-  return apply<ops::map{ops::fn::minimum}>(a, b);
-}
-template <expression A, expression B>
-constexpr auto maximum(A a, B b) {
-  return apply<ops::map{ops::fn::maximum}>(a, b);
-}
+template <expression A, expression B> constexpr auto minimum(A a, B b) { return apply<ops::map{ops::fn::minimum}>(a, b); }
+template <expression A, expression B> constexpr auto maximum(A a, B b) { return apply<ops::map{ops::fn::maximum}>(a, b); }
 /// a to the power b; a negative base needs an integral exponent.
-template <expression A, expression B>
-constexpr auto power(A a, B b) {
-  return apply<ops::map{ops::fn::power}>(a, b);
-}
+template <expression A, expression B> constexpr auto power(A a, B b) { return apply<ops::map{ops::fn::power}>(a, b); }
 
 /// Comparisons give 1 or 0; their derivative is 0.
-template <expression A, expression B>
-constexpr auto operator<(A a, B b) {
-  return apply<ops::map{ops::fn::less}>(a, b);
-}
-template <expression A, expression B>
-constexpr auto operator>(A a, B b) {
-  return b < a;
-}
-template <expression A, expression B>
-constexpr auto operator<=(A a, B b) {
-  return apply<ops::map{ops::fn::less_equal}>(a, b);
-}
-template <expression A, expression B>
-constexpr auto operator>=(A a, B b) {
-  return b <= a;
-}
-template <expression A, expression B>
-constexpr auto equal(A a, B b) {
-  return apply<ops::map{ops::fn::equal}>(a, b);
-}
+template <expression A, expression B> constexpr auto operator<(A a, B b) { return apply<ops::map{ops::fn::less}>(a, b); }
+template <expression A, expression B> constexpr auto operator>(A a, B b) { return b < a; }
+template <expression A, expression B> constexpr auto operator<=(A a, B b) { return apply<ops::map{ops::fn::less_equal}>(a, b); }
+template <expression A, expression B> constexpr auto operator>=(A a, B b) { return b <= a; }
+template <expression A, expression B> constexpr auto equal(A a, B b) { return apply<ops::map{ops::fn::equal}>(a, b); }
 /// condition != 0 ? a : b, element by element; the other branch has no influence, not even a NaN.
-template <expression C, expression A, expression B>
-constexpr auto select(C c, A a, B b) {
-  return apply<ops::map{ops::fn::select}>(c, a, b);
-}
+template <expression C, expression A, expression B> constexpr auto select(C c, A a, B b) { return apply<ops::map{ops::fn::select}>(c, a, b); }
 
 /// The value, without a derivative.
-template <expression A>
-constexpr auto stop_gradient(A a) {
-  return apply<ops::stopped{}>(a);
-}
+template <expression A> constexpr auto stop_gradient(A a) { return apply<ops::stopped{}>(a); }
 // clang-format on
 
 /// A plain number has no place in a type: the message says how to write it.

@@ -6,32 +6,22 @@
 
 namespace volute {
 
-// clang-format off: a table
+// clang-format off
 /// Sum over all elements, or over some axes, which disappear unless `keepdims` is given: sum(x, axes<2, 3, 4>).
-template <expression A>
-constexpr auto sum(A a) {
-  return apply<ops::reduction_over{ops::reduction::sum, 0, false}>(a);
-}
-template <expression A, int... X>
-constexpr auto sum(A a, option::axes<X...>) {
+template <expression A> constexpr auto sum(A a) { return apply<ops::reduction_over{ops::reduction::sum, 0, false}>(a); }
+template <expression A, int... X> constexpr auto sum(A a, option::axes<X...>) {
   return apply<ops::reduction_over{ops::reduction::sum, option::axes<X...>::set(A::shape().rank), false}>(a);
 }
-template <expression A, int... X>
-constexpr auto sum(A a, option::axes<X...>, option::keepdims) {
+template <expression A, int... X> constexpr auto sum(A a, option::axes<X...>, option::keepdims) {
   return apply<ops::reduction_over{ops::reduction::sum, option::axes<X...>::set(A::shape().rank), true}>(a);
 }
 
 /// Largest element over all axes or some; equal maxima share the derivative (as torch.amax).
-template <expression A>
-constexpr auto maximum(A a) {
-  return apply<ops::reduction_over{ops::reduction::maximum, 0, false}>(a);
-}
-template <expression A, int... X>
-constexpr auto maximum(A a, option::axes<X...>) {
+template <expression A> constexpr auto maximum(A a) { return apply<ops::reduction_over{ops::reduction::maximum, 0, false}>(a); }
+template <expression A, int... X> constexpr auto maximum(A a, option::axes<X...>) {
   return apply<ops::reduction_over{ops::reduction::maximum, option::axes<X...>::set(A::shape().rank), false}>(a);
 }
-template <expression A, int... X>
-constexpr auto maximum(A a, option::axes<X...>, option::keepdims) {
+template <expression A, int... X> constexpr auto maximum(A a, option::axes<X...>, option::keepdims) {
   return apply<ops::reduction_over{ops::reduction::maximum, option::axes<X...>::set(A::shape().rank), true}>(a);
 }
 // clang-format on
@@ -45,49 +35,31 @@ constexpr auto scaled_to_mean(S s) {
     return s * constant<static_cast<double>(S::shape().size()) / static_cast<double>(A::shape().size())>;
 }
 }  // namespace detail
-// clang-format off: a table
+// clang-format off
 /// Mean over all elements, or over some axes.
-template <expression A, class... Options>
-constexpr auto mean(A a, Options... o) {
-  return detail::scaled_to_mean<A>(sum(a, o...));
-}
+template <expression A, class... Options> constexpr auto mean(A a, Options... o) { return detail::scaled_to_mean<A>(sum(a, o...)); }
 
 /// The same elements, row-major, under another shape; one extent may be -1.
-template <expression A, std::int64_t... D>
-constexpr auto reshape(A a, shape_constant<D...>) {
-  return apply<ops::reshape_to{make_extents(D...)}>(a);
-}
+template <expression A, std::int64_t... D> constexpr auto reshape(A a, shape_constant<D...>) { return apply<ops::reshape_to{make_extents(D...)}>(a); }
 /// (N, a, b, ...) -> (N, a * b * ...).
-template <expression A>
-constexpr auto flatten(A a) {
-  return apply<ops::flatten_from{1}>(a);
-}
-template <expression A, std::int64_t... D>
-constexpr auto broadcast_to(A a, shape_constant<D...>) {
-  return apply<ops::broadcast_to{make_extents(D...)}>(a);
-}
+template <expression A> constexpr auto flatten(A a) { return apply<ops::flatten_from{1}>(a); }
+template <expression A, std::int64_t... D> constexpr auto broadcast_to(A a, shape_constant<D...>) { return apply<ops::broadcast_to{make_extents(D...)}>(a); }
 /// Axis i of the result is axis X[i] of the operand: transpose(x, axes<0, 2, 1>).
-template <expression A, int... X>
-constexpr auto transpose(A a, option::axes<X...>) {
-  return apply<ops::permute{option::axes<X...>::list}>(a);
-}
+template <expression A, int... X> constexpr auto transpose(A a, option::axes<X...>) { return apply<ops::permute{option::axes<X...>::list}>(a); }
 /// Part of one axis: slice(x, axis<2>, range<0, 8>).
 template <expression A, int X, std::int64_t S, std::int64_t E, std::int64_t Step>
 constexpr auto slice(A a, option::axis<X>, option::range<S, E, Step>) {
   return apply<ops::slice_axis{option::axis<X>::index(A::shape().rank), S, E, Step}>(a);
 }
 /// One after another along an axis: concat(axis<1>, a, b, c).
-template <int X, expression A, expression... B>
-constexpr auto concat(option::axis<X>, A a, B... b) {
+template <int X, expression A, expression... B> constexpr auto concat(option::axis<X>, A a, B... b) {
   return apply<ops::concat_along{option::axis<X>::index(A::shape().rank)}>(a, b...);
 }
 /// `lo` before and `hi` behind each axis, as shapes: pad(x, shape<0, 0, 1, 1, 1>, shape<0, 0, 1, 1, 1>). The value is 0 or what is given.
-template <expression A, std::int64_t... L, std::int64_t... H>
-constexpr auto pad(A a, shape_constant<L...>, shape_constant<H...>) {
+template <expression A, std::int64_t... L, std::int64_t... H> constexpr auto pad(A a, shape_constant<L...>, shape_constant<H...>) {
   return apply<ops::pad_axes{make_extents(L...), make_extents(H...), 0}>(a);
 }
-template <expression A, std::int64_t... L, std::int64_t... H, double V>
-constexpr auto pad(A a, shape_constant<L...>, shape_constant<H...>, constant_node<V, extents{}>) {
+template <expression A, std::int64_t... L, std::int64_t... H, double V> constexpr auto pad(A a, shape_constant<L...>, shape_constant<H...>, constant_node<V, extents{}>) {
   return apply<ops::pad_axes{make_extents(L...), make_extents(H...), V}>(a);
 }
 // clang-format on
@@ -109,21 +81,12 @@ constexpr auto per_sample_channel(A a) {
     return apply<ops::reshape_to{make_extents(A::shape()[0], A::shape().size() / A::shape()[0], 1, 1, 1)}>(a);
 }
 
-// clang-format off: a table
+// clang-format off
 /// (m, k) x (k, n) -> (m, n); a leading batch axis on either side is allowed.
-template <expression A, expression B>
-constexpr auto matmul(A a, B b) {
-  return apply<ops::matrix_product{false}>(a, b);
-}
+template <expression A, expression B> constexpr auto matmul(A a, B b) { return apply<ops::matrix_product{false}>(a, b); }
 /// x (..., in) times the transpose of w (out, in), plus b (out): as torch.nn.functional.linear.
-template <expression X, expression W>
-constexpr auto linear(X x, W w) {
-  return apply<ops::matrix_product{true}>(x, w);
-}
-template <expression X, expression W, expression B>
-constexpr auto linear(X x, W w, B b) {
-  return apply<ops::matrix_product{true}>(x, w) + b;
-}
+template <expression X, expression W> constexpr auto linear(X x, W w) { return apply<ops::matrix_product{true}>(x, w); }
+template <expression X, expression W, expression B> constexpr auto linear(X x, W w, B b) { return apply<ops::matrix_product{true}>(x, w) + b; }
 // clang-format on
 
 }  // namespace volute

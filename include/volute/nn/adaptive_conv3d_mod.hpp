@@ -8,41 +8,20 @@
 
 namespace volute::nn {
 
-// clang-format off: a table
-template <std::int64_t K>
-struct spatial_kernel {
-  static constexpr std::int64_t value = K;
-};
-template <std::int64_t K>
-struct time_kernel {
-  static constexpr std::int64_t value = K;
-};
-template <std::int64_t N>
-struct dim_out {
-  static constexpr std::int64_t value = N;
-};
-template <bool On>
-struct demod {
-  static constexpr bool value = On;
-};
-template <auto Eps>
-struct eps {
-  static constexpr double value = Eps;
-};
+// clang-format off
+template <std::int64_t K> struct spatial_kernel { static constexpr std::int64_t value = K; };
+template <std::int64_t K> struct time_kernel { static constexpr std::int64_t value = K; };
+template <std::int64_t N> struct dim_out { static constexpr std::int64_t value = N; };
+template <bool On> struct demod { static constexpr bool value = On; };
+template <auto Eps> struct eps { static constexpr double value = Eps; };
 /// rsqrt(q + eps), as StyleGAN2 writes it; without this option eps is a floor: rsqrt(max(q, eps)).
 struct added_eps {};
 /// The given tensor is the scale itself, not the scale less one.
 struct scale_is_mod {};
 /// N banks, mixed for each sample by softmax(kernel_mod) before the modulation (GigaGAN, https://arxiv.org/abs/2303.05511).
-template <std::int64_t N>
-struct num_kernels {
-  static constexpr std::int64_t value = N;
-};
+template <std::int64_t N> struct num_kernels { static constexpr std::int64_t value = N; };
 /// Multiplies the demodulated filters (StyleGAN3, https://arxiv.org/abs/2106.12423).
-template <auto Gain>
-struct input_gain {
-  static constexpr double value = Gain;
-};
+template <auto Gain> struct input_gain { static constexpr double value = Gain; };
 /// Filters and scales are divided by their root mean square before they meet, the scales' over the whole batch (StyleGAN3).
 struct pre_normalized {};
 // clang-format on

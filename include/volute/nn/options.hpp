@@ -7,23 +7,15 @@
 
 namespace volute::nn {
 
-// clang-format off: a table
-template <std::int64_t... V>
-using kernel = option::kernel<V...>;
-template <std::int64_t... V>
-using stride = option::stride<V...>;
-template <std::int64_t... V>
-using padding = option::padding<V...>;
-template <std::int64_t... V>
-using dilation = option::dilation<V...>;
-template <std::int64_t N>
-using groups = option::groups<N>;
-template <std::int64_t... V>
-using output_padding = option::output_padding<V...>;
-template <bool B>
-using count_include_pad = option::count_include_pad<B>;
-template <std::int64_t N>
-using divisor = option::divisor<N>;
+// clang-format off
+template <std::int64_t... V> using kernel = option::kernel<V...>;
+template <std::int64_t... V> using stride = option::stride<V...>;
+template <std::int64_t... V> using padding = option::padding<V...>;
+template <std::int64_t... V> using dilation = option::dilation<V...>;
+template <std::int64_t N> using groups = option::groups<N>;
+template <std::int64_t... V> using output_padding = option::output_padding<V...>;
+template <bool B> using count_include_pad = option::count_include_pad<B>;
+template <std::int64_t N> using divisor = option::divisor<N>;
 using same = option::same;
 using valid = option::valid;
 using causal = option::causal;

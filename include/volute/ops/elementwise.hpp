@@ -7,42 +7,17 @@
 namespace volute::ops {
 
 /// One scalar function. The number of operands is `arity(fn)`.
+// clang-format off
 enum class fn : std::int8_t {
   // unary
-  identity,
-  negate,
-  abs,
-  sign,
-  reciprocal,
-  square,
-  sqrt,
-  rsqrt,
-  exp,
-  expm1,
-  log,
-  log1p,
-  sin,
-  cos,
-  tanh,
-  sigmoid,
-  softplus,
-  erf,
-  relu,
+  identity, negate, abs, sign, reciprocal, square, sqrt, rsqrt, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, erf, relu,
   step,  // x > 0 ? 1 : 0, the derivative of relu; 0 at 0 as in PyTorch
   // binary
-  add,
-  subtract,
-  multiply,
-  divide,
-  minimum,
-  maximum,
-  power,
-  less,
-  less_equal,
-  equal,  // comparisons give 1 or 0
+  add, subtract, multiply, divide, minimum, maximum, power, less, less_equal, equal,  // comparisons give 1 or 0
   // ternary
   select,  // a != 0 ? b : c; the operand that is not chosen has no influence, not even a NaN
 };
+// clang-format on
 
 constexpr int arity(fn f) { return f < fn::add ? 1 : f < fn::select ? 2 : 3; }
 

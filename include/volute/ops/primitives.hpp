@@ -58,46 +58,27 @@ struct elementwise {
     const auto g = r.g, y = r.y, a = r.x(0);
     const auto b = r.arity() > 1 ? r.x(1) : a;
     const auto half = 0.5;
-    // clang-format off: a table
+    // clang-format off
     switch (op.f()) {
-      case fn::identity:
-        return r.give(0, g);
-      case fn::negate:
-        return r.give(0, -g);
-      case fn::abs:
-        return r.give(0, g * sign(a));
-      case fn::reciprocal:
-        return r.give(0, -(g * y * y));
-      case fn::square:
-        return r.give(0, g * a * 2.0);
-      case fn::sqrt:
-        return r.give(0, g / y * half);
-      case fn::rsqrt:
-        return r.give(0, g * y * y * y * -half);
-      case fn::exp:
-        return r.give(0, g * y);
-      case fn::expm1:
-        return r.give(0, g * (y + 1.0));
-      case fn::log:
-        return r.give(0, g / a);
-      case fn::log1p:
-        return r.give(0, g / (a + 1.0));
-      case fn::sin:
-        return r.give(0, g * cos(a));
-      case fn::cos:
-        return r.give(0, -(g * sin(a)));
-      case fn::tanh:
-        return r.give(0, g * (1.0 - y * y));
-      case fn::sigmoid:
-        return r.give(0, g * (y * (1.0 - y)));
-      case fn::softplus:
-        return r.give(0, g * sigmoid(a));
-      case fn::erf:
-        return r.give(0, g * exp(-square(a)) * 1.1283791670955126);  // 2 / sqrt(pi)
-      case fn::relu:
-        return r.give(0, select(y, g, r.zero()));  // y != 0 exactly where a > 0: the operand need not be kept
-      case fn::add:
-        return r.give(0, g), r.give(1, g);
+      case fn::identity: return r.give(0, g);
+      case fn::negate: return r.give(0, -g);
+      case fn::abs: return r.give(0, g * sign(a));
+      case fn::reciprocal: return r.give(0, -(g * y * y));
+      case fn::square: return r.give(0, g * a * 2.0);
+      case fn::sqrt: return r.give(0, g / y * half);
+      case fn::rsqrt: return r.give(0, g * y * y * y * -half);
+      case fn::exp: return r.give(0, g * y);
+      case fn::expm1: return r.give(0, g * (y + 1.0));
+      case fn::log: return r.give(0, g / a);
+      case fn::log1p: return r.give(0, g / (a + 1.0));
+      case fn::sin: return r.give(0, g * cos(a));
+      case fn::cos: return r.give(0, -(g * sin(a)));
+      case fn::tanh: return r.give(0, g * (1.0 - y * y));
+      case fn::sigmoid: return r.give(0, g * (y * (1.0 - y)));
+      case fn::softplus: return r.give(0, g * sigmoid(a));
+      case fn::erf: return r.give(0, g * exp(-square(a)) * 1.1283791670955126);  // 2 / sqrt(pi)
+      case fn::relu: return r.give(0, select(y, g, r.zero()));  // y != 0 exactly where a > 0: the operand need not be kept
+      case fn::add: return r.give(0, g), r.give(1, g);
       case fn::subtract:
         r.give(0, g);
         if (r.needs(1)) r.give(1, -g);
@@ -126,12 +107,7 @@ struct elementwise {
         if (r.needs(1)) r.give(1, select(a, g, r.zero()));
         if (r.needs(2)) r.give(2, select(a, r.zero(), g));
         return;
-      case fn::sign:
-      case fn::step:
-      case fn::less:
-      case fn::less_equal:
-      case fn::equal:
-        return;  // constant almost everywhere
+      case fn::sign: case fn::step: case fn::less: case fn::less_equal: case fn::equal: return;  // constant almost everywhere
     }
     // clang-format on
   }
