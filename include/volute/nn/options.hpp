@@ -116,6 +116,8 @@ constexpr initializer uniform_for(std::int64_t fan_in) {
 
 template <text Name, extents Shape, initializer Init>
 inline constexpr parameter_node<Name, Shape, Init> learned{};
+template <text Name, extents Shape, initializer Init>
+inline constexpr state_node<Name, Shape, Init> kept{};
 
 }  // namespace detail
 }  // namespace volute::nn
