@@ -18,7 +18,10 @@ TEST_CASE("instance and group norm give PyTorch's numbers") {
   check_layer<nn::group_norm<3, 3, nn::affine<false>, nn::eps<0.01>>>(numbers::group_norm_plain, x<2, 3, 5>);
 }
 
-TEST_CASE("nearest upsampling gives PyTorch's numbers") {
+TEST_CASE("upsampling gives PyTorch's numbers") {
   check_layer<nn::upsample<nn::scale<2>>>(numbers::upsample_nearest, x<2, 1, 1, 2, 3>);
   check_layer<nn::upsample<nn::scale<1, 2, 3>, nn::nearest>>(numbers::upsample_nearest_axes, x<1, 2, 2, 1, 2>);
+  check_layer<nn::upsample<nn::scale<2>, nn::trilinear>>(numbers::upsample_trilinear, x<2, 1, 1, 2, 3>);
+  check_layer<nn::upsample<nn::scale<3, 1, 2>, nn::trilinear>>(numbers::upsample_trilinear_axes, x<1, 2, 3, 2, 2>);
+  check_layer<nn::upsample<nn::scale<2, 3, 1>, nn::trilinear, nn::align_corners>>(numbers::upsample_corners, x<1, 2, 3, 2, 2>);
 }

@@ -89,9 +89,9 @@ constexpr bool epilogue_access(const view& g, int operand, const extents& y, ops
 constexpr void price(const view& g, buffer<int>& cost) {
   constexpr int most = 6;
   const int n = g.size.nodes, elementwise = ops::opcode<ops::elementwise>;
-  buffer<char> live(n, 0), memory(n, 0);     // memory: something reads it that no group can hold
-  buffer<int> edges(n, 0), readers(n, 0);    // readers: reductions, and one for all elementwise users, which may be one group
-  buffer<char> mapped(n, 0);                 // has elementwise users
+  buffer<char> live(n, 0), memory(n, 0);   // memory: something reads it that no group can hold
+  buffer<int> edges(n, 0), readers(n, 0);  // readers: reductions, and one for all elementwise users, which may be one group
+  buffer<char> mapped(n, 0);               // has elementwise users
   for (int i = 0; i < g.size.outputs; ++i) live[g.outputs[i]] = memory[g.outputs[i]] = 1;
   for (int i = n - 1; i >= 0; --i) {
     const node& v = g.nodes[i];

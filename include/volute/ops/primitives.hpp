@@ -211,8 +211,9 @@ struct matmul {
   template <class R>
   static constexpr void derivative(const matmul& op, R& r) {
     const bool ta = op.transpose_a != 0, tb = op.transpose_b != 0;
-    if (r.needs(0)) r.give(0, ta ? r.matmul(r.x(1), r.g, tb, true) : r.matmul(r.g, r.x(1), false, !tb));
-    if (r.needs(1)) r.give(1, tb ? r.matmul(r.g, r.x(0), true, ta) : r.matmul(r.x(0), r.g, !ta, false));
+    // sum_to: over the batch, where one matrix serves all of it
+    if (r.needs(0)) r.give(0, r.sum_to(ta ? r.matmul(r.x(1), r.g, tb, true) : r.matmul(r.g, r.x(1), false, !tb), r.shape(0)));
+    if (r.needs(1)) r.give(1, r.sum_to(tb ? r.matmul(r.g, r.x(0), true, ta) : r.matmul(r.x(0), r.g, !ta, false), r.shape(1)));
   }
 };
 
