@@ -33,6 +33,11 @@ template <auto Eps>
 struct eps {
   static constexpr double value = Eps;
 };
+/// By how much running statistics move towards those of the batch.
+template <auto Momentum>
+struct momentum {
+  static constexpr double value = Momentum;
+};
 /// Whether a normalisation multiplies by a learned weight and adds a learned bias.
 template <bool On>
 struct affine {
