@@ -10,3 +10,4 @@
 #include <volute/language/composite.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/gradient.hpp>
+#include <volute/language/loss.hpp>

@@ -9,3 +9,4 @@
 #include <volute/nn/activation.hpp>
 #include <volute/nn/adaptive_conv3d_mod.hpp>
 #include <volute/nn/convolution.hpp>
+#include <volute/nn/loss.hpp>

@@ -255,14 +255,18 @@ struct output_rule {
   static constexpr void run(session& s, buffer<int>& out) { out.push_back(lower<E>(s)); }
   static constexpr void finish(session&, buffer<int>&) {}
 };
-template <class Y>
-struct output_rule<parameter_gradients<Y>> {
+template <class Y, class Set>
+struct output_rule<parameter_gradients<Y, Set>> {
   static constexpr void run(session& s, buffer<int>&) { lower<Y>(s); }
   static constexpr void finish(session& s, buffer<int>& out) {
-    const int y = lower<Y>(s), n = s.parameters.size;
+    const int y = lower<Y>(s);
     if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
-    buffer<int> wrt(n, 0), result(n, 0);
-    for (int i = 0; i < n; ++i) wrt[i] = s.parameters[i].node;
+    buffer<int> wrt;
+    for (const auto& p : s.parameters)
+      if (Set::has(p.path.view())) wrt.push_back(p.node);
+    const int n = wrt.size;
+    if (n == 0 && !Set::name().empty()) s.refuse(line("a parameter under ") << Set::name().view(), "got none");
+    buffer<int> result(n, 0);
     graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, n, result.data);
     for (int i = 0; i < n; ++i) out.push_back(result[i]);
   }
