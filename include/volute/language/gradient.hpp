@@ -28,7 +28,7 @@ constexpr bool path_under(std::string_view path, std::string_view of) {
 /// Parameters of the program: those at or below one of these paths, or all of them.
 template <text... Paths>
 struct parameter_set {
-  static constexpr bool has(std::string_view path) { return sizeof...(Paths) == 0 || (detail::path_under(path, Paths.view()) || ...); }
+  static constexpr bool has([[maybe_unused]] std::string_view path) { return sizeof...(Paths) == 0 || (detail::path_under(path, Paths.view()) || ...); }
   static constexpr line name() {
     line l;
     ((l << (l.empty() ? "" : ", ") << Paths.view()), ...);
