@@ -27,12 +27,15 @@ struct parameter_info {
   std::int64_t init_kind = 0;
   double init_scale = 0;
   int node = 0;
-  std::int64_t offset = 0;  // elements from the start of the parameter block
+  std::int64_t offset = 0;  // elements from the start of the parameter block: learned ones first, then states
+  bool learned = true;      // else a state: kept between runs, but nothing is differentiated by it
+  int update = -1;          // of a state: the result that it becomes after a run, or -1
 };
 
 /// How many of everything.
 struct graph_size {
   int nodes = 0, operands = 0, shapes = 0, attributes = 0, inputs = 0, parameters = 0, outputs = 0, layers = 0;
+  int updates = 0;  // the last of the outputs are new values of states
 };
 
 /// The graph itself. Arrays have at least one element, so that an empty one is legal.

@@ -23,10 +23,11 @@ enum class kernel_kind : std::int8_t {
   copy,
   fill,
   arange,
+  random,
 };
 inline constexpr std::string_view kernel_name[] = {"elementwise",  "reduce",    "matmul",   "conv forward", "conv data",   "conv weights",
                                                    "pack forward", "pack data", "max pool", "max gather",   "max scatter", "avg pool",
-                                                   "avg adjoint",  "copy",      "fill",     "arange"};
+                                                   "avg adjoint",  "copy",      "fill",     "arange",       "random"};
 
 /// A kernel with everything that is settled while compiling: the template argument of its instantiation. Indices point into the plan's
 /// tables.
@@ -60,7 +61,7 @@ struct launch {
   place out{};
   place scratch{};
   std::int64_t scratch_size = 0;
-  double value = 0;  // fill
+  double value = 0;  // fill; random: the stream
   ops::loop_nest nest{};
 };
 

@@ -98,7 +98,8 @@ class planner {
   constexpr void find_invariants() {
     for (int i = 0; i < g.size.nodes; ++i) {
       const node& v = g.nodes[i];
-      bool all = v.op != ops::opcode<ops::input>;
+      bool all = v.op != ops::opcode<ops::input> && v.op != ops::opcode<ops::random>;
+      if (v.op == ops::opcode<ops::parameter>) all = g.parameters[g.as<ops::parameter>(i).slot].update < 0;
       for (int k = 0; k < v.count && all; ++k) all = invariant_.data[g.operands[v.first + k]] != 0;
       invariant_.data[i] = all;
     }
@@ -339,6 +340,10 @@ class planner {
         }
       } else if constexpr (std::is_same_v<Op, ops::arange>) {
         set_extent(new_step(i, {.kind = kernel_kind::arange}), e.size());
+      } else if constexpr (std::is_same_v<Op, ops::random>) {
+        step& s = new_step(i, {.kind = kernel_kind::random});
+        s.call.value = static_cast<double>(op.stream);
+        set_extent(s, e.size());
       }
     });
   }

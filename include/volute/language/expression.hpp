@@ -54,6 +54,22 @@ struct parameter_node : expression_tag {
   requires(!expression<V>) constexpr binding<parameter_node, V> operator=(V&& v) const { return {static_cast<V&&>(v)}; }
 };
 
+/// A tensor that a program keeps between its runs and changes itself (see language/mode.hpp), such as running statistics; PyTorch calls it
+/// a buffer. It has a path, a first value and memory like a parameter, but no gradient.
+template <text Name, extents Shape, initializer Init>
+struct state_node : expression_tag {
+  static constexpr binding_state state = binding_state::free;
+  static constexpr text name = Name;
+  static constexpr initializer init = Init;
+  static constexpr extents shape() { return Shape; }
+
+  constexpr state_node() = default;
+  constexpr state_node(const state_node&) = default;
+  constexpr state_node& operator=(const state_node&) = default;
+  template <class V>
+  requires(!expression<V>) constexpr binding<state_node, V> operator=(V&& v) const { return {static_cast<V&&>(v)}; }
+};
+
 /// One number everywhere.
 template <double Value, extents Shape>
 struct constant_node : expression_tag {
@@ -122,6 +138,10 @@ inline constexpr input_node<Name, make_extents(D...)> input{};
 /// `parameter<"w", 8, 1, 3, 3, 3>`: a learned tensor. Starts at zero unless bound, loaded or initialised by a layer.
 template <text Name, std::int64_t... D>
 inline constexpr parameter_node<Name, make_extents(D...), initializer{}> parameter{};
+
+/// `state<"count", 1>`: a tensor that lives from run to run, zero at first; updating(y, state, value) changes it.
+template <text Name, std::int64_t... D>
+inline constexpr state_node<Name, make_extents(D...), initializer{}> state{};
 
 /// `constant<0.5>`, or `constant<1, 4, 8>`: the value, then the shape (none: a scalar, which broadcasts against everything).
 template <auto Value, std::int64_t... D>

@@ -11,3 +11,4 @@
 #include <volute/language/volume.hpp>
 #include <volute/language/gradient.hpp>
 #include <volute/language/loss.hpp>
+#include <volute/language/mode.hpp>

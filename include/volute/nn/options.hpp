@@ -24,6 +24,16 @@ using ceil_mode = option::ceil_mode;
 
 /// Without a bias.
 struct no_bias {};
+/// What is added to a variance, or the floor of a sum of squares, before the root is taken.
+template <auto Eps>
+struct eps {
+  static constexpr double value = Eps;
+};
+/// Whether a normalisation multiplies by a learned weight and adds a learned bias.
+template <bool On>
+struct affine {
+  static constexpr bool value = On;
+};
 
 namespace detail {
 
@@ -77,6 +87,13 @@ constexpr auto refuse_option() {
   return failed<text(""), to_text<wanted>(), to_text<got>()>{};
 }
 
+/// The failure that a shape rule's refusal stands for.
+template <ops::inferred R>
+constexpr auto refuse() {
+  constexpr line wanted = R.wanted, got = R.got;
+  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+}
+
 template <class Wanted, class... O>
 inline constexpr bool has = (std::is_same_v<Wanted, O> || ...);
 
@@ -99,6 +116,8 @@ constexpr initializer uniform_for(std::int64_t fan_in) {
 
 template <text Name, extents Shape, initializer Init>
 inline constexpr parameter_node<Name, Shape, Init> learned{};
+template <text Name, extents Shape, initializer Init>
+inline constexpr state_node<Name, Shape, Init> kept{};
 
 }  // namespace detail
 }  // namespace volute::nn

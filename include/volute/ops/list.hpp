@@ -29,12 +29,12 @@ struct op_list {
   }
 };
 
-using primitives = op_list<input, parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad, concat,
-                           matmul, convolution, max_pool, avg_pool>;
+using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
+                           concat, matmul, convolution, max_pool, avg_pool>;
 
-inline constexpr std::string_view primitive_name[] = {"input",     "parameter", "fill",        "arange",    "barrier", "elementwise",
-                                                      "broadcast", "reduce",    "reshape",     "transpose", "slice",   "pad",
-                                                      "concat",    "matmul",    "convolution", "max_pool",  "avg_pool"};
+inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",    "arange", "barrier",
+                                                      "elementwise", "broadcast", "reduce", "reshape",   "transpose", "slice",
+                                                      "pad",         "concat",    "matmul", "convolution", "max_pool",  "avg_pool"};
 static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size);
 
 template <class Op>

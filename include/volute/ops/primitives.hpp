@@ -33,6 +33,13 @@ struct fill {
   static constexpr void derivative(const fill&, R&) {}
 };
 
+/// Fresh numbers U[0, 1) in every run. `stream` tells the places of a program apart.
+struct random {
+  std::int64_t stream = 0;
+  template <class R>
+  static constexpr void derivative(const random&, R&) {}
+};
+
 /// 0, 1, 2, ... along the only axis.
 struct arange {
   template <class R>

@@ -57,8 +57,11 @@ constexpr image translate(output_list<E...>) {
   buffer<int> outputs;
   (output_rule<E>::run(s, outputs), ...);
   (output_rule<E>::finish(s, outputs), ...);
+  int updates = 0;  // the new values of states follow the outputs
+  for (int i = 0; i < s.parameters.size; ++i)
+    if (s.updates[i] >= 0) s.parameters[i].update = outputs.size, outputs.push_back(s.updates[i]), ++updates;
   graph::algebra cleaned;
-  const graph::algebra* g = &s.g;
+  graph::algebra* g = &s.g;
   int forward = s.first_derivative < 0 ? s.g.nodes.size : s.first_derivative;
   if (s.has_barrier) {
     buffer<int> at(s.g.nodes.size + 1, 0);
@@ -70,9 +73,19 @@ constexpr image translate(output_list<E...>) {
     for (auto& l : s.layers) l.first_node = at[l.first_node], l.last_node = at[l.last_node];
     forward = at[forward];
   }
+  // Learned parameters first, then states, each in the order in which they were claimed.
+  buffer<int> order, slot(s.parameters.size + 1, 0), learned_before(s.parameters.size + 1, 0);
+  for (int pass = 0; pass < 2; ++pass)
+    for (int i = 0; i < s.parameters.size; ++i)
+      if (s.parameters[i].learned == (pass == 0)) slot[i] = order.size, order.push_back(i);
+  for (int i = 0; i < s.parameters.size; ++i) learned_before[i + 1] = learned_before[i] + s.parameters[i].learned;
+  for (auto& p : s.parameters) {
+    graph::node& n = g->nodes.data[p.node];
+    n.attribute = g->intern(ops::encode(ops::parameter{slot[static_cast<int>(g->as<ops::parameter>(p.node).slot)]}));
+  }
   image im;
-  im.count = {g->nodes.size, g->operands.size,  g->shapes.size, g->attributes.size,
-              s.inputs.size, s.parameters.size, outputs.size,   s.layers.size};
+  im.count = {g->nodes.size, g->operands.size, g->shapes.size, g->attributes.size, s.inputs.size, s.parameters.size,
+              outputs.size,  s.layers.size,    updates};
   im.put(forward);
   im.put(s.where);
   im.put(s.wanted);
@@ -89,14 +102,16 @@ constexpr image translate(output_list<E...>) {
   }
   for (auto& i : s.inputs) im.put(i.name), im.put(i.shape), im.put(i.node);
   std::int64_t offset = 0;
-  for (auto& p : s.parameters) {
+  for (int i : order) {
+    const graph::parameter_info& p = s.parameters[i];
     im.put(p.path), im.put(p.shape), im.put(p.init_kind), im.put(std::bit_cast<std::int64_t>(p.init_scale)), im.put(p.node), im.put(offset);
+    im.put(p.learned), im.put(p.update);
     offset += (p.shape.size() + 15) / 16 * 16;  // each parameter on a cache line of its own (64 bytes)
   }
   for (int o : outputs) im.put(o);
   for (auto& l : s.layers) {
     im.put(l.path), im.put(l.kind), im.put(l.shape);
-    im.put(l.first_node), im.put(l.last_node), im.put(l.first_parameter), im.put(l.last_parameter);
+    im.put(l.first_node), im.put(l.last_node), im.put(learned_before[l.first_parameter]), im.put(learned_before[l.last_parameter]);
   }
   return im;
 }
@@ -118,7 +133,7 @@ constexpr graph::frozen<Size> unpack(const std::int64_t* words) {
   }
   for (int i = 0; i < Size.inputs; ++i) g.inputs[i] = {r.text(), r.shape(), r.integer()};
   for (int i = 0; i < Size.parameters; ++i) {
-    g.parameters[i] = {r.text(), r.shape(), r.get(), std::bit_cast<double>(r.get()), r.integer(), r.get()};
+    g.parameters[i] = {r.text(), r.shape(), r.get(), std::bit_cast<double>(r.get()), r.integer(), r.get(), r.get() != 0, r.integer()};
   }
   for (int i = 0; i < Size.outputs; ++i) g.outputs[i] = r.integer();
   for (int i = 0; i < Size.layers; ++i) {

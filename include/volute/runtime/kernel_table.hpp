@@ -7,6 +7,7 @@
 #include <volute/kernels/elementwise.hpp>
 #include <volute/kernels/matmul.hpp>
 #include <volute/kernels/pooling.hpp>
+#include <volute/kernels/random.hpp>
 #include <volute/kernels/reduce.hpp>
 #include <volute/runtime/planned.hpp>
 
@@ -20,6 +21,7 @@ struct operands {
   T* out;
   T* scratch;
   const kernels::team<T>& workers;
+  random_state random{};
 };
 template <class T>
 using kernel_function = void (*)(const graph::launch&, const operands<T>&) noexcept;
@@ -102,6 +104,10 @@ template <class T>
 void run_arange(const graph::launch& c, const operands<T>& o) noexcept {
   for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) o.out[i] = static_cast<T>(i);
 }
+template <class T>
+void run_random(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::uniform<T>(o.out, c.nest.extent[0], o.random, static_cast<std::uint64_t>(c.value), o.workers);
+}
 
 /// The function of kernel K of a plan.
 template <class T, class Plan, int K>
@@ -134,6 +140,8 @@ constexpr kernel_function<T> function_of() {
     return &run_fill<T>;
   } else if constexpr (k.kind == kernel_kind::arange) {
     return &run_arange<T>;
+  } else if constexpr (k.kind == kernel_kind::random) {
+    return &run_random<T>;
   } else {
     return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
   }

@@ -10,9 +10,14 @@ namespace volute::lowering {
 template <class E>
 inline constexpr char tag{};
 
+/// How layers that differ between training and inference behave where an expression is lowered; what is remembered holds for one mode, or
+/// for any.
+enum class mode : std::int8_t { inference, training, any };
+
 struct remembered {
   const char* type = nullptr;
   int id = 0;
+  lowering::mode mode{};
 };
 
 /// What the lowering of one program knows.
@@ -23,7 +28,11 @@ struct session {
   buffer<int> owner_of;  // of each parameter: the module call that claimed it; -1: only looked up so far
   buffer<layer_info> layers;
   buffer<remembered> memo;
-  buffer<int> gradients;  // node ids of the gradients already made
+  buffer<int> gradients;        // node ids of the gradients already made
+  buffer<int> updates;          // of each parameter: the node that a state becomes after the run, or -1
+  buffer<std::uint64_t> draws;  // keys of the random tensors made so far
+  int first_draw = 0;           // of the expression at hand
+  lowering::mode mode = mode::inference;
   line path;
   int frame = 0;                   // the memo of the module being lowered begins here
   const int* arguments = nullptr;  // its arguments' nodes
@@ -38,6 +47,13 @@ struct session {
   constexpr void refuse(const line& w, const line& x) {
     if (wanted.empty()) where = path, wanted = w, got = x;
   }
+  /// The node of an expression's type in the frame at hand, or -1.
+  constexpr int recall(const char* type) const {
+    for (int i = memo.size - 1; i >= frame; --i)
+      if (memo.data[i].type == type && (memo.data[i].mode == mode || memo.data[i].mode == lowering::mode::any)) return memo.data[i].id;
+    return -1;
+  }
+  constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
 };
 
 template <class E>
@@ -47,10 +63,8 @@ struct rule;
 template <class E>
 constexpr int lower(session& s) {
   if constexpr (rule<E>::remember) {
-    for (int i = s.memo.size - 1; i >= s.frame; --i)
-      if (s.memo.data[i].type == &tag<E>) return s.memo.data[i].id;
-    const int id = rule<E>::run(s);
-    s.memo.push_back({&tag<E>, id});
+    int id = s.recall(&tag<E>);
+    if (id < 0) s.remember(&tag<E>, id = rule<E>::run(s));
     return id;
   } else {
     return rule<E>::run(s);
@@ -73,28 +87,92 @@ struct rule<input_node<Name, Shape>> {
   }
 };
 
+/// The parameter or state of this name in the layer at hand.
+constexpr int lower_parameter(session& s, std::string_view name, const extents& shape, initializer init, bool learned) {
+  line path = s.path;
+  path.append_path(name);
+  for (int i = 0; i < s.parameters.size; ++i) {
+    graph::parameter_info& p = s.parameters[i];
+    if (!(p.path == path)) continue;
+    if (!(p.shape == shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << p.shape << " and " << shape);
+    if (p.learned != learned) s.refuse(line("a parameter or a state: ") << path.view(), line("got both"));
+    if (s.owner_of[i] < 0 && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
+    if (s.owner_of[i] < 0 && !s.substituting) s.owner_of[i] = s.owner;
+    if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
+      s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
+    return p.node;
+  }
+  const int id = s.g.parameter(s.parameters.size, shape);
+  s.parameters.push_back({path, shape, init.kind, init.scale, id, 0, learned, -1});
+  s.owner_of.push_back(s.substituting ? -1 : s.owner);
+  s.updates.push_back(-1);
+  return id;
+}
+
 template <text Name, extents Shape, initializer Init>
 struct rule<parameter_node<Name, Shape, Init>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, true); }
+};
+template <text Name, extents Shape, initializer Init>
+struct rule<state_node<Name, Shape, Init>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, false); }
+};
+
+/// What is looked at a second time, for a gradient by an intermediate value, changes no state again. A state that is updated twice in a
+/// program reads its first new value in the second formula.
+template <class Y, class State, class Value>
+struct rule<update_node<Y, State, Value>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) {
+    const int y = lower<Y>(s);
+    if (s.substituting) return y;
+    const int state = lower<State>(s);
+    int slot = 0;
+    while (s.parameters[slot].node != state) ++slot;
+    const int memo = s.memo.size;
+    if (s.updates[slot] >= 0) s.remember(&tag<State>, s.updates[slot]);
+    const int value = lower<Value>(s);
+    s.updates[slot] = value;
+    s.memo.size = memo;
+    return y;
+  }
+};
+
+/// A random tensor is told from others by its path and name, and from those of a layer that is applied several times by their order.
+template <text Name, int Part, extents Shape>
+struct rule<noise_node<Name, Part, Shape>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     line path = s.path;
     path.append_path(Name.view());
-    for (int i = 0; i < s.parameters.size; ++i)
-      if (s.parameters[i].path == path) {
-        if (!(s.parameters[i].shape == Shape))
-          s.refuse(line("one shape for ") << path.view(), line("got ") << s.parameters[i].shape << " and " << Shape);
-        if (s.owner_of[i] < 0 && Init.kind != initializer::zeros)
-          s.parameters[i].init_kind = Init.kind, s.parameters[i].init_scale = Init.scale;
-        if (s.owner_of[i] < 0 && !s.substituting) s.owner_of[i] = s.owner;
-        if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
-          s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
-        return s.parameters[i].node;
-      }
-    const int id = s.g.parameter(s.parameters.size, Shape);
-    s.parameters.push_back({path, Shape, Init.kind, Init.scale, id, 0});
-    s.owner_of.push_back(s.substituting ? -1 : s.owner);
+    std::uint64_t key = 0xCBF29CE484222325u;  // FNV-1a
+    for (int i = 0; i < path.size; ++i) key = (key ^ static_cast<unsigned char>(path.data[i])) * 0x100000001B3u;
+    key += Part;
+    std::uint64_t ordinal = 0;
+    for (int i = s.first_draw; i < s.draws.size; ++i) ordinal += s.draws[i] == key;
+    s.draws.push_back(key);
+    key ^= ordinal * 0x9E3779B97F4A7C15u;
+    return s.g.random(static_cast<std::int64_t>((key ^ (key >> 32)) & 0xFFFFFFFFu), Shape);
+  }
+};
+
+template <bool Training, class E>
+struct rule<mode_node<Training, E>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    const mode outer = s.mode;
+    s.mode = Training ? mode::training : mode::inference;
+    const int id = lower<E>(s);
+    s.mode = outer;
     return id;
   }
+};
+template <class A, class B>
+struct rule<mode_choice<A, B>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return s.mode == mode::training ? lower<A>(s) : lower<B>(s); }
 };
 
 template <double Value, extents Shape>
@@ -188,6 +266,8 @@ template <text Name, extents Shape>
 inline constexpr bool is_leaf<input_node<Name, Shape>> = true;
 template <text Name, extents Shape, initializer Init>
 inline constexpr bool is_leaf<parameter_node<Name, Shape, Init>> = true;
+template <text Name, extents Shape, initializer Init>
+inline constexpr bool is_leaf<state_node<Name, Shape, Init>> = true;
 
 /// Replaces an intermediate value by a barrier in the frame at hand, so that the simplifier cannot look through it.
 template <class E>
@@ -196,7 +276,7 @@ constexpr int variable_node(session& s, int value) {
     return value;
   } else {
     const int id = s.g.barrier(value, false);
-    s.memo.push_back({&tag<E>, id});
+    s.memo.push_back({&tag<E>, id, mode::any});
     s.has_barrier = true;
     return id;
   }
@@ -209,8 +289,7 @@ struct gradient_group {};
 template <class Y, class Cotangent, class... Wrt>
 constexpr int lower_gradients(session& s) {
   using group = gradient_group<Y, Cotangent, Wrt...>;
-  for (int i = s.memo.size - 1; i >= s.frame; --i)
-    if (s.memo.data[i].type == &tag<group>) return s.memo.data[i].id;
+  if (const int made = s.recall(&tag<group>); made >= 0) return made;
   constexpr int n = sizeof...(Wrt);
   const int frame = s.frame, memo = s.memo.size;
   const bool substituting = s.substituting;
@@ -222,13 +301,16 @@ constexpr int lower_gradients(session& s) {
     s.substituting = substituting;
   } else {
     ((values[i] = lower<Wrt>(s), ++i), ...);
+    const int draw = s.first_draw, draws = s.draws.size;
     s.frame = s.memo.size;
+    s.first_draw = draws;
     s.substituting = true;
     i = 0;
     ((values[i] = variable_node<Wrt>(s, values[i]), ++i), ...);
     y = lower<Y>(s);
     s.memo.size = memo;
     s.frame = frame, s.substituting = substituting;
+    s.first_draw = draw, s.draws.size = draws;
   }
   if constexpr (std::is_same_v<Cotangent, no_cotangent>)
     seed = s.g.fill(1, s.g.shape(y));
@@ -239,7 +321,7 @@ constexpr int lower_gradients(session& s) {
   graph::differentiate(s.g, y, seed, values, n, result);
   const int first = s.gradients.size;
   for (int k = 0; k < n; ++k) s.gradients.push_back(result[k]);
-  s.memo.push_back({&tag<group>, first});
+  s.remember(&tag<group>, first);
   return first;
 }
 
@@ -261,14 +343,12 @@ struct output_rule<parameter_gradients<Y, Set>> {
   static constexpr void finish(session& s, buffer<int>& out) {
     const int y = lower<Y>(s);
     if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
-    buffer<int> wrt;
+    buffer<int> wrt, result(s.parameters.size, 0);
     for (const auto& p : s.parameters)
-      if (Set::has(p.path.view())) wrt.push_back(p.node);
-    const int n = wrt.size;
-    if (n == 0 && !Set::name().empty()) s.refuse(line("a parameter under ") << Set::name().view(), "got none");
-    buffer<int> result(n, 0);
-    graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, n, result.data);
-    for (int i = 0; i < n; ++i) out.push_back(result[i]);
+      if (p.learned && Set::has(p.path.view())) wrt.push_back(p.node);
+    if (wrt.size == 0 && !Set::name().empty()) s.refuse(line("a parameter under ") << Set::name().view(), "got none");
+    graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, wrt.size, result.data);
+    for (int i = 0; i < wrt.size; ++i) out.push_back(result[i]);
   }
 };
 

@@ -33,6 +33,10 @@ class basic_model {
       return program_.template parameter<Path>();
     }
   }
+  auto state_values() noexcept { return program_.state_values(); }
+  void seed(std::uint64_t s) noexcept { program_.seed(s); }
+  random_state random() const noexcept { return program_.random(); }
+  void set_random(random_state s) noexcept { program_.set_random(s); }
   void parameters_changed() noexcept { program_.parameters_changed(); }
   /// Later runs share their work with the workers of `e`, which must outlive the model or its next use(); see program::use.
   void use(executor& e) { program_.use(e); }

@@ -4,6 +4,7 @@
 
 #include <volute/core/xtensor.hpp>
 #include <volute/runtime/bind.hpp>
+#include <volute/runtime/gradient_layout.hpp>
 #include <volute/runtime/initialize.hpp>
 #include <volute/runtime/kernel_table.hpp>
 #include <volute/runtime/nothing.hpp>
@@ -22,6 +23,7 @@ struct parameter_entry {
   std::string_view path;  // as in PyTorch's state_dict: "3.conv1.weight"
   extents shape;
   T* data;
+  bool learned = true;  // else a state, such as running statistics
 };
 
 namespace runtime {
@@ -33,10 +35,21 @@ struct facts {
   using plan = lowering::planned<Outputs, T>;
   static constexpr graph::view graph = graph::view_of(plan::compiled_graph::graph);
 
-  /// Numbers of a program as the user counts them.
+  /// Numbers of a program as the user counts them: learned ones, and those of states.
   static constexpr std::int64_t parameters = [] {
     std::int64_t n = 0;
+    for (int i = 0; i < graph.size.parameters; ++i) n += graph.parameters[i].learned ? graph.parameters[i].shape.size() : 0;
+    return n;
+  }();
+  static constexpr std::int64_t states = [] {
+    std::int64_t n = -parameters;
     for (int i = 0; i < graph.size.parameters; ++i) n += graph.parameters[i].shape.size();
+    return n;
+  }();
+  /// How many learned tensors; those of states follow them in every table.
+  static constexpr int learned = [] {
+    int n = 0;
+    while (n < graph.size.parameters && graph.parameters[n].learned) ++n;
     return n;
   }();
   static constexpr std::int64_t arena_bytes = plan::arena_elements * static_cast<std::int64_t>(sizeof(T));
@@ -104,7 +117,9 @@ class machine {
 
   T* parameter(int i) noexcept { return block_ + layout_.parameters + graph.parameters[i].offset; }
   T* parameter_block() noexcept { return block_ + layout_.parameters; }
-  static constexpr std::int64_t parameter_elements() { return layout_.inputs[0] - layout_.parameters; }
+  static constexpr std::int64_t parameter_elements() { return layout_.states; }
+  T* state_block() noexcept { return block_ + layout_.parameters + layout_.states; }
+  static constexpr std::int64_t state_elements() { return layout_.inputs[0] - layout_.parameters - layout_.states; }
   T* input(int i) noexcept { return block_ + layout_.inputs[i]; }
   T* output(int i) noexcept { return block_ + layout_.outputs[i]; }
 
@@ -126,8 +141,16 @@ class machine {
   /// What the parameters alone determine is worked out again before the next run.
   void parameters_changed() noexcept { stale_ = true; }
 
+  /// What the next run's random numbers depend on.
+  random_state random{};
+
   /// Runs the program. `inputs` and `outputs` point to dense tensors. Allocates nothing, throws nothing.
   void run(const T* const* inputs, T* const* outputs) noexcept {
+    run(inputs, outputs, [](int) {});
+  }
+  /// The same with a call of observe(i) before launch i (see runtime/profile.hpp).
+  template <class Observer>
+  void run(const T* const* inputs, T* const* outputs, Observer&& observe) {
     const auto at = [&](const graph::place& p) {
       switch (p.where) {
         case graph::space::parameters:
@@ -135,23 +158,30 @@ class machine {
         case graph::space::input:
           return const_cast<T*>(inputs[p.slot]) + p.offset;
         case graph::space::output:
-          return outputs[p.slot] + p.offset;
+          return (p.slot < user_outputs ? outputs[p.slot] : output(p.slot)) + p.offset;
         default:
           return block_ + p.offset;
       }
     };
     for (int i = stale_ ? 0 : plan::size.prologue; i < plan::size.launches; ++i) {
+      observe(i);
       const graph::launch& c = plan::tables.launches[i];
-      operands<T> o{{}, at(c.out), at(c.scratch), workers_};
+      operands<T> o{{}, at(c.out), at(c.scratch), workers_, random};
       for (int k = 0; k < c.count; ++k) o.in[k] = at(c.in[k]);
       kernel_table_of<T, plan>.function[c.kernel](c, o);
     }
     stale_ = false;
+    ++random.run;
+    for (int i = info::learned; i < parameter_count && user_outputs < output_count; ++i)
+      if (const int from = graph.parameters[i].update; from >= 0)
+        std::memcpy(static_cast<void*>(parameter(i)), output(from), static_cast<std::size_t>(graph.parameters[i].shape.size()) * sizeof(T));
   }
 
  private:
+  static constexpr int user_outputs = output_count - graph.size.updates;  // the others are new values of states
   struct layout {
     std::int64_t parameters = 0;
+    std::int64_t states = 0;  // from parameters
     std::int64_t inputs[static_cast<std::size_t>(input_count) + 1]{};
     std::int64_t outputs[static_cast<std::size_t>(output_count) + 1]{};
     std::int64_t total = 0;
@@ -163,7 +193,11 @@ class machine {
     layout l;
     std::int64_t at = rounded(plan::arena_elements);
     l.parameters = at;
-    for (int i = 0; i < parameter_count; ++i) at += rounded(graph.parameters[i].shape.size());
+    for (int i = 0; i < parameter_count; ++i) {
+      if (i == info::learned) l.states = at - l.parameters;
+      at += rounded(graph.parameters[i].shape.size());
+    }
+    if (info::learned == parameter_count) l.states = at - l.parameters;
     for (int i = 0; i < input_count; ++i) l.inputs[i] = at, at += rounded(graph.inputs[i].shape.size());
     l.inputs[input_count] = at;
     for (int i = 0; i < output_count; ++i) l.outputs[i] = at, at += rounded(graph.shape(graph.outputs[i]).size());
@@ -242,6 +276,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   using value_type = T;
   using facts = runtime::facts<list, T>;
   static constexpr bool is_refused = !std::is_void_v<failure>;
+  /// Which parameters there are gradients by, and where those lie.
+  static constexpr const auto& gradient_layout = runtime::gradient_layout<list, facts>::table;
 
   program() {
     if constexpr (!is_refused)
@@ -261,23 +297,37 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
     machine_.parameters_changed();
   }
 
-  /// All parameters as one block, in the order of parameter_table, each beginning on a cache line (the gaps hold zeros). Writing counts as
-  /// a change.
+  /// Random numbers begin anew, from this seed.
+  void seed(std::uint64_t s) noexcept { machine_.random = {s, 0}; }
+  /// What the random numbers of the next run depend on: to be kept with a training that is to be resumed.
+  random_state random() const noexcept { return machine_.random; }
+  void set_random(random_state s) noexcept { machine_.random = s; }
+
+  /// All learned parameters as one block, in the order of parameter_table, each beginning on a cache line (the gaps hold zeros). Writing
+  /// counts as a change.
   std::span<T> parameter_values() noexcept {
     machine_.parameters_changed();
     return {machine_.parameter_block(), static_cast<std::size_t>(machine_.parameter_elements())};
   }
   /// The gradients of the last run, laid out as parameter_values (zeros in the gaps); outputs(...) must hold gradient(loss, parameters).
+  /// Those by parameters_under<...> are laid out as if there were no other parameters.
   std::span<const T> gradient_values() noexcept requires(gradient_maps > 0) {
-    return {machine_.output(first_gradient), static_cast<std::size_t>(machine_.parameter_elements())};
+    return {machine_.output(first_gradient), static_cast<std::size_t>(gradient_layout.elements)};
   }
-  /// Path, shape and memory of each parameter.
+  /// All states as one block, laid out in the same way.
+  std::span<T> state_values() noexcept {
+    machine_.parameters_changed();
+    return {machine_.state_block(), static_cast<std::size_t>(machine_.state_elements())};
+  }
+  /// Path, shape and memory of each parameter; states come last.
   auto parameter_table() noexcept {
     machine_.parameters_changed();
-    return table([this](int i) { return machine_.parameter(i); });
+    return table<facts::graph.size.parameters>([](int i) { return i; }, [this](int i) { return machine_.parameter(i); });
   }
+  /// The same of the gradients by learned parameters.
   auto gradient_table() noexcept requires(gradient_maps > 0) {
-    return table([this](int i) { return machine_.output(first_gradient + i); });
+    return table<gradient_layout.entry_count>([](int i) { return gradient_layout.entries[i].parameter; },
+                                              [this](int i) { return machine_.output(first_gradient + i); });
   }
   /// One parameter by its path, as a tensor: parameter<"0.weight">().
   template <text Path>
@@ -287,7 +337,13 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   }
   template <text Path>
   auto gradient() requires(gradient_maps > 0) {
-    return view_of<Path>([this](int i) { return machine_.output(first_gradient + i); });
+    constexpr int place = gradient_place(runtime::find_parameter<Path>(facts::graph));
+    if constexpr (place < 0) {
+      static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
+      return runtime::nothing{};
+    } else {
+      return view_of<Path>([this](int) { return machine_.output(first_gradient + place); });
+    }
   }
   /// Later runs share their work with the workers of `e`, which must outlive this program or its next use(). No run creates a thread, and
   /// results have the same bits for any executor. This call allocates scratch memory for each worker beyond the first. Until it is made,
@@ -313,14 +369,19 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   /// The same, with the first result written to `destination` (dense) if it is not null.
   template <class... Node, class... V>
   void run_into(T* destination, const binding<Node, V>&... b) {
+    run_observed([](int) {}, destination, b...);
+  }
+  /// The same with a call of observe(i) before launch i; see runtime/profile.hpp.
+  template <class Observer, class... Node, class... V>
+  void run_observed(Observer&& observe, T* destination, const binding<Node, V>&... b) {
     if constexpr (!std::is_void_v<unbound_failure<Node...>>)
       static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
     const T* in[facts::graph.size.inputs + 1]{};
     (take(b, in), ...);
     T* out[facts::graph.size.outputs + 1];
-    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine_.output(i);
+    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine_.output(i);  // new values of states are among them
     if (destination != nullptr) out[0] = destination;
-    machine_.run(in, out);
+    machine_.run(in, out, static_cast<Observer&&>(observe));
   }
 
   /// Pointers in, pointers out: the whole program for code that uses no xtensor. Inputs in the order of facts::graph.inputs.
@@ -332,12 +393,18 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
  private:
   static constexpr int first_gradient = static_cast<int>(sizeof...(E)) - gradient_maps;
   runtime::machine<list, T> machine_;
+  static constexpr int gradient_place(int parameter) {
+    for (int k = 0; k < gradient_layout.entry_count; ++k)
+      if (gradient_layout.entries[k].parameter == parameter) return k;
+    return -1;
+  }
 
-  template <class At>
-  auto table(At at) noexcept {
-    std::array<parameter_entry<T>, static_cast<std::size_t>(facts::graph.size.parameters)> t{};
-    for (int i = 0; i < facts::graph.size.parameters; ++i) {
-      t[static_cast<std::size_t>(i)] = {facts::graph.parameters[i].path.view(), facts::graph.parameters[i].shape, at(i)};
+  template <int N, class Which, class At>
+  auto table(Which which, At at) noexcept {
+    std::array<parameter_entry<T>, static_cast<std::size_t>(N)> t{};
+    for (int i = 0; i < N; ++i) {
+      const auto& p = facts::graph.parameters[which(i)];
+      t[static_cast<std::size_t>(i)] = {p.path.view(), p.shape, at(i), p.learned};
     }
     return t;
   }
@@ -360,10 +427,18 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   }
   template <text Name, extents S, initializer I, class V>
   void take(const binding<parameter_node<Name, S, I>, V>& b, const T**) {
+    take_parameter<Name, S>(b.value);
+  }
+  template <text Name, extents S, initializer I, class V>
+  void take(const binding<state_node<Name, S, I>, V>& b, const T**) {
+    take_parameter<Name, S>(b.value);
+  }
+  template <text Name, extents S, class V>
+  void take_parameter(const V& v) {
     constexpr int slot = runtime::find_parameter<Name>(facts::graph);
     if constexpr (slot >= 0) {
       T* const to = machine_.parameter(slot);
-      const T* const from = runtime::accept<T>(b.value, S, "parameter", Name.view(), to);
+      const T* const from = runtime::accept<T>(v, S, "parameter", Name.view(), to);
       if (from != to) std::memcpy(static_cast<void*>(to), from, static_cast<std::size_t>(S.size()) * sizeof(T));
       machine_.parameters_changed();
     }
@@ -404,6 +479,10 @@ requires(is_failed<E> || ...) class program<Outputs, T> {
   void initialize(std::uint64_t) {}
   std::span<T> parameter_values() noexcept { return {}; }
   std::span<const T> gradient_values() noexcept { return {}; }
+  std::span<T> state_values() noexcept { return {}; }
+  void seed(std::uint64_t) noexcept {}
+  random_state random() const noexcept { return {}; }
+  void set_random(random_state) noexcept {}
   std::span<parameter_entry<T>> parameter_table() noexcept { return {}; }
   std::span<parameter_entry<T>> gradient_table() noexcept { return {}; }
   template <text Path>

@@ -25,7 +25,7 @@ struct training_settings {
   int accumulate = 1;     // so many runs, the mean of their gradients, make one update
 };
 
-/// Where training stands: with parameters, state_blocks() and random_state() all that a later run needs to go on.
+/// Where training stands: with parameter_table(), state_blocks() and random() all that a later run needs to go on.
 struct training_progress {
   std::int64_t steps = 0;    // updates made
   std::int64_t waiting = 0;  // runs whose gradients are in "accumulated"
@@ -58,50 +58,6 @@ void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
 
 namespace train {
 
-/// An expression as it is while training.
-template <class E>
-constexpr auto while_training(E e) {
-  if constexpr (requires { training(e); })
-    return training(e);
-  else
-    return e;
-}
-
-/// The trained parameters of a program in its flat blocks: where each lies among the parameters and, packed, among the gradients.
-template <class Facts, class Set>
-struct trained {
-  struct range {
-    std::int64_t parameters = 0, packed = 0, count = 0;
-  };
-  struct entry {
-    int parameter = 0;
-    std::int64_t packed = 0;
-  };
-  static constexpr int all = Facts::graph.size.parameters;
-  struct tables {
-    entry entries[static_cast<std::size_t>(all) + 1]{};
-    range ranges[static_cast<std::size_t>(all) + 1]{};  // of neighbours in one piece
-    int entry_count = 0, range_count = 0;
-    std::int64_t elements = 0;
-  };
-  static constexpr tables table = [] {
-    tables t;
-    for (int i = 0; i < all; ++i) {
-      const auto& p = Facts::graph.parameters[i];
-      if (!Set::has(p.path.view())) continue;
-      const std::int64_t count = (p.shape.size() + 15) / 16 * 16;  // as the program lays them out
-      t.entries[t.entry_count++] = {i, t.elements};
-      range& last = t.ranges[t.range_count > 0 ? t.range_count - 1 : 0];
-      if (t.range_count > 0 && last.parameters + last.count == p.offset)
-        last.count += count;
-      else
-        t.ranges[t.range_count++] = {p.offset, t.elements, count};
-      t.elements += count;
-    }
-    return t;
-  }();
-};
-
 /// Zeros on a cache line. Blocks that are never used cost no memory: the system makes a page of them when it is touched.
 template <class T>
 class zeros {
@@ -126,8 +82,8 @@ class zeros {
 /// Trains the parameters in `Set` on Loss; More are further results of the same run.
 template <class T, class Optimiser, class Set, class Loss, class... More>
 class basic_trainer_of {
-  using loss = decltype(train::while_training(Loss{}));
-  using list = output_list<loss, decltype(train::while_training(More{}))..., decltype(volute::gradient(loss{}, Set{}))>;
+  using loss = decltype(volute::training(Loss{}));
+  using list = output_list<loss, decltype(volute::training(More{}))..., decltype(volute::gradient(loss{}, Set{}))>;
 
  public:
   using value_type = T;
@@ -198,7 +154,13 @@ class basic_trainer_of {
   auto parameter() {
     return program_.template parameter<Path>();
   }
+  auto state_values() noexcept { return program_.state_values(); }
   void parameters_changed() noexcept { program_.parameters_changed(); }
+
+  /// Random numbers of the network (dropout, noise): see program::seed.
+  void seed(std::uint64_t s) noexcept { program_.seed(s); }
+  random_state random() const noexcept { return program_.random(); }
+  void set_random(random_state s) noexcept { program_.set_random(s); }
 
   /// The averaged weights for model::copy_parameters, m.copy_parameters(t.ema()): parameters without an average as they are.
   class averaged {
@@ -209,7 +171,7 @@ class basic_trainer_of {
       auto all = of_.parameter_table();
       if (of_.progress.averages)
         for (int k = 0; k < where.entry_count; ++k)
-          all[static_cast<std::size_t>(where.entries[k].parameter)].data = of_.block(ema_block) + where.entries[k].packed;
+          all[static_cast<std::size_t>(where.entries[k].parameter)].data = of_.block(ema_block) + where.entries[k].offset;
       return all;
     }
 
@@ -241,13 +203,13 @@ class basic_trainer_of {
     std::array<parameter_entry<T>, static_cast<std::size_t>(where.entry_count)> t{};
     for (std::size_t k = 0; k < t.size(); ++k) {
       const auto& p = facts::graph.parameters[where.entries[k].parameter];
-      t[k].path = p.path.view(), t[k].shape = p.shape, t[k].data = values.data() + where.entries[k].packed;
+      t[k].path = p.path.view(), t[k].shape = p.shape, t[k].data = values.data() + where.entries[k].offset;
     }
     return t;
   }
 
  private:
-  static constexpr const auto& where = train::trained<facts, Set>::table;
+  static constexpr const auto& where = runtime::gradient_layout<list, facts>::table;
   static constexpr std::int64_t elements = where.elements;
   static constexpr std::size_t norm_partials = static_cast<std::size_t>(kernels::norm_partials(elements));
   static constexpr int ema_block = Optimiser::blocks, accumulated_block = Optimiser::blocks + 1;
@@ -289,12 +251,13 @@ class basic_trainer_of {
       b.follow = static_cast<T>(1 - settings.ema_decay);
       if (!progress.averages)
         for (int k = 0; k < where.range_count; ++k)
-          std::copy_n(parameters + where.ranges[k].parameters, where.ranges[k].count, b.average + where.ranges[k].packed);
+          std::copy_n(parameters + where.ranges[k].parameters, where.ranges[k].size, b.average + where.ranges[k].gradients);
       progress.averages = true;
     }
     const auto rule = optimiser.template rule<T>(progress.steps);
     for (int k = 0; k < where.range_count; ++k)
-      kernels::update<Optimiser::blocks>(rule, b.from(where.ranges[k].packed, where.ranges[k].parameters), where.ranges[k].count, workers_);
+      kernels::update<Optimiser::blocks>(rule, b.from(where.ranges[k].gradients, where.ranges[k].parameters), where.ranges[k].size,
+                                         workers_);
     ++progress.steps;
     progress.waiting = 0;
   }

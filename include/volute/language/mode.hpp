@@ -1,0 +1,90 @@
+// What a program does besides computing: modes of layers, states that live from run to run, and random numbers.
+#pragma once
+
+#include <volute/language/composite.hpp>
+
+namespace volute {
+
+/// E with its layers in training mode, or not.
+template <bool Training, expression E>
+struct mode_node : expression_tag {
+  static constexpr binding_state state = E::state;
+  static constexpr extents shape() { return E::shape(); }
+};
+/// A in training, B otherwise.
+template <expression A, expression B>
+struct mode_choice : expression_tag {
+  static constexpr binding_state state = detail::joint_state<A, B>();
+  static constexpr extents shape() { return A::shape(); }
+};
+/// Y; after the run the state is Value.
+template <expression Y, expression State, expression Value>
+struct update_node : expression_tag {
+  static constexpr binding_state state = detail::joint_state<Y, Value>();
+  static constexpr extents shape() { return Y::shape(); }
+};
+/// U[0, 1), other numbers in every run.
+template <text Name, int Part, extents Shape>
+struct noise_node : expression_tag {
+  static constexpr binding_state state = binding_state::free;
+  static constexpr extents shape() { return Shape; }
+};
+
+/// Layers inside `e` behave as in training: batch_norm3d normalises by the batch and moves its running statistics, dropout drops. Without
+/// it they behave as in inference. volute::trainer says it for its network.
+template <expression E>
+constexpr auto training(E e) {
+  if constexpr (is_failed<E>)
+    return e;
+  else
+    return mode_node<true, E>{};
+}
+/// The opposite, inside training(...).
+template <expression E>
+constexpr auto inference(E e) {
+  if constexpr (is_failed<E>)
+    return e;
+  else
+    return mode_node<false, E>{};
+}
+/// What a layer says that behaves differently in training; both of one shape.
+template <expression A, expression B>
+constexpr auto by_mode(A a, B b) {
+  if constexpr (is_failed<A>) {
+    return a;
+  } else if constexpr (is_failed<B>) {
+    return b;
+  } else {
+    static_assert(A::shape() == B::shape(), "by_mode wants one shape for both modes");
+    return mode_choice<A, B>{};
+  }
+}
+
+/// `y`, and after the run the state `s` becomes `value` (of the state's shape, and free to read the state). Several updates of one state in
+/// a program follow each other; whatever else reads it sees its value before the run.
+template <expression Y, text Name, extents Shape, initializer Init, expression V>
+constexpr auto updating(Y y, state_node<Name, Shape, Init>, V v) {
+  if constexpr (is_failed<Y>) {
+    return y;
+  } else if constexpr (is_failed<V>) {
+    return v;
+  } else if constexpr (!(V::shape() == Shape)) {
+    constexpr line wanted = line("updating wants ") << Shape;
+    constexpr line got = line("got ") << V::shape();
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  } else {
+    return update_node<Y, state_node<Name, Shape, Init>, V>{};
+  }
+}
+
+/// Random numbers U[0, 1), independent and new in every run of a program: a counter-based generator makes them from the program's seed, the
+/// number of the run and this place (its path and name, as a parameter's). The same expression is the same tensor. No derivative.
+template <text Name, std::int64_t... D>
+inline constexpr noise_node<Name, 0, make_extents(D...)> uniform_noise{};
+
+/// Random numbers N(0, 1), by Box and Muller; otherwise as uniform_noise.
+template <text Name, std::int64_t... D>
+inline constexpr auto normal_noise = sqrt(log(1_c - noise_node<Name, 1, make_extents(D...)>{}) * constant<-2>) *
+                                     cos(noise_node<Name, 2, make_extents(D...)>{} * constant<6.28318530717958647692>);
+
+}  // namespace volute
