@@ -340,15 +340,16 @@ struct output_rule {
   static constexpr void run(session& s, buffer<int>& out) { out.push_back(lower<E>(s)); }
   static constexpr void finish(session&, buffer<int>&) {}
 };
-template <class Y>
-struct output_rule<parameter_gradients<Y>> {
+template <class Y, class Set>
+struct output_rule<parameter_gradients<Y, Set>> {
   static constexpr void run(session& s, buffer<int>&) { lower<Y>(s); }
   static constexpr void finish(session& s, buffer<int>& out) {
     const int y = lower<Y>(s);
     if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
     buffer<int> wrt, result(s.parameters.size, 0);
     for (const auto& p : s.parameters)
-      if (p.learned) wrt.push_back(p.node);
+      if (p.learned && Set::has(p.path.view())) wrt.push_back(p.node);
+    if (wrt.size == 0 && !Set::name().empty()) s.refuse(line("a parameter under ") << Set::name().view(), "got none");
     graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, wrt.size, result.data);
     for (int i = 0; i < wrt.size; ++i) out.push_back(result[i]);
   }
