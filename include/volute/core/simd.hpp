@@ -214,6 +214,17 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
   }
 }
 
+/// Lane i of the result is r[i] combined across its lanes by f: a tree over all rows at once, three instructions a row.
+template <class V, class F>
+VOLUTE_INLINE V fold(V (&r)[lanes<V>], F f) {
+  VOLUTE_UNROLL
+  for (int n = lanes<V> / 2; n > 0; n /= 2) {
+    VOLUTE_UNROLL
+    for (int i = 0; i < n; ++i) r[i] = f(zip_low(r[i], r[i + n]), zip_high(r[i], r[i + n]));
+  }
+  return r[0];
+}
+
 /// Asks for the cache line at p.
 VOLUTE_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)
