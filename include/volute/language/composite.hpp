@@ -15,7 +15,12 @@ struct at_least {
 };
 template <double Slope>
 struct leaky_relu {
-  static constexpr auto forward(auto x) { return select(0_c < x, x, x * constant<Slope>); }
+  static constexpr auto forward(auto x) {
+    if constexpr (Slope >= 0)
+      return apply<ops::map{ops::fn::leaky}>(x, constant<Slope>);
+    else
+      return select(0_c < x, x, x * constant<Slope>);
+  }
 };
 template <double Alpha>
 struct elu {  // select and not minimum, which would halve the derivative at 0
