@@ -56,7 +56,7 @@ void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
   if (!any) fail("no parameter under '" + std::string(path) + "'");
 }
 
-namespace train {
+namespace training_parts {
 
 /// Zeros on a cache line. Blocks that are never used cost no memory: the system makes a page of them when it is touched.
 template <class T>
@@ -124,13 +124,13 @@ constexpr auto gradients_of() {
   }
 }
 
-}  // namespace train
+}  // namespace training_parts
 
 /// Trains the parameters in `Set` on Loss; More are further results of the same run.
 template <class T, class Optimiser, class Set, class Loss, class... More>
 class basic_trainer_of {
   using loss = decltype(volute::training(Loss{}));
-  using list = output_list<loss, decltype(volute::training(More{}))..., decltype(train::gradients_of<loss, Set>())>;
+  using list = output_list<loss, decltype(volute::training(More{}))..., decltype(training_parts::gradients_of<loss, Set>())>;
 
  public:
   using value_type = T;
@@ -264,7 +264,7 @@ class basic_trainer_of {
 
   program_type program_;
   kernels::team<T> workers_;
-  train::zeros<T> blocks_;
+  training_parts::zeros<T> blocks_;
   std::vector<double> partial_;
   double norm_ = 0;
 
@@ -315,9 +315,9 @@ class basic_trainer_of {
 /// module.
 template <class T, class Net, class Loss, class Optimiser, auto... Inputs>
 class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
-                                              decltype(train::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())> {
-  using base =
-      basic_trainer_of<T, Optimiser, parameter_set<>, decltype(train::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())>;
+                                              decltype(training_parts::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())> {
+  using base = basic_trainer_of<T, Optimiser, parameter_set<>,
+                                decltype(training_parts::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())>;
 
  public:
   using base::base;
@@ -330,19 +330,20 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
 template <class Net, class Loss, class Optimiser, auto... Inputs>
 using trainer = basic_trainer<float, Net, Loss, Optimiser, Inputs...>;
 
-namespace train {
+namespace training_parts {
 template <class T, class Optimiser, class Set, class Outputs>
 struct trainer_type;
 template <class T, class Optimiser, class Set, class... E>
 struct trainer_type<T, Optimiser, Set, output_list<E...>> {
   using type = basic_trainer_of<T, Optimiser, Set, E...>;
 };
-}  // namespace train
+}  // namespace training_parts
 
 /// Trains whatever expression: trainer_of<outputs(loss, logits), adam, "generator"> trains the parameters at or below the paths given
 /// (none: all) on the first output, which must be a scalar; the further ones are computed too and can be read with output<1>() and so on.
 template <auto Outputs, class Optimiser, text... Paths>
-using trainer_of = typename train::trainer_type<float, Optimiser, parameter_set<Paths...>, std::remove_const_t<decltype(Outputs)>>::type;
+using trainer_of =
+    typename training_parts::trainer_type<float, Optimiser, parameter_set<Paths...>, std::remove_const_t<decltype(Outputs)>>::type;
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute
