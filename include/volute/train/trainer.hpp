@@ -6,9 +6,12 @@
 #include <volute/train/optimiser.hpp>
 #include <volute/train/schedule.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace volute {
