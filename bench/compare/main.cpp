@@ -191,7 +191,7 @@ class benchmark {
     std::puts(
         "\nWhole models: p50 and p99 in microseconds. A training step is forward, backward and Adam. PyTorch's adaptive_conv3d_mod is the "
         "grouped form.");
-    std::puts("Left out: 3D U-Net and R3D-18 need normalisation layers, which Volute does not have yet.\n");
+    std::puts("");
     std::puts(
         "| model | pass | roofline | Volute p50 | p99 | x roofline | PyTorch p50 | p99 | PyTorch / Volute "
         "|\n|---|---|---:|---:|---:|---:|---:|---:|---:|");
@@ -270,7 +270,7 @@ class benchmark {
     all.push_back({"Volute", turns_of(volute.run)});
     if (torch_) {
       std::string request = m.request;
-      request.insert(request.find(' '), trained ? " 1" : " 0");
+      request.insert(std::min(request.find(' '), request.size()), trained ? " 1" : " 0");
       const double expected = std::stod(torch_->ask(request));
       if (!(std::abs(check - expected) <= 1e-3 * std::abs(expected))) {
         std::printf("WRONG: %s, %s: %g, PyTorch has %g\n", m.name.c_str(), pass_name, check, expected);
@@ -321,6 +321,8 @@ int main(int count, char** arguments) try {
     else
       throw std::runtime_error("unknown option " + std::string(a));
   }
+  std::optional<volute::spinning_pool> pool;
+  if (o.threads > 1) workers() = &pool.emplace(o.threads);
   benchmark b(o);
   b.convolutions();
   b.models();

@@ -41,6 +41,7 @@ class runner {
   using facts = typename Program::facts;
 
   runner(training how, std::vector<std::vector<float>> inputs) : how_(how), inputs_(std::move(inputs)) {
+    if (workers() != nullptr) p_.use(*workers());
     int seed = 0;
     for (const auto& entry : p_.parameter_table()) {
       const int64_t size = entry.shape.size();

@@ -2,7 +2,7 @@
 """PyTorch as a contestant: requests on stdin, one answer each on stdout. The first answer is the version.
 
 conv3d PASS numbers...           prepares a line of workloads/conv3d.csv; answers "0"
-document|adaptive TRAINED ...    prepares a model and runs it once; answers the projection of its results (see model.hpp)
+MODEL TRAINED ...                prepares a model and runs it once; answers the projection of its results (see model.hpp)
 turn MICROSECONDS                times what was prepared for so long; answers microseconds a call, any number of them (see timing.hpp)
 """
 import sys
@@ -53,13 +53,12 @@ def conv3d(which, *numbers):
     return {"forward": forward, "data": data, "weights": lambda: backward(padded(x), False)[1]}[which], lambda: 0
 
 
-def document(trained, batch):
-    batch = int(batch)
-    net = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv3d(8, 16, 3), nn.ReLU(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(1024, 10))
+def contestant(trained, net, x, labels):
+    """A forward pass, or a training step with Adam. Parameters are in the order in which the network uses them."""
     with torch.no_grad():
         for seed, p in enumerate(net.parameters()):
             p.copy_(noise(tuple(p.shape), seed) * (1 if p.dim() == 1 else (12 * p.shape[0] / p.numel()) ** 0.5))
-    x, labels = noise((batch, 1, 10, 10, 10), 100), torch.arange(batch) % 10
+    net.train(bool(int(trained)))
     if not int(trained):
         return lambda: net(x), lambda: projection([net(x)])
     optimizer = torch.optim.Adam(net.parameters())
@@ -74,6 +73,67 @@ def document(trained, batch):
             optimizer.step()
 
     return step, lambda: projection([loss] + [p.grad for p in net.parameters()])
+
+
+def document(trained, batch):
+    batch = int(batch)
+    net = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv3d(8, 16, 3), nn.ReLU(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(1024, 10))
+    return contestant(trained, net, noise((batch, 1, 10, 10, 10), 100), torch.arange(batch) % 10)
+
+
+def unet(trained, base):
+    base = int(base)
+
+    def block(i, o):
+        return nn.Sequential(
+            nn.Conv3d(i, o, 3, padding=1, bias=False), nn.InstanceNorm3d(o, affine=True), nn.LeakyReLU(0.01, True),
+            nn.Conv3d(o, o, 3, padding=1, bias=False), nn.InstanceNorm3d(o, affine=True), nn.LeakyReLU(0.01, True),
+        )  # fmt: skip
+
+    class UNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            c = [base << k for k in range(4)]
+            self.enc0, self.enc1, self.enc2, self.bottom = block(1, c[0]), block(c[0], c[1]), block(c[1], c[2]), block(c[2], c[3])
+            self.up2, self.dec2 = nn.ConvTranspose3d(c[3], c[2], 2, 2), block(c[3], c[2])
+            self.up1, self.dec1 = nn.ConvTranspose3d(c[2], c[1], 2, 2), block(c[2], c[1])
+            self.up0, self.dec0 = nn.ConvTranspose3d(c[1], c[0], 2, 2), block(c[1], c[0])
+            self.head = nn.Conv3d(c[0], 2, 1)
+
+        def forward(self, x):
+            a = self.enc0(x)
+            b = self.enc1(F.max_pool3d(a, 2))
+            c = self.enc2(F.max_pool3d(b, 2))
+            e = self.dec2(torch.cat([c, self.up2(self.bottom(F.max_pool3d(c, 2)))], 1))
+            f = self.dec1(torch.cat([b, self.up1(e)], 1))
+            return self.head(self.dec0(torch.cat([a, self.up0(f)], 1)))
+
+    return contestant(trained, UNet(), noise((1, 1, 64, 64, 64), 100), (torch.arange(64**3) % 2).reshape(1, 64, 64, 64))
+
+
+def r3d18(trained):
+    """torchvision.models.video.r3d_18, which Debian does not ship."""
+
+    def conv(i, o, kernel, stride, padding):
+        return [nn.Conv3d(i, o, kernel, stride, padding, bias=False), nn.BatchNorm3d(o)]
+
+    class Block(nn.Module):
+        def __init__(self, i, o, stride):
+            super().__init__()
+            self.conv1 = nn.Sequential(*conv(i, o, 3, stride, 1), nn.ReLU(True))
+            self.conv2 = nn.Sequential(*conv(o, o, 3, 1, 1))
+            self.downsample = nn.Sequential(*conv(i, o, 1, stride, 0)) if stride > 1 else None
+
+        def forward(self, x):
+            y = self.conv2(self.conv1(x))
+            return F.relu(y + (self.downsample(x) if self.downsample else x), True)
+
+    net = nn.Sequential(
+        *conv(3, 64, (3, 7, 7), (1, 2, 2), (1, 3, 3)), nn.ReLU(True),
+        Block(64, 64, 1), Block(64, 64, 1), Block(64, 128, 2), Block(128, 128, 1), Block(128, 256, 2), Block(256, 256, 1),
+        Block(256, 512, 2), Block(512, 512, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(512, 400),
+    )  # fmt: skip
+    return contestant(trained, net, noise((1, 3, 16, 112, 112), 100), torch.tensor([7]))
 
 
 def adaptive(trained, b, c, *volume):
@@ -137,7 +197,7 @@ with torch.no_grad():
             last = samples[-1]
             print(*(f"{s:.6g}" for s in samples), flush=True)
         else:
-            run, check = {"conv3d": conv3d, "document": document, "adaptive": adaptive}[request](*rest)
+            run, check = {"conv3d": conv3d, "document": document, "unet": unet, "r3d18": r3d18, "adaptive": adaptive}[request](*rest)
             run()
             last = 0.0
             print(check(), flush=True)

@@ -1,6 +1,7 @@
 // What there is to measure. Every workload is compiled in a translation unit of its own and enters itself here.
 #pragma once
 
+#include <volute/core/executor.hpp>
 #include <volute/ops/convolution.hpp>
 
 #include <cstdint>
@@ -38,6 +39,12 @@ struct model_workload {
   const char* training;  // what the other pass is
   prepared_model (*prepare)(bool training);
 };
+
+/// Whom Volute may share its work with; null: nobody.
+inline volute::executor*& workers() {
+  static volute::executor* e = nullptr;
+  return e;
+}
 
 /// In the order of the list, whichever unit comes first.
 inline std::map<int, conv3d_workload>& conv3d_workloads() {

@@ -13,7 +13,6 @@ template <std::int64_t K> struct spatial_kernel { static constexpr std::int64_t 
 template <std::int64_t K> struct time_kernel { static constexpr std::int64_t value = K; };
 template <std::int64_t N> struct dim_out { static constexpr std::int64_t value = N; };
 template <bool On> struct demod { static constexpr bool value = On; };
-template <auto Eps> struct eps { static constexpr double value = Eps; };
 /// rsqrt(q + eps), as StyleGAN2 writes it; without this option eps is a floor: rsqrt(max(q, eps)).
 struct added_eps {};
 /// The given tensor is the scale itself, not the scale less one.

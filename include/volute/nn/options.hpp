@@ -24,6 +24,16 @@ using ceil_mode = option::ceil_mode;
 
 /// Without a bias.
 struct no_bias {};
+/// What is added to a variance, or the floor of a sum of squares, before the root is taken.
+template <auto Eps>
+struct eps {
+  static constexpr double value = Eps;
+};
+/// Whether a normalisation multiplies by a learned weight and adds a learned bias.
+template <bool On>
+struct affine {
+  static constexpr bool value = On;
+};
 
 namespace detail {
 
@@ -74,6 +84,13 @@ template <text Kind, int Place>
 constexpr auto refuse_option() {
   constexpr line wanted = line(Kind.view()) << " has no such option";
   constexpr line got = line("got option ") << Place;
+  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+}
+
+/// The failure that a shape rule's refusal stands for.
+template <ops::inferred R>
+constexpr auto refuse() {
+  constexpr line wanted = R.wanted, got = R.got;
   return failed<text(""), to_text<wanted>(), to_text<got>()>{};
 }
 

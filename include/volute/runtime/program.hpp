@@ -146,6 +146,11 @@ class machine {
 
   /// Runs the program. `inputs` and `outputs` point to dense tensors. Allocates nothing, throws nothing.
   void run(const T* const* inputs, T* const* outputs) noexcept {
+    run(inputs, outputs, [](int) {});
+  }
+  /// The same with a call of observe(i) before launch i (see runtime/profile.hpp).
+  template <class Observer>
+  void run(const T* const* inputs, T* const* outputs, Observer&& observe) {
     const auto at = [&](const graph::place& p) {
       switch (p.where) {
         case graph::space::parameters:
@@ -159,6 +164,7 @@ class machine {
       }
     };
     for (int i = stale_ ? 0 : plan::size.prologue; i < plan::size.launches; ++i) {
+      observe(i);
       const graph::launch& c = plan::tables.launches[i];
       operands<T> o{{}, at(c.out), at(c.scratch), workers_, random};
       for (int k = 0; k < c.count; ++k) o.in[k] = at(c.in[k]);
@@ -353,6 +359,11 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::file_
   /// The same, with the first result written to `destination` (dense) if it is not null.
   template <class... Node, class... V>
   void run_into(T* destination, const binding<Node, V>&... b) {
+    run_observed([](int) {}, destination, b...);
+  }
+  /// The same with a call of observe(i) before launch i; see runtime/profile.hpp.
+  template <class Observer, class... Node, class... V>
+  void run_observed(Observer&& observe, T* destination, const binding<Node, V>&... b) {
     if constexpr (!std::is_void_v<unbound_failure<Node...>>)
       static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
     const T* in[facts::graph.size.inputs + 1]{};
@@ -360,7 +371,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::file_
     T* out[facts::graph.size.outputs + 1];
     for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine_.output(i);  // new values of states are among them
     if (destination != nullptr) out[0] = destination;
-    machine_.run(in, out);
+    machine_.run(in, out, static_cast<Observer&&>(observe));
   }
 
   /// Pointers in, pointers out: the whole program for code that uses no xtensor. Inputs in the order of facts::graph.inputs.

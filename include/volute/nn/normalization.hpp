@@ -1,0 +1,119 @@
+// Normalisations: each takes a mean off, divides by a standard deviation (of the population: divided by n), and gives each channel a
+// learned scale and shift. Means and variances are two reductions, one after the other: the one-pass formula E[x^2] - E[x]^2 loses all
+// digits where the mean is large.
+#pragma once
+
+#include <volute/nn/options.hpp>
+
+namespace volute::nn {
+
+namespace detail {
+
+/// The settings of a normalisation, and which option it does not know (0: none).
+struct norm_settings {
+  double eps = 1e-5;
+  bool affine = true;
+  int unknown = 0;
+
+  template <auto E>
+  constexpr bool set(nn::eps<E>) {
+    eps = E;
+    return true;
+  }
+  template <bool On>
+  constexpr bool set(nn::affine<On>) {
+    affine = On;
+    return true;
+  }
+  template <class O>
+  constexpr bool set(O) {
+    return false;
+  }
+};
+template <class... O>
+constexpr norm_settings norm_settings_of(bool affine) {
+  norm_settings s{.affine = affine};
+  s.unknown = unknown_option({s.set(O{})...});
+  return s;
+}
+
+inline constexpr initializer ones{initializer::constant, 1};
+
+/// weight * rsqrt(variance + eps) * (x - mean) + bias, mean and variance over the axes A; the learned ones have the shape `Shape` and are
+/// seen as `View`.
+template <norm_settings S, extents Shape, class X, class A, std::int64_t... View>
+constexpr auto normalized(X x, A a, shape_constant<View...> view) {
+  const auto centred = x - mean(x, a, keepdims);
+  const auto scale = rsqrt(mean(square(centred), a, keepdims) + constant<S.eps>);
+  if constexpr (S.affine)
+    return centred * (scale * reshape(learned<"weight", Shape, ones>, view)) + reshape(learned<"bias", Shape, initializer{}>, view);
+  else
+    return centred * scale;
+}
+
+/// Why a normalisation refuses its input or its options; the line is empty where it does not.
+constexpr ops::inferred norm_check(std::string_view kind, const norm_settings& s, const extents& x, std::int64_t channels) {
+  if (s.unknown > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << s.unknown);
+  if (!(s.eps >= 0)) return ops::refuse(line(kind) << " wants eps >= 0", line("got eps < 0"));
+  if (x.rank < 2) return ops::refuse(line(kind) << " wants (N,C,...)", line("got ") << x);
+  if (x[1] != channels) return ops::refuse(line(kind) << " wants " << channels << " channels", line("got ") << x[1] << " in " << x);
+  return {};
+}
+
+}  // namespace detail
+
+/// Groups of channels, each normalised by its mean and variance over its channels and all voxels of a sample: (N, C, ...) of any rank from
+/// 2 on. Options: eps<1e-5>, affine<true>. Parameters: weight (C), ones, and bias (C), zeros. (Wu and He 2018,
+/// https://arxiv.org/abs/1803.08494.)
+template <std::int64_t Groups, std::int64_t C, class... O>
+struct group_norm : layer<group_norm<Groups, C, O...>> {
+  static constexpr text kind = "group_norm";
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>(true);
+
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr ops::inferred r = check(X::shape());
+    if constexpr (!r.ok()) {
+      return detail::refuse<r>();
+    } else {
+      constexpr extents e = X::shape();
+      const auto y = detail::normalized<settings, make_extents(C)>(reshape(x, shape<e[0], Groups, C / Groups, e.size() / (e[0] * C)>),
+                                                                   axes<2, 3>, shape<1, Groups, C / Groups, 1>);
+      return apply<ops::reshape_to{e}>(y);
+    }
+  }
+
+ private:
+  static constexpr ops::inferred check(const extents& x) {
+    if (Groups < 1 || C % (Groups < 1 ? 1 : Groups) != 0)
+      return ops::refuse(line("group_norm wants channels / groups"), line("got ") << C << " channels, groups " << Groups);
+    return detail::norm_check(kind.view(), settings, x, C);
+  }
+};
+
+/// Each channel of each sample, normalised by its mean and variance over the voxels, in training and inference alike: (N, C, D, H, W).
+/// Options: eps<1e-5>, affine<false>. Parameters, if affine: weight (C), ones, and bias (C), zeros. (Ulyanov et al. 2016,
+/// https://arxiv.org/abs/1607.08022.)
+template <std::int64_t C, class... O>
+struct instance_norm3d : layer<instance_norm3d<C, O...>> {
+  static constexpr text kind = "instance_norm3d";
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>(false);
+
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr ops::inferred r = check(X::shape());
+    if constexpr (!r.ok())
+      return detail::refuse<r>();
+    else
+      return detail::normalized<settings, make_extents(C)>(x, axes<2, 3, 4>, shape<C, 1, 1, 1>);
+  }
+
+ private:
+  static constexpr ops::inferred check(const extents& x) {
+    if (x.rank != 5) return ops::refuse(line("instance_norm3d wants rank 5"), line("got ") << x);
+    if (x.size() == x[0] * x[1]) return ops::refuse(line("instance_norm3d wants voxels > 1"), line("got ") << x);
+    return detail::norm_check(kind.view(), settings, x, C);
+  }
+};
+
+}  // namespace volute::nn

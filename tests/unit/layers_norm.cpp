@@ -1,0 +1,24 @@
+#include "layers_torch_support.hpp"
+
+using namespace layers_test;
+namespace numbers = torch_numbers;
+
+template <std::int64_t... D>
+constexpr auto x = input<"x", D...>;
+
+template <class Layer, std::size_t N, class X>
+void check_layer(const double (&expected)[N], X in) {
+  check_torch(expected, Layer{}(in), in);
+}
+
+TEST_CASE("instance and group norm give PyTorch's numbers") {
+  check_layer<nn::instance_norm3d<3>>(numbers::instance_norm, x<2, 3, 2, 3, 2>);
+  check_layer<nn::instance_norm3d<3, nn::eps<0.1>, nn::affine<true>>>(numbers::instance_norm_affine, x<2, 3, 2, 3, 2>);
+  check_layer<nn::group_norm<2, 4>>(numbers::group_norm, x<2, 4, 2, 2, 3>);
+  check_layer<nn::group_norm<3, 3, nn::affine<false>, nn::eps<0.01>>>(numbers::group_norm_plain, x<2, 3, 5>);
+}
+
+TEST_CASE("nearest upsampling gives PyTorch's numbers") {
+  check_layer<nn::upsample<nn::scale<2>>>(numbers::upsample_nearest, x<2, 1, 1, 2, 3>);
+  check_layer<nn::upsample<nn::scale<1, 2, 3>, nn::nearest>>(numbers::upsample_nearest_axes, x<1, 2, 2, 1, 2>);
+}
