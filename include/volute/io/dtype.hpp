@@ -16,15 +16,15 @@ namespace volute::io {
 static_assert(std::endian::native == std::endian::little, "volute/io: files are little-endian, and so must be the machine");
 static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559);
 
-/// Names and sizes of the safetensors format; of its types those of a whole number of bytes.
-enum class dtype : std::uint8_t { boolean, u8, i8, f8_e4m3, f8_e5m2, f8_e8m0, u16, i16, f16, bf16, u32, i32, f32, u64, i64, f64, c64 };
+/// The element types of the safetensors format that have whole bytes, in its order.
+enum class dtype : std::uint8_t { boolean, u8, i8, f8_e5m2, f8_e4m3, f8_e8m0, i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64 };
 struct dtype_row {
   std::string_view name;
   std::uint64_t bytes;
 };
-inline constexpr dtype_row dtype_rows[]{{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
-                                        {"U16", 2},  {"I16", 2}, {"F16", 2}, {"BF16", 2},    {"U32", 4},     {"I32", 4},
-                                        {"F32", 4},  {"U64", 8}, {"I64", 8}, {"F64", 8},     {"C64", 8}};
+inline constexpr dtype_row dtype_rows[]{{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
+                                        {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},     {"U32", 4},
+                                        {"F32", 4},  {"C64", 8}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
 
 constexpr std::string_view name_of(dtype t) { return dtype_rows[static_cast<std::size_t>(t)].name; }
 constexpr std::uint64_t bytes_of(dtype t) { return dtype_rows[static_cast<std::size_t>(t)].bytes; }

@@ -244,13 +244,13 @@ memory_tensor<const std::byte> tensor_of(std::string name, std::vector<std::uint
   return {std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)};
 }
 
-/// Writes a file that the format's other readers take: tensors by falling size of their elements, so that each is aligned. Throws
-/// file_error; see write_atomically.
+/// Writes the file that the format's reference implementation would write: tensors by falling type (and so size of their elements: each is
+/// aligned), then by name. Throws file_error; see write_atomically.
 template <class Byte>
 void write_safetensors(const std::string& path, std::span<const memory_tensor<Byte>> tensors, const metadata_map& metadata = {}) {
   std::vector<const memory_tensor<Byte>*> order;
   for (const auto& t : tensors) order.push_back(&t);
-  std::stable_sort(order.begin(), order.end(), [](auto a, auto b) { return bytes_of(a->type) > bytes_of(b->type); });
+  std::sort(order.begin(), order.end(), [](auto a, auto b) { return a->type != b->type ? a->type > b->type : a->name < b->name; });
 
   std::string header = "{";
   const auto text = [&](const std::string& s) {
