@@ -200,7 +200,7 @@ xt::xtensor<T, Rank> load_npy(const std::string& path) {
     fail(path + ": expected " + std::to_string(Rank) + " axes in what fits " + std::string(io::name_of(io::dtype_of<T>())) + ", found " +
          file.described());
   std::array<std::size_t, Rank> shape{};
-  std::copy(found.begin(), found.end(), shape.begin());
+  if constexpr (Rank > 0) std::copy(found.begin(), found.end(), shape.begin());
   xt::xtensor<T, Rank> t(shape);
   file.read(std::span<T>(t.data(), t.size()));
   return t;
