@@ -33,14 +33,18 @@ struct extra {
   template <io::storable T, std::size_t N>
   extra(std::string n, std::span<T, N> values)
       : name(std::move(n)), type(io::dtype_of<T>()), shape{values.size()}, bytes(std::as_writable_bytes(values)) {}
+  template <class T>
+  extra(std::string, const T&) {
+    static_assert(sizeof(T) == 0, "volute: extra wants a variable that is a number, or a std::span of numbers");
+  }
 };
 
 namespace io {
 
 /// Progress and random numbers as files hold them.
 struct training_numbers {
-  std::int64_t progress[3]{};   // steps, waiting, averages
-  std::uint64_t random[2]{};    // seed, run
+  std::int64_t progress[3]{};  // steps, waiting, averages
+  std::uint64_t random[2]{};   // seed, run
 
   void append(std::vector<memory_tensor<std::byte>>& to) {
     to.push_back({"training.progress", dtype::i64, {3}, std::as_writable_bytes(std::span(progress))});
