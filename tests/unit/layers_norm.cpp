@@ -18,7 +18,12 @@ TEST_CASE("instance and group norm give PyTorch's numbers") {
   check_layer<nn::group_norm<3, 3, nn::affine<false>, nn::eps<0.01>>>(numbers::group_norm_plain, x<2, 3, 5>);
 }
 
-TEST_CASE("nearest upsampling gives PyTorch's numbers") {
-  check_layer<nn::upsample<nn::scale<2>>>(numbers::upsample_nearest, x<2, 1, 1, 2, 3>);
-  check_layer<nn::upsample<nn::scale<1, 2, 3>, nn::nearest>>(numbers::upsample_nearest_axes, x<1, 2, 2, 1, 2>);
+TEST_CASE("batch norm gives PyTorch's numbers in training and inference, and its running statistics") {
+  using plain = nn::batch_norm3d<2, nn::eps<0.01>, nn::momentum<0.3>, nn::affine<false>>;
+  constexpr auto a = x<2, 3, 2, 3, 2>;
+  constexpr auto b = x<1, 2, 3, 1, 2>;
+  check_torch(numbers::batch_norm, training(nn::batch_norm3d<3>{}(a)), a);
+  check_torch(numbers::batch_norm_inference, nn::batch_norm3d<3>{}(a), a);
+  check_torch(numbers::batch_norm_plain, training(plain{}(b)), b);
+  check_torch(numbers::batch_norm_plain_inference, plain{}(b), b);
 }

@@ -6,6 +6,8 @@
 #include "layers_torch.hpp"
 
 #include <catch2/catch.hpp>
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -40,9 +42,9 @@ void check_torch(const double (&expected)[N], Y, X x) {
     return v;
   };
   std::size_t k = 0;
-  for (const auto& entry : p.parameter_table()) {
+  for (const auto& entry : p.parameter_table()) {  // learned ones, then states: those are positive
     const auto v = filled(entry.shape, 29, 7 * k++ + 3, 53);
-    std::copy(v.begin(), v.end(), entry.data);
+    std::transform(v.begin(), v.end(), entry.data, [&](double a) { return entry.learned ? a : std::abs(a) + 0.5; });
   }
   const auto c = filled(Y::shape(), 53, 17, 97);
   const auto [y, dx, dp] = p(x = filled(X::shape(), 37, 11, 101), input_node<"c", Y::shape()>{} = c);
@@ -50,6 +52,8 @@ void check_torch(const double (&expected)[N], Y, X x) {
   compare(next, y.data(), c.size(), "y");
   compare(next, dx.data(), static_cast<std::size_t>(X::shape().size()), "gradient by x");
   for (const auto& entry : dp) compare(next, entry.data, static_cast<std::size_t>(entry.shape.size()), "gradient by " + std::string(entry.path));
+  for (const auto& entry : p.parameter_table())
+    if (!entry.learned) compare(next, entry.data, static_cast<std::size_t>(entry.shape.size()), std::string(entry.path));
   CHECK(next == expected + N);
 }
 

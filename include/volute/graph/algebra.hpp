@@ -13,7 +13,7 @@ class algebra : public builder {
   constexpr int input(int slot, const extents& e) { return make(ops::input{slot}, e, nullptr, 0); }
   constexpr int parameter(int slot, const extents& e) { return make(ops::parameter{slot}, e, nullptr, 0); }
   constexpr int fill(double value, const extents& e) { return make(ops::fill{value == 0 ? 0.0 : value}, e, nullptr, 0); }
-  constexpr int random(std::int64_t stream, const extents& e) { return make(ops::random{stream}, e, nullptr, 0); }
+  constexpr int random(std::int64_t stream, const extents& e) { return make(ops::random{stream, 0}, e, nullptr, 0); }
   constexpr int arange(std::int64_t n) { return make(ops::arange{}, make_extents(n), nullptr, 0); }
   constexpr int barrier(int x, bool stops_gradient) { return make(ops::barrier{stops_gradient ? 1 : 0}, shape(x), &x, 1); }
 
@@ -113,11 +113,53 @@ class algebra : public builder {
   constexpr int reduce(ops::reduction how, int x, ops::axis_set axes);  // graph/contract.hpp: sums of products are split there
   constexpr int sum(int x, ops::axis_set axes) { return reduce(ops::reduction::sum, x, axes); }
 
-  /// The node itself, with no rewriting.
+  /// The node itself. Axes of extent 1 are left out of the set; and where a kept axis lies between reduced ones, the last axes are reduced
+  /// first: a batch's sum over samples and voxels is then made of the sums of each sample, which others may need too.
   constexpr int make_reduce(ops::reduction how, int x, ops::axis_set axes) {
     const extents e = shape(x), result = without(e, axes);
     if (result.size() == e.size()) return reshape(x, result);
-    return make(ops::reduce{static_cast<std::int64_t>(how), axes}, result, &x, 1);
+    ops::axis_set wide = 0, last = 0;
+    for (int i = 0; i < e.rank; ++i)
+      if (e[i] > 1 && ops::contains(axes, i)) wide |= ops::axis_bit(i);
+    std::int64_t block = 1;
+    for (int i = e.rank - 1; i >= 0 && (e[i] == 1 || ops::contains(wide, i)); --i)
+      if (e[i] > 1) last |= ops::axis_bit(i), block *= e[i];
+    if (block >= worth_a_step && last != wide) {
+      const int part = make(ops::reduce{static_cast<std::int64_t>(how), last}, without(e, last), &x, 1);
+      return reshape(make_reduce(how, reshape(part, flattened(e, last)), wide & ~last), result);
+    }
+    return reshape(make(ops::reduce{static_cast<std::int64_t>(how), wide}, without(e, wide), &x, 1), result);
+  }
+  static constexpr std::int64_t worth_a_step = 64;  // elements that become one in the first step
+
+  /// Whether a sum is 0 for its form alone: of x - mean(x), or of a multiple of that.
+  constexpr bool sums_to_zero(int x, ops::axis_set axes) {
+    using ops::fn;
+    if (is_map(x, fn::negate)) return sums_to_zero(operand(x, 0), axes);
+    if (is_map(x, fn::multiply)) {
+      const int a = operand(x, 0), b = operand(x, 1);
+      return (constant_along(b, axes) && sums_to_zero(a, axes)) || (constant_along(a, axes) && sums_to_zero(b, axes));
+    }
+    if (!is_map(x, fn::subtract)) return false;
+    const int whole = operand(x, 0), repeated = operand(x, 1);
+    if (!is<ops::broadcast>(repeated)) return false;
+    const int mean = operand(repeated, 0);
+    const int product = is<ops::reshape>(mean) ? operand(mean, 0) : mean;
+    if (!is_map(product, fn::multiply) || !is_fill(operand(product, 1))) return false;
+    const extents e = shape(whole);
+    const double count = static_cast<double>(e.size() / without(e, axes).size());
+    if (fill_value(operand(product, 1)) != 1 / count || shape(mean).size() * e.size() / without(e, axes).size() != e.size()) return false;
+    const int total = reshape(sum(whole, axes), shape(product));
+    return map(fn::multiply, total, fill(1 / count, shape(product))) == product;
+  }
+  /// The same number along each of these axes.
+  constexpr bool constant_along(int x, ops::axis_set axes) const {
+    if (is_fill(x)) return true;
+    if (!is<ops::broadcast>(x)) return false;
+    const extents e = shape(x), small = aligned(shape(operand(x, 0)), e.rank);
+    for (int i = 0; i < e.rank; ++i)
+      if (ops::contains(axes, i) && e[i] > 1 && small[i] != 1) return false;
+    return true;
   }
 
   /// The shape with the axes of a set taken out.

@@ -102,6 +102,12 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
   const extents result = without(e, axes);
   if (result.size() == e.size()) return reshape(x, result);
   const bool sums = how == ops::reduction::sum;
+  if (sums && sums_to_zero(x, axes)) return fill(0, result);
+  if (sums && is_map(x, fn::add)) {
+    const int a = operand(x, 0), b = operand(x, 1);
+    if (sums_to_zero(b, axes)) return reduce(how, a, axes);
+    if (sums_to_zero(a, axes)) return reduce(how, b, axes);
+  }
   if (is_fill(x)) return fill(fill_value(x) * (sums ? static_cast<double>(e.size() / result.size()) : 1.0), result);
   if (sums && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
   if (is<ops::broadcast>(x)) {  // along a repeated axis the sum is a multiple, the maximum is the same

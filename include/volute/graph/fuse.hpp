@@ -1,6 +1,7 @@
 // Fusion: which nodes run together. Walking from the results to the inputs, an elementwise node joins the group of its users when all of
-// them are in one group over the same shape; a group may end in a reduction, and may begin with a convolution, whose registers then hold
-// what the group reads. What is used by two groups is stored, once: nothing is computed twice. Linear in the number of edges.
+// them are in one group over the same elements; a group may end in a reduction, and may begin with a convolution, whose registers then hold
+// what the group reads. What is used by several groups is stored, once, unless it is made of one stored tensor by a few cheap instructions
+// (x - mean): then each group makes it again, for it reads as much memory either way. Linear in the number of edges.
 #pragma once
 
 #include <volute/graph/frozen.hpp>
@@ -19,14 +20,17 @@ enum class role : std::int8_t {
 };
 
 struct fusion {
+  static constexpr int most_groups = 4;  // that one node may be a member of
+
   int n;
   buffer<role> roles;
-  buffer<int> group;  // root of the group a node belongs to, -1: none
-  buffer<int> next;   // members of a group in ascending order: head[root], next[member], ...
-  buffer<int> head;
+  buffer<int> group;  // roots of the groups that a node belongs to: most_groups for each node, -1: none
+  buffer<int> head;   // of a root: its first member; members in ascending order: member[m], next[m], ...
+  buffer<int> member, next;
   buffer<int> length;     // instructions of the group
   buffer<int> inputs;     // an upper bound of its inputs
   buffer<int> constants;  // an upper bound of its constants
+  buffer<int> space;      // the shape that its broadcasts repeat to, and a reduction counts its axes in; -1: it has none
   buffer<int> carrier;    // of a root: the convolution that carries it, or -1
   buffer<int> scale;      // of a convolution: the node (N, C) that scales its input in the copy, or -1
   buffer<int> users;      // number of edges to live users
@@ -35,16 +39,30 @@ struct fusion {
   constexpr explicit fusion(int nodes)
       : n(nodes),
         roles(nodes, role::dead),
-        group(nodes, -1),
-        next(nodes, -1),
+        group(most_groups * nodes, -1),
         head(nodes, -1),
         length(nodes, 0),
         inputs(nodes, 0),
         constants(nodes, 0),
+        space(nodes, -1),
         carrier(nodes, -1),
         scale(nodes, -1),
         users(nodes, 0),
         output(nodes, 0) {}
+
+  constexpr bool in_group(int node, int root) const {
+    for (int k = 0; k < most_groups; ++k)
+      if (group[most_groups * node + k] == root) return true;
+    return false;
+  }
+  constexpr void join(int node, int root) {
+    int k = most_groups * node;
+    while (group[k] >= 0) ++k;
+    group[k] = root;
+    member.push_back(node);
+    next.push_back(head[root]);
+    head[root] = member.size - 1;
+  }
 };
 
 /// The node whose memory `id` is: looks through reshapes.
@@ -57,8 +75,9 @@ constexpr int base_of(const view& g, int id) {
 constexpr bool epilogue_access(const view& g, int operand, const extents& y, ops::access& how) {
   if (g.nodes[operand].op != ops::opcode<ops::broadcast>) {
     how = ops::access::whole;
-    return g.shape(operand) == y;
+    return g.shape(operand).size() == y.size();
   }
+  if (!(g.shape(operand) == y)) return false;
   const extents s = algebra::aligned(g.shape(g.operand(operand, 0)), 5);
   if (s.size() == 1) return how = ops::access::scalar, true;
   if (s[2] != 1 || s[3] != 1 || s[4] != 1 || s[1] != y[1]) return false;
@@ -66,16 +85,85 @@ constexpr bool epilogue_access(const view& g, int operand, const extents& y, ops
   return how = ops::access::per_sample_channel, s[0] == y[0];
 }
 
+/// Instructions that make a node from the one stored tensor that it is a cheap function of (and from small ones); 0: it is none.
+constexpr void price(const view& g, buffer<int>& cost) {
+  constexpr int most = 6;
+  const int n = g.size.nodes, elementwise = ops::opcode<ops::elementwise>;
+  buffer<char> live(n, 0), memory(n, 0);   // memory: something reads it that no group can hold
+  buffer<int> edges(n, 0), readers(n, 0);  // readers: reductions, and one for all elementwise users, which may be one group
+  buffer<char> mapped(n, 0);               // has elementwise users
+  for (int i = 0; i < g.size.outputs; ++i) live[g.outputs[i]] = memory[g.outputs[i]] = 1;
+  for (int i = n - 1; i >= 0; --i) {
+    const node& v = g.nodes[i];
+    if (!live.data[i]) continue;
+    for (int k = 0; k < v.count; ++k) {
+      const int a = g.operand(i, k);
+      live.data[a] = 1;
+      edges.data[a] += 1;
+      if (v.op == ops::opcode<ops::reshape>)
+        memory.data[a] |= memory.data[i], mapped.data[a] |= mapped.data[i], readers.data[a] += readers.data[i];
+      else if (v.op == ops::opcode<ops::reduce>)
+        readers.data[a] += 1;
+      else if (v.op == elementwise)
+        mapped.data[a] = 1;
+      else
+        memory.data[a] = 1;
+    }
+  }
+  buffer<int> anchor(n, -1);  // the stored tensor, -1: none
+  for (int i = 0; i < n; ++i) {
+    const node& v = g.nodes[i];
+    if (!live.data[i] || v.op == ops::opcode<ops::broadcast> || v.op == ops::opcode<ops::fill>) continue;
+    anchor.data[i] = v.op == ops::opcode<ops::reshape> ? anchor.data[g.operand(i, 0)] : i;
+    if (v.op == ops::opcode<ops::reshape>) cost.data[i] = cost.data[g.operand(i, 0)];
+    if (v.op != elementwise) continue;
+    using ops::fn;
+    const fn f = g.as<ops::elementwise>(i).f();
+    int sum = f <= fn::square || f == fn::relu || f == fn::step || (f >= fn::add && f != fn::divide && f != fn::power) ? 1 : most + 1;
+    if (f == fn::reciprocal) sum = most + 1;
+    int from = -1;
+    for (int k = 0; k < v.count && sum <= most; ++k) {
+      const int a = g.operand(i, k), at = anchor.data[a];
+      if (at < 0) continue;
+      if (from >= 0 && from != at) sum = most + 1;  // two tensors to read instead of one
+      from = at;
+      if (at == base_of(g, a)) {
+        // Is it stored without my asking? What only I read may stay in a convolution's registers, or in a group's.
+        const bool kept = g.nodes[at].op == ops::opcode<ops::convolution> ? edges.data[at] > 1
+                          : g.nodes[at].op == elementwise                 ? memory.data[at] || readers.data[at] + mapped.data[at] > 1
+                                                                          : true;
+        if (!kept) sum = most + 1;
+      } else {
+        sum += cost.data[a];
+      }
+    }
+    if (from < 0 || sum > most) continue;
+    cost.data[i] = sum;
+    if (!memory.data[i]) anchor.data[i] = from;  // else it is stored, and users read it
+  }
+}
+
 constexpr void fuse(const view& g, fusion& f) {
-  constexpr int undecided = -1, separate = -2;
+  constexpr int separate = -2, most = fusion::most_groups;
   const int n = g.size.nodes;
   const int elementwise = ops::opcode<ops::elementwise>, broadcast = ops::opcode<ops::broadcast>, fill = ops::opcode<ops::fill>,
             reduce = ops::opcode<ops::reduce>, reshape = ops::opcode<ops::reshape>, convolution = ops::opcode<ops::convolution>;
-  buffer<int> wanted(n, undecided);       // the group that all users seen so far belong to
+  buffer<int> wanted(most * n, -1), wanting(n, 0);  // the groups that users are in; how many, or separate
+  buffer<int> cost(n, 0);
   buffer<char> live(n, 0), stored(n, 0);  // stored: some user reads it from memory
+  price(g, cost);
+  const auto ask = [&](int a, int to) {  // a user of `a` is in group `to`
+    int& count = wanting.data[a];
+    for (int k = 0; k < count; ++k)
+      if (wanted.data[most * a + k] == to) return;
+    if (to < 0 || count == most || count < 0 || (count > 0 && cost.data[a] == 0))
+      count = separate;
+    else
+      wanted.data[most * a + count++] = to;
+  };
   for (int i = 0; i < g.size.outputs; ++i) {
     live[g.outputs[i]] = f.output[g.outputs[i]] = stored[g.outputs[i]] = 1;
-    wanted[g.outputs[i]] = separate;
+    wanting[g.outputs[i]] = separate;
   }
   for (int i = n - 1; i >= 0; --i) {
     const node& v = g.nodes[i];
@@ -86,46 +174,59 @@ constexpr void fuse(const view& g, fusion& f) {
     if (!live.data[i]) continue;
     int mine = separate;  // the group that my operands may join
     int skip = -1;        // an operand that needs no memory
+    bool inside = false;  // I am a member of other groups
     if (v.op == elementwise) {
-      const int to = wanted.data[i];
-      int fills = 0;
-      for (int k = 0; k < v.count; ++k) fills += g.nodes[g.operand(i, k)].op == fill;
+      int fills = 0, space = -1;
+      for (int k = 0; k < v.count; ++k) {
+        const int a = g.operand(i, k);
+        fills += g.nodes[a].op == fill;
+        if (g.nodes[a].op == broadcast) space = v.shape;
+      }
       const int reads = v.count - fills;
-      if (to >= 0 && reads > 0 && !stored.data[i] && f.length.data[to] < ops::max_program_length &&
-          f.inputs.data[to] + reads - 1 <= ops::max_program_inputs && f.constants.data[to] + fills <= ops::max_program_constants) {
+      inside = wanting.data[i] > 0 && reads > 0 && !stored.data[i];
+      for (int k = 0; k < wanting.data[i] && inside; ++k) {
+        const int to = wanted.data[most * i + k];
+        inside = f.length.data[to] < ops::max_program_length && f.inputs.data[to] + reads - 1 <= ops::max_program_inputs &&
+                 f.constants.data[to] + fills <= ops::max_program_constants &&
+                 (space < 0 || f.space.data[to] < 0 || f.space.data[to] == space);
+      }
+      if (inside) {
         f.roles.data[i] = role::inlined;
-        f.group.data[i] = to;
-        f.next.data[i] = f.head.data[to];
-        f.head.data[to] = i;
-        f.length.data[to] += 1;
-        f.inputs.data[to] += reads - 1;
-        f.constants.data[to] += fills;
-        mine = to;
+        for (int k = 0; k < wanting.data[i]; ++k) {
+          const int to = wanted.data[most * i + k];
+          f.join(i, to);
+          f.length.data[to] += 1;
+          f.inputs.data[to] += reads - 1;
+          f.constants.data[to] += fills;
+          if (space >= 0) f.space.data[to] = space;
+        }
       } else {
         f.roles.data[i] = role::root;
-        f.group.data[i] = f.head.data[i] = mine = i;
+        f.join(i, i);
+        mine = i;
         f.length.data[i] = 1;
         f.inputs.data[i] = reads;
         f.constants.data[i] = fills;
+        f.space.data[i] = space;
       }
     } else if (v.op == reduce) {
       f.roles.data[i] = role::root;
-      f.group.data[i] = mine = i;
+      mine = i;
       f.inputs.data[i] = 1;
+      f.space.data[i] = g.nodes[g.operand(i, 0)].shape;
     } else if (v.op == broadcast || v.op == fill) {
       f.roles.data[i] = stored.data[i] ? role::root : role::inlined;  // stored: an identity program
-      if (stored.data[i]) f.group.data[i] = i;
     } else if (v.op == reshape) {
       f.roles.data[i] = role::alias;
+      inside = wanting.data[i] > 0 && !stored.data[i];  // a group does not mind: its tensors are dense
     } else {
       f.roles.data[i] = role::kernel;
       if (v.op == convolution) {
         const auto op = g.as<ops::convolution>(i);
-        const int to = wanted.data[i];
+        const int to = wanting.data[i] == 1 ? wanted.data[most * i] : separate;
         if (op.side() != ops::face::weights && to >= 0 && !stored.data[i] && f.carrier.data[to] < 0 && g.nodes[to].op == elementwise) {
           f.carrier.data[to] = i;  // provisional: the planner may find that the group does not fit (see `carries`)
           f.roles.data[i] = role::merged;
-          f.group.data[i] = to;
         }
         // conv(x * s, w) with s (N, C): the scale rides in the copy that brings x into the kernel's layout
         const int x = g.operand(i, 0);
@@ -140,25 +241,24 @@ constexpr void fuse(const view& g, fusion& f) {
               skip = x;
               live.data[whole] = stored.data[whole] = 1;
               live.data[g.operand(b, 0)] = stored.data[g.operand(b, 0)] = 1;
-              wanted.data[whole] = wanted.data[g.operand(b, 0)] = separate;
+              ask(whole, separate), ask(g.operand(b, 0), separate);
               f.users.data[whole] += 1;
             }
           }
         }
       }
     }
-    const bool reads_memory = mine < 0 && v.op != reshape && v.op != broadcast;
     for (int k = 0; k < v.count; ++k) {
       const int a = g.operand(i, k);
       f.users.data[a] += 1;
       if (a == skip) continue;
       live.data[a] = 1;
-      if (reads_memory || (v.op == reshape) || (v.op == broadcast && g.nodes[a].op != fill)) stored.data[a] = 1;
-      const bool same_space =
-          mine >= 0 && g.nodes[a].shape == (g.nodes[mine].op == reduce ? g.nodes[g.operand(mine, 0)].shape : g.nodes[mine].shape);
-      const int to = same_space ? mine : separate;
-      wanted.data[a] = wanted.data[a] == undecided || wanted.data[a] == to ? to : separate;
-      if (!same_space && mine >= 0) stored.data[a] = 1;
+      if (inside && (v.op == elementwise || g.nodes[a].op == elementwise || g.nodes[a].op == reshape || g.nodes[a].op == convolution)) {
+        for (int m = 0; m < wanting.data[i]; ++m) ask(a, wanted.data[most * i + m]);
+        continue;
+      }
+      ask(a, mine);
+      if (mine < 0 && (v.op != broadcast || g.nodes[a].op != fill)) stored.data[a] = 1;
     }
   }
 }

@@ -23,6 +23,7 @@ class group_reader {
     p.inputs = p.constants = 0;
     const bool reduces = g.is<ops::reduce>(root);
     const auto input = [&](int a) {
+      if (const int b = base_of(g, a); !g.is<ops::broadcast>(b)) a = b;  // all that is read whole is dense: its shape does not matter
       for (int i = 0; i < in.count; ++i)
         if (in.id[i] == a) return i;
       in.id[in.count] = a;
@@ -34,21 +35,26 @@ class group_reader {
       p.inputs = 1;
       return p;
     }
-    for (int m = f.head[root]; m >= 0; m = f.next[m])
+    for (int e = f.head[root]; e >= 0; e = f.next[e]) {
+      const int m = f.member[e];
       for (int k = 0; k < g.nodes[m].count; ++k) {
         const int a = g.operand(m, k);
         if (!member(a, root) && !g.is<ops::fill>(a)) input(a);
       }
+    }
     p.inputs = in.count > 0 ? in.count : 1;
-    for (int m = f.head[root]; m >= 0; m = f.next[m])
+    for (int e = f.head[root]; e >= 0; e = f.next[e]) {
+      const int m = f.member[e];
       for (int k = 0; k < g.nodes[m].count; ++k)
         if (const int a = g.operand(m, k); g.is<ops::fill>(a)) constant(p, g.as<ops::fill>(a).value);
+    }
     const int base = p.inputs + p.constants;
-    for (int m = f.head[root]; m >= 0; m = f.next[m]) {
+    for (int e = f.head[root]; e >= 0; e = f.next[e]) {
+      const int m = f.member[e];
       std::int8_t r[3]{};
       for (int k = 0; k < g.nodes[m].count; ++k) {
         const int a = g.operand(m, k);
-        r[k] = static_cast<std::int8_t>(member(a, root)      ? register_[a]
+        r[k] = static_cast<std::int8_t>(member(a, root)      ? register_[base_of(g, a)]
                                         : g.is<ops::fill>(a) ? p.inputs + constant(p, g.as<ops::fill>(a).value)
                                                              : input(a));
       }
@@ -57,12 +63,14 @@ class group_reader {
     }
     return p;
   }
+  /// The shape over which a group runs.
+  constexpr extents space_of(int root) const { return f.space[root] < 0 ? g.shape(root) : g.shapes[f.space[root]]; }
   /// The loop nest over `over` for these inputs: axes of extent 1 left out, reduced axes last, neighbours merged where every stride allows.
   constexpr std::int64_t nest_of(ops::loop_nest& nest, const extents& over, ops::axis_set reduced, const group_inputs& in,
                                  bool& inner_reduced) {
     std::int64_t stride[ops::max_program_inputs][max_rank]{};
     for (int i = 0; i < in.count; ++i) {
-      const extents small = algebra::aligned(g.shape(g.is<ops::broadcast>(in.id[i]) ? g.operand(in.id[i], 0) : in.id[i]), over.rank);
+      const extents small = g.is<ops::broadcast>(in.id[i]) ? algebra::aligned(g.shape(g.operand(in.id[i], 0)), over.rank) : over;
       std::int64_t s = 1;
       for (int a = over.rank - 1; a >= 0; --a) {
         stride[i][a] = small[a] == 1 ? 0 : s;
@@ -104,11 +112,11 @@ class group_reader {
   }
 
   /// Whether the convolution that a group chose can carry it.
-  constexpr bool carries(int root, int conv, const group_inputs& in) const {
+  constexpr bool carries(int conv, const group_inputs& in) const {
     if (in.count > ops::max_program_inputs) return false;
     for (int i = 0; i < in.count; ++i) {
       ops::access how{};
-      if (in.id[i] != conv && !epilogue_access(g, in.id[i], g.shape(root), how)) return false;
+      if (in.id[i] != conv && !epilogue_access(g, in.id[i], g.shape(conv), how)) return false;
     }
     return true;
   }
@@ -118,7 +126,7 @@ class group_reader {
   const fusion& f;
   buffer<int> register_;  // of a member, while its program is built
 
-  constexpr bool member(int a, int root) const { return f.group[a] == root && g.is<ops::elementwise>(a); }
+  constexpr bool member(int a, int root) const { return f.in_group(base_of(g, a), root); }
   static constexpr int constant(ops::scalar_program& p, double v) {
     for (int i = 0; i < p.constants; ++i)
       if (p.constant[i] == v) return i;

@@ -151,10 +151,9 @@ class planner {
       if (conv < 0) continue;
       group_inputs in;
       groups_.program_of(i, conv, in);
-      if (!groups_.carries(i, conv, in)) {
+      if (!groups_.carries(conv, in)) {
         f.carrier[i] = -1;
         f.roles[conv] = role::kernel;
-        f.group[conv] = -1;
       }
     }
     for (int i = 0; i < g.size.nodes; ++i) {
@@ -187,7 +186,7 @@ class planner {
       set_extent(steps[steps.size - 1], g.shape(root).size());
       in.id[in.count++] = root;
     }
-    const extents over = reduces ? g.shape(g.operand(root, 0)) : g.shape(root);
+    const extents over = groups_.space_of(root);
     ops::loop_nest nest;
     bool inner = false;
     kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
@@ -249,7 +248,7 @@ class planner {
       k.program = index(programs, p);
       for (int i = 1; i < in.count; ++i) {
         ops::access how{};
-        epilogue_access(g, in.id[i], g.shape(root), how);
+        epilogue_access(g, in.id[i], g.shape(conv), how);
         k.lanes |= static_cast<std::int64_t>(how) << (2 * i);
       }
     }

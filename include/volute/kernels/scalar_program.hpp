@@ -56,6 +56,7 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   else if constexpr (F == fn::less) return mask_to_number<V>(a < b);
   else if constexpr (F == fn::less_equal) return mask_to_number<V>(a <= b);
   else if constexpr (F == fn::equal) return mask_to_number<V>(a == b);
+  else if constexpr (F == fn::leaky) return xsimd::select(a > zero, a, a * b);
   else return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
   // clang-format on
 }

@@ -79,6 +79,17 @@ struct output_size {
   static constexpr ops::triple value = to_triple<V...>();
 };
 
+/// By how much each axis grows.
+template <std::int64_t... V>
+struct scale_factor {
+  static constexpr ops::triple value = to_triple<V...>();
+};
+/// Each voxel is repeated.
+struct nearest {};
+/// Linear interpolation along each axis between the centres of voxels; or, with align_corners, such that the first and last stay.
+struct trilinear {};
+struct align_corners {};
+
 /// A set or a list of axes; negative ones count from the last.
 template <int... A>
 struct axes {
@@ -134,6 +145,11 @@ template <int A>
 inline constexpr option::axis<A> axis{};
 template <std::int64_t Start, std::int64_t Stop, std::int64_t Step = 1>
 inline constexpr option::range<Start, Stop, Step> range{};
+template <std::int64_t... V>
+inline constexpr option::scale_factor<V...> scale_factor{};
+inline constexpr option::nearest nearest{};
+inline constexpr option::trilinear trilinear{};
+inline constexpr option::align_corners align_corners{};
 inline constexpr option::same same{};
 inline constexpr option::valid valid{};
 inline constexpr option::causal causal{};

@@ -44,6 +44,69 @@ constexpr auto adaptive_avg_pool3d(X x, option::output_size<S...>) {
   return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x);
 }
 
+namespace function {
+
+/// Interpolation weights (n * s, n): row o holds 1 - |position of o - i| where that is positive.
+template <std::int64_t N, std::int64_t S, bool AlignCorners>
+constexpr auto interpolation() {
+  constexpr double last = static_cast<double>(N - 1);
+  const auto o = reshape(arange<N * S>, shape<N * S, 1>);
+  const auto distance = [](auto position) { return maximum(0_c, 1_c - abs(position - arange<N>)); };
+  if constexpr (AlignCorners)
+    return distance(o * constant < N * S == 1 ? 0.0 : last / static_cast<double>(N * S - 1) >);
+  else  // before the first centre and behind the last the border repeats
+    return distance(minimum(maximum((o + 0.5_c) * constant<1.0 / static_cast<double>(S)> - 0.5_c, 0_c), constant<last>));
+}
+
+/// One axis after the other, the smallest tensors first, as products with constant matrices: any factor and both conventions are one
+/// formula, and the gradient is the product with the transpose.
+template <ops::triple S, bool AlignCorners>
+struct upsample_trilinear {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr extents e = X::shape();
+    constexpr ops::inferred r = ops::infer_upsample(e, S);
+    if constexpr (!r.ok()) {
+      constexpr line wanted = r.wanted, got = r.got;
+      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+    } else {
+      constexpr std::int64_t n = e[0] * e[1];
+      const auto d = along<n, e[2], e[3] * e[4], S.d>(x);
+      const auto h = along<n * e[2] * S.d, e[3], e[4], S.h>(d);
+      const auto w = along<n * e[2] * S.d * e[3] * S.h, e[4], 1, S.w>(h);
+      return apply<ops::reshape_to{r.shape}>(w);
+    }
+  }
+
+ private:
+  template <std::int64_t Before, std::int64_t N, std::int64_t After, std::int64_t Factor, class V>
+  static constexpr auto along(V v) {
+    if constexpr (Factor == 1)
+      return v;
+    else if constexpr (After == 1)
+      return linear(reshape(v, shape<Before, N>), interpolation<N, Factor, AlignCorners>());
+    else
+      return matmul(interpolation<N, Factor, AlignCorners>(), reshape(v, shape<Before, N, After>));
+  }
+};
+
+}  // namespace function
+
+/// Larger by whole factors: upsample(x, scale_factor<2>, nearest), upsample(x, scale_factor<1, 2, 2>, trilinear), and with align_corners.
+/// As torch.nn.functional.interpolate.
+template <expression X, std::int64_t... V>
+constexpr auto upsample(X x, option::scale_factor<V...> s, option::nearest = {}) {
+  return apply<ops::upsample_nearest{s.value}>(x);
+}
+template <expression X, std::int64_t... V>
+constexpr auto upsample(X x, option::scale_factor<V...> s, option::trilinear) {
+  return invoke<function::upsample_trilinear<s.value, false>>(x);
+}
+template <expression X, std::int64_t... V>
+constexpr auto upsample(X x, option::scale_factor<V...> s, option::trilinear, option::align_corners) {
+  return invoke<function::upsample_trilinear<s.value, true>>(x);
+}
+
 /// How eps enters the demodulation: max(q, eps) (the document's), or q + eps (StyleGAN2's).
 enum class eps_mode { floor, added };
 

@@ -9,5 +9,6 @@
 #include <volute/nn/activation.hpp>
 #include <volute/nn/adaptive_conv3d_mod.hpp>
 #include <volute/nn/convolution.hpp>
+#include <volute/nn/loss.hpp>
 #include <volute/nn/normalization.hpp>
 #include <volute/nn/upsample.hpp>

@@ -11,8 +11,8 @@ namespace detail {
 
 /// The settings of a normalisation, and which option it does not know (0: none).
 struct norm_settings {
-  double eps = 1e-5;
-  bool affine = true;
+  double eps = 1e-5, momentum = 0.1;
+  bool affine = true, tracks = false;  // tracks: keeps running statistics
   int unknown = 0;
 
   template <auto E>
@@ -25,30 +25,38 @@ struct norm_settings {
     affine = On;
     return true;
   }
+  template <auto M>
+  constexpr bool set(nn::momentum<M>) {
+    momentum = M;
+    return tracks;
+  }
   template <class O>
   constexpr bool set(O) {
     return false;
   }
 };
 template <class... O>
-constexpr norm_settings norm_settings_of(bool affine) {
-  norm_settings s{.affine = affine};
+constexpr norm_settings norm_settings_of(norm_settings s) {
   s.unknown = unknown_option({s.set(O{})...});
   return s;
 }
 
 inline constexpr initializer ones{initializer::constant, 1};
 
-/// weight * rsqrt(variance + eps) * (x - mean) + bias, mean and variance over the axes A; the learned ones have the shape `Shape` and are
-/// seen as `View`.
-template <norm_settings S, extents Shape, class X, class A, std::int64_t... View>
-constexpr auto normalized(X x, A a, shape_constant<View...> view) {
-  const auto centred = x - mean(x, a, keepdims);
-  const auto scale = rsqrt(mean(square(centred), a, keepdims) + constant<S.eps>);
-  if constexpr (S.affine)
-    return centred * (scale * reshape(learned<"weight", Shape, ones>, view)) + reshape(learned<"bias", Shape, initializer{}>, view);
+/// x * (scale * weight) + bias, or x * scale without them; weight and bias have the shape `Shape` and are seen as `View`.
+template <bool Affine, extents Shape, class X, class S, std::int64_t... View>
+constexpr auto scaled(X x, S scale, shape_constant<View...> view) {
+  if constexpr (Affine)
+    return x * (scale * reshape(learned<"weight", Shape, ones>, view)) + reshape(learned<"bias", Shape, initializer{}>, view);
   else
-    return centred * scale;
+    return x * scale;
+}
+
+/// weight * rsqrt(variance + eps) * (x - mean) + bias, mean and variance over the axes A.
+template <norm_settings S, extents Shape, class X, class A, class View>
+constexpr auto normalized(X x, A a, View view) {
+  const auto centred = x - mean(x, a, keepdims);
+  return scaled<S.affine, Shape>(centred, rsqrt(mean(square(centred), a, keepdims) + constant<S.eps>), view);
 }
 
 /// Why a normalisation refuses its input or its options; the line is empty where it does not.
@@ -68,7 +76,7 @@ constexpr ops::inferred norm_check(std::string_view kind, const norm_settings& s
 template <std::int64_t Groups, std::int64_t C, class... O>
 struct group_norm : layer<group_norm<Groups, C, O...>> {
   static constexpr text kind = "group_norm";
-  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>(true);
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>({});
 
   template <expression X>
   static constexpr auto forward(X x) {
@@ -97,7 +105,7 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
 template <std::int64_t C, class... O>
 struct instance_norm3d : layer<instance_norm3d<C, O...>> {
   static constexpr text kind = "instance_norm3d";
-  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>(false);
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>({.affine = false});
 
   template <expression X>
   static constexpr auto forward(X x) {
@@ -112,6 +120,50 @@ struct instance_norm3d : layer<instance_norm3d<C, O...>> {
   static constexpr ops::inferred check(const extents& x) {
     if (x.rank != 5) return ops::refuse(line("instance_norm3d wants rank 5"), line("got ") << x);
     if (x.size() == x[0] * x[1]) return ops::refuse(line("instance_norm3d wants voxels > 1"), line("got ") << x);
+    return detail::norm_check(kind.view(), settings, x, C);
+  }
+};
+
+/// Each channel, normalised by its mean and variance: (N, C, D, H, W). In training these are the batch's, and the running statistics move
+/// towards them: running = (1 - momentum) * running + momentum * batch, with the variance divided by n - 1. In inference they are the
+/// running ones, and three vectors that a convolution before it applies to its results. Options: eps<1e-5>, momentum<0.1>,
+/// affine<true>. Parameters: weight (C), ones, and bias (C), zeros; states: running_mean (C), zeros, and running_var (C), ones. (Ioffe and
+/// Szegedy 2015, https://arxiv.org/abs/1502.03167.)
+template <std::int64_t C, class... O>
+struct batch_norm3d : layer<batch_norm3d<C, O...>> {
+  static constexpr text kind = "batch_norm3d";
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>({.tracks = true});
+
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr ops::inferred r = check(X::shape());
+    if constexpr (!r.ok()) {
+      return detail::refuse<r>();
+    } else {
+      constexpr extents vector = make_extents(C);
+      constexpr double n = static_cast<double>(X::shape().size() / C), step = settings.momentum;
+      constexpr auto running_mean = detail::kept<"running_mean", vector, initializer{}>;
+      constexpr auto running_var = detail::kept<"running_var", vector, detail::ones>;
+      constexpr auto all = axes<0, 2, 3, 4>;
+
+      const auto m = mean(x, all, keepdims);
+      const auto centred = x - m;
+      const auto variance = mean(square(centred), all, keepdims);
+      const auto y = detail::scaled<settings.affine, vector>(centred, rsqrt(variance + constant<settings.eps>), shape<C, 1, 1, 1>);
+      const auto moved = [](auto running, auto batch) { return running * constant<1 - step> + reshape(batch, shape<C>) * constant<step>; };
+      const auto in_training =
+          updating(updating(y, running_mean, moved(running_mean, m)), running_var, moved(running_var, variance * constant<n / (n - 1)>));
+
+      const auto in_inference = detail::scaled<settings.affine, vector>(
+          x - per_channel(running_mean), rsqrt(per_channel(running_var) + constant<settings.eps>), shape<C, 1, 1, 1>);
+      return by_mode(in_training, in_inference);
+    }
+  }
+
+ private:
+  static constexpr ops::inferred check(const extents& x) {
+    if (x.rank != 5) return ops::refuse(line("batch_norm3d wants rank 5"), line("got ") << x);
+    if (x.size() == x[1]) return ops::refuse(line("batch_norm3d wants values > 1"), line("got one a channel in ") << x);
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };

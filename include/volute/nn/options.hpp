@@ -16,6 +16,10 @@ template <std::int64_t N> using groups = option::groups<N>;
 template <std::int64_t... V> using output_padding = option::output_padding<V...>;
 template <bool B> using count_include_pad = option::count_include_pad<B>;
 template <std::int64_t N> using divisor = option::divisor<N>;
+template <std::int64_t... V> using scale = option::scale_factor<V...>;
+using nearest = option::nearest;
+using trilinear = option::trilinear;
+using align_corners = option::align_corners;
 using same = option::same;
 using valid = option::valid;
 using causal = option::causal;
@@ -28,6 +32,11 @@ struct no_bias {};
 template <auto Eps>
 struct eps {
   static constexpr double value = Eps;
+};
+/// By how much running statistics move towards those of the batch.
+template <auto Momentum>
+struct momentum {
+  static constexpr double value = Momentum;
 };
 /// Whether a normalisation multiplies by a learned weight and adds a learned bias.
 template <bool On>

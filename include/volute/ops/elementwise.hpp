@@ -14,6 +14,7 @@ enum class fn : std::int8_t {
   step,  // x > 0 ? 1 : 0, the derivative of relu; 0 at 0 as in PyTorch
   // binary
   add, subtract, multiply, divide, minimum, maximum, power, less, less_equal, equal,  // comparisons give 1 or 0
+  leaky,  // a > 0 ? a : a * b, b >= 0
   // ternary
   select,  // a != 0 ? b : c; the operand that is not chosen has no influence, not even a NaN
 };

@@ -208,19 +208,16 @@ struct matrix_product {
   }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
-    const auto batched = [&](int x, std::int64_t batch) {
+    const auto batched = [&](int x) {
       const extents e = g.shape(x);
-      const int full = g.reshape(x, e.rank == 3 ? e : make_extents(1, e[0], e[1]));
-      return e.rank == 3 && e[0] == 1 && batch > 1 ? g.broadcast(full, make_extents(batch, e[1], e[2])) : full;
+      return g.reshape(x, e.rank == 3 ? e : make_extents(1, e[0], e[1]));
     };
     const std::int64_t batch = out.rank == 3 ? out[0] : 1;
-    int a = batched(id[0], batch), b = batched(id[1], batch);
+    const int a = batched(id[0]), b = batched(id[1]);
     if (g.shape(b)[0] == 1 && batch > 1 && g.shape(a)[0] == batch) {  // one matrix for all samples: a taller matrix
       const extents e = g.shape(a);
       return g.reshape(g.matmul(g.reshape(a, make_extents(1, e[0] * e[1], e[2])), b, false, transpose_b), out);
     }
-    a = g.broadcast(a, make_extents(batch, g.shape(a)[1], g.shape(a)[2]));
-    b = g.broadcast(b, make_extents(batch, g.shape(b)[1], g.shape(b)[2]));
     return g.reshape(g.matmul(a, b, false, transpose_b), out);
   }
 };

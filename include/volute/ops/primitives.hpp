@@ -33,9 +33,11 @@ struct fill {
   static constexpr void derivative(const fill&, R&) {}
 };
 
-/// Fresh numbers U[0, 1) in every run. `stream` tells the places of a program apart.
+/// Fresh numbers U[0, 1) in every run. `stream` tells the places of a program apart; `copy` only sets the same numbers, made once more,
+/// apart from the first ones.
 struct random {
   std::int64_t stream = 0;
+  std::int64_t copy = 0;
   template <class R>
   static constexpr void derivative(const random&, R&) {}
 };
@@ -110,6 +112,7 @@ struct elementwise {
         if (r.needs(0)) r.give(0, g * b * power(a, b - 1.0));
         if (r.needs(1)) r.give(1, g * select(a, y * log(select(a, a, r.one())), r.zero()));
         return;
+      case fn::leaky: return r.give(0, select(less(r.zero(), y), g, g * b));  // b >= 0: y > 0 exactly where a > 0, and a need not be kept
       case fn::select:
         if (r.needs(1)) r.give(1, select(a, g, r.zero()));
         if (r.needs(2)) r.give(2, select(a, r.zero(), g));
@@ -210,8 +213,9 @@ struct matmul {
   template <class R>
   static constexpr void derivative(const matmul& op, R& r) {
     const bool ta = op.transpose_a != 0, tb = op.transpose_b != 0;
-    if (r.needs(0)) r.give(0, ta ? r.matmul(r.x(1), r.g, tb, true) : r.matmul(r.g, r.x(1), false, !tb));
-    if (r.needs(1)) r.give(1, tb ? r.matmul(r.g, r.x(0), true, ta) : r.matmul(r.x(0), r.g, !ta, false));
+    // sum_to: over the batch, where one matrix serves all of it
+    if (r.needs(0)) r.give(0, r.sum_to(ta ? r.matmul(r.x(1), r.g, tb, true) : r.matmul(r.g, r.x(1), false, !tb), r.shape(0)));
+    if (r.needs(1)) r.give(1, r.sum_to(tb ? r.matmul(r.g, r.x(0), true, ta) : r.matmul(r.x(0), r.g, !ta, false), r.shape(1)));
   }
 };
 
