@@ -12,19 +12,7 @@ using namespace volute;
 
 namespace {
 
-/// torch.nn.BatchNorm3d in evaluation.
-struct normalise : nn::layer<normalise> {
-  static constexpr auto forward(expression auto v) {
-    using namespace nn::detail;
-    constexpr extents c = make_extents(v.shape()[1]);
-    constexpr auto gain = learned<"weight", c, initializer{initializer::constant, 1}>;
-    constexpr auto bias = learned<"bias", c, initializer{}>;
-    constexpr auto average = kept<"running_mean", c, initializer{}>;
-    constexpr auto variance = kept<"running_var", c, initializer{initializer::constant, 1}>;
-    return (v - per_channel(average)) * per_channel(rsqrt(variance + 1e-5_c) * gain) + per_channel(bias);
-  }
-};
-struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>>, normalise, nn::relu, nn::flatten, nn::linear<32, 3>> {};
+struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>>, nn::batch_norm3d<4>, nn::relu, nn::flatten, nn::linear<32, 3>> {};
 constexpr auto x = input<"input", 2, 1, 4, 4, 4>;
 
 /// The named tensor of torch_values.safetensors.
