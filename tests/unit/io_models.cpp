@@ -42,7 +42,7 @@ TEST_CASE("a state_dict of PyTorch loads, and the model computes what PyTorch's 
   basic_model<double, net, x> wide;
   const xt::xtensor<float, 2> before = m(batch);
   CHECK(distance(before, wanted) > 1e-2);
-  m.load(data_file("torch.safetensors"));  // num_batches_tracked has no part in it
+  m.load(data_file("torch.safetensors"));         // num_batches_tracked has no part in it
   const xt::xtensor<float, 2> result = m(batch);  // packed filters are made anew
   CHECK(distance(result, wanted) < 1e-5);
   wide.load(data_file("torch.safetensors"), load_options{.strict = true});
@@ -61,8 +61,9 @@ TEST_CASE("a state_dict of PyTorch loads, and the model computes what PyTorch's 
   }
   const auto before_error = m.parameter_values();
   const std::vector<float> kept(before_error.begin(), before_error.end());
-  CHECK(message<shape_error>([&] { m.load(data_file("torch_values.safetensors")); }).find("10 tensors do not fit:\n  tensor '0.weight': expected (4,1,3,3,3) in F32, found none") !=
-        std::string::npos);
+  CHECK(message<shape_error>([&] {
+          m.load(data_file("torch_values.safetensors"));
+        }).find("10 tensors do not fit:\n  tensor '0.weight': expected (4,1,3,3,3) in F32, found none") != std::string::npos);
   CHECK(std::equal(kept.begin(), kept.end(), m.parameter_values().begin()));
 }
 
@@ -101,12 +102,18 @@ TEST_CASE(".npy files of NumPy, of several types and both orders", "[io]") {
   CHECK((load_npy<float, 2>(file("f2")) == xt::xtensor<float, 2>{{-65504, 0, 0x1p-14f}, {0x1p-24f, INFINITY, 0x1.554p-2f}}));
   CHECK((load_npy<double, 2>(file("f8"))(1, 2) == 1.0 / 3));
 
-  CHECK(message<shape_error>([&] { load_npy<float, 2>(file("f8")); }) == file("f8") + ": expected 2 axes in what fits F32, found (2,3) in F64");
-  CHECK(message<shape_error>([&] { load_npy<float, 2>(file("i4")); }) == file("i4") + ": expected 2 axes in what fits F32, found (2,3) in I32");
-  CHECK(message<shape_error>([&] { load_npy<float, 1>(file("f4")); }) == file("f4") + ": expected 1 axes in what fits F32, found (2,3) in F32");
-  CHECK(message<file_error>([&] { load_npy<float, 3>(file("big_endian")); }) == file("big_endian") + ": header: expected a little-endian number type, found '>f4'");
-  CHECK(message<file_error>([&] { load_npy<float, 3>(file("complex")); }) == file("complex") + ": header: expected a little-endian number type, found '<c8'");
-  CHECK(message<file_error>([&] { load_npy<float, 1>(file("structure")); }).find(": header: expected one element type, found '[('a'") != std::string::npos);
+  CHECK(message<shape_error>([&] { load_npy<float, 2>(file("f8")); }) ==
+        file("f8") + ": expected 2 axes in what fits F32, found (2,3) in F64");
+  CHECK(message<shape_error>([&] { load_npy<float, 2>(file("i4")); }) ==
+        file("i4") + ": expected 2 axes in what fits F32, found (2,3) in I32");
+  CHECK(message<shape_error>([&] { load_npy<float, 1>(file("f4")); }) ==
+        file("f4") + ": expected 1 axes in what fits F32, found (2,3) in F32");
+  CHECK(message<file_error>([&] { load_npy<float, 3>(file("big_endian")); }) ==
+        file("big_endian") + ": header: expected a little-endian number type, found '>f4'");
+  CHECK(message<file_error>([&] { load_npy<float, 3>(file("complex")); }) ==
+        file("complex") + ": header: expected a little-endian number type, found '<c8'");
+  CHECK(message<file_error>([&] { load_npy<float, 1>(file("structure")); }).find(": header: expected one element type, found '[('a'") !=
+        std::string::npos);
 }
 
 TEST_CASE(".npy files into inputs, parameters and tensors, and back", "[io]") {
@@ -116,7 +123,8 @@ TEST_CASE(".npy files into inputs, parameters and tensors, and back", "[io]") {
   save_npy(path, batch);
   CHECK((load_npy(path, x) == batch));
   CHECK((load_npy<double>(path, x) == batch));
-  CHECK(message<shape_error>([&] { load_npy(path, input<"y", 2, 1, 4, 4>); }) == path + ": 'y': expected (2,1,4,4) in what fits F32, found (2,1,4,4,4) in F32");
+  CHECK(message<shape_error>([&] { load_npy(path, input<"y", 2, 1, 4, 4>); }) ==
+        path + ": 'y': expected (2,1,4,4) in what fits F32, found (2,1,4,4,4) in F32");
 
   model<net, x> m;
   xt::xtensor<float, 2> weight({3, 32});
@@ -124,7 +132,8 @@ TEST_CASE(".npy files into inputs, parameters and tensors, and back", "[io]") {
   save_npy(path, weight);
   load_npy(path, m.parameter<"4.weight">());
   CHECK((m.parameter<"4.weight">() == weight));
-  CHECK(message<shape_error>([&] { load_npy(path, m.parameter<"4.bias">()); }) == path + ": tensor: expected (3) in what fits F32, found (3,32) in F32");
+  CHECK(message<shape_error>([&] { load_npy(path, m.parameter<"4.bias">()); }) ==
+        path + ": tensor: expected (3) in what fits F32, found (3,32) in F32");
   xt::xtensor<std::int32_t, 2> whole({3, 32});
   CHECK(message<shape_error>([&] { load_npy(path, whole); }) == path + ": tensor: expected (3,32) in what fits I32, found (3,32) in F32");
 
@@ -163,15 +172,19 @@ TEST_CASE(".npy files that break the format's rules are refused", "[io]") {
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)}", 8, 4) == ": expected version 1.0, 2.0 or 3.0, found 4.0");
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)}", 7) == ": expected 8 bytes for (1,2) in F32, found 7");
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)}", 9) == ": expected 8 bytes for (1,2) in F32, found 9");
-  CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}").find("less than 2^63 bytes") != std::string::npos);
-  CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 23372036854736854, 77807)}", 0).find("less than 2^63 bytes") != std::string::npos);
-  CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}").find("an extent of 64 bits") != std::string::npos);
+  CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}").find("less than 2^63 bytes") !=
+        std::string::npos);
+  CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 23372036854736854, 77807)}", 0).find("less than 2^63 bytes") !=
+        std::string::npos);
+  CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}").find("an extent of 64 bits") !=
+        std::string::npos);
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 2)}") == ": header: expected an extent, found '-1, 2)}'");
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (2)}") == ": header: expected a tuple, found a number in parentheses");
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2").find("expected ')', found its end") != std::string::npos);
   CHECK(file("{'descr': '<f4', 'fortran_order': 0, 'shape': (1, 2)}").find("expected True or False") != std::string::npos);
   CHECK(file("{'descr': '<f4', 'fortran_order': False}").find("found not all of them") != std::string::npos);
-  CHECK(file("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)}").find("once each, found 'descr'") != std::string::npos);
+  CHECK(file("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)}").find("once each, found 'descr'") !=
+        std::string::npos);
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), 'x': 1}").find("once each, found 'x'") != std::string::npos);
   CHECK(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2)} x").find("expected the end of the header") != std::string::npos);
   CHECK(file("{'descr: '<f4'").find("header: expected") != std::string::npos);
