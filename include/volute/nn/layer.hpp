@@ -62,6 +62,12 @@ struct residual : layer<residual<L...>> {
   }
 };
 
+/// The input, and behind it along the channels what the layers in a row make of it: a level of a U-Net. Paths as in sequential.
+template <class... L>
+struct skip : layer<skip<L...>> {
+  static constexpr auto forward(expression auto x) { return concat(axis<1>, x, invoke<sequential<L...>>(x)); }
+};
+
 /// The input itself.
 struct identity : layer<identity> {
   static constexpr auto forward(expression auto x) { return x; }
