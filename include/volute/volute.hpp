@@ -12,3 +12,4 @@
 #include <volute/runtime/model.hpp>
 #include <volute/runtime/parameter_map.hpp>
 #include <volute/runtime/report.hpp>
+#include <volute/train/trainer.hpp>

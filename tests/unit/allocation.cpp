@@ -107,3 +107,23 @@ TEST_CASE("a training step allocates only when it is made") {
   CHECK(allocations(run) == 0);
   CHECK(last < first);
 }
+
+TEST_CASE("a trainer allocates only when it is made") {
+  trainer<net, nn::cross_entropy<>, adam, x, t> step(adam{}, {.schedule = schedule::one_cycle{1e-2, 20},
+                                                              .clip_norm = 1,
+                                                              .clip_value = 1,
+                                                              .ema_decay = 0.9,
+                                                              .accumulate = 2});
+  batch in = xt::ones<float>({2, 1, 4, 4, 4});
+  xt::xtensor<int, 1> labels{1, 2};
+  float first = 0, last = 0;
+  const auto run = [&] {
+    for (int i = 0; i < 10; ++i) (i == 0 ? first : last) = step.step(in, labels);
+    step.optimiser.lr = 0.5, step.settings.accumulate = 1, step.settings.ema_decay = 0;
+    last = step.step(in, labels);
+    step.ema().parameter_table();
+    step.parameter_table();
+  };
+  CHECK(allocations(run) == 0);
+  CHECK(last < first);
+}

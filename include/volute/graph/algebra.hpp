@@ -13,7 +13,7 @@ class algebra : public builder {
   constexpr int input(int slot, const extents& e) { return make(ops::input{slot}, e, nullptr, 0); }
   constexpr int parameter(int slot, const extents& e) { return make(ops::parameter{slot}, e, nullptr, 0); }
   constexpr int fill(double value, const extents& e) { return make(ops::fill{value == 0 ? 0.0 : value}, e, nullptr, 0); }
-  constexpr int random(std::int64_t stream, const extents& e) { return make(ops::random{stream}, e, nullptr, 0); }
+  constexpr int random(std::int64_t stream, const extents& e) { return make(ops::random{stream, 0}, e, nullptr, 0); }
   constexpr int arange(std::int64_t n) { return make(ops::arange{}, make_extents(n), nullptr, 0); }
   constexpr int barrier(int x, bool stops_gradient) { return make(ops::barrier{stops_gradient ? 1 : 0}, shape(x), &x, 1); }
 

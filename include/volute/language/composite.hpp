@@ -46,48 +46,6 @@ struct log_softmax {
     return z - log(sum(exp(z), axes<Axis>, keepdims));
   }
 };
-struct mse {
-  static constexpr auto forward(auto a, auto b) {
-    if constexpr (a.shape() == b.shape()) {
-      return mean(square(a - b));
-    } else {
-      constexpr line got = line("got ") << a.shape() << " and " << b.shape();
-      return failed<text(""), text("mse wants equal shapes"), to_text<got>()>{};
-    }
-  }
-};
-struct cross_entropy {
-  static constexpr auto forward(auto logits, auto labels) {
-    constexpr extents x = decltype(logits)::shape(), t = decltype(labels)::shape();
-    constexpr extents want = [&] {
-      extents e;
-      for (int i = 0; i < x.rank; ++i)
-        if (i != 1) e.push_back(x[i]);
-      return e;
-    }();
-    if constexpr (x.rank < 2) {
-      constexpr line got = line("got ") << x;
-      return failed<text(""), text("cross_entropy: logits (N,C,...)"), to_text<got>()>{};
-    } else if constexpr (!(t == want)) {
-      constexpr line wanted = line("cross_entropy: labels ") << want;
-      constexpr line got = line("got ") << t;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
-    } else {
-      constexpr extents classes = [&] {
-        extents e;
-        for (int i = 0; i < x.rank; ++i) e.push_back(i == 1 ? x[1] : 1);
-        return e;
-      }();
-      constexpr extents spread = [&] {
-        extents e = x;
-        e[1] = 1;
-        return e;
-      }();
-      const auto chosen = equal(apply<ops::reshape_to{spread}>(labels), apply<ops::reshape_to{classes}>(arange<x[1]>));
-      return sum(invoke<log_softmax<1>>(logits) * chosen) * constant<-1.0 / static_cast<double>(want.size())>;
-    }
-  }
-};
 
 }  // namespace function
 
@@ -107,10 +65,6 @@ template <expression A> constexpr auto gelu(A a) { return invoke<function::gelu>
 /// exp(x) / sum(exp(x)) along an axis; the maximum is taken off first.
 template <expression A, int X> constexpr auto softmax(A a, option::axis<X>) { return invoke<function::softmax<X>>(a); }
 template <expression A, int X> constexpr auto log_softmax(A a, option::axis<X>) { return invoke<function::log_softmax<X>>(a); }
-/// Mean of (a - b)^2.
-template <expression A, expression B> constexpr auto mse(A a, B b) { return invoke<function::mse>(a, b); }
-/// Mean over samples (and voxels) of -log softmax(logits)[label]: logits (N, C, ...), labels (N, ...) hold class numbers 0 .. C - 1.
-template <expression L, expression T> constexpr auto cross_entropy(L logits, T labels) { return invoke<function::cross_entropy>(logits, labels); }
 // clang-format on
 
 }  // namespace volute

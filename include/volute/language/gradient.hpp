@@ -18,12 +18,31 @@ struct gradient_node : expression_tag {
   static constexpr extents shape() { return variable::shape(); }
 };
 
-/// All parameters of the program, as one thing to differentiate by: gradient(loss, parameters).
-struct parameters_tag {};
-inline constexpr parameters_tag parameters{};
+namespace detail {
+/// A parameter's path at or below another: "generator.0.weight" below "generator".
+constexpr bool path_under(std::string_view path, std::string_view of) {
+  return of.empty() || (path.starts_with(of) && (path.size() == of.size() || path[of.size()] == '.'));
+}
+}  // namespace detail
 
-/// The gradient of a scalar by every parameter; stands in outputs(...) and is returned as a map by path.
-template <expression Y>
+/// Parameters of the program: those at or below one of these paths, or all of them.
+template <text... Paths>
+struct parameter_set {
+  static constexpr bool has([[maybe_unused]] std::string_view path) { return sizeof...(Paths) == 0 || (detail::path_under(path, Paths.view()) || ...); }
+  static constexpr line name() {
+    line l;
+    ((l << (l.empty() ? "" : ", ") << Paths.view()), ...);
+    return l;
+  }
+};
+/// All parameters of the program, as one thing to differentiate by: gradient(loss, parameters).
+inline constexpr parameter_set<> parameters{};
+/// Those of some parts of it: gradient(loss, parameters_under<"generator">).
+template <text... Paths>
+inline constexpr parameter_set<Paths...> parameters_under{};
+
+/// The gradient of a scalar by the parameters of a set; stands in outputs(...) and is returned as a map by path.
+template <expression Y, class Set = parameter_set<>>
 struct parameter_gradients : expression_tag {
   static constexpr binding_state state = Y::state;
   static constexpr extents shape() { return {}; }
@@ -101,15 +120,15 @@ template <expression Y, expression X1, expression X2, expression X3, expression 
 constexpr auto gradient(Y, X1, X2, X3, cotangent_of<V>) {
   return detail::gradients<Y, V, X1, X2, X3>();
 }
-/// The gradient of a scalar by every parameter of the program.
-template <expression Y>
-constexpr auto gradient(Y y, parameters_tag) {
+/// The gradient of a scalar by every parameter of the program, or of a part of it.
+template <expression Y, text... Paths>
+constexpr auto gradient(Y y, parameter_set<Paths...>) {
   if constexpr (is_failed<Y>)
     return y;
   else if constexpr (Y::shape().size() != 1)
     return detail::gradients<Y, no_cotangent, Y>();
   else
-    return parameter_gradients<Y>{};
+    return parameter_gradients<Y, parameter_set<Paths...>>{};
 }
 
 /// Several results of one program.

@@ -10,4 +10,5 @@
 #include <volute/language/composite.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/gradient.hpp>
+#include <volute/language/loss.hpp>
 #include <volute/language/mode.hpp>

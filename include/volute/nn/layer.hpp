@@ -68,6 +68,22 @@ struct skip : layer<skip<L...>> {
   static constexpr auto forward(expression auto x) { return concat(axis<1>, x, invoke<sequential<L...>>(x)); }
 };
 
+/// The layers in a row, computed again in the backward pass: only their input and result are kept, and what a derivative reads of their
+/// inside is made anew when it is needed. Costs a forward pass of theirs, saves their memory; results have the same bits. Paths as in
+/// sequential; those of a single layer as without the checkpoint. (Chen et al. 2016, https://arxiv.org/abs/1604.06174;
+/// torch.utils.checkpoint.)
+template <class... L>
+struct checkpoint : layer<checkpoint<L...>> {
+  static constexpr bool recomputes = true;
+  template <expression X>
+  static constexpr auto forward(X x) {
+    if constexpr (sizeof...(L) == 1)
+      return invoke<L...>(x);
+    else
+      return invoke<sequential<L...>>(x);
+  }
+};
+
 /// The input itself.
 struct identity : layer<identity> {
   static constexpr auto forward(expression auto x) { return x; }

@@ -33,9 +33,11 @@ struct fill {
   static constexpr void derivative(const fill&, R&) {}
 };
 
-/// Fresh numbers U[0, 1) in every run. `stream` tells the places of a program apart.
+/// Fresh numbers U[0, 1) in every run. `stream` tells the places of a program apart; `copy` only sets the same numbers, made once more,
+/// apart from the first ones.
 struct random {
   std::int64_t stream = 0;
+  std::int64_t copy = 0;
   template <class R>
   static constexpr void derivative(const random&, R&) {}
 };

@@ -1,7 +1,6 @@
 // The front half of the compiler inside the compiler: a list of outputs becomes a finished graph, kept as static constexpr data.
 #pragma once
 
-#include <volute/graph/clean.hpp>
 #include <volute/runtime/lower.hpp>
 
 namespace volute::lowering {
@@ -71,7 +70,16 @@ constexpr image translate(output_list<E...>) {
     for (auto& i : s.inputs) i.node = at[i.node];
     for (auto& p : s.parameters) p.node = at[p.node];
     for (auto& l : s.layers) l.first_node = at[l.first_node], l.last_node = at[l.last_node];
+    for (auto& r : s.regions) r.first = at[r.first], r.last = at[r.last], r.result = at[r.result];
     forward = at[forward];
+  }
+  graph::algebra recomputing;
+  if (s.regions.size > 0) {
+    buffer<int> at(g->nodes.size + 1, 0);
+    graph::recomputation(recomputing, *g, s.regions, forward).run(outputs.data, outputs.size, at);
+    g = &recomputing;  // up to the first derivative every node has kept its number
+    for (auto& p : s.parameters) p.node = at[p.node];
+    for (auto& i : s.inputs) i.node = at[i.node];
   }
   // Learned parameters first, then states, each in the order in which they were claimed.
   buffer<int> order, slot(s.parameters.size + 1, 0), learned_before(s.parameters.size + 1, 0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/graph/frozen.hpp>
+#include <volute/graph/recompute.hpp>
 #include <volute/language/language.hpp>
 
 namespace volute::lowering {
@@ -28,10 +29,11 @@ struct session {
   buffer<int> owner_of;  // of each parameter: the module call that claimed it; -1: only looked up so far
   buffer<layer_info> layers;
   buffer<remembered> memo;
-  buffer<int> gradients;        // node ids of the gradients already made
-  buffer<int> updates;          // of each parameter: the node that a state becomes after the run, or -1
-  buffer<std::uint64_t> draws;  // keys of the random tensors made so far
-  int first_draw = 0;           // of the expression at hand
+  buffer<int> gradients;          // node ids of the gradients already made
+  buffer<graph::region> regions;  // checkpointed modules
+  buffer<int> updates;            // of each parameter: the node that a state becomes after the run, or -1
+  buffer<std::uint64_t> draws;    // keys of the random tensors made so far
+  int first_draw = 0;             // of the expression at hand
   lowering::mode mode = mode::inference;
   line path;
   int frame = 0;                   // the memo of the module being lowered begins here
@@ -221,7 +223,8 @@ constexpr int lower_module(session& s, const int* arguments) {
       s.layers.push_back({s.path, line(M::kind.view()), body_t<M, S...>::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
     }
   }
-  const int id = lower<body_t<M, S...>>(s);
+  const int first = s.g.nodes.size, id = lower<body_t<M, S...>>(s);
+  if constexpr (requires { M::recomputes; }) s.regions.push_back({first, s.g.nodes.size, id});
   if (row >= 0) s.layers[row].last_node = s.g.nodes.size, s.layers[row].last_parameter = s.parameters.size;
   s.memo.size = memo;
   s.frame = frame, s.arguments = outer, s.owner = owner, s.shared = shared;
@@ -337,15 +340,16 @@ struct output_rule {
   static constexpr void run(session& s, buffer<int>& out) { out.push_back(lower<E>(s)); }
   static constexpr void finish(session&, buffer<int>&) {}
 };
-template <class Y>
-struct output_rule<parameter_gradients<Y>> {
+template <class Y, class Set>
+struct output_rule<parameter_gradients<Y, Set>> {
   static constexpr void run(session& s, buffer<int>&) { lower<Y>(s); }
   static constexpr void finish(session& s, buffer<int>& out) {
     const int y = lower<Y>(s);
     if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
     buffer<int> wrt, result(s.parameters.size, 0);
     for (const auto& p : s.parameters)
-      if (p.learned) wrt.push_back(p.node);
+      if (p.learned && Set::has(p.path.view())) wrt.push_back(p.node);
+    if (wrt.size == 0 && !Set::name().empty()) s.refuse(line("a parameter under ") << Set::name().view(), "got none");
     graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, wrt.size, result.data);
     for (int i = 0; i < wrt.size; ++i) out.push_back(result[i]);
   }

@@ -44,9 +44,10 @@ class basic_model {
   /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained
   /// them.
   template <class Other>
-  void copy_parameters(Other& from) {
-    constexpr int here = facts::graph.size.parameters, there = Other::facts::graph.size.parameters;
-    if constexpr (is_refused || Other::is_refused) {
+  void copy_parameters(Other&& from) {
+    using source_type = std::remove_reference_t<Other>;
+    constexpr int here = facts::graph.size.parameters, there = source_type::facts::graph.size.parameters;
+    if constexpr (is_refused || source_type::is_refused) {
       return;
     } else if constexpr (here != there) {
       constexpr line wanted = line("a copy wants ") << here << " parameters";

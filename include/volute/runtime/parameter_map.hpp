@@ -34,10 +34,16 @@ inline constexpr auto path_text = [] {
   return to_text<l>();
 }();
 
-template <class Program, class View, std::size_t... I>
-auto map_of(View view, std::index_sequence<I...>) {
-  return boost::hana::make_map(boost::hana::make_pair(key<path_text<typename Program::facts, static_cast<int>(I)>>,
-                                                      view(std::integral_constant<std::size_t, I>{}))...);
+template <class Program, class Which, class View, std::size_t... I>
+auto map_of(Which which, View view, std::index_sequence<I...>) {
+  return boost::hana::make_map(boost::hana::make_pair(key<path_text<typename Program::facts, which(static_cast<int>(I))>>,
+                                                      view(std::integral_constant<int, which(static_cast<int>(I))>{}, I))...);
+}
+template <class Program, class Which, class Table>
+auto map_of(Which which, const Table& table) {
+  return map_of<Program>(
+      which, [&](auto i, std::size_t k) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[k].data); },
+      std::make_index_sequence<std::tuple_size_v<Table>>{});
 }
 }  // namespace report
 
@@ -45,19 +51,13 @@ auto map_of(View view, std::index_sequence<I...>) {
 /// parameters.
 template <class Program>
 auto parameter_map(Program& p) {
-  constexpr auto count = static_cast<std::size_t>(Program::facts::graph.size.parameters);
-  const auto table = p.parameter_table();
-  return report::map_of<Program>([&](auto i) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[i].data); },
-                                 std::make_index_sequence<count>{});
+  return report::map_of<Program>([](int i) { return i; }, p.parameter_table());
 }
 
 /// The gradients of the last run of a program that has gradient(loss, parameters), in the same form.
 template <class Program>
 auto gradient_map(Program& p) {
-  constexpr auto count = static_cast<std::size_t>(Program::facts::graph.size.parameters);
-  const auto table = p.gradient_table();
-  return report::map_of<Program>([&](auto i) { return tensor_view<Program::facts::graph.parameters[i].shape>(table[i].data); },
-                                 std::make_index_sequence<count>{});
+  return report::map_of<Program>([](int i) { return Program::gradient_layout.entries[i].parameter; }, p.gradient_table());
 }
 
 }  // namespace VOLUTE_ISA

@@ -134,8 +134,8 @@ constexpr plan_tables<Size, Values> unpack_plan(const std::int64_t* words) {
 
 template <class E>
 inline constexpr bool makes_parameter_gradients = false;
-template <class Y>
-inline constexpr bool makes_parameter_gradients<parameter_gradients<Y>> = true;
+template <class Y, class Set>
+inline constexpr bool makes_parameter_gradients<parameter_gradients<Y, Set>> = true;
 
 /// Everything that is known while compiling about the program of a list of outputs in elements of type T.
 template <class Outputs, class T>

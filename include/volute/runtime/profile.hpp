@@ -25,8 +25,9 @@ std::string profile(Program& p, int runs, const binding<Node, V>&... b) {
     int last = -1;
     clock::time_point begin{};
     const auto end = [&] {
-      if (last >= 0) least[static_cast<std::size_t>(last)] =
-          std::min(least[static_cast<std::size_t>(last)], std::chrono::duration<double, std::micro>(clock::now() - begin).count());
+      if (last >= 0)
+        least[static_cast<std::size_t>(last)] =
+            std::min(least[static_cast<std::size_t>(last)], std::chrono::duration<double, std::micro>(clock::now() - begin).count());
     };
     p.parameters_changed();  // the prologue too
     p.run_observed(
@@ -40,7 +41,8 @@ std::string profile(Program& p, int runs, const binding<Node, V>&... b) {
   }
   std::vector<int> order(launches);
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int i, int k) { return least[static_cast<std::size_t>(i)] > least[static_cast<std::size_t>(k)]; });
+  std::sort(order.begin(), order.end(),
+            [&](int i, int k) { return least[static_cast<std::size_t>(i)] > least[static_cast<std::size_t>(k)]; });
   const double total = std::accumulate(least.begin(), least.end(), 0.0);
   std::string s = report::padded("us", 10, true) + report::padded("%", 7, true) + report::padded("GFLOP/s", 10, true) +
                   report::padded("GB/s", 8, true) + "  kernel        operation             shape                   layer\n";
@@ -55,8 +57,8 @@ std::string profile(Program& p, int runs, const binding<Node, V>&... b) {
     const double us = least[static_cast<std::size_t>(i)];
     double flops = 0;
     int node = c.node;  // an epilogue's last node stands for its convolution
-    const bool convolves = kind == graph::kernel_kind::conv_forward || kind == graph::kernel_kind::conv_data ||
-                           kind == graph::kernel_kind::conv_weights;
+    const bool convolves =
+        kind == graph::kernel_kind::conv_forward || kind == graph::kernel_kind::conv_data || kind == graph::kernel_kind::conv_weights;
     while (convolves && node >= 0 && !g.is<ops::convolution>(node)) --node;
     if (convolves || kind == graph::kernel_kind::matmul) flops = graph::flops_of(g, node);
     double elements = static_cast<double>(g.shape(c.node).size());

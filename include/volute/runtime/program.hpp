@@ -4,6 +4,7 @@
 
 #include <volute/core/xtensor.hpp>
 #include <volute/runtime/bind.hpp>
+#include <volute/runtime/gradient_layout.hpp>
 #include <volute/runtime/initialize.hpp>
 #include <volute/runtime/kernel_table.hpp>
 #include <volute/runtime/nothing.hpp>
@@ -275,6 +276,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   using value_type = T;
   using facts = runtime::facts<list, T>;
   static constexpr bool is_refused = !std::is_void_v<failure>;
+  /// Which parameters there are gradients by, and where those lie.
+  static constexpr const auto& gradient_layout = runtime::gradient_layout<list, facts>::table;
 
   program() {
     if constexpr (!is_refused)
@@ -307,8 +310,9 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
     return {machine_.parameter_block(), static_cast<std::size_t>(machine_.parameter_elements())};
   }
   /// The gradients of the last run, laid out as parameter_values (zeros in the gaps); outputs(...) must hold gradient(loss, parameters).
+  /// Those by parameters_under<...> are laid out as if there were no other parameters.
   std::span<const T> gradient_values() noexcept requires(gradient_maps > 0) {
-    return {machine_.output(first_gradient), static_cast<std::size_t>(machine_.parameter_elements())};
+    return {machine_.output(first_gradient), static_cast<std::size_t>(gradient_layout.elements)};
   }
   /// All states as one block, laid out in the same way.
   std::span<T> state_values() noexcept {
@@ -318,11 +322,12 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   /// Path, shape and memory of each parameter; states come last.
   auto parameter_table() noexcept {
     machine_.parameters_changed();
-    return table<facts::graph.size.parameters>([this](int i) { return machine_.parameter(i); });
+    return table<facts::graph.size.parameters>([](int i) { return i; }, [this](int i) { return machine_.parameter(i); });
   }
   /// The same of the gradients by learned parameters.
   auto gradient_table() noexcept requires(gradient_maps > 0) {
-    return table<facts::learned>([this](int i) { return machine_.output(first_gradient + i); });
+    return table<gradient_layout.entry_count>([](int i) { return gradient_layout.entries[i].parameter; },
+                                              [this](int i) { return machine_.output(first_gradient + i); });
   }
   /// One parameter by its path, as a tensor: parameter<"0.weight">().
   template <text Path>
@@ -332,7 +337,13 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
   }
   template <text Path>
   auto gradient() requires(gradient_maps > 0) {
-    return view_of<Path>([this](int i) { return machine_.output(first_gradient + i); });
+    constexpr int place = gradient_place(runtime::find_parameter<Path>(facts::graph));
+    if constexpr (place < 0) {
+      static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
+      return runtime::nothing{};
+    } else {
+      return view_of<Path>([this](int) { return machine_.output(first_gradient + place); });
+    }
   }
   /// Later runs share their work with the workers of `e`, which must outlive this program or its next use(). No run creates a thread, and
   /// results have the same bits for any executor. This call allocates scratch memory for each worker beyond the first. Until it is made,
@@ -382,12 +393,17 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
  private:
   static constexpr int first_gradient = static_cast<int>(sizeof...(E)) - gradient_maps;
   runtime::machine<list, T> machine_;
+  static constexpr int gradient_place(int parameter) {
+    for (int k = 0; k < gradient_layout.entry_count; ++k)
+      if (gradient_layout.entries[k].parameter == parameter) return k;
+    return -1;
+  }
 
-  template <int N, class At>
-  auto table(At at) noexcept {
+  template <int N, class Which, class At>
+  auto table(Which which, At at) noexcept {
     std::array<parameter_entry<T>, static_cast<std::size_t>(N)> t{};
     for (int i = 0; i < N; ++i) {
-      const auto& p = facts::graph.parameters[i];
+      const auto& p = facts::graph.parameters[which(i)];
       t[static_cast<std::size_t>(i)] = {p.path.view(), p.shape, at(i), p.learned};
     }
     return t;

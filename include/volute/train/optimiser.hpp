@@ -1,0 +1,139 @@
+// Optimisers: hyperparameters, which may be changed between steps, and what one step does to a vector of parameters. The arithmetic is that
+// of PyTorch 1.13's classes of the same names.
+//
+// An optimiser is a struct with
+//   double lr                  the learning rate
+//   blocks, names[]            how many numbers it keeps for each parameter at most, and what they are called (as in PyTorch's state)
+//   uses(k)                    whether it keeps number k with these hyperparameters; all begin as zeros
+//   rule<T>(step)              of step 0, 1, ...: an object with operator()(V& parameter, V gradient, V* kept) for vectors V of T
+#pragma once
+
+#include <volute/core/simd.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+/// Stochastic gradient descent, with momentum if it is not 0.
+struct sgd {
+  double lr = 1e-2, momentum = 0, weight_decay = 0;
+  bool nesterov = false;
+
+  static constexpr int blocks = 1;
+  static constexpr std::string_view names[]{"momentum_buffer"};
+  constexpr bool uses(int) const { return momentum != 0; }
+
+  template <class T>
+  struct step_rule {
+    T lr, momentum, weight_decay;
+    bool nesterov;
+    template <class V>
+    VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
+      g = simd::fma(V(weight_decay), p, g);
+      s[0] = simd::fma(V(momentum), s[0], g);
+      const V direction = nesterov ? simd::fma(V(momentum), s[0], g) : s[0];
+      p = simd::fma(V(-lr), direction, p);
+    }
+  };
+  template <class T>
+  step_rule<T> rule(std::int64_t) const {
+    return {static_cast<T>(lr), static_cast<T>(momentum), static_cast<T>(weight_decay), nesterov};
+  }
+};
+
+namespace train {
+/// What adam and adamw share: weight decay by the gradient (`decay`) or of the weights themselves (`keep`).
+template <class T>
+struct adam_rule {
+  T beta1, rest1, beta2, rest2, rate, root, eps, decay, keep;
+
+  adam_rule(double lr, double b1, double b2, double epsilon, double l2, double shrink, std::int64_t step)
+      : beta1(static_cast<T>(b1)),
+        rest1(static_cast<T>(1 - b1)),
+        beta2(static_cast<T>(b2)),
+        rest2(static_cast<T>(1 - b2)),
+        rate(static_cast<T>(-lr / (1 - std::pow(b1, static_cast<double>(step + 1))))),
+        root(static_cast<T>(1 / std::sqrt(1 - std::pow(b2, static_cast<double>(step + 1))))),
+        eps(static_cast<T>(epsilon)),
+        decay(static_cast<T>(l2)),
+        keep(static_cast<T>(shrink)) {}
+
+  template <class V>
+  VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
+    g = simd::fma(V(decay), p, g);
+    s[0] = simd::fma(s[0], V(beta1), g * V(rest1));
+    s[1] = simd::fma(s[1], V(beta2), g * g * V(rest2));
+    p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), p * V(keep));
+  }
+};
+}  // namespace train
+
+/// Adam (Kingma and Ba, arXiv 1412.6980); weight_decay is added to the gradient.
+struct adam {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+
+  static constexpr int blocks = 2;
+  static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
+  constexpr bool uses(int) const { return true; }
+  template <class T>
+  train::adam_rule<T> rule(std::int64_t step) const {
+    return {lr, beta1, beta2, eps, weight_decay, 1, step};
+  }
+};
+
+/// Adam with weight decay apart from the gradient (Loshchilov and Hutter, arXiv 1711.05101).
+struct adamw {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 1e-2;
+
+  static constexpr int blocks = 2;
+  static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
+  constexpr bool uses(int) const { return true; }
+  template <class T>
+  train::adam_rule<T> rule(std::int64_t step) const {
+    return {lr, beta1, beta2, eps, 0, 1 - lr * weight_decay, step};
+  }
+};
+
+/// RMSprop (Hinton, lecture 6e); `centered` divides by the deviation instead of the root mean square (Graves, arXiv 1308.0850).
+struct rmsprop {
+  double lr = 1e-2, alpha = 0.99, eps = 1e-8, momentum = 0, weight_decay = 0;
+  bool centered = false;
+
+  static constexpr int blocks = 3;
+  static constexpr std::string_view names[]{"square_avg", "momentum_buffer", "grad_avg"};
+  constexpr bool uses(int k) const { return k == 0 || (k == 1 ? momentum != 0 : centered); }
+
+  template <class T>
+  struct step_rule {
+    T lr, alpha, rest, eps, momentum, weight_decay;
+    bool centered;
+    template <class V>
+    VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
+      g = simd::fma(V(weight_decay), p, g);
+      s[0] = simd::fma(s[0], V(alpha), g * g * V(rest));
+      V square = s[0];
+      if (centered) {
+        s[2] = simd::fma(s[2], V(alpha), g * V(rest));
+        square = xsimd::max(square - s[2] * s[2], V(T(0)));  // rounding may leave less, and PyTorch a NaN
+      }
+      s[1] = simd::fma(V(momentum), s[1], g / (xsimd::sqrt(square) + V(eps)));
+      p = simd::fma(V(-lr), s[1], p);
+    }
+  };
+  template <class T>
+  step_rule<T> rule(std::int64_t) const {
+    return {static_cast<T>(lr),
+            static_cast<T>(alpha),
+            static_cast<T>(1 - alpha),
+            static_cast<T>(eps),
+            static_cast<T>(momentum),
+            static_cast<T>(weight_decay),
+            centered};
+  }
+};
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute

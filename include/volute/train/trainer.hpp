@@ -1,0 +1,333 @@
+// Training: the loss, its gradients and the optimiser's update as one program with one call a step, which allocates nothing.
+#pragma once
+
+#include <volute/kernels/update.hpp>
+#include <volute/runtime/model.hpp>
+#include <volute/train/optimiser.hpp>
+#include <volute/train/schedule.hpp>
+
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+/// What may be changed between any two steps.
+struct training_settings {
+  /// The learning rate of step 0, 1, ... (see train/schedule.hpp), written to the optimiser before each update. Empty: as the optimiser
+  /// says.
+  std::function<double(std::int64_t)> schedule{};
+  double clip_norm = 0;   // gradients with a larger norm, over all parameters, are scaled down to it (torch clip_grad_norm_); 0: off
+  double clip_value = 0;  // then each is cut to at most this size (torch clip_grad_value_); 0: off
+  double ema_decay = 0;   // after each update average = decay average + (1 - decay) weights; it begins as the weights; 0: off
+  int accumulate = 1;     // so many runs, the mean of their gradients, make one update
+};
+
+/// Where training stands: with parameter_table(), state_blocks() and random() all that a later run needs to go on.
+struct training_progress {
+  std::int64_t steps = 0;    // updates made
+  std::int64_t waiting = 0;  // runs whose gradients are in "accumulated"
+  bool averages = false;     // "ema" holds averages
+};
+
+/// A flat block of numbers, one for each number of parameter_values(), or of the part of it that is trained.
+template <class T>
+struct state_block {
+  std::string_view name;
+  std::span<T> values;
+};
+
+/// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape.
+template <class From, class To>
+void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
+  const auto source = from.parameter_table();
+  bool any = false;
+  for (const auto& mine : to.parameter_table()) {
+    if (!detail::path_under(mine.path, path)) continue;
+    any = true;
+    const auto theirs = std::find_if(source.begin(), source.end(), [&](const auto& s) { return s.path == mine.path; });
+    if (theirs == source.end()) fail("parameter '" + std::string(mine.path) + "': not in the program it is to be copied from");
+    if (!(theirs->shape == mine.shape))
+      fail("parameter '" + std::string(mine.path) + "': another shape in the program it is to be copied from");
+    std::copy_n(theirs->data, mine.shape.size(), mine.data);
+  }
+  if (!any) fail("no parameter under '" + std::string(path) + "'");
+}
+
+namespace train {
+
+/// Zeros on a cache line. Blocks that are never used cost no memory: the system makes a page of them when it is touched.
+template <class T>
+class zeros {
+ public:
+  explicit zeros(std::int64_t n) : memory_(std::calloc(static_cast<std::size_t>(n) * sizeof(T) + 64, 1)) {
+    if (memory_ == nullptr) fail("no memory for the state of the optimiser");
+    const auto at = reinterpret_cast<std::uintptr_t>(memory_.get());
+    data_ = reinterpret_cast<T*>((at + 63) / 64 * 64);
+  }
+  T* data() const noexcept { return data_; }
+
+ private:
+  struct release {
+    void operator()(void* p) const noexcept { std::free(p); }
+  };
+  std::unique_ptr<void, release> memory_;
+  T* data_;
+};
+
+}  // namespace train
+
+/// Trains the parameters in `Set` on Loss; More are further results of the same run.
+template <class T, class Optimiser, class Set, class Loss, class... More>
+class basic_trainer_of {
+  using loss = decltype(volute::training(Loss{}));
+  using list = output_list<loss, decltype(volute::training(More{}))..., decltype(volute::gradient(loss{}, Set{}))>;
+
+ public:
+  using value_type = T;
+  using program_type = program<list{}, T>;
+  using facts = typename program_type::facts;
+  static constexpr bool is_refused = program_type::is_refused;
+
+  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {})
+      : optimiser(o), settings(std::move(s)), blocks_((Optimiser::blocks + 2) * elements), partial_(norm_partials) {}
+
+  Optimiser optimiser;
+  training_settings settings;
+
+  /// One run on bound inputs, t.step(x = batch, labels = classes), and, if it is the last of settings.accumulate, one update.
+  /// Returns the loss before the update. Throws shape_error as a program does.
+  template <class... Node, class... V>
+  T step(const binding<Node, V>&... b) {
+    if constexpr (is_refused) {
+      return T(0);
+    } else {
+      program_.run_into(nullptr, b...);
+      update();
+      return *program_.output_data(0);
+    }
+  }
+  /// The same on dense tensors, in the order of facts::graph.inputs. Throws nothing.
+  T step(const T* const* inputs) noexcept {
+    if constexpr (is_refused) {
+      return T(0);
+    } else {
+      T* out[facts::graph.size.outputs + 1];
+      for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = program_.output_data(i);
+      program_.run(inputs, out);
+      update();
+      return *out[0];
+    }
+  }
+
+  /// Result I of the last run, a tensor view (a number if it is one); 0 is the loss.
+  template <int I>
+  auto output() {
+    using E = std::tuple_element_t<static_cast<std::size_t>(I), std::tuple<Loss, More...>>;
+    if constexpr (is_refused)
+      return runtime::nothing{};
+    else if constexpr (E::shape().rank == 0)
+      return T(*program_.output_data(I));
+    else
+      return tensor_view<E::shape()>(program_.output_data(I));
+  }
+
+  /// Later steps share their work with the workers of `e`; see program::use. Results have the same bits for any executor.
+  void use(executor& e) {
+    program_.use(e);
+    workers_ = {e.threads() > 1 ? &e : nullptr, nullptr, 0};
+  }
+
+  /// Initial values from a seed; the training begins anew.
+  void initialize(std::uint64_t seed) {
+    program_.initialize(seed);
+    for (const state_block<T>& b : state_blocks()) std::fill(b.values.begin(), b.values.end(), T(0));
+    progress = {};
+  }
+
+  auto parameter_values() noexcept { return program_.parameter_values(); }
+  /// All parameters, trained or not: path, shape and memory.
+  auto parameter_table() noexcept { return program_.parameter_table(); }
+  template <text Path>
+  auto parameter() {
+    return program_.template parameter<Path>();
+  }
+  auto state_values() noexcept { return program_.state_values(); }
+  void parameters_changed() noexcept { program_.parameters_changed(); }
+
+  /// Random numbers of the network (dropout, noise): see program::seed.
+  void seed(std::uint64_t s) noexcept { program_.seed(s); }
+  random_state random() const noexcept { return program_.random(); }
+  void set_random(random_state s) noexcept { program_.set_random(s); }
+
+  /// The averaged weights for model::copy_parameters, m.copy_parameters(t.ema()): parameters without an average as they are.
+  class averaged {
+   public:
+    using facts = typename basic_trainer_of::facts;
+    static constexpr bool is_refused = basic_trainer_of::is_refused;
+    auto parameter_table() noexcept {
+      auto all = of_.parameter_table();
+      if (of_.progress.averages)
+        for (int k = 0; k < where.entry_count; ++k)
+          all[static_cast<std::size_t>(where.entries[k].parameter)].data = of_.block(ema_block) + where.entries[k].offset;
+      return all;
+    }
+
+   private:
+    friend basic_trainer_of;
+    explicit averaged(basic_trainer_of& of) : of_(of) {}
+    basic_trainer_of& of_;
+  };
+  averaged ema() noexcept { return averaged(*this); }
+
+  /// The norm of the gradients of the last update before clipping; known only while clip_norm is on.
+  double gradient_norm() const noexcept { return norm_; }
+
+  /// Where the training stands; to go on with one that was saved, write it, the parameters and the state blocks.
+  training_progress progress;
+
+  /// What the optimiser keeps, "ema" and "accumulated", as far as they are in use.
+  std::vector<state_block<T>> state_blocks() {
+    std::vector<state_block<T>> found;
+    const auto add = [&](std::string_view name, int k) { found.push_back({name, {block(k), static_cast<std::size_t>(elements)}}); };
+    for (int k = 0; k < Optimiser::blocks; ++k)
+      if (optimiser.uses(k)) add(Optimiser::names[k], k);
+    if (progress.averages || settings.ema_decay > 0) add("ema", ema_block);
+    if (progress.waiting > 0 || settings.accumulate > 1) add("accumulated", accumulated_block);
+    return found;
+  }
+  /// A block of state_blocks() by the parameters that its numbers belong to: path, shape and memory of each.
+  auto state_table(std::span<T> values) {
+    std::array<parameter_entry<T>, static_cast<std::size_t>(where.entry_count)> t{};
+    for (std::size_t k = 0; k < t.size(); ++k) {
+      const auto& p = facts::graph.parameters[where.entries[k].parameter];
+      t[k].path = p.path.view(), t[k].shape = p.shape, t[k].data = values.data() + where.entries[k].offset;
+    }
+    return t;
+  }
+
+ private:
+  static constexpr const auto& where = runtime::gradient_layout<list, facts>::table;
+  static constexpr std::int64_t elements = where.elements;
+  static constexpr std::size_t norm_partials = static_cast<std::size_t>(kernels::norm_partials(elements));
+  static constexpr int ema_block = Optimiser::blocks, accumulated_block = Optimiser::blocks + 1;
+  static constexpr int first_gradient = 1 + static_cast<int>(sizeof...(More));
+
+  program_type program_;
+  kernels::team<T> workers_;
+  train::zeros<T> blocks_;
+  std::vector<double> partial_;
+  double norm_ = 0;
+
+  T* block(int k) noexcept { return blocks_.data() + k * elements; }
+
+  void update() noexcept {
+    const T* const gradients = program_.output_data(first_gradient);  // the results after it follow without a gap
+    if (progress.waiting + 1 < settings.accumulate) {
+      kernels::accumulate(gradients, block(accumulated_block), progress.waiting == 0, elements, workers_);
+      ++progress.waiting;
+      return;
+    }
+    T* const parameters = program_.parameter_values().data();
+    if (settings.schedule) optimiser.lr = settings.schedule(progress.steps);
+    kernels::update_blocks<T, Optimiser::blocks> b;
+    b.gradients = gradients;
+    b.parameters = parameters;
+    if (progress.waiting > 0) b.earlier = block(accumulated_block);
+    double scale = 1.0 / static_cast<double>(progress.waiting + 1);
+    if (settings.clip_norm > 0) {
+      norm_ = scale * kernels::norm(gradients, b.earlier, elements, partial_.data(), workers_);
+      const double clipped = settings.clip_norm / (norm_ + 1e-6);
+      if (!(clipped >= 1)) scale *= clipped;  // a norm that is no number spoils the step and does not hide
+    }
+    b.scale = static_cast<T>(scale);
+    if (settings.clip_value > 0) b.limit = static_cast<T>(settings.clip_value);
+    for (int k = 0; k < Optimiser::blocks; ++k)
+      if (optimiser.uses(k)) b.state[k] = block(k);
+    if (settings.ema_decay > 0) {
+      b.average = block(ema_block);
+      b.follow = static_cast<T>(1 - settings.ema_decay);
+      if (!progress.averages)
+        for (int k = 0; k < where.range_count; ++k)
+          std::copy_n(parameters + where.ranges[k].parameters, where.ranges[k].size, b.average + where.ranges[k].gradients);
+      progress.averages = true;
+    }
+    const auto rule = optimiser.template rule<T>(progress.steps);
+    for (int k = 0; k < where.range_count; ++k)
+      kernels::update<Optimiser::blocks>(rule, b.from(where.ranges[k].gradients, where.ranges[k].parameters), where.ranges[k].size,
+                                         workers_);
+    ++progress.steps;
+    progress.waiting = 0;
+  }
+};
+
+namespace train {
+
+template <class L>
+constexpr int targets_of() {
+  if constexpr (requires { L::targets; })
+    return L::targets;
+  else
+    return 1;
+}
+
+/// The loss of a network: the last `targets` inputs belong to the loss, those before to the network.
+template <class Net, class Loss, class... Input>
+constexpr auto loss_of() {
+  constexpr int targets = targets_of<Loss>(), inputs = static_cast<int>(sizeof...(Input)) - targets;
+  if constexpr (inputs < 1) {
+    constexpr line wanted = line("trainer: inputs, then ") << targets << " of the loss";
+    constexpr line got = line("got ") << static_cast<int>(sizeof...(Input)) << " in all";
+    using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
+    static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    return reported{};
+  } else {
+    return []<std::size_t... I, std::size_t... K>(std::index_sequence<I...>, std::index_sequence<K...>) {
+      using all = std::tuple<Input...>;
+      return invoke<Loss>(invoke<Net>(std::tuple_element_t<I, all>{}...),
+                          std::tuple_element_t<static_cast<std::size_t>(inputs) + K, all>{}...);
+    }
+    (std::make_index_sequence<static_cast<std::size_t>(inputs)>{}, std::make_index_sequence<static_cast<std::size_t>(targets)>{});
+  }
+}
+
+}  // namespace train
+
+/// Trains a network on a loss: trainer<net, nn::cross_entropy<>, adam, input<"x", 4, 1, 10, 10, 10>, input<"labels", 4>> t{adam{.lr =
+/// 1e-3}}; float loss = t.step(batch, labels). The last input is the target (or the last ones, see nn/loss.hpp); the loss may be any
+/// module.
+template <class T, class Net, class Loss, class Optimiser, auto... Inputs>
+class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
+                                              decltype(train::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())> {
+  using base =
+      basic_trainer_of<T, Optimiser, parameter_set<>, decltype(train::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())>;
+
+ public:
+  using base::base;
+  using base::step;
+  template <class... V>
+  requires(sizeof...(V) == sizeof...(Inputs) && sizeof...(V) > 1) T step(const V&... v) {
+    return base::step(binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
+  }
+};
+template <class Net, class Loss, class Optimiser, auto... Inputs>
+using trainer = basic_trainer<float, Net, Loss, Optimiser, Inputs...>;
+
+namespace train {
+template <class T, class Optimiser, class Set, class Outputs>
+struct trainer_type;
+template <class T, class Optimiser, class Set, class... E>
+struct trainer_type<T, Optimiser, Set, output_list<E...>> {
+  using type = basic_trainer_of<T, Optimiser, Set, E...>;
+};
+}  // namespace train
+
+/// Trains whatever expression: trainer_of<outputs(loss, logits), adam, "generator"> trains the parameters at or below the paths given
+/// (none: all) on the first output, which must be a scalar; the further ones are computed too and can be read with output<1>() and so on.
+template <auto Outputs, class Optimiser, text... Paths>
+using trainer_of = typename train::trainer_type<float, Optimiser, parameter_set<Paths...>, std::remove_const_t<decltype(Outputs)>>::type;
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute
