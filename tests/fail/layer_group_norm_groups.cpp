@@ -1,5 +1,5 @@
 // expect: layer 1
-// expect: group_norm wants channels / groups
+// expect: group_norm: channels / groups
 // expect: got 4 channels, groups 3
 #include <volute/nn/nn.hpp>
 using namespace volute;

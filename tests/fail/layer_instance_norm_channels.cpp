@@ -1,5 +1,5 @@
 // expect: layer 1
-// expect: instance_norm3d wants 4 channels
+// expect: instance_norm3d: 4 channels
 // expect: got 3 in (2,3,4,4,4)
 #include <volute/nn/nn.hpp>
 using namespace volute;

@@ -1,5 +1,5 @@
 // expect: layer 1
-// expect: streaming wants stride 1 in time
+// expect: streaming: stride 1 in time
 // expect: got 2
 #include <volute/nn/nn.hpp>
 using namespace volute;

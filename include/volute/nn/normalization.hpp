@@ -64,7 +64,7 @@ constexpr ops::inferred norm_check(std::string_view kind, const norm_settings& s
   if (s.unknown > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << s.unknown);
   if (!(s.eps >= 0)) return ops::refuse(line(kind) << " wants eps >= 0", line("got eps < 0"));
   if (x.rank < 2) return ops::refuse(line(kind) << " wants (N,C,...)", line("got ") << x);
-  if (x[1] != channels) return ops::refuse(line(kind) << " wants " << channels << " channels", line("got ") << x[1] << " in " << x);
+  if (x[1] != channels) return ops::refuse(line(kind) << ": " << channels << " channels", line("got ") << x[1] << " in " << x);
   return {};
 }
 
@@ -94,7 +94,7 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
  private:
   static constexpr ops::inferred check(const extents& x) {
     if (Groups < 1 || C % (Groups < 1 ? 1 : Groups) != 0)
-      return ops::refuse(line("group_norm wants channels / groups"), line("got ") << C << " channels, groups " << Groups);
+      return ops::refuse(line("group_norm: channels / groups"), line("got ") << C << " channels, groups " << Groups);
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };

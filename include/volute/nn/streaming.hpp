@@ -77,7 +77,7 @@ struct streaming<conv3d<In, Out, O...>> : layer<streaming<conv3d<In, Out, O...>>
       return failed<text(""), text("streaming wants causal padding"), text("got another")>{};
     } else if constexpr (whole::options.stride.d != 1) {
       constexpr line got = line("got ") << whole::options.stride.d;
-      return failed<text(""), text("streaming wants stride 1 in time"), to_text<got>()>{};
+      return failed<text(""), text("streaming: stride 1 in time"), to_text<got>()>{};
     } else {
       constexpr extents e = X::shape();
       constexpr auto before = detail::kept<"frames", make_extents(e[0], In, kept, e[3], e[4]), initializer{}>;
