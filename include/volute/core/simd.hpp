@@ -251,6 +251,18 @@ VOLUTE_INLINE void prefetch(const void* p) {
 #endif
 }
 
+/// The same, into the second-level cache; and of a line that will be written.
+VOLUTE_INLINE void prefetch_far(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
+#endif
+}
+VOLUTE_INLINE void prefetch_write(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 1);
+#endif
+}
+
 }  // namespace VOLUTE_ISA
 
 /// What a waiting thread does between two looks: leaves the core to its sibling for some ten cycles.

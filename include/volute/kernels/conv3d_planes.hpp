@@ -216,8 +216,14 @@ struct planes_job {
   T* carry = nullptr;
   const int64_t* offset = nullptr;  // of the taps of height and width
   int64_t planes = 0, first = 0, last = 0;  // virtual planes, and those of them that exist
+  int64_t done = 0;                         // the first one that completes a destination plane
   int64_t channels = 0, taps = 0, x_channel = 0, x_plane = 0, tile_plane = 0;
   bool resume = false, keep = false;  // sums come from the carry, go to the carry
+  // What comes next is asked for while this is computed, so many lines at a time: the source of the next chunk by channel and plane, and
+  // where the tile will be stored.
+  const T* next = nullptr;
+  const T* y = nullptr;
+  int64_t next_lines = 0, y_lines = 0, next_channel = 0, next_plane = 0, y_plane = 0;
 };
 
 /// One strip of vectors through some source planes. Accumulator t belongs to the destination plane that reads the present one with tap t.
@@ -225,6 +231,7 @@ template <class T, int KD, int NV>
 __attribute__((noinline)) void planes_strip(const planes_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
+  constexpr int64_t line = 64 / sizeof(T);
   V acc[KD][NV];
   VOLUTE_UNROLL
   for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
@@ -241,6 +248,7 @@ __attribute__((noinline)) void planes_strip(const planes_job<T>& j) noexcept {
       const T* w = j.w;
       for (int64_t c = 0; c < j.channels; ++c) {
         const T* const x = j.x + c * j.x_channel + q * j.x_plane;
+        for (int64_t i = 0; i < j.next_lines; ++i) simd::prefetch_far(j.next + c * j.next_channel + q * j.next_plane + i * line);
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.taps; ++k, w += KD) {
           const T* const xk = x + j.offset[k];
@@ -256,8 +264,11 @@ __attribute__((noinline)) void planes_strip(const planes_job<T>& j) noexcept {
         }
       }
     }
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) simd::store(j.tile + q * j.tile_plane + v * L, acc[KD - 1][v]);
+    if (q >= j.done) {
+      for (int64_t i = 0; i < j.y_lines; ++i) simd::prefetch_write(j.y + q * j.y_plane + i * line);
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) simd::store(j.tile + q * j.tile_plane + v * L, acc[KD - 1][v]);
+    }
     VOLUTE_UNROLL
     for (int t = KD - 1; t > 0; --t) VOLUTE_UNROLL
     for (int v = 0; v < NV; ++v) acc[t][v] = acc[t - 1][v];
@@ -297,12 +308,19 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
   const int64_t pair = sample * s.groups + group, classes = s.class_counts[2], h0 = slab * p.rows, volume = s.source_volume();
   const int64_t o_end = smaller(s.target_channels, (b + 1) * p.targets), all = cd.n + KD - 1, row = s.source_size[2];
   const T* const x_end = x + s.batch * s.groups * s.source_channels * volume;
+  const int64_t plane = s.source_size[1] * row, passes = p.strips * s.class_counts[1] * classes;
+  constexpr int64_t line = 64 / sizeof(T);
+  const int64_t next_lines = ceil_divide(p.rows * p.layout.step[0] * row, passes * line);
   T *const source = memory, *const tile = source + p.source_size, *const carry = tile + p.tile_size;
   planes_job<T> j;
   j.channels = s.source_channels;
   j.x_channel = p.layout.channel;
   j.x_plane = p.layout.plane;
   j.tile_plane = p.lanes;
+  j.next_channel = volume;
+  j.next_plane = plane;
+  j.y_plane = s.target_size[1] * s.target_size[2];
+  j.y_lines = ceil_divide(p.rows * s.class_counts[1] * s.target_size[2], passes * line);
   for (int64_t q0 = 0; q0 < all; q0 += p.planes) {
     j.planes = smaller(p.planes, all - q0);
     const int64_t d0 = q0 + cd.offset;  // virtual plane q is source plane q + offset
@@ -310,16 +328,26 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
     j.last = larger(j.first, smaller(j.planes, p.source[0].count - d0));
     j.resume = q0 > 0;
     j.keep = q0 + j.planes < all;
+    j.done = smaller(j.planes, larger(0, KD - 1 - q0));
     for (int64_t c = 0; c < s.source_channels; ++c) {
       const int64_t channel = pair * s.source_channels + c;
       for (int64_t q = j.first; q < j.last; ++q)
-        copy_slab<T, Scale>(p.layout, p.source[1], p.source[2], x + channel * volume + (d0 + q) * s.source_size[1] * row, row, x_end, h0,
+        copy_slab<T, Scale>(p.layout, p.source[1], p.source[2], x + channel * volume + (d0 + q) * plane, row, x_end, h0,
                             Scale ? scale[channel] : T(1), source + c * p.layout.channel + q * p.layout.plane);
     }
+    // What follows: the next chunk of these rows, or the first one of the next slab or pair.
+    const bool more_rows = j.keep || slab + 1 < p.slabs;
+    const int64_t next_row = larger(0, (j.keep ? h0 : more_rows ? h0 + p.rows : 0) * p.layout.step[0] - p.source[1].pad);
+    const int64_t next_pair = more_rows ? pair : pair + 1;
+    const T* next = x + next_pair * s.source_channels * volume + (j.keep ? d0 + p.planes : cd.offset) * plane + next_row * row;
+    const bool fetch = b + 1 == p.blocks && next_pair < s.batch * s.groups;
     j.carry = carry;
     const T* w = packed + (group * s.target_channels + b * p.targets) * p.weights;
     for (int64_t o = b * p.targets; o < o_end; ++o) {
       j.offset = offsets;
+      j.next = next;
+      j.next_lines = fetch && o + 1 == o_end ? next_lines : 0;
+      j.y = y + (((pair * s.target_channels + o) * cd.n + q0 - (KD - 1)) * s.target_size[1] + h0 * s.class_counts[1]) * s.target_size[2];
       for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
         const correlation_axis& ch = s.classes[1][ih];
         const int64_t count = smaller(p.rows, ch.n - h0);
@@ -328,19 +356,21 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
           j.taps = ch.taps * cw.taps;
           j.w = w;
           const int64_t total = count > 0 ? (count - 1) * p.layout.pitch + cw.n : 0;
-          T* next = j.carry + p.strips * lanes * (KD - 1);
+          T* const after = j.carry + p.strips * lanes * (KD - 1);
           for (int64_t at = 0; at < total; at += lanes, j.carry += (KD - 1) * lanes) {
             j.x = source + at;
             j.tile = tile + iw * p.planes * p.lanes + at;
             planes_strip<T, KD, NV>(j);
+            j.next += next_lines * line;
+            j.y += j.y_lines * line;
           }
-          j.carry = next;
+          j.carry = after;
           j.offset += j.taps;
           w += j.taps * s.source_channels * KD;
         }
         if (count <= 0) continue;
         conv_place at{sample, group * s.target_channels + o, s.groups * s.target_channels, 0};
-        for (int64_t q = larger(0, KD - 1 - q0); q < j.planes; ++q) {
+        for (int64_t q = j.done; q < j.planes; ++q) {
           at.offset = (((sample * at.channels + at.channel) * cd.n + q0 + q - (KD - 1)) * s.target_size[1] + ch.dst + h0 * ch.dst_step) *
                       s.target_size[2];
           store_rows<T, E>(tile + q * p.lanes, p.layout.pitch, classes, p.planes * p.lanes, count, s.target_size[2],
