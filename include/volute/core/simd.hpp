@@ -244,6 +244,18 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
   }
 }
 
+/// v in a register from here on: g++ would read it from memory again for each use, and loads are the narrower limit.
+template <class V>
+VOLUTE_INLINE void keep(V& v) {
+#if defined(__AVX512F__) && defined(__GNUC__)
+  asm("" : "+v"(v.data));
+#elif defined(__SSE2__) && defined(__GNUC__)
+  asm("" : "+x"(v.data));
+#else
+  (void)v;
+#endif
+}
+
 /// Asks for the cache line at p.
 VOLUTE_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)

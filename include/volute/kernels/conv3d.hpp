@@ -7,6 +7,7 @@
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_planes.hpp>
+#include <volute/kernels/conv3d_planes_weights.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>
@@ -63,11 +64,14 @@ constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_s
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).scratch() : plan_width<T>(g, side).scratch();
 }
 
-/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, or pixels.
-enum class weights_way { outputs, inputs, pixels };
+/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, pixels, or pixels with several planes in flight.
+enum class weights_way { outputs, inputs, pixels, planes };
 
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
+#ifndef NO_PLANES
+  if (planes_possible(g, conv_side::forward) && g.group_in() == 1 && g.group_out() <= 2) return weights_way::planes;
+#endif
   const auto count = [](int64_t n) { return static_cast<double>(n); };
   constexpr double full = simd::width<T>;
   double rate[2]{};
@@ -116,6 +120,8 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
       return plan_weights<T>(g, conv_side::forward).scratch();
     case weights_way::inputs:
       return plan_weights<T>(g, conv_side::backward).scratch();
+    case weights_way::planes:
+      return plan_planes_weights<T>(g).scratch();
     default:
       return plan_pixel_weights<T>(g).scratch();
   }
@@ -136,6 +142,8 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
       return plan_weights<T>(g, conv_side::forward).worker_scratch();
     case weights_way::inputs:
       return plan_weights<T>(g, conv_side::backward).worker_scratch();
+    case weights_way::planes:
+      return plan_planes_weights<T>(g).worker_scratch();
     default:
       return plan_pixel_weights<T>(g).worker_scratch();
   }
@@ -211,6 +219,8 @@ struct conv3d_backward_weights {
       run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (way == weights_way::inputs)
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+    else if constexpr (way == weights_way::planes)
+      run_weights_planes<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else
       run_weights_pixels<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
   }

@@ -160,7 +160,9 @@ inline constexpr planes_offsets<T, G, Side> planes_offsets_of{};
 template <class T>
 VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
   using V = simd::vec<T>;
-  for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, V(T(0)));
+  V zero(T(0));
+  simd::keep(zero);  // or g++ calls memset
+  for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
 }
 
 /// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
@@ -205,6 +207,9 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
       }
       zero_over(line + even_count, l.pitch - even_count);
     }
+    if (l.part == 0) continue;
+    zero_over(even + l.rows * l.pitch, l.part - l.rows * l.pitch - L);  // surplus lanes read the gap
+    if (parts == 2) zero_over(odd + l.rows * l.pitch, l.part - l.rows * l.pitch - L);
   }
 }
 
