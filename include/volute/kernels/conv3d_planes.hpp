@@ -166,51 +166,64 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
 }
 
 /// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
-/// read at or behind x_end.
-template <class T, bool Scale>
+/// read at or behind x_end. Parts: residue classes of the width.
+template <class T, bool Scale, int Parts>
 __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row,
                                          const T* x_end, int64_t first, T factor, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);
-  const auto read = [&](const T* p) __attribute__((always_inline)) {
-    const V v = x_end - p >= L ? simd::load<V>(p) : simd::load_partial<V>(p, static_cast<int>(larger(0, x_end - p)));
-    if constexpr (Scale) return v * f;
-    return v;
-  };
-  const int64_t parts = l.step[1];
-  for (int64_t rh = 0; rh < l.step[0]; ++rh) {
-    T* const even = to + ((parts == 2 ? w.pad % 2 : 0) * l.step[0] + rh) * l.part;  // of the source's even columns, or of all
-    T* const odd = to + ((w.pad + 1) % 2 * l.step[0] + rh) * l.part;
-    const int64_t even_pad = w.pad / parts, odd_pad = (w.pad + 1) / 2, even_count = (w.count + parts - 1) / parts, odd_count = w.count / 2;
-    zero_over(even, even_pad);
-    if (parts == 2) zero_over(odd, odd_pad);
-    for (int64_t i = 0; i < l.rows; ++i) {
-      const int64_t source_row = (first + i) * l.step[0] + rh - h.pad;
-      T* line = even + i * l.pitch + even_pad;
-      T* odd_line = odd + i * l.pitch + odd_pad;
-      if (source_row < 0 || source_row >= h.count) {
-        zero_over(line, l.pitch);
-        if (parts == 2) zero_over(odd_line, l.pitch);
-        continue;
-      }
-      const T* in = x + source_row * row;
-      if (parts == 1) {
-        for (int64_t k = 0; k < w.count; k += L) simd::store(line + k, read(in + k));
-      } else {
-        for (int64_t k = 0; k < w.count; k += 2 * L) {
-          const V a = read(in + k), b = read(in + k + L);
-          simd::store(line + k / 2, simd::unzip<0>(a, b));
-          simd::store(odd_line + k / 2, simd::unzip<1>(a, b));
-        }
-        zero_over(odd_line + odd_count, l.pitch - odd_count);
-      }
-      zero_over(line + even_count, l.pitch - even_count);
+  const int64_t count = w.count, pitch = l.pitch, step = l.step[0], left[2]{w.pad / Parts, (w.pad + 1) / 2};
+  const int64_t used[2]{(count + Parts - 1) / Parts, count / 2};
+  for (int64_t rh = 0; rh < step; ++rh) {
+    // Rows [begin, end) exist, and those before `safe` can be read by whole vectors.
+    const int64_t above = h.pad - rh - first * step, begin = smaller(l.rows, larger(0, ceil_divide(above, step)));
+    const int64_t end = larger(begin, smaller(l.rows, ceil_divide(h.count + above, step)));
+    const T* in = x + (begin * step - above) * row;
+    const int64_t ahead = x_end - in - ceil_divide(count, Parts * L) * Parts * L;
+    const int64_t safe = smaller(end, ahead < 0 ? begin : begin + ahead / (step * row) + 1);
+    T* line[Parts];
+    for (int64_t k = 0; k < Parts; ++k) {  // source columns k, k + Parts, ...
+      T* const part = to + ((w.pad + k) % Parts * step + rh) * l.part;
+      line[k] = part + begin * pitch + left[k];
+      zero_over(part, begin * pitch + left[k]);
     }
-    if (l.part == 0) continue;
-    zero_over(even + l.rows * l.pitch, l.part - l.rows * l.pitch - L);  // surplus lanes read the gap
-    if (parts == 2) zero_over(odd + l.rows * l.pitch, l.part - l.rows * l.pitch - L);
+    const auto copy = [&](auto read) __attribute__((always_inline)) {
+      for (int64_t c = 0; c < count; c += Parts * L) {
+        V a = read(in + c);
+        if constexpr (Scale) a = a * f;
+        if constexpr (Parts == 1) {
+          simd::store(line[0] + c, a);
+        } else {
+          V b = read(in + c + L);
+          if constexpr (Scale) b = b * f;
+          simd::store(line[0] + c / 2, simd::unzip<0>(a, b));
+          simd::store(line[1] + c / 2, simd::unzip<1>(a, b));
+        }
+      }
+      for (int64_t k = 0; k < Parts; ++k) {
+        zero_over(line[k] + used[k], pitch - used[k]);
+        line[k] += pitch;
+      }
+      in += step * row;
+    };
+    for (int64_t i = begin; i < safe; ++i) copy([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+    for (int64_t i = safe; i < end; ++i)
+      copy([&](const T* p) __attribute__((always_inline)) {
+        return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p))));
+      });
+    for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
+      zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
   }
+}
+
+template <class T, bool Scale>
+void copy_plane(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end, int64_t first,
+                T factor, T* to) noexcept {
+  if (l.step[1] == 2)
+    copy_slab<T, Scale, 2>(l, h, w, x, row, x_end, first, factor, to);
+  else
+    copy_slab<T, Scale, 1>(l, h, w, x, row, x_end, first, factor, to);
 }
 
 template <class T>
@@ -337,8 +350,8 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
     for (int64_t c = 0; c < s.source_channels; ++c) {
       const int64_t channel = pair * s.source_channels + c;
       for (int64_t q = j.first; q < j.last; ++q)
-        copy_slab<T, Scale>(p.layout, p.source[1], p.source[2], x + channel * volume + (d0 + q) * plane, row, x_end, h0,
-                            Scale ? scale[channel] : T(1), source + c * p.layout.channel + q * p.layout.plane);
+        copy_plane<T, Scale>(p.layout, p.source[1], p.source[2], x + channel * volume + (d0 + q) * plane, row, x_end, h0,
+                             Scale ? scale[channel] : T(1), source + c * p.layout.channel + q * p.layout.plane);
     }
     // What follows: the next chunk of these rows, or the first one of the next slab or pair.
     const bool more_rows = j.keep || slab + 1 < p.slabs;

@@ -52,7 +52,8 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
     p.vectors = ceil_divide((rows - 1) * l.pitch + g.out[2], width);
     p.target.rows = rows;
     p.target.pitch = l.pitch;
-    p.target.plane = odd_lines(rows * l.pitch + 2 * width, size);
+    p.target.part = rows * l.pitch + 2 * width;
+    p.target.plane = odd_lines(p.target.part, size);
     p.source_size = ceil_divide(s.source_channels * l.channel + l.pitch + 2 * width, 16) * 16;
     p.target_size = ceil_divide(g.out[0] * p.target.plane, 16) * 16;
   };
@@ -181,8 +182,8 @@ __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const pl
   const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * static_cast<int64_t>(64 / sizeof(T)));
   for (int64_t c = 0; c < s.source_channels; ++c)
     for (int64_t q = j.first; q < j.last; ++q)
-      copy_slab<T, false>(p.layout, p.source[1], p.source[2], x + (pair * s.source_channels + c) * volume + (q + cd.offset) * plane, row,
-                          x_end, h0, T(1), source + c * p.layout.channel + (q + cd.offset) * p.layout.plane);
+      copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + (pair * s.source_channels + c) * volume + (q + cd.offset) * plane, row,
+                           x_end, h0, T(1), source + c * p.layout.channel + (q + cd.offset) * p.layout.plane);
   source_axis height, width;
   height.count = s.target_size[1];
   width.count = g_row;
@@ -191,8 +192,7 @@ __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const pl
     const T* from = g + (pair * s.target_channels + o) * s.target_volume();
     for (int64_t d = 0; d < cd.n; ++d) {
       T* const to = target + d * p.target.plane;
-      copy_slab<T, false>(p.target, height, width, from + d * g_plane, g_row, g_end, h0, T(1), to);
-      zero_over(to + p.rows * p.target.pitch, simd::width<T>);
+      copy_slab<T, false, 1>(p.target, height, width, from + d * g_plane, g_row, g_end, h0, T(1), to);
     }
     j.next_g = from + (o + 1 < s.target_channels ? s.target_volume() + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : s.target_volume());
     j.next_x = x + pair * s.source_channels * volume + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
