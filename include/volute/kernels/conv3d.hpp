@@ -149,18 +149,6 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
   }
 }
 
-/// The list of correlations of canonical geometry G, with its classes in static storage.
-template <ops::conv_geometry G, conv_side Side>
-constexpr conv_shape make_shape() {
-  conv_shape s = shape_of(G, Side);
-  s.classes[0] = classes_of<G, Side, 0>.list;
-  s.classes[1] = classes_of<G, Side, 1>.list;
-  s.classes[2] = classes_of<G, Side, 2>.list;
-  return s;
-}
-template <ops::conv_geometry G, conv_side Side>
-inline constexpr conv_shape conv_shape_of = make_shape<G, Side>();
-
 template <class T, ops::conv_geometry Original, conv_side Side>
 struct conv3d_pack {
   static void run(const T* w, T* packed, const team<T>& workers = {}) noexcept {
@@ -183,11 +171,11 @@ struct conv3d_correlate {
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
     if constexpr (prefers_planes<T>(g, Side))
-      run_planes<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (prefers_channels<T>(g, Side))
       run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
-      run_width<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
   }
 };
 
@@ -220,9 +208,9 @@ struct conv3d_backward_weights {
     else if constexpr (way == weights_way::inputs)
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else if constexpr (way == weights_way::planes)
-      run_weights_planes<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+      run_weights_planes<T, q>(x, g, dw, scratch, workers);
     else
-      run_weights_pixels<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+      run_weights_pixels<T, q>(x, g, dw, scratch, workers);
   }
 };
 

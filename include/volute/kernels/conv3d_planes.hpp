@@ -59,7 +59,7 @@ struct planes_plan {
 };
 
 #ifndef PLANES_BUDGET
-#define PLANES_BUDGET (256 << 10)
+#define PLANES_BUDGET (384 << 10)
 #endif
 
 template <class T>
@@ -400,8 +400,9 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_planes(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                 const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr planes_plan p = plan_planes<T>(G, Side);
   share_if<p.share != sharing::none>(
       workers, s.batch * s.groups * p.blocks * p.slabs, [&](int64_t i, int worker) __attribute__((always_inline)) {

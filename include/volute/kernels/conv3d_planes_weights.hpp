@@ -228,7 +228,8 @@ template <class T, ops::conv_geometry G>
 inline constexpr planes_weights_offsets<T, G> planes_weights_offsets_of{};
 
 template <class T, ops::conv_geometry G>
-void run_weights_planes(const conv_shape& s, const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   static constexpr planes_weights_plan p = plan_planes_weights<T>(G);
   T* const sums = scratch + p.own();
   share_if<p.share != sharing::none>(
