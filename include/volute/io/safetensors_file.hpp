@@ -257,7 +257,7 @@ void write_safetensors(const std::string& path, std::span<const memory_tensor<By
   for (const auto& t : tensors) order.push_back(&t);
   std::sort(order.begin(), order.end(), [](auto a, auto b) { return a->type != b->type ? a->type > b->type : a->name < b->name; });
 
-  std::string header = "{";
+  std::string header = "{";  // append below: operator+ draws a false -Wrestrict from g++ 12
   const auto text = [&](const std::string& s) {
     try {
       return nlohmann::json(s).dump();
@@ -267,7 +267,8 @@ void write_safetensors(const std::string& path, std::span<const memory_tensor<By
   };
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) header += (header.back() == '{' ? "" : ",") + text(key) + ':' + text(value);
+    for (const auto& [key, value] : metadata)
+      header.append(header.back() == '{' ? "" : ",").append(text(key)).append(":").append(text(value));
     header += '}';
   }
   std::vector<std::span<const std::byte>> parts(2);
@@ -280,9 +281,10 @@ void write_safetensors(const std::string& path, std::span<const memory_tensor<By
       throw file_error(path + ": tensor " + shown(t->name) + ": expected the bytes of " + format_shape(t->shape) + ", found " +
                        std::to_string(t->bytes.size()));
     std::string shape;
-    for (const std::uint64_t d : t->shape) shape += (shape.empty() ? "" : ",") + std::to_string(d);
-    header += (header.size() == 1 ? "" : ",") + text(t->name) + ":{\"dtype\":\"" + std::string(name_of(t->type)) + "\",\"shape\":[" +
-              shape + "],\"data_offsets\":[" + std::to_string(at) + ',' + std::to_string(at + t->bytes.size()) + "]}";
+    for (const std::uint64_t d : t->shape) shape.append(shape.empty() ? "" : ",").append(std::to_string(d));
+    header.append(header.size() == 1 ? "" : ",").append(text(t->name)).append(":{\"dtype\":\"").append(name_of(t->type));
+    header.append("\",\"shape\":[").append(shape).append("],\"data_offsets\":[").append(std::to_string(at)).append(",");
+    header.append(std::to_string(at + t->bytes.size())).append("]}");
     at += t->bytes.size();
     parts.push_back(t->bytes);
   }
