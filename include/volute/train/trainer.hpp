@@ -238,7 +238,7 @@ class basic_trainer_of {
   /// Where the training stands; to go on with one that was saved, write it, the parameters and the state blocks.
   training_progress progress;
 
-  /// What the optimiser keeps, "ema" and "accumulated", as far as they are in use.
+  /// What the optimiser keeps, "ema" and "accumulated", as far as they are in use: to restore them, set `progress` first.
   std::vector<state_block<T>> state_blocks() {
     std::vector<state_block<T>> found;
     const auto add = [&](std::string_view name, int k) { found.push_back({name, {block(k), static_cast<std::size_t>(elements)}}); };
