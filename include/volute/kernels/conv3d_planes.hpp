@@ -44,14 +44,14 @@ constexpr bool planes_possible(const ops::conv_geometry& g, conv_side side) {
 }
 
 struct planes_plan {
-  int taps = 1, vectors = 1;         // planes in flight and vectors of each: accumulators of one register block
+  int taps = 1, vectors = 1;  // planes in flight and vectors of each: accumulators of one register block
   source_axis source[3]{};
   slab_layout layout{};
-  int64_t rows = 1, slabs = 1;       // rows of each residue class of the destination that one task computes
-  int64_t planes = 1;                // virtual source planes (there are KD - 1 more than of the destination) of one chunk
-  int64_t targets = 1, blocks = 1;   // destination channels of one task
-  int64_t lanes = 0, strips = 1;     // of one plane of the tile
-  int64_t weights = 0;               // packed elements of one destination channel
+  int64_t rows = 1, slabs = 1;      // rows of each residue class of the destination that one task computes
+  int64_t planes = 1;               // virtual source planes (there are KD - 1 more than of the destination) of one chunk
+  int64_t targets = 1, blocks = 1;  // destination channels of one task
+  int64_t lanes = 0, strips = 1;    // of one plane of the tile
+  int64_t weights = 0;              // packed elements of one destination channel
   int64_t source_size = 0, tile_size = 0, carry_size = 0;
   sharing share = sharing::none;
   constexpr int64_t scratch() const { return source_size + tile_size + carry_size; }
@@ -216,9 +216,8 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
     };
     for (int64_t i = begin; i < safe; ++i) copy([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
     for (int64_t i = safe; i < end; ++i)
-      copy([&](const T* p) __attribute__((always_inline)) {
-        return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p))));
-      });
+      copy([&](const T* p)
+               __attribute__((always_inline)) { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
     for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
       zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
   }
@@ -239,7 +238,7 @@ struct planes_job {
   const T* w = nullptr;
   T* tile = nullptr;
   T* carry = nullptr;
-  const int64_t* offset = nullptr;  // of the taps of height and width
+  const int64_t* offset = nullptr;          // of the taps of height and width
   int64_t planes = 0, first = 0, last = 0;  // virtual planes, and those of them that exist
   int64_t done = 0;                         // the first one that completes a destination plane
   int64_t channels = 0, taps = 0, x_channel = 0, x_plane = 0, tile_plane = 0;
@@ -407,8 +406,7 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
-                const team<T>& workers) noexcept {
+void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr planes_plan p = plan_planes<T>(G, Side);
   share_if<p.share != sharing::none>(

@@ -17,12 +17,12 @@ inline namespace VOLUTE_ISA {
 struct planes_weights_plan {
   int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
-  slab_layout layout{}, target{};     // of x, of g
-  int64_t rows = 1, slabs = 1;        // rows of g of one step
-  int64_t targets = 1, blocks = 1;    // channels of g of one task
-  bool direct = false;                // g's rows are read where they are, masked at their ends; else a copy of them, end to end
-  int64_t vectors = 1;                // of one plane of g
-  int64_t parts = 1, partial = 0;     // ranges of (sample, slab) whose sums are added at the end; elements of one part's sums
+  slab_layout layout{}, target{};   // of x, of g
+  int64_t rows = 1, slabs = 1;      // rows of g of one step
+  int64_t targets = 1, blocks = 1;  // channels of g of one task
+  bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
+  int64_t vectors = 1;              // of one plane of g
+  int64_t parts = 1, partial = 0;   // ranges of (sample, slab) whose sums are added at the end; elements of one part's sums
   int64_t source_size = 0, target_size = 0;
   sharing share = sharing::none;
   constexpr int64_t own() const { return source_size + target_size; }
@@ -86,10 +86,10 @@ template <class T>
 struct planes_weights_job {
   const T* x = nullptr;
   const T* g = nullptr;
-  const int64_t* tap = nullptr;  // offsets in x
-  T* sum = nullptr;              // [KD][TB]
-  int64_t rows = 0, width = 0;                // of g; a copy is one long row
-  int64_t first = 0, last = 0, planes = 0;    // virtual source planes that exist; planes of g
+  const int64_t* tap = nullptr;             // offsets in x
+  T* sum = nullptr;                         // [KD][TB]
+  int64_t rows = 0, width = 0;              // of g; a copy is one long row
+  int64_t first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
   int64_t x_row = 0, g_row = 0, x_plane = 0, g_plane = 0;
   const T* next_x = nullptr;  // what comes next, asked for meanwhile: so many lines for each vector and plane
   const T* next_g = nullptr;
@@ -164,9 +164,11 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
     for (int64_t r = 0; r < j.rows; ++r) {
       int64_t w = 0;
       for (; w + L <= j.width; w += L)
-        column(r * j.x_row + w, r * j.g_row + w, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+        column(
+            r * j.x_row + w, r * j.g_row + w, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
       if (const int n = static_cast<int>(j.width - w); n > 0)
-        column(r * j.x_row + w, r * j.g_row + w, [n](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, n); });
+        column(
+            r * j.x_row + w, r * j.g_row + w, [n](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, n); });
     }
   }
   VOLUTE_UNROLL
@@ -242,7 +244,8 @@ struct planes_weights_offsets {
     const planes_weights_plan p = plan_planes_weights<T>(G);
     for (int64_t h = 0; h < G.kernel[1]; ++h)
       for (int64_t w = 0; w < G.kernel[2]; ++w)
-        list[h * G.kernel[2] + w] = p.layout.offset(h * G.dilation[1] - G.lo[1] + p.source[1].pad, w * G.dilation[2] - G.lo[2] + p.source[2].pad);
+        list[h * G.kernel[2] + w] =
+            p.layout.offset(h * G.dilation[1] - G.lo[1] + p.source[1].pad, w * G.dilation[2] - G.lo[2] + p.source[2].pad);
   }
 };
 template <class T, ops::conv_geometry G>
@@ -259,7 +262,8 @@ void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>
         const int64_t first = units * part / p.parts, end = units * (part + 1) / p.parts;
         for (int64_t u = first; u < end; ++u)
           planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, workers.memory(worker, scratch),
-                                                  u / p.slabs, group, b, u % p.slabs, p.parts > 1 ? sums + part * p.partial : dw, u == first);
+                                                  u / p.slabs, group, b, u % p.slabs, p.parts > 1 ? sums + part * p.partial : dw,
+                                                  u == first);
       });
   if constexpr (p.parts > 1)
     for (int64_t i = 0; i < p.partial; ++i) {
