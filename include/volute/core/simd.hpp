@@ -122,6 +122,14 @@ VOLUTE_INLINE typename V::value_type reduce_add(V v) {
 #endif
 }
 
+/// True where the widest loads and stores of a part of a vector are single instructions.
+template <class T>
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+inline constexpr bool masks = true;
+#else
+inline constexpr bool masks = false;
+#endif
+
 /// The first n (0..lanes) elements; the rest are zero. Never touches memory past p + n.
 template <class V, class T>
 VOLUTE_INLINE V load_partial(const T* p, int n) {

@@ -40,15 +40,18 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   return work / (lanes_a * busy_a) + turning < work / (lanes_b * busy_b) + 0.2;
 }
 
-/// True where pixels in the lanes go with several planes in flight.
+/// True where pixels in the lanes go with several planes in flight: few channels on one side, and lanes and accumulators mostly busy if
+/// channels would fill the lanes too.
 template <class T>
 constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
-  if (!planes_possible(g, side)) return false;
   const conv_shape s = shape_of(g, side);
-#ifdef NO_PLANES
-  return false;
-#endif
-  return s.source_channels <= 4 || s.target_channels <= 4;
+  if (!planes_possible(g, side) || (s.source_channels > 4 && s.target_channels > 4)) return false;
+  if (!prefers_channels<T>(g, side)) return true;
+  if (s.source_channels * g.taps() > 128) return false;  // so many products pay for turning channels into lanes
+  const planes_plan p = plan_planes<T>(g, side);
+  const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);
+  const double lanes = used / static_cast<double>(p.slabs * p.strips * p.vectors * simd::width<T>);
+  return lanes * static_cast<double>(smaller(10, int64_t{p.taps} * p.vectors)) > 6;
 }
 
 template <class T>
@@ -69,9 +72,13 @@ enum class weights_way { outputs, inputs, pixels, planes };
 
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
-#ifndef NO_PLANES
-  if (planes_possible(g, conv_side::forward) && g.group_in() == 1 && g.group_out() <= 2) return weights_way::planes;
-#endif
+  // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
+  // is faster by planes, with 147 by channels).
+  const int64_t few = smaller(g.group_in(), g.group_out()), many = larger(g.group_in(), g.group_out());
+  if (planes_possible(g, conv_side::forward) && few <= 4 && (many <= 8 || few * g.taps() <= 128)) {
+    const planes_weights_plan p = plan_planes_weights<T>(g);
+    if (g.out[1] * g.out[2] * 10 >= p.slabs * p.vectors * simd::width<T> * 7) return weights_way::planes;
+  }
   const auto count = [](int64_t n) { return static_cast<double>(n); };
   constexpr double full = simd::width<T>;
   double rate[2]{};

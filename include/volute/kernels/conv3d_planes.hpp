@@ -44,23 +44,19 @@ constexpr bool planes_possible(const ops::conv_geometry& g, conv_side side) {
 }
 
 struct planes_plan {
-  int taps = 1, vectors = 1;         // planes in flight and vectors of each: accumulators of one register block
+  int taps = 1, vectors = 1;  // planes in flight and vectors of each: accumulators of one register block
   source_axis source[3]{};
   slab_layout layout{};
-  int64_t rows = 1, slabs = 1;       // rows of each residue class of the destination that one task computes
-  int64_t planes = 1;                // virtual source planes (there are KD - 1 more than of the destination) of one chunk
-  int64_t targets = 1, blocks = 1;   // destination channels of one task
-  int64_t lanes = 0, strips = 1;     // of one plane of the tile
-  int64_t weights = 0;               // packed elements of one destination channel
+  int64_t rows = 1, slabs = 1;      // rows of each residue class of the destination that one task computes
+  int64_t planes = 1;               // virtual source planes (there are KD - 1 more than of the destination) of one chunk
+  int64_t targets = 1, blocks = 1;  // destination channels of one task
+  int64_t lanes = 0, strips = 1;    // of one plane of the tile
+  int64_t weights = 0;              // packed elements of one destination channel
   int64_t source_size = 0, tile_size = 0, carry_size = 0;
   sharing share = sharing::none;
   constexpr int64_t scratch() const { return source_size + tile_size + carry_size; }
   constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : ceil_divide(scratch(), 16) * 16; }
 };
-
-#ifndef PLANES_BUDGET
-#define PLANES_BUDGET (384 << 10)
-#endif
 
 template <class T>
 constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
@@ -74,7 +70,12 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   l.step[0] = ch.step;
   l.step[1] = cw.step;
   l.pitch = ceil_divide(p.source[2].extent, l.step[1]);
-  const int64_t halo = ceil_divide(p.source[1].extent, l.step[0]) - ch.n, gap = p.source[2].pad + 2 * width;
+  int64_t halo = 0;
+  for (int64_t r = 0; r < class_count(g, side, 1); ++r) {
+    const correlation_axis c = correlation(g, side, 1, r);
+    halo = larger(halo, (c.offset + (c.taps - 1) * c.offset_step + p.source[1].pad) / l.step[0]);
+  }
+  const int64_t gap = p.source[2].pad + 2 * width;
   const auto resize = [&](int64_t rows, int64_t planes) {
     p.rows = rows;
     p.planes = planes;
@@ -94,7 +95,7 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   // All planes of all rows, if source and tile then stay in the second-level cache; else fewer rows, but long runs of memory; else fewer
   // planes, whose sums wait in memory for the next chunk.
   const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(ch.n, p.slabs + 1)), p.planes); };
-  const int64_t all = cd.n + cd.taps - 1, budget = PLANES_BUDGET / size;
+  const int64_t all = cd.n + cd.taps - 1, budget = (384 << 10) / size;
   resize(ch.n, all);
   while (p.rows > 16 && p.source_size + p.tile_size > budget) cut_rows();
   while (p.planes > 1 && p.source_size + p.tile_size > budget) resize(p.rows, ceil_divide(p.planes, 2));
@@ -103,15 +104,21 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   p.targets = s.target_channels;
   const int64_t pairs = s.batch * s.groups;
   const double work = conv_work(g);
-  if (work >= worth_sharing && pairs > 1 - (p.slabs > 1)) p.share = sharing::pairs;
-  if (work >= worth_sharing && pairs * p.slabs < 16) {  // fewer rows or channels for each task
-    const int64_t tasks = larger(1, ceil_divide(parts_of(work), pairs));
-    if (p.targets >= 8) p.blocks = smaller(ceil_divide(tasks, p.slabs), p.targets / 4);
+  if (work >= worth_sharing && pairs * p.slabs < 16) {  // fewer channels or rows for each task, but 12 us of work
+    const int64_t tasks = smaller(16, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
+    if (p.targets >= 8) p.blocks = larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4));
     p.targets = ceil_divide(s.target_channels, p.blocks);
     p.blocks = ceil_divide(s.target_channels, p.targets);
     while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
-    p.share = pairs * p.slabs * p.blocks > 1 ? sharing::pairs : sharing::none;
   }
+  // Somewhat fewer rows may fill the vectors better.
+  int64_t best = p.rows, least = p.slabs * p.strips * p.vectors;
+  for (int64_t rows = p.rows - 1; rows >= 4 && rows * 4 > p.rows * 3; --rows) {
+    resize(rows, p.planes);
+    if (p.slabs * p.strips * p.vectors < least) best = rows, least = p.slabs * p.strips * p.vectors;
+  }
+  resize(best, p.planes);
+  if (work >= worth_sharing && pairs * p.slabs * p.blocks > 1) p.share = sharing::pairs;
   if (p.planes < all) p.carry_size = p.targets * s.class_counts[1] * s.class_counts[2] * (p.taps - 1) * p.strips * p.vectors * width;
   return p;
 }
@@ -209,9 +216,8 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
     };
     for (int64_t i = begin; i < safe; ++i) copy([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
     for (int64_t i = safe; i < end; ++i)
-      copy([&](const T* p) __attribute__((always_inline)) {
-        return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p))));
-      });
+      copy([&](const T* p)
+               __attribute__((always_inline)) { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
     for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
       zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
   }
@@ -232,7 +238,7 @@ struct planes_job {
   const T* w = nullptr;
   T* tile = nullptr;
   T* carry = nullptr;
-  const int64_t* offset = nullptr;  // of the taps of height and width
+  const int64_t* offset = nullptr;          // of the taps of height and width
   int64_t planes = 0, first = 0, last = 0;  // virtual planes, and those of them that exist
   int64_t done = 0;                         // the first one that completes a destination plane
   int64_t channels = 0, taps = 0, x_channel = 0, x_plane = 0, tile_plane = 0;
@@ -400,8 +406,7 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
-                const team<T>& workers) noexcept {
+void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr planes_plan p = plan_planes<T>(G, Side);
   share_if<p.share != sharing::none>(

@@ -17,11 +17,12 @@ inline namespace VOLUTE_ISA {
 struct planes_weights_plan {
   int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
-  slab_layout layout{}, target{};     // of x, of g
-  int64_t rows = 1, slabs = 1;        // rows of g of one step
-  int64_t targets = 1, blocks = 1;    // channels of g of one task
-  int64_t vectors = 1;                // of one plane of g
-  int64_t parts = 1, partial = 0;     // ranges of (sample, slab) whose sums are added at the end; elements of one part's sums
+  slab_layout layout{}, target{};   // of x, of g
+  int64_t rows = 1, slabs = 1;      // rows of g of one step
+  int64_t targets = 1, blocks = 1;  // channels of g of one task
+  bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
+  int64_t vectors = 1;              // of one plane of g
+  int64_t parts = 1, partial = 0;   // ranges of (sample, slab) whose sums are added at the end; elements of one part's sums
   int64_t source_size = 0, target_size = 0;
   sharing share = sharing::none;
   constexpr int64_t own() const { return source_size + target_size; }
@@ -40,6 +41,8 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   p.depth = static_cast<int>(g.kernel[0]);
   const int64_t list = g.kernel[1] * g.kernel[2], most = smaller(9, (accumulators - 1) / p.depth);
   p.taps = static_cast<int>(ceil_divide(list, ceil_divide(list, most)));
+  // A copy costs more than up to a seventh of the lanes.
+  p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
   const auto resize = [&](int64_t rows) {
     p.rows = rows;
@@ -49,13 +52,13 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
     l.part = l.rows * l.pitch + gap;
     l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
     l.channel = p.source[0].count * l.plane;
-    p.vectors = ceil_divide((rows - 1) * l.pitch + g.out[2], width);
+    p.vectors = p.direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
     p.target.rows = rows;
     p.target.pitch = l.pitch;
     p.target.part = rows * l.pitch + 2 * width;
     p.target.plane = odd_lines(p.target.part, size);
     p.source_size = ceil_divide(s.source_channels * l.channel + l.pitch + 2 * width, 16) * 16;
-    p.target_size = ceil_divide(g.out[0] * p.target.plane, 16) * 16;
+    p.target_size = p.direct ? 0 : ceil_divide(g.out[0] * p.target.plane, 16) * 16;
   };
   resize(g.out[1]);
   const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(g.out[1], p.slabs + 1))); };
@@ -83,10 +86,11 @@ template <class T>
 struct planes_weights_job {
   const T* x = nullptr;
   const T* g = nullptr;
-  const int64_t* tap = nullptr;  // offsets in x
-  T* sum = nullptr;              // [KD][TB]
-  int64_t vectors = 0, first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
-  int64_t x_plane = 0, g_plane = 0;
+  const int64_t* tap = nullptr;             // offsets in x
+  T* sum = nullptr;                         // [KD][TB]
+  int64_t rows = 0, width = 0;              // of g; a copy is one long row
+  int64_t first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
+  int64_t x_row = 0, g_row = 0, x_plane = 0, g_plane = 0;
   const T* next_x = nullptr;  // what comes next, asked for meanwhile: so many lines for each vector and plane
   const T* next_g = nullptr;
   int64_t x_lines = 0, next_x_plane = 0, next_g_plane = 0;
@@ -106,20 +110,23 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
   int64_t tap[TB];
   VOLUTE_UNROLL
   for (int k = 0; k < TB; ++k) tap[k] = j.tap[k];
-  const int64_t both = smaller(j.last, j.planes), start = smaller(j.first, j.planes) - 1;
-  for (int64_t v = 0; v < j.vectors; ++v) {
+  int64_t lo = 0, hi = 0;  // the present planes
+  const T *next_x_at = nullptr, *next_g_at = nullptr;
+  const auto column = [&](int64_t x_at, int64_t g_at, auto read) __attribute__((always_inline)) {
+    const int64_t both = smaller(hi, j.planes), start = smaller(lo, j.planes) - 1;
     V g[KD];  // g[t]: of the plane that reads the present one with tap t
     VOLUTE_UNROLL
-    for (int t = 0; t < KD; ++t) g[t] = start >= t ? simd::load<V>(j.g + (start - t) * j.g_plane + v * L) : V(T(0));
-    const T* x = j.x + j.first * j.x_plane + v * L;
-    const T* from = j.g + j.first * j.g_plane + v * L;
-    const T* next_x = j.next_x + v * j.x_lines * line;
-    const T* next_g = j.next_g + v * line;
+    for (int t = 0; t < KD; ++t) g[t] = start >= t ? read(j.g + (start - t) * j.g_plane + g_at) : V(T(0));
+    const T* x = j.x + lo * j.x_plane + x_at;
+    const T* from = j.g + lo * j.g_plane + g_at;
+    const T *next_x = next_x_at, *next_g = next_g_at;
+    next_x_at += j.x_lines * line;
+    next_g_at += line;
     VOLUTE_NO_UNROLL
-    for (int64_t q = j.first; q < both; ++q) {
+    for (int64_t q = lo; q < both; ++q) {
       VOLUTE_UNROLL
       for (int t = KD - 1; t > 0; --t) g[t] = g[t - 1];
-      g[0] = simd::load<V>(from);
+      g[0] = read(from);
       simd::keep(g[0]);
       for (int64_t i = 0; i < j.x_lines; ++i) simd::prefetch_far(next_x + i * line);
       simd::prefetch_far(next_g);
@@ -138,8 +145,8 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
     VOLUTE_UNROLL
     for (int e = 1; e < KD; ++e) {  // planes of x behind the last one of g
       const int64_t q = j.planes - 1 + e;
-      if (q < j.first || q >= j.last) continue;
-      const T* const at = j.x + q * j.x_plane + v * L;
+      if (q < lo || q >= hi) continue;
+      const T* const at = j.x + q * j.x_plane + x_at;
       VOLUTE_UNROLL
       for (int k = 0; k < TB; ++k) {
         V xv = simd::load<V>(at + tap[k]);
@@ -147,6 +154,21 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
         VOLUTE_UNROLL
         for (int t = e; t < KD; ++t) acc[t][k] = simd::fma(xv, g[t - e], acc[t][k]);
       }
+    }
+  };
+  // 16 planes at a time: their rows stay in the first-level cache from one vector to the next.
+  for (lo = j.first; lo < j.last; lo = hi) {
+    hi = smaller(lo + 16, j.last);
+    next_x_at = j.next_x + (lo - j.first) * j.next_x_plane;
+    next_g_at = j.next_g + (lo - j.first) * j.next_g_plane;
+    for (int64_t r = 0; r < j.rows; ++r) {
+      int64_t w = 0;
+      for (; w + L <= j.width; w += L)
+        column(
+            r * j.x_row + w, r * j.g_row + w, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+      if (const int n = static_cast<int>(j.width - w); n > 0)
+        column(
+            r * j.x_row + w, r * j.g_row + w, [n](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, n); });
     }
   }
   VOLUTE_UNROLL
@@ -170,13 +192,15 @@ __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const pl
   planes_weights_job<T> j;
   j.tap = tap;
   j.sum = sum;
-  j.g = target;
-  j.vectors = p.vectors;
+  j.rows = p.direct ? smaller(p.rows, s.target_size[1] - h0) : 1;
+  j.width = p.direct ? g_row : p.vectors * simd::width<T>;
+  j.x_row = p.layout.pitch;
+  j.g_row = g_row;
   j.planes = cd.n;
   j.first = larger(0, -cd.offset);
   j.last = larger(j.first, smaller(cd.n + KD - 1, p.source[0].count - cd.offset));
   j.x_plane = p.layout.plane;
-  j.g_plane = p.target.plane;
+  j.g_plane = p.direct ? g_plane : p.target.plane;
   j.next_x_plane = plane;
   j.next_g_plane = g_plane;
   const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * static_cast<int64_t>(64 / sizeof(T)));
@@ -190,10 +214,9 @@ __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const pl
   const bool more_rows = slab + 1 < p.slabs;
   for (int64_t o = b * p.targets; o < smaller(s.target_channels, (b + 1) * p.targets); ++o) {
     const T* from = g + (pair * s.target_channels + o) * s.target_volume();
-    for (int64_t d = 0; d < cd.n; ++d) {
-      T* const to = target + d * p.target.plane;
-      copy_slab<T, false, 1>(p.target, height, width, from + d * g_plane, g_row, g_end, h0, T(1), to);
-    }
+    j.g = p.direct ? from + h0 * g_row : target;
+    for (int64_t d = 0; d < (p.direct ? 0 : cd.n); ++d)
+      copy_slab<T, false, 1>(p.target, height, width, from + d * g_plane, g_row, g_end, h0, T(1), target + d * p.target.plane);
     j.next_g = from + (o + 1 < s.target_channels ? s.target_volume() + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : s.target_volume());
     j.next_x = x + pair * s.source_channels * volume + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
     for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
@@ -221,7 +244,8 @@ struct planes_weights_offsets {
     const planes_weights_plan p = plan_planes_weights<T>(G);
     for (int64_t h = 0; h < G.kernel[1]; ++h)
       for (int64_t w = 0; w < G.kernel[2]; ++w)
-        list[h * G.kernel[2] + w] = p.layout.offset(h * G.dilation[1] - G.lo[1] + p.source[1].pad, w * G.dilation[2] - G.lo[2] + p.source[2].pad);
+        list[h * G.kernel[2] + w] =
+            p.layout.offset(h * G.dilation[1] - G.lo[1] + p.source[1].pad, w * G.dilation[2] - G.lo[2] + p.source[2].pad);
   }
 };
 template <class T, ops::conv_geometry G>
@@ -238,7 +262,8 @@ void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>
         const int64_t first = units * part / p.parts, end = units * (part + 1) / p.parts;
         for (int64_t u = first; u < end; ++u)
           planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, workers.memory(worker, scratch),
-                                                  u / p.slabs, group, b, u % p.slabs, p.parts > 1 ? sums + part * p.partial : dw, u == first);
+                                                  u / p.slabs, group, b, u % p.slabs, p.parts > 1 ? sums + part * p.partial : dw,
+                                                  u == first);
       });
   if constexpr (p.parts > 1)
     for (int64_t i = 0; i < p.partial; ++i) {
