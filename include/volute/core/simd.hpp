@@ -197,12 +197,12 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 }
 // clang-format on
 
-/// Transposes the square matrix whose rows are r: log2(lanes) rounds of perfect shuffles.
-template <class V>
-VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
-  constexpr int n = lanes<V>;
+/// `rounds` perfect shuffles of the elements of r[0], r[1], ... in a row: log2(n) of them leave the elements of the n vectors in turn
+/// (r[0][0], r[1][0], ...), log2(lanes) of them undo that.
+template <class V, int n>
+VOLUTE_INLINE void shuffle(V (&r)[n], int rounds) {
   VOLUTE_UNROLL
-  for (int round = 1; round < n; round *= 2) {
+  for (int round = 0; round < rounds; ++round) {
     V t[n];
     VOLUTE_UNROLL
     for (int i = 0; i < n / 2; ++i) {
@@ -213,6 +213,44 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
     for (int i = 0; i < n; ++i) r[i] = t[i];
   }
 }
+
+constexpr int log2_of(int n) { return n > 1 ? 1 + log2_of(n / 2) : 0; }
+
+/// Transposes the square matrix whose rows are r.
+template <class V>
+VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
+  shuffle(r, log2_of(lanes<V>));
+}
+
+// clang-format off
+/// p[0] p[1] p[0] p[1] ...
+template <class V, class T>
+VOLUTE_INLINE V broadcast_pair(const T* p) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
+    double pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return V(_mm512_castpd_ps(_mm512_set1_pd(pair)));
+  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 8)
+    return V(_mm512_broadcast_f64x2(_mm_loadu_pd(p)));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && sizeof(T) == 4) {
+    double pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return V(_mm256_castpd_ps(_mm256_set1_pd(pair)));
+  } else if constexpr (sizeof(V) == 32 && sizeof(T) == 8)
+    return V(_mm256_broadcast_pd(reinterpret_cast<const __m128d*>(p)));
+  else
+#endif
+  {
+    alignas(64) T buffer[lanes<V>];
+    for (int i = 0; i < lanes<V>; ++i) buffer[i] = p[i % 2];
+    return V::load_aligned(buffer);
+  }
+}
+// clang-format on
 
 /// Asks for the cache line at p.
 VOLUTE_INLINE void prefetch(const void* p) {

@@ -1,0 +1,509 @@
+// Direct convolution of stride 1 with output channels in the lanes and whole rows of pixels as accumulators. Each source pixel is loaded
+// once for all taps of the kernel's width, and what a tap would read of the padding is left out while compiling (width) or while looping
+// (depth, height): 512 channels at 4x4x4 have 42 % of their nominal products there. Nothing is padded, so the copy of the source and the
+// store of the result take the volume as one long row.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// What the code of a task depends on. A vector holds `lanes` channels of one pixel; or (pair 2) half as many of two pixels in turn, which
+/// lie in the same place of the volume's two halves.
+struct rows_code {
+  int lanes = 1, vectors = 1, rows = 1, pair = 1;
+  bool slab = false;                              // the sums stay in memory between slabs of weights, or else in registers till the end
+  int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
+  int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
+};
+
+/// Pixels of a row that are accumulated together, and which of the source pixels that their taps span exist.
+struct rows_segment {
+  int pixels = 1, low = 0, high = 0;
+};
+constexpr int64_t segment_start(const rows_code& c, int64_t i) { return c.width * i / c.segments; }
+constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
+  const int64_t first = segment_start(c, i), last = segment_start(c, i + 1), from = first + c.offset;
+  const int64_t span = last - first + (c.taps - 1) * c.dilation;
+  const int64_t low = smaller(span, larger(0, -from));
+  return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, c.source_width - from)))};
+}
+
+struct rows_plan {
+  rows_code code;
+  int64_t blocks = 1, block = 1;  // of target channels
+  int64_t chunks = 1;
+  correlation_axis axis[2]{};   // depth and height; pair: the depth of the first half
+  int64_t count[2]{};           // planes and rows of the copy
+  int64_t first_plane = 0;      // pair: the source's plane in the copy's first
+  int64_t second = 0;           // pair: planes from the first half to the second, which is no larger
+  int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
+  int64_t samples = 1;  // that share a slab of weights
+  int64_t unit = 1;     // rows, or planes between slabs of weights, whose sums stand in the tile together
+  int64_t tile = 0;
+  sharing share = sharing::none;
+  int64_t slices = 1;  // parts of the pixels of one block, if threads share its work
+  constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
+  constexpr int64_t scratch() const { return samples * source_sample + tile; }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile, 16) * 16;
+  }
+};
+
+/// Registers for accumulators and weights; one or two more hold a pixel.
+#if defined(__AVX512F__) || defined(__ARM_NEON)
+inline constexpr int64_t row_registers = 30;
+#elif defined(__FMA__)
+inline constexpr int64_t row_registers = 14;
+#else
+inline constexpr int64_t row_registers = 12;
+#endif
+
+/// Wide rows of several vectors have little rim, and conv3d_channels.hpp reads its weights less often.
+template <class T>
+constexpr bool rows_possible(const ops::conv_geometry& g, conv_side side) {
+  const bool unit = g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1;
+  const int64_t width = side == conv_side::forward ? g.out[2] : g.in[2];
+  const int64_t channels = shape_of(g, side).target_channels;
+  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= 24 || channels <= simd::width<T>);
+}
+
+template <class T>
+constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
+  rows_plan p;
+  rows_code& c = p.code;
+  const conv_shape s = shape_of(g, side);
+  constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
+  p.axis[0] = correlation(g, side, 0, 0);
+  p.axis[1] = correlation(g, side, 1, 0);
+  p.count[0] = s.source_size[0];
+  p.count[1] = s.source_size[1];
+  const correlation_axis w = correlation(g, side, 2, 0);
+  c.width = s.target_size[2];
+  c.source_width = s.source_size[2];
+  c.taps = w.taps;
+  c.offset = w.offset;
+  c.dilation = w.offset_step;
+  c.lanes = simd::width<T>;
+  if (simd::width<T> >= 8 && s.target_channels <= simd::width<T> / 2) {
+    if (s.target_size[0] % 2 == 0 || s.target_size[0] > 6) {
+      c.pair = 2;
+      p.second = ceil_divide(s.target_size[0], 2);
+      p.first_plane = p.axis[0].offset;
+      p.axis[0].n = p.second;
+      p.axis[0].offset = 0;
+      p.count[0] = p.second + (p.axis[0].taps - 1) * p.axis[0].offset_step;
+    } else if (simd::has_width<T, simd::width<T> / 2>) {
+      c.lanes = simd::width<T> / 2;
+    }
+  }
+  const int64_t vectors = ceil_divide(s.target_channels * c.pair, c.lanes);
+  c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
+  c.segments = ceil_divide(c.width, smaller(24, row_registers / c.vectors - c.taps));
+  p.blocks = vectors / c.vectors;
+  p.block = p.block_lanes() / c.pair;
+  p.chunks = ceil_divide(s.source_channels, 64);
+  c.chunk = ceil_divide(s.source_channels, p.chunks);
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
+  c.slab = pixels * c.vectors < most || s.taps() * c.chunk * p.chunks * lanes * size > (512 << 10);
+  p.source_plane = p.count[1] * c.source_width * c.chunk * c.pair;
+  p.source_chunk = p.count[0] * p.source_plane;
+  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
+  const int64_t row = c.width * lanes, planes = p.axis[0].n;
+  int64_t units = 1;
+  if (c.slab) {
+    const int64_t limit = smaller(row_registers / c.vectors - c.taps, ceil_divide(14, c.vectors)) / pixels;
+    c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(4, limit)));
+    p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
+    p.unit = smaller(p.samples * planes, larger(1, (256 << 10) / (p.axis[1].n * row * size)));
+    p.tile = p.unit * p.axis[1].n * row;
+    units = p.samples * planes;
+  } else {
+    const int64_t rows = planes * p.axis[1].n;  // whole vectors of pixels, if possible
+    int64_t together = 1;
+    while (together * c.width % simd::width<T> != 0) ++together;
+    p.unit = larger(1, (8 << 10) / (row * size));
+    if (p.unit > together) p.unit -= p.unit % together;
+    p.unit = smaller(p.unit, rows);
+    p.tile = p.unit * row;
+    units = ceil_divide(rows, p.unit);
+  }
+  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups;
+  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
+  // Every slice reads a slab's weights again: cut no further than to feed four threads.
+  if (p.share == sharing::inside)
+    p.slices = smaller(units, smaller(ceil_divide(c.slab ? 8 : 32, p.blocks),
+                                      larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks)))));
+  return p;
+}
+
+template <class T>
+constexpr int64_t rows_packed_size(const ops::conv_geometry& g, conv_side side) {
+  const rows_plan p = plan_rows<T>(g, side);
+  return g.groups * p.blocks * p.block_lanes() * g.taps() * p.code.chunk * p.chunks;
+}
+
+/// Packed: [group][block of target channels][chunk][tap d][tap h][source channel][tap w][lane].
+template <class T>
+__attribute__((noinline)) void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
+  const int64_t lanes = p.block_lanes(), part = s.taps() * p.code.chunk * lanes, all = s.groups * p.blocks * p.chunks;
+  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  // Reads of stride `weight_target` take about 1 ns an element.
+  share_ranges(workers, all, 1, parts_of(static_cast<double>(all * part)), [&](int64_t begin, int64_t end, int) noexcept {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t group = i / (p.blocks * p.chunks), first = i / p.chunks % p.blocks * p.block, c = i % p.chunks * p.code.chunk;
+      const T* wg = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
+      const int64_t valid = smaller(p.block, s.target_channels - first) * p.code.pair;
+      T* to = packed + i * part;
+      for (int64_t d = 0; d < cd.taps; ++d)
+        for (int64_t h = 0; h < ch.taps; ++h)
+          for (int64_t k = c; k < c + p.code.chunk; ++k)
+            for (int64_t x = 0; x < cw.taps; ++x, to += lanes) {
+              const T* from = wg + k * s.weight_source + ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k +
+                              x * cw.k_step;
+              const int64_t n = k < s.source_channels ? valid : 0;
+              for (int64_t o = 0; o < n; ++o) to[o] = from[o / p.code.pair * s.weight_target];
+              for (int64_t o = n; o < lanes; ++o) to[o] = T(0);
+            }
+    }
+  });
+}
+
+template <class T, int R>
+struct rows_job {
+  const T* x[R]{};
+  T* tile[R]{};
+  const T* w = nullptr;
+  int64_t chunks = 1, d = 1, h = 1;
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+  const T* ahead = nullptr;  // what the next slab of weights reads, and how much of it for each source channel
+  int64_t ahead_step = 0;
+};
+
+/// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
+template <class T, rows_code C, int R, rows_segment S>
+__attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int64_t pixel = C.chunk * C.pair;
+  using V = simd::vec<T, L>;
+  V acc[R][Q][NV];
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) {
+    if constexpr (C.slab)
+      acc[r][q][v] = simd::load<V>(j.tile[r] + tile_first + (q * NV + v) * L);
+    else
+      acc[r][q][v] = V(T(0));
+  }
+  const T* ahead = j.ahead;
+  for (int64_t c = 0; c < j.chunks; ++c)
+    for (int64_t d = 0; d < j.d; ++d)
+      for (int64_t h = 0; h < j.h; ++h) {
+        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
+        const T* x[R];
+        VOLUTE_UNROLL
+        for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        const T* const end = w + C.chunk * (K * NV * L);
+        VOLUTE_NO_UNROLL
+        for (; w != end; w += K * NV * L) {
+          V wv[K][NV];
+          VOLUTE_UNROLL
+          for (int k = 0; k < K; ++k) VOLUTE_UNROLL
+          for (int v = 0; v < NV; ++v) wv[k][v] = simd::load<V>(w + (k * NV + v) * L);
+          if constexpr (C.slab) {
+            simd::prefetch(ahead);
+            simd::prefetch(ahead + j.ahead_step);
+            ahead += 2 * j.ahead_step;
+          }
+          VOLUTE_UNROLL
+          for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
+          for (int r = 0; r < R; ++r) {
+            V xv;
+            if constexpr (C.pair == 2)
+              xv = simd::broadcast_pair<V>(x[r] + (i - S.low) * pixel);
+            else
+              xv = V(x[r][(i - S.low) * pixel]);
+            VOLUTE_UNROLL
+            for (int k = 0; k < K; ++k) {
+              const int q = i - k * dilation;
+              if (q < 0 || q >= Q) continue;
+              VOLUTE_UNROLL
+              for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::fma(xv, wv[k][v], acc[r][q][v]);
+            }
+          }
+          VOLUTE_UNROLL
+          for (int r = 0; r < R; ++r) x[r] += C.pair;
+        }
+      }
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) simd::store(j.tile[r] + tile_first + (q * NV + v) * L, acc[r][q][v]);
+}
+
+/// All segments of R rows.
+template <class T, rows_code C, int R, std::size_t... I>
+VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j, std::index_sequence<I...>) noexcept {
+  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk * C.pair,
+                                         segment_start(C, I) * C.lanes * C.vectors),
+   ...);
+}
+template <class T, rows_code C, int R>
+VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
+  rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+}
+
+/// n pixels of a tile of one block, neighbours in the volume, through the epilogue. `at` is the place of the first. Pair: so are those
+/// `second` elements on, of which `rest` exist.
+template <class T, rows_code C, ops::epilogue E>
+__attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t channels, int64_t volume, int64_t second, int64_t rest, T* y,
+                                          const T* const* extra, conv_place at) noexcept {
+  constexpr int L = C.lanes;
+  if constexpr (C.pair == 1) {
+    store_pixels<T, L, E>(tile, L * C.vectors, n, channels, y, volume, extra, at);
+  } else {
+    using V = simd::vec<T, L>;
+    const int64_t channel = at.channel, offset = at.offset;
+    for (int64_t w = 0; w < n; w += L) {
+      V r[L];
+      const int count = static_cast<int>(smaller(L, n - w)), there = static_cast<int>(larger(0, smaller(count, rest - w)));
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < count ? w + i : w) * L);
+      simd::transpose(r);
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) {
+        if (i >= channels) break;
+        at.channel = channel + i;
+        at.offset = offset + i * volume + w;
+        finish<E>(r[2 * i], y, extra, at, count);
+        at.offset += second;
+        if (there > 0) finish<E>(r[2 * i + 1], y, extra, at, there);
+      }
+    }
+  }
+}
+
+/// One block of target channels of one group over `samples` samples from the copy: slice number `slice` of its `slices` parts.
+template <class T, rows_code C, ops::epilogue E>
+__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const T* source, const T* packed, T* tile, int64_t sample,
+                                         int64_t samples, int64_t group, int64_t channel, int64_t slice, int64_t slices, T* y,
+                                         const T* const* extra) noexcept {
+  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk * C.pair;
+  const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
+  const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
+  const int64_t second = p.second * ch.n * C.width, tap_weights = C.chunk * C.taps * lanes;
+  const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
+    const conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels,
+                        (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume + first};
+    store_rows<T, C, E>(from, pixels, valid, volume, second, volume - second - first, y, extra, at);
+  };
+  if constexpr (C.slab) {
+    const int64_t all = samples * cd.n, last = all * (slice + 1) / slices;
+    for (int64_t begin = all * slice / slices; begin < last; begin += p.unit) {
+      const int64_t end = smaller(last, begin + p.unit);
+      std::memset(tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
+      const T* w = packed;
+      for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
+        for (int64_t td = 0; td < cd.taps; ++td)
+          for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) {
+            const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+            const int64_t rows = ((end - begin) * (rd.last - rd.first) / cd.n + 1) * (rh.last - rh.first);  // nearly
+            rows_job<T, C.rows> j;
+            j.w = w;
+            j.ahead = w + tap_weights;
+            j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
+            int waiting = 0;
+            for (int64_t u = begin; u < end; ++u) {
+              const int64_t n = u / cd.n, d = u % cd.n;
+              if (d < rd.first || d >= rd.last) continue;
+              const T* x = source + n * p.source_sample + chunk * p.source_chunk + (d + cd.offset + td * cd.offset_step) * p.source_plane +
+                           (rh.first + ch.offset + th * ch.offset_step) * x_row;
+              T* to = tile + ((u - begin) * ch.n + rh.first) * tile_row;
+              for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, to += tile_row) {
+                j.x[waiting] = x;
+                j.tile[waiting] = to;
+                if (++waiting < C.rows) continue;
+                rows_segments<T, C, C.rows>(j);
+                j.ahead += 2 * j.ahead_step * C.chunk * C.segments;
+                waiting = 0;
+              }
+            }
+            for (int i = 0; i < waiting; ++i) {
+              rows_job<T, 1> one;
+              one.x[0] = j.x[i];
+              one.tile[0] = j.tile[i];
+              one.w = w;
+              one.ahead = j.ahead;
+              one.ahead_step = j.ahead_step;
+              rows_segments<T, C, 1>(one);
+            }
+          }
+      for (int64_t u = begin; u < end;) {  // sample by sample
+        const int64_t n = u / cd.n, planes = smaller(end, (n + 1) * cd.n) - u;
+        store(tile + (u - begin) * ch.n * tile_row, sample + n, u % cd.n * ch.n * C.width, planes * ch.n * C.width);
+        u += planes;
+      }
+    }
+  } else {
+    const int64_t rows = cd.n * ch.n, units = ceil_divide(rows, p.unit), all = samples * units;
+    rows_job<T, 1> j;
+    j.chunks = p.chunks;
+    j.x_chunk = p.source_chunk;
+    j.x_d = cd.offset_step * p.source_plane;
+    j.x_h = ch.offset_step * x_row;
+    j.w_h = tap_weights;
+    j.w_d = ch.taps * j.w_h;
+    j.w_chunk = cd.taps * j.w_d;
+    for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
+      const int64_t n = u / units, first = u % units * p.unit, last = smaller(rows, first + p.unit);
+      j.tile[0] = tile;
+      for (int64_t row = first; row < last; ++row, j.tile[0] += tile_row) {
+        const int64_t d = row / ch.n, h = row % ch.n;
+        const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
+        j.d = td.last - td.first;
+        j.h = th.last - th.first;
+        j.w = packed + td.first * j.w_d + th.first * j.w_h;
+        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step) * p.source_plane +
+                 (h + ch.offset + th.first * ch.offset_step) * x_row;
+        rows_segments<T, C, 1>(j);
+      }
+      store(tile, sample + n, first * C.width, (last - first) * C.width);
+    }
+  }
+}
+
+/// n pixels of all source channels of one group of one sample into the copy, channels last; `second` (pair): elements to those that lie
+/// beside them. Where one of the two halves does not exist, its pointer is null.
+template <class T, int Pair, bool Scale>
+__attribute__((noinline)) void copy_pixels(const T* x, const T* other, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
+                                           const T* scale) noexcept {
+  constexpr int L = simd::width<T>, C = L / Pair;  // channels at a time
+  using V = simd::vec<T>;
+  T* const end = to + n * chunk * Pair;
+  const auto get = [&](const T* from, int64_t c, int64_t w, int count) __attribute__((always_inline)) {
+    if (from == nullptr || c >= channels) return V(T(0));
+    const T* const at = from + c * volume + w;
+    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
+    if constexpr (Scale) v = v * V(scale[c]);
+    return v;
+  };
+  for (int64_t w = 0; w < n; w += L) {
+    const int count = static_cast<int>(smaller(L, n - w));
+    if (Pair == 1 && 2 * chunk == L) {  // half a vector a pixel: one round less, and full stores
+      V r[L / 2];
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) r[i] = get(x, i, w, count);
+      simd::shuffle(r, simd::log2_of(L / 2));
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) {
+        T* const at = to + w * chunk + i * L;
+        if (at >= end) break;
+        if (end - at >= L)
+          simd::store(at, r[i]);
+        else
+          simd::store_partial(at, r[i], static_cast<int>(end - at));
+      }
+      continue;
+    }
+    for (int64_t c = 0; c < chunk; c += C) {
+      V r[L];
+      VOLUTE_UNROLL
+      for (int i = 0; i < C; ++i) {
+        r[i * Pair] = get(x, c + i, w, count);
+        if constexpr (Pair == 2) r[2 * i + 1] = get(other, c + i, w, count);
+      }
+      simd::transpose(r);
+      const int valid = static_cast<int>(smaller(L, (chunk - c) * Pair));
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) {
+        if (i >= count) break;
+        T* const at = to + ((w + i) * chunk + c) * Pair;
+        if (valid == L || (chunk * Pair < L && end - at >= L))  // a narrow chunk's surplus lanes are overwritten by the pixels that follow
+          simd::store(at, r[i]);
+        else
+          simd::store_partial(at, r[i], valid);
+      }
+    }
+  }
+}
+
+/// Parts of one sample's copy that threads may take: 64 pixels, or (pair) a plane.
+constexpr int64_t rows_copy_parts(const conv_shape& s, const rows_plan& p) {
+  return p.code.pair == 1 ? ceil_divide(s.source_volume(), 64) : p.count[0];
+}
+
+/// Parts [begin, end) of the copy of one group of one sample.
+template <class T, int Pair, bool Scale>
+void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
+                      int64_t begin, int64_t end) noexcept {
+  const int64_t volume = s.source_volume(), plane = s.source_size[1] * s.source_size[2];
+  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
+    const int64_t done = c * p.code.chunk, channels = smaller(p.code.chunk, s.source_channels - done);
+    const int64_t first = (sample * s.groups + group) * s.source_channels + done;
+    const T *const from = x + first * volume, *const factors = Scale ? scale + first : nullptr;
+    if constexpr (Pair == 1) {
+      const int64_t w = begin * 64;
+      copy_pixels<T, 1, Scale>(from + w, nullptr, to + w * p.code.chunk, channels, p.code.chunk, volume, smaller(end * 64, volume) - w,
+                               factors);
+    } else {
+      for (int64_t i = begin; i < end; ++i) {
+        const auto place = [&](int64_t d) { return d >= 0 && d < s.source_size[0] ? from + d * plane : nullptr; };
+        copy_pixels<T, 2, Scale>(place(i + p.first_plane), place(i + p.first_plane + p.second), to + i * p.source_plane, channels,
+                                 p.code.chunk, volume, plane, factors);
+      }
+    }
+  }
+}
+
+template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
+void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+              const team<T>& workers) noexcept {
+  static constexpr rows_plan p = plan_rows<T>(G, Side);
+  constexpr int64_t parts = rows_copy_parts(shape_of(G, Side), p);
+  const int64_t block_weights = s.taps() * p.code.chunk * p.chunks * p.block_lanes();
+  const auto block = [&](int64_t sample, int64_t samples, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source,
+                         T* tile) noexcept {
+    rows_task<T, p.code, E>(s, p, source, packed + (group * p.blocks + b) * block_weights, tile, sample, samples, group, b * p.block, slice,
+                            slices, y, extra);
+  };
+  if (p.share != sharing::inside || workers.alone()) {
+    share_if<p.share == sharing::pairs>(
+        workers, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) __attribute__((always_inline)) {
+          const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
+          T* const source = workers.memory(worker, scratch);
+          for (int64_t n = 0; n < samples; ++n)
+            copy_rows_source<T, p.code.pair, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, parts);
+          for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
+        });
+    return;
+  }
+  if constexpr (p.share == sharing::inside)
+    for (int64_t sample = 0; sample < s.batch; sample += p.samples)
+      for (int64_t group = 0; group < s.groups; ++group) {
+        const int64_t samples = smaller(p.samples, s.batch - sample);
+        // The copy runs at about 2 elements a nanosecond.
+        share_ranges(workers, samples * parts, 1, larger(1, smaller(32, samples * p.source_sample / (2 * 5000))),
+                     [&](int64_t begin, int64_t end, int) noexcept {
+                       for (int64_t n = begin / parts; n * parts < end; ++n)
+                         copy_rows_source<T, p.code.pair, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
+                                                                 larger(0, begin - n * parts), smaller(parts, end - n * parts));
+                     });
+        share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
+          block(sample, samples, group, i % p.blocks, i / p.blocks, p.slices, scratch,
+                workers.memory(worker, scratch + p.samples * p.source_sample));
+        });
+      }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END
