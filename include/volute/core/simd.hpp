@@ -252,6 +252,20 @@ VOLUTE_INLINE V broadcast_pair(const T* p) {
 }
 // clang-format on
 
+/// Keeps v in a register: g++ would rather read it from memory again at each use, where loads are what is short.
+template <class V>
+VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
+#if defined(__AVX512F__)
+  auto r = static_cast<typename V::register_type>(v);
+  __asm__("" : "+v"(r));
+  v = V(r);
+#elif defined(__SSE2__)
+  auto r = static_cast<typename V::register_type>(v);
+  __asm__("" : "+x"(r));
+  v = V(r);
+#endif
+}
+
 /// Asks for the cache line at p.
 VOLUTE_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)

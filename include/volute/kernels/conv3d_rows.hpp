@@ -120,8 +120,8 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   const int64_t row = c.width * lanes, planes = p.axis[0].n;
   int64_t units = 1;
   if (c.slab) {
-    const int64_t limit = smaller(row_registers / c.vectors - c.taps, ceil_divide(14, c.vectors)) / pixels;
-    c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(4, limit)));
+    const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
+    c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(wanted, room)));
     p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
     p.unit = smaller(p.samples * planes, larger(1, (256 << 10) / (p.axis[1].n * row * size)));
     p.tile = p.unit * p.axis[1].n * row;
@@ -218,7 +218,10 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
           V wv[K][NV];
           VOLUTE_UNROLL
           for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) wv[k][v] = simd::load<V>(w + (k * NV + v) * L);
+          for (int v = 0; v < NV; ++v) {
+            wv[k][v] = simd::load<V>(w + (k * NV + v) * L);
+            simd::keep(wv[k][v]);
+          }
           if constexpr (C.slab) {
             simd::prefetch(ahead);
             simd::prefetch(ahead + j.ahead_step);
