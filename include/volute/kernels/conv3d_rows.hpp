@@ -113,7 +113,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   p.chunks = ceil_divide(s.source_channels, 64);
   c.chunk = ceil_divide(s.source_channels, p.chunks);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
-  c.slab = pixels * c.vectors < most || s.taps() * c.chunk * p.chunks * lanes * size > (512 << 10);
+  c.slab = pixels * c.vectors < most || s.taps() * c.chunk * p.chunks * lanes * size > (192 << 10);
   p.source_plane = p.count[1] * c.source_width * c.chunk * c.pair;
   p.source_chunk = p.count[0] * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
@@ -123,7 +123,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(wanted, room)));
     p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
-    p.unit = smaller(p.samples * planes, larger(1, (256 << 10) / (p.axis[1].n * row * size)));
+    p.unit = smaller(p.samples * planes, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * row) * size)));
     p.tile = p.unit * p.axis[1].n * row;
     units = p.samples * planes;
   } else {
@@ -319,7 +319,10 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
         for (int64_t td = 0; td < cd.taps; ++td)
           for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) {
             const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
-            const int64_t rows = ((end - begin) * (rd.last - rd.first) / cd.n + 1) * (rh.last - rh.first);  // nearly
+            const auto planes_before = [&](int64_t u) {
+              return u / cd.n * (rd.last - rd.first) + larger(0, smaller(u % cd.n, rd.last) - rd.first);
+            };
+            const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
             rows_job<T, C.rows> j;
             j.w = w;
             j.ahead = w + tap_weights;
