@@ -6,6 +6,7 @@
 #include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_row_weights.hpp>
 #include <volute/kernels/conv3d_rows.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
@@ -63,6 +64,12 @@ constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_s
 /// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, or pixels.
 enum class weights_way { outputs, inputs, pixels };
 
+/// Of the first two ways, by conv3d_row_weights.hpp.
+template <class T>
+constexpr bool prefers_row_weights(const ops::conv_geometry& g, weights_way way) {
+  return way != weights_way::pixels && rows_possible<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward);
+}
+
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
   const auto count = [](int64_t n) { return static_cast<double>(n); };
@@ -108,7 +115,10 @@ constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g)
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {
   const ops::conv_geometry g = canonical(original);
-  switch (choose_weights<T>(g)) {
+  const weights_way way = choose_weights<T>(g);
+  if (prefers_row_weights<T>(g, way))
+    return plan_row_weights<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward).scratch();
+  switch (way) {
     case weights_way::outputs:
       return plan_weights<T>(g, conv_side::forward).scratch();
     case weights_way::inputs:
@@ -128,7 +138,10 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
   const ops::conv_geometry g = canonical(original);
-  switch (choose_weights<T>(g)) {
+  const weights_way way = choose_weights<T>(g);
+  if (prefers_row_weights<T>(g, way))
+    return plan_row_weights<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward).worker_scratch();
+  switch (way) {
     case weights_way::outputs:
       return plan_weights<T>(g, conv_side::forward).worker_scratch();
     case weights_way::inputs:
@@ -205,7 +218,11 @@ struct conv3d_backward_weights {
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr weights_way way = choose_weights<T>(q);
-    if constexpr (way == weights_way::outputs)
+    if constexpr (way == weights_way::outputs && prefers_row_weights<T>(q, way))
+      run_row_weights<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+    else if constexpr (prefers_row_weights<T>(q, way))
+      run_row_weights<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+    else if constexpr (way == weights_way::outputs)
       run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (way == weights_way::inputs)
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
