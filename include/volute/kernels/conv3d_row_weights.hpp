@@ -63,7 +63,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   if (c.segments == 1) {  // sums come and go for 16 products each at least
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-    c.rows = static_cast<int>(pixels * c.vectors >= 8 ? 1 : larger(1, smaller(wanted, room)));
+    c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
   }
   p.sum = s.taps() * c.chunk * lanes;
   c.slab = c.rows > 1 || p.sum * size > (32 << 10);
