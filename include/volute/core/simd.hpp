@@ -223,30 +223,39 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
 }
 
 // clang-format off
-/// p[0] p[1] p[0] p[1] ...
-template <class V, class T>
-VOLUTE_INLINE V broadcast_pair(const T* p) {
+/// p[0] ... p[N - 1] p[0] ... p[N - 1] ... for a power of two N.
+template <class V, int N, class T>
+VOLUTE_INLINE V broadcast_group(const T* p) {
+  constexpr int bytes = N * static_cast<int>(sizeof(T));
+  if constexpr (N == 1) return V(*p);
+  else if constexpr (N == lanes<V>) return load<V>(p);
+  else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
+  if constexpr (sizeof(V) == 64 && bytes == 8) {
     double pair;
     std::memcpy(&pair, p, sizeof pair);
     return V(_mm512_castpd_ps(_mm512_set1_pd(pair)));
-  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 8)
-    return V(_mm512_broadcast_f64x2(_mm_loadu_pd(p)));
-  else
+  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
+    if constexpr (bytes == 16) return V(_mm512_broadcast_f32x4(_mm_loadu_ps(p)));
+    else return V(_mm512_broadcast_f32x8(_mm256_loadu_ps(p)));
+  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 8) {
+    if constexpr (bytes == 16) return V(_mm512_broadcast_f64x2(_mm_loadu_pd(p)));
+    else return V(_mm512_broadcast_f64x4(_mm256_loadu_pd(p)));
+  } else
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && sizeof(T) == 4) {
+  if constexpr (sizeof(V) == 32 && bytes == 8) {
     double pair;
     std::memcpy(&pair, p, sizeof pair);
     return V(_mm256_castpd_ps(_mm256_set1_pd(pair)));
-  } else if constexpr (sizeof(V) == 32 && sizeof(T) == 8)
-    return V(_mm256_broadcast_pd(reinterpret_cast<const __m128d*>(p)));
-  else
+  } else if constexpr (sizeof(V) == 32 && bytes == 16) {
+    if constexpr (sizeof(T) == 4) return V(_mm256_broadcast_ps(reinterpret_cast<const __m128*>(p)));
+    else return V(_mm256_broadcast_pd(reinterpret_cast<const __m128d*>(p)));
+  } else
 #endif
   {
     alignas(64) T buffer[lanes<V>];
-    for (int i = 0; i < lanes<V>; ++i) buffer[i] = p[i % 2];
+    for (int i = 0; i < lanes<V>; ++i) buffer[i] = p[i % N];
     return V::load_aligned(buffer);
   }
 }

@@ -28,8 +28,8 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const double work = count(s.source_channels * g.taps()) / (full * 2);
   const channels_plan a = plan_channels<T>(g, side);
   const bool rows = rows_possible<T>(g, side);
-  const double pair = rows ? plan_rows<T>(g, side).code.pair : 1;
-  const double lanes_a = pair * count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
+  const double fold = rows ? lanes_fold<T>(s) : 1;
+  const double lanes_a = fold * count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
   const double busy_a = rows ? 1 : count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
   const double turning =
       0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);

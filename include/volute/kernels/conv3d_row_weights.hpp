@@ -4,7 +4,6 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_rows.hpp>
 
@@ -19,14 +18,14 @@ inline namespace VOLUTE_ISA {
 /// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side).
 struct row_weights_plan {
   rows_code code;  // slab: one pair of taps after the other, or else all of them for each row
-  int64_t blocks = 1, chunks = 1;
+  int64_t blocks = 1, block = 1, chunks = 1;
   correlation_axis axis[2]{};
   int64_t count[2]{};
   int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t target_block = 0, target_sample = 0;
   int64_t samples = 1;              // whose copies stand together
   int64_t unit = 1;                 // planes of the target whose share of both copies stays in the second-level cache
-  int64_t sum = 0, sum_count = 1;   // of one chunk and block: [tap d][tap h][source channel][tap w][lane]
+  int64_t sum = 0, sum_count = 1;   // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
   sharing share = sharing::none;
   int64_t parts = 1;  // ranges of pairs of taps that threads take; each sum stays with one thread, in the order of one thread
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
@@ -53,20 +52,23 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   c.taps = w.taps;
   c.offset = w.offset;
   c.dilation = w.offset_step;
-  c.lanes = channel_lanes<T>(s.target_channels);
-  const int64_t vectors = ceil_divide(s.target_channels, c.lanes);
+  c.lanes = simd::width<T>;
+  c.fold = lanes_fold<T>(s);
+  const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
   c.segments = ceil_divide(c.width, smaller(24, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
-  p.chunks = ceil_divide(s.source_channels, 64);
-  c.chunk = ceil_divide(s.source_channels, p.chunks);
+  p.block = p.block_lanes() / c.fold;
+  c.chunk = rows_chunk(s.source_channels, c.fold);
+  p.chunks = ceil_divide(s.source_channels, c.chunk);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
-  if (c.segments == 1) {  // sums come and go for 16 products each at least
+  p.sum = s.taps() * (c.chunk / c.fold) * lanes;
+  const bool whole = p.sum * size <= (32 << 10) && pixels * c.vectors >= 6;
+  if (c.segments == 1 && !whole) {  // sums come and go for 16 products each at least
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
   }
-  p.sum = s.taps() * c.chunk * lanes;
-  c.slab = c.rows > 1 || p.sum * size > (32 << 10);
+  c.slab = !whole;
   p.source_plane = p.count[1] * c.source_width * c.chunk;
   p.source_chunk = p.count[0] * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
@@ -110,7 +112,7 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
       const T* x[R];
       VOLUTE_UNROLL
       for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
-      T* const end = sum + C.chunk * (K * NV * L);
+      T* const end = sum + C.chunk / C.fold * (K * NV * L);
       VOLUTE_NO_UNROLL
       for (; sum != end; sum += K * NV * L) {
         V acc[K][NV];
@@ -120,7 +122,7 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
         VOLUTE_UNROLL
         for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) {
-          const V xv(x[r][(i - S.low) * C.chunk]);
+          const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
           VOLUTE_UNROLL
           for (int k = 0; k < K; ++k) {
             const int q = i - k * dilation;
@@ -130,7 +132,7 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
           }
         }
         VOLUTE_UNROLL
-        for (int r = 0; r < R; ++r) ++x[r];
+        for (int r = 0; r < R; ++r) x[r] += C.fold;
         VOLUTE_UNROLL
         for (int k = 0; k < K; ++k) VOLUTE_UNROLL
         for (int v = 0; v < NV; ++v) simd::store(sum + (k * NV + v) * L, acc[k][v]);
@@ -155,7 +157,7 @@ template <class T, rows_code C>
 __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t samples,
                                                 int64_t first_tap, int64_t last_tap, bool add) noexcept {
   constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
-  constexpr int64_t tap_sums = C.chunk * C.taps * lanes;
+  constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t all = samples * cd.n, taps = cd.taps * ch.taps;
   if (!C.slab && last_tap - first_tap == taps) {
@@ -221,39 +223,40 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
 }
 
 /// Sums of one chunk (`channels` source channels) and one block (`valid` target channels) to their places in dw.
-template <class T, int L>
-__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, int64_t chunk, int64_t lanes, int64_t valid, int64_t channels,
-                                                  const T* sums, T* dw) noexcept {
+template <class T, rows_code C>
+__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, int64_t valid, int64_t channels, const T* sums, T* dw) noexcept {
+  constexpr int L = C.lanes, F = C.fold;
+  constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
   const int64_t plane = s.kernel[1] * s.kernel[2];
-  for (int64_t o = 0; o < valid; o += L) {
-    const int64_t count = valid - o;
+  for (int64_t v = 0; v < lanes; v += L)
     for (int64_t first = 0; first < s.taps(); first += L) {
       const int n = static_cast<int>(smaller(L, s.taps() - first));
       int64_t at[L];
       for (int i = 0; i < L; ++i) {
         const int64_t k = first + (i < n ? i : 0);  // steps are 1 or -1
         const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
-        at[i] = ((d * ch.taps + h) * chunk * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + o;
+        at[i] = ((d * ch.taps + h) * (C.chunk / F) * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + v;
       }
-      for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t c = 0; c < channels; c += F) {
         V r[L];
         VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c * cw.taps * lanes);
+        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c / F * cw.taps * lanes);
         simd::transpose(r);
-        T* to = dw + c * s.weight_source + o * s.weight_target + first;
         VOLUTE_UNROLL
         for (int i = 0; i < L; ++i) {
-          if (i >= count) break;
+          const int64_t o = (v + i) / F, f = c + i % F;
+          if (o >= valid) break;
+          if (f >= channels) continue;
+          T* const to = dw + f * s.weight_source + o * s.weight_target + first;
           if (n == L)
-            simd::store(to + i * s.weight_target, r[i]);
+            simd::store(to, r[i]);
           else
-            simd::store_partial(to + i * s.weight_target, r[i], n);
+            simd::store_partial(to, r[i], n);
         }
       }
     }
-  }
 }
 
 template <class T, ops::conv_geometry G, conv_side Side>
@@ -268,11 +271,10 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
     T* const sums = target_copy + p.samples * p.target_sample;
     const int64_t parts = helpers.alone() ? 1 : p.parts;
     const auto complete = [&](int64_t i, const T* sum) noexcept {
-      const int64_t b = i / p.chunks, c = i % p.chunks, channel = b * lanes, first = c * p.code.chunk;
-      unpack_row_weights<T, p.code.lanes>(s, p.code.chunk, lanes, smaller(lanes, s.target_channels - channel),
-                                          smaller(p.code.chunk, s.source_channels - first), sum,
-                                          dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target +
-                                              first * s.weight_source);
+      const int64_t channel = i / p.chunks * p.block, first = i % p.chunks * p.code.chunk;
+      unpack_row_weights<T, p.code>(s, smaller(p.block, s.target_channels - channel), smaller(p.code.chunk, s.source_channels - first), sum,
+                                    dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target +
+                                        first * s.weight_source);
     };
     for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
       const int64_t samples = smaller(p.samples, s.batch - n0), each = p.chunks * x_parts + p.blocks * g_parts;
@@ -285,13 +287,15 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
                        const int64_t of = x ? k / x_parts : (k - p.chunks * x_parts) / g_parts;
                        const int64_t piece = x ? k % x_parts : (k - p.chunks * x_parts) % g_parts;
                        const int64_t run = smaller(end - i, (x ? x_parts : g_parts) - piece), volume = x ? x_volume : g_volume;
-                       const int64_t step = x ? p.code.chunk : lanes, all = x ? s.source_channels : s.target_channels;
-                       const int64_t w = piece * 64;
-                       copy_pixels<T, 1, false>((x ? source : target) + (sample * all + of * step) * volume + w, nullptr,
-                                                (x ? source_copy + n * p.source_sample + of * p.source_chunk
-                                                   : target_copy + n * p.target_sample + of * p.target_block) +
-                                                    w * step,
-                                                smaller(step, all - of * step), step, volume, smaller(volume - w, run * 64), nullptr);
+                       const int64_t step = x ? p.code.chunk : p.block, all = x ? s.source_channels : s.target_channels;
+                       const int64_t w = piece * 64, pixels = smaller(volume - w, run * 64), valid = smaller(step, all - of * step);
+                       const T* const from = (x ? source : target) + (sample * all + of * step) * volume + w;
+                       if (x)
+                         copy_pixels<T, 1, false>(from, source_copy + n * p.source_sample + of * p.source_chunk + w * step, valid, step,
+                                                  volume, pixels, nullptr);
+                       else
+                         copy_pixels<T, p.code.fold, false>(from, target_copy + n * p.target_sample + of * p.target_block + w * lanes,
+                                                            valid, step, volume, pixels, nullptr);
                        i += run;
                      }
                    });

@@ -16,11 +16,11 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// What the code of a task depends on. A vector holds `lanes` channels of one pixel; or (pair 2) half as many of two pixels in turn, which
-/// lie in the same place of the volume's two halves.
+/// What the code of a task depends on. Where few target channels would leave lanes empty, each has `fold` neighbouring lanes, for as many
+/// source channels, and these are added up at the end: 8 channels fill 16 lanes.
 struct rows_code {
-  int lanes = 1, vectors = 1, rows = 1, pair = 1;
-  bool slab = false;                              // the sums stay in memory between slabs of weights, or else in registers till the end
+  int lanes = 1, vectors = 1, rows = 1, fold = 1;
+  bool slab = false;                               // the sums stay in memory between slabs of weights, or else in registers till the end
   int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
   int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
 };
@@ -41,10 +41,8 @@ struct rows_plan {
   rows_code code;
   int64_t blocks = 1, block = 1;  // of target channels
   int64_t chunks = 1;
-  correlation_axis axis[2]{};   // depth and height; pair: the depth of the first half
-  int64_t count[2]{};           // planes and rows of the copy
-  int64_t first_plane = 0;      // pair: the source's plane in the copy's first
-  int64_t second = 0;           // pair: planes from the first half to the second, which is no larger
+  correlation_axis axis[2]{};     // depth and height
+  int64_t count[2]{};             // planes and rows of the source
   int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t samples = 1;  // that share a slab of weights
   int64_t unit = 1;     // rows, or planes between slabs of weights, whose sums stand in the tile together
@@ -76,6 +74,22 @@ constexpr bool rows_possible(const ops::conv_geometry& g, conv_side side) {
   return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= 24 || channels <= simd::width<T>);
 }
 
+/// Lanes of each target channel, so that the fewest stay empty.
+template <class T>
+constexpr int lanes_fold(const conv_shape& s) {
+  int best = 1;
+  for (int fold = 2; fold * s.target_channels <= simd::width<T>; fold *= 2) {
+    const int64_t twice = ceil_divide(s.source_channels, fold / 2) * (fold / 2) * 2;
+    if (ceil_divide(s.source_channels, fold) * fold < twice && best == fold / 2) best = fold;
+  }
+  return best;
+}
+
+/// Source channels at a time: near-equal chunks of at most 64.
+constexpr int64_t rows_chunk(int64_t channels, int fold) {
+  return ceil_divide(ceil_divide(channels, ceil_divide(channels, 64)), fold) * fold;
+}
+
 template <class T>
 constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   rows_plan p;
@@ -93,28 +107,17 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   c.offset = w.offset;
   c.dilation = w.offset_step;
   c.lanes = simd::width<T>;
-  if (simd::width<T> >= 8 && s.target_channels <= simd::width<T> / 2) {
-    if (s.target_size[0] % 2 == 0 || s.target_size[0] > 6) {
-      c.pair = 2;
-      p.second = ceil_divide(s.target_size[0], 2);
-      p.first_plane = p.axis[0].offset;
-      p.axis[0].n = p.second;
-      p.axis[0].offset = 0;
-      p.count[0] = p.second + (p.axis[0].taps - 1) * p.axis[0].offset_step;
-    } else if (simd::has_width<T, simd::width<T> / 2>) {
-      c.lanes = simd::width<T> / 2;
-    }
-  }
-  const int64_t vectors = ceil_divide(s.target_channels * c.pair, c.lanes);
+  c.fold = lanes_fold<T>(s);
+  const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
   c.segments = ceil_divide(c.width, smaller(24, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
-  p.block = p.block_lanes() / c.pair;
-  p.chunks = ceil_divide(s.source_channels, 64);
-  c.chunk = ceil_divide(s.source_channels, p.chunks);
+  p.block = p.block_lanes() / c.fold;
+  c.chunk = rows_chunk(s.source_channels, c.fold);
+  p.chunks = ceil_divide(s.source_channels, c.chunk);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
-  c.slab = pixels * c.vectors < most || s.taps() * c.chunk * p.chunks * lanes * size > (192 << 10);
-  p.source_plane = p.count[1] * c.source_width * c.chunk * c.pair;
+  c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > (192 << 10);
+  p.source_plane = p.count[1] * c.source_width * c.chunk;
   p.source_chunk = p.count[0] * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
   const int64_t row = c.width * lanes, planes = p.axis[0].n;
@@ -148,30 +151,31 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
 template <class T>
 constexpr int64_t rows_packed_size(const ops::conv_geometry& g, conv_side side) {
   const rows_plan p = plan_rows<T>(g, side);
-  return g.groups * p.blocks * p.block_lanes() * g.taps() * p.code.chunk * p.chunks;
+  return g.groups * p.blocks * p.block_lanes() * g.taps() * (p.code.chunk / p.code.fold) * p.chunks;
 }
 
-/// Packed: [group][block of target channels][chunk][tap d][tap h][source channel][tap w][lane].
+/// Packed: [group][block of target channels][chunk][tap d][tap h][source channel / fold][tap w][lane].
 template <class T>
 __attribute__((noinline)) void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
-  const int64_t lanes = p.block_lanes(), part = s.taps() * p.code.chunk * lanes, all = s.groups * p.blocks * p.chunks;
+  const int64_t lanes = p.block_lanes(), part = s.taps() * (p.code.chunk / p.code.fold) * lanes, all = s.groups * p.blocks * p.chunks;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
   // Reads of stride `weight_target` take about 1 ns an element.
   share_ranges(workers, all, 1, parts_of(static_cast<double>(all * part)), [&](int64_t begin, int64_t end, int) noexcept {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t group = i / (p.blocks * p.chunks), first = i / p.chunks % p.blocks * p.block, c = i % p.chunks * p.code.chunk;
       const T* wg = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
-      const int64_t valid = smaller(p.block, s.target_channels - first) * p.code.pair;
+      const int64_t valid = smaller(p.block, s.target_channels - first), fold = p.code.fold;
       T* to = packed + i * part;
       for (int64_t d = 0; d < cd.taps; ++d)
         for (int64_t h = 0; h < ch.taps; ++h)
-          for (int64_t k = c; k < c + p.code.chunk; ++k)
+          for (int64_t k = c; k < c + p.code.chunk; k += fold)
             for (int64_t x = 0; x < cw.taps; ++x, to += lanes) {
               const T* from = wg + k * s.weight_source + ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k +
                               x * cw.k_step;
-              const int64_t n = k < s.source_channels ? valid : 0;
-              for (int64_t o = 0; o < n; ++o) to[o] = from[o / p.code.pair * s.weight_target];
-              for (int64_t o = n; o < lanes; ++o) to[o] = T(0);
+              for (int64_t o = 0; o < p.block; ++o)
+                for (int64_t f = 0; f < fold; ++f)
+                  to[o * fold + f] =
+                      o < valid && k + f < s.source_channels ? from[o * s.weight_target + f * s.weight_source] : T(0);
             }
     }
   });
@@ -192,7 +196,6 @@ struct rows_job {
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
-  constexpr int64_t pixel = C.chunk * C.pair;
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   VOLUTE_UNROLL
@@ -212,7 +215,7 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
         const T* x[R];
         VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + c * j.x_chunk + d * j.x_d + h * j.x_h;
-        const T* const end = w + C.chunk * (K * NV * L);
+        const T* const end = w + C.chunk / C.fold * (K * NV * L);
         VOLUTE_NO_UNROLL
         for (; w != end; w += K * NV * L) {
           V wv[K][NV];
@@ -230,11 +233,7 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
           VOLUTE_UNROLL
           for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
           for (int r = 0; r < R; ++r) {
-            V xv;
-            if constexpr (C.pair == 2)
-              xv = simd::broadcast_pair<V>(x[r] + (i - S.low) * pixel);
-            else
-              xv = V(x[r][(i - S.low) * pixel]);
+            const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
             VOLUTE_UNROLL
             for (int k = 0; k < K; ++k) {
               const int q = i - k * dilation;
@@ -244,7 +243,7 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             }
           }
           VOLUTE_UNROLL
-          for (int r = 0; r < R; ++r) x[r] += C.pair;
+          for (int r = 0; r < R; ++r) x[r] += C.fold;
         }
       }
   VOLUTE_UNROLL
@@ -256,7 +255,7 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
 /// All segments of R rows.
 template <class T, rows_code C, int R, std::size_t... I>
 VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j, std::index_sequence<I...>) noexcept {
-  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk * C.pair,
+  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
                                          segment_start(C, I) * C.lanes * C.vectors),
    ...);
 }
@@ -265,31 +264,31 @@ VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
   rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// n pixels of a tile of one block, neighbours in the volume, through the epilogue. `at` is the place of the first. Pair: so are those
-/// `second` elements on, of which `rest` exist.
+/// n pixels of a tile of one block, neighbours in the volume, through the epilogue. `at` is the place of the first.
 template <class T, rows_code C, ops::epilogue E>
-__attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t channels, int64_t volume, int64_t second, int64_t rest, T* y,
-                                          const T* const* extra, conv_place at) noexcept {
+__attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t channels, T* y, int64_t volume, const T* const* extra,
+                                          conv_place at) noexcept {
   constexpr int L = C.lanes;
-  if constexpr (C.pair == 1) {
+  if constexpr (C.fold == 1) {
     store_pixels<T, L, E>(tile, L * C.vectors, n, channels, y, volume, extra, at);
   } else {
     using V = simd::vec<T, L>;
     const int64_t channel = at.channel, offset = at.offset;
     for (int64_t w = 0; w < n; w += L) {
       V r[L];
-      const int count = static_cast<int>(smaller(L, n - w)), there = static_cast<int>(larger(0, smaller(count, rest - w)));
+      const int count = static_cast<int>(smaller(L, n - w));
       VOLUTE_UNROLL
       for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < count ? w + i : w) * L);
       simd::transpose(r);
       VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) {
+      for (int i = 0; i < L / C.fold; ++i) {
         if (i >= channels) break;
+        VOLUTE_UNROLL
+        for (int half = C.fold / 2; half > 0; half /= 2) VOLUTE_UNROLL
+        for (int f = 0; f < half; ++f) r[i * C.fold + f] = r[i * C.fold + f] + r[i * C.fold + f + half];
         at.channel = channel + i;
         at.offset = offset + i * volume + w;
-        finish<E>(r[2 * i], y, extra, at, count);
-        at.offset += second;
-        if (there > 0) finish<E>(r[2 * i + 1], y, extra, at, there);
+        finish<E>(r[i * C.fold], y, extra, at, count);
       }
     }
   }
@@ -300,14 +299,14 @@ template <class T, rows_code C, ops::epilogue E>
 __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const T* source, const T* packed, T* tile, int64_t sample,
                                          int64_t samples, int64_t group, int64_t channel, int64_t slice, int64_t slices, T* y,
                                          const T* const* extra) noexcept {
-  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk * C.pair;
+  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
-  const int64_t second = p.second * ch.n * C.width, tap_weights = C.chunk * C.taps * lanes;
+  constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
   const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
     const conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels,
                         (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume + first};
-    store_rows<T, C, E>(from, pixels, valid, volume, second, volume - second - first, y, extra, at);
+    store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
   };
   if constexpr (C.slab) {
     const int64_t all = samples * cd.n, last = all * (slice + 1) / slices;
@@ -339,7 +338,7 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
                 j.tile[waiting] = to;
                 if (++waiting < C.rows) continue;
                 rows_segments<T, C, C.rows>(j);
-                j.ahead += 2 * j.ahead_step * C.chunk * C.segments;
+                j.ahead += 2 * j.ahead_step * (C.chunk / C.fold) * C.segments;
                 waiting = 0;
               }
             }
@@ -387,31 +386,31 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
   }
 }
 
-/// n pixels of all source channels of one group of one sample into the copy, channels last; `second` (pair): elements to those that lie
-/// beside them. Where one of the two halves does not exist, its pointer is null.
-template <class T, int Pair, bool Scale>
-__attribute__((noinline)) void copy_pixels(const T* x, const T* other, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
+/// n pixels of `channels` channels to [pixel][chunk][Fold], channels last and each Fold times; zeros for those beyond.
+template <class T, int Fold, bool Scale>
+__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
                                            const T* scale) noexcept {
-  constexpr int L = simd::width<T>, C = L / Pair;  // channels at a time
+  constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
-  T* const end = to + n * chunk * Pair;
-  const auto get = [&](const T* from, int64_t c, int64_t w, int count) __attribute__((always_inline)) {
-    if (from == nullptr || c >= channels) return V(T(0));
-    const T* const at = from + c * volume + w;
+  const int64_t pixel = chunk * Fold;
+  T* const end = to + n * pixel;
+  const auto get = [&](int64_t c, int64_t w, int count) __attribute__((always_inline)) {
+    if (c >= channels) return V(T(0));
+    const T* const at = x + c * volume + w;
     V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
     if constexpr (Scale) v = v * V(scale[c]);
     return v;
   };
   for (int64_t w = 0; w < n; w += L) {
     const int count = static_cast<int>(smaller(L, n - w));
-    if (Pair == 1 && 2 * chunk == L) {  // half a vector a pixel: one round less, and full stores
+    if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
       V r[L / 2];
       VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) r[i] = get(x, i, w, count);
+      for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
       simd::shuffle(r, simd::log2_of(L / 2));
       VOLUTE_UNROLL
       for (int i = 0; i < L / 2; ++i) {
-        T* const at = to + w * chunk + i * L;
+        T* const at = to + w * pixel + i * L;
         if (at >= end) break;
         if (end - at >= L)
           simd::store(at, r[i]);
@@ -420,20 +419,17 @@ __attribute__((noinline)) void copy_pixels(const T* x, const T* other, T* to, in
       }
       continue;
     }
-    for (int64_t c = 0; c < chunk; c += C) {
+    for (int64_t c = 0; c < pixel; c += L) {
       V r[L];
       VOLUTE_UNROLL
-      for (int i = 0; i < C; ++i) {
-        r[i * Pair] = get(x, c + i, w, count);
-        if constexpr (Pair == 2) r[2 * i + 1] = get(other, c + i, w, count);
-      }
+      for (int i = 0; i < L; ++i) r[i] = get((c + i) / Fold, w, count);
       simd::transpose(r);
-      const int valid = static_cast<int>(smaller(L, (chunk - c) * Pair));
+      const int valid = static_cast<int>(smaller(L, pixel - c));
       VOLUTE_UNROLL
       for (int i = 0; i < L; ++i) {
         if (i >= count) break;
-        T* const at = to + ((w + i) * chunk + c) * Pair;
-        if (valid == L || (chunk * Pair < L && end - at >= L))  // a narrow chunk's surplus lanes are overwritten by the pixels that follow
+        T* const at = to + (w + i) * pixel + c;
+        if (valid == L || (pixel < L && end - at >= L))  // a narrow pixel's surplus lanes are overwritten by those that follow
           simd::store(at, r[i]);
         else
           simd::store_partial(at, r[i], valid);
@@ -442,31 +438,15 @@ __attribute__((noinline)) void copy_pixels(const T* x, const T* other, T* to, in
   }
 }
 
-/// Parts of one sample's copy that threads may take: 64 pixels, or (pair) a plane.
-constexpr int64_t rows_copy_parts(const conv_shape& s, const rows_plan& p) {
-  return p.code.pair == 1 ? ceil_divide(s.source_volume(), 64) : p.count[0];
-}
-
-/// Parts [begin, end) of the copy of one group of one sample.
-template <class T, int Pair, bool Scale>
+/// Pieces [begin, end) of 64 pixels of all source channels of one group of one sample into the copy.
+template <class T, bool Scale>
 void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
                       int64_t begin, int64_t end) noexcept {
-  const int64_t volume = s.source_volume(), plane = s.source_size[1] * s.source_size[2];
+  const int64_t volume = s.source_volume(), chunk = p.code.chunk, w = begin * 64, n = smaller(end * 64, volume) - w;
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
-    const int64_t done = c * p.code.chunk, channels = smaller(p.code.chunk, s.source_channels - done);
-    const int64_t first = (sample * s.groups + group) * s.source_channels + done;
-    const T *const from = x + first * volume, *const factors = Scale ? scale + first : nullptr;
-    if constexpr (Pair == 1) {
-      const int64_t w = begin * 64;
-      copy_pixels<T, 1, Scale>(from + w, nullptr, to + w * p.code.chunk, channels, p.code.chunk, volume, smaller(end * 64, volume) - w,
-                               factors);
-    } else {
-      for (int64_t i = begin; i < end; ++i) {
-        const auto place = [&](int64_t d) { return d >= 0 && d < s.source_size[0] ? from + d * plane : nullptr; };
-        copy_pixels<T, 2, Scale>(place(i + p.first_plane), place(i + p.first_plane + p.second), to + i * p.source_plane, channels,
-                                 p.code.chunk, volume, plane, factors);
-      }
-    }
+    const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
+    copy_pixels<T, 1, Scale>(x + first * volume + w, to + w * chunk, smaller(chunk, s.source_channels - c * chunk), chunk, volume, n,
+                             Scale ? scale + first : nullptr);
   }
 }
 
@@ -474,8 +454,8 @@ template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool S
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
   static constexpr rows_plan p = plan_rows<T>(G, Side);
-  constexpr int64_t parts = rows_copy_parts(shape_of(G, Side), p);
-  const int64_t block_weights = s.taps() * p.code.chunk * p.chunks * p.block_lanes();
+  const int64_t parts = ceil_divide(s.source_volume(), 64);
+  const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
   const auto block = [&](int64_t sample, int64_t samples, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source,
                          T* tile) noexcept {
     rows_task<T, p.code, E>(s, p, source, packed + (group * p.blocks + b) * block_weights, tile, sample, samples, group, b * p.block, slice,
@@ -487,7 +467,7 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
           const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
           T* const source = workers.memory(worker, scratch);
           for (int64_t n = 0; n < samples; ++n)
-            copy_rows_source<T, p.code.pair, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, parts);
+            copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, parts);
           for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
         });
     return;
@@ -500,7 +480,7 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
         share_ranges(workers, samples * parts, 1, larger(1, smaller(32, samples * p.source_sample / (2 * 5000))),
                      [&](int64_t begin, int64_t end, int) noexcept {
                        for (int64_t n = begin / parts; n * parts < end; ++n)
-                         copy_rows_source<T, p.code.pair, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
+                         copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
                                                                  larger(0, begin - n * parts), smaller(parts, end - n * parts));
                      });
         share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
