@@ -81,6 +81,10 @@ constexpr weights_way choose_weights(const ops::conv_geometry& g) {
     const weights_plan p = plan_weights<T>(g, side);
     const double busy = count(smaller(10, int64_t{p.window} * p.main)) / 10;
     rate[i] = count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>))) * busy;
+    if (rows_possible<T>(g, side)) {
+      const double fold = lanes_fold<T>(s);
+      rate[i] = fold * count(s.target_channels) / (full * count(ceil_divide(lanes_fold<T>(s) * s.target_channels, simd::width<T>)));
+    }
     rate[i] *= count(s.source_channels * g.taps()) / (count(s.source_channels * g.taps()) + full);  // the copies
   }
   const pixel_weights_plan p = plan_pixel_weights<T>(g);
