@@ -226,7 +226,7 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
 /// p[0] ... p[N - 1] p[0] ... p[N - 1] ... for a power of two N.
 template <class V, int N, class T>
 VOLUTE_INLINE V broadcast_group(const T* p) {
-  constexpr int bytes = N * static_cast<int>(sizeof(T));
+  [[maybe_unused]] constexpr int bytes = N * static_cast<int>(sizeof(T));
   if constexpr (N == 1) return V(*p);
   else if constexpr (N == lanes<V>) return load<V>(p);
   else

@@ -56,7 +56,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   c.fold = lanes_fold<T>(s);
   const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
-  c.segments = ceil_divide(c.width, smaller(24, row_registers / c.vectors - c.taps));
+  // Each sum is a chain of as many products as pixels: more than 12 keep more of them waiting than the processor can hold.
+  c.segments = ceil_divide(c.width, smaller(12, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
   p.block = p.block_lanes() / c.fold;
   c.chunk = rows_chunk(s.source_channels, c.fold);
