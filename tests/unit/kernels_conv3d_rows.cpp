@@ -11,7 +11,7 @@ TEST_CASE("conv3d rows: extents, padding, dilation", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 8, 16, {9, 7, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_GEOMETRY(float, 2, 32, 16, {2, 3, 2}, {5, 5, 5}, {1, 1, 1}, {2, 2, 2}, {2, 2, 2});  // kernel larger than the volume
   CHECK_GEOMETRY(float, 1, 16, 16, {8, 6, 5}, {3, 3, 3}, {1, 1, 1}, {2, 1, 2}, {2, 2, 1}, {2, 2, 2});
-  CHECK_GEOMETRY(float, 3, 80, 32, {3, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // two chunks of source channels
+  CHECK_GEOMETRY(float, 3, 80, 32, {3, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});   // two chunks of source channels
   CHECK_GEOMETRY(float, 1, 16, 16, {2, 3, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // rows in pieces
   CHECK_GEOMETRY(float, 2, 32, 34, {3, 4, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
 }
@@ -56,9 +56,8 @@ results<G> run(const std::vector<float>& x, const std::vector<float>& w, const s
     kernels::conv3d_pack_backward_data<float, G>::run(w.data(), turned.data(), t);
     kernels::conv3d_backward_data<float, G>::run(g.data(), turned.data(), dx.data(), nullptr, nullptr, b.data(), t);
   });
-  with(kernels::conv3d_backward_weights_worker_size<float>(G), [&](const kernels::team<float>& t) {
-    kernels::conv3d_backward_weights<float, G>::run(x.data(), g.data(), dw.data(), c.data(), t);
-  });
+  with(kernels::conv3d_backward_weights_worker_size<float>(G),
+       [&](const kernels::team<float>& t) { kernels::conv3d_backward_weights<float, G>::run(x.data(), g.data(), dw.data(), c.data(), t); });
   CHECK((packed.intact() && y.intact() && a.intact() && turned.intact() && dx.intact() && b.intact() && dw.intact() && c.intact()));
   return {y.values(), dx.values(), dw.values()};
 }

@@ -8,6 +8,7 @@
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_row_weights.hpp>
 #include <volute/kernels/conv3d_rows.hpp>
+#include <volute/kernels/conv3d_rows_plan.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>

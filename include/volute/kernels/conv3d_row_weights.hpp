@@ -4,8 +4,8 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_rows.hpp>
+#include <volute/kernels/conv3d_rows_plan.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -23,9 +23,9 @@ struct row_weights_plan {
   int64_t count[2]{};
   int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t target_block = 0, target_sample = 0;
-  int64_t samples = 1;              // whose copies stand together
-  int64_t unit = 1;                 // planes of the target whose share of both copies stays in the second-level cache
-  int64_t sum = 0, sum_count = 1;   // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
+  int64_t samples = 1;             // whose copies stand together
+  int64_t unit = 1;                // planes of the target whose share of both copies stays in the second-level cache
+  int64_t sum = 0, sum_count = 1;  // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
   sharing share = sharing::none;
   int64_t parts = 1;  // ranges of pairs of taps that threads take; each sum stays with one thread, in the order of one thread
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
@@ -64,7 +64,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.chunks = ceil_divide(s.source_channels, c.chunk);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   p.sum = s.taps() * (c.chunk / c.fold) * lanes;
-  const bool whole = p.sum * size <= (32 << 10) && pixels * c.vectors >= 6;
+  const bool whole = p.sum * size <= (16 << 10) && pixels * c.vectors >= 6;
   if (c.segments == 1 && !whole) {  // sums come and go for 16 products each at least
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
@@ -273,9 +273,9 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
     const int64_t parts = helpers.alone() ? 1 : p.parts;
     const auto complete = [&](int64_t i, const T* sum) noexcept {
       const int64_t channel = i / p.chunks * p.block, first = i % p.chunks * p.code.chunk;
-      unpack_row_weights<T, p.code>(s, smaller(p.block, s.target_channels - channel), smaller(p.code.chunk, s.source_channels - first), sum,
-                                    dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target +
-                                        first * s.weight_source);
+      unpack_row_weights<T, p.code>(
+          s, smaller(p.block, s.target_channels - channel), smaller(p.code.chunk, s.source_channels - first), sum,
+          dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source);
     };
     for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
       const int64_t samples = smaller(p.samples, s.batch - n0), each = p.chunks * x_parts + p.blocks * g_parts;
