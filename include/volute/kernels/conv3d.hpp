@@ -8,6 +8,9 @@
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_planes.hpp>
 #include <volute/kernels/conv3d_planes_weights.hpp>
+#include <volute/kernels/conv3d_row_weights.hpp>
+#include <volute/kernels/conv3d_rows.hpp>
+#include <volute/kernels/conv3d_rows_plan.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>
@@ -27,8 +30,10 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const auto count = [](int64_t n) { return static_cast<double>(n); };
   const double work = count(s.source_channels * g.taps()) / (full * 2);
   const channels_plan a = plan_channels<T>(g, side);
-  const double lanes_a = count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
-  const double busy_a = count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
+  const bool rows = rows_possible<T>(g, side);
+  const double fold = rows ? lanes_fold<T>(s) : 1;
+  const double lanes_a = fold * count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
+  const double busy_a = rows ? 1 : count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
   const double turning =
       0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);
   const width_plan b = plan_width<T>(g, side);
@@ -52,23 +57,35 @@ constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
   const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);
   const double lanes = used / static_cast<double>(p.slabs * p.strips * p.vectors * simd::width<T>);
   return lanes * static_cast<double>(smaller(10, int64_t{p.taps} * p.vectors)) > 6;
+/// Of the two kernels with channels in the lanes.
+template <class T>
+constexpr bool prefers_rows(const ops::conv_geometry& g, conv_side side) {
+  return rows_possible<T>(g, side) && prefers_channels<T>(g, side);
 }
 
 template <class T>
 constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
   if (prefers_planes<T>(g, side)) return planes_packed_size<T>(g, side);
+  if (prefers_rows<T>(g, side)) return rows_packed_size<T>(g, side);
   return prefers_channels<T>(g, side) ? channels_packed_size<T>(g, side) : width_packed_size<T>(g, side);
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
   if (prefers_planes<T>(g, side)) return plan_planes<T>(g, side).scratch();
+  if (prefers_rows<T>(g, side)) return plan_rows<T>(g, side).scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).scratch() : plan_width<T>(g, side).scratch();
 }
 
 /// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, pixels, or pixels with several planes in flight.
 enum class weights_way { outputs, inputs, pixels, planes };
+
+/// Of the first two ways, by conv3d_row_weights.hpp.
+template <class T>
+constexpr bool prefers_row_weights(const ops::conv_geometry& g, weights_way way) {
+  return way != weights_way::pixels && rows_possible<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward);
+}
 
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
@@ -88,6 +105,10 @@ constexpr weights_way choose_weights(const ops::conv_geometry& g) {
     const weights_plan p = plan_weights<T>(g, side);
     const double busy = count(smaller(10, int64_t{p.window} * p.main)) / 10;
     rate[i] = count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>))) * busy;
+    if (rows_possible<T>(g, side)) {
+      const double fold = lanes_fold<T>(s);
+      rate[i] = fold * count(s.target_channels) / (full * count(ceil_divide(lanes_fold<T>(s) * s.target_channels, simd::width<T>)));
+    }
     rate[i] *= count(s.source_channels * g.taps()) / (count(s.source_channels * g.taps()) + full);  // the copies
   }
   const pixel_weights_plan p = plan_pixel_weights<T>(g);
@@ -122,7 +143,10 @@ constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g)
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {
   const ops::conv_geometry g = canonical(original);
-  switch (choose_weights<T>(g)) {
+  const weights_way way = choose_weights<T>(g);
+  if (prefers_row_weights<T>(g, way))
+    return plan_row_weights<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward).scratch();
+  switch (way) {
     case weights_way::outputs:
       return plan_weights<T>(g, conv_side::forward).scratch();
     case weights_way::inputs:
@@ -139,12 +163,16 @@ template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
   if (prefers_planes<T>(g, side)) return plan_planes<T>(g, side).worker_scratch();
+  if (prefers_rows<T>(g, side)) return plan_rows<T>(g, side).worker_scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).worker_scratch() : plan_width<T>(g, side).worker_scratch();
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
   const ops::conv_geometry g = canonical(original);
-  switch (choose_weights<T>(g)) {
+  const weights_way way = choose_weights<T>(g);
+  if (prefers_row_weights<T>(g, way))
+    return plan_row_weights<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward).worker_scratch();
+  switch (way) {
     case weights_way::outputs:
       return plan_weights<T>(g, conv_side::forward).worker_scratch();
     case weights_way::inputs:
@@ -162,6 +190,9 @@ struct conv3d_pack {
     constexpr ops::conv_geometry g = canonical(Original);
     if constexpr (prefers_planes<T>(g, Side)) {
       pack_planes<T>(conv_shape_of<g, Side>, w, packed);
+    if constexpr (prefers_rows<T>(g, Side)) {
+      static constexpr rows_plan p = plan_rows<T>(g, Side);
+      pack_rows<T>(conv_shape_of<g, Side>, p, w, packed, workers);
     } else if constexpr (prefers_channels<T>(g, Side)) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
       pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
@@ -179,6 +210,8 @@ struct conv3d_correlate {
     constexpr ops::conv_geometry g = canonical(Original);
     if constexpr (prefers_planes<T>(g, Side))
       run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    if constexpr (prefers_rows<T>(g, Side))
+      run_rows<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (prefers_channels<T>(g, Side))
       run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
@@ -210,7 +243,11 @@ struct conv3d_backward_weights {
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr weights_way way = choose_weights<T>(q);
-    if constexpr (way == weights_way::outputs)
+    if constexpr (way == weights_way::outputs && prefers_row_weights<T>(q, way))
+      run_row_weights<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+    else if constexpr (prefers_row_weights<T>(q, way))
+      run_row_weights<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+    else if constexpr (way == weights_way::outputs)
       run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (way == weights_way::inputs)
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
