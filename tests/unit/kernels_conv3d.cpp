@@ -219,6 +219,30 @@ TEST_CASE("conv3d: one tap, one axis", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 3, 2, {4, 9, 1}, {3, 3, 1}, {2, 1, 1}, {1, 1, 0}, {1, 1, 0});
 }
 
+// Windows that do not overlap: products of matrices over the pixels.
+TEST_CASE("conv3d: pointwise", "[conv3d]") {
+  CHECK_GEOMETRY(float, 2, 1, 20, {3, 5, 7}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 1, 19, 2, {3, 5, 7}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 2, 5, 13, {1, 1, 37}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 1, 14, 11, {4, 4, 4}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 1, 40, 100, {2, 7, 9}, {1, 1, 1});    // three vectors of channels, and a rest
+  CHECK_GEOMETRY(float, 1, 33, 30, {10, 10, 31}, {1, 1, 1});  // several panels of pixels
+  CHECK_GEOMETRY(float, 2, 18, 27, {3, 4, 9}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 3);
+  CHECK_GEOMETRY(float, 2, 6, 9, {5, 7, 9}, {1, 1, 1}, {2, 2, 2});     // odd extents
+  CHECK_GEOMETRY(float, 1, 17, 18, {6, 8, 10}, {1, 1, 1}, {2, 2, 2});  // elements behind the last window
+  CHECK_GEOMETRY(float, 1, 4, 6, {3, 6, 41}, {1, 1, 1}, {1, 2, 3});
+  CHECK_GEOMETRY(float, 1, 9, 10, {9, 4, 8}, {1, 1, 1}, {3, 1, 1});
+  CHECK_GEOMETRY(float, 2, 8, 12, {7, 9, 35}, {2, 2, 2}, {2, 2, 2});
+  CHECK_GEOMETRY(float, 1, 8, 12, {4, 4, 64}, {2, 2, 2}, {2, 2, 2});
+  CHECK_GEOMETRY(float, 1, 12, 10, {4, 9, 22}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 2);
+  CHECK_GEOMETRY(float, 1, 3, 20, {9, 9, 25}, {3, 3, 3}, {3, 3, 3});
+  CHECK_GEOMETRY(float, 1, 3, 20, {8, 9, 27}, {2, 1, 3}, {3, 2, 4});   // gaps between the windows
+  CHECK_GEOMETRY(float, 1, 2, 3, {2, 4, 2300}, {2, 2, 2}, {2, 2, 2});  // rows longer than a panel
+  CHECK_GEOMETRY(double, 2, 8, 12, {5, 6, 27}, {2, 2, 2}, {2, 2, 2});
+  CHECK_GEOMETRY(double, 2, 20, 17, {5, 6, 9}, {1, 1, 1});
+  CHECK_GEOMETRY(double, 1, 5, 17, {5, 6, 9}, {1, 1, 1}, {2, 1, 2});
+}
+
 #define CHECK_WIDTH(W)                                                                    \
   CHECK_GEOMETRY(float, 1, 3, 16, {1, 2, W}, {1, 2, 3}, {1, 1, 1}, {0, 0, 1}, {0, 1, 1}); \
   CHECK_GEOMETRY(float, 1, 2, 3, {1, 2, W}, {1, 2, 3}, {1, 1, 1}, {0, 0, 1}, {0, 1, 1})
@@ -305,6 +329,9 @@ TEST_CASE("conv3d: epilogues and input scale", "[conv3d]") {
   check_epilogue<make(2, 4, 4, {5, 4, 7}, {3, 1, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2)>(
       "stride, groups, elements without tap");
   check_epilogue<make(2, 16, 16, {3, 4, 5}, {1, 1, 1}, {2, 2, 2})>("strided 1x1x1");
+  check_epilogue<make(2, 12, 18, {5, 7, 9}, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 2)>("pointwise, odd extents, groups");
+  check_epilogue<make(2, 9, 10, {4, 6, 19}, {2, 2, 2}, {2, 2, 2})>("windows of two");
+  check_epilogue<make(2, 9, 10, {4, 4, 23}, {1, 1, 3}, {2, 1, 4})>("windows with gaps");
 }
 
 TEST_CASE("conv3d: a batch equals its samples bit for bit", "[conv3d]") {

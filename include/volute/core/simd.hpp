@@ -197,6 +197,65 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 }
 // clang-format on
 
+/// The even lanes of a and then those of b: a0 a2 ... b0 b2 ... Without an instruction for it, log2(lanes) perfect shuffles, which with one
+/// more of them would restore a and b.
+template <class V>
+VOLUTE_INLINE V even_lanes(V a, V b) {
+  using T = typename V::value_type;
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
+    return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b));
+  else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
+    return V(_mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (std::is_same_v<T, float> && lanes<V> == 8)
+    return V(_mm256_shuffle_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31), 0x88));
+  else if constexpr (std::is_same_v<T, double> && lanes<V> == 4)
+    return V(_mm256_shuffle_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31), 0x0));
+  else
+#endif
+  {
+    VOLUTE_UNROLL
+    for (int round = 1; round < lanes<V>; round *= 2) {
+      const V low = zip_low(a, b);
+      b = zip_high(a, b);
+      a = low;
+    }
+    return a;
+  }
+}
+
+/// The odd lanes of a and then those of b.
+template <class V>
+VOLUTE_INLINE V odd_lanes(V a, V b) {
+  using T = typename V::value_type;
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
+    return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b));
+  else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
+    return V(_mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (std::is_same_v<T, float> && lanes<V> == 8)
+    return V(_mm256_shuffle_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31), 0xdd));
+  else if constexpr (std::is_same_v<T, double> && lanes<V> == 4)
+    return V(_mm256_shuffle_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31), 0xf));
+  else
+#endif
+  {
+    VOLUTE_UNROLL
+    for (int round = 1; round < lanes<V>; round *= 2) {
+      const V low = zip_low(a, b);
+      b = zip_high(a, b);
+      a = low;
+    }
+    return b;
+  }
+}
+
 /// Transposes the square matrix whose rows are r: log2(lanes) rounds of perfect shuffles.
 template <class V>
 VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {

@@ -6,6 +6,7 @@
 #include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_pointwise.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>
@@ -41,11 +42,13 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
 template <class T>
 constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
+  if (prefers_pointwise<T>(g, side)) return g.groups * plan_pointwise<T>(g, side).packed();
   return prefers_channels<T>(g, side) ? channels_packed_size<T>(g, side) : width_packed_size<T>(g, side);
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
+  if (prefers_pointwise<T>(g, side)) return plan_pointwise<T>(g, side).scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).scratch() : plan_width<T>(g, side).scratch();
 }
 
@@ -111,6 +114,7 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
+  if (prefers_pointwise<T>(g, side)) return plan_pointwise<T>(g, side).worker_scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).worker_scratch() : plan_width<T>(g, side).worker_scratch();
 }
 template <class T>
@@ -142,7 +146,10 @@ template <class T, ops::conv_geometry Original, conv_side Side>
 struct conv3d_pack {
   static void run(const T* w, T* packed, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    if constexpr (prefers_channels<T>(g, Side)) {
+    if constexpr (prefers_pointwise<T>(g, Side)) {
+      static constexpr pointwise_plan p = plan_pointwise<T>(g, Side);
+      pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
+    } else if constexpr (prefers_channels<T>(g, Side)) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
       pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
     } else {
@@ -157,7 +164,9 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    if constexpr (prefers_channels<T>(g, Side))
+    if constexpr (prefers_pointwise<T>(g, Side))
+      run_pointwise<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else if constexpr (prefers_channels<T>(g, Side))
       run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
       run_width<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
