@@ -201,7 +201,7 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 /// more of them would restore a and b.
 template <class V>
 VOLUTE_INLINE V even_lanes(V a, V b) {
-  using T = typename V::value_type;
+  using T [[maybe_unused]] = typename V::value_type;
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
   if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
     return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b));
@@ -230,7 +230,7 @@ VOLUTE_INLINE V even_lanes(V a, V b) {
 /// The odd lanes of a and then those of b.
 template <class V>
 VOLUTE_INLINE V odd_lanes(V a, V b) {
-  using T = typename V::value_type;
+  using T [[maybe_unused]] = typename V::value_type;
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
   if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
     return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b));

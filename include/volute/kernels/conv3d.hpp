@@ -7,6 +7,7 @@
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_pointwise.hpp>
+#include <volute/kernels/conv3d_pointwise_weights.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>
@@ -52,8 +53,8 @@ constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_s
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).scratch() : plan_width<T>(g, side).scratch();
 }
 
-/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, or pixels.
-enum class weights_way { outputs, inputs, pixels };
+/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, or pixels; or as a product of matrices.
+enum class weights_way { outputs, inputs, pixels, pointwise };
 
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
@@ -74,6 +75,11 @@ constexpr weights_way choose_weights(const ops::conv_geometry& g) {
                          : p.channels < 4 ? 0.6
                                           : 0.75) *
                         count(p.lanes) / (count(p.lanes) + 4 * full);
+  if (windows_apart(g) && g.out_volume() >= simd::width<T>) {
+    const pointwise_weights_plan q = plan_pointwise_weights<T>(g);
+    const double least = count(q.turned * q.broadcast) / (2 * full);
+    if (least / pointwise_weights_cost<T>(q.turned, q.broadcast) > pixels) return weights_way::pointwise;
+  }
   if (pixels > rate[0] && pixels > rate[1]) return weights_way::pixels;
   return rate[0] >= rate[1] ? weights_way::outputs : weights_way::inputs;
 }
@@ -105,6 +111,8 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
       return plan_weights<T>(g, conv_side::forward).scratch();
     case weights_way::inputs:
       return plan_weights<T>(g, conv_side::backward).scratch();
+    case weights_way::pointwise:
+      return plan_pointwise_weights<T>(g).scratch();
     default:
       return plan_pixel_weights<T>(g).scratch();
   }
@@ -125,6 +133,8 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
       return plan_weights<T>(g, conv_side::forward).worker_scratch();
     case weights_way::inputs:
       return plan_weights<T>(g, conv_side::backward).worker_scratch();
+    case weights_way::pointwise:
+      return plan_pointwise_weights<T>(g).worker_scratch();
     default:
       return plan_pixel_weights<T>(g).worker_scratch();
   }
@@ -201,6 +211,8 @@ struct conv3d_backward_weights {
       run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (way == weights_way::inputs)
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+    else if constexpr (way == weights_way::pointwise)
+      run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else
       run_weights_pixels<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
   }
