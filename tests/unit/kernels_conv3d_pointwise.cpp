@@ -15,7 +15,7 @@ TEST_CASE("conv3d: pointwise", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 14, 11, {4, 4, 4}, {1, 1, 1});
   CHECK_GEOMETRY(float, 1, 40, 100, {2, 7, 9}, {1, 1, 1});    // three vectors of channels, and a rest
   CHECK_GEOMETRY(float, 1, 33, 30, {10, 10, 31}, {1, 1, 1});  // several panels of pixels
-  CHECK_GEOMETRY(float, 1, 300, 310, {1, 4, 5}, {1, 1, 1});  // more than the weights' adjoint packs at a time
+  CHECK_GEOMETRY(float, 1, 300, 310, {1, 4, 5}, {1, 1, 1});   // more than the weights' adjoint packs at a time
   CHECK_GEOMETRY(float, 2, 18, 27, {3, 4, 9}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 3);
   CHECK_GEOMETRY(float, 2, 6, 9, {5, 7, 9}, {1, 1, 1}, {2, 2, 2});     // odd extents
   CHECK_GEOMETRY(float, 1, 17, 18, {6, 8, 10}, {1, 1, 1}, {2, 2, 2});  // elements behind the last window
@@ -27,6 +27,8 @@ TEST_CASE("conv3d: pointwise", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 3, 20, {9, 9, 25}, {3, 3, 3}, {3, 3, 3});
   CHECK_GEOMETRY(float, 1, 3, 20, {8, 9, 27}, {2, 1, 3}, {3, 2, 4});   // gaps between the windows
   CHECK_GEOMETRY(float, 1, 2, 3, {2, 4, 2300}, {2, 2, 2}, {2, 2, 2});  // rows longer than a panel
+  CHECK_GEOMETRY(float, 1, 2, 33, {1, 1, 64007}, {1, 1, 1});           // results that are stored past the caches
+  CHECK_GEOMETRY(float, 1, 8, 2, {2, 363, 363}, {1, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(double, 2, 8, 12, {5, 6, 27}, {2, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(double, 2, 20, 17, {5, 6, 9}, {1, 1, 1});
   CHECK_GEOMETRY(double, 1, 5, 17, {5, 6, 9}, {1, 1, 1}, {2, 1, 2});

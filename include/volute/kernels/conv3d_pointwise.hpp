@@ -133,6 +133,7 @@ struct pointwise_plan {
   int64_t panels = 1, pitch = 1;  // pitch: an odd number of vectors, so that rows spread over the sets of the cache
   int64_t slices = 1;             // parts of the units, if threads share few panels; each packs the panel again
   bool shared = false;
+  bool stream = false;   // a result of 8 MiB or more goes past the caches: short runs of it wait for memory twice
   int64_t tile_row = 1;  // pixels of one block, or, where results change places on their way out, of a panel
   constexpr int64_t block_weights() const { return depth * rows; }
   constexpr int64_t packed() const { return units * blocks * block_weights(); }  // of one group
@@ -180,6 +181,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   const double work = conv_work(g);
   const int64_t tasks = g.batch * g.groups * p.panels;
   p.shared = work >= worth_sharing;
+  p.stream = (forward ? g.y_size() : g.x_size()) * size >= (8 << 20);
   if (p.shared && tasks < 16) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(16, tasks), parts_of(work)));
   return p;
 }
@@ -204,9 +206,32 @@ __attribute__((noinline)) void pack_pointwise(const pointwise_plan& p, int64_t g
         }
 }
 
+/// Cache lines that a register block asks for on its way, one in each step, for the panel after this one: the lines of one column of its
+/// source, from row to row. A block that packed in one go would only wait for memory.
+template <class T>
+struct lines_ahead {
+  const T* at = nullptr;
+  const T* last = nullptr;
+  int64_t step = 0;
+  VOLUTE_INLINE void ask() noexcept {
+    simd::prefetch_second(at);
+    at = at < last ? at + step : last;
+  }
+};
+
+/// True where the lines that lie ahead find room: a column of `rows` rows `volume` elements apart does not fall on a few sets of a
+/// second-level cache of 16 ways in 64 KiB.
+template <class T>
+constexpr bool spreads(int64_t rows, int64_t volume) {
+  int64_t sets = 1024;
+  for (int64_t bytes = volume * static_cast<int64_t>(sizeof(T)); sets > 1 && bytes % 128 == 0; bytes /= 2) sets /= 2;
+  return rows <= 4 * sets;
+}
+
 /// to[r][v] = sum over k of w[k][r] * b[k][v].
-template <class T, int R, int NV>
-__attribute__((noinline)) void pointwise_block(const T* b, int64_t step, const T* w, int64_t depth, T* to, int64_t to_row) noexcept {
+template <class T, int R, int NV, bool Stream = false>
+__attribute__((noinline)) void pointwise_block(const T* b, int64_t step, const T* w, int64_t depth, T* to, int64_t to_row,
+                                               lines_ahead<T> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
@@ -216,6 +241,7 @@ __attribute__((noinline)) void pointwise_block(const T* b, int64_t step, const T
   const T* const end = w + depth * R;
   VOLUTE_NO_UNROLL
   for (; w != end; w += R, b += step) {
+    ahead.ask();
     V bv[NV];
     VOLUTE_UNROLL
     for (int v = 0; v < NV; ++v) bv[v] = simd::load<V>(b + v * L);
@@ -228,12 +254,17 @@ __attribute__((noinline)) void pointwise_block(const T* b, int64_t step, const T
   }
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(to + r * to_row + v * L, acc[r][v]);
+  for (int v = 0; v < NV; ++v) {
+    if constexpr (Stream)
+      simd::stream(to + r * to_row + v * L, acc[r][v]);
+    else
+      simd::store(to + r * to_row + v * L, acc[r][v]);
+  }
 }
 
 /// `columns` elements of a row of dx: the rows of a tile (one for each of `taps` taps of the width, or none of them: null) take turns, with
 /// zeros to fill the stride and behind the last of the `n` pixels.
-template <class T, ops::epilogue E>
+template <class T, ops::epilogue E, bool Stream>
 VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, int64_t step, int64_t n, int64_t columns, T* y,
                                  const T* const* extra, conv_place at) noexcept {
   using V = simd::vec<T>;
@@ -249,10 +280,10 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
         a = part(tile, j);
         if (taps == 2) b = part(tile + tile_row, j);
       }
-      finish<E>(simd::zip_low(a, b), y, extra, at, static_cast<int>(smaller(L, left)));
+      finish<E, Stream>(simd::zip_low(a, b), y, extra, at, static_cast<int>(smaller(L, left)));
       conv_place behind = at;
       behind.offset += L;
-      if (left > L) finish<E>(simd::zip_high(a, b), y, extra, behind, static_cast<int>(smaller(L, left - L)));
+      if (left > L) finish<E, Stream>(simd::zip_high(a, b), y, extra, behind, static_cast<int>(smaller(L, left - L)));
     }
     return;
   }
@@ -272,13 +303,13 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
         value = simd::load<V>(mixed);
       }
     }
-    finish<E>(value, y, extra, at, count);
+    finish<E, Stream>(value, y, extra, at, count);
   }
 }
 
 /// `channels` channels of a tile [channel][tap][pixel] to their windows in dx: pixels [first, first + count) of y. The last windows of an
 /// axis take with them what lies behind.
-template <class T, ops::epilogue E>
+template <class T, ops::epilogue E, bool Stream>
 __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile, int64_t tile_row, int64_t channels, int64_t first,
                                              int64_t count, T* y, const T* const* extra, conv_place at) noexcept {
   for (int64_t c = 0; c < channels; ++c, ++at.channel, tile += q.taps * tile_row) {
@@ -294,16 +325,18 @@ __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile,
             at.offset = start;
             if (i >= q.kernel[0] && columns == q.size[2]) {  // whole rows without a tap
               const int64_t all = extent(1, h, h + lines) * columns;
-              store_columns<T, E>(nullptr, 0, 1, 1, 0, all, y, extra, at);
+              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, all, y, extra, at);
               continue;
             }
             const T* results = i < q.kernel[0] ? tile + i * q.kernel[1] * q.kernel[2] * tile_row + from : nullptr;
             for (int64_t l = 0; l < lines; ++l) {
               const int64_t rows = extent(1, h + l, h + l + 1);
-              for (int64_t j = 0; j < rows; ++j) {
+              const bool whole = columns == q.size[2];  // then the last row with a tap takes those behind it along
+              for (int64_t j = 0; j < (whole ? smaller(rows, q.kernel[1]) : rows); ++j) {
                 at.offset = start + (l * q.stride[1] + j) * q.size[2];
-                store_columns<T, E>(results != nullptr && j < q.kernel[1] ? results + j * q.kernel[2] * tile_row + l * n : nullptr,
-                                    tile_row, q.kernel[2], q.stride[2], n, columns, y, extra, at);
+                store_columns<T, E, Stream>(results != nullptr && j < q.kernel[1] ? results + j * q.kernel[2] * tile_row + l * n : nullptr,
+                                            tile_row, q.kernel[2], q.stride[2], n,
+                                            whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, y, extra, at);
               }
             }
           }
@@ -311,14 +344,21 @@ __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile,
   }
 }
 
-/// Units [begin, end) of one panel: pixels [first, first + count) of one sample and group.
-template <class T, int R, int NV, ops::epilogue E>
+/// Units [begin, end) of one panel: pixels [first, first + count) of one sample and group. `next`: next_count pixels that will be packed
+/// next, in rows next_step apart.
+template <class T, int R, int NV, ops::epilogue E, bool Stream>
 __attribute__((noinline)) void pointwise_task(const pixel_rows& q, const pointwise_plan& p, const T* panel, const T* packed, T* tile,
                                               int64_t begin, int64_t end, int64_t first, int64_t count, T* y, const T* const* extra,
-                                              const conv_place& place) noexcept {
+                                              const conv_place& place, const T* next, int64_t next_count, int64_t next_step) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
-  constexpr int64_t row = NV * L;
+  constexpr int64_t row = NV * L, line = 64 / static_cast<int64_t>(sizeof(T));
+  const auto ahead = [&]() __attribute__((always_inline)) {
+    const lines_ahead<T> column{next, next + (p.depth - 1) * next_step, next_step};
+    if ((next_count -= line) <= -line) return lines_ahead<T>{panel, panel, 0};
+    next += line;
+    return column;
+  };
   const int64_t piece = q.straight ? row : count;  // of a panel, that is stored together
   for (int64_t at = 0; at < count; at += piece) {
     const int64_t n = smaller(piece, count - at);
@@ -328,24 +368,24 @@ __attribute__((noinline)) void pointwise_task(const pixel_rows& q, const pointwi
       conv_place to = place;
       to.channel += u * p.unit / q.taps;
       if (E.program.length == 0 && q.straight && n == row && valid == R) {
-        pointwise_block<T, R, NV>(panel + at, p.pitch, w, p.depth, y + (to.sample * to.channels + to.channel) * q.volume + first + at,
-                                  q.volume);
+        pointwise_block<T, R, NV, Stream>(panel + at, p.pitch, w, p.depth,
+                                          y + (to.sample * to.channels + to.channel) * q.volume + first + at, q.volume, ahead());
         continue;
       }
       for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights()) {
         T* const results = tile + b * R * p.tile_row;
         int64_t j = 0;
-        for (; j + row <= n; j += row) pointwise_block<T, R, NV>(panel + at + j, p.pitch, w, p.depth, results + j, p.tile_row);
-        for (; j < n; j += L) pointwise_block<T, R, 1>(panel + at + j, p.pitch, w, p.depth, results + j, p.tile_row);
+        for (; j + row <= n; j += row) pointwise_block<T, R, NV>(panel + at + j, p.pitch, w, p.depth, results + j, p.tile_row, ahead());
+        for (; j < n; j += L) pointwise_block<T, R, 1>(panel + at + j, p.pitch, w, p.depth, results + j, p.tile_row, ahead());
       }
       if (q.straight) {
         for (int64_t r = 0; r < valid; ++r, ++to.channel) {
           to.offset = (to.sample * to.channels + to.channel) * q.volume + first + at;
           for (int64_t j = 0; j < n; j += L, to.offset += L)
-            finish<E>(simd::load<V>(tile + r * row + j), y, extra, to, static_cast<int>(smaller(L, n - j)));
+            finish<E, Stream>(simd::load<V>(tile + r * row + j), y, extra, to, static_cast<int>(smaller(L, n - j)));
         }
       } else {
-        store_windows<T, E>(q, tile, p.tile_row, valid / q.taps, first + at, n, y, extra, to);
+        store_windows<T, E, Stream>(q, tile, p.tile_row, valid / q.taps, first + at, n, y, extra, to);
       }
     }
   }
@@ -363,11 +403,15 @@ void run_pointwise(const T* x, const T* packed, T* y, const T* const* extra, con
         const int64_t slice = i % slices, panel = i / slices % p.panels, pair = i / slices / p.panels;
         const int64_t first = panel * p.panel, count = smaller(p.panel, p.pixels - first);
         T* const memory = workers.memory(worker, scratch);
-        pack_pixels<T, Scale>(source, x + pair * sources * source.volume, Scale ? scale + pair * sources : nullptr, 0, p.depth, first,
-                              count, memory, p.pitch);
-        pointwise_task<T, p.rows, p.vectors, E>(target, p, memory, packed + pair % G.groups * p.packed(), memory + p.depth * p.pitch,
-                                                p.units * slice / slices, p.units * (slice + 1) / slices, first, count, y, extra,
-                                                {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0});
+        const T* const from = x + pair * sources * source.volume;
+        const bool known = source.straight && spreads<T>(p.depth, source.volume);
+        const int64_t behind = known ? smaller(p.panel, p.pixels - first - count) : 0;
+        pack_pixels<T, Scale>(source, from, Scale ? scale + pair * sources : nullptr, 0, p.depth, first, count, memory, p.pitch);
+        pointwise_task<T, p.rows, p.vectors, E, p.stream>(
+            target, p, memory, packed + pair % G.groups * p.packed(), memory + p.depth * p.pitch, p.units * slice / slices,
+            p.units * (slice + 1) / slices, first, count, y, extra, {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0},
+            from + (known ? first + count : 0), behind, source.volume);
+        if constexpr (p.stream) simd::stream_fence();
       });
 }
 

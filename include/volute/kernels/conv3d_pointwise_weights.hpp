@@ -81,7 +81,8 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
 
 /// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v].
 template <class T, int R, int NV>
-__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, bool add) noexcept {
+__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, bool add,
+                                                       lines_ahead<T> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
@@ -90,6 +91,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* t
   for (int v = 0; v < NV; ++v) acc[r][v] = add ? simd::load<V>(sum + (r * NV + v) * L) : V(T(0));
   VOLUTE_NO_UNROLL
   for (const T* const end = rows + pixels; rows != end; ++rows, turned += NV * L) {
+    ahead.ask();
     V tv[NV];
     VOLUTE_UNROLL
     for (int v = 0; v < NV; ++v) tv[v] = simd::load<V>(turned + v * L);
@@ -140,6 +142,24 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
   T* const line = panel + p.chunk * p.pitch;
   for (int64_t u = begin; u < end; ++u) {
     const int64_t sample = u / slabs, first = u % slabs * weights_slab, count = smaller(weights_slab, pixels - first);
+    // What the next slab copies, in columns of at most `count` rows: first of the one tensor, then of the other.
+    const int64_t next = u + 1 < end ? u + 1 : u, next_first = next % slabs * weights_slab;
+    const int64_t next_count = smaller(weights_slab, pixels - next_first);
+    const pixel_rows* const q[2]{&turned, &broadcast};
+    const T* const start[2]{t + next / slabs * t_sample + next_first, b + next / slabs * b_sample + next_first};
+    const int64_t first_row[2]{0, row_begin}, last_row[2]{p.turned, smaller(row_end, p.broadcast)};
+    int64_t which = 0, row_ahead = 0, line_ahead = 0;
+    const auto ahead = [&]() __attribute__((always_inline)) {
+      while (which < 2 && (!q[which]->straight || !spreads<T>(last_row[which] - first_row[which], q[which]->volume))) ++which;
+      if (which == 2) return lines_ahead<T>{panel, panel, 0};
+      const T* const at = start[which] + (first_row[which] + row_ahead) * q[which]->volume + line_ahead;
+      const int64_t rows = smaller(count, last_row[which] - first_row[which] - row_ahead), step = q[which]->volume;
+      if ((line_ahead += 64 / static_cast<int64_t>(sizeof(T))) >= next_count) {
+        line_ahead = 0;
+        if ((row_ahead += rows) >= last_row[which] - first_row[which]) row_ahead = 0, ++which;
+      }
+      return lines_ahead<T>{at, at + (rows - 1) * step, step};
+    };
     for (int64_t block = 0; block < p.blocks; block += p.part_blocks) {
       const int64_t last_block = smaller(p.blocks, block + p.part_blocks);
       for (int64_t i = block; i < last_block; ++i)
@@ -154,9 +174,9 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
           T* const sum = sums + i * p.block_sums();
           for (int64_t r = 0; r < rows; r += R)
             if (Last == NV || i + 1 < p.blocks)
-              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sum + (row + r) * lanes, u > begin);
+              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sum + (row + r) * lanes, u > begin, ahead());
             else
-              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sum + (row + r) * (Last * L), u > begin);
+              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sum + (row + r) * (Last * L), u > begin, ahead());
         }
       }
     }
