@@ -2,6 +2,13 @@
 // that every result is exact whatever the order of summation.
 #include "kernels_conv3d_support.hpp"
 
+#include <catch2/catch.hpp>
+
+#include <cstdint>
+#include <vector>
+
+using namespace conv3d_test;
+
 TEST_CASE("conv3d: channels of every kind", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 1, 1, {2, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(float, 2, 17, 23, {3, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});

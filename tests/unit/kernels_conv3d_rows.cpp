@@ -4,6 +4,8 @@
 
 #include <volute/core/executor.hpp>
 
+using namespace conv3d_test;
+
 TEST_CASE("conv3d rows: extents, padding, dilation", "[conv3d]") {
   CHECK_GEOMETRY(float, 2, 16, 32, {1, 2, 3}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_GEOMETRY(float, 1, 16, 16, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});

@@ -1,5 +1,5 @@
-// What the tests of conv3d's kernels share: the three faces against plain loops, with and without an epilogue. All data are small integers,
-// so that every result is exact whatever the order of summation.
+// What the tests of convolution kernels share: geometries, guarded buffers, the three faces in plain loops and the checks against them. All
+// data are small integers, so that every result is exact whatever the order of summation.
 #pragma once
 
 #include <volute/kernels/conv3d.hpp>
@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace conv3d_test {
 
 namespace kernels = volute::kernels;
 namespace ops = volute::ops;
@@ -210,4 +210,4 @@ void check_epilogue(const char* name) {
   }
 }
 
-}  // namespace
+}  // namespace conv3d_test

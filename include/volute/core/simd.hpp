@@ -324,6 +324,32 @@ VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
 #endif
 }
 
+/// Stores past the caches, where p is aligned to the vector and the instruction set can: for results so large that they would only drive
+/// other things out. stream_fence() must follow before another thread reads them.
+template <class V, class T>
+VOLUTE_INLINE void stream(T* p, V v) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<T, float>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_ps(p, v);
+  } else if constexpr (sizeof(V) == 64 && std::is_same_v<T, double>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_pd(p, v);
+  }
+#elif defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<T, float>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 32 == 0) return _mm256_stream_ps(p, v);
+  } else if constexpr (sizeof(V) == 32 && std::is_same_v<T, double>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 32 == 0) return _mm256_stream_pd(p, v);
+  }
+#endif
+  v.store_unaligned(p);
+}
+
+VOLUTE_INLINE void stream_fence() {
+#if defined(__AVX__)
+  _mm_sfence();
+#endif
+}
+
 /// Asks for the cache line at p.
 VOLUTE_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)

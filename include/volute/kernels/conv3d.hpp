@@ -11,6 +11,8 @@
 #include <volute/kernels/conv3d_row_weights.hpp>
 #include <volute/kernels/conv3d_rows.hpp>
 #include <volute/kernels/conv3d_rows_plan.hpp>
+#include <volute/kernels/conv3d_pointwise.hpp>
+#include <volute/kernels/conv3d_pointwise_weights.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>
@@ -68,6 +70,7 @@ constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_si
   const ops::conv_geometry g = canonical(original);
   if (prefers_planes<T>(g, side)) return planes_packed_size<T>(g, side);
   if (prefers_rows<T>(g, side)) return rows_packed_size<T>(g, side);
+  if (prefers_pointwise<T>(g, side)) return g.groups * plan_pointwise<T>(g, side).packed();
   return prefers_channels<T>(g, side) ? channels_packed_size<T>(g, side) : width_packed_size<T>(g, side);
 }
 template <class T>
@@ -86,6 +89,12 @@ template <class T>
 constexpr bool prefers_row_weights(const ops::conv_geometry& g, weights_way way) {
   return way != weights_way::pixels && rows_possible<T>(g, way == weights_way::outputs ? conv_side::forward : conv_side::backward);
 }
+  if (prefers_pointwise<T>(g, side)) return plan_pointwise<T>(g, side).scratch();
+  return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).scratch() : plan_width<T>(g, side).scratch();
+}
+
+/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, or pixels; or as a product of matrices.
+enum class weights_way { outputs, inputs, pixels, pointwise };
 
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
@@ -117,6 +126,11 @@ constexpr weights_way choose_weights(const ops::conv_geometry& g) {
                          : p.channels < 4 ? 0.6
                                           : 0.75) *
                         count(p.lanes) / (count(p.lanes) + 4 * full);
+  if (windows_apart(g) && g.out_volume() >= simd::width<T>) {
+    const pointwise_weights_plan q = plan_pointwise_weights<T>(g);
+    const double least = count(q.turned * q.broadcast) / (2 * full);
+    if (least / pointwise_weights_cost<T>(q.turned, q.broadcast) > pixels) return weights_way::pointwise;
+  }
   if (pixels > rate[0] && pixels > rate[1]) return weights_way::pixels;
   return rate[0] >= rate[1] ? weights_way::outputs : weights_way::inputs;
 }
@@ -153,6 +167,8 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
       return plan_weights<T>(g, conv_side::backward).scratch();
     case weights_way::planes:
       return plan_planes_weights<T>(g).scratch();
+    case weights_way::pointwise:
+      return plan_pointwise_weights<T>(g).scratch();
     default:
       return plan_pixel_weights<T>(g).scratch();
   }
@@ -164,6 +180,7 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
   const ops::conv_geometry g = canonical(original);
   if (prefers_planes<T>(g, side)) return plan_planes<T>(g, side).worker_scratch();
   if (prefers_rows<T>(g, side)) return plan_rows<T>(g, side).worker_scratch();
+  if (prefers_pointwise<T>(g, side)) return plan_pointwise<T>(g, side).worker_scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).worker_scratch() : plan_width<T>(g, side).worker_scratch();
 }
 template <class T>
@@ -179,6 +196,8 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
       return plan_weights<T>(g, conv_side::backward).worker_scratch();
     case weights_way::planes:
       return plan_planes_weights<T>(g).worker_scratch();
+    case weights_way::pointwise:
+      return plan_pointwise_weights<T>(g).worker_scratch();
     default:
       return plan_pixel_weights<T>(g).worker_scratch();
   }
@@ -193,6 +212,9 @@ struct conv3d_pack {
     if constexpr (prefers_rows<T>(g, Side)) {
       static constexpr rows_plan p = plan_rows<T>(g, Side);
       pack_rows<T>(conv_shape_of<g, Side>, p, w, packed, workers);
+    if constexpr (prefers_pointwise<T>(g, Side)) {
+      static constexpr pointwise_plan p = plan_pointwise<T>(g, Side);
+      pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
     } else if constexpr (prefers_channels<T>(g, Side)) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
       pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
@@ -212,6 +234,8 @@ struct conv3d_correlate {
       run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     if constexpr (prefers_rows<T>(g, Side))
       run_rows<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+    if constexpr (prefers_pointwise<T>(g, Side))
+      run_pointwise<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (prefers_channels<T>(g, Side))
       run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
@@ -253,6 +277,8 @@ struct conv3d_backward_weights {
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else if constexpr (way == weights_way::planes)
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
+    else if constexpr (way == weights_way::pointwise)
+      run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else
       run_weights_pixels<T, q>(x, g, dw, scratch, workers);
   }
