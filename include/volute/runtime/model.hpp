@@ -9,7 +9,7 @@ inline namespace VOLUTE_ISA {
 /// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates once, when it is constructed; m(batch) is lazy until assigned and
 /// computes straight into where it goes. Parameters start at the layers' initial values for seed 0.
 template <class T, class Net, auto... Inputs>
-class basic_model {
+class basic_model : public runtime::file_members<basic_model<T, Net, Inputs...>> {
  public:
   /// The network applied to its inputs. A mistake inside it is reported here, once.
   using output = decltype(invoke<Net>(std::remove_const_t<decltype(Inputs)>{}...));

@@ -4,6 +4,7 @@
 
 #include <volute/core/xtensor.hpp>
 #include <volute/runtime/bind.hpp>
+#include <volute/runtime/files.hpp>
 #include <volute/runtime/gradient_layout.hpp>
 #include <volute/runtime/initialize.hpp>
 #include <volute/runtime/kernel_table.hpp>
@@ -264,7 +265,7 @@ template <auto Outputs, class T = float>
 class program;
 
 template <class... E, output_list<E...> Outputs, class T>
-requires(!is_failed<E> && ...) class program<Outputs, T> {
+requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::file_members<program<Outputs, T>> {
   using list = output_list<E...>;
   static constexpr int gradient_maps = runtime::gradient_maps(list{});
   using failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
@@ -465,7 +466,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> {
 
 /// The program of a mistake: reports it unless that has been done, and absorbs the rest.
 template <class... E, output_list<E...> Outputs, class T>
-requires(is_failed<E> || ...) class program<Outputs, T> {
+requires(is_failed<E> || ...) class program<Outputs, T> : public runtime::file_members<program<Outputs, T>> {
   using failure = typename detail::first_failed<E...>::type;
 
  public:

@@ -1,0 +1,162 @@
+// The element types of files, and how they become the program's.
+#pragma once
+
+#include <volute/io/file.hpp>
+#include <volute/runtime/error.hpp>
+
+#include <bit>
+#include <concepts>
+#include <limits>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+namespace volute::io {
+
+static_assert(std::endian::native == std::endian::little, "volute/io: files are little-endian, and so must be the machine");
+static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559);
+
+/// The element types of the safetensors format that have whole bytes, in its order.
+enum class dtype : std::uint8_t { boolean, u8, i8, f8_e5m2, f8_e4m3, f8_e8m0, i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64 };
+struct dtype_row {
+  std::string_view name;
+  std::uint64_t bytes;
+};
+inline constexpr dtype_row dtype_rows[]{{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
+                                        {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},     {"U32", 4},
+                                        {"F32", 4},  {"C64", 8}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
+
+constexpr std::string_view name_of(dtype t) { return dtype_rows[static_cast<std::size_t>(t)].name; }
+constexpr std::uint64_t bytes_of(dtype t) { return dtype_rows[static_cast<std::size_t>(t)].bytes; }
+constexpr std::optional<dtype> find_dtype(std::string_view name) {
+  for (std::size_t i = 0; i < std::size(dtype_rows); ++i)
+    if (dtype_rows[i].name == name) return static_cast<dtype>(i);
+  return {};
+}
+
+/// A C++ type that files have.
+template <class T>
+concept storable =
+    std::is_arithmetic_v<T> && !std::same_as<T, bool> && !std::same_as<T, long double> && std::same_as<T, std::remove_cv_t<T>>;
+
+template <storable T>
+constexpr dtype dtype_of() {
+  if constexpr (std::is_floating_point_v<T>)
+    return sizeof(T) == 4 ? dtype::f32 : dtype::f64;
+  else if constexpr (std::is_signed_v<T>)
+    return sizeof(T) == 1 ? dtype::i8 : sizeof(T) == 2 ? dtype::i16 : sizeof(T) == 4 ? dtype::i32 : dtype::i64;
+  else
+    return sizeof(T) == 1 ? dtype::u8 : sizeof(T) == 2 ? dtype::u16 : sizeof(T) == 4 ? dtype::u32 : dtype::u64;
+}
+
+constexpr bool is_real(dtype t) { return t == dtype::f16 || t == dtype::bf16 || t == dtype::f32 || t == dtype::f64; }
+
+/// Whether every value of `from` is a value of T. Eight-bit floats and complex numbers are not read.
+template <storable T>
+constexpr bool holds(dtype from) {
+  const int digits = std::numeric_limits<T>::digits;
+  const auto integer = [&](int bits, bool sign) { return bits <= digits && (!sign || std::is_signed_v<T>); };
+  const auto real = [&](std::size_t bytes) { return std::is_floating_point_v<T> && sizeof(T) >= bytes; };
+  switch (from) {
+    case dtype::boolean:
+      return true;
+    case dtype::u8:
+      return integer(8, false);
+    case dtype::i8:
+      return integer(7, true);
+    case dtype::u16:
+      return integer(16, false);
+    case dtype::i16:
+      return integer(15, true);
+    case dtype::u32:
+      return integer(32, false);
+    case dtype::i32:
+      return integer(31, true);
+    case dtype::u64:
+      return integer(64, false);
+    case dtype::i64:
+      return integer(63, true);
+    case dtype::f16:
+    case dtype::bf16:
+    case dtype::f32:
+      return real(4);
+    case dtype::f64:
+      return real(8);
+    default:
+      return false;
+  }
+}
+
+/// A half-precision number (IEEE 754 binary16) from its bits, exactly.
+constexpr float from_half(std::uint16_t h) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3FF;
+  if (exponent == 0) {  // zero and what is below 2^-14, in steps of 2^-24
+    const float size = static_cast<float>(fraction) * 0x1p-24f;
+    return sign != 0 ? -size : size;
+  }
+  return std::bit_cast<float>(sign | ((exponent == 31 ? 255 : exponent + 112) << 23) | (fraction << 13));
+}
+/// A bfloat16 number from its bits: the upper half of a float.
+constexpr float from_bfloat(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
+
+/// `to` gets the numbers whose bytes are `from` (which may stand at any address).
+template <class To>
+void convert(dtype type, std::span<const std::byte> from, std::span<To> to) {
+  const auto each = [&]<class From>(From, auto function) {
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      From v;
+      std::memcpy(&v, from.data() + i * sizeof(From), sizeof(From));
+      to[i] = static_cast<To>(function(v));
+    }
+  };
+  const auto same = [](auto v) { return v; };
+  switch (type) {
+    case dtype::boolean:
+      return each(std::uint8_t{}, [](auto v) { return v != 0; });
+    case dtype::u8:
+      return each(std::uint8_t{}, same);
+    case dtype::i8:
+      return each(std::int8_t{}, same);
+    case dtype::u16:
+      return each(std::uint16_t{}, same);
+    case dtype::i16:
+      return each(std::int16_t{}, same);
+    case dtype::f16:
+      return each(std::uint16_t{}, from_half);
+    case dtype::bf16:
+      return each(std::uint16_t{}, from_bfloat);
+    case dtype::u32:
+      return each(std::uint32_t{}, same);
+    case dtype::i32:
+      return each(std::int32_t{}, same);
+    case dtype::f32:
+      return each(float{}, same);
+    case dtype::u64:
+      return each(std::uint64_t{}, same);
+    case dtype::i64:
+      return each(std::int64_t{}, same);
+    case dtype::f64:
+      return each(double{}, same);
+    default:
+      throw file_error("volute/io: " + std::string(name_of(type)) + " is not read");
+  }
+}
+
+/// a * b, unless it is more than 64 bits.
+constexpr bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) {
+  if (b != 0 && a > std::numeric_limits<std::uint64_t>::max() / b) return false;
+  product = a * b;
+  return true;
+}
+/// The bytes of a dense tensor if they, and its strides, are less than 2^63: for strides an extent of 0 counts as 1.
+inline std::optional<std::uint64_t> tensor_bytes(std::span<const std::uint64_t> shape, std::uint64_t element) {
+  std::uint64_t n = element;
+  bool empty = false;
+  for (const std::uint64_t d : shape) {
+    empty = empty || d == 0;
+    if (d != 0 && (!multiply(n, d, n) || n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))) return {};
+  }
+  return empty ? 0 : n;
+}
+
+}  // namespace volute::io

@@ -1,0 +1,302 @@
+// The safetensors format (github.com/huggingface/safetensors): eight bytes with the length of the header, the header in JSON, the tensors'
+// bytes one after the other. Every rule of the format is checked before a byte of data is read.
+#pragma once
+
+#include <volute/io/dtype.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <map>
+
+namespace volute {
+namespace io {
+
+using metadata_map = std::map<std::string, std::string>;
+
+/// A tensor of a file that is read: what the header says. Its bytes begin at `begin`, counted from the end of the header.
+struct tensor_info {
+  dtype type{};
+  std::vector<std::uint64_t> shape;
+  std::uint64_t begin = 0, bytes = 0;
+};
+using tensor_map = std::map<std::string, tensor_info, std::less<>>;
+
+/// The reference implementation's limit too.
+inline constexpr std::uint64_t max_header_bytes = 100'000'000;
+
+/// Receives the header from the JSON parser piece by piece and refuses what is not a header at the first piece: nothing is built that
+/// nests deeper or holds more than a header does, and a key that comes twice is seen.
+class header_reader {
+ public:
+  using json = nlohmann::json;
+
+  header_reader(const std::string& path, tensor_map& tensors, metadata_map& metadata)
+      : path_(path), tensors_(tensors), metadata_(metadata) {}
+
+  bool null() { return unexpected("null"); }
+  bool boolean(bool) { return unexpected("a boolean"); }
+  bool number_integer(json::number_integer_t) { return unexpected("a negative number"); }
+  bool number_float(json::number_float_t, const std::string&) { return unexpected("a fraction or a number beyond 64 bits"); }
+  bool binary(json::binary_t&) { return unexpected("binary data"); }
+  bool number_unsigned(json::number_unsigned_t v) {
+    if (in_ == place::shape)
+      tensor_->second.shape.push_back(v);
+    else if (in_ == place::offsets && offsets_ < 2)
+      offset_[offsets_++] = v;
+    else
+      return unexpected("the number " + std::to_string(v));
+    return true;
+  }
+  bool string(std::string& v) {
+    if (in_ == place::metadata) {
+      metadata_.at(key_) = std::move(v);
+    } else if (in_ == place::tensor && key_ == "dtype") {
+      const auto type = find_dtype(v);
+      if (!type) refuse("expected a known dtype, found " + shown(v));
+      tensor_->second.type = *type;
+    } else {
+      return unexpected("the text " + shown(v));
+    }
+    return true;
+  }
+  bool start_object(std::size_t) {
+    if (in_ == place::start) {
+      in_ = place::top;
+    } else if (in_ == place::top && key_ == "__metadata__") {
+      in_ = place::metadata;
+    } else if (in_ == place::top) {
+      const auto [place_of, is_new] = tensors_.try_emplace(key_);
+      tensor_ = place_of;
+      if (!is_new) refuse("expected once, found twice");
+      in_ = place::tensor;
+      seen_ = 0;
+    } else {
+      return unexpected("an object");
+    }
+    return true;
+  }
+  bool key(std::string& k) {
+    key_ = std::move(k);
+    if (in_ == place::top && key_ == "__metadata__") {
+      if (std::exchange(has_metadata_, true)) refuse("expected __metadata__ once, found it twice");
+    } else if (in_ == place::metadata) {
+      if (!metadata_.try_emplace(key_).second) refuse("expected the key " + shown(key_) + " of __metadata__ once, found it twice");
+    } else if (in_ == place::tensor) {
+      const unsigned bit = key_ == "dtype" ? 1 : key_ == "shape" ? 2 : key_ == "data_offsets" ? 4 : 0;
+      if (bit == 0 || (seen_ & bit) != 0) refuse("expected dtype, shape and data_offsets once each, found " + shown(key_));
+      seen_ |= bit;
+    }
+    return true;
+  }
+  bool start_array(std::size_t) {
+    if (in_ == place::tensor && key_ == "shape")
+      in_ = place::shape;
+    else if (in_ == place::tensor && key_ == "data_offsets")
+      in_ = place::offsets, offsets_ = 0;
+    else
+      return unexpected("an array");
+    return true;
+  }
+  bool end_array() {
+    if (in_ == place::offsets && offsets_ != 2) refuse("expected two data_offsets, found " + std::to_string(offsets_));
+    in_ = place::tensor;
+    return true;
+  }
+  bool end_object() {
+    if (in_ == place::tensor) finish_tensor();
+    in_ = place::top;
+    return true;
+  }
+  bool parse_error(std::size_t at, const std::string&, const json::exception& e) {
+    const std::string_view what = e.what();
+    throw file_error(path_ + ": header: expected JSON, found at its byte " + std::to_string(at) + ": " + std::string(what.substr(0, 200)));
+  }
+
+ private:
+  enum class place { start, top, metadata, tensor, shape, offsets };
+
+  const std::string& path_;
+  tensor_map& tensors_;
+  metadata_map& metadata_;
+  place in_ = place::start;
+  std::string key_;
+  tensor_map::iterator tensor_;
+  std::uint64_t offset_[2]{};
+  unsigned offsets_ = 0, seen_ = 0;
+  bool has_metadata_ = false;
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    const bool inside = in_ == place::tensor || in_ == place::shape || in_ == place::offsets || (in_ == place::top && !key_.empty());
+    throw file_error(path_ + (inside ? ": tensor " + shown(in_ == place::top ? key_ : tensor_->first) : ": header") + ": " + what);
+  }
+  bool unexpected(const std::string& what) const {
+    static constexpr const char* wanted[]{"an object",
+                                          "objects",
+                                          "texts in __metadata__",
+                                          "dtype, shape and data_offsets",
+                                          "whole numbers as shape",
+                                          "two whole numbers as data_offsets"};
+    refuse(std::string("expected ") + wanted[static_cast<int>(in_)] + ", found " + what);
+  }
+  void finish_tensor() {
+    tensor_info& t = tensor_->second;
+    if (seen_ != 7) refuse("expected dtype, shape and data_offsets, found not all of them");
+    if (offset_[0] > offset_[1]) refuse("data_offsets: expected begin <= end, found " + range());
+    const auto bytes = tensor_bytes(t.shape, bytes_of(t.type));
+    if (!bytes) refuse("expected less than 2^63 bytes, found shape " + format_shape(t.shape));
+    t.begin = offset_[0];
+    t.bytes = offset_[1] - offset_[0];
+    if (*bytes != t.bytes)
+      refuse("data_offsets: expected " + std::to_string(*bytes) + " bytes for " + format_shape(t.shape) + " in " +
+             std::string(name_of(t.type)) + ", found " + range());
+  }
+  std::string range() const { return std::to_string(offset_[0]) + " to " + std::to_string(offset_[1]); }
+};
+
+/// Checks a header against the number of bytes that follow it.
+inline void parse_header(const std::string& path, std::string_view header, std::uint64_t data_bytes, tensor_map& tensors,
+                         metadata_map& metadata) {
+  // The parser takes a byte-order mark for nothing and a zero byte for the end.
+  if (!header.starts_with('{')) throw file_error(path + ": header: expected '{' as its first byte");
+  if (header.find('\0') != header.npos) throw file_error(path + ": header: expected text, found a zero byte");
+  header_reader reader(path, tensors, metadata);
+  nlohmann::json::sax_parse(header.begin(), header.end(), &reader);
+
+  std::vector<const tensor_map::value_type*> order;
+  order.reserve(tensors.size());
+  for (const auto& t : tensors) order.push_back(&t);
+  std::sort(order.begin(), order.end(), [](auto a, auto b) {
+    return a->second.begin != b->second.begin ? a->second.begin < b->second.begin : a->second.bytes < b->second.bytes;
+  });
+  std::uint64_t at = 0;  // no overlap and no gap
+  for (const auto* t : order) {
+    if (t->second.begin != at)
+      throw file_error(path + ": tensor " + shown(t->first) + ": data_offsets: expected to begin at " + std::to_string(at) + ", found " +
+                       std::to_string(t->second.begin));
+    at += t->second.bytes;  // the sum of differences of 64-bit numbers without a gap is the last of them
+  }
+  if (at != data_bytes)
+    throw file_error(path + ": expected " + std::to_string(at) + " bytes of tensors, found " + std::to_string(data_bytes));
+}
+
+}  // namespace io
+
+/// A safetensors file that is open for reading. The constructor reads and checks the header: if it returns, all that the header says is
+/// consistent with itself and with the size of the file. Throws file_error.
+class safetensors_file {
+ public:
+  explicit safetensors_file(const std::string& path) : file_(path) {
+    std::byte length[8];
+    if (file_.size() < 8) throw file_error(path + ": expected a safetensors file, found " + std::to_string(file_.size()) + " bytes");
+    file_.read(0, length);
+    std::uint64_t header_bytes;
+    std::memcpy(&header_bytes, length, 8);
+    const std::uint64_t most = std::min(file_.size() - 8, io::max_header_bytes);
+    if (header_bytes < 2 || header_bytes > most)
+      throw file_error(path + ": length of the header: expected 2 to " + std::to_string(most) + ", found " + std::to_string(header_bytes));
+    std::string header(header_bytes, ' ');
+    file_.read(8, std::as_writable_bytes(std::span(header)));
+    data_ = 8 + header_bytes;
+    io::parse_header(path, header, file_.size() - data_, tensors_, metadata_);
+  }
+
+  const std::string& path() const noexcept { return file_.path(); }
+  /// By name: dtype, shape and place.
+  const io::tensor_map& tensors() const noexcept { return tensors_; }
+  const io::metadata_map& metadata() const noexcept { return metadata_; }
+
+  /// The bytes of one of the tensors.
+  void read(const io::tensor_info& t, std::span<std::byte> to) const { file_.read(data_ + t.begin, to); }
+
+  /// A tensor as numbers of type T, in row-major order. Throws shape_error if there is none of the name, or if not every value of the
+  /// file's type is one of T's: a file of doubles is not read as float by accident.
+  template <io::storable T>
+  std::vector<T> values(std::string_view name) const {
+    const auto t = tensors_.find(name);
+    const std::string wanted =
+        path() + ": tensor " + io::shown(name) + ": expected what fits " + std::string(io::name_of(io::dtype_of<T>()));
+    if (t == tensors_.end()) fail(wanted + ", found none");
+    if (!io::holds<T>(t->second.type)) fail(wanted + ", found " + std::string(io::name_of(t->second.type)));
+    std::vector<std::byte> bytes(t->second.bytes);
+    read(t->second, bytes);
+    std::vector<T> v(t->second.bytes / io::bytes_of(t->second.type));
+    io::convert<T>(t->second.type, bytes, v);
+    return v;
+  }
+
+ private:
+  io::input_file file_;
+  std::uint64_t data_ = 0;
+  io::tensor_map tensors_;
+  io::metadata_map metadata_;
+};
+
+namespace io {
+
+/// A tensor in memory: dense, row-major.
+template <class Byte>
+struct memory_tensor {
+  std::string name;
+  dtype type{};
+  std::vector<std::uint64_t> shape;
+  std::span<Byte> bytes;
+};
+
+/// The tensor of this name in `values` (row-major), for write_safetensors.
+template <storable T>
+memory_tensor<const std::byte> tensor_of(std::string name, std::vector<std::uint64_t> shape, std::span<const T> values) {
+  return {std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)};
+}
+
+/// Writes the file that the format's reference implementation would write: tensors by falling type (and so size of their elements: each is
+/// aligned), then by name. Throws file_error; see write_atomically.
+template <class Byte>
+void write_safetensors(const std::string& path, std::span<const memory_tensor<Byte>> tensors, const metadata_map& metadata = {}) {
+  std::vector<const memory_tensor<Byte>*> order;
+  for (const auto& t : tensors) order.push_back(&t);
+  std::sort(order.begin(), order.end(), [](auto a, auto b) { return a->type != b->type ? a->type > b->type : a->name < b->name; });
+
+  std::string header = "{";  // append below: operator+ draws a false -Wrestrict from g++ 12
+  const auto text = [&](const std::string& s) {
+    try {
+      return nlohmann::json(s).dump();
+    } catch (const nlohmann::json::exception&) {
+      throw file_error(path + ": expected UTF-8, found " + shown(s));
+    }
+  };
+  if (!metadata.empty()) {
+    header += "\"__metadata__\":{";
+    for (const auto& [key, value] : metadata)
+      header.append(header.back() == '{' ? "" : ",").append(text(key)).append(":").append(text(value));
+    header += '}';
+  }
+  std::vector<std::span<const std::byte>> parts(2);
+  tensor_map names;
+  std::uint64_t at = 0;
+  for (const auto* t : order) {
+    if (t->name == "__metadata__" || !names.try_emplace(t->name).second)
+      throw file_error(path + ": tensor " + shown(t->name) + ": expected a name of its own");
+    if (tensor_bytes(t->shape, bytes_of(t->type)) != t->bytes.size())
+      throw file_error(path + ": tensor " + shown(t->name) + ": expected the bytes of " + format_shape(t->shape) + ", found " +
+                       std::to_string(t->bytes.size()));
+    std::string shape;
+    for (const std::uint64_t d : t->shape) shape.append(shape.empty() ? "" : ",").append(std::to_string(d));
+    header.append(header.size() == 1 ? "" : ",").append(text(t->name)).append(":{\"dtype\":\"").append(name_of(t->type));
+    header.append("\",\"shape\":[").append(shape).append("],\"data_offsets\":[").append(std::to_string(at)).append(",");
+    header.append(std::to_string(at + t->bytes.size())).append("]}");
+    at += t->bytes.size();
+    parts.push_back(t->bytes);
+  }
+  header += '}';
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  if (header.size() > max_header_bytes)
+    throw file_error(path + ": header: expected at most 100 MB, found " + std::to_string(header.size()));
+  const std::uint64_t length = header.size();
+  parts[0] = std::as_bytes(std::span(&length, 1));
+  parts[1] = std::as_bytes(std::span(header));
+  write_atomically(path, parts);
+}
+
+}  // namespace io
+}  // namespace volute
