@@ -120,3 +120,4 @@ archive("method", weight, {**bias, "method": 12})
 archive("deflate", weight, {**bias, "method": 8})
 archive("wanted", weight, member("a.bias.npy", npy(np.zeros(1 << 18, "f4"))))  # as its header says, but not what is wanted
 archive("big_endian", weight, member("a.bias.npy", npy(np.arange(2, dtype=">f4"))))
+archive("whole", weight, member("a.bias.npy", npy(np.arange(2, dtype="i4"))))  # not of a floating-point type

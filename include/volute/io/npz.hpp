@@ -48,6 +48,7 @@ class npz_file {
     if (file.size() < 22) throw file_error(path + ": expected a .npz file, found " + std::to_string(file.size()) + " bytes");
     int error = 0;
     archive_.reset(zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &error));
+    if (error == ZIP_ER_EXISTS) throw file_error(path + ": expected members of different names, found one twice");
     if (!archive_) throw file_error(path + ": expected a .npz file: " + io::zip_failure(error).text());
     std::uint64_t rest = file.size();
     const auto count = static_cast<std::uint64_t>(zip_get_num_entries(archive_.get(), 0));
@@ -66,7 +67,7 @@ class npz_file {
       const io::npy_header h = io::read_npy_header(what, s.size, [&](std::span<std::byte> to) { in.read(to); });
       name.resize(name.size() - 4);
       if (!tensors_.try_emplace(name, io::npz_tensor{{h.type, h.shape, h.data, s.size - h.data}, h.fortran_order, i}).second)
-        throw file_error(what + ": expected once, found twice");
+        throw file_error(what + ": expected once, found twice");  // in two encodings of the name
     }
   }
 
