@@ -12,11 +12,9 @@
 #include <xtensor/xview.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <random>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -36,11 +34,9 @@ constexpr float noise = .1f;  // standard deviation; the volume's values are 0 .
 constexpr int steps = 1500;
 constexpr std::size_t batch = 2, patch = 24;
 
-// One step of training: the loss and its gradient by every parameter, one compiled program.
-constexpr auto given = input<"given", batch, 1, patch, patch, patch>;
-constexpr auto wanted = input<"wanted", batch, 1, patch, patch, patch>;
-constexpr auto loss = mse(denoiser{}(given), wanted);
-using training = program<outputs(loss, gradient(loss, parameters))>;
+// One step of training: the loss, its gradient by every parameter and the update, one compiled program.
+using denoiser_trainer =
+    trainer<denoiser, nn::mse, adam, input<"given", batch, 1, patch, patch, patch>, input<"wanted", batch, 1, patch, patch, patch>>;
 
 // What the trained network is applied to, piece by piece.
 constexpr std::size_t tile = 54;
@@ -50,28 +46,9 @@ auto box(const volume& v, std::size_t z, std::size_t y, std::size_t x, std::size
   return xt::view(v, xt::range(z, z + size), xt::range(y, y + size), xt::range(x, x + size));
 }
 
-/// Adam (https://arxiv.org/abs/1412.6980).
-class adam {
- public:
-  void operator()(std::span<float> values, std::span<const float> gradients, float rate) {
-    m_.resize(values.size()), v_.resize(values.size());
-    decay1_ *= .9f, decay2_ *= .999f;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      m_[i] += .1f * (gradients[i] - m_[i]);
-      v_[i] += .001f * (gradients[i] * gradients[i] - v_[i]);
-      values[i] -= rate * m_[i] / (1 - decay1_) / (std::sqrt(v_[i] / (1 - decay2_)) + 1e-8f);
-    }
-  }
-
- private:
-  std::vector<float> m_, v_;
-  float decay1_ = 1, decay2_ = 1;
-};
-
-void train(training& step, const volume& clean, const volume& noisy, std::mt19937& random) {
+void train(denoiser_trainer& t, const volume& clean, const volume& noisy, std::mt19937& random) {
   const auto anywhere = [&](std::size_t axis) { return std::uniform_int_distribution<std::size_t>(0, clean.shape(axis) - patch)(random); };
   xt::xtensor<float, 5> noisy_patches({batch, 1, patch, patch, patch}), clean_patches = noisy_patches;
-  adam update;
   progress show(steps);
   for (int i = 1; i <= steps; ++i) {
     for (std::size_t b = 0; b < batch; ++b) {
@@ -79,10 +56,7 @@ void train(training& step, const volume& clean, const volume& noisy, std::mt1993
       xt::view(noisy_patches, b, 0) = box(noisy, z, y, x, patch);
       xt::view(clean_patches, b, 0) = box(clean, z, y, x, patch);
     }
-    const auto [value, gradients] = step(given = noisy_patches, wanted = clean_patches);
-    const float rate = 1e-3f * (1 + std::cos(3.14159265f * static_cast<float>(i) / steps));  // from 2e-3 down to 0
-    update(step.parameter_values(), step.gradient_values(), rate);
-    show(i, static_cast<double>(value));
+    show(i, static_cast<double>(t.step(noisy_patches, clean_patches)));
   }
 }
 
@@ -119,14 +93,14 @@ int run(const char* picture) {
   const std::size_t slices = clean.shape(0), split = slices / 2;
   const auto part = [](const volume& v, std::size_t from, std::size_t to) { return volume(xt::view(v, xt::range(from, to))); };
 
-  training step;
-  std::printf("%s\ntraining on slices 0 to %zu\n", summary(step).c_str(), split - 1);
-  train(step, part(clean, 0, split), part(noisy, 0, split), random);
+  denoiser_trainer t(adam{}, {.schedule = schedule::cosine{2e-3, steps}});
+  std::printf("%s\ntraining on slices 0 to %zu\n", summary(t).c_str(), split - 1);
+  train(t, part(clean, 0, split), part(noisy, 0, split), random);
 
   const volume truth = part(clean, split, slices), before = part(noisy, split, slices);
   const auto [filtered, width] = best_gaussian_filter(truth, before);
   tile_denoiser network;
-  network.copy_parameters(step);
+  network.copy_parameters(t);
   const volume after = denoise(network, before);
 
   const double noisy_db = psnr(truth, before), filtered_db = psnr(truth, filtered), network_db = psnr(truth, after);

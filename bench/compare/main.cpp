@@ -197,7 +197,7 @@ class benchmark {
         "|\n|---|---|---:|---:|---:|---:|---:|---:|---:|");
     for (const auto& [key, m] : model_workloads())
       for (const bool trained : {false, true})
-        if (std::regex_search(m.name + "/" + (trained ? m.training : "forward"), options_.filter)) model(m, trained);
+        if ((!trained || m.training != nullptr) && std::regex_search(m.name + "/" + (trained ? m.training : "forward"), options_.filter)) model(m, trained);
   }
 
   void finish() {

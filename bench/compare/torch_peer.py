@@ -136,6 +136,17 @@ def r3d18(trained):
     return contestant(trained, net, noise((1, 3, 16, 112, 112), 100), torch.tensor([7]))
 
 
+def fused(trained, full):
+    """A convolution, or one with bias, residual addition and activation."""
+    x, r = noise((1, 64, 32, 32, 32), 100), noise((1, 64, 32, 32, 32), 101)
+    w, b = noise((64, 64, 3, 3, 3), 0) * (12 / (64 * 27)) ** 0.5, noise((64,), 1)
+
+    def forward():
+        return F.relu(F.conv3d(x, w, b, padding=1) + r, True) if int(full) else F.conv3d(x, w, padding=1)
+
+    return forward, lambda: projection([forward()])
+
+
 def adaptive(trained, b, c, *volume):
     """The grouped form: a filter bank for each sample."""
     b, c = int(b), int(c)
@@ -197,7 +208,7 @@ with torch.no_grad():
             last = samples[-1]
             print(*(f"{s:.6g}" for s in samples), flush=True)
         else:
-            run, check = {"conv3d": conv3d, "document": document, "unet": unet, "r3d18": r3d18, "adaptive": adaptive}[request](*rest)
+            run, check = {"conv3d": conv3d, "document": document, "unet": unet, "r3d18": r3d18, "fused": fused, "adaptive": adaptive}[request](*rest)
             run()
             last = 0.0
             print(check(), flush=True)

@@ -36,7 +36,7 @@ struct model_workload {
   std::string request;   // how torch_peer.py calls it
   double flops;          // useful ones, forward
   double bytes;          // of parameters, inputs and results
-  const char* training;  // what the other pass is
+  const char* training;  // what the other pass is, or null
   prepared_model (*prepare)(bool training);
 };
 

@@ -1,4 +1,5 @@
 #include <volute/core/extents.hpp>
+#include <volute/io/safetensors_file.hpp>
 #include <xsimd/xsimd.hpp>
 #include <xtensor/xfixed.hpp>
 

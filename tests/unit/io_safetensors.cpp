@@ -22,7 +22,9 @@ struct tensors {
   };
   std::array<float, 6> weight{1, 2, 3, 4, 5, 6};
   std::array<float, 2> bias{7, 8};
-  std::array<entry, 2> parameter_table() { return {entry{"a.weight", make_extents(2, 3), weight.data()}, entry{"a.bias", make_extents(2), bias.data()}}; }
+  std::array<entry, 2> parameter_table() {
+    return {entry{"a.weight", make_extents(2, 3), weight.data()}, entry{"a.bias", make_extents(2), bias.data()}};
+  }
   friend bool operator==(const tensors& a, const tensors& b) { return a.weight == b.weight && a.bias == b.bias; }
 };
 
@@ -41,7 +43,8 @@ TEST_CASE("half precision and bfloat16 are read exactly", "[io]") {
                         : exponent == 31 ? (fraction != 0 ? NAN : INFINITY)
                                          : std::ldexp(1024 + fraction, exponent - 25);
     const double want = b >> 15 != 0 ? -size : size, got = static_cast<double>(io::from_half(b));
-    if (!(std::isnan(want) ? std::isnan(got) : want == got && std::signbit(want) == std::signbit(got))) FAIL(bits << ": " << got << ", expected " << want);
+    if (!(std::isnan(want) ? std::isnan(got) : want == got && std::signbit(want) == std::signbit(got)))
+      FAIL(bits << ": " << got << ", expected " << want);
   }
   CHECK(io::from_bfloat(0x3FC0) == 1.5f);
   CHECK(io::from_bfloat(0xC2F7) == -123.5f);
@@ -66,7 +69,8 @@ TEST_CASE("every type of the original writer, and the same bytes back", "[io]") 
   CHECK(file.values<std::int64_t>("i8")[0] == std::numeric_limits<std::int64_t>::min());
   const float third = 0x1.554p-2f;  // of half precision
   CHECK(file.values<float>("f2") == std::vector<float>{-65504, -0.0f, 0x1p-14f, 0x1p-24f, INFINITY, third});
-  CHECK(file.values<double>("f4") == std::vector<double>{-static_cast<double>(std::numeric_limits<float>::max()), -0.0, 0x1p-126, 0x1p-149, INFINITY, static_cast<double>(1.0f / 3)});
+  CHECK(file.values<double>("f4") == std::vector<double>{-static_cast<double>(std::numeric_limits<float>::max()), -0.0, 0x1p-126, 0x1p-149,
+                                                         INFINITY, static_cast<double>(1.0f / 3)});
   CHECK(file.values<double>("f8")[5] == 1.0 / 3);
   CHECK(message<shape_error>([&] { file.values<float>("f8"); }) == file.path() + ": tensor 'f8': expected what fits F32, found F64");
   CHECK(message<shape_error>([&] { file.values<float>("i4"); }) == file.path() + ": tensor 'i4': expected what fits F32, found I32");
@@ -137,11 +141,14 @@ TEST_CASE("tensors that do not fit: one exception, and nothing has changed", "[i
   CHECK(says({weight}) == ": tensor 'a.bias': expected (2) in F32, found none");
   CHECK(says({weight, tensor("a.bias", {1, 2}, f)}) == ": tensor 'a.bias': expected (2) in F32, found (1,2) in F32");
   CHECK(says({bias, tensor("a.weight", {3, 2}, f)}) == ": tensor 'a.weight': expected (2,3) in F32, found (3,2) in F32");
-  CHECK(says({weight, tensor("a.bias", {2}, i)}) == ": tensor 'a.bias': expected (2) in F32 or another floating-point type, found (2) in I32");
+  CHECK(says({weight, tensor("a.bias", {2}, i)}) ==
+        ": tensor 'a.bias': expected (2) in F32 or another floating-point type, found (2) in I32");
   CHECK(says({weight, bias, tensor("b", {}, f)}) == ": tensor 'b': expected no such tensor, found () in F32");
-  CHECK(says({weight, bias, tensor("num_batches_tracked", {}, i)}) == ": tensor 'num_batches_tracked': expected no such tensor, found () in I32");
+  CHECK(says({weight, bias, tensor("num_batches_tracked", {}, i)}) ==
+        ": tensor 'num_batches_tracked': expected no such tensor, found () in I32");
   CHECK(says({tensor("a.bias", {3}, f), tensor("c", {}, f)}) ==
-        ": 3 tensors do not fit:\n  tensor 'a.weight': expected (2,3) in F32, found none\n  tensor 'a.bias': expected (2) in F32, found (3) in F32\n"
+        ": 3 tensors do not fit:\n  tensor 'a.weight': expected (2,3) in F32, found none\n  tensor 'a.bias': expected (2) in F32, found "
+        "(3) in F32\n"
         "  tensor 'c': expected no such tensor, found () in F32");
 }
 
@@ -213,21 +220,29 @@ TEST_CASE("files that break the format's rules are refused", "[io]") {
   CHECK(tensor(R"("dtype":"F32","shape":[[2]],"data_offsets":[0,8])").find("whole numbers as shape, found an array") != std::string::npos);
   CHECK(tensor(R"("dtype":"F32","shape":[true],"data_offsets":[0,8])").find("found a boolean") != std::string::npos);
   CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0])") == ": tensor 'a': expected two data_offsets, found 1");
-  CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,8,8])").find("two whole numbers as data_offsets, found the number 8") != std::string::npos);
+  CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,8,8])").find("two whole numbers as data_offsets, found the number 8") !=
+        std::string::npos);
   CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[8,0])") == ": tensor 'a': data_offsets: expected begin <= end, found 8 to 0");
 
   // Sizes.
-  CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])", 4) == ": tensor 'a': data_offsets: expected 8 bytes for (2) in F32, found 0 to 4");
+  CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])", 4) ==
+        ": tensor 'a': data_offsets: expected 8 bytes for (2) in F32, found 0 to 4");
   CHECK(tensor(R"("dtype":"F64","shape":[2],"data_offsets":[0,8])").find("expected 16 bytes") != std::string::npos);
-  CHECK(tensor(R"("dtype":"F32","shape":[2,4611686018427387904],"data_offsets":[0,0])", 0).find("a size of less than 64 bits") != std::string::npos);
-  CHECK(tensor(R"("dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0])", 0).find("a size of less than 64 bits") != std::string::npos);
-  CHECK(tensor(R"("dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,9223372036854775808])").find("64 bits") != std::string::npos);
+  CHECK(tensor(R"("dtype":"F32","shape":[2,4611686018427387904],"data_offsets":[0,0])", 0).find("less than 2^63 bytes") !=
+        std::string::npos);
+  CHECK(tensor(R"("dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0])", 0).find("less than 2^63 bytes") != std::string::npos);
+  CHECK(tensor(R"("dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,9223372036854775808])").find("less than 2^63 bytes") !=
+        std::string::npos);
+  CHECK(tensor(R"("dtype":"U8","shape":[0,4611686018427387904,4],"data_offsets":[0,0])", 0).find("less than 2^63 bytes") !=
+        std::string::npos);
   CHECK(tensor(R"("dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,0])").find("beyond 64 bits") != std::string::npos);
   CHECK(tensor(R"("dtype":"U8","shape":[9223372036854775807],"data_offsets":[0,9223372036854775807])") ==
         ": expected 9223372036854775807 bytes of tensors, found 8");
   CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[1,9])", 9).find("expected to begin at 0, found 1") != std::string::npos);
   CHECK(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])", 9) == ": expected 8 bytes of tensors, found 9");
-  const auto with = [&](const std::string& b, std::size_t data) { return header("{" + a + ",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" + b + "}}", data); };
+  const auto with = [&](const std::string& b, std::size_t data) {
+    return header("{" + a + ",\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" + b + "}}", data);
+  };
   CHECK(with("[8,16]", 16) == "(no exception)");
   CHECK(with("[0,8]", 8) == ": tensor 'b': data_offsets: expected to begin at 8, found 0");
   CHECK(with("[4,12]", 12) == ": tensor 'b': data_offsets: expected to begin at 8, found 4");
@@ -245,7 +260,9 @@ TEST_CASE("what cannot be read or written", "[io]") {
   const float one = 1;
   const auto x = io::tensor_of("x", {}, std::span(&one, 1)), m = io::tensor_of("__metadata__", {}, std::span(&one, 1));
   const auto two = io::tensor_of("y", {2}, std::span(&one, 1));
-  const auto write_all = [&](std::vector<io::memory_tensor<const std::byte>> all) { io::write_safetensors<const std::byte>(folder / "t", all); };
+  const auto write_all = [&](std::vector<io::memory_tensor<const std::byte>> all) {
+    io::write_safetensors<const std::byte>(folder / "t", all);
+  };
   CHECK(message<file_error>([&] { write_all({x, x}); }).ends_with("tensor 'x': expected a name of its own"));
   CHECK(message<file_error>([&] { write_all({m}); }).ends_with("tensor '__metadata__': expected a name of its own"));
   CHECK(message<file_error>([&] { write_all({two}); }).ends_with("tensor 'y': expected the bytes of (2), found 4"));

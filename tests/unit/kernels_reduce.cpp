@@ -64,6 +64,15 @@ TEMPLATE_TEST_CASE("reduce: inner axis, every tail", "[kernels][reduce]", float,
   }
 }
 
+TEMPLATE_TEST_CASE("reduce: many short rows, every tail", "[kernels][reduce]", float, double) {
+  using T = TestType;
+  for (std::int64_t results : {1, 5, 8, 15, 16, 17, 40})
+    for (std::int64_t n = 1; n <= 70; ++n) {
+      check<T, log_minus, reduction::sum, true, C, B>(make_nest({results, n}, 1, {{n, 1}, {1, 0}}), log_less);
+      check<T, log_minus, reduction::maximum, true, C, C>(make_nest({3, results, n}, 2, {{results * n, n, 1}, {0, n, 1}}), log_less);
+    }
+}
+
 TEMPLATE_TEST_CASE("reduce: inner axis, several reduced axes and short rows", "[kernels][reduce]", float, double) {
   using T = TestType;
   for (std::int64_t n : {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 64, 100}) {

@@ -27,3 +27,11 @@ TEST_CASE("batch norm gives PyTorch's numbers in training and inference, and its
   check_torch(numbers::batch_norm_plain, training(plain{}(b)), b);
   check_torch(numbers::batch_norm_plain_inference, plain{}(b), b);
 }
+
+TEST_CASE("layer norm and RMS norm give PyTorch's numbers") {
+  check_layer<nn::layer_norm<6>>(numbers::layer_norm, x<2, 3, 6>);
+  check_layer<nn::layer_norm<shape<3, 2>, nn::eps<0.1>>>(numbers::layer_norm_axes, x<4, 3, 2>);
+  check_layer<nn::layer_norm<4, nn::affine<false>>>(numbers::layer_norm_plain, x<3, 4>);
+  check_layer<nn::rms_norm<5>>(numbers::rms_norm, x<3, 5>);
+  check_layer<nn::rms_norm<shape<5, 2>, nn::eps<0.1>, nn::affine<false>>>(numbers::rms_norm_axes, x<3, 5, 2>);
+}

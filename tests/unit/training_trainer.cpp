@@ -159,8 +159,8 @@ TEST_CASE("two trainers of two parts of one program") {
   program<outputs(generator_loss, gradient(generator_loss, parameters_under<"D.2", "G.0.bias">))> some;
   all.initialize(1), some.initialize(1);
   const auto [value, by_all] = all(latents = z);
-  const auto [same, by_some] = some(latents = z);
-  CHECK(same == value);
+  const auto [again, by_some] = some(latents = z);
+  CHECK(again == value);
   REQUIRE(by_some.size() == 3);
   CHECK((by_some[0].path == "G.0.bias" && by_some[1].path == "D.2.weight"));
   for (const auto& e : by_some)

@@ -122,6 +122,14 @@ VOLUTE_INLINE typename V::value_type reduce_add(V v) {
 #endif
 }
 
+/// True where the widest loads and stores of a part of a vector are single instructions.
+template <class T>
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+inline constexpr bool masks = true;
+#else
+inline constexpr bool masks = false;
+#endif
+
 /// The first n (0..lanes) elements; the rest are zero. Never touches memory past p + n.
 template <class V, class T>
 VOLUTE_INLINE V load_partial(const T* p, int n) {
@@ -195,6 +203,36 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 #endif
     return xsimd::zip_hi(a, b);
 }
+
+/// Every second lane of a and b together, from lane 0 or from lane 1 on: what zip_low and zip_high undo.
+template <int First, class V>
+VOLUTE_INLINE V unzip(V a, V b) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (std::is_same_v<typename V::value_type, float> && lanes<V> == 16) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return V(_mm512_permutex2var_ps(a, First == 0 ? even : _mm512_add_epi32(even, _mm512_set1_epi32(1)), b));
+  } else if constexpr (std::is_same_v<typename V::value_type, double> && lanes<V> == 8) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    return V(_mm512_permutex2var_pd(a, First == 0 ? even : _mm512_add_epi64(even, _mm512_set1_epi64(1)), b));
+  } else
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) {
+    const __m256d mixed = _mm256_castps_pd(_mm256_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd));  // a0 a2 b0 b2 a4 a6 b4 b6
+    return V(_mm256_castpd_ps(_mm256_permute4x64_pd(mixed, 0xd8)));
+  } else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) {
+    return V(_mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, First == 0 ? 0x0 : 0xf), 0xd8));
+  } else
+#endif
+  {
+    using T = typename V::value_type;
+    alignas(64) T both[2 * lanes<V>], one[lanes<V>];
+    a.store_aligned(both);
+    b.store_aligned(both + lanes<V>);
+    for (int i = 0; i < lanes<V>; ++i) one[i] = both[2 * i + First];
+    return V::load_aligned(one);
+  }
+}
 // clang-format on
 
 /// Transposes the square matrix whose rows are r: log2(lanes) rounds of perfect shuffles.
@@ -214,10 +252,45 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
   }
 }
 
+/// Lane i of the result is r[i] combined across its lanes by f: a tree over all rows at once, three instructions a row.
+template <class V, class F>
+VOLUTE_INLINE V fold(V (&r)[lanes<V>], F f) {
+  VOLUTE_UNROLL
+  for (int n = lanes<V> / 2; n > 0; n /= 2) {
+    VOLUTE_UNROLL
+    for (int i = 0; i < n; ++i) r[i] = f(zip_low(r[i], r[i + n]), zip_high(r[i], r[i + n]));
+  }
+  return r[0];
+}
+
+/// v in a register from here on: g++ would read it from memory again for each use, and loads are the narrower limit.
+template <class V>
+VOLUTE_INLINE void keep(V& v) {
+#if defined(__AVX512F__) && defined(__GNUC__)
+  asm("" : "+v"(v.data));
+#elif defined(__SSE2__) && defined(__GNUC__)
+  asm("" : "+x"(v.data));
+#else
+  (void)v;
+#endif
+}
+
 /// Asks for the cache line at p.
 VOLUTE_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)
   __builtin_prefetch(p);
+#endif
+}
+
+/// The same, into the second-level cache; and of a line that will be written.
+VOLUTE_INLINE void prefetch_far(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
+#endif
+}
+VOLUTE_INLINE void prefetch_write(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 1);
 #endif
 }
 

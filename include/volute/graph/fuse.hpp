@@ -124,7 +124,10 @@ constexpr void price(const view& g, buffer<int>& cost) {
     int from = -1;
     for (int k = 0; k < v.count && sum <= most; ++k) {
       const int a = g.operand(i, k), at = anchor.data[a];
-      if (at < 0) continue;
+      if (at < 0) {
+        sum += cost.data[a];
+        continue;
+      }
       if (from >= 0 && from != at) sum = most + 1;  // two tensors to read instead of one
       from = at;
       if (at == base_of(g, a)) {
@@ -137,7 +140,7 @@ constexpr void price(const view& g, buffer<int>& cost) {
         sum += cost.data[a];
       }
     }
-    if (from < 0 || sum > most) continue;
+    if (sum > most) continue;
     cost.data[i] = sum;
     if (!memory.data[i]) anchor.data[i] = from;  // else it is stored, and users read it
   }

@@ -33,18 +33,22 @@ struct extra {
   template <io::storable T, std::size_t N>
   extra(std::string n, std::span<T, N> values)
       : name(std::move(n)), type(io::dtype_of<T>()), shape{values.size()}, bytes(std::as_writable_bytes(values)) {}
+  template <class T>
+  extra(std::string, const T&) {
+    static_assert(sizeof(T) == 0, "volute: extra wants a variable that is a number, or a std::span of numbers");
+  }
 };
 
 namespace io {
 
-/// Progress and random numbers as files hold them.
+/// Progress and random numbers as files hold them: signed, because PyTorch got unsigned 64-bit tensors late.
 struct training_numbers {
-  std::int64_t progress[3]{};   // steps, waiting, averages
-  std::uint64_t random[2]{};    // seed, run
+  std::int64_t progress[3]{};  // steps, waiting, averages
+  std::int64_t random[2]{};    // seed, run
 
   void append(std::vector<memory_tensor<std::byte>>& to) {
     to.push_back({"training.progress", dtype::i64, {3}, std::as_writable_bytes(std::span(progress))});
-    to.push_back({"training.random", dtype::u64, {2}, std::as_writable_bytes(std::span(random))});
+    to.push_back({"training.random", dtype::i64, {2}, std::as_writable_bytes(std::span(random))});
   }
 };
 
@@ -66,7 +70,8 @@ template <resumable X>
 void save_checkpoint(X& t, const std::string& path, const std::vector<extra>& extras = {}) {
   auto all = io::training_tensors(t, extras);
   const random_state r = t.random();
-  io::training_numbers numbers{{t.progress.steps, t.progress.waiting, t.progress.averages ? 1 : 0}, {r.seed, r.run}};
+  io::training_numbers numbers{{t.progress.steps, t.progress.waiting, t.progress.averages ? 1 : 0},
+                               {static_cast<std::int64_t>(r.seed), static_cast<std::int64_t>(r.run)}};
   numbers.append(all);
   io::write_safetensors<std::byte>(path, all, {{"format", "volute checkpoint 1"}});
 }
@@ -103,7 +108,7 @@ bool resume(X& t, const std::string& path, const std::vector<extra>& extras = {}
   auto all = io::training_tensors(t, extras);
   numbers.append(all);
   io::fill(file, all, io::conversion::none, {});
-  t.set_random({numbers.random[0], numbers.random[1]});
+  t.set_random({static_cast<std::uint64_t>(numbers.random[0]), static_cast<std::uint64_t>(numbers.random[1])});
   guard.good = true;
   return true;
 }

@@ -36,7 +36,8 @@ constexpr std::optional<dtype> find_dtype(std::string_view name) {
 
 /// A C++ type that files have.
 template <class T>
-concept storable = std::is_arithmetic_v<T> && !std::same_as<T, bool> && !std::same_as<T, long double> && std::same_as<T, std::remove_cv_t<T>>;
+concept storable =
+    std::is_arithmetic_v<T> && !std::same_as<T, bool> && !std::same_as<T, long double> && std::same_as<T, std::remove_cv_t<T>>;
 
 template <storable T>
 constexpr dtype dtype_of() {
@@ -57,20 +58,32 @@ constexpr bool holds(dtype from) {
   const auto integer = [&](int bits, bool sign) { return bits <= digits && (!sign || std::is_signed_v<T>); };
   const auto real = [&](std::size_t bytes) { return std::is_floating_point_v<T> && sizeof(T) >= bytes; };
   switch (from) {
-    case dtype::boolean: return true;
-    case dtype::u8: return integer(8, false);
-    case dtype::i8: return integer(7, true);
-    case dtype::u16: return integer(16, false);
-    case dtype::i16: return integer(15, true);
-    case dtype::u32: return integer(32, false);
-    case dtype::i32: return integer(31, true);
-    case dtype::u64: return integer(64, false);
-    case dtype::i64: return integer(63, true);
+    case dtype::boolean:
+      return true;
+    case dtype::u8:
+      return integer(8, false);
+    case dtype::i8:
+      return integer(7, true);
+    case dtype::u16:
+      return integer(16, false);
+    case dtype::i16:
+      return integer(15, true);
+    case dtype::u32:
+      return integer(32, false);
+    case dtype::i32:
+      return integer(31, true);
+    case dtype::u64:
+      return integer(64, false);
+    case dtype::i64:
+      return integer(63, true);
     case dtype::f16:
     case dtype::bf16:
-    case dtype::f32: return real(4);
-    case dtype::f64: return real(8);
-    default: return false;
+    case dtype::f32:
+      return real(4);
+    case dtype::f64:
+      return real(8);
+    default:
+      return false;
   }
 }
 
@@ -98,20 +111,34 @@ void convert(dtype type, std::span<const std::byte> from, std::span<To> to) {
   };
   const auto same = [](auto v) { return v; };
   switch (type) {
-    case dtype::boolean: return each(std::uint8_t{}, [](auto v) { return v != 0; });
-    case dtype::u8: return each(std::uint8_t{}, same);
-    case dtype::i8: return each(std::int8_t{}, same);
-    case dtype::u16: return each(std::uint16_t{}, same);
-    case dtype::i16: return each(std::int16_t{}, same);
-    case dtype::f16: return each(std::uint16_t{}, from_half);
-    case dtype::bf16: return each(std::uint16_t{}, from_bfloat);
-    case dtype::u32: return each(std::uint32_t{}, same);
-    case dtype::i32: return each(std::int32_t{}, same);
-    case dtype::f32: return each(float{}, same);
-    case dtype::u64: return each(std::uint64_t{}, same);
-    case dtype::i64: return each(std::int64_t{}, same);
-    case dtype::f64: return each(double{}, same);
-    default: throw file_error("volute/io: " + std::string(name_of(type)) + " is not read");
+    case dtype::boolean:
+      return each(std::uint8_t{}, [](auto v) { return v != 0; });
+    case dtype::u8:
+      return each(std::uint8_t{}, same);
+    case dtype::i8:
+      return each(std::int8_t{}, same);
+    case dtype::u16:
+      return each(std::uint16_t{}, same);
+    case dtype::i16:
+      return each(std::int16_t{}, same);
+    case dtype::f16:
+      return each(std::uint16_t{}, from_half);
+    case dtype::bf16:
+      return each(std::uint16_t{}, from_bfloat);
+    case dtype::u32:
+      return each(std::uint32_t{}, same);
+    case dtype::i32:
+      return each(std::int32_t{}, same);
+    case dtype::f32:
+      return each(float{}, same);
+    case dtype::u64:
+      return each(std::uint64_t{}, same);
+    case dtype::i64:
+      return each(std::int64_t{}, same);
+    case dtype::f64:
+      return each(double{}, same);
+    default:
+      throw file_error("volute/io: " + std::string(name_of(type)) + " is not read");
   }
 }
 
@@ -121,12 +148,15 @@ constexpr bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product
   product = a * b;
   return true;
 }
-/// The bytes of a dense tensor, unless they are more than 64 bits (a shape with a zero, too, must have a product on the way).
+/// The bytes of a dense tensor if they, and its strides, are less than 2^63: for strides an extent of 0 counts as 1.
 inline std::optional<std::uint64_t> tensor_bytes(std::span<const std::uint64_t> shape, std::uint64_t element) {
   std::uint64_t n = element;
-  for (const std::uint64_t d : shape)
-    if (d > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) || !multiply(n, d, n)) return {};
-  return n;
+  bool empty = false;
+  for (const std::uint64_t d : shape) {
+    empty = empty || d == 0;
+    if (d != 0 && (!multiply(n, d, n) || n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))) return {};
+  }
+  return empty ? 0 : n;
 }
 
 }  // namespace volute::io

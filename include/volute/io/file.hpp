@@ -41,7 +41,8 @@ namespace io {
 inline std::string shown(std::string_view name) {
   std::string s(1, '\'');  // operator+ draws a false -Wrestrict from g++ 12
   s.append(name.substr(0, 100)).append(name.size() > 100 ? "...'" : "'");
-  std::replace_if(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, '?');
+  std::replace_if(
+      s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, '?');
   return s;
 }
 
@@ -91,8 +92,8 @@ class input_file {
 };
 
 /// Writes a file in one step: the bytes go to `path`.tmp and onto the disk, then that becomes `path`, in place of what it was (a link is
-/// replaced, not followed). A crash, a kill or a full disk at any moment leaves the old file, and at most one .tmp, which the next call takes
-/// over. Two calls at once for one path: the later throws file_error.
+/// replaced, not followed). A crash, a kill or a full disk at any moment leaves the old file, and at most one .tmp, which the next call
+/// takes over. Two calls at once for one path: the later throws file_error.
 inline void write_atomically(const std::string& path, std::span<const std::span<const std::byte>> parts) {
   const std::string temporary = path + ".tmp";
   const auto slash = path.find_last_of('/');
@@ -101,7 +102,8 @@ inline void write_atomically(const std::string& path, std::span<const std::span<
   const descriptor file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (file.get() < 0) system_failure(temporary, "cannot be created", errno);
   // The lock, and the name still being that of the locked file: nobody else is writing it or has renamed it meanwhile.
-  struct stat mine {}, named {};
+  struct stat mine {
+  }, named{};
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(file.get(), &mine) != 0 || ::lstat(temporary.c_str(), &named) != 0 ||
       mine.st_ino != named.st_ino || mine.st_dev != named.st_dev)
     throw file_error(path + ": somebody else is writing it");
@@ -120,7 +122,7 @@ inline void write_atomically(const std::string& path, std::span<const std::span<
       part = part.subspan(static_cast<std::size_t>(n));
     }
   }
-  if (struct stat old {}; ::stat(path.c_str(), &old) == 0) check(::fchmod(file.get(), old.st_mode & 07777) == 0, "cannot keep its mode");
+  if (struct stat old{}; ::stat(path.c_str(), &old) == 0) check(::fchmod(file.get(), old.st_mode & 07777) == 0, "cannot keep its mode");
   check(::fsync(file.get()) == 0, "cannot be written");
   check(::rename(temporary.c_str(), path.c_str()) == 0, "cannot be replaced");
   const descriptor entry(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));  // the new name, too, goes onto the disk

@@ -120,7 +120,7 @@ class npy_file {
   explicit npy_file(const std::string& path) : file_(path), header_(read_header()) {
     const auto bytes = tensor_bytes(header_.shape, bytes_of(header_.type));
     if (!bytes || *bytes != file_.size() - data_)
-      throw file_error(path + ": expected " + (bytes ? std::to_string(*bytes) : "more than 64 bits of") + " bytes for " + described() +
+      throw file_error(path + ": expected " + (bytes ? std::to_string(*bytes) : "less than 2^63") + " bytes for " + described() +
                        ", found " + std::to_string(file_.size() - data_));
   }
   const npy_header& header() const noexcept { return header_; }
@@ -181,16 +181,18 @@ class npy_file {
 /// Refuses a file unless every value of its element type is a T and its shape is this one.
 template <storable T, class Shape>
 void check_npy(const npy_file& file, const Shape& shape, const std::string& what) {
-  if (std::equal(file.header().shape.begin(), file.header().shape.end(), shape.begin(), shape.end(), [](auto a, auto b) { return a == static_cast<std::uint64_t>(b); }) && holds<T>(file.header().type))
+  if (std::equal(file.header().shape.begin(), file.header().shape.end(), shape.begin(), shape.end(),
+                 [](auto a, auto b) { return a == static_cast<std::uint64_t>(b); }) &&
+      holds<T>(file.header().type))
     return;
-  fail(file.path() + ": " + what + ": expected " + format_shape(shape) + " in what fits " + std::string(name_of(dtype_of<T>())) + ", found " +
-       file.described());
+  fail(file.path() + ": " + what + ": expected " + format_shape(shape) + " in what fits " + std::string(name_of(dtype_of<T>())) +
+       ", found " + file.described());
 }
 
 }  // namespace io
 
-/// The tensor of a .npy file: load_npy<float, 5>(path). Its element type must be one whose every value is a T (so whole numbers up to 16 bits
-/// and half precision are read as float, doubles are not); C and Fortran order. Throws file_error if the file is not as it should be,
+/// The tensor of a .npy file: load_npy<float, 5>(path). Its element type must be one whose every value is a T (so whole numbers up to 16
+/// bits and half precision are read as float, doubles are not); C and Fortran order. Throws file_error if the file is not as it should be,
 /// shape_error if rank or type do not fit.
 template <io::storable T, std::size_t Rank>
 xt::xtensor<T, Rank> load_npy(const std::string& path) {
@@ -200,7 +202,7 @@ xt::xtensor<T, Rank> load_npy(const std::string& path) {
     fail(path + ": expected " + std::to_string(Rank) + " axes in what fits " + std::string(io::name_of(io::dtype_of<T>())) + ", found " +
          file.described());
   std::array<std::size_t, Rank> shape{};
-  std::copy(found.begin(), found.end(), shape.begin());
+  if constexpr (Rank > 0) std::copy(found.begin(), found.end(), shape.begin());
   xt::xtensor<T, Rank> t(shape);
   file.read(std::span<T>(t.data(), t.size()));
   return t;
@@ -208,7 +210,8 @@ xt::xtensor<T, Rank> load_npy(const std::string& path) {
 
 /// A value for an input or parameter, of just its shape: const auto batch = load_npy(path, image). In float, or as load_npy<double>(...).
 template <io::storable T = float, class Node>
-requires requires { Node::name.view(), Node::shape(); } auto load_npy(const std::string& path, Node) {
+requires requires { Node::name.view(), Node::shape(); }
+auto load_npy(const std::string& path, Node) {
   static constexpr extents wanted = Node::shape();
   const io::npy_file file(path);
   io::check_npy<T>(file, xtensor_shape<wanted>, io::shown(Node::name.view()));
@@ -219,7 +222,8 @@ requires requires { Node::name.view(), Node::shape(); } auto load_npy(const std:
 
 /// Into a tensor that is there and dense, for instance m.parameter<"0.weight">(). If it throws, the tensor is as it was.
 template <class Tensor>
-requires runtime::shaped<std::remove_cvref_t<Tensor>> void load_npy(const std::string& path, Tensor&& to) {
+requires runtime::shaped<std::remove_cvref_t<Tensor>>
+void load_npy(const std::string& path, Tensor&& to) {
   using T = typename std::remove_cvref_t<Tensor>::value_type;
   const io::npy_file file(path);
   io::check_npy<T>(file, to.shape(), "tensor");
@@ -230,24 +234,28 @@ requires runtime::shaped<std::remove_cvref_t<Tensor>> void load_npy(const std::s
 
 /// Writes any tensor expression, in its element type and C order; np.load reads it. Atomic, as write_atomically is. Throws file_error.
 template <class Tensor>
-requires runtime::shaped<Tensor> void save_npy(const std::string& path, const Tensor& tensor) {
+requires runtime::shaped<Tensor>
+void save_npy(const std::string& path, const Tensor& tensor) {
   using T = std::remove_cv_t<typename Tensor::value_type>;
-  static_assert(io::storable<T>, "volute: save_npy wants whole numbers, float or double");
-  std::vector<T> copy;
-  const T* data = runtime::dense_data<T>(tensor);
-  if (data == nullptr) copy.assign(tensor.begin(), tensor.end()), data = copy.data();
-  std::string shape;
-  for (const auto d : tensor.shape()) shape += std::to_string(d) + (tensor.dimension() == 1 ? "," : ", ");
-  if (tensor.dimension() > 1) shape.resize(shape.size() - 2);
-  constexpr io::dtype type = io::dtype_of<T>();
-  std::string head("\x93NUMPY\x01\0\0\0", 10);
-  head += "{'descr': '" + std::string(sizeof(T) == 1 ? "|" : "<") + std::string(io::npy_name(type)) + "', 'fortran_order': False, 'shape': (" +
-          shape + "), }";
-  head.resize((head.size() + 64) / 64 * 64, ' ');  // so that the numbers lie aligned
-  head.back() = '\n';
-  head[8] = static_cast<char>((head.size() - 10) & 255), head[9] = static_cast<char>((head.size() - 10) >> 8);
-  const std::span<const std::byte> parts[]{std::as_bytes(std::span(head)), std::as_bytes(std::span(data, tensor.size()))};
-  io::write_atomically(path, parts);
+  if constexpr (!io::storable<T>) {
+    static_assert(sizeof(T) == 0, "volute: save_npy wants whole numbers, float or double");
+  } else {
+    std::vector<T> copy;
+    const T* data = runtime::dense_data<T>(tensor);
+    if (data == nullptr) copy.assign(tensor.begin(), tensor.end()), data = copy.data();
+    std::string shape;
+    for (const auto d : tensor.shape()) shape += std::to_string(d) + (tensor.dimension() == 1 ? "," : ", ");
+    if (tensor.dimension() > 1) shape.resize(shape.size() - 2);
+    constexpr io::dtype type = io::dtype_of<T>();
+    std::string head("\x93NUMPY\x01\0\0\0", 10);
+    head += "{'descr': '" + std::string(sizeof(T) == 1 ? "|" : "<") + std::string(io::npy_name(type)) +
+            "', 'fortran_order': False, 'shape': (" + shape + "), }";
+    head.resize((head.size() + 64) / 64 * 64, ' ');  // so that the numbers lie aligned
+    head.back() = '\n';
+    head[8] = static_cast<char>((head.size() - 10) & 255), head[9] = static_cast<char>((head.size() - 10) >> 8);
+    const std::span<const std::byte> parts[]{std::as_bytes(std::span(head)), std::as_bytes(std::span(data, tensor.size()))};
+    io::write_atomically(path, parts);
+  }
 }
 
 }  // namespace volute

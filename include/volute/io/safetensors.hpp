@@ -22,7 +22,9 @@ struct load_report {
 
 /// A model, program or trainer.
 template <class P>
-concept has_parameters = requires(P& p) { p.parameter_table().begin()->data; };
+concept has_parameters = requires(P& p) {
+  p.parameter_table().begin()->data;
+};
 
 namespace io {
 
@@ -71,7 +73,8 @@ inline load_report fill(const safetensors_file& file, std::span<const memory_ten
     }
     const bool readable = t->second.type == w.type || (allowed == conversion::reals && is_real(t->second.type) && is_real(w.type));
     if (t->second.shape != w.shape || !readable)
-      problem(w.name, text_of(w) + (!readable && allowed == conversion::reals ? " or another floating-point type" : ""), text_of(t->second));
+      problem(w.name, text_of(w) + (!readable && allowed == conversion::reals ? " or another floating-point type" : ""),
+              text_of(t->second));
     else
       pairs.push_back({&t->second, &w}), total += t->second.bytes;
   }
@@ -106,9 +109,9 @@ inline load_report fill(const safetensors_file& file, std::span<const memory_ten
 
 }  // namespace io
 
-/// Reads the parameters and states of a model or program from a safetensors file: F16, BF16, F32 and F64 become its own element type. Throws
-/// file_error for a file that is not what it should be and shape_error for tensors that do not fit, naming each, what was expected and what
-/// was found; then, as after any exception, the parameters are unchanged. Also m.load(path).
+/// Reads the parameters and states of a model or program from a safetensors file: F16, BF16, F32 and F64 become its own element type.
+/// Throws file_error for a file that is not what it should be and shape_error for tensors that do not fit, naming each, what was expected
+/// and what was found; then, as after any exception, the parameters are unchanged. Also m.load(path).
 template <has_parameters P>
 load_report load(P& p, const std::string& path, const load_options& options = {}) {
   const safetensors_file file(path);
@@ -117,8 +120,8 @@ load_report load(P& p, const std::string& path, const load_options& options = {}
   return io::fill(file, wanted, io::conversion::reals, options);
 }
 
-/// Writes the parameters and states of a model or program, F32 or F64 as its elements are, with the names of parameter_table(). Atomic: after a
-/// crash there is the old file or the new one. Throws file_error. Also m.save(path).
+/// Writes the parameters and states of a model or program, F32 or F64 as its elements are, with the names of parameter_table(). Atomic:
+/// after a crash there is the old file or the new one. Throws file_error. Also m.save(path).
 template <has_parameters P>
 void save(P& p, const std::string& path, const io::metadata_map& metadata = {{"format", "pt"}}) {
   std::vector<io::memory_tensor<std::byte>> tensors;

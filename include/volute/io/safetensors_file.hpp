@@ -131,8 +131,12 @@ class header_reader {
     throw file_error(path_ + (inside ? ": tensor " + shown(in_ == place::top ? key_ : tensor_->first) : ": header") + ": " + what);
   }
   bool unexpected(const std::string& what) const {
-    static constexpr const char* wanted[]{"an object", "objects", "texts in __metadata__", "dtype, shape and data_offsets",
-                                          "whole numbers as shape", "two whole numbers as data_offsets"};
+    static constexpr const char* wanted[]{"an object",
+                                          "objects",
+                                          "texts in __metadata__",
+                                          "dtype, shape and data_offsets",
+                                          "whole numbers as shape",
+                                          "two whole numbers as data_offsets"};
     refuse(std::string("expected ") + wanted[static_cast<int>(in_)] + ", found " + what);
   }
   void finish_tensor() {
@@ -140,7 +144,7 @@ class header_reader {
     if (seen_ != 7) refuse("expected dtype, shape and data_offsets, found not all of them");
     if (offset_[0] > offset_[1]) refuse("data_offsets: expected begin <= end, found " + range());
     const auto bytes = tensor_bytes(t.shape, bytes_of(t.type));
-    if (!bytes) refuse("expected a size of less than 64 bits, found shape " + format_shape(t.shape));
+    if (!bytes) refuse("expected less than 2^63 bytes, found shape " + format_shape(t.shape));
     t.begin = offset_[0];
     t.bytes = offset_[1] - offset_[0];
     if (*bytes != t.bytes)
@@ -205,12 +209,13 @@ class safetensors_file {
   /// The bytes of one of the tensors.
   void read(const io::tensor_info& t, std::span<std::byte> to) const { file_.read(data_ + t.begin, to); }
 
-  /// A tensor as numbers of type T, in row-major order. Throws shape_error if there is none of the name, or if not every value of the file's
-  /// type is one of T's: a file of doubles is not read as float by accident.
+  /// A tensor as numbers of type T, in row-major order. Throws shape_error if there is none of the name, or if not every value of the
+  /// file's type is one of T's: a file of doubles is not read as float by accident.
   template <io::storable T>
   std::vector<T> values(std::string_view name) const {
     const auto t = tensors_.find(name);
-    const std::string wanted = path() + ": tensor " + io::shown(name) + ": expected what fits " + std::string(io::name_of(io::dtype_of<T>()));
+    const std::string wanted =
+        path() + ": tensor " + io::shown(name) + ": expected what fits " + std::string(io::name_of(io::dtype_of<T>()));
     if (t == tensors_.end()) fail(wanted + ", found none");
     if (!io::holds<T>(t->second.type)) fail(wanted + ", found " + std::string(io::name_of(t->second.type)));
     std::vector<std::byte> bytes(t->second.bytes);
@@ -262,7 +267,8 @@ void write_safetensors(const std::string& path, std::span<const memory_tensor<By
   };
   if (!metadata.empty()) {
     header += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) header.append(header.back() == '{' ? "" : ",").append(text(key)).append(":").append(text(value));
+    for (const auto& [key, value] : metadata)
+      header.append(header.back() == '{' ? "" : ",").append(text(key)).append(":").append(text(value));
     header += '}';
   }
   std::vector<std::span<const std::byte>> parts(2);
@@ -284,7 +290,8 @@ void write_safetensors(const std::string& path, std::span<const memory_tensor<By
   }
   header += '}';
   header.resize((header.size() + 7) / 8 * 8, ' ');
-  if (header.size() > max_header_bytes) throw file_error(path + ": header: expected at most 100 MB, found " + std::to_string(header.size()));
+  if (header.size() > max_header_bytes)
+    throw file_error(path + ": header: expected at most 100 MB, found " + std::to_string(header.size()));
   const std::uint64_t length = header.size();
   parts[0] = std::as_bytes(std::span(&length, 1));
   parts[1] = std::as_bytes(std::span(header));

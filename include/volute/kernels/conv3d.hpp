@@ -6,6 +6,8 @@
 #include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_planes.hpp>
+#include <volute/kernels/conv3d_planes_weights.hpp>
 #include <volute/kernels/conv3d_weights.hpp>
 #include <volute/kernels/conv3d_width.hpp>
 #include <volute/ops/convolution.hpp>
@@ -38,22 +40,45 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   return work / (lanes_a * busy_a) + turning < work / (lanes_b * busy_b) + 0.2;
 }
 
+/// True where pixels in the lanes go with several planes in flight: few channels on one side, and lanes and accumulators mostly busy if
+/// channels would fill the lanes too.
+template <class T>
+constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  if (!planes_possible(g, side) || (s.source_channels > 4 && s.target_channels > 4)) return false;
+  if (!prefers_channels<T>(g, side)) return true;
+  if (s.source_channels * g.taps() > 128) return false;  // so many products pay for turning channels into lanes
+  const planes_plan p = plan_planes<T>(g, side);
+  const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);
+  const double lanes = used / static_cast<double>(p.slabs * p.strips * p.vectors * simd::width<T>);
+  return lanes * static_cast<double>(smaller(10, int64_t{p.taps} * p.vectors)) > 6;
+}
+
 template <class T>
 constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
+  if (prefers_planes<T>(g, side)) return planes_packed_size<T>(g, side);
   return prefers_channels<T>(g, side) ? channels_packed_size<T>(g, side) : width_packed_size<T>(g, side);
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
+  if (prefers_planes<T>(g, side)) return plan_planes<T>(g, side).scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).scratch() : plan_width<T>(g, side).scratch();
 }
 
-/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, or pixels.
-enum class weights_way { outputs, inputs, pixels };
+/// How the adjoint in the filter is computed: g's channels in the lanes, x's channels, pixels, or pixels with several planes in flight.
+enum class weights_way { outputs, inputs, pixels, planes };
 
 template <class T>
 constexpr weights_way choose_weights(const ops::conv_geometry& g) {
+  // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
+  // is faster by planes, with 147 by channels).
+  const int64_t few = smaller(g.group_in(), g.group_out()), many = larger(g.group_in(), g.group_out());
+  if (planes_possible(g, conv_side::forward) && few <= 4 && (many <= 8 || few * g.taps() <= 128)) {
+    const planes_weights_plan p = plan_planes_weights<T>(g);
+    if (g.out[1] * g.out[2] * 10 >= p.slabs * p.vectors * simd::width<T> * 7) return weights_way::planes;
+  }
   const auto count = [](int64_t n) { return static_cast<double>(n); };
   constexpr double full = simd::width<T>;
   double rate[2]{};
@@ -102,6 +127,8 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
       return plan_weights<T>(g, conv_side::forward).scratch();
     case weights_way::inputs:
       return plan_weights<T>(g, conv_side::backward).scratch();
+    case weights_way::planes:
+      return plan_planes_weights<T>(g).scratch();
     default:
       return plan_pixel_weights<T>(g).scratch();
   }
@@ -111,6 +138,7 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
+  if (prefers_planes<T>(g, side)) return plan_planes<T>(g, side).worker_scratch();
   return prefers_channels<T>(g, side) ? plan_channels<T>(g, side).worker_scratch() : plan_width<T>(g, side).worker_scratch();
 }
 template <class T>
@@ -121,28 +149,20 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
       return plan_weights<T>(g, conv_side::forward).worker_scratch();
     case weights_way::inputs:
       return plan_weights<T>(g, conv_side::backward).worker_scratch();
+    case weights_way::planes:
+      return plan_planes_weights<T>(g).worker_scratch();
     default:
       return plan_pixel_weights<T>(g).worker_scratch();
   }
 }
 
-/// The list of correlations of canonical geometry G, with its classes in static storage.
-template <ops::conv_geometry G, conv_side Side>
-constexpr conv_shape make_shape() {
-  conv_shape s = shape_of(G, Side);
-  s.classes[0] = classes_of<G, Side, 0>.list;
-  s.classes[1] = classes_of<G, Side, 1>.list;
-  s.classes[2] = classes_of<G, Side, 2>.list;
-  return s;
-}
-template <ops::conv_geometry G, conv_side Side>
-inline constexpr conv_shape conv_shape_of = make_shape<G, Side>();
-
 template <class T, ops::conv_geometry Original, conv_side Side>
 struct conv3d_pack {
   static void run(const T* w, T* packed, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    if constexpr (prefers_channels<T>(g, Side)) {
+    if constexpr (prefers_planes<T>(g, Side)) {
+      pack_planes<T>(conv_shape_of<g, Side>, w, packed);
+    } else if constexpr (prefers_channels<T>(g, Side)) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
       pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
     } else {
@@ -157,10 +177,12 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    if constexpr (prefers_channels<T>(g, Side))
+    if constexpr (prefers_planes<T>(g, Side))
+      run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else if constexpr (prefers_channels<T>(g, Side))
       run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
-      run_width<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
   }
 };
 
@@ -192,8 +214,10 @@ struct conv3d_backward_weights {
       run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (way == weights_way::inputs)
       run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+    else if constexpr (way == weights_way::planes)
+      run_weights_planes<T, q>(x, g, dw, scratch, workers);
     else
-      run_weights_pixels<T, q>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+      run_weights_pixels<T, q>(x, g, dw, scratch, workers);
   }
 };
 

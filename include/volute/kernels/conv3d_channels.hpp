@@ -122,19 +122,77 @@ VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
       }
 }
 
+/// Where each tap of the filter goes, if all taps belong to one class.
+struct pack_order {
+  static constexpr int64_t most = 512;
+  bool one_class = false;
+  int64_t place[most]{};  // of tap k: its number in the packed order
+  explicit pack_order(const conv_shape& s) noexcept {
+    const correlation_axis &d = s.classes[0][0], &h = s.classes[1][0], &w = s.classes[2][0];
+    one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && d.taps * h.taps * w.taps == s.taps() && s.taps() <= most;
+    if (!one_class) return;
+    int64_t at = 0;
+    for (int64_t i = 0; i < d.taps; ++i)
+      for (int64_t j = 0; j < h.taps; ++j)
+        for (int64_t k = 0; k < w.taps; ++k)
+          place[((d.k + i * d.k_step) * s.kernel[1] + h.k + j * h.k_step) * s.kernel[2] + w.k + k * w.k_step] = at++;
+  }
+};
+
+/// One block of `lanes` target channels and one chunk of source channels, by transposes in registers: rows of target channels, columns of
+/// neighbouring filter elements. Missing channels become zeros.
+template <class T>
+void pack_transposed(const conv_shape& s, const pack_order& order, const T* w, int64_t valid, int64_t sources, int64_t chunk, int64_t lanes,
+                     T* to) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::width<T>;
+  const int64_t taps = s.taps();
+  const bool dense = s.weight_source == taps;  // the source channels of a target channel lie one after the other
+  const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
+  const int64_t ahead = dense ? 8 * L : s.weight_source;  // the rows lie far apart: the processor does not see what comes next
+  for (int64_t part = 0; part < lanes; part += L)
+    for (int64_t run = 0; run < runs; ++run) {
+      const T* const from = w + part * s.weight_target + run * s.weight_source;
+      int64_t k = run, tap = 0;
+      for (int64_t m = 0; m < length; m += L) {
+        const int n = static_cast<int>(smaller(L, length - m));
+        V r[L];
+        for (int o = 0; o < L; ++o) simd::prefetch(from + o * s.weight_target + m + ahead);
+        for (int o = 0; o < L; ++o)
+          r[o] = part + o >= valid ? V(T(0))
+                 : n == L          ? simd::load<V>(from + o * s.weight_target + m)
+                                   : simd::load_partial<V>(from + o * s.weight_target + m, n);
+        simd::transpose(r);
+        for (int i = 0; i < n; ++i) {
+          simd::store(to + (order.place[tap] * chunk + k) * lanes + part, r[i]);
+          if (++tap == taps) tap = 0, ++k;
+        }
+      }
+    }
+  for (int64_t k = sources; k < chunk; ++k)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      for (int64_t o = 0; o < lanes; ++o) to[(tap * chunk + k) * lanes + o] = T(0);
+}
+
 /// Packed: [group][block of output channels][class][chunk][tap d][tap h][tap w][source channel][lane].
 template <class T>
 __attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed,
                                              const team<T>& workers) noexcept {
   const int64_t group_size = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * s.taps() * p.chunk * p.chunks;
   const int64_t all = s.groups * p.blocks * p.chunks;
-  // Reads of stride `weight_target` take about 1 ns an element.
+  const pack_order order(s);
+  // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
   share_ranges(workers, all, 1, parts_of(static_cast<double>(s.groups * group_size)), [&](int64_t begin, int64_t end, int) noexcept {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t group = i / (p.blocks * p.chunks), b = i / p.chunks % p.blocks, c = i % p.chunks;
       const int64_t first = b * p.block_lanes(0), lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - first);
       const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
       T* const block = packed + group * group_size + first * s.taps() * p.chunk * p.chunks;
+      if (order.one_class && lanes % simd::width<T> == 0) {
+        pack_transposed(s, order, wg + first * s.weight_target + c * p.chunk * s.weight_source, valid,
+                        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, lanes, block + c * s.taps() * p.chunk * lanes);
+        continue;
+      }
       for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
         T* to = block + (taps * p.chunks + c * cd.taps * ch.taps * cw.taps) * p.chunk * lanes;
         for (int64_t d = 0; d < cd.taps; ++d)

@@ -188,7 +188,8 @@ __attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pix
 }
 
 template <class T, ops::conv_geometry G>
-void run_weights_pixels(const conv_shape& s, const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   static constexpr pixel_weights_plan p = plan_pixel_weights<T>(G);
   constexpr bool direct = p.rows.direct;
   const int64_t planes = s.source_channels * p.rows.source[0].count, used = s.source_channels * p.rows.channel;

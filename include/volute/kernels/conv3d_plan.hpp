@@ -204,5 +204,17 @@ struct conv_classes {
 template <ops::conv_geometry G, conv_side Side, int Axis>
 inline constexpr conv_classes<G, Side, Axis> classes_of{};
 
+/// The list of correlations of canonical geometry G, with its classes in static storage.
+template <ops::conv_geometry G, conv_side Side>
+constexpr conv_shape make_shape() {
+  conv_shape s = shape_of(G, Side);
+  s.classes[0] = classes_of<G, Side, 0>.list;
+  s.classes[1] = classes_of<G, Side, 1>.list;
+  s.classes[2] = classes_of<G, Side, 2>.list;
+  return s;
+}
+template <ops::conv_geometry G, conv_side Side>
+inline constexpr conv_shape conv_shape_of = make_shape<G, Side>();
+
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -354,8 +354,9 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_width(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+void run_width(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr width_plan p = plan_width<T>(G, Side);
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
   const int64_t channels = s.groups * s.source_channels, split = direct ? s.source_channels - 1 : s.source_channels;

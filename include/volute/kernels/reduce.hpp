@@ -159,6 +159,32 @@ total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* b
   return sum;
 }
 
+/// As many short rows as a vector has lanes (or `some` of them), one after the other in `kept`: their results in one vector.
+template <ops::scalar_program P, ops::lanes L, ops::reduction R, class T>
+VOLUTE_INLINE void reduce_short(odometer<P.inputs>& kept, const T* const* in, row<T, P.inputs>& r, std::int64_t n, int some,
+                                T* out) noexcept {
+  using V = simd::vec<T>;
+  using C = combine<R, T>;
+  constexpr int width = simd::width<T>;
+  V lanes[width];
+  for (int i = 0; i < width; ++i) lanes[i] = V(C::identity);
+  for (int i = 0; i < some; ++i, kept.next()) {
+    for (int k = 0; k < P.inputs; ++k) r.p[k] = in[k] + kept.offset[k];
+    std::int64_t j = 0;
+    for (; j + width <= n; j += width) lanes[i] = C::apply(lanes[i], program_at<P, L, V>(r, j));
+    if (j < n) {
+      const int left = static_cast<int>(n - j);
+      lanes[i] = C::apply(lanes[i], first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left));
+    }
+  }
+  const V result = simd::fold(
+      lanes, [](V a, V b) __attribute__((always_inline)) { return C::apply(a, b); });
+  if (some == width)
+    simd::store(out, result);
+  else
+    simd::store_partial(out, result, some);
+}
+
 /// A reduction of many terms to few numbers is cut into this many parts, each with a total of its own, whether or not threads share them.
 inline constexpr std::int64_t reduce_parts = 16;
 inline constexpr std::int64_t few_results = 8;
@@ -196,8 +222,18 @@ void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const 
     }
     return;
   }
-  share_ranges(workers, results, 1, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
+  constexpr int width = simd::width<T>;
+  share_ranges(workers, results, width, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
     odometer<inputs> kept(nest, 0, nest.kept, begin);
+    if (any && rows == 1 && n <= 4 * width) {
+      row<T, inputs> r;
+      for (int i = 0; i < inputs; ++i) r.step[i] = nest.stride[i][axis];
+      for (std::int64_t k = begin; k < end; k += width) {
+        const int some = static_cast<int>(end - k < width ? end - k : width);
+        reduce_short<P, L, R>(kept, in, r, n, some, out + k);
+      }
+      return;
+    }
     for (std::int64_t k = begin; k < end; ++k, kept.next()) out[k] = combine<R, T>::across(number(kept, 0, rows, 0, n).result());
   });
 }

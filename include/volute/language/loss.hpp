@@ -199,7 +199,8 @@ struct cross_entropy {
 template <double Smoothing>
 constexpr auto one_less_dice(auto probability, auto target) {
   constexpr auto over = ops::reduction_over{ops::reduction::sum, class_shapes(decltype(probability)::shape()).voxels, false};
-  const auto common = apply<over>(probability * target), all = apply<over>(probability + target);
+  const auto common = apply<over>(probability * target);
+  const auto all = apply<over>(probability + target);
   return 1_c - mean((2_c * common + constant<Smoothing>) / (all + constant<Smoothing>));
 }
 template <double Smoothing>

@@ -44,6 +44,85 @@ constexpr auto adaptive_avg_pool3d(X x, option::output_size<S...>) {
   return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x);
 }
 
+/// Largest values of such windows.
+template <expression X, std::int64_t... S>
+constexpr auto adaptive_max_pool3d(X x, option::output_size<S...>) {
+  return apply<ops::adaptive_max_pool3d{option::to_triple<S...>()}>(x);
+}
+
+namespace function {
+
+enum class border_of { zeros, replicate, reflect };
+
+/// A border whose voxels repeat the outermost ones, or mirror what lies inside of them: one axis after the other, its slices before and
+/// behind.
+template <border_of Border, ops::conv_options O>
+struct pad_volume {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr ops::inferred r = check(X::shape());
+    if constexpr (!r.ok()) {
+      constexpr line wanted = r.wanted, got = r.got;
+      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+    } else if constexpr (Border == border_of::zeros) {
+      return apply<ops::pad_axes{make_extents(0, 0, O.lo.d, O.lo.h, O.lo.w), make_extents(0, 0, O.hi.d, O.hi.h, O.hi.w), 0}>(x);
+    } else {
+      return along<4, O.lo.w, O.hi.w>(along<3, O.lo.h, O.hi.h>(along<2, O.lo.d, O.hi.d>(x)));
+    }
+  }
+
+ private:
+  static constexpr std::string_view name = Border == border_of::zeros       ? "zero_pad3d"
+                                           : Border == border_of::replicate ? "replicate_pad3d"
+                                                                            : "reflect_pad3d";
+  static constexpr ops::inferred check(const extents& x) {
+    if (x.rank != 5) return ops::refuse(line(name) << " wants rank 5", line("got ") << x);
+    if (const ops::inferred r = ops::check_options(line(name), O, {1, 1, 1}); !r.ok()) return r;
+    for (int a = 0; a < 3; ++a) {
+      const std::int64_t most = O.lo[a] > O.hi[a] ? O.lo[a] : O.hi[a];
+      if (Border == border_of::reflect && most >= x[2 + a])
+        return ops::refuse(line(name) << " wants less than " << x[2 + a], line("got ") << most << " on " << x);
+    }
+    return {};
+  }
+  template <int Axis, std::int64_t Low, std::int64_t High, class V>
+  static constexpr auto along(V v) {
+    if constexpr (Low + High == 0) {
+      return v;
+    } else {
+      constexpr std::int64_t n = V::shape()[Axis];
+      constexpr bool mirrors = Border == border_of::reflect;
+      return [v]<std::int64_t... L, std::int64_t... H>(std::integer_sequence<std::int64_t, L...>,
+                                                       std::integer_sequence<std::int64_t, H...>) {
+        return concat(axis<Axis>, voxels < Axis, mirrors ? Low - L : 0 > (v)..., v, voxels < Axis, mirrors ? n - 2 - H : n - 1 > (v)...);
+      }
+      (std::make_integer_sequence<std::int64_t, Low>{}, std::make_integer_sequence<std::int64_t, High>{});
+    }
+  }
+  template <int Axis, std::int64_t At, class V>
+  static constexpr auto voxels(V v) {
+    return slice(v, axis<Axis>, range<At, At + 1>);
+  }
+};
+
+}  // namespace function
+
+/// A border around the volume: one number, three (d, h, w), or six (low and high of each): zero_pad3d(x, padding<1>).
+template <expression X, std::int64_t... P>
+constexpr auto zero_pad3d(X x, option::padding<P...> p) {
+  return invoke<function::pad_volume<function::border_of::zeros, option::collect<ops::conv_options, decltype(p)>()>>(x);
+}
+/// Its voxels are the nearest ones of the volume.
+template <expression X, std::int64_t... P>
+constexpr auto replicate_pad3d(X x, option::padding<P...> p) {
+  return invoke<function::pad_volume<function::border_of::replicate, option::collect<ops::conv_options, decltype(p)>()>>(x);
+}
+/// The volume is mirrored at its outermost voxels, which are not repeated; less than an extent.
+template <expression X, std::int64_t... P>
+constexpr auto reflect_pad3d(X x, option::padding<P...> p) {
+  return invoke<function::pad_volume<function::border_of::reflect, option::collect<ops::conv_options, decltype(p)>()>>(x);
+}
+
 namespace function {
 
 /// Interpolation weights (n * s, n): row o holds 1 - |position of o - i| where that is positive.

@@ -1,4 +1,4 @@
-// Activations and pooling as layers: no parameters, one formula each.
+// Activations, pooling and borders as layers: no parameters, one formula each.
 #pragma once
 
 #include <volute/nn/options.hpp>
@@ -78,6 +78,32 @@ template <std::int64_t... S>
 struct adaptive_avg_pool3d : layer<adaptive_avg_pool3d<S...>> {
   static constexpr text kind = "adaptive_avg_pool3d";
   static constexpr auto forward(expression auto x) { return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x); }
+};
+
+/// Largest values of windows such that the result has these spatial extents.
+template <std::int64_t... S>
+struct adaptive_max_pool3d : layer<adaptive_max_pool3d<S...>> {
+  static constexpr text kind = "adaptive_max_pool3d";
+  static constexpr auto forward(expression auto x) { return apply<ops::adaptive_max_pool3d{option::to_triple<S...>()}>(x); }
+};
+
+/// A border around the volume: one number, three (d, h, w), or six (low and high of each). Zeros.
+template <std::int64_t... P>
+struct zero_pad3d : layer<zero_pad3d<P...>> {
+  static constexpr text kind = "zero_pad3d";
+  static constexpr auto forward(expression auto x) { return volute::zero_pad3d(x, volute::padding<P...>); }
+};
+/// The nearest voxels of the volume, repeated.
+template <std::int64_t... P>
+struct replicate_pad3d : layer<replicate_pad3d<P...>> {
+  static constexpr text kind = "replicate_pad3d";
+  static constexpr auto forward(expression auto x) { return volute::replicate_pad3d(x, volute::padding<P...>); }
+};
+/// The volume, mirrored at its outermost voxels.
+template <std::int64_t... P>
+struct reflect_pad3d : layer<reflect_pad3d<P...>> {
+  static constexpr text kind = "reflect_pad3d";
+  static constexpr auto forward(expression auto x) { return volute::reflect_pad3d(x, volute::padding<P...>); }
 };
 
 }  // namespace volute::nn

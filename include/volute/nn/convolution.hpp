@@ -29,13 +29,18 @@ struct conv3d : layer<conv3d<In, Out, O...>> {
       constexpr line got = line("got ") << In << " channels, groups " << options.groups;
       return failed<text(""), text("conv3d wants channels / groups"), to_text<got>()>{};
     } else {
-      const auto y =
-          apply<ops::conv3d{options}>(x, detail::learned<"weight", make_extents(Out, group_in, kernel.d, kernel.h, kernel.w), init>);
-      if constexpr (detail::has<no_bias, O...>)
-        return y;
-      else
-        return y + per_channel(detail::learned<"bias", make_extents(Out), init>);
+      return convolved<options>(x);
     }
+  }
+  /// With this padding and stride instead of the layer's own.
+  template <ops::conv_options Options, expression X>
+  static constexpr auto convolved(X x) {
+    const auto y =
+        apply<ops::conv3d{Options}>(x, detail::learned<"weight", make_extents(Out, group_in, kernel.d, kernel.h, kernel.w), init>);
+    if constexpr (detail::has<no_bias, O...>)
+      return y;
+    else
+      return y + per_channel(detail::learned<"bias", make_extents(Out), init>);
   }
 };
 

@@ -62,6 +62,12 @@ struct residual : layer<residual<L...>> {
   }
 };
 
+/// The input, and behind it along the channels what the layers in a row make of it: a level of a U-Net. Paths as in sequential.
+template <class... L>
+struct skip : layer<skip<L...>> {
+  static constexpr auto forward(expression auto x) { return concat(axis<1>, x, invoke<sequential<L...>>(x)); }
+};
+
 /// The layers in a row, computed again in the backward pass: only their input and result are kept, and what a derivative reads of their
 /// inside is made anew when it is needed. Costs a forward pass of theirs, saves their memory; results have the same bits. Paths as in
 /// sequential; those of a single layer as without the checkpoint. (Chen et al. 2016, https://arxiv.org/abs/1604.06174;

@@ -9,6 +9,10 @@
 #include <volute/nn/activation.hpp>
 #include <volute/nn/adaptive_conv3d_mod.hpp>
 #include <volute/nn/convolution.hpp>
+#include <volute/nn/dropout.hpp>
 #include <volute/nn/loss.hpp>
 #include <volute/nn/normalization.hpp>
+#include <volute/nn/squeeze_excitation.hpp>
+#include <volute/nn/streaming.hpp>
+#include <volute/nn/style.hpp>
 #include <volute/nn/upsample.hpp>

@@ -64,7 +64,7 @@ constexpr ops::inferred norm_check(std::string_view kind, const norm_settings& s
   if (s.unknown > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << s.unknown);
   if (!(s.eps >= 0)) return ops::refuse(line(kind) << " wants eps >= 0", line("got eps < 0"));
   if (x.rank < 2) return ops::refuse(line(kind) << " wants (N,C,...)", line("got ") << x);
-  if (x[1] != channels) return ops::refuse(line(kind) << " wants " << channels << " channels", line("got ") << x[1] << " in " << x);
+  if (x[1] != channels) return ops::refuse(line(kind) << ": " << channels << " channels", line("got ") << x[1] << " in " << x);
   return {};
 }
 
@@ -94,7 +94,7 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
  private:
   static constexpr ops::inferred check(const extents& x) {
     if (Groups < 1 || C % (Groups < 1 ? 1 : Groups) != 0)
-      return ops::refuse(line("group_norm wants channels / groups"), line("got ") << C << " channels, groups " << Groups);
+      return ops::refuse(line("group_norm: channels / groups"), line("got ") << C << " channels, groups " << Groups);
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };
@@ -165,6 +165,79 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
     if (x.rank != 5) return ops::refuse(line("batch_norm3d wants rank 5"), line("got ") << x);
     if (x.size() == x[1]) return ops::refuse(line("batch_norm3d wants values > 1"), line("got one a channel in ") << x);
     return detail::norm_check(kind.view(), settings, x, C);
+  }
+};
+
+namespace detail {
+/// The last axes: a number, or a shape.
+template <auto Shape>
+constexpr auto normalized_shape() {
+  if constexpr (std::is_integral_v<decltype(Shape)>)
+    return shape<static_cast<std::int64_t>(Shape)>;
+  else
+    return Shape;
+}
+constexpr ops::inferred last_axes_check(std::string_view kind, const norm_settings& s, const extents& x, const extents& last) {
+  if (s.unknown > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << s.unknown);
+  if (!(s.eps >= 0)) return ops::refuse(line(kind) << " wants eps >= 0", line("got eps < 0"));
+  bool fits = x.rank >= last.rank && last.rank > 0;
+  for (int i = 0; fits && i < last.rank; ++i) fits = x[x.rank - last.rank + i] == last[i];
+  if (!fits) return ops::refuse(line(kind) << " wants (...," << last << ')', line("got ") << x);
+  return {};
+}
+template <int... I>
+constexpr option::axes<-1 - I...> last_axes(std::integer_sequence<int, I...>) {
+  return {};
+}
+}  // namespace detail
+
+/// Mean and variance over the last axes: layer_norm<64>, or layer_norm<shape<16, 4>>. Options: eps<1e-5>, affine<true>. Parameters: weight,
+/// ones, and bias, zeros, of that shape. (Ba et al. 2016, https://arxiv.org/abs/1607.06450.)
+template <auto Shape, class... O>
+struct layer_norm : layer<layer_norm<Shape, O...>> {
+  static constexpr text kind = "layer_norm";
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>({});
+  static constexpr extents last = detail::normalized_shape<Shape>();
+
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr ops::inferred r = detail::last_axes_check(kind.view(), settings, X::shape(), last);
+    if constexpr (!r.ok()) {
+      return detail::refuse<r>();
+    } else {
+      constexpr auto over = detail::last_axes(std::make_integer_sequence<int, last.rank>{});
+      const auto centred = x - mean(x, over, keepdims);
+      const auto y = centred * rsqrt(mean(square(centred), over, keepdims) + constant<settings.eps>);
+      if constexpr (settings.affine)
+        return y * detail::learned<"weight", last, detail::ones> + detail::learned<"bias", last, initializer{}>;
+      else
+        return y;
+    }
+  }
+};
+
+/// x * rsqrt(mean(x^2) + eps) * weight, the mean over the last axes: rms_norm<64>, or rms_norm<shape<16, 4>>. Options: eps<2^-23>,
+/// affine<true>. Parameter: weight, ones, of that shape. (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467; as torch.nn.RMSNorm of
+/// PyTorch 2.4, whose eps is that of the element type: float's is taken here.)
+template <auto Shape, class... O>
+struct rms_norm : layer<rms_norm<Shape, O...>> {
+  static constexpr text kind = "rms_norm";
+  static constexpr detail::norm_settings settings = detail::norm_settings_of<O...>({.eps = 1.0 / 8388608});
+  static constexpr extents last = detail::normalized_shape<Shape>();
+
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr ops::inferred r = detail::last_axes_check(kind.view(), settings, X::shape(), last);
+    if constexpr (!r.ok()) {
+      return detail::refuse<r>();
+    } else {
+      constexpr auto over = detail::last_axes(std::make_integer_sequence<int, last.rank>{});
+      const auto y = x * rsqrt(mean(square(x), over, keepdims) + constant<settings.eps>);
+      if constexpr (settings.affine)
+        return y * detail::learned<"weight", last, detail::ones>;
+      else
+        return y;
+    }
   }
 };
 

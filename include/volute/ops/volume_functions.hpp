@@ -205,21 +205,34 @@ struct avg_pool3d {
   }
 };
 
+constexpr inferred infer_adaptive(const line& who, const triple& size, const extents& x) {
+  if (x.rank != 5) return refuse(line(who) << ": rank 5", line("got ") << x);
+  if (const inferred r = check_counts(who, {size}); !r.ok()) return r;
+  if (any_below(size, 1)) return refuse(line(who) << ": size >= 1", line("got ") << size);
+  return {make_extents(x[0], x[1], size[0], size[1], size[2]), {}, {}};
+}
+
 /// Averages so that the result has these spatial extents.
 struct adaptive_avg_pool3d {
   triple size{};
-  constexpr inferred infer(const extents* x, int) const {
-    const line who("adaptive_avg_pool3d");
-    if (x[0].rank != 5) return refuse(line(who) << ": rank 5", line("got ") << x[0]);
-    if (const inferred r = check_counts(who, {size}); !r.ok()) return r;
-    if (any_below(size, 1)) return refuse(line(who) << ": size >= 1", line("got ") << size);
-    return {make_extents(x[0][0], x[0][1], size[0], size[1], size[2]), {}, {}};
-  }
+  constexpr inferred infer(const extents* x, int) const { return infer_adaptive(line("adaptive_avg_pool3d"), size, x[0]); }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
     pool_window w;
     w.adaptive = 1;
     return g.avg_pool({w, 0}, id[0], out);
+  }
+};
+
+/// Largest values of windows chosen so that the result has these spatial extents.
+struct adaptive_max_pool3d {
+  triple size{};
+  constexpr inferred infer(const extents* x, int) const { return infer_adaptive(line("adaptive_max_pool3d"), size, x[0]); }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    pool_window w;
+    w.adaptive = 1;
+    return g.max_pool({w, 0}, id[0], id[0], out);
   }
 };
 

@@ -16,7 +16,7 @@ class file_members {
   template <class... Options>
   auto load(const std::string& path, const Options&... options) {
     using runtime::load;
-    if constexpr (requires(Self& p) { load(p, path, options...); })
+    if constexpr (requires(Self & p) { load(p, path, options...); })
       return load(static_cast<Self&>(*this), path, options...);
     else
       static_assert(sizeof(Self) == 0, "volute: load wants #include <volute/io/safetensors.hpp>, a path and load_options");
@@ -25,7 +25,7 @@ class file_members {
   template <class... Metadata>
   void save(const std::string& path, const Metadata&... metadata) {
     using runtime::save;
-    if constexpr (requires(Self& p) { save(p, path, metadata...); })
+    if constexpr (requires(Self & p) { save(p, path, metadata...); })
       save(static_cast<Self&>(*this), path, metadata...);
     else
       static_assert(sizeof(Self) == 0, "volute: save wants #include <volute/io/safetensors.hpp>, a path and metadata");

@@ -37,7 +37,7 @@ struct gradient_layout<output_list<E...>, Facts> {
     int entry_count = 0, range_count = 0;
     std::int64_t elements = 0;
   };
-  static constexpr tables table = [] {
+  static constexpr tables make() {
     tables t;
     for (int i = 0; i < Facts::learned; ++i) {
       const auto& p = Facts::graph.parameters[i];
@@ -52,7 +52,8 @@ struct gradient_layout<output_list<E...>, Facts> {
       t.elements += size;
     }
     return t;
-  }();
+  }
+  static constexpr tables table = make();
 };
 
 }  // namespace volute::runtime

@@ -44,7 +44,7 @@ struct sgd {
   }
 };
 
-namespace train {
+namespace training_parts {
 /// What adam and adamw share: weight decay by the gradient (`decay`) or of the weights themselves (`keep`).
 template <class T>
 struct adam_rule {
@@ -69,7 +69,7 @@ struct adam_rule {
     p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), p * V(keep));
   }
 };
-}  // namespace train
+}  // namespace training_parts
 
 /// Adam (Kingma and Ba, arXiv 1412.6980); weight_decay is added to the gradient.
 struct adam {
@@ -79,7 +79,7 @@ struct adam {
   static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
   constexpr bool uses(int) const { return true; }
   template <class T>
-  train::adam_rule<T> rule(std::int64_t step) const {
+  training_parts::adam_rule<T> rule(std::int64_t step) const {
     return {lr, beta1, beta2, eps, weight_decay, 1, step};
   }
 };
@@ -92,7 +92,7 @@ struct adamw {
   static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
   constexpr bool uses(int) const { return true; }
   template <class T>
-  train::adam_rule<T> rule(std::int64_t step) const {
+  training_parts::adam_rule<T> rule(std::int64_t step) const {
     return {lr, beta1, beta2, eps, 0, 1 - lr * weight_decay, step};
   }
 };

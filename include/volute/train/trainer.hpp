@@ -6,9 +6,12 @@
 #include <volute/train/optimiser.hpp>
 #include <volute/train/schedule.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace volute {
@@ -56,7 +59,7 @@ void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
   if (!any) fail("no parameter under '" + std::string(path) + "'");
 }
 
-namespace train {
+namespace training_parts {
 
 /// Zeros on a cache line. Blocks that are never used cost no memory: the system makes a page of them when it is touched.
 template <class T>
@@ -77,13 +80,60 @@ class zeros {
   T* data_;
 };
 
-}  // namespace train
+template <class L>
+constexpr int targets_of() {
+  if constexpr (requires { L::targets; })
+    return L::targets;
+  else
+    return 1;
+}
+
+/// The loss of a network: the last `targets` operands belong to the loss, those before to the network.
+template <class Net, class Loss, class... A, std::size_t... I, std::size_t... K>
+constexpr auto loss_of(std::tuple<A...> all, std::index_sequence<I...>, std::index_sequence<K...>) {
+  return invoke<Loss>(invoke<Net>(std::get<I>(all)...), std::get<sizeof...(I) + K>(all)...);
+}
+template <class Net, class Loss, class... Input>
+constexpr auto loss_of() {
+  constexpr int targets = targets_of<Loss>(), inputs = static_cast<int>(sizeof...(Input)) - targets;
+  if constexpr (inputs < 1) {
+    constexpr line wanted = line("trainer wants inputs, then ") << targets;
+    constexpr line got = line("got ") << static_cast<int>(sizeof...(Input)) << " in all";
+    using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
+    static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    return reported{};
+  } else {
+    constexpr std::make_index_sequence<static_cast<std::size_t>(inputs)> first;
+    constexpr std::make_index_sequence<static_cast<std::size_t>(targets)> last;
+    // First on operands that do not report a mistake, so that it is reported here and the message stays short.
+    using outcome = decltype(loss_of<Net, Loss>(std::tuple<formal<0, Input::shape()>...>{}, first, last));
+    if constexpr (is_failed<outcome>) {
+      static_assert(detail::accepted<detail::refused_for<outcome>>::value);
+      return reported{};
+    } else {
+      return loss_of<Net, Loss>(std::tuple<Input...>{}, first, last);
+    }
+  }
+}
+/// The gradients of a loss that must be one number.
+template <class Loss, class Set>
+constexpr auto gradients_of() {
+  using failure = decltype(detail::gradient_failure<Loss, no_cotangent>());
+  if constexpr (std::is_void_v<failure>) {
+    return volute::gradient(Loss{}, Set{});
+  } else {
+    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    return reported{};
+  }
+}
+
+}  // namespace training_parts
 
 /// Trains the parameters in `Set` on Loss; More are further results of the same run.
 template <class T, class Optimiser, class Set, class Loss, class... More>
 class basic_trainer_of {
   using loss = decltype(volute::training(Loss{}));
-  using list = output_list<loss, decltype(volute::training(More{}))..., decltype(volute::gradient(loss{}, Set{}))>;
+  using list = output_list<loss, decltype(volute::training(More{}))..., decltype(training_parts::gradients_of<loss, Set>())>;
 
  public:
   using value_type = T;
@@ -188,7 +238,7 @@ class basic_trainer_of {
   /// Where the training stands; to go on with one that was saved, write it, the parameters and the state blocks.
   training_progress progress;
 
-  /// What the optimiser keeps, "ema" and "accumulated", as far as they are in use.
+  /// What the optimiser keeps, "ema" and "accumulated", as far as they are in use: to restore them, set `progress` first.
   std::vector<state_block<T>> state_blocks() {
     std::vector<state_block<T>> found;
     const auto add = [&](std::string_view name, int k) { found.push_back({name, {block(k), static_cast<std::size_t>(elements)}}); };
@@ -217,7 +267,7 @@ class basic_trainer_of {
 
   program_type program_;
   kernels::team<T> workers_;
-  train::zeros<T> blocks_;
+  training_parts::zeros<T> blocks_;
   std::vector<double> partial_;
   double norm_ = 0;
 
@@ -263,46 +313,14 @@ class basic_trainer_of {
   }
 };
 
-namespace train {
-
-template <class L>
-constexpr int targets_of() {
-  if constexpr (requires { L::targets; })
-    return L::targets;
-  else
-    return 1;
-}
-
-/// The loss of a network: the last `targets` inputs belong to the loss, those before to the network.
-template <class Net, class Loss, class... Input>
-constexpr auto loss_of() {
-  constexpr int targets = targets_of<Loss>(), inputs = static_cast<int>(sizeof...(Input)) - targets;
-  if constexpr (inputs < 1) {
-    constexpr line wanted = line("trainer: inputs, then ") << targets << " of the loss";
-    constexpr line got = line("got ") << static_cast<int>(sizeof...(Input)) << " in all";
-    using failure = failed<text(""), to_text<wanted>(), to_text<got>()>;
-    static_assert(detail::accepted<detail::refused_for<failure>>::value);
-    return reported{};
-  } else {
-    return []<std::size_t... I, std::size_t... K>(std::index_sequence<I...>, std::index_sequence<K...>) {
-      using all = std::tuple<Input...>;
-      return invoke<Loss>(invoke<Net>(std::tuple_element_t<I, all>{}...),
-                          std::tuple_element_t<static_cast<std::size_t>(inputs) + K, all>{}...);
-    }
-    (std::make_index_sequence<static_cast<std::size_t>(inputs)>{}, std::make_index_sequence<static_cast<std::size_t>(targets)>{});
-  }
-}
-
-}  // namespace train
-
 /// Trains a network on a loss: trainer<net, nn::cross_entropy<>, adam, input<"x", 4, 1, 10, 10, 10>, input<"labels", 4>> t{adam{.lr =
 /// 1e-3}}; float loss = t.step(batch, labels). The last input is the target (or the last ones, see nn/loss.hpp); the loss may be any
 /// module.
 template <class T, class Net, class Loss, class Optimiser, auto... Inputs>
 class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
-                                              decltype(train::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())> {
-  using base =
-      basic_trainer_of<T, Optimiser, parameter_set<>, decltype(train::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())>;
+                                              decltype(training_parts::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())> {
+  using base = basic_trainer_of<T, Optimiser, parameter_set<>,
+                                decltype(training_parts::loss_of<Net, Loss, std::remove_const_t<decltype(Inputs)>...>())>;
 
  public:
   using base::base;
@@ -315,19 +333,20 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
 template <class Net, class Loss, class Optimiser, auto... Inputs>
 using trainer = basic_trainer<float, Net, Loss, Optimiser, Inputs...>;
 
-namespace train {
+namespace training_parts {
 template <class T, class Optimiser, class Set, class Outputs>
 struct trainer_type;
 template <class T, class Optimiser, class Set, class... E>
 struct trainer_type<T, Optimiser, Set, output_list<E...>> {
   using type = basic_trainer_of<T, Optimiser, Set, E...>;
 };
-}  // namespace train
+}  // namespace training_parts
 
 /// Trains whatever expression: trainer_of<outputs(loss, logits), adam, "generator"> trains the parameters at or below the paths given
 /// (none: all) on the first output, which must be a scalar; the further ones are computed too and can be read with output<1>() and so on.
 template <auto Outputs, class Optimiser, text... Paths>
-using trainer_of = typename train::trainer_type<float, Optimiser, parameter_set<Paths...>, std::remove_const_t<decltype(Outputs)>>::type;
+using trainer_of =
+    typename training_parts::trainer_type<float, Optimiser, parameter_set<Paths...>, std::remove_const_t<decltype(Outputs)>>::type;
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute

@@ -1,0 +1,278 @@
+// The adjoint in the filter with several planes of g in flight, for depthwise convolution and few channels: a vector of x, loaded once for
+// each tap of height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose 27
+// sums stay in registers). x is copied as in conv3d_planes.hpp, g with the same pitch and zeros in the gaps. What a task adds up depends on
+// the geometry alone, and so do the bits.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_planes.hpp>
+
+#include <cstdint>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+struct planes_weights_plan {
+  int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
+  source_axis source[3]{};
+  slab_layout layout{}, target{};   // of x, of g
+  int64_t rows = 1, slabs = 1;      // rows of g of one step
+  int64_t targets = 1, blocks = 1;  // channels of g of one task
+  bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
+  int64_t vectors = 1;              // of one plane of g
+  int64_t parts = 1, partial = 0;   // ranges of (sample, slab) whose sums are added at the end; elements of one part's sums
+  int64_t source_size = 0, target_size = 0;
+  sharing share = sharing::none;
+  constexpr int64_t own() const { return source_size + target_size; }
+  constexpr int64_t scratch() const { return own() + (parts > 1 ? parts * partial : 0); }
+  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : ceil_divide(own(), 16) * 16; }
+};
+
+template <class T>
+constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
+  planes_weights_plan p;
+  const conv_shape s = shape_of(g, conv_side::forward);
+  constexpr int64_t size = sizeof(T), width = simd::width<T>;
+  const planes_plan forward = plan_planes<T>(g, conv_side::forward);
+  for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
+  p.layout = forward.layout;
+  p.depth = static_cast<int>(g.kernel[0]);
+  const int64_t list = g.kernel[1] * g.kernel[2], most = smaller(9, (accumulators - 1) / p.depth);
+  p.taps = static_cast<int>(ceil_divide(list, ceil_divide(list, most)));
+  // A copy costs more than up to a seventh of the lanes.
+  p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
+  const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
+  const auto resize = [&](int64_t rows) {
+    p.rows = rows;
+    p.slabs = ceil_divide(g.out[1], rows);
+    slab_layout& l = p.layout;
+    l.rows = rows + halo;
+    l.part = l.rows * l.pitch + gap;
+    l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
+    l.channel = p.source[0].count * l.plane;
+    p.vectors = p.direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
+    p.target.rows = rows;
+    p.target.pitch = l.pitch;
+    p.target.part = rows * l.pitch + 2 * width;
+    p.target.plane = odd_lines(p.target.part, size);
+    p.source_size = ceil_divide(s.source_channels * l.channel + l.pitch + 2 * width, 16) * 16;
+    p.target_size = p.direct ? 0 : ceil_divide(g.out[0] * p.target.plane, 16) * 16;
+  };
+  resize(g.out[1]);
+  const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(g.out[1], p.slabs + 1))); };
+  while (p.rows > 4 && p.own() > (384 << 10) / size) cut_rows();
+  p.targets = s.target_channels;
+  p.partial = g.w_size();
+  const double work = conv_work(g) * 1.5;
+  if (work >= worth_sharing) {
+    const int64_t tasks = smaller(16, static_cast<int64_t>(work / 10e3));
+    if (s.groups < tasks && p.targets >= 4) {
+      p.blocks = smaller(ceil_divide(tasks, s.groups), p.targets / 2);
+      p.targets = ceil_divide(s.target_channels, p.blocks);
+      p.blocks = ceil_divide(s.target_channels, p.targets);
+    }
+    const int64_t most_parts = larger(1, (1 << 20) / (p.partial * size));
+    const int64_t parts = smaller(ceil_divide(tasks, s.groups * p.blocks), most_parts);
+    while (p.rows > 4 && s.batch * p.slabs < parts) cut_rows();
+    p.parts = smaller(s.batch * p.slabs, parts);
+    if (s.groups * p.blocks * p.parts > 1) p.share = sharing::pairs;
+  }
+  return p;
+}
+
+template <class T>
+struct planes_weights_job {
+  const T* x = nullptr;
+  const T* g = nullptr;
+  const int64_t* tap = nullptr;             // offsets in x
+  T* sum = nullptr;                         // [KD][TB]
+  int64_t rows = 0, width = 0;              // of g; a copy is one long row
+  int64_t first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
+  int64_t x_row = 0, g_row = 0, x_plane = 0, g_plane = 0;
+  const T* next_x = nullptr;  // what comes next, asked for meanwhile: so many lines for each vector and plane
+  const T* next_g = nullptr;
+  int64_t x_lines = 0, next_x_plane = 0, next_g_plane = 0;
+};
+
+/// All lanes of all planes of one slab and one pair of channels.
+template <class T, int KD, int TB>
+__attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  constexpr int64_t line = 64 / sizeof(T);
+  const planes_weights_job<T> j = job;
+  V acc[KD][TB];
+  VOLUTE_UNROLL
+  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
+  for (int k = 0; k < TB; ++k) acc[t][k] = V(T(0));
+  int64_t tap[TB];
+  VOLUTE_UNROLL
+  for (int k = 0; k < TB; ++k) tap[k] = j.tap[k];
+  int64_t lo = 0, hi = 0;  // the present planes
+  const T *next_x_at = nullptr, *next_g_at = nullptr;
+  const auto column = [&](int64_t x_at, int64_t g_at, auto read) __attribute__((always_inline)) {
+    const int64_t both = smaller(hi, j.planes), start = smaller(lo, j.planes) - 1;
+    V g[KD];  // g[t]: of the plane that reads the present one with tap t
+    VOLUTE_UNROLL
+    for (int t = 0; t < KD; ++t) g[t] = start >= t ? read(j.g + (start - t) * j.g_plane + g_at) : V(T(0));
+    const T* x = j.x + lo * j.x_plane + x_at;
+    const T* from = j.g + lo * j.g_plane + g_at;
+    const T *next_x = next_x_at, *next_g = next_g_at;
+    next_x_at += j.x_lines * line;
+    next_g_at += line;
+    VOLUTE_NO_UNROLL
+    for (int64_t q = lo; q < both; ++q) {
+      VOLUTE_UNROLL
+      for (int t = KD - 1; t > 0; --t) g[t] = g[t - 1];
+      g[0] = read(from);
+      simd::keep(g[0]);
+      for (int64_t i = 0; i < j.x_lines; ++i) simd::prefetch_far(next_x + i * line);
+      simd::prefetch_far(next_g);
+      VOLUTE_UNROLL
+      for (int k = 0; k < TB; ++k) {
+        V xv = simd::load<V>(x + tap[k]);
+        simd::keep(xv);
+        VOLUTE_UNROLL
+        for (int t = 0; t < KD; ++t) acc[t][k] = simd::fma(xv, g[t], acc[t][k]);
+      }
+      x += j.x_plane;
+      from += j.g_plane;
+      next_x += j.next_x_plane;
+      next_g += j.next_g_plane;
+    }
+    VOLUTE_UNROLL
+    for (int e = 1; e < KD; ++e) {  // planes of x behind the last one of g
+      const int64_t q = j.planes - 1 + e;
+      if (q < lo || q >= hi) continue;
+      const T* const at = j.x + q * j.x_plane + x_at;
+      VOLUTE_UNROLL
+      for (int k = 0; k < TB; ++k) {
+        V xv = simd::load<V>(at + tap[k]);
+        simd::keep(xv);
+        VOLUTE_UNROLL
+        for (int t = e; t < KD; ++t) acc[t][k] = simd::fma(xv, g[t - e], acc[t][k]);
+      }
+    }
+  };
+  // 16 planes at a time: their rows stay in the first-level cache from one vector to the next.
+  for (lo = j.first; lo < j.last; lo = hi) {
+    hi = smaller(lo + 16, j.last);
+    next_x_at = j.next_x + (lo - j.first) * j.next_x_plane;
+    next_g_at = j.next_g + (lo - j.first) * j.next_g_plane;
+    for (int64_t r = 0; r < j.rows; ++r) {
+      int64_t w = 0;
+      for (; w + L <= j.width; w += L)
+        column(
+            r * j.x_row + w, r * j.g_row + w, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+      if (const int n = static_cast<int>(j.width - w); n > 0)
+        column(
+            r * j.x_row + w, r * j.g_row + w, [n](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, n); });
+    }
+  }
+  VOLUTE_UNROLL
+  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
+  for (int k = 0; k < TB; ++k) j.sum[t * TB + k] = simd::reduce_add(acc[t][k]);
+}
+
+/// Adds (writes, if `first`) the products of one slab of one sample and one group for block b of the channels of g.
+template <class T, int KD, int TB>
+__attribute__((noinline)) void planes_weights_task(const conv_shape& s, const planes_weights_plan& p, const int64_t* offsets, const T* x,
+                                                   const T* g, T* memory, int64_t sample, int64_t group, int64_t b, int64_t slab, T* dw,
+                                                   bool first) noexcept {
+  const correlation_axis& cd = s.classes[0][0];
+  const int64_t row = s.source_size[2], plane = s.source_size[1] * row, volume = s.source_volume(), pair = sample * s.groups + group;
+  const int64_t g_row = s.target_size[2], g_plane = s.target_size[1] * g_row, h0 = slab * p.rows, list = s.kernel[1] * s.kernel[2];
+  const T* const x_end = x + s.batch * s.groups * s.source_channels * volume;
+  const T* const g_end = g + s.batch * s.groups * s.target_channels * s.target_volume();
+  T *const source = memory, *const target = source + p.source_size;
+  T sum[KD * TB];
+  int64_t tap[TB];
+  planes_weights_job<T> j;
+  j.tap = tap;
+  j.sum = sum;
+  j.rows = p.direct ? smaller(p.rows, s.target_size[1] - h0) : 1;
+  j.width = p.direct ? g_row : p.vectors * simd::width<T>;
+  j.x_row = p.layout.pitch;
+  j.g_row = g_row;
+  j.planes = cd.n;
+  j.first = larger(0, -cd.offset);
+  j.last = larger(j.first, smaller(cd.n + KD - 1, p.source[0].count - cd.offset));
+  j.x_plane = p.layout.plane;
+  j.g_plane = p.direct ? g_plane : p.target.plane;
+  j.next_x_plane = plane;
+  j.next_g_plane = g_plane;
+  const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * static_cast<int64_t>(64 / sizeof(T)));
+  for (int64_t c = 0; c < s.source_channels; ++c)
+    for (int64_t q = j.first; q < j.last; ++q)
+      copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + (pair * s.source_channels + c) * volume + (q + cd.offset) * plane, row,
+                           x_end, h0, T(1), source + c * p.layout.channel + (q + cd.offset) * p.layout.plane);
+  source_axis height, width;
+  height.count = s.target_size[1];
+  width.count = g_row;
+  const bool more_rows = slab + 1 < p.slabs;
+  for (int64_t o = b * p.targets; o < smaller(s.target_channels, (b + 1) * p.targets); ++o) {
+    const T* from = g + (pair * s.target_channels + o) * s.target_volume();
+    j.g = p.direct ? from + h0 * g_row : target;
+    for (int64_t d = 0; d < (p.direct ? 0 : cd.n); ++d)
+      copy_slab<T, false, 1>(p.target, height, width, from + d * g_plane, g_row, g_end, h0, T(1), target + d * p.target.plane);
+    j.next_g = from + (o + 1 < s.target_channels ? s.target_volume() + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : s.target_volume());
+    j.next_x = x + pair * s.source_channels * volume + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
+    for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
+      j.x = source + c * p.layout.channel + cd.offset * p.layout.plane;
+      T* const to = dw + ((group * s.target_channels + o) * s.source_channels + c) * s.taps();
+      for (int64_t k0 = 0; k0 < list; k0 += TB) {
+        for (int64_t k = 0; k < TB; ++k) tap[k] = offsets[smaller(k0 + k, list - 1)];
+        j.x_lines = k0 == 0 && o + 1 == s.target_channels ? x_lines : 0;
+        planes_weights_block<T, KD, TB>(j);
+        for (int64_t t = 0; t < KD; ++t)
+          for (int64_t k = 0; k < smaller(TB, list - k0); ++k) {
+            T& e = to[t * list + k0 + k];
+            e = first ? sum[t * TB + k] : e + sum[t * TB + k];
+          }
+      }
+    }
+  }
+}
+
+/// Offsets of the taps of height and width in the padded copy.
+template <class T, ops::conv_geometry G>
+struct planes_weights_offsets {
+  int64_t list[G.kernel[1] * G.kernel[2]];
+  constexpr planes_weights_offsets() : list{} {
+    const planes_weights_plan p = plan_planes_weights<T>(G);
+    for (int64_t h = 0; h < G.kernel[1]; ++h)
+      for (int64_t w = 0; w < G.kernel[2]; ++w)
+        list[h * G.kernel[2] + w] =
+            p.layout.offset(h * G.dilation[1] - G.lo[1] + p.source[1].pad, w * G.dilation[2] - G.lo[2] + p.source[2].pad);
+  }
+};
+template <class T, ops::conv_geometry G>
+inline constexpr planes_weights_offsets<T, G> planes_weights_offsets_of{};
+
+template <class T, ops::conv_geometry G>
+void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  static constexpr planes_weights_plan p = plan_planes_weights<T>(G);
+  T* const sums = scratch + p.own();
+  share_if<p.share != sharing::none>(
+      workers, s.groups * p.blocks * p.parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
+        const int64_t part = i % p.parts, b = i / p.parts % p.blocks, group = i / (p.parts * p.blocks), units = s.batch * p.slabs;
+        const int64_t first = units * part / p.parts, end = units * (part + 1) / p.parts;
+        for (int64_t u = first; u < end; ++u)
+          planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, workers.memory(worker, scratch),
+                                                  u / p.slabs, group, b, u % p.slabs, p.parts > 1 ? sums + part * p.partial : dw,
+                                                  u == first);
+      });
+  if constexpr (p.parts > 1)
+    for (int64_t i = 0; i < p.partial; ++i) {
+      T sum = sums[i];
+      for (int64_t k = 1; k < p.parts; ++k) sum += sums[k * p.partial + i];
+      dw[i] = sum;
+    }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

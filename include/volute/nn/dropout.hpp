@@ -1,0 +1,50 @@
+// Layers that leave numbers out in training.
+#pragma once
+
+#include <volute/nn/options.hpp>
+
+namespace volute::nn {
+
+namespace detail {
+/// x where the noise is P at least, over 1 - P; else 0.
+template <double P, class X, class U>
+constexpr auto dropped(X x, U noise) {
+  if constexpr (!(P >= 0 && P <= 1))
+    return failed<text(""), text("dropout wants 0 <= p <= 1"), text("got another")>{};
+  else if constexpr (P == 0)
+    return x;
+  else if constexpr (P == 1)
+    return x * 0_c;
+  else
+    return by_mode(select(noise < constant<P>, 0_c, x * constant<1 / (1 - P)>), x);
+}
+}  // namespace detail
+
+/// In training each element becomes 0 with probability P, and the others are divided by 1 - P; other elements in every run. In inference
+/// the input itself. (Srivastava et al. 2014.)
+template <auto P = 0.5>
+struct dropout : layer<dropout<P>> {
+  static constexpr text kind = "dropout";
+  template <expression X>
+  static constexpr auto forward(X x) {
+    return detail::dropped<static_cast<double>(P)>(x, noise_node<"mask", 0, X::shape()>{});
+  }
+};
+
+/// The same for whole channels of a sample: (N, C, D, H, W).
+template <auto P = 0.5>
+struct dropout3d : layer<dropout3d<P>> {
+  static constexpr text kind = "dropout3d";
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr extents e = X::shape();
+    if constexpr (e.rank != 5) {
+      constexpr line got = line("got ") << e;
+      return failed<text(""), text("dropout3d wants rank 5"), to_text<got>()>{};
+    } else {
+      return detail::dropped<static_cast<double>(P)>(x, noise_node<"mask", 0, make_extents(e[0], e[1], 1, 1, 1)>{});
+    }
+  }
+};
+
+}  // namespace volute::nn

@@ -1,0 +1,40 @@
+// A fuzzer's bytes as a file that is in memory only.
+#pragma once
+
+#include <volute/io/file.hpp>
+
+#include <sys/mman.h>
+
+namespace fuzz {
+
+/// The path of a file with these bytes, the same every time.
+inline std::string file_of(const std::uint8_t* data, std::size_t size) {
+  static const int fd = ::memfd_create("fuzz", 0);
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, data, size, 0) != static_cast<ssize_t>(size)) std::abort();
+  return "/proc/self/fd/" + std::to_string(fd);
+}
+
+/// Ends the run with a finding.
+inline void require(bool holds) {
+  if (!holds) __builtin_trap();
+}
+
+}  // namespace fuzz
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
+
+namespace fuzz {
+
+/// A mutation after which, seven times of eight, the `width` bytes at `at` say where the header ends: at the last '}'. Else hardly any
+/// would get past the length.
+inline std::size_t mutated(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, std::size_t at, std::size_t width) {
+  size = LLVMFuzzerMutate(data, size, most);
+  std::size_t end = size;
+  while (end > 0 && data[end - 1] != '}') --end;
+  if (seed % 8 == 0 || end < at + width) return size;
+  std::size_t length = end - at - width;
+  for (std::size_t i = 0; i < width; ++i, length >>= 8) data[at + i] = static_cast<std::uint8_t>(length);
+  return size;
+}
+
+}  // namespace fuzz

@@ -1,0 +1,57 @@
+// What layers cost: launches, and passes over their tensors.
+#include <volute/volute.hpp>
+
+using namespace volute;
+
+namespace layers_test {
+
+template <auto Outputs>
+using facts = typename program<Outputs>::facts;
+
+/// Launches of every run that write a tensor of this many elements, or read one and reduce it.
+template <class Facts>
+constexpr int passes(std::int64_t elements) {
+  int n = 0;
+  for (int i = Facts::plan::size.prologue; i < Facts::plan::size.launches; ++i) {
+    const int node = Facts::plan::tables.launches[i].node;
+    const auto& g = Facts::graph;
+    n += g.shape(node).size() == elements || (g.template is<ops::reduce>(node) && g.shape(g.operand(node, 0)).size() == elements);
+  }
+  return n;
+}
+template <class Facts>
+inline constexpr int launch_count = Facts::plan::size.launches - Facts::plan::size.prologue;
+
+constexpr auto x = input<"x", 2, 8, 6, 6, 6>;
+constexpr std::int64_t size = x.shape().size();
+using conv = nn::conv3d<8, 8, nn::kernel<3>, nn::same>;
+constexpr auto cost(auto y) { return sum(y * input_node<"c", decltype(y)::shape()>{}); }
+
+// ---- a normalisation is two sums and one elementwise pass with the activation behind it; backwards it is the same
+template <class Norm>
+struct block : nn::sequential<conv, Norm, nn::leaky_relu<0.2>> {};
+template <class Norm>
+using forward = facts<outputs(training(block<Norm>{}(x)))>;
+static_assert(passes<forward<nn::instance_norm3d<8>>>(size) == 4);  // with the convolution
+static_assert(passes<forward<nn::instance_norm3d<8, nn::affine<true>>>>(size) == 4);
+static_assert(passes<forward<nn::group_norm<4, 8>>>(size) == 4);
+static_assert(passes<forward<nn::batch_norm3d<8>>>(size) == 4);
+// and: the result, the gradient before the activation, two sums, the gradient before the norm, the sum of that for the convolution's bias
+template <class Norm>
+constexpr auto step_outputs() {
+  constexpr auto loss = cost(training(block<Norm>{}(x)));
+  return outputs(loss, gradient(loss, parameters));
+}
+template <class Norm>
+using step = facts<step_outputs<Norm>()>;
+static_assert(passes<step<nn::instance_norm3d<8>>>(size) == 4 + 6);
+static_assert(passes<step<nn::instance_norm3d<8, nn::affine<true>>>>(size) == 4 + 6);
+static_assert(passes<step<nn::group_norm<4, 8>>>(size) == 4 + 6);
+static_assert(passes<step<nn::batch_norm3d<8>>>(size) == 4 + 6);
+
+// ---- in inference batch_norm3d is part of the convolution, and its vectors are made once
+struct trained : nn::sequential<conv, nn::batch_norm3d<8>, nn::relu> {};
+using folded = facts<outputs(trained{}(x))>;
+static_assert(launch_count<folded> == 1 && folded::plan::size.prologue == 2);  // the filters, the scale
+
+}  // namespace layers_test
