@@ -1,0 +1,219 @@
+// A 3D U-Net learns to find the brain in a head MRI. It is trained on patches of the left part of the head and judged on the right part,
+// which it never saw. The first run trains and keeps the weights; later runs only judge.
+//   segment_brain [--train] [folder for the weights and the pictures]
+#include <volute/io/safetensors.hpp>
+#include <volute/volute.hpp>
+
+#include <support/allocations.hpp>
+#include <support/curves.hpp>
+#include <support/nifti.hpp>
+#include <support/progress.hpp>
+
+#include <xtensor/xmath.hpp>
+#include <xtensor/xview.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace example {
+
+using namespace volute;
+using volume = xt::xtensor<float, 3>;
+
+template <int In, int Out, class... Options>
+struct conv : nn::sequential<nn::conv3d<In, Out, nn::kernel<3>, nn::padding<1>, nn::no_bias, Options...>,
+                             nn::instance_norm3d<Out, nn::affine<true>>, nn::leaky_relu<>> {};
+template <int In, int Out>
+struct block : nn::sequential<conv<In, Out>, conv<Out, Out>> {};
+template <int In, int Out>
+using up = nn::conv_transpose3d<In, Out, nn::kernel<2>, nn::stride<2>>;
+
+/// Logits of the brain, voxel by voxel. Four levels; the finest has only the image itself, so that most of the work is done on an eighth of
+/// the voxels and a patch can show much of the head.
+struct unet {
+  static constexpr int C = 16;
+  nn::named<"enc1", nn::sequential<conv<1, C, nn::stride<2>>, conv<C, C>>> enc1;
+  nn::named<"enc2", block<C, 2 * C>> enc2;
+  nn::named<"enc3", block<2 * C, 4 * C>> enc3;
+  nn::named<"up2", up<4 * C, 2 * C>> up2;
+  nn::named<"dec2", block<4 * C, 2 * C>> dec2;
+  nn::named<"up1", up<2 * C, C>> up1;
+  nn::named<"dec1", block<2 * C, C>> dec1;
+  nn::named<"up0", up<C, C / 2>> up0;
+  nn::named<"head", nn::conv3d<C / 2 + 1, 1, nn::kernel<3>, nn::padding<1>>> head;
+
+  constexpr auto operator()(expression auto x) const {
+    const auto down = nn::max_pool3d<2>{};
+    const auto a = enc1(x), b = enc2(down(a)), c = enc3(down(b));
+    const auto d = dec2(concat(axis<1>, b, up2(c)));
+    const auto e = dec1(concat(axis<1>, a, up1(d)));
+    return head(concat(axis<1>, x, leaky_relu<.01>(up0(e))));
+  }
+};
+struct criterion {
+  constexpr auto operator()(expression auto logits, expression auto target) const {
+    return bce_with_logits(logits, target) + binary_dice(logits, target);
+  }
+};
+
+constexpr int steps = 1200;
+constexpr std::size_t patch = 64;
+constexpr auto image = input<"image", 1, 1, patch, patch, patch>;
+constexpr auto target = input<"target", 1, 1, patch, patch, patch>;
+using patches = xt::xtensor<float, 5>;
+using learner = trainer<unet, criterion, adam, image, target>;
+using segmenter = model<unet, image>;
+
+struct head {
+  volume voxels, brain;  // 0 .. 1; 0 or 1
+
+  head part(std::size_t from, std::size_t to) const {  // slices of x
+    const auto cut = [&](const volume& v) { return volume(xt::view(v, xt::all(), xt::all(), xt::range(from, to))); };
+    return {cut(voxels), cut(brain)};
+  }
+};
+
+/// Trains on patches from anywhere, every other one in a mirror, each in its own brightness and contrast. Returns the losses.
+std::vector<double> train(learner& step, const head& left) {
+  std::mt19937 random(1);
+  const auto anywhere = [&](std::size_t axis) {
+    return std::uniform_int_distribution<std::size_t>(0, left.voxels.shape(axis) - patch)(random);
+  };
+  std::uniform_real_distribution<float> contrast(.8f, 1.25f), brightness(-.1f, .1f);
+  patches voxels({1, 1, patch, patch, patch}), brain = voxels;
+  std::vector<double> losses;
+  losses.reserve(steps);
+  progress show(steps);
+  const long before = allocation_count;
+  for (int i = 1; i <= steps; ++i) {
+    const std::size_t z0 = anywhere(0), y0 = anywhere(1), x0 = anywhere(2);
+    const float factor = contrast(random), offset = brightness(random);
+    const bool mirrored = random() % 2 == 0;
+    for (std::size_t z = 0; z < patch; ++z)
+      for (std::size_t y = 0; y < patch; ++y)
+        for (std::size_t x = 0; x < patch; ++x) {
+          const std::size_t from = x0 + (mirrored ? patch - 1 - x : x);
+          voxels(0, 0, z, y, x) = factor * left.voxels(z0 + z, y0 + y, from) + offset;
+          brain(0, 0, z, y, x) = left.brain(z0 + z, y0 + y, from);
+        }
+    losses.push_back(static_cast<double>(step.step(voxels, brain)));
+    show(i, losses.back());
+  }
+  std::printf("allocations in %d steps: %ld\n", steps, allocation_count - before);
+  return losses;
+}
+
+/// The brain in a volume of any size: logits of overlapping patches, added up with the most weight in a patch's middle.
+volume segment(segmenter& network, const volume& voxels) {
+  volume sum = xt::zeros_like(voxels);
+  patches in({1, 1, patch, patch, patch}), logits = in;
+  const auto starts = [&](std::size_t axis) {
+    const std::size_t room = voxels.shape(axis) - patch, gaps = (room + patch / 2 - 1) / (patch / 2);
+    std::vector<std::size_t> s{0};
+    for (std::size_t i = 1; i <= gaps; ++i) s.push_back(room * i / gaps);
+    return s;
+  };
+  const auto weight = [](std::size_t i) { return static_cast<float>(std::min(i + 1, patch - i)); };
+  for (std::size_t z0 : starts(0))
+    for (std::size_t y0 : starts(1))
+      for (std::size_t x0 : starts(2)) {
+        xt::view(in, 0, 0) = xt::view(voxels, xt::range(z0, z0 + patch), xt::range(y0, y0 + patch), xt::range(x0, x0 + patch));
+        logits = network(in);
+        for (std::size_t z = 0; z < patch; ++z)
+          for (std::size_t y = 0; y < patch; ++y)
+            for (std::size_t x = 0; x < patch; ++x)
+              sum(z0 + z, y0 + y, x0 + x) += weight(z) * weight(y) * weight(x) * logits(0, 0, z, y, x);
+      }
+  for (float& v : sum) v = v > 0 ? 1.f : 0.f;
+  return sum;
+}
+
+/// 2 |a and b| / (|a| + |b|) of masks.
+double dice(const volume& a, const volume& b) {
+  double both = 0, all = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) both += double{a.data()[i] * b.data()[i]}, all += double{a.data()[i] + b.data()[i]};
+  return 2 * both / all;
+}
+
+/// What needs no network: the left part's brain in a mirror, the plane of which is where it fits best.
+double mirror_dice(const volume& brain, std::size_t left_end, std::size_t right_begin) {
+  const volume right = xt::view(brain, xt::all(), xt::all(), xt::range(right_begin, brain.shape(2)));
+  double best = 0;
+  for (std::size_t sum = left_end + right_begin - 11; sum < left_end + right_begin + 10; ++sum) {
+    volume mirrored = xt::zeros_like(right);
+    for (std::size_t x = 0; x < right.shape(2); ++x)
+      if (x + right_begin <= sum && sum - x - right_begin < left_end)
+        xt::view(mirrored, xt::all(), xt::all(), x) = xt::view(brain, xt::all(), xt::all(), sum - x - right_begin);
+    best = std::max(best, dice(mirrored, right));
+  }
+  return best;
+}
+
+int run(bool train_anew, const std::string& folder) {
+  head all{read_nifti(head_mri()), read_nifti("/usr/share/mricron/templates/ch2bet.nii.gz")};
+  if (all.voxels.shape() != all.brain.shape()) throw std::runtime_error("the MRI must be that of ch2bet.nii.gz");
+  all.voxels /= xt::amax(all.voxels)();
+  for (float& v : all.brain) v = v > 0 ? 1.f : 0.f;
+
+  // A few slices between the parts belong to neither.
+  const std::size_t width = all.voxels.shape(2), left_end = width / 2 - 2, right_begin = width / 2 + 2;
+  const head left = all.part(0, left_end), right = all.part(right_begin, width);
+
+  spinning_pool workers;  // one thread a core; the results do not depend on their number
+  segmenter network;
+  network.use(workers);
+  const std::string path = folder + "/segment_brain", weights = path + ".safetensors";
+  if (!train_anew && std::filesystem::exists(weights)) {
+    network.load(weights);
+    std::printf("%s: the weights of an earlier run; --train trains again\n", weights.c_str());
+  } else {
+    learner step{adam{}, {.schedule = schedule::cosine{4e-3, steps}}};
+    step.use(workers);
+    std::printf("%s\ntraining on slices 0 to %zu of %zu, from left to right\n", summary(network).c_str(), left_end - 1, width);
+    const auto losses = train(step, left);
+    network.copy_parameters(step);
+    network.save(weights);
+    write_png(path + "_loss.png", {loss_panel({{"bce + dice", losses}})}, 1);
+    std::printf("%s, %s_loss.png\n", weights.c_str(), path.c_str());
+  }
+
+  const volume found = segment(network, right.voxels);
+  const double right_dice = dice(found, right.brain), rival = mirror_dice(all.brain, left_end, right_begin);
+  std::printf("Dice on slices %zu to %zu, unseen in training: network %.4f, the left part's brain in a mirror %.4f\n", right_begin,
+              width - 1, right_dice, rival);
+
+  std::vector<panel> panels;
+  for (std::size_t z : {40, 70, 100, 130}) {
+    panel p{"slice " + std::to_string(z), xt::view(all.voxels, z), xt::zeros<int>({all.voxels.shape(1), width})};
+    for (std::size_t y = 0; y < found.shape(1); ++y)
+      for (std::size_t x = 0; x < found.shape(2); ++x) {
+        const bool is = right.brain(z, y, x) > 0, says = found(z, y, x) > 0;
+        p.marks(y, right_begin + x) = is && says ? green : says ? red : is ? blue : unmarked;
+      }
+    panels.push_back(std::move(p));
+  }
+  write_png(path + ".png", panels);
+  std::printf("%s.png: found in green, missed in blue, found wrongly in red; the left part was trained on\n", path.c_str());
+  if (right_dice >= .95 && right_dice > rival) return 0;
+  std::fprintf(stderr, "The network should reach 0.95 and beat the mirror.\n");
+  return 1;
+}
+
+}  // namespace example
+
+int main(int count, char** arguments) {
+  try {
+    const bool train = count > 1 && std::string_view(arguments[1]) == "--train";
+    return example::run(train, count > 1 + train ? arguments[1 + train] : ".");
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 2;
+  }
+}
