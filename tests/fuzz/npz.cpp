@@ -14,9 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::tensors again;
     volute::load_npz(again, copy);
     fuzz::require(std::memcmp(&again, &t, sizeof t) == 0);
-  } catch (const std::runtime_error&) {
+  } catch (const std::exception& e) {
     const fuzz::tensors before;
     fuzz::require(t.a == before.a && t.b == before.b);
+    fuzz::require(dynamic_cast<const volute::file_error*>(&e) != nullptr || dynamic_cast<const volute::shape_error*>(&e) != nullptr);
   }
   return 0;
 }

@@ -163,7 +163,7 @@ TEST_CASE("archives that are wrong are refused", "[io]") {
     try {
       load_npz(t, path);
       CHECK(t == ramps);
-    } catch (const std::runtime_error& e) {
+    } catch (const std::exception& e) {
       ++refused;
       CHECK(t == tensors{});
       CHECK(std::string_view(e.what()).starts_with(path));
