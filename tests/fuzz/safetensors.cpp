@@ -2,24 +2,9 @@
 // written and read again.
 #include <volute/io/safetensors.hpp>
 
-#include <array>
-
 #include "support.hpp"
 
 namespace {
-
-struct tensors {
-  struct entry {
-    std::string_view path;
-    volute::extents shape;
-    float* data;
-  };
-  std::array<float, 6> a{1, 2, 3, 4, 5, 6};
-  std::array<float, 1> b{7};
-  std::array<entry, 2> parameter_table() {
-    return {entry{"a", volute::make_extents(2, 3), a.data()}, entry{"b", volute::make_extents(), b.data()}};
-  }
-};
 
 void copy(const volute::safetensors_file& file) {
   std::vector<std::vector<std::byte>> bytes;
@@ -53,11 +38,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   for (const bool strict : {true, false}) {
-    tensors t;
+    fuzz::tensors t;
     try {
       volute::load(t, path, {.strict = strict});
     } catch (const volute::shape_error&) {
-      const tensors before;
+      const fuzz::tensors before;
       fuzz::require(t.a == before.a && t.b == before.b);
     }
   }

@@ -1,11 +1,28 @@
 // A fuzzer's bytes as a file that is in memory only.
 #pragma once
 
+#include <volute/core/extents.hpp>
 #include <volute/io/file.hpp>
+
+#include <array>
 
 #include <sys/mman.h>
 
 namespace fuzz {
+
+/// A program as load and save see it.
+struct tensors {
+  struct entry {
+    std::string_view path;
+    volute::extents shape;
+    float* data;
+  };
+  std::array<float, 6> a{1, 2, 3, 4, 5, 6};
+  std::array<float, 1> b{7};
+  std::array<entry, 2> parameter_table() {
+    return {entry{"a", volute::make_extents(2, 3), a.data()}, entry{"b", volute::make_extents(), b.data()}};
+  }
+};
 
 /// The path of a file with these bytes, the same every time.
 inline std::string file_of(const std::uint8_t* data, std::size_t size) {

@@ -1,4 +1,5 @@
 #include <volute/core/extents.hpp>
+#include <volute/io/npz.hpp>
 #include <volute/io/safetensors_file.hpp>
 #include <xsimd/xsimd.hpp>
 #include <xtensor/xfixed.hpp>
@@ -7,4 +8,11 @@
 
 static_assert(volute::make_extents(1, 2, 3).size() == 6);
 
-int main() {}
+int main(int, char** argument) {
+  try {
+    volute::npz_file{argument[0]};  // links libzip
+  } catch (const volute::file_error&) {
+    return 0;
+  }
+  return 1;
+}

@@ -49,6 +49,20 @@ static_assert(passes<step<nn::instance_norm3d<8, nn::affine<true>>>>(size) == 4 
 static_assert(passes<step<nn::group_norm<4, 8>>>(size) == 4 + 6);
 static_assert(passes<step<nn::batch_norm3d<8>>>(size) == 4 + 6);
 
+// ---- what the rules behind that say by themselves
+constexpr auto voxels = axes<2, 3, 4>;
+constexpr auto centred = x - mean(x, voxels, keepdims);
+static_assert(facts<outputs(sum(centred, voxels))>::flops == 0);
+static_assert(facts<outputs(sum(centred * per_channel(input<"s", 8>), voxels))>::flops == 0);
+static_assert(facts<outputs(sum(centred, axes<1>))>::flops > 0 && facts<outputs(sum(x - mean(x), voxels))>::flops > 0);
+static_assert(passes<facts<outputs(sum(x, axes<0, 2, 3, 4>), sum(x, voxels))>>(size) == 1);      // a batch's sum is made of its samples'
+static_assert(passes<facts<outputs(tanh(x * 2_c), sum(exp(x * 2_c), voxels))>>(size) == 2);      // x * 2 is made twice, and not stored
+static_assert(passes<facts<outputs(tanh(exp(x)), sum(exp(x), voxels))>>(size) == 3);             // exp(x) costs more than it takes to read
+static_assert(passes<facts<outputs(tanh(reshape(relu(x) + 1_c, shape<2, 8 * 216>)))>>(size) == 1);  // a reshape does not part a group
+struct leaky : nn::sequential<conv, nn::leaky_relu<0.2>> {};
+constexpr auto leaky_cost = cost(leaky{}(x));
+static_assert(passes<facts<outputs(leaky_cost, gradient(leaky_cost, parameters))>>(size) == 4);  // the result alone is kept: convolution, cost, gradient, bias
+
 // ---- in inference batch_norm3d is part of the convolution, and its vectors are made once
 struct trained : nn::sequential<conv, nn::batch_norm3d<8>, nn::relu> {};
 using folded = facts<outputs(trained{}(x))>;

@@ -31,6 +31,7 @@ TEST_CASE("activations") {
   check(relu(x), x);
   check(leaky_relu(x), x);
   check(leaky_relu<0.3>(x), x);
+  check(leaky_relu<-0.5>(x), x);
   check(elu(x), x);
   check(elu<0.5>(x), x);
   check(silu(x), x);

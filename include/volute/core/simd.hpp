@@ -235,12 +235,12 @@ VOLUTE_INLINE V unzip(V a, V b) {
 }
 // clang-format on
 
-/// Transposes the square matrix whose rows are r: log2(lanes) rounds of perfect shuffles.
-template <class V>
-VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
-  constexpr int n = lanes<V>;
+/// `rounds` perfect shuffles of the elements of r[0], r[1], ... in a row: log2(n) of them leave the elements of the n vectors in turn
+/// (r[0][0], r[1][0], ...), log2(lanes) of them undo that.
+template <class V, int n>
+VOLUTE_INLINE void shuffle(V (&r)[n], int rounds) {
   VOLUTE_UNROLL
-  for (int round = 1; round < n; round *= 2) {
+  for (int round = 0; round < rounds; ++round) {
     V t[n];
     VOLUTE_UNROLL
     for (int i = 0; i < n / 2; ++i) {
@@ -250,6 +250,14 @@ VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
     VOLUTE_UNROLL
     for (int i = 0; i < n; ++i) r[i] = t[i];
   }
+}
+
+constexpr int log2_of(int n) { return n > 1 ? 1 + log2_of(n / 2) : 0; }
+
+/// Transposes the square matrix whose rows are r.
+template <class V>
+VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
+  shuffle(r, log2_of(lanes<V>));
 }
 
 /// Lane i of the result is r[i] combined across its lanes by f: a tree over all rows at once, three instructions a row.
@@ -263,15 +271,82 @@ VOLUTE_INLINE V fold(V (&r)[lanes<V>], F f) {
   return r[0];
 }
 
-/// v in a register from here on: g++ would read it from memory again for each use, and loads are the narrower limit.
+// clang-format off
+/// p[0] ... p[N - 1] p[0] ... p[N - 1] ... for a power of two N.
+template <class V, int N, class T>
+VOLUTE_INLINE V broadcast_group(const T* p) {
+  [[maybe_unused]] constexpr int bytes = N * static_cast<int>(sizeof(T));
+  if constexpr (N == 1) return V(*p);
+  else if constexpr (N == lanes<V>) return load<V>(p);
+  else
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (sizeof(V) == 64 && bytes == 8) {
+    double pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return V(_mm512_castpd_ps(_mm512_set1_pd(pair)));
+  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
+    if constexpr (bytes == 16) return V(_mm512_broadcast_f32x4(_mm_loadu_ps(p)));
+    else return V(_mm512_broadcast_f32x8(_mm256_loadu_ps(p)));
+  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 8) {
+    if constexpr (bytes == 16) return V(_mm512_broadcast_f64x2(_mm_loadu_pd(p)));
+    else return V(_mm512_broadcast_f64x4(_mm256_loadu_pd(p)));
+  } else
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && bytes == 8) {
+    double pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return V(_mm256_castpd_ps(_mm256_set1_pd(pair)));
+  } else if constexpr (sizeof(V) == 32 && bytes == 16) {
+    if constexpr (sizeof(T) == 4) return V(_mm256_broadcast_ps(reinterpret_cast<const __m128*>(p)));
+    else return V(_mm256_broadcast_pd(reinterpret_cast<const __m128d*>(p)));
+  } else
+#endif
+  {
+    alignas(64) T buffer[lanes<V>];
+    for (int i = 0; i < lanes<V>; ++i) buffer[i] = p[i % N];
+    return V::load_aligned(buffer);
+  }
+}
+// clang-format on
+
+/// Keeps v in a register: g++ would rather read it from memory again at each use, where loads are what is short.
 template <class V>
-VOLUTE_INLINE void keep(V& v) {
-#if defined(__AVX512F__) && defined(__GNUC__)
-  asm("" : "+v"(v.data));
-#elif defined(__SSE2__) && defined(__GNUC__)
-  asm("" : "+x"(v.data));
-#else
-  (void)v;
+VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
+#if defined(__AVX512F__)
+  auto r = static_cast<typename V::register_type>(v);
+  __asm__("" : "+v"(r));
+  v = V(r);
+#elif defined(__SSE2__)
+  auto r = static_cast<typename V::register_type>(v);
+  __asm__("" : "+x"(r));
+  v = V(r);
+#endif
+}
+
+/// Stores past the caches, where p is aligned to the vector and the instruction set can: for results so large that they would only drive
+/// other things out. stream_fence() must follow before another thread reads them.
+template <class V, class T>
+VOLUTE_INLINE void stream(T* p, V v) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<T, float>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_ps(p, v);
+  } else if constexpr (sizeof(V) == 64 && std::is_same_v<T, double>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_pd(p, v);
+  }
+#elif defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<T, float>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 32 == 0) return _mm256_stream_ps(p, v);
+  } else if constexpr (sizeof(V) == 32 && std::is_same_v<T, double>) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 32 == 0) return _mm256_stream_pd(p, v);
+  }
+#endif
+  v.store_unaligned(p);
+}
+
+VOLUTE_INLINE void stream_fence() {
+#if defined(__AVX__)
+  _mm_sfence();
 #endif
 }
 

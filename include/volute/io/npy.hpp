@@ -27,6 +27,7 @@ class npy_header {
   dtype type{};
   bool fortran_order = false;
   std::vector<std::uint64_t> shape;
+  std::uint64_t data = 0;  ///< where the numbers begin in the file
 
   npy_header(const std::string& path, std::string_view text) : path_(path), text_(text) {
     unsigned seen = 0;
@@ -51,6 +52,7 @@ class npy_header {
     if (seen != 7) refuse("descr, fortran_order and shape", "not all of them");
     if (skip(), !text_.empty()) refuse("the end of the header", here());
   }
+  std::string described() const { return format_shape(shape) + " in " + std::string(name_of(type)); }
 
  private:
   const std::string& path_;
@@ -114,68 +116,94 @@ class npy_header {
   }
 };
 
+/// Reads the start of a .npy file of `size` bytes, whose next bytes read(span) gives, and compares it with the size.
+template <class Read>
+npy_header read_npy_header(const std::string& path, std::uint64_t size, Read read) {
+  static constexpr std::string_view magic = "\x93NUMPY";
+  unsigned char start[12]{};
+  const auto bytes = std::as_writable_bytes(std::span(start));
+  if (size < 10 || (read(bytes.first(10)), std::memcmp(start, magic.data(), magic.size()) != 0))
+    throw file_error(path + ": expected a .npy file, found another");
+  const unsigned version = start[6];
+  if (version < 1 || version > 3 || start[7] != 0)
+    throw file_error(path + ": expected version 1.0, 2.0 or 3.0, found " + std::to_string(version) + '.' + std::to_string(start[7]));
+  const std::uint64_t before = version == 1 ? 10 : 12;
+  if (size < before) throw file_error(path + ": ends in its header");
+  read(bytes.subspan(10, before - 10));
+  std::uint64_t length = 0;
+  for (std::uint64_t i = before; i-- > 8;) length = length << 8 | start[i];
+  if (length > std::min<std::uint64_t>(size - before, 1 << 20))
+    throw file_error(path + ": header: expected what fits into the file and 1 MB, found " + std::to_string(length) + " bytes");
+  std::string text(length, ' ');
+  read(std::as_writable_bytes(std::span(text)));
+  npy_header header(path, text);
+  header.data = before + length;
+  const auto wanted = tensor_bytes(header.shape, bytes_of(header.type));
+  if (!wanted || *wanted != size - header.data)
+    throw file_error(path + ": expected " + (wanted ? std::to_string(*wanted) : "less than 2^63") + " bytes for " + header.described() +
+                     ", found " + std::to_string(size - header.data));
+  return header;
+}
+
+/// Elements from NumPy's Fortran order (first axis fastest) to row-major order.
+inline void to_row_major(std::span<const std::byte> from, std::span<std::byte> to, std::span<const std::uint64_t> shape,
+                         std::uint64_t element) {
+  const std::size_t rank = shape.size();
+  std::vector<std::uint64_t> index(rank), stride(rank, element);
+  for (std::size_t a = 1; a < rank; ++a) stride[a] = stride[a - 1] * shape[a - 1];
+  std::uint64_t at = 0;
+  for (; !to.empty(); to = to.subspan(element)) {
+    std::memcpy(to.data(), from.data() + at, element);
+    for (std::size_t a = rank; a-- > 0;) {  // the next index, last axis first
+      at += stride[a];
+      if (++index[a] < shape[a]) break;
+      at -= stride[a] * shape[a];
+      index[a] = 0;
+    }
+  }
+}
+
+/// What stands before the numbers in C order, byte for byte NumPy's.
+inline std::string npy_start(dtype type, std::span<const std::uint64_t> extents) {
+  std::string shape, head("\x93NUMPY\x01\0\0\0", 10);
+  for (const auto d : extents) shape += std::to_string(d) + (extents.size() == 1 ? "," : ", ");
+  if (extents.size() > 1) shape.resize(shape.size() - 2);
+  head.append("{'descr': '").append(bytes_of(type) == 1 ? "|" : "<").append(npy_name(type));
+  head.append("', 'fortran_order': False, 'shape': (").append(shape).append("), }");
+  head.resize((head.size() + 64) / 64 * 64, ' ');  // so that the numbers lie aligned
+  head.back() = '\n';
+  head[8] = static_cast<char>((head.size() - 10) & 255), head[9] = static_cast<char>((head.size() - 10) >> 8);
+  return head;
+}
+
 /// An open .npy file whose header has been checked against its size.
 class npy_file {
  public:
-  explicit npy_file(const std::string& path) : file_(path), header_(read_header()) {
-    const auto bytes = tensor_bytes(header_.shape, bytes_of(header_.type));
-    if (!bytes || *bytes != file_.size() - data_)
-      throw file_error(path + ": expected " + (bytes ? std::to_string(*bytes) : "less than 2^63") + " bytes for " + described() +
-                       ", found " + std::to_string(file_.size() - data_));
-  }
+  explicit npy_file(const std::string& path)
+      : file_(path), header_(read_npy_header(file_.path(), file_.size(), [this, at = std::uint64_t{0}](std::span<std::byte> to) mutable {
+          file_.read(at, to);
+          at += to.size();
+        })) {}
   const npy_header& header() const noexcept { return header_; }
   const std::string& path() const noexcept { return file_.path(); }
-  std::string described() const { return format_shape(header_.shape) + " in " + std::string(name_of(header_.type)); }
+  std::string described() const { return header_.described(); }
 
   /// The numbers in row-major order, whatever the file's order is.
   template <class T>
   void read(std::span<T> to) const {
-    std::vector<std::byte> bytes(file_.size() - data_);
-    file_.read(data_, bytes);
-    const std::size_t rank = header_.shape.size();
-    if (!header_.fortran_order || rank < 2) return convert<T>(header_.type, bytes, to);
-    std::vector<T> columns(to.size());
-    convert<T>(header_.type, bytes, columns);
-    std::vector<std::uint64_t> index(rank), stride(rank, 1);
-    for (std::size_t a = 1; a < rank; ++a) stride[a] = stride[a - 1] * header_.shape[a - 1];
-    std::uint64_t at = 0;
-    for (T& v : to) {
-      v = columns[at];
-      for (std::size_t a = rank; a-- > 0;) {  // the next index, last axis first
-        at += stride[a];
-        if (++index[a] < header_.shape[a]) break;
-        at -= stride[a] * header_.shape[a];
-        index[a] = 0;
-      }
+    std::vector<std::byte> bytes(file_.size() - header_.data);
+    file_.read(header_.data, bytes);
+    if (header_.fortran_order) {
+      std::vector<std::byte> rows(bytes.size());
+      to_row_major(bytes, rows, header_.shape, bytes_of(header_.type));
+      bytes.swap(rows);
     }
+    convert<T>(header_.type, bytes, to);
   }
 
  private:
   input_file file_;
-  std::uint64_t data_ = 0;
   npy_header header_;
-
-  npy_header read_header() {
-    static constexpr std::string_view magic = "\x93NUMPY";
-    unsigned char start[12]{};
-    const auto bytes = std::as_writable_bytes(std::span(start));
-    if (file_.size() < 10 || (file_.read(0, bytes.first(10)), std::memcmp(start, magic.data(), magic.size()) != 0))
-      throw file_error(path() + ": expected a .npy file, found another");
-    const unsigned version = start[6];
-    if (version < 1 || version > 3 || start[7] != 0)
-      throw file_error(path() + ": expected version 1.0, 2.0 or 3.0, found " + std::to_string(version) + '.' + std::to_string(start[7]));
-    const std::uint64_t before = version == 1 ? 10 : 12;
-    if (file_.size() < before) throw file_error(path() + ": ends in its header");
-    file_.read(10, bytes.subspan(10, before - 10));
-    std::uint64_t length = 0;
-    for (std::uint64_t i = before; i-- > 8;) length = length << 8 | start[i];
-    if (length > std::min<std::uint64_t>(file_.size() - before, 1 << 20))
-      throw file_error(path() + ": header: expected what fits into the file and 1 MB, found " + std::to_string(length) + " bytes");
-    std::string text(length, ' ');
-    file_.read(before, std::as_writable_bytes(std::span(text)));
-    data_ = before + length;
-    return {file_.path(), text};
-  }
 };
 
 /// Refuses a file unless every value of its element type is a T and its shape is this one.
@@ -243,16 +271,8 @@ void save_npy(const std::string& path, const Tensor& tensor) {
     std::vector<T> copy;
     const T* data = runtime::dense_data<T>(tensor);
     if (data == nullptr) copy.assign(tensor.begin(), tensor.end()), data = copy.data();
-    std::string shape;
-    for (const auto d : tensor.shape()) shape += std::to_string(d) + (tensor.dimension() == 1 ? "," : ", ");
-    if (tensor.dimension() > 1) shape.resize(shape.size() - 2);
-    constexpr io::dtype type = io::dtype_of<T>();
-    std::string head("\x93NUMPY\x01\0\0\0", 10);
-    head += "{'descr': '" + std::string(sizeof(T) == 1 ? "|" : "<") + std::string(io::npy_name(type)) +
-            "', 'fortran_order': False, 'shape': (" + shape + "), }";
-    head.resize((head.size() + 64) / 64 * 64, ' ');  // so that the numbers lie aligned
-    head.back() = '\n';
-    head[8] = static_cast<char>((head.size() - 10) & 255), head[9] = static_cast<char>((head.size() - 10) >> 8);
+    const std::vector<std::uint64_t> shape(tensor.shape().begin(), tensor.shape().end());
+    const std::string head = io::npy_start(io::dtype_of<T>(), shape);
     const std::span<const std::byte> parts[]{std::as_bytes(std::span(head)), std::as_bytes(std::span(data, tensor.size()))};
     io::write_atomically(path, parts);
   }

@@ -2,24 +2,16 @@
 // bytes one after the other. Every rule of the format is checked before a byte of data is read.
 #pragma once
 
-#include <volute/io/dtype.hpp>
+#include <volute/io/parameters.hpp>
 
 #include <nlohmann/json.hpp>
-
-#include <functional>
-#include <map>
 
 namespace volute {
 namespace io {
 
 using metadata_map = std::map<std::string, std::string>;
 
-/// A tensor of a file that is read: what the header says. Its bytes begin at `begin`, counted from the end of the header.
-struct tensor_info {
-  dtype type{};
-  std::vector<std::uint64_t> shape;
-  std::uint64_t begin = 0, bytes = 0;
-};
+/// By name; `begin` counts from the end of the header.
 using tensor_map = std::map<std::string, tensor_info, std::less<>>;
 
 /// The reference implementation's limit too.
@@ -233,15 +225,6 @@ class safetensors_file {
 };
 
 namespace io {
-
-/// A tensor in memory: dense, row-major.
-template <class Byte>
-struct memory_tensor {
-  std::string name;
-  dtype type{};
-  std::vector<std::uint64_t> shape;
-  std::span<Byte> bytes;
-};
 
 /// The tensor of this name in `values` (row-major), for write_safetensors.
 template <storable T>

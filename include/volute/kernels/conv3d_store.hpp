@@ -19,8 +19,8 @@ struct conv_place {
   int64_t sample = 0, channel = 0, channels = 1, offset = 0;  // offset: from the destination's first element
 };
 
-/// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset.
-template <ops::epilogue E, class V, class T>
+/// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset; Stream: past the caches.
+template <ops::epilogue E, bool Stream = false, class V, class T>
 VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place& at, int n) {
   constexpr int lanes = simd::lanes<V>;
   if constexpr (E.program.length > 0) {
@@ -46,10 +46,12 @@ VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place
     }
     value = run_program<E.program, V>(in);
   }
-  if (n == lanes)
-    simd::store(y + at.offset, value);
-  else
+  if (n < lanes)
     simd::store_partial(y + at.offset, value, n);
+  else if constexpr (Stream)
+    simd::stream(y + at.offset, value);
+  else
+    simd::store(y + at.offset, value);
 }
 
 /// One row of `width` pixels from a tile [pixel][pitch] with `channels` channels in its lanes to NCDHW rows `step` elements apart.

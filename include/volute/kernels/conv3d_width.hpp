@@ -114,22 +114,58 @@ constexpr int64_t width_channels(int64_t channels) {
   return ceil_divide(channels, ceil_divide(channels, most));
 }
 
+/// Elements of one channel of a tile: about 2048 in all, so that it and what it is made of stay in the first-level cache. Direct: each
+/// channel is a stream from memory, and only long runs of few streams are fast (their pages may lie a power of two apart).
+constexpr int64_t tile_goal(const rows_layout& r, const conv_shape& s, int64_t channels) {
+  return larger(1, (r.direct ? 16384 : 2048) / (channels * s.class_counts[2]));
+}
+
+/// Channels and vectors of a register block, and rows that share a tile.
+struct width_tile {
+  int channels = 1, vectors = 1;
+  int64_t slab = 1;
+};
+
+/// The tile that wastes the least: of lanes behind the end of the rows, of channels that do not exist, of multiplications that wait for
+/// each other (fewer than 10 accumulators) or for loads (two a cycle; a vector of pixels mostly lies across two cache lines).
+template <class T>
+constexpr width_tile best_tile(const rows_layout& r, const conv_shape& s, int64_t height, int64_t width) {
+  constexpr int64_t L = simd::width<T>, registers = accumulators > 12 ? 32 : accumulators > 8 ? 16 : 12;
+  const auto count = [](int64_t n) { return static_cast<double>(n); };
+  width_tile best;
+  double rate = 0;
+  const int64_t fewest = ceil_divide(s.target_channels, width_channels(s.target_channels));
+  for (int64_t blocks = fewest; blocks <= smaller(3 * fewest, s.target_channels); ++blocks) {
+    const int64_t c = ceil_divide(s.target_channels, blocks);
+    if (blocks > fewest && c < 4) break;
+    const int64_t goal = tile_goal(r, s, c), rows = smaller(height, larger(1, goal / r.pitch));
+    for (int64_t slab = rows; slab > 0 && slab > rows - 8; --slab)
+      for (int64_t v = smaller(8, larger(1, accumulators / c)); v > 0; --v) {
+        if (c * v + v + 1 > registers && v > 1) continue;
+        const auto lanes = [&](int64_t n) { return n == 0 ? 0 : ceil_divide((n - 1) * r.pitch + width, v * L) * v * L; };
+        const double useful =
+            count(height * width * s.target_channels) / count((height / slab * lanes(slab) + lanes(height % slab)) * blocks * c);
+        const double waits = count(c * v) < 10 ? count(c * v) / 10 : 1, loads = count(c * v) / count(2 * v + c);
+        const double now = useful * waits * (loads < 1 ? loads : 1) * (1 - 0.01 * count(blocks - fewest));
+        if (now > rate * 1.01) rate = now, best = {static_cast<int>(c), static_cast<int>(v), slab};
+      }
+  }
+  return best;
+}
+
 template <class T>
 constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
   width_plan p;
   const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
   p.rows = rows_of(g, side);
-  p.channels = static_cast<int>(width_channels(s.target_channels));
-  p.blocks = ceil_divide(s.target_channels, p.channels);
   const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
-  // Rows of one tile: about 2048 elements in all, so that it and what it is made of stay in the first-level cache.
-  // Direct: each channel is a stream from memory, and only long runs of few streams are fast (their pages may lie a power of two apart).
-  const int64_t goal = larger(1, (p.rows.direct ? 16384 : 2048) / (p.channels * s.class_counts[2]));
-  p.slab = smaller(height, larger(1, goal / p.rows.pitch));
-  const int64_t lanes = (p.slab - 1) * p.rows.pitch + width, most = smaller(8, accumulators / p.channels);
-  const int64_t vectors = ceil_divide(lanes, simd::width<T>);
-  p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
+  const width_tile tile = best_tile<T>(p.rows, s, height, width);
+  p.channels = tile.channels;
+  p.vectors = tile.vectors;
+  p.slab = tile.slab;
+  p.blocks = ceil_divide(s.target_channels, p.channels);
+  const int64_t goal = tile_goal(p.rows, s, p.channels), lanes = (p.slab - 1) * p.rows.pitch + width;
   const int64_t block = p.vectors * simd::width<T>;
   p.segment =
       p.slab > 1 ? ceil_divide(lanes, block) * block : smaller(ceil_divide(lanes, block), larger(1, ceil_divide(goal, block))) * block;
@@ -209,6 +245,10 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
       for (int64_t h = 0; h < j.h; ++h) {
         const T* w = j.w + c * j.w_channel + d * j.w_d + h * j.w_h;
         const T* x = j.x + c * j.x_channel + d * j.x_d + j.x_h[h];
+        if (j.k > 2) {  // the next plane, which the next tile reads: 16 channels of 64^3 23 -> 14 ms
+          VOLUTE_UNROLL
+          for (int v = 0; v <= NV; ++v) simd::prefetch(x + j.x_d + v * L);
+        }
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.k; ++k, w += OB) {
           const T* xk = x + j.x_w[k];
@@ -300,7 +340,8 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
       const int64_t segments = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.segment), all = cd.n * slabs * segments;
       const int64_t last_unit = all * (slice + 1) / slices;
       for (int64_t u = all * slice / slices; u < last_unit; ++u) {
-        const int64_t d = u / (slabs * segments), h = u / segments % slabs * p.slab, begin = u % segments * p.segment;
+        // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
+        const int64_t d = u % cd.n, h = u / (segments * cd.n) * p.slab, begin = u / cd.n % segments * p.segment;
         const tap_range td = taps_inside(cd, d, p.rows.source[0].count);
         j.d = td.last - td.first;
         const int64_t plane = (d * cd.step + cd.offset + td.first * cd.offset_step) * p.rows.plane;
@@ -354,8 +395,7 @@ __attribute__((noinline)) void width_task(const conv_shape& s, const width_plan&
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_width(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
-               const team<T>& workers) noexcept {
+void run_width(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr width_plan p = plan_width<T>(G, Side);
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only

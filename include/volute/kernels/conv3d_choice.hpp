@@ -1,0 +1,163 @@
+// Which kernel computes a convolution: settled while compiling, by rough counts of cycles and by measurements (AVX-512, 2026).
+#pragma once
+
+#include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_pixel_weights.hpp>
+#include <volute/kernels/conv3d_planes.hpp>
+#include <volute/kernels/conv3d_planes_weights.hpp>
+#include <volute/kernels/conv3d_pointwise.hpp>
+#include <volute/kernels/conv3d_pointwise_weights.hpp>
+#include <volute/kernels/conv3d_row_weights.hpp>
+#include <volute/kernels/conv3d_rows.hpp>
+#include <volute/kernels/conv3d_weights.hpp>
+#include <volute/kernels/conv3d_width.hpp>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// The kernels of the forward face and of the adjoint in the data, each in a header of its name.
+enum class conv_family {
+  channels,   // channels in the lanes, for many of them
+  rows,       // the same with whole rows as accumulators and without the padding's rim: narrow volumes, few target channels
+  width,      // pixels in the lanes, for few target channels
+  planes,     // the same with several planes in flight: depthwise, or at most 4 channels on one side
+  pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
+};
+
+/// True where channels in the lanes are expected to beat pixels in the lanes. Rough counts of cycles for each output element: the
+/// multiplications at the share of lanes and of accumulators that work, and what it costs to turn channels into lanes and back.
+template <class T>
+constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  constexpr double full = simd::width<T>;
+  const auto count = [](int64_t n) { return static_cast<double>(n); };
+  const double work = count(s.source_channels * g.taps()) / (full * 2);
+  const channels_plan a = plan_channels<T>(g, side);
+  const bool rows = rows_possible<T>(g, side);
+  const double fold = rows ? lanes_fold<T>(s) : 1;
+  const double lanes_a = fold * count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
+  const double busy_a = rows ? 1 : count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
+  const double turning =
+      0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);
+  const width_plan b = plan_width<T>(g, side);
+  const int64_t width = correlation(g, side, 2, 0).n;
+  const double lanes_b = count(b.slab * width) /
+                         count(ceil_divide((b.slab - 1) * b.rows.pitch + width, simd::width<T> * b.vectors) * b.vectors) / full *
+                         count(s.target_channels) / count(b.blocks * b.channels);
+  const double busy_b = count(smaller(10, int64_t{b.channels} * b.vectors)) / 10 * (b.channels == 1 ? 0.5 : b.channels < 4 ? 0.7 : 0.8);
+  return work / (lanes_a * busy_a) + turning < work / (lanes_b * busy_b) + 0.2;
+}
+
+/// True where pixels in the lanes go with several planes in flight: few channels on one side, and lanes and accumulators mostly busy if
+/// channels would fill the lanes too.
+template <class T>
+constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  if (!planes_possible(g, side) || (s.source_channels > 4 && s.target_channels > 4)) return false;
+  if (!prefers_channels<T>(g, side)) return true;
+  if (s.source_channels * g.taps() > 128) return false;  // so many products pay for turning channels into lanes
+  const planes_plan p = plan_planes<T>(g, side);
+  const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);
+  const double lanes = used / static_cast<double>(p.slabs * p.strips * p.vectors * simd::width<T>);
+  return lanes * static_cast<double>(smaller(10, int64_t{p.taps} * p.vectors)) > 6;
+}
+
+template <class T>
+constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
+  if (prefers_pointwise<T>(g, side)) return conv_family::pointwise;
+  if (prefers_planes<T>(g, side)) return conv_family::planes;
+  if (!prefers_channels<T>(g, side)) return conv_family::width;
+  return rows_possible<T>(g, side) ? conv_family::rows : conv_family::channels;
+}
+
+/// f(plan) with the plan of the chosen family.
+template <class T, class F>
+constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, F f) {
+  switch (choose_family<T>(g, side)) {
+    case conv_family::pointwise:
+      return f(plan_pointwise<T>(g, side));
+    case conv_family::planes:
+      return f(plan_planes<T>(g, side));
+    case conv_family::rows:
+      return f(plan_rows<T>(g, side));
+    case conv_family::channels:
+      return f(plan_channels<T>(g, side));
+    default:
+      return f(plan_width<T>(g, side));
+  }
+}
+
+/// The kernels of the adjoint in the filter: channels of g or of x in the lanes (`row_`: whole rows in registers), pixels in the lanes, the
+/// same with several planes in flight, or a product of matrices.
+enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, pointwise };
+
+/// Rows pay in the filter's adjoint while the copies stay in the second-level cache: 16 -> 8 channels take 20 ms by rows at 64^3, 11
+/// without.
+template <class T>
+constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side) {
+  return rows_possible<T>(g, side) && g.out[2] <= 32;
+}
+
+template <class T>
+constexpr weights_family choose_weights(const ops::conv_geometry& g) {
+  // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
+  // is faster by planes, with 147 by channels).
+  const int64_t few = smaller(g.group_in(), g.group_out()), many = larger(g.group_in(), g.group_out());
+  if (planes_possible(g, conv_side::forward) && few <= 4 && (many <= 8 || few * g.taps() <= 128)) {
+    const planes_weights_plan p = plan_planes_weights<T>(g);
+    if (g.out[1] * g.out[2] * 10 >= p.slabs * p.vectors * simd::width<T> * 7) return weights_family::planes;
+  }
+  const auto count = [](int64_t n) { return static_cast<double>(n); };
+  constexpr double full = simd::width<T>;
+  double rate[2]{};
+  for (int i = 0; i < 2; ++i) {
+    const conv_side side = i == 0 ? conv_side::forward : conv_side::backward;
+    const conv_shape s = shape_of(g, side);
+    const weights_plan p = plan_weights<T>(g, side);
+    const double busy = count(smaller(10, int64_t{p.window} * p.main)) / 10;
+    rate[i] = count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>))) * busy;
+    if (row_weights_possible<T>(g, side)) {
+      const double fold = lanes_fold<T>(s);
+      rate[i] = fold * count(s.target_channels) / (full * count(ceil_divide(lanes_fold<T>(s) * s.target_channels, simd::width<T>)));
+    }
+    rate[i] *= count(s.source_channels * g.taps()) / (count(s.source_channels * g.taps()) + full);  // the copies
+  }
+  const pixel_weights_plan p = plan_pixel_weights<T>(g);
+  const double pixels = count(g.out[1] * g.out[2]) / count(p.lanes) * count(g.group_out()) / count(p.blocks * p.channels) *
+                        (p.channels == 1  ? 0.4
+                         : p.channels < 4 ? 0.6
+                                          : 0.75) *
+                        count(p.lanes) / (count(p.lanes) + 4 * full);
+  if (windows_apart(g) && g.out_volume() >= simd::width<T>) {
+    const pointwise_weights_plan q = plan_pointwise_weights<T>(g);
+    const double least = count(q.turned * q.broadcast) / (2 * full);
+    if (least / pointwise_weights_cost<T>(q.turned, q.broadcast) > pixels) return weights_family::pointwise;
+  }
+  if (pixels > rate[0] && pixels > rate[1]) return weights_family::pixels;
+  if (rate[0] >= rate[1]) return row_weights_possible<T>(g, conv_side::forward) ? weights_family::row_outputs : weights_family::outputs;
+  return row_weights_possible<T>(g, conv_side::backward) ? weights_family::row_inputs : weights_family::inputs;
+}
+
+/// f(plan) with the plan of the chosen family.
+template <class T, class F>
+constexpr int64_t with_weights_plan(const ops::conv_geometry& g, F f) {
+  switch (choose_weights<T>(g)) {
+    case weights_family::outputs:
+      return f(plan_weights<T>(g, conv_side::forward));
+    case weights_family::inputs:
+      return f(plan_weights<T>(g, conv_side::backward));
+    case weights_family::row_outputs:
+      return f(plan_row_weights<T>(g, conv_side::forward));
+    case weights_family::row_inputs:
+      return f(plan_row_weights<T>(g, conv_side::backward));
+    case weights_family::planes:
+      return f(plan_planes_weights<T>(g));
+    case weights_family::pointwise:
+      return f(plan_pointwise_weights<T>(g));
+    default:
+      return f(plan_pixel_weights<T>(g));
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

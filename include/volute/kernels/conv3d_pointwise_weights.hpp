@@ -1,0 +1,224 @@
+// The adjoint in the filter where windows do not overlap: dW[o, (i, tap)] = sum over pixels p of g[o, p] x[(i, tap), p]. A slab of pixels
+// of the one tensor is turned, so that its rows lie in the lanes, and the other's rows are broadcast; sums stay in registers for a slab.
+#pragma once
+
+#include <volute/core/executor.hpp>
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_pointwise.hpp>
+#include <volute/kernels/copy.hpp>
+
+#include <cstdint>
+#include <cstring>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// Pixels of a slab, and the pitch of its rows: an odd number of vectors.
+inline constexpr int64_t weights_slab = 256;
+template <class T>
+inline constexpr int64_t weights_pitch = ((weights_slab / simd::width<T> + 1) | 1) * simd::width<T>;
+
+struct pointwise_weights_plan {
+  bool turn_x = false;                  // x's rows lie in the lanes, else g's
+  int64_t turned = 1, broadcast = 1;    // rows of the two matrices, of one group
+  int vectors = 1, last = 1;            // of a block of lanes, of the last block
+  int64_t blocks = 1, part_blocks = 1;  // part_blocks: turned at a time, 256 KiB of them at most
+  int rows = 1;                         // that a register block broadcasts
+  int64_t step = 1, steps = 1;          // rows of whole register blocks and of whole rows of windows
+  int64_t chunk = 1;                    // rows packed at a time, 128 KiB of them at most
+  int64_t slabs = 1, parts = 1;         // of the batch; the sums of each part wait to be added in order
+  int64_t sums = 0;                     // of one part and group
+  bool shared = false;
+  int64_t groups = 1;
+  int64_t lanes = 1, pitch = 1;
+  constexpr int64_t block_sums() const { return steps * step * vectors * lanes; }
+  constexpr int64_t own() const {
+    return ceil_divide(part_blocks * vectors * lanes * weights_slab + chunk * pitch + lanes * pitch, 16) * 16;
+  }
+  constexpr int64_t scratch() const { return own() + parts * groups * sums; }
+  constexpr int64_t worker_scratch() const { return shared ? own() : 0; }
+};
+
+/// Cycles for each pixel, roughly: two multiplications, four elements turned and eight packed in one cycle and lane of 16.
+template <class T>
+constexpr double pointwise_weights_cost(int64_t turned, int64_t broadcast) {
+  const auto count = [](int64_t n) { return static_cast<double>(n); };
+  return count(ceil_divide(turned, simd::width<T>) * broadcast) / 2 + (0.3 * count(turned) + 0.15 * count(broadcast)) * 16 / simd::width<T>;
+}
+
+template <class T>
+constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry& g) {
+  pointwise_weights_plan p;
+  constexpr int64_t width = simd::width<T>, size = sizeof(T), registers = accumulators + 4;
+  const int64_t of_x = g.group_in() * g.taps(), of_g = g.group_out();
+  p.turn_x = width % g.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);
+  p.turned = p.turn_x ? of_x : of_g;
+  p.broadcast = p.turn_x ? of_g : of_x;
+  p.lanes = width;
+  p.pitch = weights_pitch<T>;
+  p.groups = g.groups;
+  const int64_t vectors = ceil_divide(p.turned, width);
+  p.blocks = ceil_divide(vectors, 2);  // of three, a slab would outgrow the first-level cache, or leave few registers to the rows
+  p.vectors = static_cast<int>(ceil_divide(vectors, p.blocks));
+  p.blocks = ceil_divide(vectors, p.vectors);
+  p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
+  p.part_blocks = smaller(p.blocks, larger(1, (256 << 10) / (p.vectors * width * weights_slab * size)));
+  const int64_t most = smaller(12, (registers - 1 - p.vectors) / p.vectors);
+  p.rows = static_cast<int>(ceil_divide(p.broadcast, ceil_divide(p.broadcast, most)));
+  p.step = p.rows;
+  while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
+  p.steps = ceil_divide(p.broadcast, p.step);
+  p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (128 << 10) / (p.pitch * size * p.step)))) * p.step;
+  p.sums = p.blocks * p.block_sums();
+  p.slabs = g.batch * ceil_divide(g.out_volume(), weights_slab);
+  p.shared = conv_work(g) >= worth_sharing;
+  // Parts of eight slabs at least, for the sake of the sums, and at most 2 MiB of these.
+  if (p.shared) p.parts = larger(1, smaller(smaller(16, p.slabs / 8), (2 << 20) / (p.groups * p.sums * size)));
+  return p;
+}
+
+/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v].
+template <class T, int R, int NV>
+__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, bool add,
+                                                       lines_ahead<T> ahead) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  V acc[R][NV];
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) acc[r][v] = add ? simd::load<V>(sum + (r * NV + v) * L) : V(T(0));
+  VOLUTE_NO_UNROLL
+  for (const T* const end = rows + pixels; rows != end; ++rows, turned += NV * L) {
+    ahead.ask();
+    V tv[NV];
+    VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) tv[v] = simd::load<V>(turned + v * L);
+    VOLUTE_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const V rv(rows[r * weights_pitch<T>]);
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
+    }
+  }
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) simd::store(sum + (r * NV + v) * L, acc[r][v]);
+}
+
+/// Rows [row, row + valid), valid <= vectors * lanes, of a slab to to[p][vectors * lanes], zeros behind them. `line` holds a vector of
+/// rows.
+template <class T>
+__attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
+                                           int64_t vectors, T* line, T* to) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  constexpr int64_t pitch = weights_pitch<T>;
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t n = larger(0, smaller(L, valid - v * L));
+    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first, count, line, pitch);
+    if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
+    for (int64_t p = 0; p < count; p += L) {
+      V r[L];
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(line + i * pitch + p);
+      simd::transpose(r);
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
+    }
+  }
+}
+
+/// Slabs [begin, end) of one group into its sums: broadcast rows [row_begin, row_end).
+template <class T, int R, int NV, int Last>
+__attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, const pixel_rows& broadcast,
+                                                      const pointwise_weights_plan& p, int64_t pixels, const T* t, int64_t t_sample,
+                                                      const T* b, int64_t b_sample, int64_t begin, int64_t end, int64_t row_begin,
+                                                      int64_t row_end, T* memory, T* sums) noexcept {
+  constexpr int64_t L = simd::width<T>, lanes = NV * L;
+  const int64_t slabs = ceil_divide(pixels, weights_slab);
+  T* const panel = memory + p.part_blocks * lanes * weights_slab;
+  T* const line = panel + p.chunk * p.pitch;
+  for (int64_t u = begin; u < end; ++u) {
+    const int64_t sample = u / slabs, first = u % slabs * weights_slab, count = smaller(weights_slab, pixels - first);
+    // What the next slab copies, in columns of at most `count` rows: first of the one tensor, then of the other.
+    const int64_t next = u + 1 < end ? u + 1 : u, next_first = next % slabs * weights_slab;
+    const int64_t next_count = smaller(weights_slab, pixels - next_first);
+    const pixel_rows* const q[2]{&turned, &broadcast};
+    const T* const start[2]{t + next / slabs * t_sample + next_first, b + next / slabs * b_sample + next_first};
+    const int64_t first_row[2]{0, row_begin}, last_row[2]{p.turned, smaller(row_end, p.broadcast)};
+    int64_t which = 0, row_ahead = 0, line_ahead = 0;
+    const auto ahead = [&]() __attribute__((always_inline)) {
+      while (which < 2 && (!q[which]->straight || !spreads<T>(last_row[which] - first_row[which], q[which]->volume))) ++which;
+      if (which == 2) return lines_ahead<T>{panel, panel, 0};
+      const T* const at = start[which] + (first_row[which] + row_ahead) * q[which]->volume + line_ahead;
+      const int64_t rows = smaller(count, last_row[which] - first_row[which] - row_ahead), step = q[which]->volume;
+      if ((line_ahead += 64 / static_cast<int64_t>(sizeof(T))) >= next_count) {
+        line_ahead = 0;
+        if ((row_ahead += rows) >= last_row[which] - first_row[which]) row_ahead = 0, ++which;
+      }
+      return lines_ahead<T>{at, at + (rows - 1) * step, step};
+    };
+    for (int64_t block = 0; block < p.blocks; block += p.part_blocks) {
+      const int64_t last_block = smaller(p.blocks, block + p.part_blocks);
+      for (int64_t i = block; i < last_block; ++i)
+        turn_pixels<T>(turned, t + sample * t_sample, i * lanes, smaller(lanes, p.turned - i * lanes), first, count,
+                       i + 1 < p.blocks ? NV : Last, line, memory + (i - block) * lanes * weights_slab);
+      for (int64_t row = row_begin; row < row_end; row += p.chunk) {
+        const int64_t rows = smaller(p.chunk, row_end - row), there = larger(0, smaller(rows, p.broadcast - row));
+        pack_pixels<T, false>(broadcast, b + sample * b_sample, nullptr, row, there, first, count, panel, p.pitch);
+        if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
+        for (int64_t i = block; i < last_block; ++i) {
+          const T* const from = memory + (i - block) * lanes * weights_slab;
+          T* const sum = sums + i * p.block_sums();
+          for (int64_t r = 0; r < rows; r += R)
+            if (Last == NV || i + 1 < p.blocks)
+              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sum + (row + r) * lanes, u > begin, ahead());
+            else
+              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sum + (row + r) * (Last * L), u > begin, ahead());
+        }
+      }
+    }
+  }
+}
+
+template <class T, ops::conv_geometry G>
+void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+  static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
+  static constexpr pixel_rows turned = rows_of_pixels(G, p.turn_x), broadcast = rows_of_pixels(G, !p.turn_x);
+  constexpr int64_t of_x = G.group_in() * G.in_volume(), of_g = G.group_out() * G.out_volume();
+  constexpr int64_t t_group = p.turn_x ? of_x : of_g, b_group = p.turn_x ? of_g : of_x, lanes = p.vectors * p.lanes;
+  const T* const t = p.turn_x ? x : g;
+  const T* const b = p.turn_x ? g : x;
+  T* const sums = scratch + p.own();
+  // Slices of the rows change no sum, so there may be as many as threads: each turns the other tensor again.
+  int64_t slices = 1;
+  if (!workers.alone()) slices = larger(1, smaller(p.steps, ceil_divide(workers.workers->threads(), p.parts * G.groups)));
+  share_if<p.shared>(
+      workers, G.groups * p.parts * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
+        const int64_t slice = i % slices, part = i / slices % p.parts, group = i / slices / p.parts;
+        pointwise_weights_task<T, p.rows, p.vectors, p.last>(
+            turned, broadcast, p, G.out_volume(), t + group * t_group, G.groups * t_group, b + group * b_group, G.groups * b_group,
+            p.slabs * part / p.parts, p.slabs * (part + 1) / p.parts, p.steps * slice / slices * p.step,
+            p.steps * (slice + 1) / slices * p.step, workers.memory(worker, scratch), sums + (part * G.groups + group) * p.sums);
+      });
+  share_if<p.shared>(
+      workers, G.groups * p.blocks, [&](int64_t i, int) __attribute__((always_inline)) {
+        const int64_t group = i / p.blocks, block = i % p.blocks, first = block * lanes, valid = smaller(lanes, p.turned - first);
+        const int64_t row = block + 1 < p.blocks ? lanes : p.last * p.lanes;
+        T* const sum = sums + group * p.sums + block * p.block_sums();
+        for (int64_t part = 1; part < p.parts; ++part)
+          for (int64_t k = 0; k < p.broadcast * row; ++k) sum[k] += sum[part * G.groups * p.sums + k];
+        T* const to = dw + group * p.turned * p.broadcast;
+        if constexpr (p.turn_x)
+          for (int64_t r = 0; r < p.broadcast; ++r)
+            std::memcpy(to + r * p.turned + first, sum + r * row, static_cast<std::size_t>(valid) * sizeof(T));
+        else
+          transpose_plane(sum, row, to + first * p.broadcast, p.broadcast, p.broadcast, valid);
+      });
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

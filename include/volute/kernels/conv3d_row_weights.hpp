@@ -1,0 +1,322 @@
+// The adjoint in the filter for stride 1, as conv3d_rows.hpp turned round: a block of target rows (their channels in the lanes) stays in
+// registers while the sums of one pair of taps in depth and height pass by, and each source pixel is loaded once for all taps of the width.
+// What falls on the padding is left out.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_rows.hpp>
+#include <volute/kernels/conv3d_rows_plan.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side).
+struct row_weights_plan {
+  rows_code code;  // slab: one pair of taps after the other, or else all of them for each row
+  int64_t blocks = 1, block = 1, chunks = 1;
+  correlation_axis axis[2]{};
+  int64_t count[2]{};
+  int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
+  int64_t target_block = 0, target_sample = 0;
+  int64_t samples = 1;             // whose copies stand together
+  int64_t unit = 1;                // planes of the target whose share of both copies stays in the second-level cache
+  int64_t sum = 0, sum_count = 1;  // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
+  sharing share = sharing::none;
+  int64_t parts = 1;  // ranges of pairs of taps that threads take; each sum stays with one thread, in the order of one thread
+  constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
+  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + sum_count * sum; }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_count == 1 ? sum : 0;
+    return ceil_divide(n, 16) * 16;
+  }
+};
+
+template <class T>
+constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_side side) {
+  row_weights_plan p;
+  rows_code& c = p.code;
+  const conv_shape s = shape_of(g, side);
+  constexpr int64_t size = sizeof(T);
+  for (int a = 0; a < 2; ++a) {
+    p.axis[a] = correlation(g, side, a, 0);
+    p.count[a] = s.source_size[a];
+  }
+  const correlation_axis w = correlation(g, side, 2, 0);
+  c.width = s.target_size[2];
+  c.source_width = s.source_size[2];
+  c.taps = w.taps;
+  c.offset = w.offset;
+  c.dilation = w.offset_step;
+  c.lanes = simd::width<T>;
+  c.fold = lanes_fold<T>(s);
+  const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
+  c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
+  // Each sum is a chain of as many products as pixels: more than 12 keep more of them waiting than the processor can hold.
+  c.segments = ceil_divide(c.width, smaller(12, row_registers / c.vectors - c.taps));
+  p.blocks = vectors / c.vectors;
+  p.block = p.block_lanes() / c.fold;
+  c.chunk = rows_chunk(s.source_channels, c.fold);
+  p.chunks = ceil_divide(s.source_channels, c.chunk);
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
+  p.sum = s.taps() * (c.chunk / c.fold) * lanes;
+  const bool whole = p.sum * size <= (16 << 10) && pixels * c.vectors >= 6;
+  if (c.segments == 1 && !whole) {  // sums come and go for 16 products each at least
+    const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
+    c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
+  }
+  c.slab = !whole;
+  p.source_plane = p.count[1] * c.source_width * c.chunk;
+  p.source_chunk = p.count[0] * p.source_plane;
+  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
+  p.target_block = s.target_volume() * lanes;
+  p.target_sample = p.blocks * p.target_block;
+  p.samples = smaller(s.batch, larger(1, (8 << 20) / ((p.source_sample + p.target_sample) * size)));
+  p.unit = smaller(p.samples * p.axis[0].n, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * c.width * lanes) * size)));
+  p.share = choose_sharing(conv_work(g), s.groups, (p.samples * (p.source_sample + p.target_sample) + p.sum) * size, true);
+  const int64_t tasks = p.blocks * p.chunks;
+  if (p.share == sharing::inside && tasks < 16) p.parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(32, tasks));
+  p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : tasks;
+  return p;
+}
+
+template <class T, int R>
+struct row_weights_job {
+  const T* x[R]{};
+  const T* g[R]{};
+  T* sum = nullptr;
+  int64_t d = 1, h = 1;
+  int64_t x_d = 0, x_h = 0, sum_d = 0, sum_h = 0;
+  bool add = false;
+};
+
+/// sum[tap d][tap h][source channel][tap w][lanes] (+)= the products of R rows' segments.
+template <class T, rows_code C, int R, rows_segment S>
+__attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  using V = simd::vec<T, L>;
+  V g[R][Q][NV];
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) {
+    g[r][q][v] = simd::load<V>(j.g[r] + g_first + (q * NV + v) * L);
+    simd::keep(g[r][q][v]);
+  }
+  for (int64_t d = 0; d < j.d; ++d)
+    for (int64_t h = 0; h < j.h; ++h) {
+      T* sum = j.sum + d * j.sum_d + h * j.sum_h;
+      const T* x[R];
+      VOLUTE_UNROLL
+      for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
+      T* const end = sum + C.chunk / C.fold * (K * NV * L);
+      VOLUTE_NO_UNROLL
+      for (; sum != end; sum += K * NV * L) {
+        V acc[K][NV];
+        VOLUTE_UNROLL
+        for (int k = 0; k < K; ++k) VOLUTE_UNROLL
+        for (int v = 0; v < NV; ++v) acc[k][v] = add ? simd::load<V>(sum + (k * NV + v) * L) : V(T(0));
+        VOLUTE_UNROLL
+        for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
+        for (int r = 0; r < R; ++r) {
+          const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
+          VOLUTE_UNROLL
+          for (int k = 0; k < K; ++k) {
+            const int q = i - k * dilation;
+            if (q < 0 || q >= Q) continue;
+            VOLUTE_UNROLL
+            for (int v = 0; v < NV; ++v) acc[k][v] = simd::fma(xv, g[r][q][v], acc[k][v]);
+          }
+        }
+        VOLUTE_UNROLL
+        for (int r = 0; r < R; ++r) x[r] += C.fold;
+        VOLUTE_UNROLL
+        for (int k = 0; k < K; ++k) VOLUTE_UNROLL
+        for (int v = 0; v < NV; ++v) simd::store(sum + (k * NV + v) * L, acc[k][v]);
+      }
+    }
+}
+
+template <class T, rows_code C, int R, std::size_t... I>
+VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j, std::index_sequence<I...>) noexcept {
+  (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
+                                                segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
+   ...);
+}
+template <class T, rows_code C, int R>
+VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept {
+  row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+}
+
+/// The sums of one chunk and block over `samples` samples from the copies, of the pairs of taps [first_tap, last_tap): written, or (add)
+/// added to.
+template <class T, rows_code C>
+__attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t samples,
+                                                int64_t first_tap, int64_t last_tap, bool add) noexcept {
+  constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
+  constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;
+  const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
+  const int64_t all = samples * cd.n, taps = cd.taps * ch.taps;
+  if (!C.slab && last_tap - first_tap == taps) {
+    if (!add) std::memset(sums, 0, static_cast<std::size_t>(taps * tap_sums) * sizeof(T));
+    row_weights_job<T, 1> j;
+    j.x_d = cd.offset_step * p.source_plane;
+    j.x_h = ch.offset_step * x_row;
+    j.sum_h = tap_sums;
+    j.sum_d = ch.taps * tap_sums;
+    j.add = true;
+    for (int64_t u = 0; u < all; ++u) {
+      const int64_t n = u / cd.n, d = u % cd.n;
+      const tap_range td = taps_inside(cd, d, p.count[0]);
+      j.d = td.last - td.first;
+      j.g[0] = target + n * p.target_sample + d * ch.n * g_row;
+      for (int64_t h = 0; h < ch.n; ++h, j.g[0] += g_row) {
+        const tap_range th = taps_inside(ch, h, p.count[1]);
+        j.h = th.last - th.first;
+        j.sum = sums + td.first * j.sum_d + th.first * j.sum_h;
+        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step) * p.source_plane +
+                 (h + ch.offset + th.first * ch.offset_step) * x_row;
+        row_weights_segments<T, C, 1>(j);
+      }
+    }
+    return;
+  }
+  for (int64_t begin = 0; begin < all; begin += p.unit) {
+    const int64_t end = smaller(all, begin + p.unit);
+    for (int64_t tap = first_tap; tap < last_tap; ++tap) {
+      const int64_t td = tap / ch.taps, th = tap % ch.taps;
+      const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+      row_weights_job<T, C.rows> j;
+      j.sum = sums + tap * tap_sums;
+      j.add = add || begin > 0;
+      int waiting = 0;
+      for (int64_t u = begin; u < end; ++u) {
+        const int64_t n = u / cd.n, d = u % cd.n;
+        if (d < rd.first || d >= rd.last) continue;
+        const T* x = source + n * p.source_sample + (d + cd.offset + td * cd.offset_step) * p.source_plane +
+                     (rh.first + ch.offset + th * ch.offset_step) * x_row;
+        const T* g = target + n * p.target_sample + (d * ch.n + rh.first) * g_row;
+        for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, g += g_row) {
+          j.x[waiting] = x;
+          j.g[waiting] = g;
+          if (++waiting < C.rows) continue;
+          row_weights_segments<T, C, C.rows>(j);
+          j.add = true;
+          waiting = 0;
+        }
+      }
+      for (int i = 0; i < waiting; ++i) {
+        row_weights_job<T, 1> one;
+        one.x[0] = j.x[i];
+        one.g[0] = j.g[i];
+        one.sum = j.sum;
+        one.add = j.add;
+        row_weights_segments<T, C, 1>(one);
+        j.add = true;
+      }
+      if (!j.add) std::memset(j.sum, 0, static_cast<std::size_t>(tap_sums) * sizeof(T));
+    }
+  }
+}
+
+/// Sums of one chunk (`channels` source channels) and one block (`valid` target channels) to their places in dw.
+template <class T, rows_code C>
+__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, int64_t valid, int64_t channels, const T* sums, T* dw) noexcept {
+  constexpr int L = C.lanes, F = C.fold;
+  constexpr int64_t lanes = C.lanes * C.vectors;
+  using V = simd::vec<T, L>;
+  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  const int64_t plane = s.kernel[1] * s.kernel[2];
+  for (int64_t v = 0; v < lanes; v += L)
+    for (int64_t first = 0; first < s.taps(); first += L) {
+      const int n = static_cast<int>(smaller(L, s.taps() - first));
+      int64_t at[L];
+      for (int i = 0; i < L; ++i) {
+        const int64_t k = first + (i < n ? i : 0);  // steps are 1 or -1
+        const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
+        at[i] = ((d * ch.taps + h) * (C.chunk / F) * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + v;
+      }
+      for (int64_t c = 0; c < channels; c += F) {
+        V r[L];
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c / F * cw.taps * lanes);
+        simd::transpose(r);
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) {
+          const int64_t o = (v + i) / F, f = c + i % F;
+          if (o >= valid) break;
+          if (f >= channels) continue;
+          T* const to = dw + f * s.weight_source + o * s.weight_target + first;
+          if (n == L)
+            simd::store(to, r[i]);
+          else
+            simd::store_partial(to, r[i], n);
+        }
+      }
+    }
+}
+
+template <class T, ops::conv_geometry G, conv_side Side>
+void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
+  static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
+  const int64_t x_volume = s.source_volume(), g_volume = s.target_volume(), lanes = p.block_lanes(), taps = p.axis[0].taps * p.axis[1].taps;
+  const int64_t x_parts = ceil_divide(x_volume, 64), g_parts = ceil_divide(g_volume, 64);  // of 64 pixels
+
+  const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
+    T* const source_copy = memory;
+    T* const target_copy = source_copy + p.samples * p.source_sample;
+    T* const sums = target_copy + p.samples * p.target_sample;
+    const int64_t parts = helpers.alone() ? 1 : p.parts;
+    const auto complete = [&](int64_t i, const T* sum) noexcept {
+      const int64_t channel = i / p.chunks * p.block, first = i % p.chunks * p.code.chunk;
+      unpack_row_weights<T, p.code>(
+          s, smaller(p.block, s.target_channels - channel), smaller(p.code.chunk, s.source_channels - first), sum,
+          dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source);
+    };
+    for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
+      const int64_t samples = smaller(p.samples, s.batch - n0), each = p.chunks * x_parts + p.blocks * g_parts;
+      // The copies run at about 2 elements a nanosecond.
+      share_ranges(helpers, samples * each, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
+                   [&](int64_t begin, int64_t end, int) noexcept {
+                     for (int64_t i = begin; i < end;) {  // runs of pieces of one chunk or block
+                       const int64_t n = i / each, k = i % each, sample = (n0 + n) * s.groups + group;
+                       const bool x = k < p.chunks * x_parts;
+                       const int64_t of = x ? k / x_parts : (k - p.chunks * x_parts) / g_parts;
+                       const int64_t piece = x ? k % x_parts : (k - p.chunks * x_parts) % g_parts;
+                       const int64_t run = smaller(end - i, (x ? x_parts : g_parts) - piece), volume = x ? x_volume : g_volume;
+                       const int64_t step = x ? p.code.chunk : p.block, all = x ? s.source_channels : s.target_channels;
+                       const int64_t w = piece * 64, pixels = smaller(volume - w, run * 64), valid = smaller(step, all - of * step);
+                       const T* const from = (x ? source : target) + (sample * all + of * step) * volume + w;
+                       if (x)
+                         copy_pixels<T, 1, false>(from, source_copy + n * p.source_sample + of * p.source_chunk + w * step, valid, step,
+                                                  volume, pixels, nullptr);
+                       else
+                         copy_pixels<T, p.code.fold, false>(from, target_copy + n * p.target_sample + of * p.target_block + w * lanes,
+                                                            valid, step, volume, pixels, nullptr);
+                       i += run;
+                     }
+                   });
+      const bool last = n0 + samples == s.batch;
+      share(helpers, p.blocks * p.chunks * parts, [&](int64_t i, int worker) noexcept {
+        const int64_t task = i / parts, part = i % parts, b = task / p.chunks, c = task % p.chunks;
+        T* const sum = p.sum_count == 1 ? helpers.memory(worker, sums) : sums + task * p.sum;
+        row_weights_task<T, p.code>(p, source_copy + c * p.source_chunk, target_copy + b * p.target_block, sum, samples,
+                                    taps * part / parts, taps * (part + 1) / parts, n0 > 0);
+        if (last && parts == 1) complete(task, sum);
+      });
+      if (last && parts > 1) share(helpers, p.blocks * p.chunks, [&](int64_t i, int) noexcept { complete(i, sums + i * p.sum); });
+    }
+  };
+  if constexpr (p.share == sharing::pairs)
+    share(workers, s.groups, [&](int64_t group, int worker) noexcept { run_group(group, workers.memory(worker, scratch), {}); });
+  else
+    for (int64_t group = 0; group < s.groups; ++group) run_group(group, scratch, p.share == sharing::inside ? workers : team<T>{});
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

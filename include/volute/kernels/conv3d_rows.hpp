@@ -1,0 +1,329 @@
+// Direct convolution of stride 1 with output channels in the lanes and whole rows of pixels as accumulators. Each source pixel is loaded
+// once for all taps of the kernel's width, and what a tap would read of the padding is left out while compiling (width) or while looping
+// (depth, height): 512 channels at 4x4x4 have 42 % of their nominal products there. Nothing is padded, so the copy of the source and the
+// store of the result take the volume as one long row.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_rows_plan.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+template <class T, int R>
+struct rows_job {
+  const T* x[R]{};
+  T* tile[R]{};
+  const T* w = nullptr;
+  int64_t chunks = 1, d = 1, h = 1;
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+  const T* ahead = nullptr;  // what the next slab of weights reads, and how much of it for each source channel
+  int64_t ahead_step = 0;
+};
+
+/// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
+template <class T, rows_code C, int R, rows_segment S>
+__attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  using V = simd::vec<T, L>;
+  V acc[R][Q][NV];
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) {
+    if constexpr (C.slab)
+      acc[r][q][v] = simd::load<V>(j.tile[r] + tile_first + (q * NV + v) * L);
+    else
+      acc[r][q][v] = V(T(0));
+  }
+  const T* ahead = j.ahead;
+  for (int64_t c = 0; c < j.chunks; ++c)
+    for (int64_t d = 0; d < j.d; ++d)
+      for (int64_t h = 0; h < j.h; ++h) {
+        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
+        const T* x[R];
+        VOLUTE_UNROLL
+        for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        const T* const end = w + C.chunk / C.fold * (K * NV * L);
+        VOLUTE_NO_UNROLL
+        for (; w != end; w += K * NV * L) {
+          V wv[K][NV];
+          VOLUTE_UNROLL
+          for (int k = 0; k < K; ++k) VOLUTE_UNROLL
+          for (int v = 0; v < NV; ++v) {
+            wv[k][v] = simd::load<V>(w + (k * NV + v) * L);
+            simd::keep(wv[k][v]);
+          }
+          if constexpr (C.slab) {
+            simd::prefetch(ahead);
+            simd::prefetch(ahead + j.ahead_step);
+            ahead += 2 * j.ahead_step;
+          }
+          VOLUTE_UNROLL
+          for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
+          for (int r = 0; r < R; ++r) {
+            const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
+            VOLUTE_UNROLL
+            for (int k = 0; k < K; ++k) {
+              const int q = i - k * dilation;
+              if (q < 0 || q >= Q) continue;
+              VOLUTE_UNROLL
+              for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::fma(xv, wv[k][v], acc[r][q][v]);
+            }
+          }
+          VOLUTE_UNROLL
+          for (int r = 0; r < R; ++r) x[r] += C.fold;
+        }
+      }
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) simd::store(j.tile[r] + tile_first + (q * NV + v) * L, acc[r][q][v]);
+}
+
+/// All segments of R rows.
+template <class T, rows_code C, int R, std::size_t... I>
+VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j, std::index_sequence<I...>) noexcept {
+  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk, segment_start(C, I) * C.lanes * C.vectors),
+   ...);
+}
+template <class T, rows_code C, int R>
+VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
+  rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+}
+
+/// n pixels of a tile of one block, neighbours in the volume, through the epilogue. `at` is the place of the first.
+template <class T, rows_code C, ops::epilogue E>
+__attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t channels, T* y, int64_t volume, const T* const* extra,
+                                          conv_place at) noexcept {
+  constexpr int L = C.lanes;
+  if constexpr (C.fold == 1) {
+    store_pixels<T, L, E>(tile, L * C.vectors, n, channels, y, volume, extra, at);
+  } else {
+    using V = simd::vec<T, L>;
+    const int64_t channel = at.channel, offset = at.offset;
+    for (int64_t w = 0; w < n; w += L) {
+      V r[L];
+      const int count = static_cast<int>(smaller(L, n - w));
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < count ? w + i : w) * L);
+      simd::transpose(r);
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / C.fold; ++i) {
+        if (i >= channels) break;
+        VOLUTE_UNROLL
+        for (int half = C.fold / 2; half > 0; half /= 2) VOLUTE_UNROLL
+        for (int f = 0; f < half; ++f) r[i * C.fold + f] = r[i * C.fold + f] + r[i * C.fold + f + half];
+        at.channel = channel + i;
+        at.offset = offset + i * volume + w;
+        finish<E>(r[i * C.fold], y, extra, at, count);
+      }
+    }
+  }
+}
+
+/// One block of target channels of one group over `samples` samples from the copy: slice number `slice` of its `slices` parts.
+template <class T, rows_code C, ops::epilogue E>
+__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const T* source, const T* packed, T* tile, int64_t sample,
+                                         int64_t samples, int64_t group, int64_t channel, int64_t slice, int64_t slices, T* y,
+                                         const T* const* extra) noexcept {
+  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk;
+  const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
+  const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
+  constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
+  const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
+    const conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels,
+                        (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume + first};
+    store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
+  };
+  if constexpr (C.slab) {
+    const int64_t all = samples * cd.n, last = all * (slice + 1) / slices;
+    for (int64_t begin = all * slice / slices; begin < last; begin += p.unit) {
+      const int64_t end = smaller(last, begin + p.unit);
+      std::memset(tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
+      const T* w = packed;
+      for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
+        for (int64_t td = 0; td < cd.taps; ++td)
+          for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) {
+            const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+            const auto planes_before = [&](int64_t u) {
+              return u / cd.n * (rd.last - rd.first) + larger(0, smaller(u % cd.n, rd.last) - rd.first);
+            };
+            const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
+            rows_job<T, C.rows> j;
+            j.w = w;
+            j.ahead = w + tap_weights;
+            j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
+            int waiting = 0;
+            for (int64_t u = begin; u < end; ++u) {
+              const int64_t n = u / cd.n, d = u % cd.n;
+              if (d < rd.first || d >= rd.last) continue;
+              const T* x = source + n * p.source_sample + chunk * p.source_chunk + (d + cd.offset + td * cd.offset_step) * p.source_plane +
+                           (rh.first + ch.offset + th * ch.offset_step) * x_row;
+              T* to = tile + ((u - begin) * ch.n + rh.first) * tile_row;
+              for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, to += tile_row) {
+                j.x[waiting] = x;
+                j.tile[waiting] = to;
+                if (++waiting < C.rows) continue;
+                rows_segments<T, C, C.rows>(j);
+                j.ahead += 2 * j.ahead_step * (C.chunk / C.fold) * C.segments;
+                waiting = 0;
+              }
+            }
+            for (int i = 0; i < waiting; ++i) {
+              rows_job<T, 1> one;
+              one.x[0] = j.x[i];
+              one.tile[0] = j.tile[i];
+              one.w = w;
+              one.ahead = j.ahead;
+              one.ahead_step = j.ahead_step;
+              rows_segments<T, C, 1>(one);
+            }
+          }
+      for (int64_t u = begin; u < end;) {  // sample by sample
+        const int64_t n = u / cd.n, planes = smaller(end, (n + 1) * cd.n) - u;
+        store(tile + (u - begin) * ch.n * tile_row, sample + n, u % cd.n * ch.n * C.width, planes * ch.n * C.width);
+        u += planes;
+      }
+    }
+  } else {
+    const int64_t rows = cd.n * ch.n, units = ceil_divide(rows, p.unit), all = samples * units;
+    rows_job<T, 1> j;
+    j.chunks = p.chunks;
+    j.x_chunk = p.source_chunk;
+    j.x_d = cd.offset_step * p.source_plane;
+    j.x_h = ch.offset_step * x_row;
+    j.w_h = tap_weights;
+    j.w_d = ch.taps * j.w_h;
+    j.w_chunk = cd.taps * j.w_d;
+    for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
+      const int64_t n = u / units, first = u % units * p.unit, last = smaller(rows, first + p.unit);
+      j.tile[0] = tile;
+      for (int64_t row = first; row < last; ++row, j.tile[0] += tile_row) {
+        const int64_t d = row / ch.n, h = row % ch.n;
+        const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
+        j.d = td.last - td.first;
+        j.h = th.last - th.first;
+        j.w = packed + td.first * j.w_d + th.first * j.w_h;
+        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step) * p.source_plane +
+                 (h + ch.offset + th.first * ch.offset_step) * x_row;
+        rows_segments<T, C, 1>(j);
+      }
+      store(tile, sample + n, first * C.width, (last - first) * C.width);
+    }
+  }
+}
+
+/// n pixels of `channels` channels to [pixel][chunk][Fold], channels last and each Fold times; zeros for those beyond.
+template <class T, int Fold, bool Scale>
+__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
+                                           const T* scale) noexcept {
+  constexpr int L = simd::width<T>;
+  using V = simd::vec<T>;
+  const int64_t pixel = chunk * Fold;
+  T* const end = to + n * pixel;
+  const auto get = [&](int64_t c, int64_t w, int count) __attribute__((always_inline)) {
+    if (c >= channels) return V(T(0));
+    const T* const at = x + c * volume + w;
+    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
+    if constexpr (Scale) v = v * V(scale[c]);
+    return v;
+  };
+  for (int64_t w = 0; w < n; w += L) {
+    const int count = static_cast<int>(smaller(L, n - w));
+    if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
+      V r[L / 2];
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
+      simd::shuffle(r, simd::log2_of(L / 2));
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) {
+        T* const at = to + w * pixel + i * L;
+        if (at >= end) break;
+        if (end - at >= L)
+          simd::store(at, r[i]);
+        else
+          simd::store_partial(at, r[i], static_cast<int>(end - at));
+      }
+      continue;
+    }
+    for (int64_t c = 0; c < pixel; c += L) {
+      V r[L];
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) r[i] = get((c + i) / Fold, w, count);
+      simd::transpose(r);
+      const int valid = static_cast<int>(smaller(L, pixel - c));
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) {
+        if (i >= count) break;
+        T* const at = to + (w + i) * pixel + c;
+        if (valid == L || (pixel < L && end - at >= L))  // a narrow pixel's surplus lanes are overwritten by those that follow
+          simd::store(at, r[i]);
+        else
+          simd::store_partial(at, r[i], valid);
+      }
+    }
+  }
+}
+
+/// Pieces [begin, end) of 64 pixels of all source channels of one group of one sample into the copy.
+template <class T, bool Scale>
+void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
+                      int64_t begin, int64_t end) noexcept {
+  const int64_t volume = s.source_volume(), chunk = p.code.chunk, w = begin * 64, n = smaller(end * 64, volume) - w;
+  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
+    const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
+    copy_pixels<T, 1, Scale>(x + first * volume + w, to + w * chunk, smaller(chunk, s.source_channels - c * chunk), chunk, volume, n,
+                             Scale ? scale + first : nullptr);
+  }
+}
+
+template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
+void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
+              const team<T>& workers) noexcept {
+  static constexpr rows_plan p = plan_rows<T>(G, Side);
+  const int64_t parts = ceil_divide(s.source_volume(), 64);
+  const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
+  const auto block = [&](int64_t sample, int64_t samples, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source,
+                         T* tile) noexcept {
+    rows_task<T, p.code, E>(s, p, source, packed + (group * p.blocks + b) * block_weights, tile, sample, samples, group, b * p.block, slice,
+                            slices, y, extra);
+  };
+  if (p.share != sharing::inside || workers.alone()) {
+    share_if<p.share == sharing::pairs>(
+        workers, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) __attribute__((always_inline)) {
+          const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
+          T* const source = workers.memory(worker, scratch);
+          for (int64_t n = 0; n < samples; ++n)
+            copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, parts);
+          for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
+        });
+    return;
+  }
+  if constexpr (p.share == sharing::inside)
+    for (int64_t sample = 0; sample < s.batch; sample += p.samples)
+      for (int64_t group = 0; group < s.groups; ++group) {
+        const int64_t samples = smaller(p.samples, s.batch - sample);
+        // The copy runs at about 2 elements a nanosecond.
+        share_ranges(workers, samples * parts, 1, larger(1, smaller(32, samples * p.source_sample / (2 * 5000))),
+                     [&](int64_t begin, int64_t end, int) noexcept {
+                       for (int64_t n = begin / parts; n * parts < end; ++n)
+                         copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
+                                                    larger(0, begin - n * parts), smaller(parts, end - n * parts));
+                     });
+        share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
+          block(sample, samples, group, i % p.blocks, i / p.blocks, p.slices, scratch,
+                workers.memory(worker, scratch + p.samples * p.source_sample));
+        });
+      }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

@@ -1,0 +1,213 @@
+// What the tests of convolution kernels share: geometries, guarded buffers, the three faces in plain loops and the checks against them. All
+// data are small integers, so that every result is exact whatever the order of summation.
+#pragma once
+
+#include <volute/kernels/conv3d.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace conv3d_test {
+
+namespace kernels = volute::kernels;
+namespace ops = volute::ops;
+using ops::conv_geometry;
+using std::int64_t;
+
+struct triple {
+  int64_t d, h, w;
+};
+
+constexpr conv_geometry make(int64_t batch, int64_t ic, int64_t oc, triple in, triple kernel, triple stride = {1, 1, 1},
+                             triple lo = {0, 0, 0}, triple hi = {0, 0, 0}, triple dilation = {1, 1, 1}, int64_t groups = 1) {
+  conv_geometry g{batch,
+                  ic,
+                  oc,
+                  groups,
+                  {in.d, in.h, in.w},
+                  {},
+                  {kernel.d, kernel.h, kernel.w},
+                  {stride.d, stride.h, stride.w},
+                  {lo.d, lo.h, lo.w},
+                  {dilation.d, dilation.h, dilation.w}};
+  const int64_t high[3]{hi.d, hi.h, hi.w};
+  for (int a = 0; a < 3; ++a) g.out[a] = (g.in[a] + g.lo[a] + high[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
+  return g;
+}
+
+template <class T>
+std::vector<T> numbers(int64_t n, int64_t a, int64_t b, int64_t m) {
+  std::vector<T> v(static_cast<std::size_t>(n));
+  for (int64_t i = 0; i < n; ++i) v[static_cast<std::size_t>(i)] = static_cast<T>((a * i + b + i / 97) % m - m / 2);
+  return v;
+}
+
+/// A buffer with guards on both sides and NaN inside: nothing may be read before it is written, nothing written outside.
+template <class T>
+struct guarded {
+  static constexpr int64_t margin = 32;
+  int64_t size;
+  std::vector<T> v;
+  explicit guarded(int64_t n) : size(n), v(static_cast<std::size_t>(n + 2 * margin), std::numeric_limits<T>::quiet_NaN()) {
+    for (int64_t i = 0; i < margin; ++i) v[static_cast<std::size_t>(i)] = v[static_cast<std::size_t>(margin + n + i)] = T(12345);
+  }
+  T* data() { return v.data() + margin; }
+  bool intact() const {
+    for (int64_t i = 0; i < margin; ++i)
+      if (v[static_cast<std::size_t>(i)] != T(12345) || v[static_cast<std::size_t>(margin + size + i)] != T(12345)) return false;
+    return true;
+  }
+  std::vector<T> values() const { return {v.begin() + margin, v.begin() + margin + size}; }
+};
+
+/// Calls f(index of x, of w, of y) for every product of the trilinear form.
+template <class F>
+void products(const conv_geometry& g, F f) {
+  for (int64_t n = 0; n < g.batch; ++n)
+    for (int64_t o = 0; o < g.out_channels; ++o)
+      for (int64_t i = 0; i < g.group_in(); ++i)
+        for (int64_t k = 0; k < g.taps(); ++k) {
+          const int64_t kd = k / (g.kernel[1] * g.kernel[2]), kh = k / g.kernel[2] % g.kernel[1], kw = k % g.kernel[2];
+          const int64_t c = o / g.group_out() * g.group_in() + i, weight = (o * g.group_in() + i) * g.taps() + k;
+          for (int64_t d = 0; d < g.out[0]; ++d)
+            for (int64_t h = 0; h < g.out[1]; ++h)
+              for (int64_t w = 0; w < g.out[2]; ++w) {
+                const int64_t id = d * g.stride[0] - g.lo[0] + kd * g.dilation[0], ih = h * g.stride[1] - g.lo[1] + kh * g.dilation[1],
+                              iw = w * g.stride[2] - g.lo[2] + kw * g.dilation[2];
+                if (id < 0 || id >= g.in[0] || ih < 0 || ih >= g.in[1] || iw < 0 || iw >= g.in[2]) continue;
+                f((((n * g.in_channels + c) * g.in[0] + id) * g.in[1] + ih) * g.in[2] + iw, weight,
+                  (((n * g.out_channels + o) * g.out[0] + d) * g.out[1] + h) * g.out[2] + w);
+              }
+        }
+}
+
+template <class T>
+double dot(const std::vector<T>& a, const std::vector<T>& b) {
+  double s = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) s += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return s;
+}
+
+template <class T>
+std::string where(const std::vector<T>& a, const std::vector<T>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!(a[i] == b[i])) return "differ at " + std::to_string(i) + ": " + std::to_string(a[i]) + " for " + std::to_string(b[i]);
+  return a.size() == b.size() ? "equal" : "sizes differ";
+}
+
+template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false>
+std::vector<T> forward(const std::vector<T>& x, const std::vector<T>& w, const T* const* extra = nullptr, const T* scale = nullptr,
+                       const std::vector<T>* start = nullptr) {
+  guarded<T> packed(kernels::conv3d_forward_packed_size<T>(G)), y(G.y_size()), scratch(kernels::conv3d_forward_scratch_size<T>(G));
+  if (start != nullptr) std::copy(start->begin(), start->end(), y.data());
+  const T* operands[ops::max_program_inputs]{};
+  if (extra != nullptr)
+    for (int i = 0; i + 1 < E.program.inputs; ++i) operands[i] = extra[i] != nullptr ? extra[i] : y.data();  // null: y itself
+  kernels::conv3d_pack_forward<T, G>::run(w.data(), packed.data());
+  kernels::conv3d_forward<T, G, E, Scale>::run(x.data(), packed.data(), y.data(), operands, scale, scratch.data());
+  CHECK((packed.intact() && y.intact() && scratch.intact()));
+  return y.values();
+}
+
+template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false>
+std::vector<T> backward_data(const std::vector<T>& g, const std::vector<T>& w, const T* const* extra = nullptr, const T* scale = nullptr,
+                             const std::vector<T>* start = nullptr) {
+  guarded<T> packed(kernels::conv3d_backward_data_packed_size<T>(G)), dx(G.x_size()),
+      scratch(kernels::conv3d_backward_data_scratch_size<T>(G));
+  if (start != nullptr) std::copy(start->begin(), start->end(), dx.data());
+  const T* operands[ops::max_program_inputs]{};
+  if (extra != nullptr)
+    for (int i = 0; i + 1 < E.program.inputs; ++i) operands[i] = extra[i] != nullptr ? extra[i] : dx.data();
+  kernels::conv3d_pack_backward_data<T, G>::run(w.data(), packed.data());
+  kernels::conv3d_backward_data<T, G, E, Scale>::run(g.data(), packed.data(), dx.data(), operands, scale, scratch.data());
+  CHECK((packed.intact() && dx.intact() && scratch.intact()));
+  return dx.values();
+}
+
+template <class T, conv_geometry G>
+std::vector<T> backward_weights(const std::vector<T>& x, const std::vector<T>& g) {
+  guarded<T> dw(G.w_size()), scratch(kernels::conv3d_backward_weights_scratch_size<T>(G));
+  kernels::conv3d_backward_weights<T, G>::run(x.data(), g.data(), dw.data(), scratch.data());
+  CHECK((dw.intact() && scratch.intact()));
+  return dw.values();
+}
+
+template <class T, conv_geometry G>
+void check(const char* name) {
+  INFO(name);
+  const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
+  std::vector<T> y(g.size()), dx(x.size()), dw(w.size());
+  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
+    y[c] += x[a] * w[b];
+    dx[a] += g[c] * w[b];
+    dw[b] += g[c] * x[a];
+  });
+  const auto y_is = forward<T, G>(x, w), dx_is = backward_data<T, G>(g, w), dw_is = backward_weights<T, G>(x, g);
+  INFO("y " << where(y_is, y) << "; dx " << where(dx_is, dx) << "; dw " << where(dw_is, dw));
+  CHECK(y_is == y);
+  CHECK(dx_is == dx);
+  CHECK(dw_is == dw);
+  const double form = dot(y_is, g);
+  CHECK(form == dot(x, dx_is));
+  CHECK(form == dot(w, dw_is));
+}
+
+#define CHECK_GEOMETRY(T, ...) check<T, make(__VA_ARGS__)>(#T " " #__VA_ARGS__)
+
+/// relu-free chain with every kind of operand: ((y * per_channel + per_sample_channel) * scalar) + whole.
+constexpr ops::epilogue every_access() {
+  ops::epilogue e;
+  e.program.inputs = 5;
+  e.program.length = 4;
+  e.program.code[0] = {ops::fn::multiply, 0, 1, 0};
+  e.program.code[1] = {ops::fn::add, 5, 2, 0};
+  e.program.code[2] = {ops::fn::multiply, 6, 3, 0};
+  e.program.code[3] = {ops::fn::add, 7, 4, 0};
+  e.operand[1] = ops::access::per_channel;
+  e.operand[2] = ops::access::per_sample_channel;
+  e.operand[3] = ops::access::scalar;
+  e.operand[4] = ops::access::whole;
+  return e;
+}
+
+template <conv_geometry G>
+void check_epilogue(const char* name) {
+  INFO(name);
+  using T = float;
+  const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
+  const auto sx = numbers<T>(G.batch * G.in_channels, 3, 1, 5), sg = numbers<T>(G.batch * G.out_channels, 2, 1, 5);
+  const auto c = numbers<T>(G.in_channels + G.out_channels, 3, 2, 7), nc = numbers<T>(G.batch * (G.in_channels + G.out_channels), 5, 2, 9);
+  const T three = 3;
+  std::vector<T> y(g.size()), dx(x.size());
+  const int64_t vx = G.in_volume(), vy = G.out_volume();
+  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), k = static_cast<std::size_t>(iy);
+    y[k] += x[a] * sx[static_cast<std::size_t>(ix / vx)] * w[b];
+    dx[a] += g[k] * sg[static_cast<std::size_t>(iy / vy)] * w[b];
+  });
+  const auto finish = [&](std::vector<T>& v, int64_t volume, int64_t channels, const std::vector<T>& whole) {
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      const auto plane = static_cast<std::size_t>(static_cast<int64_t>(i) / volume);
+      v[i] = (v[i] * c[plane % static_cast<std::size_t>(channels)] + nc[plane]) * three + whole[i];
+    }
+  };
+  finish(y, vy, G.out_channels, g);
+  finish(dx, vx, G.in_channels, x);
+  for (const bool in_place : {false, true}) {
+    const T* extra_y[]{c.data(), nc.data(), &three, in_place ? nullptr : g.data()};
+    const T* extra_x[]{c.data(), nc.data(), &three, in_place ? nullptr : x.data()};
+    const auto y_is = forward<T, G, every_access(), true>(x, w, extra_y, sx.data(), &g);
+    const auto dx_is = backward_data<T, G, every_access(), true>(g, w, extra_x, sg.data(), &x);
+    INFO("in place " << in_place << "; y " << where(y_is, y) << "; dx " << where(dx_is, dx));
+    CHECK(y_is == y);
+    CHECK(dx_is == dx);
+  }
+}
+
+}  // namespace conv3d_test
