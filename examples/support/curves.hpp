@@ -22,7 +22,8 @@ inline panel loss_panel(const std::vector<curve>& curves, std::size_t height = 3
     const auto& losses = curves[k].losses;
     const std::size_t around = losses.size() / 100 + 1;
     for (std::size_t x = 0; x < width; ++x) {
-      const std::size_t at = x * (losses.size() - 1) / (width - 1), from = at - std::min(at, around), to = std::min(at + around, losses.size());
+      const std::size_t at = x * (losses.size() - 1) / (width - 1), from = at - std::min(at, around),
+                        to = std::min(at + around, losses.size());
       double sum = 0;
       for (std::size_t i = from; i < to; ++i) sum += losses[i];
       values[k][x] = std::log10(sum / static_cast<double>(to - from));
