@@ -303,7 +303,7 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
       const bool last = n0 + samples == s.batch;
       share(helpers, p.blocks * p.chunks * parts, [&](int64_t i, int worker) noexcept {
         const int64_t task = i / parts, part = i % parts, b = task / p.chunks, c = task % p.chunks;
-        T* const sum = p.sum_count == 1 ? helpers.memory(worker, sums) : sums + task * p.sum;
+        T* const sum = parts == 1 && p.sum_count == 1 ? helpers.memory(worker, sums) : sums + task * p.sum;
         row_weights_task<T, p.code>(p, source_copy + c * p.source_chunk, target_copy + b * p.target_block, sum, samples,
                                     taps * part / parts, taps * (part + 1) / parts, n0 > 0);
         if (last && parts == 1) complete(task, sum);
