@@ -28,7 +28,12 @@ using namespace volute;
 using volume = xt::xtensor<float, 3>;
 using volumes = xt::xtensor<float, 5>;  // (number, 1, patch, patch, patch)
 
-constexpr int steps = 1500;
+#ifndef STEPS
+#define STEPS 1500
+#define GAMMA .1
+#define LR 2e-3
+#endif
+constexpr int steps = STEPS;
 constexpr std::size_t batch = 16, patch = 16, latent = 32, style = 64;
 
 // ---- the networks -----------------------------------------------------------------------------------------------------
@@ -63,10 +68,10 @@ struct generator {
 };
 
 template <int In, int Out>
-using halve = nn::equalized_conv3d<In, Out, nn::kernel<4>, nn::stride<2>, nn::padding<1>>;
+using halve = nn::conv3d<In, Out, nn::kernel<4>, nn::stride<2>, nn::padding<1>>;
 using rectify = nn::leaky_relu<.2>;
-struct critic : nn::sequential<halve<1, 16>, rectify, nn::equalized_conv3d<16, 32, nn::kernel<3>, nn::same>, rectify, halve<32, 64>, rectify,
-                               nn::flatten, nn::equalized_linear<64 * 4 * 4 * 4, 64>, rectify, nn::equalized_linear<64, 1>> {};
+struct critic : nn::sequential<halve<1, 16>, rectify, nn::conv3d<16, 32, nn::kernel<3>, nn::same>, rectify, halve<32, 64>, rectify,
+                               nn::flatten, nn::linear<64 * 4 * 4 * 4, 64>, rectify, nn::linear<64, 1>> {};
 
 // ---- their games ------------------------------------------------------------------------------------------------------
 
@@ -81,7 +86,7 @@ constexpr auto critic_loss = mean(softplus(judge(fake))) + mean(softplus(-judge(
 
 // The penalty is in every 16th step alone, with 16 times its weight (lazy regularisation, arXiv 1912.04958, appendix B).
 constexpr int lazy = 16;
-constexpr double gamma = 1;
+constexpr double gamma = GAMMA;
 constexpr auto penalty = r1_penalty(judge(real), real);
 constexpr auto penalised_loss = critic_loss + constant<lazy * gamma / 2> * penalty;
 
@@ -98,6 +103,7 @@ void hand_over(From& from, To& to) {
   to.progress = from.progress;
 }
 
+constexpr float middle = .35f, spread = .1f, bright = .6f;  // grey and white matter, where 1 is the brightest voxel of the head
 // ---- real patches -----------------------------------------------------------------------------------------------------
 
 /// Half a head, x growing towards the middle, which no patch crosses. Each voxel is the mean of 2x2x2 that begin there, each patch takes
@@ -109,7 +115,8 @@ class half {
     for (std::size_t z = 0; z + reach < voxels_.shape(0); z += 2)
       for (std::size_t y = 0; y + reach < voxels_.shape(1); y += 2)
         for (std::size_t x = 0; x + reach < voxels_.shape(2); x += 2)
-          if (xt::mean(at({z, y, x}))() > .4f) places_.push_back({z, y, x});
+          if (const volume v = at({z, y, x}); xt::mean(v)() > dark && xt::amax(v)() < bright) places_.push_back({z, y, x});
+    voxels_ = (voxels_ - middle) / spread;
   }
 
   /// Patches from anywhere in the brain.
@@ -123,6 +130,7 @@ class half {
 
  private:
   static constexpr std::size_t reach = 2 * patch;
+  static constexpr float dark = .3f;  // between them lies brain: air and fluid are darker, fat is brighter
   using place = std::array<std::size_t, 3>;
 
   auto at(const place& p) const -> volume {
@@ -183,7 +191,7 @@ panel sheet(const char* caption, const volumes& v) {
   panel p{caption, xt::zeros<float>({rows * pitch, columns * pitch})};
   for (std::size_t i = 0; i < rows * columns; ++i) {
     const std::size_t y = i / columns * pitch, x = i % columns * pitch;
-    xt::view(p.slice, xt::range(y, y + patch), xt::range(x, x + patch)) = xt::view(v, i, 0, patch / 2);
+    xt::view(p.slice, xt::range(y, y + patch), xt::range(x, x + patch)) = (xt::view(v, i, 0, patch / 2) * spread + middle) / bright;
   }
   return p;
 }
@@ -213,10 +221,11 @@ int run(const char* folder) {
   const half left(head), right(xt::flip(head, 2));
   std::mt19937 random(1);
   const volumes seen = left(judged, random), unseen = right(judged, random);
+  std::printf("mean %g dev %g\n", xt::mean(seen)(), xt::stddev(seen)());
   std::printf("%zu places on the left, %zu on the right\n", left.places(), right.places());
 
   spinning_pool pool;
-  const adam as{.lr = 2e-3, .beta1 = 0, .beta2 = .99};
+  const adam as{.lr = LR, .beta1 = 0, .beta2 = .99};
   generator_trainer g(as, {.ema_decay = .995});
   critic_trainer c(as);
   penalised_trainer penalised(as);
@@ -254,7 +263,7 @@ int run(const char* folder) {
   const likeness before = row("untrained", untrained), after = row("trained", samples), best = row("the left half", seen);
   if (folder) {
     const std::string path = std::string(folder) + "/volume_gan";
-    write_png(path + "_samples.png", {sheet("right half of the head", unseen), sheet("samples", samples)}, 3);
+    write_png(path + "_samples.png", {sheet("left half", seen), sheet("right half of the head", unseen), sheet("samples", samples)}, 3);
     write_png(path + "_loss.png", {loss_panel({{"critic", critic_losses}, {"generator", generator_losses}, {"penalty", penalties}})}, 1);
     std::printf("%s_samples.png, %s_loss.png\n", path.c_str(), path.c_str());
   }
