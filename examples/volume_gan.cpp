@@ -163,12 +163,12 @@ likeness compare(const volumes& a, const volumes& b) {
   const auto distance_of = [&](auto number) {
     std::array<std::vector<double>, 2> values;
     for (std::size_t i = 0; i < judged; ++i)
-      values[0].push_back(number(volume(xt::view(a, i, 0)))), values[1].push_back(number(volume(xt::view(b, i, 0))));
+      values[0].push_back(number(xt::view(a, i, 0))), values[1].push_back(number(xt::view(b, i, 0)));
     return distance(values[0], values[1]);
   };
-  const auto gradient = [](const volume& v) {
+  const auto gradient = [](const auto& v) {
     double energy = 0;
-    for (unsigned axis = 0; axis < 3; ++axis) energy += xt::mean(xt::square(xt::diff(v, 1, axis)))();
+    for (unsigned axis = 0; axis < 3; ++axis) energy += xt::mean(xt::square(xt::diff(volume(v), 1, axis)))();
     return std::sqrt(energy);
   };
   constexpr std::size_t cube = 5, directions = 64;
@@ -179,9 +179,9 @@ likeness compare(const volumes& a, const volumes& b) {
     along /= xt::norm_l2(along)();
     const auto corner = xt::eval(xt::random::randint<std::size_t>({std::size_t(3)}, 0, patch - cube + 1));
     const auto inside = [&](std::size_t axis) { return xt::range(corner(axis), corner(axis) + cube); };
-    cubes += distance_of([&](const volume& v) { return xt::sum(xt::view(v, inside(0), inside(1), inside(2)) * along)(); }) / directions;
+    cubes += distance_of([&](const auto& v) { return xt::sum(xt::view(v, inside(0), inside(1), inside(2)) * along)(); }) / directions;
   }
-  return {distance_of([](const volume& v) { return xt::mean(v)(); }), distance_of([](const volume& v) { return xt::stddev(v)(); }),
+  return {distance_of([](const auto& v) { return xt::mean(v)(); }), distance_of([](const auto& v) { return xt::stddev(v)(); }),
           distance_of(gradient), cubes};
 }
 
@@ -226,7 +226,7 @@ int run(const char* folder) {
 
   spinning_pool pool;
   const adam as{.lr = LR, .beta1 = 0, .beta2 = .99};
-  generator_trainer g(as, {.ema_decay = .995});
+  generator_trainer g(adam{.lr = GLR, .beta1 = 0, .beta2 = .99}, {.ema_decay = .995});
   critic_trainer c(as);
   penalised_trainer penalised(as);
   g.initialize(1), c.initialize(2);
@@ -254,6 +254,12 @@ int run(const char* folder) {
   }
   const volumes samples = sample(g.ema());
 
+  if (folder) {
+    const std::string path = std::string(folder) + "/volume_gan";
+    write_png(path + "_samples.png", {sheet("left half", seen), sheet("right half of the head", unseen), sheet("samples", samples)}, 3);
+    write_png(path + "_loss.png", {loss_panel({{"critic", critic_losses}, {"generator", generator_losses}, {"penalty", penalties}})}, 1);
+    std::printf("%s_samples.png, %s_loss.png\n", path.c_str(), path.c_str());
+  }
   std::puts("\nDistance to patches of the right half, unseen in training\n                     mean    deviation  gradient  cubes");
   const auto row = [&](const char* name, const volumes& v) {
     const likeness l = compare(v, unseen);
@@ -261,12 +267,6 @@ int run(const char* folder) {
     return l;
   };
   const likeness before = row("untrained", untrained), after = row("trained", samples), best = row("the left half", seen);
-  if (folder) {
-    const std::string path = std::string(folder) + "/volume_gan";
-    write_png(path + "_samples.png", {sheet("left half", seen), sheet("right half of the head", unseen), sheet("samples", samples)}, 3);
-    write_png(path + "_loss.png", {loss_panel({{"critic", critic_losses}, {"generator", generator_losses}, {"penalty", penalties}})}, 1);
-    std::printf("%s_samples.png, %s_loss.png\n", path.c_str(), path.c_str());
-  }
   if (after.cubes < .2 * before.cubes && after.cubes < 5 * best.cubes) return 0;
   std::fprintf(stderr, "The samples should be far nearer to the head than those of the untrained generator.\n");
   return 1;
