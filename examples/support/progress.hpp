@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <concepts>
 #include <cstdio>
+#include <vector>
 
 namespace example {
 
@@ -12,22 +14,25 @@ class progress {
  public:
   explicit progress(int steps) : steps_(steps) {}
 
-  /// After step number `step` (from 1) with this loss.
-  void operator()(int step, double loss) {
+  /// After step number `step` (from 1) with this loss, or these.
+  void operator()(int step, std::same_as<double> auto... loss) {
     using namespace std::chrono;
-    loss_ = step == 1 ? loss : .95 * loss_ + .05 * loss;
+    losses_.resize(sizeof...(loss));
+    std::size_t k = 0;
+    ((losses_[k] = step == 1 ? loss : .95 * losses_[k] + .05 * loss, ++k), ...);
     const auto now = steady_clock::now();
     if (step < steps_ && now - shown_ < (terminal_ ? milliseconds(200) : milliseconds(5000))) return;
     shown_ = now;
     const double seconds = duration<double>(now - start_).count(), rate = step / seconds;
-    std::printf("%sstep %d/%d  %.1f steps/s  loss %.6f  %.0f s left   %s", terminal_ ? "\r" : "", step, steps_, rate, loss_,
-                (steps_ - step) / rate, terminal_ && step < steps_ ? "" : "\n");
+    std::printf("%sstep %d/%d  %.1f steps/s  loss", terminal_ ? "\r" : "", step, steps_, rate);
+    for (double loss_now : losses_) std::printf(" %.6f", loss_now);
+    std::printf("  %.0f s left   %s", (steps_ - step) / rate, terminal_ && step < steps_ ? "" : "\n");
     std::fflush(stdout);
   }
 
  private:
   int steps_;
-  double loss_ = 0;
+  std::vector<double> losses_;
   bool terminal_ = isatty(STDOUT_FILENO) != 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), shown_{};
 };
