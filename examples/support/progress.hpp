@@ -3,10 +3,10 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstdio>
-#include <vector>
 
 namespace example {
 
@@ -17,7 +17,7 @@ class progress {
   /// After step number `step` (from 1) with this loss, or these.
   void operator()(int step, std::same_as<double> auto... loss) {
     using namespace std::chrono;
-    losses_.resize(sizeof...(loss));
+    static_assert(sizeof...(loss) <= most);
     std::size_t k = 0;
     ((losses_[k] = step == 1 ? loss : .95 * losses_[k] + .05 * loss, ++k), ...);
     const auto now = steady_clock::now();
@@ -25,14 +25,15 @@ class progress {
     shown_ = now;
     const double seconds = duration<double>(now - start_).count(), rate = step / seconds;
     std::printf("%sstep %d/%d  %.1f steps/s  loss", terminal_ ? "\r" : "", step, steps_, rate);
-    for (double loss_now : losses_) std::printf(" %.6f", loss_now);
+    for (std::size_t i = 0; i < k; ++i) std::printf(" %.6f", losses_[i]);
     std::printf("  %.0f s left   %s", (steps_ - step) / rate, terminal_ && step < steps_ ? "" : "\n");
     std::fflush(stdout);
   }
 
  private:
   int steps_;
-  std::vector<double> losses_;
+  static constexpr std::size_t most = 4;
+  std::array<double, most> losses_{};  // no vector: the examples count allocations
   bool terminal_ = isatty(STDOUT_FILENO) != 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), shown_{};
 };
