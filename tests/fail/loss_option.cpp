@@ -1,5 +1,5 @@
 // expect: top level
-// expect: cross_entropy has no such option
+// expect: cross_entropy has no such
 // expect: got option 2
 #include <volute/nn/nn.hpp>
 using namespace volute;
