@@ -53,7 +53,9 @@ struct unet {
 
   constexpr auto operator()(expression auto x) const {
     const auto down = nn::max_pool3d<2>{};
-    const auto a = enc1(x), b = enc2(down(a)), c = enc3(down(b));
+    const auto a = enc1(x);
+    const auto b = enc2(down(a));
+    const auto c = enc3(down(b));
     const auto d = dec2(concat(axis<1>, b, up2(c)));
     const auto e = dec1(concat(axis<1>, a, up1(d)));
     return head(concat(axis<1>, x, leaky_relu<.01>(up0(e))));

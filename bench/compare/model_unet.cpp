@@ -27,8 +27,12 @@ struct net {
   nn::named<"head", nn::conv3d<BASE, 2, nn::kernel<1>>> head;
   constexpr auto operator()(expression auto x) const {
     const auto down = nn::max_pool3d<2>{};
-    const auto a = enc0(x), b = enc1(down(a)), c = enc2(down(b)), d = bottom(down(c));
-    const auto e = dec2(concat(axis<1>, c, up2(d))), f = dec1(concat(axis<1>, b, up1(e)));
+    const auto a = enc0(x);
+    const auto b = enc1(down(a));
+    const auto c = enc2(down(b));
+    const auto d = bottom(down(c));
+    const auto e = dec2(concat(axis<1>, c, up2(d)));
+    const auto f = dec1(concat(axis<1>, b, up1(e)));
     return head(dec0(concat(axis<1>, a, up0(f))));
   }
 };

@@ -33,7 +33,8 @@ struct unet {
   nn::named<"dec0", block<8, 4, nn::batch_norm3d<4>>> dec0;
   nn::named<"head", nn::conv3d<4, 3, nn::kernel<1>>> head;
   constexpr auto operator()(expression auto x) const {
-    const auto a = enc0(x), b = enc1(down(a));
+    const auto a = enc0(x);
+    const auto b = enc1(down(a));
     const auto d = dec1(concat(axis<1>, b, up1(bottom(nn::max_pool3d<2>{}(b)))));
     return head(dec0(concat(axis<1>, a, up0(d))));
   }
