@@ -14,13 +14,13 @@ namespace {
 namespace simd = volute::simd;
 using vec = simd::vec<float>;
 
-/// Seconds of the fastest of 20 turns, in each of which every thread does work(thread).
+/// Seconds of the fastest of some turns, in each of which every thread does work(thread).
 template <class Work>
-double fastest(int threads, Work work) {
+double fastest(int threads, Work work, int count = 20) {
   double least = HUGE_VAL;
   std::barrier together(threads);
   const auto turns = [&](int thread) {
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < count; ++i) {
       together.arrive_and_wait();
       const auto start = clock::now();
       work(thread);
@@ -60,7 +60,7 @@ double read_bandwidth(int threads, std::size_t bytes) {
 
 }  // namespace
 
-double measure_peak(int threads) {
+double measure_peak(int threads, int count) {
   constexpr int chains = 12, turns = 200000;
   const double seconds = fastest(threads, [](int thread) {
     volatile float one = 1.0f;
@@ -74,8 +74,16 @@ double measure_peak(int threads) {
       for (int i = 0; i < chains; ++i) a[i] = simd::fma(a[i], m, c);
     }
     for (const vec& v : a) keep(v);
-  });
+  }, count);
   return 2.0 * threads * chains * turns * simd::lanes<vec> / seconds;
+}
+
+void patience::settle() {
+  const auto begin = clock::now();
+  std::this_thread::sleep_for(std::chrono::milliseconds(25));  // others' threads may spin yet, see turns_of
+  while (microseconds(clock::now() - begin) * 1e-6 < left_ && measure_peak(threads_, 3) < 0.9 * peak_)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  left_ -= microseconds(clock::now() - begin) * 1e-6 - 0.03;
 }
 
 ceilings measure_ceilings(int threads) {

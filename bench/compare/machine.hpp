@@ -21,7 +21,23 @@ struct ceilings {
   }
 };
 
-double measure_peak(int threads);
+/// `count` turns of a third of a millisecond; the fastest one counts.
+double measure_peak(int threads, int count = 20);
+
+/// Waits for a machine that others use too. Processors of a virtual machine are now and then two halves of one core, or share theirs with
+/// another guest: for seconds, two threads then multiply no faster than one, and a round in which that changes compares nothing.
+class patience {
+ public:
+  patience(int threads, double peak, double seconds) : threads_(threads), peak_(peak), all_(seconds), left_(seconds) {}
+  /// Returns when the threads reach 90 % of `peak` again, or when `seconds` in all have been waited.
+  void settle();
+  double waited() const { return all_ - left_; }
+
+ private:
+  int threads_;
+  double peak_, all_, left_;
+};
+
 ceilings measure_ceilings(int threads);
 
 }  // namespace compare

@@ -121,13 +121,13 @@ contestant* best_peer(std::vector<contestant>& all, const std::string& of = "") 
   return best;
 }
 
-std::vector<float> random_tensor(int64_t size, int seed) {
-  std::vector<float> v(static_cast<std::size_t>(size));
+floats random_tensor(int64_t size, int seed) {
+  floats v(static_cast<std::size_t>(size));
   for (int64_t i = 0; i < size; ++i) v[static_cast<std::size_t>(i)] = noise(i, seed);
   return v;
 }
 
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+double largest_difference(const floats& a, const floats& b) {
   float difference = 0, largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     difference = std::max(difference, std::isfinite(a[i]) ? std::abs(a[i] - b[i]) : HUGE_VALF);
@@ -145,7 +145,9 @@ std::string cell(contestant* c) { return c == nullptr ? "" : number(c->median())
 
 class benchmark {
  public:
-  explicit benchmark(const options& o) : options_(o), report_(o), machine_(measure_ceilings(o.threads)) {
+  explicit benchmark(const options& o) : options_(o), report_(o), patience_(o.threads, o.threads * measure_peak(1), o.quick ? 60 : 300) {
+    patience_.settle();
+    machine_ = measure_ceilings(o.threads);
     std::printf("| ceiling, %d thread%s | |\n|---|---:|\n| float FMA peak | %.1f GFLOP/s |\n", o.threads, o.threads > 1 ? "s" : "",
                 machine_.peak * 1e-9);
     std::printf("| L1 / L2 / L3 / memory read | %.0f / %.0f / %.0f / %.1f GB/s |\n\n", machine_.l1 * 1e-9, machine_.l2 * 1e-9,
@@ -203,6 +205,7 @@ class benchmark {
   void finish() {
     if (report_.empty()) throw std::runtime_error("no workload matches the filter");
     std::printf("\nfloat FMA peak at the end: %.1f GFLOP/s\n", measure_peak(options_.threads) * 1e-9);
+    std::printf("waited for the machine to be whole: %.0f s\n", patience_.waited());
     if (failures > 0) std::printf("%d results differ from the peers'\n", failures);
   }
 
@@ -213,9 +216,9 @@ class benchmark {
     const conv_geometry& g = w.geometry;
     const char* const pass_name = pass_names[static_cast<int>(p)];
     const auto x = random_tensor(g.x_size(), 1), filter = random_tensor(g.w_size(), 2), y = random_tensor(g.y_size(), 3);
-    const std::vector<float>& first = p == pass::data ? y : x;
-    const std::vector<float>& second = p == pass::weights ? y : filter;
-    std::vector<float> result((p == pass::forward ? y : p == pass::data ? x : filter).size()), expected;
+    const floats& first = p == pass::data ? y : x;
+    const floats& second = p == pass::weights ? y : filter;
+    floats result((p == pass::forward ? y : p == pass::data ? x : filter).size()), expected;
     const double flops = useful_flops(g),
                  roofline = machine_.roofline(flops, 4.0 * static_cast<double>(g.x_size() + g.w_size() + g.y_size()));
 
@@ -249,7 +252,7 @@ class benchmark {
       torch_->ask(std::string("conv3d ") + requests[static_cast<int>(p)] + " " + numbers);
       all.push_back(torch_->as_contestant());
     }
-    race(all, options_.rounds(), options_.quick ? 5e3 : 20e3);
+    race(all, options_.rounds(), options_.quick ? 5e3 : 20e3, [this] { patience_.settle(); });
     report_.add(w.name, pass_name, roofline, all, false);
     const double time = all[0].median(), peer = best_peer(all)->median();
     std::printf("| %s | %s | %s | %s | %s | %.1f | %.2f |", w.name.c_str(), pass_name, number(roofline).c_str(), number(time).c_str(),
@@ -278,7 +281,7 @@ class benchmark {
       }
       all.push_back(torch_->as_contestant());
     }
-    race(all, options_.rounds(), options_.quick ? 20e3 : 100e3);
+    race(all, options_.rounds(), options_.quick ? 20e3 : 100e3, [this] { patience_.settle(); });
     report_.add(m.name, pass_name, roofline, all, true);
     const auto tail = [](contestant& c) { return c.samples.size() < 100 ? "" : number(c.quantile(0.99)); };
     std::printf("| %s | %s | %s | %s | %s | %.2f |", m.name.c_str(), pass_name, number(roofline).c_str(), cell(&all[0]).c_str(),
@@ -292,6 +295,7 @@ class benchmark {
 
   const options& options_;
   report report_;
+  patience patience_;
   ceilings machine_;
   std::vector<onednn_library> libraries_;
   std::optional<torch_process> torch_;

@@ -25,7 +25,7 @@ class optimiser {
   }
 
  private:
-  std::vector<float> moments_;
+  floats moments_;
   std::int64_t step_ = 0;
 };
 
@@ -37,7 +37,7 @@ class runner {
  public:
   using facts = typename Program::facts;
 
-  runner(training how, std::vector<std::vector<float>> inputs) : how_(how), inputs_(std::move(inputs)) {
+  runner(training how, std::vector<floats> inputs) : how_(how), inputs_(std::move(inputs)) {
     if (workers() != nullptr) p_.use(*workers());
     int seed = 0;
     for (const auto& entry : p_.parameter_table()) {
@@ -72,20 +72,20 @@ class runner {
   training how_;
   Program p_;
   optimiser optimiser_;
-  std::vector<std::vector<float>> inputs_;
+  std::vector<floats> inputs_;
   std::vector<const float*> pointers_;
   std::vector<float*> results_;
 };
 
 template <class Program>
-prepared_model prepare_program(training how, std::vector<std::vector<float>> inputs) {
+prepared_model prepare_program(training how, std::vector<floats> inputs) {
   const auto r = std::make_shared<runner<Program>>(how, std::move(inputs));
   return {[r] { r->run(); }, [r] { return r->check(); }};
 }
 
 /// Pseudo-random values for input `i` of a model.
-inline std::vector<float> noise_for(int i, int64_t size) {
-  std::vector<float> v(static_cast<std::size_t>(size));
+inline floats noise_for(int i, int64_t size) {
+  floats v(static_cast<std::size_t>(size));
   for (int64_t k = 0; k < size; ++k) v[static_cast<std::size_t>(k)] = noise(k, 100 + i);
   return v;
 }

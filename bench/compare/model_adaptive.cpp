@@ -15,7 +15,7 @@ using forward = program<outputs(result)>;
 using backward = program<outputs(loss, gradient(loss, fmap), gradient(loss, mod), gradient(loss, parameters))>;
 
 prepared_model prepare(bool trained) {
-  std::vector<std::vector<float>> inputs{noise_for(0, fmap.shape().size()), noise_for(1, mod.shape().size())};
+  std::vector<floats> inputs{noise_for(0, fmap.shape().size()), noise_for(1, mod.shape().size())};
   if (!trained) return prepare_program<forward>(training::none, std::move(inputs));
   return prepare_program<backward>(training::gradients, std::move(inputs));
 }

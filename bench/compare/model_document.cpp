@@ -19,7 +19,7 @@ using step = program<outputs(loss, gradient(loss, parameters))>;
 prepared_model prepare(bool trained) {
   const auto volumes = noise_for(0, x.shape().size());
   if (!trained) return prepare_program<forward>(training::none, {volumes});
-  std::vector<float> classes;
+  floats classes;
   for (int i = 0; i < BATCH; ++i) classes.push_back(static_cast<float>(i % 10));
   return prepare_program<step>(training::adam, {volumes, classes});
 }

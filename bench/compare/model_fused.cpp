@@ -19,7 +19,7 @@ constexpr auto result = [] {
 using forward = program<outputs(result)>;
 
 prepared_model prepare(bool) {
-  std::vector<std::vector<float>> inputs{noise_for(0, x.shape().size())};
+  std::vector<floats> inputs{noise_for(0, x.shape().size())};
   if (FUSED) inputs.push_back(noise_for(1, r.shape().size()));
   return prepare_program<forward>(compare::training::none, std::move(inputs));
 }

@@ -47,7 +47,7 @@ using step = program<outputs(loss, gradient(loss, parameters))>;
 prepared_model prepare(bool trained) {
   const auto volume = noise_for(0, x.shape().size());
   if (!trained) return prepare_program<forward>(training::none, {volume});
-  std::vector<float> classes;
+  floats classes;
   for (int64_t i = 0; i < labels.shape().size(); ++i) classes.push_back(static_cast<float>(i % 2));
   return prepare_program<step>(training::adam, {volume, classes});
 }

@@ -28,21 +28,20 @@ struct contestant {
   double least() const { return *std::min_element(samples.begin(), samples.end()); }
 };
 
-/// Calls `run` for `budget`, at least once, and adds microseconds a call. Before that come calls that are not timed: they warm the caches
-/// and outlast the previous contestant's spinning threads (libgomp's give up after 5 ms or so); before calls that are too long for that, a
-/// pause. Calls below 20 us are timed in batches; torch_peer.py does all the same.
+/// Calls `run` for `budget`, at least once, and adds microseconds a call. Before that comes a pause, in which the previous contestant's
+/// spinning threads go to sleep: libgomp's spin for 9 ms when they have a core to themselves, and longer when they share it with
+/// the threads of whoever comes next, whose second thread is then worth nothing. Then come calls that are not timed, unless they are long:
+/// they warm the caches. Calls below 20 us are timed in batches; torch_peer.py does all the same.
 inline std::function<void(double, std::vector<double>&)> turns_of(std::function<void()> run) {
   return [run = std::move(run)](double budget, std::vector<double>& samples) {
-    double once = 0;
-    if (samples.empty() || samples.back() < 20e3) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    double once = samples.empty() ? 0 : samples.back();
+    if (once < 20e3) {
       const auto begin = clock::now();
       int calls = 0;
       do run(), ++calls;
       while (microseconds(clock::now() - begin) < 5e3);
       once = microseconds(clock::now() - begin) / calls;
-    } else {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      once = samples.back();
     }
     const int batch = std::max(1, static_cast<int>(20 / once));
     const auto begin = clock::now();
@@ -55,8 +54,11 @@ inline std::function<void(double, std::vector<double>&)> turns_of(std::function<
 }
 
 /// Volute comes first in `all`. A peer that is more than twice as slow as the fastest after two rounds keeps the samples that it has.
-inline void race(std::vector<contestant>& all, int rounds, double budget) {
+/// A round begins when settle() returns.
+template <class Settle>
+void race(std::vector<contestant>& all, int rounds, double budget, Settle settle) {
   for (int r = 0; r < rounds; ++r) {
+    settle();
     double fastest = HUGE_VAL;
     for (std::size_t i = 1; i < all.size() && r >= 2; ++i) fastest = std::min(fastest, all[i].median());
     for (std::size_t k = 0; k < all.size(); ++k) {

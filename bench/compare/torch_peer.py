@@ -179,15 +179,14 @@ def adaptive(trained, b, c, *volume):
 
 def turn(run, budget, last):
     now = time.perf_counter
+    time.sleep(0.025)
+    once = last
     if last < 20e3:
         begin, calls = now(), 0
         while not calls or now() - begin < 5e-3:
             run()
             calls += 1
         once = (now() - begin) / calls * 1e6
-    else:
-        time.sleep(0.01)
-        once = last
     batch = range(max(1, int(20 / once)))
     samples, begin = [], now()
     while not samples or (now() - begin) * 1e6 < budget:

@@ -8,11 +8,16 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
+#include <xsimd/xsimd.hpp>
 
 namespace compare {
 
 using std::int64_t;
 using volute::ops::conv_geometry;
+
+/// At the beginning of a cache line, as PyTorch's tensors and volute's own memory are.
+using floats = std::vector<float, xsimd::aligned_allocator<float, 64>>;
 
 enum class pass { forward, data, weights };
 inline constexpr const char* pass_names[]{"forward", "backward data", "backward weights"};

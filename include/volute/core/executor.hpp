@@ -2,6 +2,7 @@
 // Nothing here allocates after construction, and no result depends on the executor or on its number of threads.
 #pragma once
 
+#include <volute/core/placement.hpp>
 #include <volute/core/simd.hpp>
 
 #include <atomic>
@@ -48,6 +49,11 @@ class sequential_executor final : public executor {
 /// again what its cache still holds of the kernel before; then it takes from the others' parts, so a thread that the system holds up delays
 /// a job by one task at most.
 ///
+/// On Linux no worker stays on the caller's processor while there are others: the system wakes a thread where it slept, also when the caller
+/// runs there by now and another processor is idle, and can leave the two there for long, so that two threads are as slow as one (seen for
+/// whole seconds with kernel 6.18 on two processors). A caller that finds a worker there bars it from the taken processors; the worker lifts
+/// the bar as soon as it runs.
+///
 /// Several programs, also on several threads, may use one pool: a job that meets a busy pool runs on its own thread alone.
 class spinning_pool final : public executor {
  public:
@@ -90,11 +96,15 @@ class spinning_pool final : public executor {
   // only when every task is done.
   struct alignas(64) lane {
     std::atomic<std::uint64_t> state{0};
+    std::atomic<int> processor{-1};  // where it ran last
+    std::atomic<bool> barred{false};
+    placement::processors allowed;  // before it was barred; belongs to the worker while `barred`, else to the caller
   };
   static constexpr int remaining_bits = 24;
   static constexpr std::uint64_t remaining_mask = (std::uint64_t{1} << remaining_bits) - 1;
 
   std::chrono::microseconds spin_;
+  bool room_ = placement::available() >= threads();  // a processor for each thread
   std::unique_ptr<lane[]> lanes_;
   std::unique_ptr<std::thread[]> thread_;
   std::uint64_t job_ = 0;
@@ -110,7 +120,27 @@ class spinning_pool final : public executor {
   /// The first task of a worker's part.
   std::int64_t first(std::int64_t tasks, int worker) const noexcept { return tasks * worker / threads(); }
 
+  /// A processor for each worker, as far as it is known where they are.
+  void keep_apart() noexcept {
+    placement::processors taken;
+    placement::clear(taken);
+    const int mine = placement::current();
+    if (mine < 0) return;
+    placement::insert(taken, mine);
+    for (int i = 1; i < threads(); ++i) {
+      lane& l = lanes_[static_cast<std::size_t>(i)];
+      const int processor = l.processor.load(std::memory_order_relaxed);
+      if (processor < 0) continue;
+      if (!placement::contains(taken, processor))
+        placement::insert(taken, processor);
+      else if (!l.barred.load(std::memory_order_acquire) &&
+               placement::leave(thread_[static_cast<std::size_t>(i)].native_handle(), taken, l.allowed))
+        l.barred.store(true, std::memory_order_release);
+    }
+  }
+
   void publish(std::int64_t tasks) noexcept {
+    if (room_) keep_apart();
     ++job_;
     for (int i = 0; i < threads(); ++i)
       lanes_[static_cast<std::size_t>(i)].state.store(
@@ -155,14 +185,21 @@ class spinning_pool final : public executor {
   }
 
   void serve(int worker) noexcept {
+    lane& self = lanes_[static_cast<std::size_t>(worker)];
     std::uint32_t heard = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
       wait([&] { return bell_.load(std::memory_order_acquire) != heard; },
            [&] {
+             self.processor.store(placement::current(), std::memory_order_relaxed);
              asleep_.fetch_add(1, std::memory_order_seq_cst);
              bell_.wait(heard, std::memory_order_seq_cst);
              asleep_.fetch_sub(1, std::memory_order_relaxed);
            });
+      self.processor.store(placement::current(), std::memory_order_relaxed);
+      if (self.barred.load(std::memory_order_acquire)) {
+        placement::allow(self.allowed);
+        self.barred.store(false, std::memory_order_release);
+      }
       heard = bell_.load(std::memory_order_acquire);
       const std::int64_t mine = work(worker);
       if (mine > 0) done_.fetch_add(mine, std::memory_order_acq_rel);
