@@ -69,6 +69,7 @@ program document 'struct net : nn::sequential<
     nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<8, 16, nn::kernel<3>>, nn::relu,
     nn::max_pool3d<2>, nn::flatten, nn::linear<16 * 4 * 4 * 4, 10>> {};' 'input<"x", 4, 1, 10, 10, 10>' 'cross_entropy(net{}(x), t)'
 for n in 16 32 64 65; do chain "chain$n" "$n"; done
+{ cat bench/compare/model_r3d18.cpp; echo 'int main() {}'; } >"$work/r3d18.cpp"
 sed -i '/"t", 4/d; s/, step.input_data(1)//' "$work"/chain*.cpp
 
 row() { printf '| %s | %s | %s |\n' "$@"; }
@@ -84,6 +85,7 @@ for compiler in "${compilers[@]}"; do
     ((n == 16)) && first=$seconds
     ((n == 64)) && last=$seconds
   done
+  row "R3D-18's training step and forward pass, -O3" $(cost "$compiler" -O3 -Ibench/compare -- r3d18)
   row 'each further block (64 less 16, by 48)' "$(awk "BEGIN { printf \"%.3f\", ($last - $first) / 48 }")" ''
   for n in 16 32 64; do
     read -r seconds memory <<<"$(cost "$compiler" -g -- "chain$n")"

@@ -49,10 +49,10 @@ class sequential_executor final : public executor {
 /// again what its cache still holds of the kernel before; then it takes from the others' parts, so a thread that the system holds up delays
 /// a job by one task at most.
 ///
-/// On Linux no worker stays on the caller's processor while there are others: the system wakes a thread where it slept, also when the caller
-/// runs there by now and another processor is idle, and can leave the two there for long, so that two threads are as slow as one (seen for
-/// whole seconds with kernel 6.18 on two processors). A caller that finds a worker there bars it from the taken processors; the worker lifts
-/// the bar as soon as it runs.
+/// On Linux no worker stays on the caller's processor while there are others: the system wakes a thread where it slept, also when the
+/// caller runs there by now and another processor is idle, and can leave the two there for long, so that two threads are as slow as one
+/// (seen for whole seconds with kernel 6.18 on two processors). A caller that finds a worker there bars it from the taken processors; the
+/// worker lifts the bar as soon as it runs.
 ///
 /// Several programs, also on several threads, may use one pool: a job that meets a busy pool runs on its own thread alone.
 class spinning_pool final : public executor {

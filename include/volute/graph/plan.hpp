@@ -409,7 +409,7 @@ class planner {
     buffer<lifetime> lives;
     buffer<int> scratch(steps.size, -1);
     find_lifetimes(lives, scratch);
-    arena = lay_out(lives, prologue_elements, live_peak);
+    arena = lay_out(lives, prologue_elements, live_peak, steps.size);
     for (stored_value& v : values)
       if (v.memory >= 0) v.at = {space::arena, 0, lives[v.memory].offset};
     for (int i = 0; i < steps.size; ++i) {
