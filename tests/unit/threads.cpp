@@ -378,4 +378,63 @@ TEST_CASE("a model takes an executor") {
   CHECK(mine.jobs > 0);
 }
 
+TEST_CASE("a thread leaves processors, and may be sent back") {
+  placement::processors taken, before;
+  placement::clear(taken);
+  const int here = placement::current();
+  if (here < 0) return;  // the system does not tell
+  placement::insert(taken, here);
+  CHECK(placement::contains(taken, here));
+  std::thread([&] {
+    const auto self = pthread_self();
+    if (placement::available() == 1) {
+      CHECK_FALSE(placement::leave(self, taken, before));  // there is nowhere to go
+      return;
+    }
+    const int all = placement::available();
+    REQUIRE(placement::leave(self, taken, before));
+    CHECK(placement::current() != here);
+    CHECK(placement::available() == all - placement::contains(before, here));
+    placement::allow(before);
+    CHECK(placement::available() == all);
+  }).join();
+}
+
+TEST_CASE("a worker that finds itself on the caller's processor gets another") {
+  if (placement::available() < 2) return;
+  spinning_pool pool(2);
+  struct seen {
+    std::atomic<int> on[2]{-1, -1};
+  } processors;
+  const auto job = [&] {  // long enough that both take part
+    pool.parallel(
+        16,
+        [](void* context, int64_t, int worker) noexcept {
+          static_cast<seen*>(context)->on[worker] = placement::current();
+          const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
+          while (std::chrono::steady_clock::now() < until) {}
+        },
+        &processors);
+  };
+  const auto apart = [&] {
+    for (int i = 0; i < 2000; ++i) {
+      processors.on[0] = processors.on[1] = -1;
+      job();
+      if (processors.on[1] >= 0 && processors.on[0] != processors.on[1]) return true;
+    }
+    return false;
+  };
+  REQUIRE(apart());
+  // The caller moves to where the worker was, and stays there.
+  placement::processors one, before;
+  const int there = processors.on[1];
+  placement::clear(one);
+  placement::insert(one, there);
+  REQUIRE(pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0);
+  placement::allow(one);
+  CHECK(placement::current() == there);
+  CHECK(apart());
+  placement::allow(before);
+}
+
 }  // namespace
