@@ -59,9 +59,10 @@ VOLUTE_INLINE void share_ranges(const team<T>& t, std::int64_t count, std::int64
   });
 }
 
-/// Nanoseconds of one thread's work that are worth sharing: hand-over, the other thread's cold cache and a barrier cost 1 us when the
-/// threads are awake, 5 us when they are asleep (measured), which is to stay well below the half that is gained.
-inline constexpr double worth_sharing = 30e3;
+/// Nanoseconds of one thread's work that are worth sharing, as estimated for a core of 116 GFLOP/s. Hand-over and barrier cost 1 us when the
+/// threads are awake and 5 us when they are asleep, but between layers the second thread also fetches its operands from the first one's
+/// cache: sharing the Conv3D document's second layer (18 us, batch 1) made the model 42 instead of 37 us on two cores of a virtual machine.
+inline constexpr double worth_sharing = 60e3;
 
 /// Parts into which this much work (in nanoseconds) is cut: of 5 us at least, and not more than 32, which 2, 4, 8 or 16 threads share
 /// without a rest; 1 if it is not worth it.
