@@ -31,7 +31,7 @@ struct weights_plan {
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_chunks * sum_chunk; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 ? sum_chunk : 0;
+    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 && parts == 1 ? sum_chunk : 0;
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -320,7 +320,7 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
         const bool last = n0 + samples == s.batch;
         share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
           const int64_t c = i % p.chunks, part = i / p.chunks, end = smaller(samples * depth, (part + 1) * p.part);
-          T* const sum = p.sum_chunks == 1 ? helpers.memory(worker, sums) : sums + part * part_sums + c * p.sum_chunk;
+          T* const sum = p.sum_chunks == 1 && p.parts == 1 ? helpers.memory(worker, sums) : sums + part * part_sums + c * p.sum_chunk;
           bool add = n0 > 0;
           for (int64_t u = part * p.part; u < end; add = true) {
             const int64_t n = u / depth, first = u % depth, planes = smaller(depth - first, end - u);
