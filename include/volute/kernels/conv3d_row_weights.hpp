@@ -28,10 +28,11 @@ struct row_weights_plan {
   int64_t sum = 0, sum_count = 1;  // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
   sharing share = sharing::none;
   int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
+  int64_t tap_parts = 1, pieces = 1;  // more tasks for threads, which change no sum: ranges of pairs of taps; of source channels when unpacked
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_count == 1 && parts == 1 ? sum : 0;
+    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_count == 1 && parts * tap_parts == 1 ? sum : 0;
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -83,7 +84,9 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.part = planes;
   if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size);
   p.parts = ceil_divide(planes, p.part);
-  p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : tasks;
+  if (p.share == sharing::inside && c.slab) p.tap_parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(16, tasks * p.parts));
+  if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
+  p.sum_count = p.samples == s.batch && p.parts * p.tap_parts == 1 ? 1 : tasks;
   return p;
 }
 
@@ -155,15 +158,16 @@ VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept
   row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// The sums of one chunk and block over planes [first, last) of the samples in the copies: written, or (add) added to.
+/// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if slab:
+/// written, or (add) added to.
 template <class T, rows_code C>
 __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t first,
-                                                int64_t last, bool add) noexcept {
+                                                int64_t last, int64_t first_tap, int64_t last_tap, bool add) noexcept {
   constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
   constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  const int64_t taps = cd.taps * ch.taps;
   if constexpr (!C.slab) {
+    const int64_t taps = cd.taps * ch.taps;
     if (!add) std::memset(sums, 0, static_cast<std::size_t>(taps * tap_sums) * sizeof(T));
     row_weights_job<T, 1> j;
     j.x_d = cd.offset_step * p.source_plane;
@@ -189,7 +193,7 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
   for (int64_t begin = first; begin < last; begin += p.unit) {
     const int64_t end = smaller(last, begin + p.unit);
-    for (int64_t tap = 0; tap < taps; ++tap) {
+    for (int64_t tap = first_tap; tap < last_tap; ++tap) {
       const int64_t td = tap / ch.taps, th = tap % ch.taps;
       const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
       row_weights_job<T, C.rows> j;
@@ -225,10 +229,10 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
 }
 
-/// Sums of one chunk (`channels` source channels) and one block (`valid` target channels), those of all parts together, to their places in
-/// dw.
+/// Sums of one chunk and one block (`valid` target channels), those of all parts together, to their places in dw: of the source channels
+/// [begin, end), `begin` a multiple of the fold.
 template <class T, rows_code C>
-__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t channels, const T* sums, T* dw) noexcept {
+__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end, const T* sums, T* dw) noexcept {
   constexpr int L = C.lanes, F = C.fold;
   constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
@@ -243,11 +247,11 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
         const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
         at[i] = ((d * ch.taps + h) * (C.chunk / F) * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + v;
       }
-      for (int64_t c = 0; c < channels; c += F) {
+      for (int64_t c = begin; c < end; c += F) {
         V r[L];
         VOLUTE_UNROLL
         for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c / F * cw.taps * lanes);
-        for (const T *more = sums + part, *const end = sums + p.parts * part; more != end; more += part) {
+        for (const T *more = sums + part, *const all = sums + p.parts * part; more != all; more += part) {
           VOLUTE_UNROLL
           for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i] + c / F * cw.taps * lanes);
         }
@@ -256,7 +260,7 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
         for (int i = 0; i < L; ++i) {
           const int64_t o = (v + i) / F, f = c + i % F;
           if (o >= valid) break;
-          if (f >= channels) continue;
+          if (f >= end) continue;
           T* const to = dw + f * s.weight_source + o * s.weight_target + first;
           if (n == L)
             simd::store(to, r[i]);
@@ -277,10 +281,15 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
     T* const target_copy = source_copy + p.samples * p.source_sample;
     T* const sums = target_copy + p.samples * p.target_sample;
     const int64_t part_sums = p.sum_count * p.sum;
-    const auto complete = [&](int64_t i, const T* sum) noexcept {
-      const int64_t channel = i / p.chunks * p.block, first = i % p.chunks * p.code.chunk;
+    const int64_t tasks = p.blocks * p.chunks, taps = p.axis[0].taps * p.axis[1].taps;
+    const int64_t tap_parts = helpers.alone() ? 1 : p.tap_parts, pieces = helpers.alone() ? 1 : p.pieces;
+    const bool whole = p.parts * tap_parts == 1;  // a task completes its sums at once
+    const auto complete = [&](int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
+      const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;
+      const int64_t channels = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(channels, p.code.fold);
       unpack_row_weights<T, p.code>(
-          s, p, smaller(p.block, s.target_channels - channel), smaller(p.code.chunk, s.source_channels - first), sum,
+          s, p, smaller(p.block, s.target_channels - channel), steps * piece / all * p.code.fold,
+          smaller(channels, steps * (piece + 1) / all * p.code.fold), sum,
           dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source);
     };
     for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
@@ -306,14 +315,17 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
                      }
                    });
       const bool last = n0 + samples == s.batch;
-      share(helpers, p.blocks * p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
-        const int64_t task = i % (p.blocks * p.chunks), part = i / (p.blocks * p.chunks), b = task / p.chunks, c = task % p.chunks;
-        T* const sum = p.sum_count == 1 && p.parts == 1 ? helpers.memory(worker, sums) : sums + part * part_sums + task * p.sum;
-        row_weights_task<T, p.code>(p, source_copy + c * p.source_chunk, target_copy + b * p.target_block, sum, part * p.part,
-                                    smaller(samples * depth, (part + 1) * p.part), n0 > 0);
-        if (last && p.parts == 1) complete(task, sum);
+      share(helpers, p.parts * tap_parts * tasks, [&](int64_t i, int worker) noexcept {
+        const int64_t task = i % tasks, range = i / tasks % tap_parts, part = i / tasks / tap_parts;
+        T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + part * part_sums + task * p.sum;
+        row_weights_task<T, p.code>(p, source_copy + task % p.chunks * p.source_chunk, target_copy + task / p.chunks * p.target_block, sum,
+                                    part * p.part, smaller(samples * depth, (part + 1) * p.part), taps * range / tap_parts,
+                                    taps * (range + 1) / tap_parts, n0 > 0);
+        if (last && whole) complete(task, 0, 1, sum);
       });
-      if (last && p.parts > 1) share(helpers, p.blocks * p.chunks, [&](int64_t i, int) noexcept { complete(i, sums + i * p.sum); });
+      if (last && !whole)
+        share(helpers, tasks * pieces,
+              [&](int64_t i, int) noexcept { complete(i / pieces, i % pieces, pieces, sums + i / pieces * p.sum); });
     }
   };
   if constexpr (p.share == sharing::pairs)
