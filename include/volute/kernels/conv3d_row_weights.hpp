@@ -82,7 +82,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   if (p.share == sharing::inside && s.groups >= 4) p.share = sharing::pairs;  // no thread waits for what another copies
   const int64_t tasks = p.blocks * p.chunks, planes = p.samples * p.axis[0].n;
   p.part = planes;
-  if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size);
+  if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size, 512 << 10);
   p.parts = ceil_divide(planes, p.part);
   if (p.share == sharing::inside && c.slab) p.tap_parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(16, tasks * p.parts));
   if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));

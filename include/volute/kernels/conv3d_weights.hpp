@@ -80,7 +80,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
   p.part = planes;
   if (p.share == sharing::inside)
-    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * static_cast<int64_t>(sizeof(T)));
+    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * static_cast<int64_t>(sizeof(T)), 1 << 20);
   p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
