@@ -316,7 +316,9 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
                    });
       const bool last = n0 + samples == s.batch;
       share(helpers, p.parts * tap_parts * tasks, [&](int64_t i, int worker) noexcept {
-        const int64_t task = i % tasks, range = i / tasks % tap_parts, part = i / tasks / tap_parts;
+        // Threads do all that there is to do with some pixels; one thread does all pixels of one chunk and block (1 to 2 % faster).
+        const int64_t task = helpers.alone() ? i / p.parts : i % tasks, k = helpers.alone() ? i % p.parts : i / tasks;
+        const int64_t part = k / tap_parts, range = k % tap_parts;
         T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + part * part_sums + task * p.sum;
         row_weights_task<T, p.code>(p, source_copy + task % p.chunks * p.source_chunk, target_copy + task / p.chunks * p.target_block, sum,
                                     part * p.part, smaller(samples * depth, (part + 1) * p.part), taps * range / tap_parts,
