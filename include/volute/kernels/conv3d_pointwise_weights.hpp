@@ -15,7 +15,7 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Pixels of a slab, and the pitch of its rows: an odd number of vectors.
+/// Pixels of a slab at most, and the pitch of its rows: an odd number of vectors.
 inline constexpr int64_t weights_slab = 256;
 template <class T>
 inline constexpr int64_t weights_pitch = ((weights_slab / simd::width<T> + 1) | 1) * simd::width<T>;
@@ -28,6 +28,7 @@ struct pointwise_weights_plan {
   int rows = 1;                         // that a register block broadcasts
   int64_t step = 1, steps = 1;          // rows of whole register blocks and of whole rows of windows
   int64_t chunk = 1;                    // rows packed at a time, 128 KiB of them at most
+  int64_t slab = 1;                     // pixels
   int64_t slabs = 1, parts = 1;         // of the batch; the sums of each part wait to be added in order
   int64_t sums = 0;                     // of one part and group
   bool shared = false;
@@ -72,16 +73,18 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.steps = ceil_divide(p.broadcast, p.step);
   p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (128 << 10) / (p.pitch * size * p.step)))) * p.step;
   p.sums = p.blocks * p.block_sums();
-  p.slabs = g.batch * ceil_divide(g.out_volume(), weights_slab);
+  const int64_t slabs = ceil_divide(g.out_volume(), weights_slab);
+  p.slab = ceil_divide(ceil_divide(g.out_volume(), slabs), width) * width;  // not larger than weights_slab
+  p.slabs = g.batch * slabs;
   p.shared = conv_work(g) >= worth_sharing;
-  // Parts of eight slabs at least, for the sake of the sums, and at most 2 MiB of these.
-  if (p.shared) p.parts = larger(1, smaller(smaller(16, p.slabs / 8), (2 << 20) / (p.groups * p.sums * size)));
+  // An even number of parts, of three slabs or so for the sake of the sums, and at most 2 MiB of these.
+  if (p.shared) p.parts = larger(1, smaller(smaller(16, (p.slabs + 2) / 6 * 2), (2 << 20) / (p.groups * p.sums * size)));
   return p;
 }
 
-/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v].
+/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v]; or, where `onto` is not null, onto[r][v] += what sum[r][v] would be.
 template <class T, int R, int NV>
-__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, bool add,
+__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
                                                        lines_ahead<T> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
@@ -101,6 +104,12 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* t
       VOLUTE_UNROLL
       for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
     }
+  }
+  if (onto != nullptr) {
+    sum = onto;
+    VOLUTE_UNROLL
+    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) acc[r][v] = simd::load<V>(sum + (r * NV + v) * L) + acc[r][v];
   }
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
@@ -130,21 +139,22 @@ __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int6
   }
 }
 
-/// Slabs [begin, end) of one group into its sums: broadcast rows [row_begin, row_end).
+/// Slabs [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: broadcast rows
+/// [row_begin, row_end).
 template <class T, int R, int NV, int Last>
 __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, const pixel_rows& broadcast,
                                                       const pointwise_weights_plan& p, int64_t pixels, const T* t, int64_t t_sample,
                                                       const T* b, int64_t b_sample, int64_t begin, int64_t end, int64_t row_begin,
-                                                      int64_t row_end, T* memory, T* sums) noexcept {
+                                                      int64_t row_end, T* memory, T* sums, T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;
-  const int64_t slabs = ceil_divide(pixels, weights_slab);
+  const int64_t slabs = ceil_divide(pixels, p.slab);
   T* const panel = memory + p.part_blocks * lanes * weights_slab;
   T* const line = panel + p.chunk * p.pitch;
   for (int64_t u = begin; u < end; ++u) {
-    const int64_t sample = u / slabs, first = u % slabs * weights_slab, count = smaller(weights_slab, pixels - first);
-    // What the next slab copies, in columns of at most `count` rows: first of the one tensor, then of the other.
-    const int64_t next = u + 1 < end ? u + 1 : u, next_first = next % slabs * weights_slab;
-    const int64_t next_count = smaller(weights_slab, pixels - next_first);
+    const int64_t sample = u / slabs, first = u % slabs * p.slab, count = smaller(p.slab, pixels - first);
+    // What the next slab copies (the next part's too: one thread often takes both), in columns of at most `count` rows: first of the one tensor, then of the other.
+    const int64_t next = u + 1 < p.slabs ? u + 1 : u, next_first = next % slabs * p.slab;
+    const int64_t next_count = smaller(p.slab, pixels - next_first);
     const pixel_rows* const q[2]{&turned, &broadcast};
     const T* const start[2]{t + next / slabs * t_sample + next_first, b + next / slabs * b_sample + next_first};
     const int64_t first_row[2]{0, row_begin}, last_row[2]{p.turned, smaller(row_end, p.broadcast)};
@@ -171,12 +181,15 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
         if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
         for (int64_t i = block; i < last_block; ++i) {
           const T* const from = memory + (i - block) * lanes * weights_slab;
-          T* const sum = sums + i * p.block_sums();
-          for (int64_t r = 0; r < rows; r += R)
-            if (Last == NV || i + 1 < p.blocks)
-              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sum + (row + r) * lanes, u > begin, ahead());
+          const bool wide = Last == NV || i + 1 < p.blocks;
+          for (int64_t r = 0; r < rows; r += R) {
+            const int64_t at = i * p.block_sums() + (row + r) * (wide ? lanes : Last * L);
+            T* const to = onto != nullptr && u + 1 == end ? onto + at : nullptr;
+            if (wide)
+              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sums + at, to, u > begin, ahead());
             else
-              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sum + (row + r) * (Last * L), u > begin, ahead());
+              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sums + at, to, u > begin, ahead());
+          }
         }
       }
     }
@@ -192,23 +205,24 @@ void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team
   const T* const t = p.turn_x ? x : g;
   const T* const b = p.turn_x ? g : x;
   T* const sums = scratch + p.own();
-  // Slices of the rows change no sum, so there may be as many as threads: each turns the other tensor again.
-  int64_t slices = 1;
-  if (!workers.alone()) slices = larger(1, smaller(p.steps, ceil_divide(workers.workers->threads(), p.parts * G.groups)));
+  // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
+  const bool alone = workers.alone();
+  const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, workers.workers->threads()), p.parts * G.groups)));
   share_if<p.shared>(
       workers, G.groups * p.parts * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
         const int64_t slice = i % slices, part = i / slices % p.parts, group = i / slices / p.parts;
         pointwise_weights_task<T, p.rows, p.vectors, p.last>(
             turned, broadcast, p, G.out_volume(), t + group * t_group, G.groups * t_group, b + group * b_group, G.groups * b_group,
             p.slabs * part / p.parts, p.slabs * (part + 1) / p.parts, p.steps * slice / slices * p.step,
-            p.steps * (slice + 1) / slices * p.step, workers.memory(worker, scratch), sums + (part * G.groups + group) * p.sums);
+            p.steps * (slice + 1) / slices * p.step, workers.memory(worker, scratch),
+            sums + (smaller(part, alone ? 1 : part) * G.groups + group) * p.sums, alone && part > 0 ? sums + group * p.sums : nullptr);
       });
   share_if<p.shared>(
       workers, G.groups * p.blocks, [&](int64_t i, int) __attribute__((always_inline)) {
         const int64_t group = i / p.blocks, block = i % p.blocks, first = block * lanes, valid = smaller(lanes, p.turned - first);
         const int64_t row = block + 1 < p.blocks ? lanes : p.last * p.lanes;
         T* const sum = sums + group * p.sums + block * p.block_sums();
-        for (int64_t part = 1; part < p.parts; ++part)
+        for (int64_t part = 1; part < (alone ? 1 : p.parts); ++part)
           for (int64_t k = 0; k < p.broadcast * row; ++k) sum[k] += sum[part * G.groups * p.sums + k];
         T* const to = dw + group * p.turned * p.broadcast;
         if constexpr (p.turn_x)

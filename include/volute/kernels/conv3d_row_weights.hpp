@@ -27,11 +27,12 @@ struct row_weights_plan {
   int64_t unit = 1;                // planes of the target whose share of both copies stays in the second-level cache
   int64_t sum = 0, sum_count = 1;  // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
   sharing share = sharing::none;
-  int64_t parts = 1;  // ranges of pairs of taps that threads take; each sum stays with one thread, in the order of one thread
+  int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
+  int64_t tap_parts = 1, pieces = 1;  // more tasks for threads, which change no sum: ranges of pairs of taps; of source channels when unpacked
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
-  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + sum_count * sum; }
+  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_count == 1 ? sum : 0;
+    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_count == 1 && parts * tap_parts == 1 ? sum : 0;
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -78,9 +79,14 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.samples = smaller(s.batch, larger(1, (8 << 20) / ((p.source_sample + p.target_sample) * size)));
   p.unit = smaller(p.samples * p.axis[0].n, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * c.width * lanes) * size)));
   p.share = choose_sharing(conv_work(g), s.groups, (p.samples * (p.source_sample + p.target_sample) + p.sum) * size, true);
-  const int64_t tasks = p.blocks * p.chunks;
-  if (p.share == sharing::inside && tasks < 16) p.parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(32, tasks));
-  p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : tasks;
+  if (p.share == sharing::inside && s.groups >= 4) p.share = sharing::pairs;  // no thread waits for what another copies
+  const int64_t tasks = p.blocks * p.chunks, planes = p.samples * p.axis[0].n;
+  p.part = planes;
+  if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size, 512 << 10);
+  p.parts = ceil_divide(planes, p.part);
+  if (p.share == sharing::inside && c.slab) p.tap_parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(16, tasks * p.parts));
+  if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
+  p.sum_count = p.samples == s.batch && p.parts * p.tap_parts == 1 ? 1 : tasks;
   return p;
 }
 
@@ -152,16 +158,16 @@ VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept
   row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// The sums of one chunk and block over `samples` samples from the copies, of the pairs of taps [first_tap, last_tap): written, or (add)
-/// added to.
+/// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if slab:
+/// written, or (add) added to.
 template <class T, rows_code C>
-__attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t samples,
-                                                int64_t first_tap, int64_t last_tap, bool add) noexcept {
+__attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t first,
+                                                int64_t last, int64_t first_tap, int64_t last_tap, bool add) noexcept {
   constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
   constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  const int64_t all = samples * cd.n, taps = cd.taps * ch.taps;
-  if (!C.slab && last_tap - first_tap == taps) {
+  if constexpr (!C.slab) {
+    const int64_t taps = cd.taps * ch.taps;
     if (!add) std::memset(sums, 0, static_cast<std::size_t>(taps * tap_sums) * sizeof(T));
     row_weights_job<T, 1> j;
     j.x_d = cd.offset_step * p.source_plane;
@@ -169,7 +175,7 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
     j.sum_h = tap_sums;
     j.sum_d = ch.taps * tap_sums;
     j.add = true;
-    for (int64_t u = 0; u < all; ++u) {
+    for (int64_t u = first; u < last; ++u) {
       const int64_t n = u / cd.n, d = u % cd.n;
       const tap_range td = taps_inside(cd, d, p.count[0]);
       j.d = td.last - td.first;
@@ -185,14 +191,14 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
     }
     return;
   }
-  for (int64_t begin = 0; begin < all; begin += p.unit) {
-    const int64_t end = smaller(all, begin + p.unit);
+  for (int64_t begin = first; begin < last; begin += p.unit) {
+    const int64_t end = smaller(last, begin + p.unit);
     for (int64_t tap = first_tap; tap < last_tap; ++tap) {
       const int64_t td = tap / ch.taps, th = tap % ch.taps;
       const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
       row_weights_job<T, C.rows> j;
       j.sum = sums + tap * tap_sums;
-      j.add = add || begin > 0;
+      j.add = add || begin > first;
       int waiting = 0;
       for (int64_t u = begin; u < end; ++u) {
         const int64_t n = u / cd.n, d = u % cd.n;
@@ -223,14 +229,15 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
 }
 
-/// Sums of one chunk (`channels` source channels) and one block (`valid` target channels) to their places in dw.
+/// Sums of one chunk and one block (`valid` target channels), those of all parts together, to their places in dw: of the source channels
+/// [begin, end), `begin` a multiple of the fold.
 template <class T, rows_code C>
-__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, int64_t valid, int64_t channels, const T* sums, T* dw) noexcept {
+__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end, const T* sums, T* dw) noexcept {
   constexpr int L = C.lanes, F = C.fold;
   constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  const int64_t plane = s.kernel[1] * s.kernel[2];
+  const int64_t plane = s.kernel[1] * s.kernel[2], part = p.sum_count * p.sum;
   for (int64_t v = 0; v < lanes; v += L)
     for (int64_t first = 0; first < s.taps(); first += L) {
       const int n = static_cast<int>(smaller(L, s.taps() - first));
@@ -240,16 +247,20 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, int64_t v
         const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
         at[i] = ((d * ch.taps + h) * (C.chunk / F) * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + v;
       }
-      for (int64_t c = 0; c < channels; c += F) {
+      for (int64_t c = begin; c < end; c += F) {
         V r[L];
         VOLUTE_UNROLL
         for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c / F * cw.taps * lanes);
+        for (const T *more = sums + part, *const all = sums + p.parts * part; more != all; more += part) {
+          VOLUTE_UNROLL
+          for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i] + c / F * cw.taps * lanes);
+        }
         simd::transpose(r);
         VOLUTE_UNROLL
         for (int i = 0; i < L; ++i) {
           const int64_t o = (v + i) / F, f = c + i % F;
           if (o >= valid) break;
-          if (f >= channels) continue;
+          if (f >= end) continue;
           T* const to = dw + f * s.weight_source + o * s.weight_target + first;
           if (n == L)
             simd::store(to, r[i]);
@@ -263,52 +274,60 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, int64_t v
 template <class T, ops::conv_geometry G, conv_side Side>
 void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
-  const int64_t x_volume = s.source_volume(), g_volume = s.target_volume(), lanes = p.block_lanes(), taps = p.axis[0].taps * p.axis[1].taps;
-  const int64_t x_parts = ceil_divide(x_volume, 64), g_parts = ceil_divide(g_volume, 64);  // of 64 pixels
+  const int64_t x_volume = s.source_volume(), g_volume = s.target_volume(), lanes = p.block_lanes(), depth = p.axis[0].n;
 
   const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
     T* const source_copy = memory;
     T* const target_copy = source_copy + p.samples * p.source_sample;
     T* const sums = target_copy + p.samples * p.target_sample;
-    const int64_t parts = helpers.alone() ? 1 : p.parts;
-    const auto complete = [&](int64_t i, const T* sum) noexcept {
-      const int64_t channel = i / p.chunks * p.block, first = i % p.chunks * p.code.chunk;
+    const int64_t part_sums = p.sum_count * p.sum;
+    const int64_t tasks = p.blocks * p.chunks, taps = p.axis[0].taps * p.axis[1].taps;
+    const int64_t tap_parts = helpers.alone() ? 1 : p.tap_parts, pieces = helpers.alone() ? 1 : p.pieces;
+    const bool whole = p.parts * tap_parts == 1;  // a task completes its sums at once
+    const auto complete = [&](int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
+      const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;
+      const int64_t channels = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(channels, p.code.fold);
       unpack_row_weights<T, p.code>(
-          s, smaller(p.block, s.target_channels - channel), smaller(p.code.chunk, s.source_channels - first), sum,
+          s, p, smaller(p.block, s.target_channels - channel), steps * piece / all * p.code.fold,
+          smaller(channels, steps * (piece + 1) / all * p.code.fold), sum,
           dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source);
     };
     for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
-      const int64_t samples = smaller(p.samples, s.batch - n0), each = p.chunks * x_parts + p.blocks * g_parts;
-      // The copies run at about 2 elements a nanosecond.
-      share_ranges(helpers, samples * each, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
+      // 16 pixels of all channels of both tensors at a time, in the order of the parts: a thread finds most of what it needs in its own
+      // cache. The copies run at about 2 elements a nanosecond.
+      const int64_t samples = smaller(p.samples, s.batch - n0), steps = ceil_divide(g_volume, 16), x_steps = ceil_divide(x_volume, 16);
+      share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
                    [&](int64_t begin, int64_t end, int) noexcept {
-                     for (int64_t i = begin; i < end;) {  // runs of pieces of one chunk or block
-                       const int64_t n = i / each, k = i % each, sample = (n0 + n) * s.groups + group;
-                       const bool x = k < p.chunks * x_parts;
-                       const int64_t of = x ? k / x_parts : (k - p.chunks * x_parts) / g_parts;
-                       const int64_t piece = x ? k % x_parts : (k - p.chunks * x_parts) % g_parts;
-                       const int64_t run = smaller(end - i, (x ? x_parts : g_parts) - piece), volume = x ? x_volume : g_volume;
-                       const int64_t step = x ? p.code.chunk : p.block, all = x ? s.source_channels : s.target_channels;
-                       const int64_t w = piece * 64, pixels = smaller(volume - w, run * 64), valid = smaller(step, all - of * step);
-                       const T* const from = (x ? source : target) + (sample * all + of * step) * volume + w;
-                       if (x)
-                         copy_pixels<T, 1, false>(from, source_copy + n * p.source_sample + of * p.source_chunk + w * step, valid, step,
-                                                  volume, pixels, nullptr);
-                       else
-                         copy_pixels<T, p.code.fold, false>(from, target_copy + n * p.target_sample + of * p.target_block + w * lanes,
-                                                            valid, step, volume, pixels, nullptr);
-                       i += run;
+                     for (int64_t i = begin; i < end;) {  // runs of one sample
+                       const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i);
+                       const int64_t x = x_steps * first / steps * 16, x_end = smaller(x_volume, x_steps * last / steps * 16);
+                       const int64_t g = first * 16, g_end = smaller(g_volume, last * 16), sample = (n0 + n) * s.groups + group;
+                       const T* const from = source + sample * s.source_channels * x_volume + x;
+                       T* const to = source_copy + n * p.source_sample + x * p.code.chunk;
+                       for (int64_t c = 0, k = 0; c < p.chunks && x < x_end; ++c, k += p.code.chunk)
+                         copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk, smaller(p.code.chunk, s.source_channels - k),
+                                                  p.code.chunk, x_volume, x_end - x, nullptr);
+                       for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
+                         copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + g,
+                                                            target_copy + n * p.target_sample + b * p.target_block + g * lanes,
+                                                            smaller(p.block, s.target_channels - k), p.block, g_volume, g_end - g, nullptr);
+                       i += last - first;
                      }
                    });
       const bool last = n0 + samples == s.batch;
-      share(helpers, p.blocks * p.chunks * parts, [&](int64_t i, int worker) noexcept {
-        const int64_t task = i / parts, part = i % parts, b = task / p.chunks, c = task % p.chunks;
-        T* const sum = parts == 1 && p.sum_count == 1 ? helpers.memory(worker, sums) : sums + task * p.sum;
-        row_weights_task<T, p.code>(p, source_copy + c * p.source_chunk, target_copy + b * p.target_block, sum, samples,
-                                    taps * part / parts, taps * (part + 1) / parts, n0 > 0);
-        if (last && parts == 1) complete(task, sum);
+      share(helpers, p.parts * tap_parts * tasks, [&](int64_t i, int worker) noexcept {
+        // Threads do all that there is to do with some pixels; one thread does all pixels of one chunk and block (1 to 2 % faster).
+        const int64_t task = helpers.alone() ? i / p.parts : i % tasks, k = helpers.alone() ? i % p.parts : i / tasks;
+        const int64_t part = k / tap_parts, range = k % tap_parts;
+        T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + part * part_sums + task * p.sum;
+        row_weights_task<T, p.code>(p, source_copy + task % p.chunks * p.source_chunk, target_copy + task / p.chunks * p.target_block, sum,
+                                    part * p.part, smaller(samples * depth, (part + 1) * p.part), taps * range / tap_parts,
+                                    taps * (range + 1) / tap_parts, n0 > 0);
+        if (last && whole) complete(task, 0, 1, sum);
       });
-      if (last && parts > 1) share(helpers, p.blocks * p.chunks, [&](int64_t i, int) noexcept { complete(i, sums + i * p.sum); });
+      if (last && !whole)
+        share(helpers, tasks * pieces,
+              [&](int64_t i, int) noexcept { complete(i / pieces, i % pieces, pieces, sums + i / pieces * p.sum); });
     }
   };
   if constexpr (p.share == sharing::pairs)

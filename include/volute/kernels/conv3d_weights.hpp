@@ -27,12 +27,11 @@ struct weights_plan {
   int64_t sum_chunk = 0, sum_chunks = 1;  // the sums of one block: [chunk][class][tap d][tap h][segment][window elements][lanes]
   int64_t slab_planes = 1, slab_rows = 1;
   sharing share = sharing::none;
-  int64_t tap_rows = 1;  // of all classes: a row is one tap of depth and one of height
-  int64_t parts = 1;     // ranges of tap rows that threads take; each sum stays with one thread, in the order of one thread
+  int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
-  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + sum_chunks * sum_chunk; }
+  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_chunks * sum_chunk; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 ? sum_chunk : 0;
+    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 && parts == 1 ? sum_chunk : 0;
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -77,20 +76,19 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
   p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)))));
   p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)), true);
-  p.tap_rows = class_count(g, side, 2);
-  for (int a = 0; a < 2; ++a) {
-    int64_t taps = 0;
-    for (int64_t r = 0; r < class_count(g, side, a); ++r) taps += correlation(g, side, a, r).taps;
-    p.tap_rows *= taps;
-  }
-  if (p.share == sharing::inside && p.chunks < 16) p.parts = larger(1, smaller(p.tap_rows, ceil_divide(32, p.chunks)));
+  const correlation_axis depth = correlation(g, side, 0, 0);
+  const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
+  p.part = planes;
+  if (p.share == sharing::inside)
+    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * static_cast<int64_t>(sizeof(T)), 1 << 20);
+  p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
   // sums.
   const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
-  const int64_t pixels = larger(128, (24 << 10) / pixel), height = correlation(g, side, 1, 0).n;
+  const int64_t pixels = larger(128, (24 << 10) / pixel);
   p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
-  p.slab_planes = smaller(correlation(g, side, 0, 0).n, larger(1, pixels / (height * width.n)));
+  p.slab_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
   return p;
 }
 
@@ -141,20 +139,19 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
 }
 
-/// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them: of the tap
-/// rows [row_begin, row_end) only.
+/// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them: of the
+/// planes [first, last) of each class.
 template <class T, int L, int NV, int J>
 __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add,
-                                            int64_t row_begin, int64_t row_end) noexcept {
+                                            int64_t first, int64_t last) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
-  const int64_t depth = s.classes[0][0].n, height = s.classes[1][0].n;  // class 0 is the longest
-  for (int64_t d0 = 0; d0 < depth; d0 += p.slab_planes)
+  const int64_t height = s.classes[1][0].n;  // class 0 is the longest
+  for (int64_t d0 = first; d0 < last; d0 += p.slab_planes)
     for (int64_t h0 = 0; h0 < height; h0 += p.slab_rows) {
       T* sum = sums;
-      int64_t row_number = 0;
-      j.add = add || d0 > 0 || h0 > 0;
+      j.add = add || d0 > first || h0 > 0;
       for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
         const bool joined = joined_taps(cw);
         const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, J);
@@ -168,12 +165,8 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
         for (int64_t td = 0; td < cd.taps; ++td) {
           const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
           const int64_t d = larger(d0, inside_d.first);
-          j.planes = smaller(d0 + p.slab_planes, inside_d.last) - d;
-          for (int64_t th = 0; th < ch.taps; ++th, ++row_number) {
-            if (row_number < row_begin || row_number >= row_end) {
-              sum += segments * segment * lanes;
-              continue;
-            }
+          j.planes = smaller(smaller(d0 + p.slab_planes, last), inside_d.last) - d;
+          for (int64_t th = 0; th < ch.taps; ++th) {
             const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
             const int64_t h = larger(h0, inside_h.first);
             j.rows = smaller(h0 + p.slab_rows, inside_h.last) - h;
@@ -196,10 +189,11 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
     }
 }
 
-/// Sums of one chunk (`channels` source channels) and one block of target channels to their places in dw.
+/// Sums of one chunk (`channels` source channels) and one block of target channels, those of all parts together, to their places in dw.
 template <class T>
 __attribute__((noinline)) void scatter_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, int64_t channels,
                                                const T* sums, T* dw) noexcept {
+  const int64_t part = p.sum_chunks * p.sum_chunk;
   for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
     const bool joined = joined_taps(cw);
     const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, p.window);
@@ -212,7 +206,11 @@ __attribute__((noinline)) void scatter_weights(const conv_shape& s, const weight
             for (int64_t i = 0; i < channels; ++i) {
               const T* from = sums + (x * p.chunk + i) * lanes;
               T* to = dw + i * s.weight_source + tap;
-              for (int64_t o = 0; o < valid; ++o) to[o * s.weight_target] = from[o];
+              for (int64_t o = 0; o < valid; ++o) {
+                T sum = from[o];
+                for (int64_t k = 1; k < p.parts; ++k) sum += from[k * part + o];
+                to[o * s.weight_target] = sum;
+              }
             }
           }
   });
@@ -227,6 +225,7 @@ __attribute__((noinline)) void transpose_weights(const conv_shape& s, const weig
   const bool joined = joined_taps(cw);
   const int64_t w_step = (joined ? p.chunk : window_sums(cw, p.chunk, p.window)) * lanes;
   const int64_t h_step = window_sums(cw, p.chunk, p.window) * (joined ? 1 : cw.taps) * lanes, d_step = ch.taps * h_step;
+  const int64_t part = p.sum_chunks * p.sum_chunk;
   int64_t k[3]{};
   for (int64_t first = 0; first < s.taps(); first += L) {
     const int n = static_cast<int>(smaller(L, s.taps() - first));
@@ -245,6 +244,10 @@ __attribute__((noinline)) void transpose_weights(const conv_shape& s, const weig
         V r[L];
         VOLUTE_UNROLL
         for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c * lanes + o);
+        for (const T *more = sums + part, *const end = sums + p.parts * part; more != end; more += part) {
+          VOLUTE_UNROLL
+          for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i] + c * lanes + o);
+        }
         simd::transpose(r);
         T* to = dw + c * s.weight_source + o * s.weight_target + first;
         const int64_t count = valid - o;
@@ -277,7 +280,7 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
     T* const target_copy = memory + p.samples * p.source_sample;
     T* const sums = target_copy + p.samples * p.target_sample;
     T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
-    const int64_t parts = helpers.alone() ? 1 : p.parts;
+    const int64_t depth = s.classes[0][0].n, part_sums = p.sum_chunks * p.sum_chunk;
     for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
       const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
       const channels_last_copy flat{valid,
@@ -290,19 +293,19 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
         const int64_t samples = smaller(p.samples, s.batch - n0);
         // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
         const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
-        const int64_t planes = source_planes + s.target_size[0];
         const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 2 a nanosecond
+        // In the order of the target's depth, which is that of the parts: a thread finds most of what it needs in its own cache.
+        const int64_t steps = p.parts > 1 ? s.target_size[0] : source_planes + s.target_size[0];
         share_ranges(
-            helpers, samples * planes, 1, larger(1, smaller(32, elements / (2 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
+            helpers, samples * steps, 1, larger(1, smaller(32, elements / (2 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
               for (int64_t i = begin; i < end; ++i) {
-                const int64_t n = i / planes, k = i % planes;
-                if (k < source_planes) {
-                  copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample, k, k + 1);
-                } else {
-                  const int64_t d = k - source_planes;
-                  const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
-                  copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
-                }
+                const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
+                copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
+                                               p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
+                                               p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
+                if (d < 0) continue;
+                const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
+                copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
               }
             });
         const auto complete = [&](int64_t c, const T* sum) noexcept {
@@ -313,22 +316,25 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
           else
             scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
         };
-        const bool whole = p.samples == s.batch && parts == 1, last = n0 + samples == s.batch;  // whole: a task completes its sums
-        share(helpers, p.chunks * parts, [&](int64_t i, int worker) noexcept {
-          const int64_t c = i / parts, part = i % parts;
-          const int64_t begin = p.tap_rows * part / parts, end = p.tap_rows * (part + 1) / parts;
-          T* const sum = whole ? p.sum_chunks == 1 ? helpers.memory(worker, sums) : sums : sums + c * p.sum_chunk;
-          for (int64_t n = 0; n < samples; ++n) {
+        // A task that has all pixels completes its sums at once.
+        const bool last = n0 + samples == s.batch;
+        share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
+          const int64_t c = i % p.chunks, part = i / p.chunks, end = smaller(samples * depth, (part + 1) * p.part);
+          T* const sum = p.sum_chunks == 1 && p.parts == 1 ? helpers.memory(worker, sums) : sums + part * part_sums + c * p.sum_chunk;
+          bool add = n0 > 0;
+          for (int64_t u = part * p.part; u < end; add = true) {
+            const int64_t n = u / depth, first = u % depth, planes = smaller(depth - first, end - u);
             const T* x = source_copy + n * p.source_sample + c * p.source_chunk;
             const T* g = target_copy + n * p.target_sample;
             if (p.last == p.main || b + 1 < p.blocks)
-              weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, n0 + n > 0, begin, end);
+              weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, add, first, first + planes);
             else if constexpr (p.last != p.main)
-              weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, n0 + n > 0, begin, end);
+              weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, add, first, first + planes);
+            u += planes;
           }
-          if (last && parts == 1) complete(c, sum);
+          if (last && p.parts == 1) complete(c, sum);
         });
-        if (last && parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(c, sums + c * p.sum_chunk); });
+        if (last && p.parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(c, sums + c * p.sum_chunk); });
       }
     }
   };
