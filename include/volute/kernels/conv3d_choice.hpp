@@ -54,7 +54,7 @@ template <class T>
 constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
   if (!planes_possible(g, side) || (s.source_channels > 4 && s.target_channels > 4)) return false;
-  if (!prefers_channels<T>(g, side)) return true;
+  if (!prefers_channels<T>(g, side) || (s.target_channels < 4 && s.source_channels > 4)) return true;
   if (s.source_channels * g.taps() > 128) return false;  // so many products pay for turning channels into lanes
   const planes_plan p = plan_planes<T>(g, side);
   const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);

@@ -109,11 +109,14 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
     if (p.targets >= 8) p.blocks = larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4));
     p.targets = ceil_divide(s.target_channels, p.blocks);
     p.blocks = ceil_divide(s.target_channels, p.targets);
-    while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
+#ifndef MINROWS
+#define MINROWS 4
+#endif
+    while (p.rows > MINROWS && p.slabs * p.blocks < tasks) cut_rows();
   }
   // Somewhat fewer rows may fill the vectors better.
   int64_t best = p.rows, least = p.slabs * p.strips * p.vectors;
-  for (int64_t rows = p.rows - 1; rows >= 4 && rows * 4 > p.rows * 3; --rows) {
+  for (int64_t rows = best - 1, least_rows = best * 3 / 4; rows >= 4 && rows > least_rows; --rows) {
     resize(rows, p.planes);
     if (p.slabs * p.strips * p.vectors < least) best = rows, least = p.slabs * p.strips * p.vectors;
   }
