@@ -81,7 +81,7 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   const int64_t gap = p.source[2].pad + 2 * width;
   // Many channels would fill the second-level cache before a row is long enough for memory, and where their planes lie a power of two
   // apart, more than 8 lines asked for ahead would drive each other out.
-  const int64_t chunks = s.source_channels > 16 ? ceil_divide(s.source_channels, 8) : 1;
+  const int64_t chunks = s.source_channels > 8 ? ceil_divide(s.source_channels, 8) : 1;
   p.chunk = ceil_divide(s.source_channels, chunks);
   const auto resize = [&](int64_t rows, int64_t planes) {
     p.rows = rows;
@@ -388,8 +388,9 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
       const bool more_rows = j.open || j.keep || slab + 1 < p.slabs;
       const int64_t next_row = larger(0, (j.open || j.keep ? h0 : more_rows ? h0 + p.rows : 0) * p.layout.step[0] - p.source[1].pad);
       const int64_t next_pair = more_rows ? pair : pair + 1;
-      const T* next = x + (next_pair * s.source_channels + (j.open ? c0 + p.chunk : 0)) * volume +
-                      (j.open ? d0 : j.keep ? d0 + p.planes : cd.offset) * plane + next_row * row;
+      const int64_t next_plane = j.keep ? d0 + p.planes : cd.offset, next_channel = next_pair * s.source_channels;
+      const T* next =
+          x + (j.open ? (next_channel + c0 + p.chunk) * volume + d0 * plane : next_channel * volume + next_plane * plane) + next_row * row;
       const bool fetch = b + 1 == p.blocks && next_pair < s.batch * s.groups;
       j.carry = carry;
       const T* w = packed + (group * s.target_channels + b * p.targets) * p.weights;
@@ -423,7 +424,8 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
           conv_place at{sample, group * s.target_channels + o, s.groups * s.target_channels, 0};
           for (int64_t q = j.done; q < j.planes; ++q) {
             const int64_t d = depth.first + q0 + q - (KD - 1);
-            at.offset = (((sample * at.channels + at.channel) * cd.n + d) * s.target_size[1] + ch.dst + h0 * ch.dst_step) * s.target_size[2];
+            at.offset =
+                (((sample * at.channels + at.channel) * cd.n + d) * s.target_size[1] + ch.dst + h0 * ch.dst_step) * s.target_size[2];
             store_rows<T, E>(tile + q * p.lanes, p.layout.pitch, classes, p.planes * p.lanes, count, s.target_size[2],
                              ch.dst_step * s.target_size[2], y, extra, at);
           }
@@ -443,9 +445,9 @@ void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const 
       workers, s.batch * s.groups * p.blocks * p.slabs * parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
         const int64_t slab = i % p.slabs, part = i / p.slabs % parts, b = i / (p.slabs * parts) % p.blocks;
         const int64_t pair = i / (p.slabs * parts * p.blocks);
-        planes_task<T, p.taps, p.vectors, E, Scale>(
-            s, p, planes_offsets_of<T, G, Side>.list, x, packed, scale, workers.memory(worker, scratch), pair / s.groups, pair % s.groups, b,
-            slab, {depth * part / parts, depth * (part + 1) / parts}, y, extra);
+        planes_task<T, p.taps, p.vectors, E, Scale>(s, p, planes_offsets_of<T, G, Side>.list, x, packed, scale,
+                                                    workers.memory(worker, scratch), pair / s.groups, pair % s.groups, b, slab,
+                                                    {depth * part / parts, depth * (part + 1) / parts}, y, extra);
       });
 }
 
