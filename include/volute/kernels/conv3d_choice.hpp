@@ -49,13 +49,18 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
 }
 
 /// True where pixels in the lanes go with several planes in flight: few channels on one side, and lanes and accumulators mostly busy if
-/// channels would fill the lanes too.
+/// channels would fill the lanes too. The other kernels copy the whole source, which takes memory twice if no cache holds it (1 <- 32: as
+/// fast at 28^3, 1.4 times at 40^3, 3 times at 64^3; two channels, which fill the lanes of rows, are slower even at 40^3).
 template <class T>
 constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
   if (!planes_possible(g, side) || (s.source_channels > 4 && s.target_channels > 4)) return false;
   if (!prefers_channels<T>(g, side)) return true;
-  if (s.source_channels * g.taps() > 128) return false;  // so many products pay for turning channels into lanes
+  const bool single = s.target_channels == 1 && s.source_channels <= 8;
+  if (s.source_channels * g.taps() > 128 && !single) {  // so many products pay for turning channels into lanes
+    const int64_t bytes = s.source_channels * s.source_volume() * static_cast<int64_t>(sizeof(T));
+    return s.target_channels < 4 && bytes > ((s.target_channels == 2 ? 8 : 2) << 20);
+  }
   const planes_plan p = plan_planes<T>(g, side);
   const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);
   const double lanes = used / static_cast<double>(p.slabs * p.strips * p.vectors * simd::width<T>);

@@ -49,11 +49,14 @@ struct planes_plan {
   slab_layout layout{};
   int64_t rows = 1, slabs = 1;      // rows of each residue class of the destination that one task computes
   int64_t planes = 1;               // virtual source planes (there are KD - 1 more than of the destination) of one chunk
+  int64_t chunk = 1;                // source channels at a time; if not all of them, one plane at a time
+  int64_t parts = 1;                // ranges of the destination's depth that threads may take: each begins with KD - 1 more planes
   int64_t targets = 1, blocks = 1;  // destination channels of one task
   int64_t lanes = 0, strips = 1;    // of one plane of the tile
   int64_t weights = 0;              // packed elements of one destination channel
   int64_t source_size = 0, tile_size = 0, carry_size = 0;
   sharing share = sharing::none;
+  constexpr int64_t carried(int64_t channels) const { return chunk < channels ? taps : taps - 1; }  // vectors of sums that wait
   constexpr int64_t scratch() const { return source_size + tile_size + carry_size; }
   constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : ceil_divide(scratch(), 16) * 16; }
 };
@@ -76,6 +79,10 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
     halo = larger(halo, (c.offset + (c.taps - 1) * c.offset_step + p.source[1].pad) / l.step[0]);
   }
   const int64_t gap = p.source[2].pad + 2 * width;
+  // Many channels would fill the second-level cache before a row is long enough for memory, and where their planes lie a power of two
+  // apart, more than 8 lines asked for ahead would drive each other out.
+  const int64_t chunks = s.source_channels > 8 ? ceil_divide(s.source_channels, 8) : 1;
+  p.chunk = ceil_divide(s.source_channels, chunks);
   const auto resize = [&](int64_t rows, int64_t planes) {
     p.rows = rows;
     p.planes = planes;
@@ -89,14 +96,14 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
     p.vectors = static_cast<int>(ceil_divide(vectors, p.strips));
     p.lanes = odd_lines(p.strips * p.vectors * width, size);
     // The last strip reads beyond the last row.
-    p.source_size = ceil_divide(s.source_channels * l.channel + p.vectors * width + l.pitch, 16) * 16;
+    p.source_size = ceil_divide(p.chunk * l.channel + p.vectors * width + l.pitch, 16) * 16;
     p.tile_size = ceil_divide(s.class_counts[2] * planes * p.lanes + width, 16) * 16;
   };
   // All planes of all rows, if source and tile then stay in the second-level cache; else fewer rows, but long runs of memory; else fewer
   // planes, whose sums wait in memory for the next chunk.
   const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(ch.n, p.slabs + 1)), p.planes); };
-  const int64_t all = cd.n + cd.taps - 1, budget = (384 << 10) / size;
-  resize(ch.n, all);
+  const int64_t all = cd.n + cd.taps - 1, budget = (chunks > 1 ? 128 << 10 : 384 << 10) / size;
+  resize(ch.n, chunks > 1 ? 1 : all);
   while (p.rows > 16 && p.source_size + p.tile_size > budget) cut_rows();
   while (p.planes > 1 && p.source_size + p.tile_size > budget) resize(p.rows, ceil_divide(p.planes, 2));
   while (p.rows > 4 && p.source_size + p.tile_size > budget) cut_rows();
@@ -104,22 +111,29 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   p.targets = s.target_channels;
   const int64_t pairs = s.batch * s.groups;
   const double work = conv_work(g);
-  if (work >= worth_sharing && pairs * p.slabs < 16) {  // fewer channels or rows for each task, but 12 us of work
+  if (chunks > 1 && work >= worth_sharing) {  // a slab's rim is copied only, a part's computed too
+    while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
+    p.parts = larger(1, smaller(ceil_divide(16, pairs * p.slabs), cd.n / 8));
+  } else if (work >= worth_sharing && pairs * p.slabs < 16) {  // fewer channels or rows for each task, but 12 us of work
     const int64_t tasks = smaller(16, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
     if (p.targets >= 8) p.blocks = larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4));
     p.targets = ceil_divide(s.target_channels, p.blocks);
     p.blocks = ceil_divide(s.target_channels, p.targets);
-    while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
+#ifndef MINROWS
+#define MINROWS 4
+#endif
+    while (p.rows > MINROWS && p.slabs * p.blocks < tasks) cut_rows();
   }
   // Somewhat fewer rows may fill the vectors better.
   int64_t best = p.rows, least = p.slabs * p.strips * p.vectors;
-  for (int64_t rows = p.rows - 1; rows >= 4 && rows * 4 > p.rows * 3; --rows) {
+  for (int64_t rows = best - 1, least_rows = best * 3 / 4; rows >= 4 && rows > least_rows; --rows) {
     resize(rows, p.planes);
     if (p.slabs * p.strips * p.vectors < least) best = rows, least = p.slabs * p.strips * p.vectors;
   }
   resize(best, p.planes);
-  if (work >= worth_sharing && pairs * p.slabs * p.blocks > 1) p.share = sharing::pairs;
-  if (p.planes < all) p.carry_size = p.targets * s.class_counts[1] * s.class_counts[2] * (p.taps - 1) * p.strips * p.vectors * width;
+  if (work >= worth_sharing && pairs * p.slabs * p.blocks * p.parts > 1) p.share = sharing::pairs;
+  if (p.planes < all)
+    p.carry_size = p.targets * s.class_counts[1] * s.class_counts[2] * p.carried(s.source_channels) * p.strips * p.vectors * width;
   return p;
 }
 
@@ -243,6 +257,7 @@ struct planes_job {
   int64_t done = 0;                         // the first one that completes a destination plane
   int64_t channels = 0, taps = 0, x_channel = 0, x_plane = 0, tile_plane = 0;
   bool resume = false, keep = false;  // sums come from the carry, go to the carry
+  bool inside = false, open = false;  // of a single plane: it is begun already, it waits for more channels
   // What comes next is asked for while this is computed, so many lines at a time: the source of the next chunk by channel and plane, and
   // where the tile will be stored.
   const T* next = nullptr;
@@ -263,11 +278,11 @@ __attribute__((noinline)) void planes_strip(const planes_job<T>& j) noexcept {
   if (j.resume) {
     VOLUTE_UNROLL
     for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[t][v] = simd::load<V>(j.carry + ((t - 1) * NV + v) * L);
+    for (int v = 0; v < NV; ++v) acc[t][v] = simd::load<V>(j.carry + ((j.inside ? t : t - 1) * NV + v) * L);
   }
   for (int64_t q = 0; q < j.planes; ++q) {
     VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[0][v] = V(T(0));
+    for (int v = 0; v < NV; ++v) acc[0][v] = j.inside ? simd::load<V>(j.carry + v * L) : V(T(0));
     if (q >= j.first && q < j.last) {
       const T* w = j.w;
       for (int64_t c = 0; c < j.channels; ++c) {
@@ -287,6 +302,12 @@ __attribute__((noinline)) void planes_strip(const planes_job<T>& j) noexcept {
           }
         }
       }
+    }
+    if (j.open) {
+      VOLUTE_UNROLL
+      for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) simd::store(j.carry + (t * NV + v) * L, acc[t][v]);
+      return;
     }
     if (q >= j.done) {
       for (int64_t i = 0; i < j.y_lines; ++i) simd::prefetch_write(j.y + q * j.y_plane + i * line);
@@ -325,19 +346,18 @@ __attribute__((noinline)) void store_rows(const T* tile, int64_t pitch, int64_t 
 /// Slab `slab` of block `b` of the destination channels of one group of one sample.
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
 __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const T* x, const T* packed,
-                                           const T* scale, T* memory, int64_t sample, int64_t group, int64_t b, int64_t slab, T* y,
-                                           const T* const* extra) noexcept {
+                                           const T* scale, T* memory, int64_t sample, int64_t group, int64_t b, int64_t slab,
+                                           tap_range depth, T* y, const T* const* extra) noexcept {
   constexpr int64_t lanes = NV * simd::width<T>;
   const correlation_axis& cd = s.classes[0][0];
   const int64_t pair = sample * s.groups + group, classes = s.class_counts[2], h0 = slab * p.rows, volume = s.source_volume();
-  const int64_t o_end = smaller(s.target_channels, (b + 1) * p.targets), all = cd.n + KD - 1, row = s.source_size[2];
+  const int64_t o_end = smaller(s.target_channels, (b + 1) * p.targets), all = depth.last - depth.first + KD - 1, row = s.source_size[2];
   const T* const x_end = x + s.batch * s.groups * s.source_channels * volume;
   const int64_t plane = s.source_size[1] * row, passes = p.strips * s.class_counts[1] * classes;
   constexpr int64_t line = 64 / sizeof(T);
-  const int64_t next_lines = ceil_divide(p.rows * p.layout.step[0] * row, passes * line);
+  const int64_t next_lines = ceil_divide(p.rows * p.layout.step[0] * row, passes * line), carried = p.carried(s.source_channels) * lanes;
   T *const source = memory, *const tile = source + p.source_size, *const carry = tile + p.tile_size;
   planes_job<T> j;
-  j.channels = s.source_channels;
   j.x_channel = p.layout.channel;
   j.x_plane = p.layout.plane;
   j.tile_plane = p.lanes;
@@ -347,58 +367,68 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
   j.y_lines = ceil_divide(p.rows * s.class_counts[1] * s.target_size[2], passes * line);
   for (int64_t q0 = 0; q0 < all; q0 += p.planes) {
     j.planes = smaller(p.planes, all - q0);
-    const int64_t d0 = q0 + cd.offset;  // virtual plane q is source plane q + offset
+    const int64_t d0 = depth.first + q0 + cd.offset;  // virtual plane q is source plane q + offset
     j.first = smaller(j.planes, larger(0, -d0));
     j.last = larger(j.first, smaller(j.planes, p.source[0].count - d0));
-    j.resume = q0 > 0;
     j.keep = q0 + j.planes < all;
     j.done = smaller(j.planes, larger(0, KD - 1 - q0));
-    for (int64_t c = 0; c < s.source_channels; ++c) {
-      const int64_t channel = pair * s.source_channels + c;
-      for (int64_t q = j.first; q < j.last; ++q)
-        copy_plane<T, Scale>(p.layout, p.source[1], p.source[2], x + channel * volume + (d0 + q) * plane, row, x_end, h0,
-                             Scale ? scale[channel] : T(1), source + c * p.layout.channel + q * p.layout.plane);
-    }
-    // What follows: the next chunk of these rows, or the first one of the next slab or pair.
-    const bool more_rows = j.keep || slab + 1 < p.slabs;
-    const int64_t next_row = larger(0, (j.keep ? h0 : more_rows ? h0 + p.rows : 0) * p.layout.step[0] - p.source[1].pad);
-    const int64_t next_pair = more_rows ? pair : pair + 1;
-    const T* next = x + next_pair * s.source_channels * volume + (j.keep ? d0 + p.planes : cd.offset) * plane + next_row * row;
-    const bool fetch = b + 1 == p.blocks && next_pair < s.batch * s.groups;
-    j.carry = carry;
-    const T* w = packed + (group * s.target_channels + b * p.targets) * p.weights;
-    for (int64_t o = b * p.targets; o < o_end; ++o) {
-      j.offset = offsets;
-      j.next = next;
-      j.next_lines = fetch && o + 1 == o_end ? next_lines : 0;
-      j.y = y + (((pair * s.target_channels + o) * cd.n + q0 - (KD - 1)) * s.target_size[1] + h0 * s.class_counts[1]) * s.target_size[2];
-      for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
-        const correlation_axis& ch = s.classes[1][ih];
-        const int64_t count = smaller(p.rows, ch.n - h0);
-        for (int64_t iw = 0; iw < classes; ++iw) {
-          const correlation_axis& cw = s.classes[2][iw];
-          j.taps = ch.taps * cw.taps;
-          j.w = w;
-          const int64_t total = count > 0 ? (count - 1) * p.layout.pitch + cw.n : 0;
-          T* const after = j.carry + p.strips * lanes * (KD - 1);
-          for (int64_t at = 0; at < total; at += lanes, j.carry += (KD - 1) * lanes) {
-            j.x = source + at;
-            j.tile = tile + iw * p.planes * p.lanes + at;
-            planes_strip<T, KD, NV>(j);
-            j.next += next_lines * line;
-            j.y += j.y_lines * line;
-          }
-          j.carry = after;
-          j.offset += j.taps;
-          w += j.taps * s.source_channels * KD;
-        }
-        if (count <= 0) continue;
-        conv_place at{sample, group * s.target_channels + o, s.groups * s.target_channels, 0};
-        for (int64_t q = j.done; q < j.planes; ++q) {
-          at.offset = (((sample * at.channels + at.channel) * cd.n + q0 + q - (KD - 1)) * s.target_size[1] + ch.dst + h0 * ch.dst_step) *
+    const int64_t channels = j.first < j.last ? s.source_channels : smaller(p.chunk, s.source_channels);
+    for (int64_t c0 = 0; c0 < channels; c0 += p.chunk) {
+      j.channels = smaller(p.chunk, channels - c0);
+      j.inside = c0 > 0;
+      j.open = c0 + p.chunk < channels;
+      j.resume = q0 > 0 || j.inside;
+      for (int64_t c = 0; c < j.channels; ++c) {
+        const int64_t channel = pair * s.source_channels + c0 + c;
+        for (int64_t q = j.first; q < j.last; ++q)
+          copy_plane<T, Scale>(p.layout, p.source[1], p.source[2], x + channel * volume + (d0 + q) * plane, row, x_end, h0,
+                               Scale ? scale[channel] : T(1), source + c * p.layout.channel + q * p.layout.plane);
+      }
+      // What follows: more channels, the next chunk of these rows, or the first one of the next slab or pair.
+      const bool more_rows = j.open || j.keep || slab + 1 < p.slabs;
+      const int64_t next_row = larger(0, (j.open || j.keep ? h0 : more_rows ? h0 + p.rows : 0) * p.layout.step[0] - p.source[1].pad);
+      const int64_t next_pair = more_rows ? pair : pair + 1;
+      const int64_t next_plane = j.keep ? d0 + p.planes : cd.offset, next_channel = next_pair * s.source_channels;
+      const T* next =
+          x + (j.open ? (next_channel + c0 + p.chunk) * volume + d0 * plane : next_channel * volume + next_plane * plane) + next_row * row;
+      const bool fetch = b + 1 == p.blocks && next_pair < s.batch * s.groups;
+      j.carry = carry;
+      const T* w = packed + (group * s.target_channels + b * p.targets) * p.weights;
+      for (int64_t o = b * p.targets; o < o_end; ++o) {
+        j.offset = offsets;
+        j.next = next;
+        j.next_lines = fetch && o + 1 == o_end ? next_lines : 0;
+        j.y = y + (((pair * s.target_channels + o) * cd.n + depth.first + q0 - (KD - 1)) * s.target_size[1] + h0 * s.class_counts[1]) *
                       s.target_size[2];
-          store_rows<T, E>(tile + q * p.lanes, p.layout.pitch, classes, p.planes * p.lanes, count, s.target_size[2],
-                           ch.dst_step * s.target_size[2], y, extra, at);
+        for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
+          const correlation_axis& ch = s.classes[1][ih];
+          const int64_t count = smaller(p.rows, ch.n - h0);
+          for (int64_t iw = 0; iw < classes; ++iw) {
+            const correlation_axis& cw = s.classes[2][iw];
+            j.taps = ch.taps * cw.taps;
+            j.w = w + j.taps * c0 * KD;
+            const int64_t total = count > 0 ? (count - 1) * p.layout.pitch + cw.n : 0;
+            T* const after = j.carry + p.strips * carried;
+            for (int64_t at = 0; at < total; at += lanes, j.carry += carried) {
+              j.x = source + at;
+              j.tile = tile + iw * p.planes * p.lanes + at;
+              planes_strip<T, KD, NV>(j);
+              j.next += next_lines * line;
+              j.y += j.y_lines * line;
+            }
+            j.carry = after;
+            j.offset += j.taps;
+            w += j.taps * s.source_channels * KD;
+          }
+          if (count <= 0 || j.open) continue;
+          conv_place at{sample, group * s.target_channels + o, s.groups * s.target_channels, 0};
+          for (int64_t q = j.done; q < j.planes; ++q) {
+            const int64_t d = depth.first + q0 + q - (KD - 1);
+            at.offset =
+                (((sample * at.channels + at.channel) * cd.n + d) * s.target_size[1] + ch.dst + h0 * ch.dst_step) * s.target_size[2];
+            store_rows<T, E>(tile + q * p.lanes, p.layout.pitch, classes, p.planes * p.lanes, count, s.target_size[2],
+                             ch.dst_step * s.target_size[2], y, extra, at);
+          }
         }
       }
     }
@@ -409,12 +439,15 @@ template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool S
 void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr planes_plan p = plan_planes<T>(G, Side);
+  // The order of no sum depends on the parts.
+  const int64_t parts = workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
   share_if<p.share != sharing::none>(
-      workers, s.batch * s.groups * p.blocks * p.slabs, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t part = i % (p.blocks * p.slabs), pair = i / (p.blocks * p.slabs);
+      workers, s.batch * s.groups * p.blocks * p.slabs * parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
+        const int64_t slab = i % p.slabs, part = i / p.slabs % parts, b = i / (p.slabs * parts) % p.blocks;
+        const int64_t pair = i / (p.slabs * parts * p.blocks);
         planes_task<T, p.taps, p.vectors, E, Scale>(s, p, planes_offsets_of<T, G, Side>.list, x, packed, scale,
-                                                    workers.memory(worker, scratch), pair / s.groups, pair % s.groups, part / p.slabs,
-                                                    part % p.slabs, y, extra);
+                                                    workers.memory(worker, scratch), pair / s.groups, pair % s.groups, b, slab,
+                                                    {depth * part / parts, depth * (part + 1) / parts}, y, extra);
       });
 }
 
