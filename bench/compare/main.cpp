@@ -196,7 +196,7 @@ class benchmark {
     std::puts("");
     std::puts(
         "| model | pass | roofline | Volute p50 | p99 | x roofline | PyTorch p50 | p99 | PyTorch / Volute "
-        "|\n|---|---|---:|---:|---:|---:|---:|---:|---:|");
+        "| arena, MiB | arena / live |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for (const auto& [key, m] : model_workloads())
       for (const bool trained : {false, true})
         if ((!trained || m.training != nullptr) && std::regex_search(m.name + "/" + (trained ? m.training : "forward"), options_.filter)) model(m, trained);
@@ -287,9 +287,10 @@ class benchmark {
     std::printf("| %s | %s | %s | %s | %s | %.2f |", m.name.c_str(), pass_name, number(roofline).c_str(), cell(&all[0]).c_str(),
                 tail(all[0]).c_str(), all[0].median() / roofline);
     if (torch_)
-      std::printf(" %s | %s | %.2f |\n", cell(&all[1]).c_str(), tail(all[1]).c_str(), all[1].median() / all[0].median());
+      std::printf(" %s | %s | %.2f |", cell(&all[1]).c_str(), tail(all[1]).c_str(), all[1].median() / all[0].median());
     else
-      std::puts(" | | |");
+      std::printf(" | | |");
+    std::printf(" %.1f | %.3f |\n", volute.arena / 1048576, volute.arena / volute.live);
     std::fflush(stdout);
   }
 

@@ -80,7 +80,7 @@ class runner {
 template <class Program>
 prepared_model prepare_program(training how, std::vector<floats> inputs) {
   const auto r = std::make_shared<runner<Program>>(how, std::move(inputs));
-  return {[r] { r->run(); }, [r] { return r->check(); }};
+  return {[r] { r->run(); }, [r] { return r->check(); }, Program::facts::arena_bytes, Program::facts::live_bytes};
 }
 
 /// Pseudo-random values for input `i` of a model.

@@ -35,6 +35,7 @@ struct conv3d_workload {
 struct prepared_model {
   std::function<void()> run;
   std::function<double()> check;  // a projection of the results of the last run, to compare with a peer's
+  double arena = 0, live = 0;     // bytes: the program's memory besides parameters, inputs and results, and its lower bound
 };
 struct model_workload {
   std::string name;

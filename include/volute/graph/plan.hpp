@@ -35,6 +35,7 @@ struct stored_value {
   place at{};
   bool placed = false;
   bool invariant = false;  // made by the prologue, kept between runs
+  int memory = -1;         // which lifetime in the arena; negative: not there yet, or not there at all
   bool released = false;   // its memory has passed on
   int first = -1, last = -1;
 };
@@ -73,11 +74,10 @@ class planner {
   buffer<int> value_of_;  // of a node with memory of its own
   group_reader groups_;
   buffer<char> invariant_;  // depends on parameters and constants alone
-  arena_allocator memory_;
 
   // ---- values
   constexpr int new_value(int node, std::int64_t n, bool invariant) {
-    values.push_back({node, n, {}, false, invariant, false, -1, -1});
+    values.push_back({.node = node, .size = n, .invariant = invariant});
     return values.size - 1;
   }
   constexpr int value(int node) {
@@ -401,54 +401,61 @@ class planner {
 
   // ---- memory
   constexpr void place_values() {
-    for (int i = 0; i < values.size; ++i) {
-      stored_value& v = values.data[i];
+    for (stored_value& v : values)
       if (v.invariant && hoists && !v.placed && v.first >= 0) {
-        v.at = {space::arena, 0, memory_.allocate(v.size)}, v.placed = true;
+        v.at = {space::arena, 0, prologue_elements}, v.placed = true;
+        prologue_elements += whole_lines(v.size);
       }
-    }
-    prologue_elements = memory_.size;
-    std::int64_t live = memory_.size;
-    live_peak = live;
+    buffer<lifetime> lives;
+    buffer<int> scratch(steps.size, -1);
+    find_lifetimes(lives, scratch);
+    arena = lay_out(lives, prologue_elements, live_peak);
+    for (stored_value& v : values)
+      if (v.memory >= 0) v.at = {space::arena, 0, lives[v.memory].offset};
     for (int i = 0; i < steps.size; ++i) {
       step& s = steps.data[i];
-      stored_value& out = values.data[s.out];
-      const std::int64_t scratch = arena_allocator::rounded(s.call.scratch_size);
-      std::int64_t at = 0;
-      if (!out.placed) {
-        for (int k = 0; k < s.call.count && !out.placed; ++k) {
-          stored_value& in = values.data[s.in[k]];
-          if (s.in_place[k] && in.placed && in.at.where == space::arena && !in.invariant && in.last == i && !in.released &&
-              in.size == out.size && only_once(s, k)) {
-            out.at = in.at, out.placed = true;
-            in.released = true;  // its memory lives on in the result
-          }
-        }
-        if (!out.placed) {
-          out.at = {space::arena, 0, memory_.allocate(out.size)}, out.placed = true;
-          live += arena_allocator::rounded(out.size);
-        }
-      }
-      if (scratch > 0) at = memory_.allocate(scratch);
-      if (live + scratch > live_peak) live_peak = live + scratch;
-      s.call.scratch = {space::arena, 0, at};
-      s.call.out = out.at;
+      s.call.scratch = {space::arena, 0, scratch[i] < 0 ? 0 : lives[scratch[i]].offset};
+      s.call.out = values[s.out].at;
       s.call.out.offset += s.out_offset;
       for (int k = 0; k < s.call.count; ++k) {
         s.call.in[k] = values[s.in[k]].at;
         s.call.in[k].offset += s.offset[k];
       }
-      if (scratch > 0) memory_.release(at, scratch);
+    }
+  }
+  /// From when to when each value needs memory, and each step's scratch memory; a result may take an operand's.
+  constexpr void find_lifetimes(buffer<lifetime>& lives, buffer<int>& scratch) {
+    std::int64_t live = prologue_elements;
+    live_peak = live;
+    for (int i = 0; i < steps.size; ++i) {
+      const step& s = steps.data[i];
+      stored_value& out = values.data[s.out];
+      if (!out.placed && out.memory < 0) {
+        for (int k = 0; k < s.call.count && out.memory < 0; ++k) {
+          stored_value& in = values.data[s.in[k]];
+          if (s.in_place[k] && in.memory >= 0 && in.last == i && !in.released && in.size == out.size && only_once(s, k)) {
+            out.memory = in.memory;
+            lives[in.memory].last = out.last;
+            in.released = true;  // its memory lives on in the result
+          }
+        }
+        if (out.memory < 0) {
+          out.memory = lives.size;
+          lives.push_back({whole_lines(out.size), i, out.last});
+          live += whole_lines(out.size);
+        }
+      }
+      const std::int64_t beside = whole_lines(s.call.scratch_size);
+      if (beside > 0) scratch[i] = lives.size, lives.push_back({beside, i, i});
+      if (live + beside > live_peak) live_peak = live + beside;
       for (int k = 0; k < s.call.count; ++k) {
         stored_value& in = values.data[s.in[k]];
-        if (in.last == i && !in.released && in.at.where == space::arena && !in.invariant) {
+        if (in.last == i && !in.released && in.memory >= 0) {
           in.released = true;
-          memory_.release(in.at.offset, in.size);
-          live -= arena_allocator::rounded(in.size);
+          live -= whole_lines(in.size);
         }
       }
     }
-    arena = memory_.size;
   }
   static constexpr bool only_once(const step& s, int k) {
     for (int j = 0; j < s.call.count; ++j)
