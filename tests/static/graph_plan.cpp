@@ -19,7 +19,7 @@ template <class Facts>
 constexpr bool memory_is_sound(decltype(Facts::plan::tables)& t = Facts::plan::tables) {
   using plan = typename Facts::plan;
   constexpr int n = plan::value_count, count = plan::size.launches;
-  const auto place = [&](int v) { return t.launches[t.values[v].first].out; };
+  const auto place = [&](int v) { return t.values[v].at; };
   const auto kept = [&](int v) { return t.values[v].first < plan::size.prologue; };  // as long as the program lives
   const auto first = [&](int v) { return kept(v) ? 0 : t.values[v].first; };
   const auto last = [&](int v) { return kept(v) ? count : t.values[v].last; };
@@ -40,6 +40,13 @@ constexpr bool memory_is_sound(decltype(Facts::plan::tables)& t = Facts::plan::t
       const auto& c = t.launches[i];
       if (c.scratch_size > 0 && first(v) <= i && i <= last(v) && meet(place(v).offset, t.values[v].size, c.scratch.offset, c.scratch_size)) return false;
     }
+  }
+  for (int i = 0; i < count; ++i) {
+    const auto& out = t.launches[i].out;
+    bool found = out.where != graph::space::arena;
+    for (int v = 0; v < n && !found; ++v)
+      found = in_arena(v) && t.values[v].first <= i && i <= last(v) && place(v).offset <= out.offset && out.offset < place(v).offset + t.values[v].size;
+    if (!found) return false;
   }
   for (int i = 0; i < count; ++i)
     for (int k = 0; k < t.launches[i].count; ++k) {
@@ -97,6 +104,26 @@ constexpr auto loss = cross_entropy(logits, input<"t", 4>);
 using document_step = facts<outputs(loss, gradient(loss, parameters))>;
 static_assert(memory_is_sound<document_step>() && tight<document_step> && document_step::prologue_bytes == 0);
 
+// ---- parts without copies: pieces are made in a concatenation, slices are read where they lie
+template <class Facts>
+constexpr int copies() {
+  int n = 0;
+  for (int i = 0; i < Facts::plan::size.launches; ++i)
+    n += Facts::plan::tables.kernels[Facts::plan::tables.launches[i].kernel].kind == graph::kernel_kind::copy;
+  return n;
+}
+template <int64_t Batch, int64_t Depth>
+constexpr auto half = input<"half", Batch, 4, Depth, 4, 4>;
+template <int64_t Batch, int64_t Depth>
+constexpr auto both = concat(axis<1>, exp(half<Batch, Depth>), concat(axis<1>, sqrt(half<Batch, Depth>), half<Batch, Depth>));
+template <int64_t Batch, int64_t Depth>
+constexpr auto parts = max_pool3d(slice(both<Batch, Depth>, axis<1>, range<4, 10>), kernel<2>);
+using one_sample = facts<outputs(parts<1, 4>)>;
+static_assert(copies<one_sample>() == 1 && memory_is_sound<one_sample>());                                   // the input is elsewhere
+static_assert(copies<facts<outputs(parts<2, 4>)>>() > 3);                                                     // not one run
+static_assert(copies<facts<outputs(both<1, 4>, exp(half<1, 4>))>>() == 2);                                    // a result has its own place
+static_assert(copies<facts<outputs(concat(axis<1>, exp(input<"x", 1, 3>), sin(input<"x", 1, 3>)))>>() == 1);  // not at a cache line
+
 // ---- a chain of residual blocks
 struct block : nn::residual<nn::conv3d<16, 16, nn::kernel<3>, nn::same>, nn::silu, nn::conv3d<16, 16, nn::kernel<3>, nn::same>> {};
 using chain = nn::sequential<nn::conv3d<1, 16, nn::kernel<3>, nn::same>, block, nn::silu, block, nn::silu, nn::conv3d<16, 1, nn::kernel<1>>>;
@@ -108,9 +135,9 @@ using chain_step = facts<outputs(error, gradient(error, parameters))>;
 static_assert(memory_is_sound<chain_forward>() && memory_is_sound<chain_step>() && tight<chain_forward> && tight<chain_step>);
 static_assert([] {  // the check itself: one result in another's place
   auto t = chain_step::plan::tables;
-  int moved = 0;
-  for (int i = chain_step::plan::size.launches / 2; t.launches[moved].out.where != graph::space::arena || moved == 0; ++i) moved = i;
-  t.launches[moved].out.offset += 16;
+  int moved = chain_step::plan::value_count / 2;
+  while (t.values[moved].at.where != graph::space::arena) ++moved;
+  t.values[moved].at.offset += 16;
   return !memory_is_sound<chain_step>(t);
 }());
 static_assert(launch_count<chain_forward> == 6);  // one a convolution

@@ -41,3 +41,13 @@ TEST_CASE("shapes") {
   check(square(concat(axis<1>, x, input<"z", 2, 1, 4>, square(x))), x, input<"z", 2, 1, 4>);
   check(x * per_channel(input<"v", 2>) + per_sample_channel(input<"n", 2, 2>), x, input<"v", 2>, input<"n", 2, 2>);
 }
+
+TEST_CASE("parts that are whole cache lines share memory") {  // pieces made in place, slices read in place, nested, and both
+  constexpr auto u = input<"u", 1, 16>;
+  constexpr auto h = linear(u, input<"w", 48, 16>);
+  constexpr auto gated = slice(h, axis<1>, range<0, 16>) * sigmoid(slice(h, axis<1>, range<16, 32>)) + sin(slice(h, axis<1>, range<32, 48>));
+  check(square(gated), u);
+  constexpr auto all = concat(axis<1>, gated, concat(axis<1>, sin(u), square(h), u), gated);
+  check(square(linear(all, input<"v", 3, 112>)) * sum(square(all)), u);
+  check(sum(square(slice(all, axis<1>, range<32, 96>))) * slice(all, axis<1>, range<0, 32>), u);
+}

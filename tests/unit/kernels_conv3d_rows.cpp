@@ -18,6 +18,10 @@ TEST_CASE("conv3d rows: extents, padding, dilation", "[conv3d]") {
   CHECK_GEOMETRY(float, 2, 32, 34, {3, 4, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
 }
 
+TEST_CASE("conv3d rows: filters that are larger than the caches", "[conv3d]") {
+  CHECK_GEOMETRY(float, 1, 290, 301, {1, 1, 3}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+}
+
 TEST_CASE("conv3d rows: few channels share lanes", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 16, 8, {3, 9, 4}, {3, 3, 3}, {1, 1, 1}, {2, 0, 1}, {1, 2, 2});
   CHECK_GEOMETRY(float, 1, 32, 3, {5, 4, 18}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});

@@ -154,6 +154,12 @@ TEMPLATE_TEST_CASE("pooling: kernel 2, stride 2", "[kernels][pooling]", float, d
   check<TestType, make(1, {2, 4, 64}, two, two, none, none, one)>();
 }
 
+TEMPLATE_TEST_CASE("pooling: pairs of columns, other windows along the rest", "[kernels][pooling]", float, double) {
+  check<TestType, make(2, {5, 7, 21}, {3, 2, 2}, {1, 2, 2}, {1, 1, 0}, {1, 1, 0}, one)>();        // overlapping
+  check<TestType, make(2, {8, 6, 12}, {2, 1, 2}, {3, 2, 2}, none, none, {2, 1, 1})>();            // gaps
+  check<TestType, make(1, {3, 5, 38}, two, {5, 2, 2}, {4, 0, 0}, {3, 0, 0}, {1, 1, 1}, true)>();  // a window on padding alone
+}
+
 TEMPLATE_TEST_CASE("pooling: stride 1 and padding", "[kernels][pooling]", float, double) {
   check<TestType, make(2, {4, 5, 6}, three, one, one, one, one)>();
   check<TestType, make(2, {4, 5, 35}, three, one, one, one, one, false, 0, false)>();

@@ -224,6 +224,11 @@ VOLUTE_INLINE V unzip(V a, V b) {
     return V(_mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, First == 0 ? 0x0 : 0xf), 0xd8));
   } else
 #endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>)
+    return V(_mm_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd));
+  else
+#endif
   {
     using T = typename V::value_type;
     alignas(64) T both[2 * lanes<V>], one[lanes<V>];

@@ -77,6 +77,7 @@ struct value_info {
   int node = 0;
   std::int64_t size = 0;
   int first = 0, last = 0;  // launches
+  place at{};
 };
 
 }  // namespace volute::graph

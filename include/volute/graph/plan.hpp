@@ -60,6 +60,7 @@ class planner {
         hoists(hoist),
         f(graph.size.nodes),
         value_of_(graph.size.nodes, -1),
+        offset_of_(graph.size.nodes, 0),
         groups_(g, f),
         invariant_(graph.size.nodes, 0) {
     fuse(g, f);
@@ -71,7 +72,8 @@ class planner {
   }
 
  private:
-  buffer<int> value_of_;  // of a node with memory of its own
+  buffer<int> value_of_;            // of a node with memory of its own, or in the memory of another
+  buffer<std::int64_t> offset_of_;  // where it begins there
   group_reader groups_;
   buffer<char> invariant_;  // depends on parameters and constants alone
 
@@ -93,6 +95,55 @@ class planner {
       }
     }
     return value_of_[b];
+  }
+
+  /// Where a node's value lies.
+  struct source {
+    int value = 0;
+    std::int64_t offset = 0;
+  };
+  constexpr source source_of(int node) { return {value(node), offset_of_[base_of(g, node)]}; }
+
+  /// Parts without copies: a piece of a concatenation is made where it will lie, and a slice is read where it lies, if the part is one
+  /// run of memory and begins with a cache line as every value does. Batches of more than one sample are not, along channels.
+  constexpr void find_views() {
+    buffer<char> result(g.size.nodes, 0);
+    for (int i = 0; i < g.size.outputs; ++i) result[base_of(g, g.outputs[i])] = 1;
+    for (int i = g.size.nodes - 1; i >= 0; --i) {  // the outer one of two concatenations first
+      if (f.roles.data[i] != role::kernel || !g.is<ops::concat>(i)) continue;
+      const extents e = g.shape(i);
+      const int axis = static_cast<int>(g.as<ops::concat>(i).axis);
+      bool run = true;
+      for (int a = 0; a < axis; ++a) run = run && e[a] == 1;
+      if (!run) continue;
+      const source whole = source_of(i);
+      std::int64_t start = whole.offset;
+      for (int k = 0; k < g.nodes[i].count; ++k) {
+        const int b = base_of(g, g.operand(i, k));
+        const std::int64_t at = start;
+        start += g.shape(b).size();
+        const bool made = f.roles.data[b] == role::root || (f.roles.data[b] == role::kernel && !g.is<ops::slice>(b));
+        if (!made || whole_lines(at) != at || result.data[b] || value_of_[b] >= 0 || (hoists && invariant_.data[b] != invariant_.data[i])) continue;
+        value_of_[b] = whole.value, offset_of_[b] = at;
+      }
+    }
+    for (int i = 0; i < g.size.nodes; ++i) {
+      if (f.roles.data[i] != role::kernel || !g.is<ops::slice>(i) || result.data[i]) continue;
+      const extents e = g.shape(i), x = g.shape(g.operand(i, 0));
+      const auto op = g.as<ops::slice>(i);
+      bool run = true, one = true;  // one: all axes so far have the extent 1 in the slice
+      std::int64_t start = 0;
+      for (int a = 0; a < e.rank; ++a) {
+        run = run && (e[a] == 1 || ((one || e[a] == x[a]) && op.step[a] == 1));
+        run = run && (one || e[a] == x[a]);
+        one = one && e[a] == 1;
+        start += op.start[a] * x.stride(a);
+      }
+      if (!run || whole_lines(start) != start) continue;
+      const source whole = source_of(g.operand(i, 0));
+      value_of_[i] = whole.value, offset_of_[i] = whole.offset + start;
+      f.roles.data[i] = role::alias;
+    }
   }
 
   constexpr void find_invariants() {
@@ -119,17 +170,18 @@ class planner {
     step& s = steps[steps.size - 1];
     s.call.node = node;
     s.call.kernel = index(kernels, k);
-    s.out = value(node);
+    const source at = source_of(node);
+    s.out = at.value, s.out_offset = at.offset;
     s.invariant = hoists && invariant_[node] != 0;
     return s;
   }
-  static constexpr int add_input(step& s, int v, std::int64_t offset = 0) {
-    s.in[s.call.count] = v;
-    s.offset[s.call.count] = offset;
+  static constexpr int add_input(step& s, source from) {
+    s.in[s.call.count] = from.value;
+    s.offset[s.call.count] = from.offset;
     return s.call.count++;
   }
 
-  constexpr int memory_of(int operand) { return value(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
+  constexpr source memory_of(int operand) { return source_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
 
   /// Sizes of a geometry, asked for once.
   struct kernel_sizes {
@@ -156,6 +208,7 @@ class planner {
         f.roles[conv] = role::kernel;
       }
     }
+    find_views();
     for (int i = 0; i < g.size.nodes; ++i) {
       const role r = f.roles.data[i];
       if (r == role::root) {
@@ -192,21 +245,21 @@ class planner {
     kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
     k.lanes = groups_.nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
     if (reduces) k.first = inner, k.second = g.as<ops::reduce>(root).how() == ops::reduction::maximum;
-    int memory[ops::max_program_inputs]{};
+    source memory[ops::max_program_inputs]{};
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     step& s = new_step(root, k);
     s.call.nest = nest;
     for (int i = 0; i < in.count; ++i) {
       const int at = add_input(s, memory[i]);
-      s.in_place[at] = !reduces && !g.is<ops::broadcast>(in.id[i]) && g.shape(in.id[i]).size() == over.size();
+      s.in_place[at] = !reduces && !g.is<ops::broadcast>(in.id[i]) && values[memory[i].value].size == over.size();
     }
   }
 
-  constexpr int pack(int weights, kernel_kind kind, int geometry) {
-    const int w = value(weights);
+  constexpr source pack(int weights, kernel_kind kind, int geometry) {
+    const source w = source_of(weights);
     const kernel_spec k{.kind = kind, .geometry = geometry};
     for (int i = 0; i < steps.size; ++i)
-      if (steps[i].in[0] == w && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k) return steps[i].out;
+      if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k) return {steps[i].out};
     const std::int64_t n = kind == kernel_kind::pack_forward ? cached(geometry, &kernel_sizes::packed_forward, size.packed_forward)
                                                              : cached(geometry, &kernel_sizes::packed_data, size.packed_data);
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
@@ -218,7 +271,7 @@ class planner {
     s.invariant = invariant;
     s.out = packed;
     add_input(s, w);
-    return packed;
+    return {packed};
   }
 
   /// A convolution, with the group of `root` as its epilogue where root is not the convolution itself.
@@ -227,19 +280,19 @@ class planner {
     const int first = g.operand(conv, 0), second = g.operand(conv, 1);
     const ops::conv_geometry q = op.geometry(g.shape(first), g.shape(second));
     kernel_spec k{.geometry = index(convolutions, q)};
-    int source = first, scale = f.scale[conv];
-    if (scale >= 0) source = g.operand(first, g.operand(first, 0) == scale ? 1 : 0);
-    const int a = value(source);
+    int from = first, scale = f.scale[conv];
+    if (scale >= 0) from = g.operand(first, g.operand(first, 0) == scale ? 1 : 0);
+    const source a = source_of(from);
     if (op.side() == ops::face::weights) {
       k.kind = kernel_kind::conv_weights;
-      const int b = value(second);
+      const source b = source_of(second);
       step& s = new_step(conv, k);
       s.call.scratch_size = cached(k.geometry, &kernel_sizes::scratch_weights, size.scratch_weights);
       add_input(s, a), add_input(s, b);
       return;
     }
     const bool forward = op.side() == ops::face::forward;
-    const int b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
+    const source b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
     k.kind = forward ? kernel_kind::conv_forward : kernel_kind::conv_data;
     k.first = scale >= 0;
     group_inputs in;
@@ -252,17 +305,18 @@ class planner {
         k.lanes |= static_cast<std::int64_t>(how) << (2 * i);
       }
     }
-    int memory[ops::max_program_inputs]{};
+    source memory[ops::max_program_inputs]{};
     for (int i = 1; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
-    const int s_value = scale >= 0 ? memory_of(scale) : -1;
+    const source scales = scale >= 0 ? memory_of(scale) : source{};
     step& s = new_step(root, k);
     s.call.scratch_size = forward ? cached(k.geometry, &kernel_sizes::scratch_forward, size.scratch_forward)
                                   : cached(k.geometry, &kernel_sizes::scratch_data, size.scratch_data);
     add_input(s, a), add_input(s, b);
-    if (scale >= 0) add_input(s, s_value);
+    if (scale >= 0) add_input(s, scales);
     for (int i = 1; i < in.count; ++i) {
       const int at = add_input(s, memory[i]);
-      s.in_place[at] = static_cast<ops::access>((k.lanes >> (2 * i)) & 3) == ops::access::whole && memory[i] != a;
+      s.in_place[at] = static_cast<ops::access>((k.lanes >> (2 * i)) & 3) == ops::access::whole && memory[i].value != a.value &&
+                      values[memory[i].value].size == g.shape(conv).size();
     }
   }
 
@@ -271,8 +325,8 @@ class planner {
     const extents e = g.shape(i);
     const auto operand_shape = [&](int k) { return g.shape(g.operand(i, k)); };
     const auto simple = [&](const kernel_spec& k) {
-      int memory[2]{};
-      for (int a = 0; a < v.count; ++a) memory[a] = value(g.operand(i, a));
+      source memory[2]{};
+      for (int a = 0; a < v.count; ++a) memory[a] = source_of(g.operand(i, a));
       step& s = new_step(i, k);
       for (int a = 0; a < v.count; ++a) add_input(s, memory[a]);
       return steps.size - 1;
@@ -299,13 +353,13 @@ class planner {
         const auto q = op.window.geometry(op.adjoint ? e : operand_shape(0), op.adjoint ? operand_shape(0) : e);
         simple({.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
       } else if constexpr (std::is_same_v<Op, ops::transpose>) {
-        const int from = value(g.operand(i, 0));
+        const source from = source_of(g.operand(i, 0));
         step& s = new_step(i, {.kind = kernel_kind::copy});
         add_input(s, from);
         const extents x = operand_shape(0);
         for (int a = 0; a < e.rank; ++a) axis(s, e[a], x.stride(static_cast<int>(op.axis[a])), e.stride(a));
       } else if constexpr (std::is_same_v<Op, ops::slice>) {
-        const int from = value(g.operand(i, 0));
+        const source from = source_of(g.operand(i, 0));
         step& s = new_step(i, {.kind = kernel_kind::copy});
         const extents x = operand_shape(0);
         std::int64_t start = 0;
@@ -313,9 +367,9 @@ class planner {
           start += op.start[a] * x.stride(a);
           axis(s, e[a], x.stride(a) * op.step[a], e.stride(a));
         }
-        add_input(s, from, start);
+        add_input(s, {from.value, from.offset + start});
       } else if constexpr (std::is_same_v<Op, ops::pad>) {
-        const int from = value(g.operand(i, 0));
+        const source from = source_of(g.operand(i, 0));
         step& blank = new_step(i, {.kind = kernel_kind::fill});
         blank.call.value = op.value;
         set_extent(blank, e.size());
@@ -329,11 +383,15 @@ class planner {
       } else if constexpr (std::is_same_v<Op, ops::concat>) {
         std::int64_t start = 0;
         for (int k = 0; k < v.count; ++k) {
-          const int from = value(g.operand(i, k));
+          const source from = source_of(g.operand(i, k)), whole = source_of(i);
           const extents x = operand_shape(k);
+          if (from.value == whole.value && from.offset == whole.offset + start) {  // made there (see find_views)
+            start += x.size();
+            continue;
+          }
           step& s = new_step(i, {.kind = kernel_kind::copy});
           add_input(s, from);
-          s.out_offset = start;
+          s.out_offset += start;
           for (int a = 0; a < e.rank; ++a) axis(s, x[a], x.stride(a), e.stride(a));
           start += x[static_cast<int>(op.axis)] * e.stride(static_cast<int>(op.axis));
         }
@@ -378,7 +436,7 @@ class planner {
       s.call.node = b;
       s.call.kernel = index(kernels, {.kind = kernel_kind::copy});
       s.out = copy;
-      add_input(s, v);
+      add_input(s, {v});
       axis(s, values[v].size, 1, 1);
     }
   }

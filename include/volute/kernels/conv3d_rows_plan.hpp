@@ -3,6 +3,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/pack.hpp>
 
 #include <cstdint>
 
@@ -152,13 +153,28 @@ template <class T>
 __attribute__((noinline)) void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
   const int64_t lanes = p.block_lanes(), part = s.taps() * (p.code.chunk / p.code.fold) * lanes, all = s.groups * p.blocks * p.chunks;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  // Reads of stride `weight_target` take about 1 ns an element.
+  constexpr int64_t most = 512;
+  int64_t place[most];
+  const bool turns = p.code.fold == 1 && s.taps() <= most && cd.taps * ch.taps * cw.taps == s.taps();  // else element by element
+  if (turns)
+    for (int64_t d = 0; d < cd.taps; ++d)
+      for (int64_t h = 0; h < ch.taps; ++h)
+        for (int64_t x = 0; x < cw.taps; ++x)
+          place[((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step] =
+              ((d * ch.taps + h) * p.code.chunk * cw.taps + x) * lanes;
+  const bool streams = all * part * static_cast<int64_t>(sizeof(T)) > pack_streams;
+  // An element takes about 0.3 ns, in reads of stride `weight_target` 1 ns.
   share_ranges(workers, all, 1, parts_of(static_cast<double>(all * part)), [&](int64_t begin, int64_t end, int) noexcept {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t group = i / (p.blocks * p.chunks), first = i / p.chunks % p.blocks * p.block, c = i % p.chunks * p.code.chunk;
       const T* wg = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
       const int64_t valid = smaller(p.block, s.target_channels - first), fold = p.code.fold;
       T* to = packed + i * part;
+      if (turns) {
+        pack_block(wg + c * s.weight_source, s.weight_target, s.weight_source, s.taps(), place, cw.taps * lanes, valid,
+                   smaller(p.code.chunk, s.source_channels - c), p.code.chunk, lanes, streams, to);
+        continue;
+      }
       for (int64_t d = 0; d < cd.taps; ++d)
         for (int64_t h = 0; h < ch.taps; ++h)
           for (int64_t k = c; k < c + p.code.chunk; k += fold)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <volute/kernels/copy.hpp>
+#include <volute/kernels/pool_pairs.hpp>
 #include <volute/kernels/reduce.hpp>
 #include <volute/kernels/walk.hpp>
 #include <volute/ops/pooling.hpp>
@@ -14,27 +15,6 @@
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// The taps of one window along one axis that fall on the input: first, first + step, ...; and the divisor's count along this axis.
-struct pool_taps {
-  std::int64_t first = 0, taps = 0, step = 1, counted = 0;
-};
-
-inline pool_taps taps_of(const ops::pool_geometry& g, int axis, std::int64_t o) noexcept {
-  const std::int64_t in = g.in[axis];
-  if (g.adaptive) {
-    const std::int64_t first = o * in / g.out[axis], end = ((o + 1) * in + g.out[axis] - 1) / g.out[axis];
-    return {first, end - first, 1, end - first};
-  }
-  const std::int64_t k = g.kernel[axis], d = g.dilation[axis], start = o * g.stride[axis] - g.lo[axis], reach = start + (k - 1) * d;
-  if (start >= 0 && reach < in) return {start, k, d, k};
-  const auto over = [d](std::int64_t n) { return d == 1 ? n : n / d; };  // a division costs more than a window of 2 taps
-  const std::int64_t skip = start < 0 ? over(-start + d - 1) : 0;
-  const std::int64_t end = start >= in ? 0 : reach < in ? k : over(in - 1 - start) + 1;
-  const std::int64_t padded = in + g.hi[axis], on_padded = reach < padded ? k : start >= padded ? 0 : over(padded - 1 - start) + 1;
-  const std::int64_t taps = end > skip ? end - skip : 0;
-  return {start + skip * d, taps, d, g.count_include_pad ? on_padded : taps};
-}
 
 /// Columns that a kernel keeps on the stack at a time.
 inline constexpr std::int64_t pool_buffer = 1024;
@@ -206,6 +186,7 @@ VOLUTE_INLINE void pool_divide(const ops::pool_geometry& g, const pool_taps& d, 
 /// out = the sum (divided) or the maximum of every window.
 template <ops::reduction R, class T>
 __attribute__((noinline)) void pool_forward(const ops::pool_geometry& g, const T* x, T* out) noexcept {
+  if (R == ops::reduction::maximum && pool_in_pairs(g)) return maximum_pairs(g, x, out);
   alignas(64) T buffer[pool_buffer + simd::width<T>] = {};
   for (std::int64_t plane = 0; plane < g.planes; ++plane, x += g.in[0] * g.in[1] * g.in[2])
     for (std::int64_t od = 0; od < g.out[0]; ++od) {
@@ -382,6 +363,7 @@ __attribute__((noinline)) void maximum_gather(const ops::pool_geometry& g, const
 
 template <class T>
 __attribute__((noinline)) void maximum_scatter(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
+  if (pool_in_pairs(g) && pool_apart(g)) return scatter_pairs(g, x, grad, dx);
   fill(dx, g.planes * g.in[0] * g.in[1] * g.in[2], T(0));
   for_each_maximum(
       g, x, [ grad, dx ](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { dx[i] += grad[o]; });

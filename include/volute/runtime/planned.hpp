@@ -65,7 +65,7 @@ constexpr plan_image plan_words(const graph::view& g, const graph::sizes& s, boo
       im.put(q.in[a]), im.put(q.out[a]), im.put(q.kernel[a]), im.put(q.stride[a]), im.put(q.lo[a]), im.put(q.hi[a]), im.put(q.dilation[a]);
   }
   for (const auto& v : p.values)
-    if (v.first >= 0) im.put(v.node), im.put(v.size), im.put(v.first), im.put(v.last), ++im.values;
+    if (v.first >= 0) im.put(v.node), im.put(v.size), im.put(v.first), im.put(v.last), im.put(v.at), ++im.values;
   return im;
 }
 
@@ -128,7 +128,7 @@ constexpr plan_tables<Size, Values> unpack_plan(const std::int64_t* words) {
       q.in[a] = r.get(), q.out[a] = r.get(), q.kernel[a] = r.get(), q.stride[a] = r.get(), q.lo[a] = r.get(), q.hi[a] = r.get(),
       q.dilation[a] = r.get();
   }
-  for (int i = 0; i < Values; ++i) t.values[i] = {r.integer(), r.get(), r.integer(), r.integer()};
+  for (int i = 0; i < Values; ++i) t.values[i] = {r.integer(), r.get(), r.integer(), r.integer(), place()};
   return t;
 }
 

@@ -65,8 +65,7 @@ std::string profile(Program& p, int runs, const binding<Node, V>&... b) {
     for (int k = 0; k < c.count; ++k)
       for (int v = 0; v < facts::plan::value_count; ++v) {
         const graph::value_info& value = facts::plan::tables.values[v];
-        if (value.first < i && value.last >= i && c.in[k].where == graph::space::arena &&
-            facts::plan::tables.launches[value.first].out == c.in[k]) {
+        if (value.first < i && value.last >= i && value.at.where == graph::space::arena && value.at == c.in[k]) {
           elements += static_cast<double>(value.size);
           break;
         }
