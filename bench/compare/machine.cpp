@@ -62,19 +62,22 @@ double read_bandwidth(int threads, std::size_t bytes) {
 
 double measure_peak(int threads, int count) {
   constexpr int chains = 12, turns = 200000;
-  const double seconds = fastest(threads, [](int thread) {
-    volatile float one = 1.0f;
-    const vec m(one * 0.999f), c(one * 1e-3f);
-    vec a[chains];
-    VOLUTE_UNROLL
-    for (int i = 0; i < chains; ++i) a[i] = vec(static_cast<float>(i + thread));
-    VOLUTE_NO_UNROLL
-    for (int k = 0; k < turns; ++k) {
-      VOLUTE_UNROLL
-      for (int i = 0; i < chains; ++i) a[i] = simd::fma(a[i], m, c);
-    }
-    for (const vec& v : a) keep(v);
-  }, count);
+  const double seconds = fastest(
+      threads,
+      [](int thread) {
+        volatile float one = 1.0f;
+        const vec m(one * 0.999f), c(one * 1e-3f);
+        vec a[chains];
+        VOLUTE_UNROLL
+        for (int i = 0; i < chains; ++i) a[i] = vec(static_cast<float>(i + thread));
+        VOLUTE_NO_UNROLL
+        for (int k = 0; k < turns; ++k) {
+          VOLUTE_UNROLL
+          for (int i = 0; i < chains; ++i) a[i] = simd::fma(a[i], m, c);
+        }
+        for (const vec& v : a) keep(v);
+      },
+      count);
   return 2.0 * threads * chains * turns * simd::lanes<vec> / seconds;
 }
 

@@ -17,6 +17,7 @@ inline double microseconds(clock::duration d) { return std::chrono::duration<dou
 struct contestant {
   std::string name;
   std::function<void(double budget, std::vector<double>& samples)> turn;  // microseconds
+  bool peer = true;
   std::vector<double> samples{};
 
   double quantile(double q) {
@@ -53,17 +54,18 @@ inline std::function<void(double, std::vector<double>&)> turns_of(std::function<
   };
 }
 
-/// Volute comes first in `all`. A peer that is more than twice as slow as the fastest after two rounds keeps the samples that it has.
+/// A peer that is more than twice as slow as the fastest after two rounds keeps the samples that it has.
 /// A round begins when settle() returns.
 template <class Settle>
 void race(std::vector<contestant>& all, int rounds, double budget, Settle settle) {
   for (int r = 0; r < rounds; ++r) {
     settle();
     double fastest = HUGE_VAL;
-    for (std::size_t i = 1; i < all.size() && r >= 2; ++i) fastest = std::min(fastest, all[i].median());
+    for (contestant& c : all)
+      if (c.peer && r >= 2) fastest = std::min(fastest, c.median());
     for (std::size_t k = 0; k < all.size(); ++k) {
       const std::size_t i = (k + static_cast<std::size_t>(r)) % all.size();
-      if (i == 0 || r < 2 || all[i].median() <= 2 * fastest) all[i].turn(budget, all[i].samples);
+      if (!all[i].peer || r < 2 || all[i].median() <= 2 * fastest) all[i].turn(budget, all[i].samples);
     }
   }
 }
