@@ -173,8 +173,8 @@ __attribute__((noinline)) void maximum_rows(const ops::pool_geometry& g, const T
     std::int64_t o = 0;
     for (; o + width <= columns; o += width)
       simd::store(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, width));
-    if constexpr (width == simd::width<T>)
-      if (const int n = static_cast<int>(columns - o); n > 0)
+    if constexpr (width == simd::width<T> && Walk::rows == 1)
+      if (const int n = static_cast<int>(columns % width); n > 0)
         simd::store_partial(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, n), n);
   });
 }
@@ -187,8 +187,8 @@ __attribute__((noinline)) void scatter_rows(const ops::pool_geometry& g, const T
     std::int64_t o = 0, at = from.first;
     for (; o + width <= columns; o += width, at += 2 * width)
       scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, width);
-    if constexpr (width == simd::width<T>)
-      if (const int n = static_cast<int>(columns - o); n > 0)
+    if constexpr (width == simd::width<T> && Walk::rows == 1)
+      if (const int n = static_cast<int>(columns % width); n > 0)
         scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, n);
   });
 }
