@@ -150,6 +150,10 @@ constexpr list one{1, 1, 1}, two{2, 2, 2}, three{3, 3, 3}, none{0, 0, 0};
 TEMPLATE_TEST_CASE("pooling: kernel 2, stride 2", "[kernels][pooling]", float, double) {
   check<TestType, make(3, {4, 4, 4}, two, two, none, none, one)>();
   check<TestType, make(2, {5, 7, 9}, two, two, none, none, one)>();
+  check<TestType, make(2, {4, 8, 16}, two, two, none, none, one)>();  // two rows in a vector
+  check<TestType, make(2, {3, 9, 8}, two, two, none, none, one)>();
+  check<TestType, make(1, {2, 6, 24}, two, two, none, none, one)>();
+  check<TestType, make(1, {2, 2, 48}, two, two, none, none, one)>();
   check<TestType, make(1, {2, 4, 37}, two, two, none, none, one)>();
   check<TestType, make(1, {2, 4, 64}, two, two, none, none, one)>();
 }

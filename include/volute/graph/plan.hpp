@@ -123,7 +123,8 @@ class planner {
         const std::int64_t at = start;
         start += g.shape(b).size();
         const bool made = f.roles.data[b] == role::root || (f.roles.data[b] == role::kernel && !g.is<ops::slice>(b));
-        if (!made || whole_lines(at) != at || result.data[b] || value_of_[b] >= 0 || (hoists && invariant_.data[b] != invariant_.data[i])) continue;
+        if (!made || whole_lines(at) != at || result.data[b] || value_of_[b] >= 0 || (hoists && invariant_.data[b] != invariant_.data[i]))
+          continue;
         value_of_[b] = whole.value, offset_of_[b] = at;
       }
     }
@@ -259,7 +260,8 @@ class planner {
     const source w = source_of(weights);
     const kernel_spec k{.kind = kind, .geometry = geometry};
     for (int i = 0; i < steps.size; ++i)
-      if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k) return {steps[i].out};
+      if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k)
+        return {steps[i].out};
     const std::int64_t n = kind == kernel_kind::pack_forward ? cached(geometry, &kernel_sizes::packed_forward, size.packed_forward)
                                                              : cached(geometry, &kernel_sizes::packed_data, size.packed_data);
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
@@ -316,7 +318,7 @@ class planner {
     for (int i = 1; i < in.count; ++i) {
       const int at = add_input(s, memory[i]);
       s.in_place[at] = static_cast<ops::access>((k.lanes >> (2 * i)) & 3) == ops::access::whole && memory[i].value != a.value &&
-                      values[memory[i].value].size == g.shape(conv).size();
+                       values[memory[i].value].size == g.shape(conv).size();
     }
   }
 

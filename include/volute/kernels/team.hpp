@@ -1,5 +1,5 @@
-// How a kernel hands out its tasks. What a task is depends on the sizes alone, never on the number of threads, so results have the same
-// bits for any.
+// How a kernel hands out its tasks. What each sum adds, and in which order, depends on the sizes alone, never on the number of threads, so
+// results have the same bits for any.
 #pragma once
 
 #include <volute/core/executor.hpp>
