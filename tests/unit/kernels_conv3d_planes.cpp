@@ -38,6 +38,18 @@ void check_planes(const char* name) {
   }
 }
 
+template <conv_geometry G>
+std::vector<float> planes_weights(const std::vector<float>& x, const std::vector<float>& g, int threads) {
+  static constexpr kernels::planes_weights_plan plan = kernels::plan_planes_weights<float>(G);
+  volute::spinning_pool pool(threads);
+  guarded<float> dw(G.w_size()), scratch(plan.scratch()), memory(plan.worker_scratch() * (threads - 1));
+  kernels::run_weights_planes<float, G>(
+      x.data(), g.data(), dw.data(), scratch.data(),
+      threads > 1 ? kernels::team<float>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<float>{});
+  CHECK((dw.intact() && scratch.intact() && memory.intact()));
+  return dw.values();
+}
+
 }  // namespace
 
 #define CHECK_PLANES(T, ...) check_planes<T, make(__VA_ARGS__)>(#T " " #__VA_ARGS__)
@@ -53,14 +65,21 @@ TEST_CASE("conv3d planes: chunks of source channels", "[conv3d]") {
 TEST_CASE("conv3d planes: the same bits for any number of threads", "[conv3d]") {
   constexpr conv_geometry g = make(1, 1, 18, {19, 33, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   static_assert(kernels::plan_planes<float>(g, data).parts > 1 && kernels::plan_planes<float>(g, data).slabs > 1);
-  std::vector<float> y(static_cast<std::size_t>(g.y_size())), w(static_cast<std::size_t>(g.w_size()));
+  std::vector<float> y(static_cast<std::size_t>(g.y_size())), w(static_cast<std::size_t>(g.w_size())),
+      x(static_cast<std::size_t>(g.x_size()));
   unsigned state = 1;
-  for (auto* v : {&y, &w})
+  for (auto* v : {&y, &w, &x})
     for (float& e : *v) {
       state = state * 1664525u + 1013904223u;
       e = static_cast<float>(state >> 8) / 16777216.0f - 0.5f;
     }
   CHECK(planes<float, g>(y, w, 1) == planes<float, g>(y, w, 3));
+  static_assert(kernels::plan_planes_weights<float>(g).blocks > 1);
+  CHECK(planes_weights<g>(x, y, 1) == planes_weights<g>(x, y, 3));
+}
+
+TEST_CASE("conv3d planes: rows of the copy on whole cache lines", "[conv3d]") {
+  CHECK_GEOMETRY(float, 2, 2, 4, {3, 9, 120}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
 }
 
 TEST_CASE("conv3d planes: epilogues and input scale", "[conv3d]") {
