@@ -31,8 +31,9 @@ struct row_weights_plan {
   int64_t sum = 0, sum_count = 1;  // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
   sharing share = sharing::none;
   int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
-  bool stream = false;                    // dw outgrows the caches
-  int64_t tap_parts = 1, pieces = 1;  // more tasks for threads, which change no sum: ranges of pairs of taps; of source channels when unpacked
+  bool stream = false;          // dw outgrows the caches
+  // More tasks for threads, which change no sum: ranges of pairs of taps, and of source channels when the sums are unpacked.
+  int64_t tap_parts = 1, pieces = 1;
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
@@ -163,8 +164,8 @@ VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept
   row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if slab:
-/// written, or (add) added to.
+/// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if
+/// slab: written, or (add) added to.
 template <class T, rows_code C>
 __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t first,
                                                 int64_t last, int64_t first_tap, int64_t last_tap, bool add) noexcept {
@@ -237,7 +238,8 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
 /// Sums of one chunk and one block (`valid` target channels), those of all parts together, to their places in dw: of the source channels
 /// [begin, end), `begin` a multiple of the fold.
 template <class T, rows_code C>
-__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end, const T* sums, T* dw) noexcept {
+__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end,
+                                                  const T* sums, T* dw) noexcept {
   constexpr int L = C.lanes, F = C.fold;
   constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
@@ -276,11 +278,11 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
     }
 }
 
-/// The same where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these, whatever
-/// their channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
+/// The same where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these,
+/// whatever their channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
 template <class T, rows_code C>
-__attribute__((noinline)) void unpack_dense_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end,
-                                                    const T* sums, T* dw) noexcept {
+__attribute__((noinline)) void unpack_dense_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin,
+                                                    int64_t end, const T* sums, T* dw) noexcept {
   constexpr int L = C.lanes;
   constexpr int64_t lanes = C.lanes * C.vectors, channels = 16;
   using V = simd::vec<T, L>;
@@ -359,8 +361,8 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
                        const T* const from = source + sample * s.source_channels * x_volume + x;
                        T* const to = source_copy + n * p.source_sample + x * p.code.chunk;
                        for (int64_t c = 0, k = 0; c < p.chunks && x < x_end; ++c, k += p.code.chunk)
-                         copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk, smaller(p.code.chunk, s.source_channels - k),
-                                                  p.code.chunk, x_volume, x_end - x, nullptr);
+                         copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk,
+                                                  smaller(p.code.chunk, s.source_channels - k), p.code.chunk, x_volume, x_end - x, nullptr);
                        for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
                          copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + g,
                                                             target_copy + n * p.target_sample + b * p.target_block + g * lanes,
