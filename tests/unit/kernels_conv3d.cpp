@@ -31,6 +31,11 @@ TEST_CASE("conv3d: small volumes and large filters", "[conv3d]") {
   CHECK_GEOMETRY(float, 2, 16, 32, {2, 2, 2}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
 }
 
+TEST_CASE("conv3d: the filter's adjoint in parts of the pixels", "[conv3d]") {
+  CHECK_GEOMETRY(float, 1, 16, 16, {6, 16, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 1, 16, 32, {8, 32, 64}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
+}
+
 TEST_CASE("conv3d: stride, dilation, padding", "[conv3d]") {
   CHECK_GEOMETRY(float, 2, 3, 5, {7, 8, 9}, {3, 2, 3}, {2, 3, 2}, {1, 0, 1}, {0, 1, 1});  // remainders
   CHECK_GEOMETRY(float, 1, 18, 20, {7, 8, 10}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});

@@ -29,6 +29,12 @@ TEST_CASE("conv3d rows: few channels share lanes", "[conv3d]") {
   CHECK_GEOMETRY(double, 2, 9, 4, {4, 5, 7}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
 }
 
+TEST_CASE("conv3d rows: the filter's adjoint in parts of the pixels", "[conv3d]") {
+  CHECK_GEOMETRY(float, 1, 8, 16, {12, 12, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 1, 16, 16, {16, 16, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // and ranges of taps
+  CHECK_GEOMETRY(float, 1, 288, 288, {1, 2, 2}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // its result past the caches
+}
+
 TEST_CASE("conv3d rows: epilogues and input scale", "[conv3d]") {
   check_epilogue<make(2, 40, 32, {2, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("sums between slabs");
   check_epilogue<make(2, 16, 8, {3, 2, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("sums in registers, shared lanes");

@@ -191,9 +191,9 @@ constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_byt
   return possible ? sharing::pairs : sharing::none;
 }
 
-/// How the adjoint in the filter is cut where its sums make only a few tasks: into parts of the pixels, each with sums of its own, which are
-/// added in order. (Threads that share the taps instead read all of the copies, half of them from the other's cache: that takes twice as
-/// long as one thread needs.) Planes of a part: enough that the parts make 32 tasks at most, that their sums, `bytes` each, stay below
+/// How the adjoint in the filter is cut where its sums make only a few tasks: into parts of the pixels, each with sums of its own, which
+/// are added in order. (Threads that share the taps instead read all of the copies, half of them from the other's cache: that takes twice
+/// as long as one thread needs.) Planes of a part: enough that the parts make 32 tasks at most, that their sums, `bytes` each, stay below
 /// `room` and that they are small beside the products: of 1024 pixels at least (5 % lost with 256), or of 256 if they stay in the
 /// first-level cache.
 constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, int64_t bytes, int64_t room) {

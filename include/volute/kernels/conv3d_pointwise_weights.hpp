@@ -152,7 +152,8 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
   T* const line = panel + p.chunk * p.pitch;
   for (int64_t u = begin; u < end; ++u) {
     const int64_t sample = u / slabs, first = u % slabs * p.slab, count = smaller(p.slab, pixels - first);
-    // What the next slab copies (the next part's too: one thread often takes both), in columns of at most `count` rows: first of the one tensor, then of the other.
+    // What the next slab copies (the next part's too: one thread often takes both), in columns of at most `count` rows: first of the one
+    // tensor, then of the other.
     const int64_t next = u + 1 < p.slabs ? u + 1 : u, next_first = next % slabs * p.slab;
     const int64_t next_count = smaller(p.slab, pixels - next_first);
     const pixel_rows* const q[2]{&turned, &broadcast};

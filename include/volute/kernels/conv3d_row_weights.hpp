@@ -15,6 +15,9 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+/// Taps of a filter up to which its gradient is unpacked by several source channels together.
+inline constexpr int64_t dense_taps = 27;
+
 /// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side).
 struct row_weights_plan {
   rows_code code;  // slab: one pair of taps after the other, or else all of them for each row
@@ -28,7 +31,9 @@ struct row_weights_plan {
   int64_t sum = 0, sum_count = 1;  // of one chunk and block: [tap d][tap h][source channel / fold][tap w][lane]
   sharing share = sharing::none;
   int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
-  int64_t tap_parts = 1, pieces = 1;  // more tasks for threads, which change no sum: ranges of pairs of taps; of source channels when unpacked
+  bool stream = false;          // dw outgrows the caches
+  // More tasks for threads, which change no sum: ranges of pairs of taps, and of source channels when the sums are unpacked.
+  int64_t tap_parts = 1, pieces = 1;
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
@@ -87,6 +92,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   if (p.share == sharing::inside && c.slab) p.tap_parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(16, tasks * p.parts));
   if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
   p.sum_count = p.samples == s.batch && p.parts * p.tap_parts == 1 ? 1 : tasks;
+  p.stream = g.w_size() * size >= (8 << 20);
   return p;
 }
 
@@ -158,8 +164,8 @@ VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept
   row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if slab:
-/// written, or (add) added to.
+/// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if
+/// slab: written, or (add) added to.
 template <class T, rows_code C>
 __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t first,
                                                 int64_t last, int64_t first_tap, int64_t last_tap, bool add) noexcept {
@@ -232,7 +238,8 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
 /// Sums of one chunk and one block (`valid` target channels), those of all parts together, to their places in dw: of the source channels
 /// [begin, end), `begin` a multiple of the fold.
 template <class T, rows_code C>
-__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end, const T* sums, T* dw) noexcept {
+__attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin, int64_t end,
+                                                  const T* sums, T* dw) noexcept {
   constexpr int L = C.lanes, F = C.fold;
   constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
@@ -271,6 +278,52 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
     }
 }
 
+/// The same where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these,
+/// whatever their channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
+template <class T, rows_code C>
+__attribute__((noinline)) void unpack_dense_weights(const conv_shape& s, const row_weights_plan& p, int64_t valid, int64_t begin,
+                                                    int64_t end, const T* sums, T* dw) noexcept {
+  constexpr int L = C.lanes;
+  constexpr int64_t lanes = C.lanes * C.vectors, channels = 16;
+  using V = simd::vec<T, L>;
+  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  const int64_t taps = s.taps(), plane = s.kernel[1] * s.kernel[2], part = p.sum_count * p.sum;
+  int64_t at[channels * dense_taps];
+  for (int64_t k = 0; k < taps; ++k) {
+    const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
+    at[k] = ((d * ch.taps + h) * C.chunk * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes;
+  }
+  for (int64_t k = taps; k < channels * taps; ++k) at[k] = at[k - taps] + cw.taps * lanes;
+  for (int64_t v = 0; v < smaller(lanes, valid); v += L)
+    for (int64_t c = begin; c < end; c += channels) {
+      const T* const from = sums + c * cw.taps * lanes + v;
+      const int64_t length = smaller(channels, end - c) * taps, rows = valid - v;
+      for (int64_t k = 0; k < length; k += L) {
+        const int n = static_cast<int>(smaller(L, length - k));
+        V r[L];
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + at[i < n ? k + i : k]);
+        for (int64_t more = 1; more < p.parts; ++more) {
+          VOLUTE_UNROLL
+          for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(from + more * part + at[i < n ? k + i : k]);
+        }
+        simd::transpose(r);
+        T* const to = dw + v * s.weight_target + c * taps + k;
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) {
+          if (i >= rows) break;
+          if (n < L)
+            simd::store_partial(to + i * s.weight_target, r[i], n);
+          else if (p.stream)
+            simd::stream(to + i * s.weight_target, r[i]);
+          else
+            simd::store(to + i * s.weight_target, r[i]);
+        }
+      }
+    }
+  if (p.stream) simd::stream_fence();
+}
+
 template <class T, ops::conv_geometry G, conv_side Side>
 void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
@@ -287,10 +340,13 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
     const auto complete = [&](int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
       const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;
       const int64_t channels = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(channels, p.code.fold);
-      unpack_row_weights<T, p.code>(
-          s, p, smaller(p.block, s.target_channels - channel), steps * piece / all * p.code.fold,
-          smaller(channels, steps * (piece + 1) / all * p.code.fold), sum,
-          dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source);
+      const int64_t valid = smaller(p.block, s.target_channels - channel), begin = steps * piece / all * p.code.fold;
+      const int64_t end = smaller(channels, steps * (piece + 1) / all * p.code.fold);
+      T* const to = dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source;
+      if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
+        unpack_dense_weights<T, p.code>(s, p, valid, begin, end, sum, to);
+      else
+        unpack_row_weights<T, p.code>(s, p, valid, begin, end, sum, to);
     };
     for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
       // 16 pixels of all channels of both tensors at a time, in the order of the parts: a thread finds most of what it needs in its own
@@ -305,8 +361,8 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
                        const T* const from = source + sample * s.source_channels * x_volume + x;
                        T* const to = source_copy + n * p.source_sample + x * p.code.chunk;
                        for (int64_t c = 0, k = 0; c < p.chunks && x < x_end; ++c, k += p.code.chunk)
-                         copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk, smaller(p.code.chunk, s.source_channels - k),
-                                                  p.code.chunk, x_volume, x_end - x, nullptr);
+                         copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk,
+                                                  smaller(p.code.chunk, s.source_channels - k), p.code.chunk, x_volume, x_end - x, nullptr);
                        for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
                          copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + g,
                                                             target_copy + n * p.target_sample + b * p.target_block + g * lanes,
