@@ -15,14 +15,14 @@ struct region {
 /// the first of them; the copy reads the region's arguments through a reshape to the same shape, so that it does not count as equal.
 class recomputation {
  public:
-  constexpr recomputation(builder& target, const builder& source, const buffer<region>& regions, int forward)
-      : to_(target),
-        from_(source),
+  constexpr recomputation(builder& to, const builder& from, const buffer<region>& regions, int forward)
+      : to_(to),
+        from_(from),
         regions_(regions),
         forward_(forward),
-        region_of_(source.nodes.size, -1),
-        copy_(source.nodes.size, -1),
-        constant_(source.nodes.size, 0) {
+        region_of_(from.nodes.size, -1),
+        copy_(from.nodes.size, -1),
+        constant_(from.nodes.size, 0) {
     for (int r = 0; r < regions.size; ++r)
       for (int i = regions[r].first; i < regions[r].last; ++i)
         if (i != regions[r].result) region_of_[i] = r;  // of nested regions the inner one was entered first, the outer one counts

@@ -5,6 +5,7 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/pack.hpp>
 
 #include <cstdint>
 
@@ -139,41 +140,6 @@ struct pack_order {
   }
 };
 
-/// One block of `lanes` target channels and one chunk of source channels, by transposes in registers: rows of target channels, columns of
-/// neighbouring filter elements. Missing channels become zeros.
-template <class T>
-void pack_transposed(const conv_shape& s, const pack_order& order, const T* w, int64_t valid, int64_t sources, int64_t chunk, int64_t lanes,
-                     T* to) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
-  const int64_t taps = s.taps();
-  const bool dense = s.weight_source == taps;  // the source channels of a target channel lie one after the other
-  const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
-  const int64_t ahead = dense ? 8 * L : s.weight_source;  // the rows lie far apart: the processor does not see what comes next
-  for (int64_t part = 0; part < lanes; part += L)
-    for (int64_t run = 0; run < runs; ++run) {
-      const T* const from = w + part * s.weight_target + run * s.weight_source;
-      int64_t k = run, tap = 0;
-      for (int64_t m = 0; m < length; m += L) {
-        const int n = static_cast<int>(smaller(L, length - m));
-        V r[L];
-        for (int o = 0; o < L; ++o) simd::prefetch(from + o * s.weight_target + m + ahead);
-        for (int o = 0; o < L; ++o)
-          r[o] = part + o >= valid ? V(T(0))
-                 : n == L          ? simd::load<V>(from + o * s.weight_target + m)
-                                   : simd::load_partial<V>(from + o * s.weight_target + m, n);
-        simd::transpose(r);
-        for (int i = 0; i < n; ++i) {
-          simd::store(to + (order.place[tap] * chunk + k) * lanes + part, r[i]);
-          if (++tap == taps) tap = 0, ++k;
-        }
-      }
-    }
-  for (int64_t k = sources; k < chunk; ++k)
-    for (int64_t tap = 0; tap < taps; ++tap)
-      for (int64_t o = 0; o < lanes; ++o) to[(tap * chunk + k) * lanes + o] = T(0);
-}
-
 /// Packed: [group][block of output channels][class][chunk][tap d][tap h][tap w][source channel][lane].
 template <class T>
 __attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed,
@@ -181,6 +147,7 @@ __attribute__((noinline)) void pack_channels(const conv_shape& s, const channels
   const int64_t group_size = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * s.taps() * p.chunk * p.chunks;
   const int64_t all = s.groups * p.blocks * p.chunks;
   const pack_order order(s);
+  const bool streams = s.groups * group_size * static_cast<int64_t>(sizeof(T)) > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
   share_ranges(workers, all, 1, parts_of(static_cast<double>(s.groups * group_size)), [&](int64_t begin, int64_t end, int) noexcept {
     for (int64_t i = begin; i < end; ++i) {
@@ -189,8 +156,11 @@ __attribute__((noinline)) void pack_channels(const conv_shape& s, const channels
       const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
       T* const block = packed + group * group_size + first * s.taps() * p.chunk * p.chunks;
       if (order.one_class && lanes % simd::width<T> == 0) {
-        pack_transposed(s, order, wg + first * s.weight_target + c * p.chunk * s.weight_source, valid,
-                        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, lanes, block + c * s.taps() * p.chunk * lanes);
+        int64_t place[pack_order::most];
+        for (int64_t k = 0; k < s.taps(); ++k) place[k] = order.place[k] * p.chunk * lanes;
+        pack_block(wg + first * s.weight_target + c * p.chunk * s.weight_source, s.weight_target, s.weight_source, s.taps(), place, lanes,
+                   valid, smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, lanes, streams,
+                   block + c * s.taps() * p.chunk * lanes);
         continue;
       }
       for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {

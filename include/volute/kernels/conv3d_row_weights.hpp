@@ -339,9 +339,9 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
     const bool whole = p.parts * tap_parts == 1;  // a task completes its sums at once
     const auto complete = [&](int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
       const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;
-      const int64_t channels = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(channels, p.code.fold);
+      const int64_t sources = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(sources, p.code.fold);
       const int64_t valid = smaller(p.block, s.target_channels - channel), begin = steps * piece / all * p.code.fold;
-      const int64_t end = smaller(channels, steps * (piece + 1) / all * p.code.fold);
+      const int64_t end = smaller(sources, steps * (piece + 1) / all * p.code.fold);
       T* const to = dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source;
       if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
         unpack_dense_weights<T, p.code>(s, p, valid, begin, end, sum, to);
@@ -352,24 +352,25 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
       // 16 pixels of all channels of both tensors at a time, in the order of the parts: a thread finds most of what it needs in its own
       // cache. The copies run at about 2 elements a nanosecond.
       const int64_t samples = smaller(p.samples, s.batch - n0), steps = ceil_divide(g_volume, 16), x_steps = ceil_divide(x_volume, 16);
-      share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
-                   [&](int64_t begin, int64_t end, int) noexcept {
-                     for (int64_t i = begin; i < end;) {  // runs of one sample
-                       const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i);
-                       const int64_t x = x_steps * first / steps * 16, x_end = smaller(x_volume, x_steps * last / steps * 16);
-                       const int64_t g = first * 16, g_end = smaller(g_volume, last * 16), sample = (n0 + n) * s.groups + group;
-                       const T* const from = source + sample * s.source_channels * x_volume + x;
-                       T* const to = source_copy + n * p.source_sample + x * p.code.chunk;
-                       for (int64_t c = 0, k = 0; c < p.chunks && x < x_end; ++c, k += p.code.chunk)
-                         copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk,
-                                                  smaller(p.code.chunk, s.source_channels - k), p.code.chunk, x_volume, x_end - x, nullptr);
-                       for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
-                         copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + g,
-                                                            target_copy + n * p.target_sample + b * p.target_block + g * lanes,
-                                                            smaller(p.block, s.target_channels - k), p.block, g_volume, g_end - g, nullptr);
-                       i += last - first;
-                     }
-                   });
+      share_ranges(
+          helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
+          [&](int64_t begin, int64_t end, int) noexcept {
+            for (int64_t i = begin; i < end;) {  // runs of one sample
+              const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i);
+              const int64_t x_begin = x_steps * first / steps * 16, x_end = smaller(x_volume, x_steps * last / steps * 16);
+              const int64_t g_begin = first * 16, g_end = smaller(g_volume, last * 16), sample = (n0 + n) * s.groups + group;
+              const T* const from = source + sample * s.source_channels * x_volume + x_begin;
+              T* const to = source_copy + n * p.source_sample + x_begin * p.code.chunk;
+              for (int64_t c = 0, k = 0; c < p.chunks && x_begin < x_end; ++c, k += p.code.chunk)
+                copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk, smaller(p.code.chunk, s.source_channels - k),
+                                         p.code.chunk, x_volume, x_end - x_begin, nullptr);
+              for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
+                copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + g_begin,
+                                                   target_copy + n * p.target_sample + b * p.target_block + g_begin * lanes,
+                                                   smaller(p.block, s.target_channels - k), p.block, g_volume, g_end - g_begin, nullptr);
+              i += last - first;
+            }
+          });
       const bool last = n0 + samples == s.batch;
       share(helpers, p.parts * tap_parts * tasks, [&](int64_t i, int worker) noexcept {
         // Threads do all that there is to do with some pixels; one thread does all pixels of one chunk and block (1 to 2 % faster).

@@ -48,9 +48,9 @@ inline pool_run run_of(const ops::pool_geometry& g, std::int64_t o) noexcept {
 /// The part of a run's columns that lies on the input: buffer[begin .. end).
 struct pool_inside {
   std::int64_t begin, end;
-  pool_inside(const ops::pool_geometry& g, const pool_run& r) noexcept
+  pool_inside(const ops::pool_geometry& geometry, const pool_run& r) noexcept
       : begin(r.first < 0 ? (-r.first < r.columns ? -r.first : r.columns) : 0),
-        end(r.first + r.columns > g.in[2] ? (g.in[2] > r.first ? g.in[2] - r.first : 0) : r.columns) {
+        end(r.first + r.columns > geometry.in[2] ? (geometry.in[2] > r.first ? geometry.in[2] - r.first : 0) : r.columns) {
     if (end < begin) end = begin;
   }
 };

@@ -112,11 +112,11 @@ struct class_shapes {
   extents labels, spread, classes;  // what the labels are to be; (N, 1, ...); (1, C, 1, ...)
   ops::axis_set voxels = 0;         // all axes but the first two
 
-  constexpr explicit class_shapes(const extents& x) : spread(x) {
+  constexpr explicit class_shapes(const extents& scores) : spread(scores) {
     spread[1] = 1;
-    for (int i = 0; i < x.rank; ++i) {
-      classes.push_back(i == 1 ? x[1] : 1);
-      if (i != 1) labels.push_back(x[i]);
+    for (int i = 0; i < scores.rank; ++i) {
+      classes.push_back(i == 1 ? scores[1] : 1);
+      if (i != 1) labels.push_back(scores[i]);
       if (i > 1) voxels |= ops::axis_bit(i);
     }
   }

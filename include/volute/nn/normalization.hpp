@@ -150,7 +150,9 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
       const auto centred = x - m;
       const auto variance = mean(square(centred), all, keepdims);
       const auto y = detail::scaled<settings.affine, vector>(centred, rsqrt(variance + constant<settings.eps>), shape<C, 1, 1, 1>);
-      const auto moved = [](auto running, auto batch) { return running * constant<1 - step> + reshape(batch, shape<C>) * constant<step>; };
+      const auto moved = [](auto running, auto latest) {
+        return running * constant<1 - step> + reshape(latest, shape<C>) * constant<step>;
+      };
       const auto in_training =
           updating(updating(y, running_mean, moved(running_mean, m)), running_var, moved(running_var, variance * constant<n / (n - 1)>));
 

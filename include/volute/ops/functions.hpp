@@ -208,9 +208,9 @@ struct matrix_product {
   }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
-    const auto batched = [&](int x) {
-      const extents e = g.shape(x);
-      return g.reshape(x, e.rank == 3 ? e : make_extents(1, e[0], e[1]));
+    const auto batched = [&](int operand) {
+      const extents e = g.shape(operand);
+      return g.reshape(operand, e.rank == 3 ? e : make_extents(1, e[0], e[1]));
     };
     const std::int64_t batch = out.rank == 3 ? out[0] : 1;
     const int a = batched(id[0]), b = batched(id[1]);

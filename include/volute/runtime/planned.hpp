@@ -84,8 +84,8 @@ constexpr plan_tables<Size, Values> unpack_plan(const std::int64_t* words) {
   plan_tables<Size, Values> t;
   reader r{words};
   const auto place = [&] {
-    const std::int64_t w = r.get();
-    return graph::place{static_cast<graph::space>(w & 7), static_cast<int>(w >> 3), r.get()};
+    const std::int64_t where = r.get();
+    return graph::place{static_cast<graph::space>(where & 7), static_cast<int>(where >> 3), r.get()};
   };
   for (int i = 0; i < Size.launches; ++i) {
     graph::launch& c = t.launches[i];
