@@ -2,9 +2,8 @@
 // The number of elements of every buffer is known, so the arena is one block whose offsets are constants.
 #pragma once
 
-#include <volute/graph/arena.hpp>
 #include <volute/graph/group.hpp>
-#include <volute/graph/launch.hpp>
+#include <volute/graph/place.hpp>
 
 namespace volute::graph {
 
@@ -15,29 +14,6 @@ struct sizes {
   std::int64_t (*scratch_forward)(const ops::conv_geometry&);
   std::int64_t (*scratch_data)(const ops::conv_geometry&);
   std::int64_t (*scratch_weights)(const ops::conv_geometry&);
-};
-
-/// A launch whose operands are still values, not places.
-struct step {
-  launch call;
-  int in[max_operands]{};  // values
-  std::int64_t offset[max_operands]{};
-  int out = 0;
-  std::int64_t out_offset = 0;
-  bool in_place[max_operands]{};  // the result may take this operand's memory
-  bool invariant = false;
-};
-
-/// A buffer: the result of a launch, a leaf, or packed weights.
-struct stored_value {
-  int node = 0;
-  std::int64_t size = 0;
-  place at{};
-  bool placed = false;
-  bool invariant = false;  // made by the prologue, kept between runs
-  int memory = -1;         // which lifetime in the arena; negative: not there yet, or not there at all
-  bool released = false;   // its memory has passed on
-  int first = -1, last = -1;
 };
 
 class planner {
@@ -68,7 +44,8 @@ class planner {
     make_steps();
     write_outputs();
     order();
-    place_values();
+    const placement memory(steps, values, hoists);
+    arena = memory.arena, prologue_elements = memory.prologue, live_peak = memory.live;
   }
 
  private:
@@ -457,70 +434,6 @@ class planner {
       if (out.first < 0) out.first = i;
       if (out.last < i) out.last = i;
     }
-  }
-
-  // ---- memory
-  constexpr void place_values() {
-    for (stored_value& v : values)
-      if (v.invariant && hoists && !v.placed && v.first >= 0) {
-        v.at = {space::arena, 0, prologue_elements}, v.placed = true;
-        prologue_elements += whole_lines(v.size);
-      }
-    buffer<lifetime> lives;
-    buffer<int> scratch(steps.size, -1);
-    find_lifetimes(lives, scratch);
-    arena = lay_out(lives, prologue_elements, live_peak, steps.size);
-    for (stored_value& v : values)
-      if (v.memory >= 0) v.at = {space::arena, 0, lives[v.memory].offset};
-    for (int i = 0; i < steps.size; ++i) {
-      step& s = steps.data[i];
-      s.call.scratch = {space::arena, 0, scratch[i] < 0 ? 0 : lives[scratch[i]].offset};
-      s.call.out = values[s.out].at;
-      s.call.out.offset += s.out_offset;
-      for (int k = 0; k < s.call.count; ++k) {
-        s.call.in[k] = values[s.in[k]].at;
-        s.call.in[k].offset += s.offset[k];
-      }
-    }
-  }
-  /// From when to when each value needs memory, and each step's scratch memory; a result may take an operand's.
-  constexpr void find_lifetimes(buffer<lifetime>& lives, buffer<int>& scratch) {
-    std::int64_t live = prologue_elements;
-    live_peak = live;
-    for (int i = 0; i < steps.size; ++i) {
-      const step& s = steps.data[i];
-      stored_value& out = values.data[s.out];
-      if (!out.placed && out.memory < 0) {
-        for (int k = 0; k < s.call.count && out.memory < 0; ++k) {
-          stored_value& in = values.data[s.in[k]];
-          if (s.in_place[k] && in.memory >= 0 && in.last == i && !in.released && in.size == out.size && only_once(s, k)) {
-            out.memory = in.memory;
-            lives[in.memory].last = out.last;
-            in.released = true;  // its memory lives on in the result
-          }
-        }
-        if (out.memory < 0) {
-          out.memory = lives.size;
-          lives.push_back({whole_lines(out.size), i, out.last});
-          live += whole_lines(out.size);
-        }
-      }
-      const std::int64_t beside = whole_lines(s.call.scratch_size);
-      if (beside > 0) scratch[i] = lives.size, lives.push_back({beside, i, i});
-      if (live + beside > live_peak) live_peak = live + beside;
-      for (int k = 0; k < s.call.count; ++k) {
-        stored_value& in = values.data[s.in[k]];
-        if (in.last == i && !in.released && in.memory >= 0) {
-          in.released = true;
-          live -= whole_lines(in.size);
-        }
-      }
-    }
-  }
-  static constexpr bool only_once(const step& s, int k) {
-    for (int j = 0; j < s.call.count; ++j)
-      if (j != k && s.in[j] == s.in[k] && !s.in_place[j]) return false;
-    return true;
   }
 };
 
