@@ -48,26 +48,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   rows_code& c = p.code;
   const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
-  for (int a = 0; a < 2; ++a) {
-    p.axis[a] = correlation(g, side, a, 0);
-    p.count[a] = s.source_size[a];
-  }
-  const correlation_axis w = correlation(g, side, 2, 0);
-  c.width = s.target_size[2];
-  c.source_width = s.source_size[2];
-  c.taps = w.taps;
-  c.offset = w.offset;
-  c.dilation = w.offset_step;
-  c.lanes = simd::width<T>;
-  c.fold = lanes_fold<T>(s);
-  const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
-  c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
   // Each sum is a chain of as many products as pixels: more than 12 keep more of them waiting than the processor can hold.
-  c.segments = ceil_divide(c.width, smaller(12, row_registers / c.vectors - c.taps));
-  p.blocks = vectors / c.vectors;
-  p.block = p.block_lanes() / c.fold;
-  c.chunk = rows_chunk(s.source_channels, c.fold);
-  p.chunks = ceil_divide(s.source_channels, c.chunk);
+  plan_rows_blocks<T>(p, g, side, s, 12);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   p.sum = s.taps() * (c.chunk / c.fold) * lanes;
   const bool whole = p.sum * size <= (16 << 10) && pixels * c.vectors >= 6;

@@ -84,16 +84,14 @@ constexpr int64_t rows_chunk(int64_t channels, int fold) {
   return ceil_divide(ceil_divide(channels, ceil_divide(channels, 64)), fold) * fold;
 }
 
-template <class T>
-constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
-  rows_plan p;
-  rows_code& c = p.code;
-  const conv_shape s = shape_of(g, side);
-  constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
-  p.axis[0] = correlation(g, side, 0, 0);
-  p.axis[1] = correlation(g, side, 1, 0);
-  p.count[0] = s.source_size[0];
-  p.count[1] = s.source_size[1];
+/// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
+template <class T, class Plan>
+constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side side, const conv_shape& s, int64_t longest) {
+  auto& c = p.code;
+  for (int a = 0; a < 2; ++a) {
+    p.axis[a] = correlation(g, side, a, 0);
+    p.count[a] = s.source_size[a];
+  }
   const correlation_axis w = correlation(g, side, 2, 0);
   c.width = s.target_size[2];
   c.source_width = s.source_size[2];
@@ -104,11 +102,20 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   c.fold = lanes_fold<T>(s);
   const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
-  c.segments = ceil_divide(c.width, smaller(24, row_registers / c.vectors - c.taps));
+  c.segments = ceil_divide(c.width, smaller(longest, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
   p.block = p.block_lanes() / c.fold;
   c.chunk = rows_chunk(s.source_channels, c.fold);
   p.chunks = ceil_divide(s.source_channels, c.chunk);
+}
+
+template <class T>
+constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
+  rows_plan p;
+  rows_code& c = p.code;
+  const conv_shape s = shape_of(g, side);
+  constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
+  plan_rows_blocks<T>(p, g, side, s, 24);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > (192 << 10);
   p.source_plane = p.count[1] * c.source_width * c.chunk;
