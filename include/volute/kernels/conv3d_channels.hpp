@@ -409,9 +409,7 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
     for (int64_t sample = 0; sample < s.batch; sample += p.samples)
       for (int64_t group = 0; group < s.groups; ++group) {
         const int64_t samples = smaller(p.samples, s.batch - sample);
-        // The copy runs at about 2 elements a nanosecond.
-        const int64_t parts = larger(1, smaller(32, samples * p.source_sample / (2 * 5000)));
-        share_ranges(workers, samples * planes, 1, parts, [&](int64_t begin, int64_t end, int) noexcept {
+        share_ranges(workers, samples * planes, 1, copy_parts(samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
           for (int64_t n = begin / planes; n * planes < end; ++n)
             copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample, larger(0, begin - n * planes),
                                            smaller(planes, end - n * planes));

@@ -191,6 +191,14 @@ constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_byt
   return possible ? sharing::pairs : sharing::none;
 }
 
+/// Parts in which threads make a copy of so many elements, about 2 a nanosecond: of 3 us at least, and as many as 2, 4, 8 ... threads share
+/// without a rest.
+constexpr int64_t copy_parts(int64_t elements) {
+  int64_t n = 1;
+  while (n < 32 && elements >= 2 * n * 6000) n *= 2;
+  return n;
+}
+
 /// How the adjoint in the filter is cut where its sums make only a few tasks: into parts of the pixels, each with sums of its own, which
 /// are added in order. (Threads that share the taps instead read all of the copies, half of them from the other's cache: that takes twice
 /// as long as one thread needs.) Planes of a part: enough that the parts make 32 tasks at most, that their sums, `bytes` each, stay below

@@ -310,13 +310,11 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
     for (int64_t sample = 0; sample < s.batch; sample += p.samples)
       for (int64_t group = 0; group < s.groups; ++group) {
         const int64_t samples = smaller(p.samples, s.batch - sample);
-        // The copy runs at about 2 elements a nanosecond.
-        share_ranges(workers, samples * parts, 1, larger(1, smaller(32, samples * p.source_sample / (2 * 5000))),
-                     [&](int64_t begin, int64_t end, int) noexcept {
-                       for (int64_t n = begin / parts; n * parts < end; ++n)
-                         copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
-                                                    larger(0, begin - n * parts), smaller(parts, end - n * parts));
-                     });
+        share_ranges(workers, samples * parts, 1, copy_parts(samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
+          for (int64_t n = begin / parts; n * parts < end; ++n)
+            copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample, larger(0, begin - n * parts),
+                                       smaller(parts, end - n * parts));
+        });
         share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
           block(sample, samples, group, i % p.blocks, i / p.blocks, p.slices, scratch,
                 workers.memory(worker, scratch + p.samples * p.source_sample));
