@@ -23,6 +23,7 @@ struct rows_job {
   const T* w = nullptr;
   int64_t chunks = 1, d = 1, h = 1;
   int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+  const T* next = nullptr;   // x of the row after this one, unless slab
   const T* ahead = nullptr;  // what the next slab of weights reads, and how much of it for each source channel
   int64_t ahead_step = 0;
 };
@@ -50,6 +51,15 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
         const T* x[R];
         VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        // The next row's pixels are fetched now, as in channels_block: 0.74 to 0.97 of the time at 64^3, as fast where caches hold the
+        // source.
+        [[maybe_unused]] const T* next = nullptr;
+        if constexpr (!C.slab)
+          next = (h + 1 < j.h        ? j.x[0] + c * j.x_chunk + d * j.x_d + (h + 1) * j.x_h
+                  : d + 1 < j.d      ? j.x[0] + c * j.x_chunk + (d + 1) * j.x_d
+                  : c + 1 < j.chunks ? j.x[0] + (c + 1) * j.x_chunk
+                                     : j.next) +
+                 x_first;
         const T* const end = w + C.chunk / C.fold * (K * NV * L);
         VOLUTE_NO_UNROLL
         for (; w != end; w += K * NV * L) {
@@ -64,6 +74,12 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             simd::prefetch(ahead);
             simd::prefetch(ahead + j.ahead_step);
             ahead += 2 * j.ahead_step;
+          }
+          if constexpr (!C.slab) {
+            constexpr int step = (S.high - S.low) * C.fold, line = 64 / static_cast<int>(sizeof(T));
+            VOLUTE_UNROLL
+            for (int i = 0; i < step; i += line) simd::prefetch(next + i);
+            next += step;
           }
           VOLUTE_UNROLL
           for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
@@ -213,6 +229,7 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
         j.w = packed + td.first * j.w_d + th.first * j.w_h;
         j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step) * p.source_plane +
                  (h + ch.offset + th.first * ch.offset_step) * x_row;
+        j.next = j.x[0] + x_row;
         rows_segments<T, C, 1>(j);
       }
       store(tile, sample + n, first * C.width, (last - first) * C.width);
