@@ -64,6 +64,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.target_block = s.target_volume() * lanes;
   p.target_sample = p.blocks * p.target_block;
   p.samples = smaller(s.batch, larger(1, (8 << 20) / ((p.source_sample + p.target_sample) * size)));
+  c.ahead = c.slab && p.samples * (p.source_sample + p.target_sample) * size > (1 << 20);  // else no gain
   p.unit = smaller(p.samples * p.axis[0].n, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * c.width * lanes) * size)));
   p.share = choose_sharing(conv_work(g), s.groups, (p.samples * (p.source_sample + p.target_sample) + p.sum) * size, true);
   if (p.share == sharing::inside && s.groups >= 4) p.share = sharing::pairs;  // no thread waits for what another copies
@@ -108,8 +109,15 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
       VOLUTE_UNROLL
       for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
       T* const end = sum + C.chunk / C.fold * (K * NV * L);
+      [[maybe_unused]] const T* next = x[R - 1] + C.source_width * C.chunk;  // the rows after these
       VOLUTE_NO_UNROLL
       for (; sum != end; sum += K * NV * L) {
+        if constexpr (C.ahead) {
+          constexpr int step = R * (S.high - S.low) * C.fold, line = 64 / static_cast<int>(sizeof(T));
+          VOLUTE_UNROLL
+          for (int i = 0; i < step; i += line) simd::prefetch(next + i);
+          next += step;
+        }
         V acc[K][NV];
         VOLUTE_UNROLL
         for (int k = 0; k < K; ++k) VOLUTE_UNROLL
