@@ -141,6 +141,50 @@ constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64
   return {first, larger(first, last)};
 }
 
+/// A slab of the depth: target positions [first, last) of each residue class, which read the source's planes [begin, end).
+struct depth_slab {
+  int64_t first = 0, last = 0, begin = 0, end = 0;
+};
+
+/// Copies of the source beyond this many bytes are made slab by slab, and leave the caches only as what the next slab overwrites.
+inline constexpr int64_t slab_bytes = 3 << 20;
+
+/// How the depth is cut into slabs. Neighbours copy the planes that both read, so a slab reads at most 1.5 times what it is deep.
+struct depth_slabs {
+  int64_t count = 1, size = 1, planes = 1;        // slabs, positions of one, planes that one reads at most
+  int64_t n = 1, step = 1, low = 0, high = 1;     // position j of any class reads planes from j * step + low to below j * step + high
+  int64_t there = 1;                              // planes that the source has
+  constexpr depth_slab slab(int64_t i) const {
+    const int64_t first = i * size, last = smaller(n, first + size);
+    const int64_t begin = smaller(there, larger(0, first * step + low));
+    return {first, last, begin, larger(begin, smaller(there, (last - 1) * step + high))};
+  }
+};
+
+/// `planes` of the source are copied, `bytes` each.
+constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes) {
+  depth_slabs c;
+  c.there = c.planes = planes;
+  const correlation_axis longest = correlation(g, side, 0, 0);
+  c.n = c.size = longest.n;
+  c.step = longest.step;
+  c.low = planes, c.high = 0;
+  for (int64_t r = 0; r < class_count(g, side, 0); ++r) {
+    const correlation_axis a = correlation(g, side, 0, r);
+    if (a.taps == 0) continue;
+    c.low = smaller(c.low, a.offset);
+    c.high = larger(c.high, a.offset + (a.taps - 1) * a.offset_step + 1);
+  }
+  if (planes * bytes <= slab_bytes) return c;
+  const int64_t span = c.high - c.low, least = ceil_divide(2 * larger(0, span - c.step), c.step);
+  const int64_t size = larger(larger(1, least), (slab_bytes / bytes - span) / c.step + 1);
+  c.count = ceil_divide(c.n, size);
+  c.size = ceil_divide(c.n, c.count);
+  c.count = ceil_divide(c.n, c.size);
+  c.planes = smaller(planes, (c.size - 1) * c.step + span);
+  return c;
+}
+
 /// The list of correlations of a geometry, by axis, and the strides of its tensors: all that the geometry-independent drivers read.
 struct conv_shape {
   const correlation_axis* classes[3]{};  // of each axis
