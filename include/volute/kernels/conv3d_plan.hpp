@@ -161,8 +161,8 @@ struct depth_slabs {
   }
 };
 
-/// `planes` of the source are copied, `bytes` each.
-constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes) {
+/// `planes` of the source are copied, `bytes` each; in `pieces` slabs at least, if they must be cut at all.
+constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes, int64_t pieces = 1) {
   depth_slabs c;
   c.there = c.planes = planes;
   const correlation_axis longest = correlation(g, side, 0, 0);
@@ -177,7 +177,7 @@ constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int
   }
   if (planes * bytes <= slab_bytes) return c;
   const int64_t span = c.high - c.low, least = ceil_divide(2 * larger(0, span - c.step), c.step);
-  const int64_t size = larger(larger(1, least), (slab_bytes / bytes - span) / c.step + 1);
+  const int64_t size = larger(larger(1, least), smaller(c.n / pieces, (slab_bytes / bytes - span) / c.step + 1));
   c.count = ceil_divide(c.n, size);
   c.size = ceil_divide(c.n, c.count);
   c.count = ceil_divide(c.n, c.size);

@@ -28,10 +28,14 @@ struct weights_plan {
   int64_t slab_planes = 1, slab_rows = 1;
   sharing share = sharing::none;
   int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
+  depth_slabs depth;            // more than one: a part has some of them, and copies what it needs of both tensors itself
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_chunks * sum_chunk; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 && parts == 1 ? sum_chunk : 0;
+    if (share == sharing::none) return 0;
+    const int64_t n = depth.count > 1         ? source_sample + target_sample
+                      : share == sharing::pairs ? scratch()
+                                                : (sum_chunks == 1 && parts == 1 ? sum_chunk : 0);
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -41,6 +45,27 @@ constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.
 /// Elements of one segment's sums, rounded up to whole register blocks.
 constexpr int64_t window_sums(const correlation_axis& c, int64_t chunk, int64_t window) {
   return ceil_divide((joined_taps(c) ? c.taps : 1) * chunk, window) * window;
+}
+
+/// Cuts the depth where the copies would leave the caches, if eight parts' sums do not: no thread then reads what another one copied.
+template <class T>
+constexpr void plan_weights_slabs(weights_plan& p, const ops::conv_geometry& g, conv_side side, const conv_shape& s) {
+  constexpr int64_t size = sizeof(T);
+  const correlation_axis longest = correlation(g, side, 0, 0);
+  const int64_t target_plane = s.target_size[1] * s.target_size[2] * p.lanes * larger(p.main, p.last);
+  const int64_t sums = p.blocks * p.chunks * p.sum_chunk * size;
+  const depth_slabs cut = cut_depth(g, side, p.source[0].count,
+                                    (p.chunks * p.source_plane + target_plane * longest.dst_step / longest.step) * size,
+                                    smaller(longest.n, ceil_divide(8, s.batch)));
+  const int64_t parts = smaller(smaller(16, s.batch * cut.count), (4 << 20) / sums);
+  if (cut.count == 1 || parts < 8) return;
+  p.depth = cut;
+  p.source_chunk = cut.planes * p.source_plane;
+  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;
+  p.target_sample = ceil_divide(smaller(s.target_size[0], cut.size * longest.dst_step) * target_plane, 16) * 16 + 64;
+  p.samples = 1;
+  p.parts = parts;
+  p.sum_chunks = p.blocks * p.chunks;
 }
 
 template <class T>
@@ -83,6 +108,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
     p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * static_cast<int64_t>(sizeof(T)), 1 << 20);
   p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
+  if (p.share == sharing::inside) plan_weights_slabs<T>(p, g, side, s);
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
   // sums.
   const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
@@ -140,10 +166,10 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
 }
 
 /// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them: of the
-/// planes [first, last) of each class.
+/// planes [first, last) of each class. The copies begin with the planes `source_base` and `target_base`.
 template <class T, int L, int NV, int J>
 __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add,
-                                            int64_t first, int64_t last) noexcept {
+                                            int64_t first, int64_t last, int64_t source_base, int64_t target_base) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
@@ -174,9 +200,9 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
               sum += segments * segment * lanes;
               continue;
             }
-            const T* x = source + (d * cd.step + cd.offset + td * cd.offset_step) * p.source_plane +
+            const T* x = source + (d * cd.step + cd.offset + td * cd.offset_step - source_base) * p.source_plane +
                          (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
-            j.g = target + (cd.dst + d * cd.dst_step) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
+            j.g = target + (cd.dst + d * cd.dst_step - target_base) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
             for (int64_t t = 0; t < segments; ++t, x += cw.offset_step * p.chunk)
               for (int64_t i = 0; i < segment; i += J, sum += J * lanes) {
                 j.x = x + i;
@@ -275,22 +301,69 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
   copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
 
+  /// Planes [begin, end) of one sample's target channels of block b.
+  const auto copy_target = [&](int64_t sample, int64_t group, int64_t b, T* to, int64_t begin, int64_t end) noexcept {
+    const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
+    const channels_last_copy flat{valid,
+                                  lanes,
+                                  volume,
+                                  s.target_size[2],
+                                  {0, 1, s.target_size[1], 0, s.target_size[1]},
+                                  {0, 1, s.target_size[2], 0, s.target_size[2]}};
+    const T* from = target + ((sample * s.groups + group) * s.target_channels + channel) * volume;
+    for (int64_t d = begin; d < end; ++d)
+      copy_channels_last<T, false>(from + d * plane, to + (d - begin) * plane * lanes, nullptr, flat);
+  };
+  const auto task = [&](int64_t b, const T* x, const T* g, T* sum, bool add, int64_t first, int64_t last, int64_t source_base,
+                        int64_t target_base) noexcept {
+    if (p.last == p.main || b + 1 < p.blocks)
+      weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, add, first, last, source_base, target_base);
+    else if constexpr (p.last != p.main)
+      weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, add, first, last, source_base, target_base);
+  };
+  const auto complete = [&](int64_t group, int64_t b, int64_t c, const T* sum) noexcept {
+    const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
+    T* const part = dw + (group * s.target_channels * s.source_channels) * s.taps() + channel * s.weight_target +
+                    c * p.chunk * s.weight_source;
+    const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
+    if constexpr (single && G.taps() > 1)
+      transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
+    else
+      scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
+  };
+
+  const auto run_slabs = [&](int64_t group) noexcept {
+    T* const sums = scratch + p.source_sample + p.target_sample;
+    const int64_t pieces = s.batch * p.depth.count, all = p.blocks * p.chunks;
+    const correlation_axis& longest = s.classes[0][0];
+    share(workers, p.parts, [&](int64_t part, int worker) noexcept {
+      T* const source_copy = workers.memory(worker, scratch);
+      T* const target_copy = source_copy + p.source_sample;
+      const int64_t begin = pieces * part / p.parts;
+      for (int64_t i = begin; i < pieces * (part + 1) / p.parts; ++i) {
+        const int64_t n = i / p.depth.count;
+        const depth_slab slab = p.depth.slab(i % p.depth.count);
+        const int64_t first = slab.first * longest.dst_step, last = smaller(s.target_size[0], slab.last * longest.dst_step);
+        copy_source_channels<T, false>(s, copy, source, nullptr, n, group, source_copy, slab.begin * p.chunks, slab.end * p.chunks,
+                                       slab.begin);
+        for (int64_t b = 0; b < p.blocks; ++b) {
+          copy_target(n, group, b, target_copy, first, last);
+          for (int64_t c = 0; c < p.chunks; ++c)
+            task(b, source_copy + c * p.source_chunk, target_copy, sums + (part * all + b * p.chunks + c) * p.sum_chunk, i > begin,
+                 slab.first, slab.last, slab.begin, first);
+        }
+      }
+    });
+    share(workers, all, [&](int64_t i, int) noexcept { complete(group, i / p.chunks, i % p.chunks, sums + i * p.sum_chunk); });
+  };
   const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
     T* const source_copy = memory;
     T* const target_copy = memory + p.samples * p.source_sample;
     T* const sums = target_copy + p.samples * p.target_sample;
-    T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
     const int64_t depth = s.classes[0][0].n, part_sums = p.sum_chunks * p.sum_chunk;
-    for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
-      const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
-      const channels_last_copy flat{valid,
-                                    lanes,
-                                    volume,
-                                    s.target_size[2],
-                                    {0, 1, s.target_size[1], 0, s.target_size[1]},
-                                    {0, 1, s.target_size[2], 0, s.target_size[2]}};
+    for (int64_t b = 0; b < p.blocks; ++b)
       for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
-        const int64_t samples = smaller(p.samples, s.batch - n0);
+        const int64_t samples = smaller(p.samples, s.batch - n0), lanes = p.block_lanes(b);
         // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
         const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
         const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 2 a nanosecond
@@ -303,19 +376,9 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
                 copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
                                                p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
                                                p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
-                if (d < 0) continue;
-                const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
-                copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
+                if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
               }
             });
-        const auto complete = [&](int64_t c, const T* sum) noexcept {
-          T* const part = to + channel * s.weight_target + c * p.chunk * s.weight_source;
-          const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
-          if constexpr (single && G.taps() > 1)
-            transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
-          else
-            scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
-        };
         // A task that has all pixels completes its sums at once.
         const bool last = n0 + samples == s.batch;
         share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
@@ -324,21 +387,18 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
           bool add = n0 > 0;
           for (int64_t u = part * p.part; u < end; add = true) {
             const int64_t n = u / depth, first = u % depth, planes = smaller(depth - first, end - u);
-            const T* x = source_copy + n * p.source_sample + c * p.source_chunk;
-            const T* g = target_copy + n * p.target_sample;
-            if (p.last == p.main || b + 1 < p.blocks)
-              weights_task<T, p.lanes, p.main, p.window>(s, p, x, g, sum, add, first, first + planes);
-            else if constexpr (p.last != p.main)
-              weights_task<T, p.lanes, p.last, p.window>(s, p, x, g, sum, add, first, first + planes);
+            task(b, source_copy + n * p.source_sample + c * p.source_chunk, target_copy + n * p.target_sample, sum, add, first,
+                 first + planes, 0, 0);
             u += planes;
           }
-          if (last && p.parts == 1) complete(c, sum);
+          if (last && p.parts == 1) complete(group, b, c, sum);
         });
-        if (last && p.parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(c, sums + c * p.sum_chunk); });
+        if (last && p.parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(group, b, c, sums + c * p.sum_chunk); });
       }
-    }
   };
-  if constexpr (p.share == sharing::pairs)
+  if constexpr (p.depth.count > 1)
+    for (int64_t group = 0; group < s.groups; ++group) run_slabs(group);
+  else if constexpr (p.share == sharing::pairs)
     share(workers, s.groups, [&](int64_t group, int worker) noexcept { run_group(group, workers.memory(worker, scratch), {}); });
   else
     for (int64_t group = 0; group < s.groups; ++group) run_group(group, scratch, p.share == sharing::inside ? workers : team<T>{});
