@@ -149,7 +149,7 @@ struct depth_slab {
 /// Copies of the source beyond this many bytes are made slab by slab, and leave the caches only as what the next slab overwrites.
 inline constexpr int64_t slab_bytes = 3 << 20;
 
-/// How the depth is cut into slabs. Neighbours copy the planes that both read, so a slab reads at most 1.5 times what it is deep.
+/// How the depth is cut into slabs. Neighbours copy the planes that both read, so thin slabs cost time.
 struct depth_slabs {
   int64_t count = 1, size = 1, planes = 1;        // slabs, positions of one, planes that one reads at most
   int64_t n = 1, step = 1, low = 0, high = 1;     // position j of any class reads planes from j * step + low to below j * step + high
@@ -161,8 +161,10 @@ struct depth_slabs {
   }
 };
 
-/// `planes` of the source are copied, `bytes` each; in `pieces` slabs at least, if they must be cut at all.
-constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes, int64_t pieces = 1) {
+/// `planes` of the source are copied, `bytes` each; in `pieces` slabs at least, if they must be cut at all, but none less deep than `depths`
+/// times what two neighbours both read.
+constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes, int64_t pieces = 1,
+                                int64_t depths = 2) {
   depth_slabs c;
   c.there = c.planes = planes;
   const correlation_axis longest = correlation(g, side, 0, 0);
@@ -176,13 +178,29 @@ constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int
     c.high = larger(c.high, a.offset + (a.taps - 1) * a.offset_step + 1);
   }
   if (planes * bytes <= slab_bytes) return c;
-  const int64_t span = c.high - c.low, least = ceil_divide(2 * larger(0, span - c.step), c.step);
+  const int64_t span = c.high - c.low, least = ceil_divide(depths * larger(0, span - c.step), c.step);
   const int64_t size = larger(larger(1, least), smaller(c.n / pieces, (slab_bytes / bytes - span) / c.step + 1));
   c.count = ceil_divide(c.n, size);
   c.size = ceil_divide(c.n, c.count);
   c.count = ceil_divide(c.n, c.size);
   c.planes = smaller(planes, (c.size - 1) * c.step + span);
   return c;
+}
+
+/// The same for the adjoint in the filter, which copies both tensors: slabs in `parts` parts, each with sums of its own that are added in
+/// order, so that no thread reads what another one copied. None (parts: 0) if eight parts' sums would not stay in the caches.
+struct weights_slabs {
+  depth_slabs depth;
+  int64_t parts = 0;
+};
+
+/// Bytes of a plane of the source, of one of the target, and of one part's sums.
+constexpr weights_slabs cut_weights(const ops::conv_geometry& g, conv_side side, int64_t source, int64_t target, int64_t sums) {
+  const correlation_axis longest = correlation(g, side, 0, 0);
+  const int64_t planes = source_of(g, side, 0, 1, false).count, eight = smaller(longest.n, ceil_divide(8, g.batch));
+  const depth_slabs depth = cut_depth(g, side, planes, source + target * longest.dst_step / longest.step, eight, 1);
+  const int64_t parts = smaller(smaller(16, g.batch * depth.count), (4 << 20) / sums);
+  return depth.count > 1 && parts >= 8 ? weights_slabs{depth, parts} : weights_slabs{};
 }
 
 /// The list of correlations of a geometry, by axis, and the strides of its tensors: all that the geometry-independent drivers read.

@@ -47,27 +47,6 @@ constexpr int64_t window_sums(const correlation_axis& c, int64_t chunk, int64_t 
   return ceil_divide((joined_taps(c) ? c.taps : 1) * chunk, window) * window;
 }
 
-/// Cuts the depth where the copies would leave the caches, if eight parts' sums do not: no thread then reads what another one copied.
-template <class T>
-constexpr void plan_weights_slabs(weights_plan& p, const ops::conv_geometry& g, conv_side side, const conv_shape& s) {
-  constexpr int64_t size = sizeof(T);
-  const correlation_axis longest = correlation(g, side, 0, 0);
-  const int64_t target_plane = s.target_size[1] * s.target_size[2] * p.lanes * larger(p.main, p.last);
-  const int64_t sums = p.blocks * p.chunks * p.sum_chunk * size;
-  const depth_slabs cut = cut_depth(g, side, p.source[0].count,
-                                    (p.chunks * p.source_plane + target_plane * longest.dst_step / longest.step) * size,
-                                    smaller(longest.n, ceil_divide(8, s.batch)));
-  const int64_t parts = smaller(smaller(16, s.batch * cut.count), (4 << 20) / sums);
-  if (cut.count == 1 || parts < 8) return;
-  p.depth = cut;
-  p.source_chunk = cut.planes * p.source_plane;
-  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;
-  p.target_sample = ceil_divide(smaller(s.target_size[0], cut.size * longest.dst_step) * target_plane, 16) * 16 + 64;
-  p.samples = 1;
-  p.parts = parts;
-  p.sum_chunks = p.blocks * p.chunks;
-}
-
 template <class T>
 constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side) {
   weights_plan p;
@@ -90,6 +69,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   p.source_plane = p.source[1].extent * p.source_row;
   p.source_chunk = p.source[0].count * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy, surplus elements of a window
+  constexpr int64_t size = sizeof(T);
   const int64_t lanes = p.lanes * larger(p.main, p.last);
   p.target_sample = s.target_volume() * lanes + 64;
   int64_t widths = 0;
@@ -99,19 +79,29 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   }
   p.sum_chunk = g.kernel[0] * g.kernel[1] * widths * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
-  p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)))));
-  p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)), true);
+  p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * size)));
+  p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * size, true);
   const correlation_axis depth = correlation(g, side, 0, 0);
   const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
   p.part = planes;
   if (p.share == sharing::inside)
-    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * static_cast<int64_t>(sizeof(T)), 1 << 20);
+    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, 1 << 20);
   p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
-  if (p.share == sharing::inside) plan_weights_slabs<T>(p, g, side, s);
+  const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
+  const weights_slabs cut = cut_weights(g, side, p.chunks * p.source_plane * size, target_plane * size, p.blocks * p.chunks * p.sum_chunk * size);
+  if (p.share == sharing::inside && cut.parts > 0) {
+    p.depth = cut.depth;
+    p.source_chunk = p.depth.planes * p.source_plane;
+    p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;
+    p.target_sample = ceil_divide(smaller(s.target_size[0], p.depth.size * depth.dst_step) * target_plane, 16) * 16 + 64;
+    p.samples = 1;
+    p.parts = cut.parts;
+    p.sum_chunks = p.blocks * p.chunks;
+  }
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
   // sums.
-  const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
+  const int64_t pixel = (lanes + width.step * p.chunk) * size;
   const int64_t pixels = larger(128, (24 << 10) / pixel);
   p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
   p.slab_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
