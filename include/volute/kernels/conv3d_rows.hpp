@@ -166,7 +166,8 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
             for (int64_t u = begin; u < end; ++u) {
               const int64_t n = u / depth, d = u % depth;
               if (d < rd.first || d >= rd.last) continue;
-              const T* x = source + n * p.source_sample + chunk * p.source_chunk + (d + cd.offset + td * cd.offset_step) * p.source_plane +
+              const T* x = source + n * p.source_sample + chunk * p.source_chunk +
+                           (range.first + d + cd.offset + td * cd.offset_step - range.begin) * p.source_plane +
                            (rh.first + ch.offset + th * ch.offset_step) * x_row;
               T* to = tile + ((u - begin) * ch.n + rh.first) * tile_row;
               for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, to += tile_row) {
