@@ -3,7 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_slabs.hpp>
 #include <volute/kernels/conv3d_store.hpp>
 #include <volute/kernels/pack.hpp>
 
@@ -93,8 +93,7 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   if (p.chunks * chunk_bytes > (512 << 10)) {
     p.pass = smaller(p.chunks, larger(1, (128 << 10) / chunk_bytes));
     if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
-    const int64_t all =
-        p.samples * p.slabs.size * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
+    const int64_t all = p.samples * p.slabs.size * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
     p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
   }
   const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
@@ -257,12 +256,12 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
     }
 }
 
-/// One block of output channels of one group over a slab of `samples` samples from the copy: slice number `slice` of its `slices` parts of
-/// the pixels.
+/// One block of output channels of a piece from its copy: slice number `slice` of its `slices` parts of the pixels.
 template <class T, int L, int Step, pixel_block B, ops::epilogue E>
-__attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const T* source, const T* packed, T* tile,
-                                             const depth_slab& slab, int64_t sample, int64_t samples, int64_t group, int64_t channel,
-                                             int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
+__attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const conv_piece& piece, const T* source,
+                                             const T* packed, T* tile, int64_t channel, int64_t slice, int64_t slices, T* y,
+                                             const T* const* extra) noexcept {
+  const depth_slab& slab = piece.slab;
   constexpr int64_t lanes = B.vectors * L;
   const int64_t valid = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
   const int64_t target_row = s.target_size[2], weights_tap = p.chunk * lanes, classes = s.class_counts[2];
@@ -273,7 +272,7 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
     for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
       const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
       const int64_t planes = larger(0, smaller(slab.last, cd.n) - slab.first);
-      const int64_t row_groups = ceil_divide(ch.n, B.rows), all = samples * planes * row_groups * segments;
+      const int64_t row_groups = ceil_divide(ch.n, B.rows), all = piece.samples * planes * row_groups * segments;
       const int64_t units = all * (slice + 1) / slices;
       for (int64_t begin = all * slice / slices; begin < units; begin += p.units) {
         const int64_t end = smaller(units, begin + p.units);
@@ -338,10 +337,10 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
         }
         for (int64_t u = begin; u < end; ++u) {
           const int64_t group_row = u / segments, plane = group_row / row_groups;
-          const int64_t n = sample + plane / planes, d = slab.first + plane % planes;
+          const int64_t n = piece.sample + plane / planes, d = slab.first + plane % planes;
           const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment * classes;
           const int64_t width = smaller(p.segment * classes, target_row - first);
-          conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels, 0};
+          conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
           for (int64_t r = 0; r < smaller(B.rows, ch.n - h); ++r) {
             at.offset = (n * at.channels + at.channel) * volume + first +
                         ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row;
@@ -376,49 +375,19 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
   const int64_t block_weights = s.taps() * p.chunk * p.chunks;
   const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
-  const auto block = [&](int64_t sample, int64_t samples, int64_t group, const depth_slab& slab, int64_t b, int64_t slice, int64_t slices,
-                         const T* source, T* tile) noexcept {
-    const int64_t channel = b * p.block_lanes(0);
-    const T* w = packed + group * group_weights + channel * block_weights;
-    if (p.last == p.main || b + 1 < p.blocks)
-      channels_task<T, p.lanes, step, p.main, E>(s, p, source, w, tile, slab, sample, samples, group, channel, slice, slices, y, extra);
-    else if constexpr (p.last != p.main)
-      channels_task<T, p.lanes, step, p.last, E>(s, p, source, w, tile, slab, sample, samples, group, channel, slice, slices, y, extra);
-  };
-  // One slab of one group of some samples after the other.
-  const int64_t pieces = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
-  const auto each = [&](int64_t i, auto f) __attribute__((always_inline)) {
-    const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
-    f(sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count));
-  };
-  if (p.share != sharing::inside || workers.alone()) {
-    share_if<p.share == sharing::pairs>(workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
-      each(i, [&](int64_t sample, int64_t samples, int64_t group, const depth_slab& slab) __attribute__((always_inline)) {
-        T* const source = workers.memory(worker, scratch);
-        for (int64_t n = 0; n < samples; ++n)
-          copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, slab.begin * p.chunks,
-                                         slab.end * p.chunks, slab.begin);
-        for (int64_t b = 0; b < p.blocks; ++b)
-          block(sample, samples, group, slab, b, 0, 1, source, source + p.samples * p.source_sample);
-      });
-    });
-    return;
-  }
-  if constexpr (p.share == sharing::inside)
-    for (int64_t i = 0; i < pieces; ++i)
-      each(i, [&](int64_t sample, int64_t samples, int64_t group, const depth_slab& slab) {
-        // The copy runs at about 2 elements a nanosecond.
-        const int64_t parts = larger(1, smaller(32, samples * p.source_sample / (2 * 5000))), planes = (slab.end - slab.begin) * p.chunks;
-        share_ranges(workers, samples * planes, 1, parts, [&](int64_t begin, int64_t end, int) noexcept {
-          for (int64_t n = begin / planes; n * planes < end; ++n)
-            copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
-                                           slab.begin * p.chunks + larger(0, begin - n * planes),
-                                           slab.begin * p.chunks + smaller(planes, end - n * planes), slab.begin);
-        });
-        share(workers, p.blocks * p.slices, [&](int64_t k, int worker) noexcept {
-          block(sample, samples, group, slab, k % p.blocks, k / p.blocks, p.slices, scratch,
-                workers.memory(worker, scratch + p.samples * p.source_sample));
-        });
+  run_pieces<p.share>(
+      s, p, scratch, workers, [&](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * p.chunks;
+        copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
+      },
+      [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+        const int64_t channel = b * p.block_lanes(0);
+        const T* w = packed + piece.group * group_weights + channel * block_weights;
+        if (p.last == p.main || b + 1 < p.blocks)
+          channels_task<T, p.lanes, step, p.main, E>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
+        else if constexpr (p.last != p.main)
+          channels_task<T, p.lanes, step, p.last, E>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
       });
 }
 

@@ -141,68 +141,6 @@ constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64
   return {first, larger(first, last)};
 }
 
-/// A slab of the depth: target positions [first, last) of each residue class, which read the source's planes [begin, end).
-struct depth_slab {
-  int64_t first = 0, last = 0, begin = 0, end = 0;
-};
-
-/// Copies of the source beyond this many bytes are made slab by slab, and leave the caches only as what the next slab overwrites.
-inline constexpr int64_t slab_bytes = 3 << 20;
-
-/// How the depth is cut into slabs. Neighbours copy the planes that both read, so thin slabs cost time.
-struct depth_slabs {
-  int64_t count = 1, size = 1, planes = 1;        // slabs, positions of one, planes that one reads at most
-  int64_t n = 1, step = 1, low = 0, high = 1;     // position j of any class reads planes from j * step + low to below j * step + high
-  int64_t there = 1;                              // planes that the source has
-  constexpr depth_slab slab(int64_t i) const {
-    const int64_t first = i * size, last = smaller(n, first + size);
-    const int64_t begin = smaller(there, larger(0, first * step + low));
-    return {first, last, begin, larger(begin, smaller(there, (last - 1) * step + high))};
-  }
-};
-
-/// `planes` of the source are copied, `bytes` each; in `pieces` slabs at least, if they must be cut at all, but none less deep than `depths`
-/// times what two neighbours both read.
-constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes, int64_t pieces = 1,
-                                int64_t depths = 2) {
-  depth_slabs c;
-  c.there = c.planes = planes;
-  const correlation_axis longest = correlation(g, side, 0, 0);
-  c.n = c.size = longest.n;
-  c.step = longest.step;
-  c.low = planes, c.high = 0;
-  for (int64_t r = 0; r < class_count(g, side, 0); ++r) {
-    const correlation_axis a = correlation(g, side, 0, r);
-    if (a.taps == 0) continue;
-    c.low = smaller(c.low, a.offset);
-    c.high = larger(c.high, a.offset + (a.taps - 1) * a.offset_step + 1);
-  }
-  if (planes * bytes <= slab_bytes) return c;
-  const int64_t span = c.high - c.low, least = ceil_divide(depths * larger(0, span - c.step), c.step);
-  const int64_t size = larger(larger(1, least), smaller(c.n / pieces, (slab_bytes / bytes - span) / c.step + 1));
-  c.count = ceil_divide(c.n, size);
-  c.size = ceil_divide(c.n, c.count);
-  c.count = ceil_divide(c.n, c.size);
-  c.planes = smaller(planes, (c.size - 1) * c.step + span);
-  return c;
-}
-
-/// The same for the adjoint in the filter, which copies both tensors: slabs in `parts` parts, each with sums of its own that are added in
-/// order, so that no thread reads what another one copied. None (parts: 0) if eight parts' sums would not stay in the caches.
-struct weights_slabs {
-  depth_slabs depth;
-  int64_t parts = 0;
-};
-
-/// Bytes of a plane of the source, of one of the target, and of one part's sums.
-constexpr weights_slabs cut_weights(const ops::conv_geometry& g, conv_side side, int64_t source, int64_t target, int64_t sums) {
-  const correlation_axis longest = correlation(g, side, 0, 0);
-  const int64_t planes = source_of(g, side, 0, 1, false).count, eight = smaller(longest.n, ceil_divide(8, g.batch));
-  const depth_slabs depth = cut_depth(g, side, planes, source + target * longest.dst_step / longest.step, eight, 1);
-  const int64_t parts = smaller(smaller(16, g.batch * depth.count), (8 << 20) / sums);
-  return depth.count > 1 && parts >= 8 ? weights_slabs{depth, parts} : weights_slabs{};
-}
-
 /// The list of correlations of a geometry, by axis, and the strides of its tensors: all that the geometry-independent drivers read.
 struct conv_shape {
   const correlation_axis* classes[3]{};  // of each axis

@@ -39,7 +39,7 @@ struct row_weights_plan {
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     if (share == sharing::none) return 0;
-    const int64_t n = depth.count > 1         ? source_sample + target_sample
+    const int64_t n = depth.count > 1           ? source_sample + target_sample
                       : share == sharing::pairs ? scratch()
                                                 : (sum_count == 1 && parts * tap_parts == 1 ? sum : 0);
     return ceil_divide(n, 16) * 16;
@@ -358,7 +358,8 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
 
   const auto run_slabs = [&](int64_t group) noexcept {
     T* const sums = scratch + p.source_sample + p.target_sample;
-    const int64_t all = s.batch * p.depth.count, x_plane = s.source_size[1] * s.source_size[2], g_plane = s.target_size[1] * s.target_size[2];
+    const int64_t all = s.batch * p.depth.count, x_plane = s.source_size[1] * s.source_size[2],
+                  g_plane = s.target_size[1] * s.target_size[2];
     share(workers, p.parts, [&](int64_t part, int worker) noexcept {
       T* const source_copy = workers.memory(worker, scratch);
       T* const target_copy = source_copy + p.source_sample;
@@ -388,17 +389,17 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
       // 16 pixels of all channels of both tensors at a time, in the order of the parts: a thread finds most of what it needs in its own
       // cache. The copies run at about 2 elements a nanosecond.
       const int64_t samples = smaller(p.samples, s.batch - n0), steps = ceil_divide(g_volume, 16), x_steps = ceil_divide(x_volume, 16);
-      share_ranges(
-          helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
-          [&](int64_t begin, int64_t end, int) noexcept {
-            for (int64_t i = begin; i < end;) {  // runs of one sample
-              const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i), sample = (n0 + n) * s.groups + group;
-              copy_source(sample, source_copy + n * p.source_sample, x_steps * first / steps * 16,
-                          smaller(x_volume, x_steps * last / steps * 16), 0);
-              copy_target(sample, target_copy + n * p.target_sample, first * 16, smaller(g_volume, last * 16), 0);
-              i += last - first;
-            }
-          });
+      share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
+                   [&](int64_t begin, int64_t end, int) noexcept {
+                     for (int64_t i = begin; i < end;) {  // runs of one sample
+                       const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i),
+                                     sample = (n0 + n) * s.groups + group;
+                       copy_source(sample, source_copy + n * p.source_sample, x_steps * first / steps * 16,
+                                   smaller(x_volume, x_steps * last / steps * 16), 0);
+                       copy_target(sample, target_copy + n * p.target_sample, first * 16, smaller(g_volume, last * 16), 0);
+                       i += last - first;
+                     }
+                   });
       const bool last = n0 + samples == s.batch;
       share(helpers, p.parts * tap_parts * tasks, [&](int64_t i, int worker) noexcept {
         // Threads do all that there is to do with some pixels; one thread does all pixels of one chunk and block (1 to 2 % faster).

@@ -128,23 +128,22 @@ __attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t chan
   }
 }
 
-/// One block of target channels of one group over the depths `range` of `samples` samples from the copy: slice number `slice` of its
-/// `slices` parts.
+/// One block of target channels of a piece from its copy: slice number `slice` of its `slices` parts.
 template <class T, rows_code C, ops::epilogue E>
-__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const T* source, const T* packed, T* tile,
-                                         const depth_slab& range, int64_t sample, int64_t samples, int64_t group, int64_t channel,
-                                         int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
+__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
+                                         T* tile, int64_t channel, int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
+  const depth_slab& range = piece.slab;
   constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
   constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
   const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
-    const conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels,
-                        (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume + first};
+    const conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels,
+                        (n * s.groups * s.target_channels + piece.group * s.target_channels + channel) * volume + first};
     store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
   };
   if constexpr (C.slab) {
-    const int64_t depth = range.last - range.first, all = samples * depth, last = all * (slice + 1) / slices;
+    const int64_t depth = range.last - range.first, all = piece.samples * depth, last = all * (slice + 1) / slices;
     for (int64_t begin = all * slice / slices; begin < last; begin += p.unit) {
       const int64_t end = smaller(last, begin + p.unit);
       std::memset(tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
@@ -191,12 +190,12 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
           }
       for (int64_t u = begin; u < end;) {  // sample by sample
         const int64_t n = u / depth, planes = smaller(end, (n + 1) * depth) - u;
-        store(tile + (u - begin) * ch.n * tile_row, sample + n, (range.first + u % depth) * ch.n * C.width, planes * ch.n * C.width);
+        store(tile + (u - begin) * ch.n * tile_row, piece.sample + n, (range.first + u % depth) * ch.n * C.width, planes * ch.n * C.width);
         u += planes;
       }
     }
   } else {
-    const int64_t rows = range.last * ch.n, units = ceil_divide(rows - range.first * ch.n, p.unit), all = samples * units;
+    const int64_t rows = range.last * ch.n, units = ceil_divide(rows - range.first * ch.n, p.unit), all = piece.samples * units;
     rows_job<T, 1> j;
     j.chunks = p.chunks;
     j.x_chunk = p.source_chunk;
@@ -218,7 +217,7 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
                  (h + ch.offset + th.first * ch.offset_step) * x_row;
         rows_segments<T, C, 1>(j);
       }
-      store(tile, sample + n, first * C.width, (last - first) * C.width);
+      store(tile, piece.sample + n, first * C.width, (last - first) * C.width);
     }
   }
 }
@@ -293,46 +292,16 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
   static constexpr rows_plan p = plan_rows<T>(G, Side);
   const int64_t plane = s.source_size[1] * s.source_size[2];
   const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
-  const auto block = [&](int64_t sample, int64_t samples, int64_t group, const depth_slab& range, int64_t b, int64_t slice, int64_t slices,
-                         const T* source, T* tile) noexcept {
-    rows_task<T, p.code, E>(s, p, source, packed + (group * p.blocks + b) * block_weights, tile, range, sample, samples, group, b * p.block,
-                            slice, slices, y, extra);
-  };
-  // One slab of one group of some samples after the other.
-  const int64_t pieces = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
-  const auto each = [&](int64_t i, auto f) __attribute__((always_inline)) {
-    const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
-    f(sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count));
-  };
-  if (p.share != sharing::inside || workers.alone()) {
-    share_if<p.share == sharing::pairs>(workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
-      each(i, [&](int64_t sample, int64_t samples, int64_t group, const depth_slab& range) __attribute__((always_inline)) {
-        T* const source = workers.memory(worker, scratch);
-        for (int64_t n = 0; n < samples; ++n)
-          copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, range.begin * plane, range.end * plane,
-                                     range.begin * plane);
-        for (int64_t b = 0; b < p.blocks; ++b)
-          block(sample, samples, group, range, b, 0, 1, source, source + p.samples * p.source_sample);
-      });
-    });
-    return;
-  }
-  if constexpr (p.share == sharing::inside)
-    for (int64_t i = 0; i < pieces; ++i)
-      each(i, [&](int64_t sample, int64_t samples, int64_t group, const depth_slab& range) {
-        // Pieces of 64 pixels; the copy runs at about 2 elements a nanosecond.
-        const int64_t first = range.begin * plane, last = range.end * plane, parts = ceil_divide(last - first, 64);
-        share_ranges(workers, samples * parts, 1, larger(1, smaller(32, samples * p.source_sample / (2 * 5000))),
-                     [&](int64_t begin, int64_t end, int) noexcept {
-                       for (int64_t n = begin / parts; n * parts < end; ++n)
-                         copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample,
-                                                    first + larger(0, begin - n * parts) * 64,
-                                                    smaller(last, first + smaller(parts, end - n * parts) * 64), first);
-                     });
-        share(workers, p.blocks * p.slices, [&](int64_t k, int worker) noexcept {
-          block(sample, samples, group, range, k % p.blocks, k / p.blocks, p.slices, scratch,
-                workers.memory(worker, scratch + p.samples * p.source_sample));
-        });
+  run_pieces<p.share>(
+      s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * plane, last = piece.slab.end * plane;
+        copy_rows_source<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * 64, smaller(last, first + end * 64),
+                                   first);
+      },
+      [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+        rows_task<T, p.code, E>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block, slice,
+                                slices, y, extra);
       });
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_slabs.hpp>
 #include <volute/kernels/pack.hpp>
 
 #include <cstdint>

@@ -5,7 +5,6 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_channels.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_store.hpp>
 
 #include <cstdint>
@@ -33,7 +32,7 @@ struct weights_plan {
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_chunks * sum_chunk; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     if (share == sharing::none) return 0;
-    const int64_t n = depth.count > 1         ? source_sample + target_sample
+    const int64_t n = depth.count > 1           ? source_sample + target_sample
                       : share == sharing::pairs ? scratch()
                                                 : (sum_chunks == 1 && parts == 1 ? sum_chunk : 0);
     return ceil_divide(n, 16) * 16;
@@ -84,12 +83,12 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   const correlation_axis depth = correlation(g, side, 0, 0);
   const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
   p.part = planes;
-  if (p.share == sharing::inside)
-    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, 1 << 20);
+  if (p.share == sharing::inside) p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, 1 << 20);
   p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
-  const weights_slabs cut = cut_weights(g, side, p.chunks * p.source_plane * size, target_plane * size, p.blocks * p.chunks * p.sum_chunk * size);
+  const weights_slabs cut =
+      cut_weights(g, side, p.chunks * p.source_plane * size, target_plane * size, p.blocks * p.chunks * p.sum_chunk * size);
   if (p.share == sharing::inside && cut.parts > 0) {
     p.depth = cut.depth;
     p.source_chunk = p.depth.planes * p.source_plane;
@@ -301,8 +300,7 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
                                   {0, 1, s.target_size[1], 0, s.target_size[1]},
                                   {0, 1, s.target_size[2], 0, s.target_size[2]}};
     const T* from = target + ((sample * s.groups + group) * s.target_channels + channel) * volume;
-    for (int64_t d = begin; d < end; ++d)
-      copy_channels_last<T, false>(from + d * plane, to + (d - begin) * plane * lanes, nullptr, flat);
+    for (int64_t d = begin; d < end; ++d) copy_channels_last<T, false>(from + d * plane, to + (d - begin) * plane * lanes, nullptr, flat);
   };
   const auto task = [&](int64_t b, const T* x, const T* g, T* sum, bool add, int64_t first, int64_t last, int64_t source_base,
                         int64_t target_base) noexcept {
@@ -313,8 +311,8 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   };
   const auto complete = [&](int64_t group, int64_t b, int64_t c, const T* sum) noexcept {
     const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
-    T* const part = dw + (group * s.target_channels * s.source_channels) * s.taps() + channel * s.weight_target +
-                    c * p.chunk * s.weight_source;
+    T* const part =
+        dw + (group * s.target_channels * s.source_channels) * s.taps() + channel * s.weight_target + c * p.chunk * s.weight_source;
     const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
     if constexpr (single && G.taps() > 1)
       transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
@@ -359,16 +357,16 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
         const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 2 a nanosecond
         // In the order of the target's depth, which is that of the parts: a thread finds most of what it needs in its own cache.
         const int64_t steps = p.parts > 1 ? s.target_size[0] : source_planes + s.target_size[0];
-        share_ranges(
-            helpers, samples * steps, 1, larger(1, smaller(32, elements / (2 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
-              for (int64_t i = begin; i < end; ++i) {
-                const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
-                copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
-                                               p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
-                                               p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
-                if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
-              }
-            });
+        share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, elements / (2 * 5000))),
+                     [&](int64_t begin, int64_t end, int) noexcept {
+                       for (int64_t i = begin; i < end; ++i) {
+                         const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
+                         copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
+                                                        p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
+                                                        p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
+                         if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
+                       }
+                     });
         // A task that has all pixels completes its sums at once.
         const bool last = n0 + samples == s.batch;
         share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
