@@ -181,6 +181,8 @@ TEST_CASE("convolution: the bits do not depend on threads") {
   faces_do_not_depend_on_threads<cube(1, 128, 128, 6, 3, 1, 8)>("filter gradient: groups");
   faces_do_not_depend_on_threads<cube(1, 17, 23, 16)>("filter gradient: parts of the pixels and ranges of taps");
   faces_do_not_depend_on_threads<cube(1, 96, 64, 12, 1)>("filter gradient: parts of slabs");
+  faces_do_not_depend_on_threads<cube(1, 8, 8, 48)>("slabs of rows");
+  faces_do_not_depend_on_threads<{1, 80, 40, 1, {24, 16, 32}, {24, 16, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}>("slabs of the depth");
   faces_do_not_depend_on_threads<cube(1, 1, 8, 25)>("stem");
   faces_do_not_depend_on_threads<cube(8, 2, 3, 14)>("batch of a stem");
   faces_do_not_depend_on_threads<cube(1, 16, 16, 19, 3, 1, 16)>("depthwise");

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_slabs.hpp>
 #include <volute/kernels/conv3d_store.hpp>
 #include <volute/kernels/pack.hpp>
 
@@ -34,6 +34,7 @@ struct channels_plan {
   int64_t blocks = 1;             // of output channels, in one group
   int64_t chunk = 1, chunks = 1;  // source channels are taken in `chunks` blocks of `chunk`
   source_axis source[3]{};
+  depth_slabs slabs;
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t pass = 1;       // chunks of one pass over the pixels
   int64_t samples = 1;    // samples that share a pass
@@ -78,10 +79,11 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   p.source[2] = source_of(g, side, 2, pixels, true);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;
-  p.source_chunk = p.source[0].count * p.source_plane;
+  constexpr int64_t size = sizeof(T);
+  p.slabs = cut_depth(g, side, p.source[0].count, p.chunks * p.source_plane * size);
+  p.source_chunk = p.slabs.planes * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy
   // Weights of one block beyond 512 KiB do not stay in the second-level cache: pass over all pixels with 128 KiB of them at a time.
-  constexpr int64_t size = sizeof(T);
   const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors);
   const int64_t chunk_bytes = s.taps() * p.chunk * lanes * size;
   // 128 pixels of a row at a time at most, or the tile of a long row would leave the first-level cache.
@@ -90,12 +92,11 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   p.pass = p.chunks;
   if (p.chunks * chunk_bytes > (512 << 10)) {
     p.pass = smaller(p.chunks, larger(1, (128 << 10) / chunk_bytes));
-    p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
-    const int64_t all =
-        p.samples * correlation(g, side, 0, 0).n * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
+    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
+    const int64_t all = p.samples * p.slabs.size * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
     p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
   }
-  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups;
+  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
   p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
   // Blocks that stream their weights are cut no further than to feed four threads: every slice reads them again.
   if (p.share == sharing::inside)
@@ -265,12 +266,12 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
     }
 }
 
-/// One block of output channels of one group over `samples` samples from the copy: slice number `slice` of its `slices` parts of the
-/// pixels.
+/// One block of output channels of a piece from its copy: slice number `slice` of its `slices` parts of the pixels.
 template <class T, int L, int Step, pixel_block B, ops::epilogue E>
-__attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const T* source, const T* packed, T* tile,
-                                             int64_t sample, int64_t samples, int64_t group, int64_t channel, int64_t slice, int64_t slices,
-                                             T* y, const T* const* extra) noexcept {
+__attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const conv_piece& piece, const T* source,
+                                             const T* packed, T* tile, int64_t channel, int64_t slice, int64_t slices, T* y,
+                                             const T* const* extra) noexcept {
+  const depth_slab& slab = piece.slab;
   constexpr int64_t lanes = B.vectors * L;
   const int64_t valid = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
   const int64_t target_row = s.target_size[2], weights_tap = p.chunk * lanes, classes = s.class_counts[2];
@@ -280,7 +281,8 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
   for (int64_t id = 0; id < s.class_counts[0]; ++id)
     for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
       const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-      const int64_t row_groups = ceil_divide(ch.n, B.rows), all = samples * cd.n * row_groups * segments;
+      const int64_t planes = larger(0, smaller(slab.last, cd.n) - slab.first);
+      const int64_t row_groups = ceil_divide(ch.n, B.rows), all = piece.samples * planes * row_groups * segments;
       const int64_t units = all * (slice + 1) / slices;
       for (int64_t begin = all * slice / slices; begin < units; begin += p.units) {
         const int64_t end = smaller(units, begin + p.units);
@@ -294,7 +296,8 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
           j.tile_row = tile_row;
           j.add = chunk > 0;
           for (int64_t u = begin; u < end; ++u) {
-            const int64_t group_row = u / segments, plane = group_row / row_groups, n = plane / cd.n, d = plane % cd.n;
+            const int64_t group_row = u / segments, plane = group_row / row_groups;
+            const int64_t n = plane / planes, d = slab.first + plane % planes;
             const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment;
             const tap_range td = taps_inside(cd, d, p.source[0].count);
             j.row_last = smaller(B.rows, ch.n - h);
@@ -309,7 +312,7 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
             j.d = td.last - td.first;
             j.h = th.last - th.first;
             const T* from = source + n * p.source_sample + chunk * p.source_chunk +
-                            (d * cd.step + cd.offset + td.first * cd.offset_step) * p.source_plane +
+                            (d * cd.step + cd.offset + td.first * cd.offset_step - slab.begin) * p.source_plane +
                             (h * ch.step + ch.offset + th.first * ch.offset_step + p.source[1].pad) * p.source_row;
             int64_t taps = taps_before;
             for (int64_t iw = 0; iw < classes; ++iw) {
@@ -348,10 +351,11 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
           }
         }
         for (int64_t u = begin; u < end; ++u) {
-          const int64_t group_row = u / segments, plane = group_row / row_groups, n = sample + plane / cd.n, d = plane % cd.n;
+          const int64_t group_row = u / segments, plane = group_row / row_groups;
+          const int64_t n = piece.sample + plane / planes, d = slab.first + plane % planes;
           const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment * classes;
           const int64_t width = smaller(p.segment * classes, target_row - first);
-          conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels, 0};
+          conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
           for (int64_t r = 0; r < smaller(B.rows, ch.n - h); ++r) {
             at.offset = (n * at.channels + at.channel) * volume + first +
                         ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row;
@@ -364,9 +368,10 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
 }
 
 /// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
+/// The copy's first plane is the source's plane `base`.
 template <class T, bool Scale>
 void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                          int64_t begin, int64_t end) noexcept {
+                          int64_t begin, int64_t end, int64_t base = 0) noexcept {
   const int64_t channels = s.groups * s.source_channels, volume = s.source_volume();
   const int64_t plane = s.source_size[1] * s.source_size[2];
   for (int64_t i = begin; i < end; ++i) {
@@ -374,7 +379,7 @@ void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* 
     const channels_last_copy copy{
         smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, volume, s.source_size[2], p.source[1], p.source[2]};
     copy_channels_last<T, Scale>(x + first * volume + (p.source[0].start + d * p.source[0].step) * plane,
-                                 to + c * p.source_chunk + d * p.source_plane, Scale ? scale + first : nullptr, copy);
+                                 to + c * p.source_chunk + (d - base) * p.source_plane, Scale ? scale + first : nullptr, copy);
   }
 }
 
@@ -383,42 +388,22 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
                   const team<T>& workers) noexcept {
   static constexpr channels_plan p = plan_channels<T>(G, Side);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
-  const int64_t block_weights = s.taps() * p.chunk * p.chunks, planes = p.chunks * p.source[0].count;
+  const int64_t block_weights = s.taps() * p.chunk * p.chunks;
   const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
-  const auto block = [&](int64_t sample, int64_t samples, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source,
-                         T* tile) noexcept {
-    const int64_t channel = b * p.block_lanes(0);
-    const T* w = packed + group * group_weights + channel * block_weights;
-    if (p.last == p.main || b + 1 < p.blocks)
-      channels_task<T, p.lanes, step, p.main, E>(s, p, source, w, tile, sample, samples, group, channel, slice, slices, y, extra);
-    else if constexpr (p.last != p.main)
-      channels_task<T, p.lanes, step, p.last, E>(s, p, source, w, tile, sample, samples, group, channel, slice, slices, y, extra);
-  };
-  if (p.share != sharing::inside || workers.alone()) {
-    share_if<p.share == sharing::pairs>(
-        workers, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) __attribute__((always_inline)) {
-          const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
-          T* const source = workers.memory(worker, scratch);
-          for (int64_t n = 0; n < samples; ++n)
-            copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, planes);
-          for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
-        });
-    return;
-  }
-  if constexpr (p.share == sharing::inside)
-    for (int64_t sample = 0; sample < s.batch; sample += p.samples)
-      for (int64_t group = 0; group < s.groups; ++group) {
-        const int64_t samples = smaller(p.samples, s.batch - sample);
-        share_ranges(workers, samples * planes, 1, copy_parts(samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
-          for (int64_t n = begin / planes; n * planes < end; ++n)
-            copy_source_channels<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample, larger(0, begin - n * planes),
-                                           smaller(planes, end - n * planes));
-        });
-        share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
-          block(sample, samples, group, i % p.blocks, i / p.blocks, p.slices, scratch,
-                workers.memory(worker, scratch + p.samples * p.source_sample));
-        });
-      }
+  run_pieces<p.share>(
+      s, p, scratch, workers, [&](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * p.chunks;
+        copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
+      },
+      [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+        const int64_t channel = b * p.block_lanes(0);
+        const T* w = packed + piece.group * group_weights + channel * block_weights;
+        if (p.last == p.main || b + 1 < p.blocks)
+          channels_task<T, p.lanes, step, p.main, E>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
+        else if constexpr (p.last != p.main)
+          channels_task<T, p.lanes, step, p.last, E>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
+      });
 }
 
 }  // namespace VOLUTE_ISA

@@ -96,11 +96,13 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, F f) {
 /// same with several planes in flight, or a product of matrices.
 enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, pointwise };
 
-/// Rows pay in the filter's adjoint while the copies stay in the second-level cache: 16 -> 8 channels take 20 ms by rows at 64^3, 11
-/// without.
+/// Wide rows pay in the filter's adjoint while the copies stay in the caches: 16 -> 8 channels take 20 ms by rows at 64^3 if each tensor is
+/// copied whole, 11 by channels, and 10 by slabs of rows.
 template <class T>
 constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side) {
-  return rows_possible<T>(g, side) && g.out[2] <= 32;
+  if (!rows_possible<T>(g, side) || g.out[2] <= 32) return rows_possible<T>(g, side);
+  const row_weights_plan p = plan_row_weights<T>(g, side);
+  return p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) <= (4 << 20);
 }
 
 template <class T>

@@ -34,10 +34,14 @@ struct row_weights_plan {
   bool stream = false;          // dw outgrows the caches
   // More tasks for threads, which change no sum: ranges of pairs of taps, and of source channels when the sums are unpacked.
   int64_t tap_parts = 1, pieces = 1;
+  depth_slabs depth;  // more than one: a part has some of them, and copies what it needs of both tensors itself
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_count == 1 && parts * tap_parts == 1 ? sum : 0;
+    if (share == sharing::none) return 0;
+    const int64_t n = depth.count > 1           ? source_sample + target_sample
+                      : share == sharing::pairs ? scratch()
+                                                : (sum_count == 1 && parts * tap_parts == 1 ? sum : 0);
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -76,6 +80,20 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
   p.sum_count = p.samples == s.batch && p.parts * p.tap_parts == 1 ? 1 : tasks;
   p.stream = g.w_size() * size >= (8 << 20);
+  const int64_t target_plane = p.axis[1].n * c.width * lanes;
+  const weights_slabs cut = cut_weights(g, side, p.chunks * p.source_plane * size, p.blocks * target_plane * size, tasks * p.sum * size);
+  if (p.share == sharing::inside && cut.parts > 0) {
+    p.depth = cut.depth;
+    p.source_chunk = p.depth.planes * p.source_plane;
+    p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
+    p.target_block = p.depth.size * target_plane;
+    p.target_sample = ceil_divide(p.blocks * p.target_block, 16) * 16;
+    p.samples = 1;
+    p.unit = smaller(p.unit, p.depth.size);
+    p.parts = cut.parts, p.tap_parts = 1;
+    p.sum_count = tasks;
+    p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
+  }
   return p;
 }
 
@@ -155,10 +173,11 @@ VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept
 }
 
 /// The sums of one chunk and block over planes [first, last) of the samples in the copies, of the pairs of taps [first_tap, last_tap) if
-/// slab: written, or (add) added to.
+/// slab: written, or (add) added to. The copies begin with the planes `source_base` and `target_base`.
 template <class T, rows_code C>
 __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums, int64_t first,
-                                                int64_t last, int64_t first_tap, int64_t last_tap, bool add) noexcept {
+                                                int64_t last, int64_t first_tap, int64_t last_tap, bool add, int64_t source_base,
+                                                int64_t target_base) noexcept {
   constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
   constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
@@ -175,12 +194,12 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
       const int64_t n = u / cd.n, d = u % cd.n;
       const tap_range td = taps_inside(cd, d, p.count[0]);
       j.d = td.last - td.first;
-      j.g[0] = target + n * p.target_sample + d * ch.n * g_row;
+      j.g[0] = target + n * p.target_sample + (d - target_base) * ch.n * g_row;
       for (int64_t h = 0; h < ch.n; ++h, j.g[0] += g_row) {
         const tap_range th = taps_inside(ch, h, p.count[1]);
         j.h = th.last - th.first;
         j.sum = sums + td.first * j.sum_d + th.first * j.sum_h;
-        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step) * p.source_plane +
+        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step - source_base) * p.source_plane +
                  (h + ch.offset + th.first * ch.offset_step) * x_row;
         row_weights_segments<T, C, 1>(j);
       }
@@ -199,9 +218,9 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
       for (int64_t u = begin; u < end; ++u) {
         const int64_t n = u / cd.n, d = u % cd.n;
         if (d < rd.first || d >= rd.last) continue;
-        const T* x = source + n * p.source_sample + (d + cd.offset + td * cd.offset_step) * p.source_plane +
+        const T* x = source + n * p.source_sample + (d + cd.offset + td * cd.offset_step - source_base) * p.source_plane +
                      (rh.first + ch.offset + th * ch.offset_step) * x_row;
-        const T* g = target + n * p.target_sample + (d * ch.n + rh.first) * g_row;
+        const T* g = target + n * p.target_sample + ((d - target_base) * ch.n + rh.first) * g_row;
         for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, g += g_row) {
           j.x[waiting] = x;
           j.g[waiting] = g;
@@ -319,48 +338,76 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
   static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
   const int64_t x_volume = s.source_volume(), g_volume = s.target_volume(), lanes = p.block_lanes(), depth = p.axis[0].n;
 
+  /// Pixels [begin, end) of one sample's source channels into a copy that begins with pixel `base`, and the same of the target.
+  const auto copy_source = [&](int64_t sample, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
+    for (int64_t c = 0, k = 0; c < p.chunks && begin < end; ++c, k += p.code.chunk)
+      copy_pixels<T, 1, false>(source + (sample * s.source_channels + k) * x_volume + begin,
+                               to + c * p.source_chunk + (begin - base) * p.code.chunk, smaller(p.code.chunk, s.source_channels - k),
+                               p.code.chunk, x_volume, end - begin, nullptr);
+  };
+  const auto copy_target = [&](int64_t sample, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
+    for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
+      copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + begin,
+                                         to + b * p.target_block + (begin - base) * lanes, smaller(p.block, s.target_channels - k), p.block,
+                                         g_volume, end - begin, nullptr);
+  };
+  const auto complete = [&](int64_t group, int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
+    const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;
+    const int64_t sources = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(sources, p.code.fold);
+    const int64_t valid = smaller(p.block, s.target_channels - channel), begin = steps * piece / all * p.code.fold;
+    const int64_t end = smaller(sources, steps * (piece + 1) / all * p.code.fold);
+    T* const to = dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source;
+    if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
+      unpack_dense_weights<T, p.code>(s, p, valid, begin, end, sum, to);
+    else
+      unpack_row_weights<T, p.code>(s, p, valid, begin, end, sum, to);
+  };
+  const int64_t tasks = p.blocks * p.chunks, taps = p.axis[0].taps * p.axis[1].taps;
+
+  const auto run_slabs = [&](int64_t group) noexcept {
+    T* const sums = scratch + p.source_sample + p.target_sample;
+    const int64_t all = s.batch * p.depth.count, x_plane = s.source_size[1] * s.source_size[2],
+                  g_plane = s.target_size[1] * s.target_size[2];
+    share(workers, p.parts, [&](int64_t part, int worker) noexcept {
+      T* const source_copy = workers.memory(worker, scratch);
+      T* const target_copy = source_copy + p.source_sample;
+      const int64_t begin = all * part / p.parts;
+      for (int64_t i = begin; i < all * (part + 1) / p.parts; ++i) {
+        const int64_t sample = i / p.depth.count * s.groups + group;
+        const depth_slab slab = p.depth.slab(i % p.depth.count);
+        copy_source(sample, source_copy, slab.begin * x_plane, slab.end * x_plane, slab.begin * x_plane);
+        copy_target(sample, target_copy, slab.first * g_plane, slab.last * g_plane, slab.first * g_plane);
+        for (int64_t task = 0; task < tasks; ++task)
+          row_weights_task<T, p.code>(p, source_copy + task % p.chunks * p.source_chunk, target_copy + task / p.chunks * p.target_block,
+                                      sums + (part * tasks + task) * p.sum, slab.first, slab.last, 0, taps, i > begin, slab.begin,
+                                      slab.first);
+      }
+    });
+    share(workers, tasks * p.pieces,
+          [&](int64_t i, int) noexcept { complete(group, i / p.pieces, i % p.pieces, p.pieces, sums + i / p.pieces * p.sum); });
+  };
   const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
     T* const source_copy = memory;
     T* const target_copy = source_copy + p.samples * p.source_sample;
     T* const sums = target_copy + p.samples * p.target_sample;
     const int64_t part_sums = p.sum_count * p.sum;
-    const int64_t tasks = p.blocks * p.chunks, taps = p.axis[0].taps * p.axis[1].taps;
     const int64_t tap_parts = helpers.alone() ? 1 : p.tap_parts, pieces = helpers.alone() ? 1 : p.pieces;
     const bool whole = p.parts * tap_parts == 1;  // a task completes its sums at once
-    const auto complete = [&](int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
-      const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;
-      const int64_t sources = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(sources, p.code.fold);
-      const int64_t valid = smaller(p.block, s.target_channels - channel), begin = steps * piece / all * p.code.fold;
-      const int64_t end = smaller(sources, steps * (piece + 1) / all * p.code.fold);
-      T* const to = dw + group * s.target_channels * s.source_channels * s.taps() + channel * s.weight_target + first * s.weight_source;
-      if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
-        unpack_dense_weights<T, p.code>(s, p, valid, begin, end, sum, to);
-      else
-        unpack_row_weights<T, p.code>(s, p, valid, begin, end, sum, to);
-    };
     for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
       // 16 pixels of all channels of both tensors at a time, in the order of the parts: a thread finds most of what it needs in its own
       // cache. The copies run at about 2 elements a nanosecond.
       const int64_t samples = smaller(p.samples, s.batch - n0), steps = ceil_divide(g_volume, 16), x_steps = ceil_divide(x_volume, 16);
-      share_ranges(
-          helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
-          [&](int64_t begin, int64_t end, int) noexcept {
-            for (int64_t i = begin; i < end;) {  // runs of one sample
-              const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i);
-              const int64_t x_begin = x_steps * first / steps * 16, x_end = smaller(x_volume, x_steps * last / steps * 16);
-              const int64_t g_begin = first * 16, g_end = smaller(g_volume, last * 16), sample = (n0 + n) * s.groups + group;
-              const T* const from = source + sample * s.source_channels * x_volume + x_begin;
-              T* const to = source_copy + n * p.source_sample + x_begin * p.code.chunk;
-              for (int64_t c = 0, k = 0; c < p.chunks && x_begin < x_end; ++c, k += p.code.chunk)
-                copy_pixels<T, 1, false>(from + k * x_volume, to + c * p.source_chunk, smaller(p.code.chunk, s.source_channels - k),
-                                         p.code.chunk, x_volume, x_end - x_begin, nullptr);
-              for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
-                copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + g_begin,
-                                                   target_copy + n * p.target_sample + b * p.target_block + g_begin * lanes,
-                                                   smaller(p.block, s.target_channels - k), p.block, g_volume, g_end - g_begin, nullptr);
-              i += last - first;
-            }
-          });
+      share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
+                   [&](int64_t begin, int64_t end, int) noexcept {
+                     for (int64_t i = begin; i < end;) {  // runs of one sample
+                       const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i),
+                                     sample = (n0 + n) * s.groups + group;
+                       copy_source(sample, source_copy + n * p.source_sample, x_steps * first / steps * 16,
+                                   smaller(x_volume, x_steps * last / steps * 16), 0);
+                       copy_target(sample, target_copy + n * p.target_sample, first * 16, smaller(g_volume, last * 16), 0);
+                       i += last - first;
+                     }
+                   });
       const bool last = n0 + samples == s.batch;
       share(helpers, p.parts * tap_parts * tasks, [&](int64_t i, int worker) noexcept {
         // Threads do all that there is to do with some pixels; one thread does all pixels of one chunk and block (1 to 2 % faster).
@@ -369,15 +416,17 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
         T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + part * part_sums + task * p.sum;
         row_weights_task<T, p.code>(p, source_copy + task % p.chunks * p.source_chunk, target_copy + task / p.chunks * p.target_block, sum,
                                     part * p.part, smaller(samples * depth, (part + 1) * p.part), taps * range / tap_parts,
-                                    taps * (range + 1) / tap_parts, n0 > 0);
-        if (last && whole) complete(task, 0, 1, sum);
+                                    taps * (range + 1) / tap_parts, n0 > 0, 0, 0);
+        if (last && whole) complete(group, task, 0, 1, sum);
       });
       if (last && !whole)
         share(helpers, tasks * pieces,
-              [&](int64_t i, int) noexcept { complete(i / pieces, i % pieces, pieces, sums + i / pieces * p.sum); });
+              [&](int64_t i, int) noexcept { complete(group, i / pieces, i % pieces, pieces, sums + i / pieces * p.sum); });
     }
   };
-  if constexpr (p.share == sharing::pairs)
+  if constexpr (p.depth.count > 1)
+    for (int64_t group = 0; group < s.groups; ++group) run_slabs(group);
+  else if constexpr (p.share == sharing::pairs)
     share(workers, s.groups, [&](int64_t group, int worker) noexcept { run_group(group, workers.memory(worker, scratch), {}); });
   else
     for (int64_t group = 0; group < s.groups; ++group) run_group(group, scratch, p.share == sharing::inside ? workers : team<T>{});

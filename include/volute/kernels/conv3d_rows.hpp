@@ -144,22 +144,22 @@ __attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t chan
   }
 }
 
-/// One block of target channels of one group over `samples` samples from the copy: slice number `slice` of its `slices` parts.
+/// One block of target channels of a piece from its copy: slice number `slice` of its `slices` parts.
 template <class T, rows_code C, ops::epilogue E>
-__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const T* source, const T* packed, T* tile, int64_t sample,
-                                         int64_t samples, int64_t group, int64_t channel, int64_t slice, int64_t slices, T* y,
-                                         const T* const* extra) noexcept {
+__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
+                                         T* tile, int64_t channel, int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
+  const depth_slab& range = piece.slab;
   constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
   constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
   const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
-    const conv_place at{n, group * s.target_channels + channel, s.groups * s.target_channels,
-                        (n * s.groups * s.target_channels + group * s.target_channels + channel) * volume + first};
+    const conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels,
+                        (n * s.groups * s.target_channels + piece.group * s.target_channels + channel) * volume + first};
     store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
   };
   if constexpr (C.slab) {
-    const int64_t all = samples * cd.n, last = all * (slice + 1) / slices;
+    const int64_t depth = range.last - range.first, all = piece.samples * depth, last = all * (slice + 1) / slices;
     for (int64_t begin = all * slice / slices; begin < last; begin += p.unit) {
       const int64_t end = smaller(last, begin + p.unit);
       std::memset(tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
@@ -167,9 +167,10 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
       for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
         for (int64_t td = 0; td < cd.taps; ++td)
           for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) {
-            const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+            const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+            const tap_range rd{larger(0, inside.first - range.first), smaller(depth, inside.last - range.first)};  // from range.first on
             const auto planes_before = [&](int64_t u) {
-              return u / cd.n * (rd.last - rd.first) + larger(0, smaller(u % cd.n, rd.last) - rd.first);
+              return u / depth * (rd.last - rd.first) + larger(0, smaller(u % depth, rd.last) - rd.first);
             };
             const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
             rows_job<T, C.rows> j;
@@ -178,9 +179,10 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
             j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
             int waiting = 0;
             for (int64_t u = begin; u < end; ++u) {
-              const int64_t n = u / cd.n, d = u % cd.n;
+              const int64_t n = u / depth, d = u % depth;
               if (d < rd.first || d >= rd.last) continue;
-              const T* x = source + n * p.source_sample + chunk * p.source_chunk + (d + cd.offset + td * cd.offset_step) * p.source_plane +
+              const T* x = source + n * p.source_sample + chunk * p.source_chunk +
+                           (range.first + d + cd.offset + td * cd.offset_step - range.begin) * p.source_plane +
                            (rh.first + ch.offset + th * ch.offset_step) * x_row;
               T* to = tile + ((u - begin) * ch.n + rh.first) * tile_row;
               for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, to += tile_row) {
@@ -203,13 +205,13 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
             }
           }
       for (int64_t u = begin; u < end;) {  // sample by sample
-        const int64_t n = u / cd.n, planes = smaller(end, (n + 1) * cd.n) - u;
-        store(tile + (u - begin) * ch.n * tile_row, sample + n, u % cd.n * ch.n * C.width, planes * ch.n * C.width);
+        const int64_t n = u / depth, planes = smaller(end, (n + 1) * depth) - u;
+        store(tile + (u - begin) * ch.n * tile_row, piece.sample + n, (range.first + u % depth) * ch.n * C.width, planes * ch.n * C.width);
         u += planes;
       }
     }
   } else {
-    const int64_t rows = cd.n * ch.n, units = ceil_divide(rows, p.unit), all = samples * units;
+    const int64_t rows = range.last * ch.n, units = ceil_divide(rows - range.first * ch.n, p.unit), all = piece.samples * units;
     rows_job<T, 1> j;
     j.chunks = p.chunks;
     j.x_chunk = p.source_chunk;
@@ -219,7 +221,7 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
     j.w_d = ch.taps * j.w_h;
     j.w_chunk = cd.taps * j.w_d;
     for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
-      const int64_t n = u / units, first = u % units * p.unit, last = smaller(rows, first + p.unit);
+      const int64_t n = u / units, first = range.first * ch.n + u % units * p.unit, last = smaller(rows, first + p.unit);
       j.tile[0] = tile;
       for (int64_t row = first; row < last; ++row, j.tile[0] += tile_row) {
         const int64_t d = row / ch.n, h = row % ch.n;
@@ -227,12 +229,12 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
         j.d = td.last - td.first;
         j.h = th.last - th.first;
         j.w = packed + td.first * j.w_d + th.first * j.w_h;
-        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step) * p.source_plane +
+        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step - range.begin) * p.source_plane +
                  (h + ch.offset + th.first * ch.offset_step) * x_row;
         j.next = j.x[0] + x_row;
         rows_segments<T, C, 1>(j);
       }
-      store(tile, sample + n, first * C.width, (last - first) * C.width);
+      store(tile, piece.sample + n, first * C.width, (last - first) * C.width);
     }
   }
 }
@@ -289,15 +291,15 @@ __attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, 
   }
 }
 
-/// Pieces [begin, end) of 64 pixels of all source channels of one group of one sample into the copy.
+/// Pixels [begin, end) of all source channels of one group of one sample into the copy, which begins with the source's pixel `base`.
 template <class T, bool Scale>
 void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                      int64_t begin, int64_t end) noexcept {
-  const int64_t volume = s.source_volume(), chunk = p.code.chunk, w = begin * 64, n = smaller(end * 64, volume) - w;
+                      int64_t begin, int64_t end, int64_t base) noexcept {
+  const int64_t volume = s.source_volume(), chunk = p.code.chunk;
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
     const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
-    copy_pixels<T, 1, Scale>(x + first * volume + w, to + w * chunk, smaller(chunk, s.source_channels - c * chunk), chunk, volume, n,
-                             Scale ? scale + first : nullptr);
+    copy_pixels<T, 1, Scale>(x + first * volume + begin, to + (begin - base) * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
+                             volume, end - begin, Scale ? scale + first : nullptr);
   }
 }
 
@@ -305,38 +307,19 @@ template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool S
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
   static constexpr rows_plan p = plan_rows<T>(G, Side);
-  const int64_t parts = ceil_divide(s.source_volume(), 64);
+  const int64_t plane = s.source_size[1] * s.source_size[2];
   const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
-  const auto block = [&](int64_t sample, int64_t samples, int64_t group, int64_t b, int64_t slice, int64_t slices, const T* source,
-                         T* tile) noexcept {
-    rows_task<T, p.code, E>(s, p, source, packed + (group * p.blocks + b) * block_weights, tile, sample, samples, group, b * p.block, slice,
-                            slices, y, extra);
-  };
-  if (p.share != sharing::inside || workers.alone()) {
-    share_if<p.share == sharing::pairs>(
-        workers, ceil_divide(s.batch, p.samples) * s.groups, [&](int64_t i, int worker) __attribute__((always_inline)) {
-          const int64_t sample = i / s.groups * p.samples, group = i % s.groups, samples = smaller(p.samples, s.batch - sample);
-          T* const source = workers.memory(worker, scratch);
-          for (int64_t n = 0; n < samples; ++n)
-            copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, source + n * p.source_sample, 0, parts);
-          for (int64_t b = 0; b < p.blocks; ++b) block(sample, samples, group, b, 0, 1, source, source + p.samples * p.source_sample);
-        });
-    return;
-  }
-  if constexpr (p.share == sharing::inside)
-    for (int64_t sample = 0; sample < s.batch; sample += p.samples)
-      for (int64_t group = 0; group < s.groups; ++group) {
-        const int64_t samples = smaller(p.samples, s.batch - sample);
-        share_ranges(workers, samples * parts, 1, copy_parts(samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
-          for (int64_t n = begin / parts; n * parts < end; ++n)
-            copy_rows_source<T, Scale>(s, p, x, scale, sample + n, group, scratch + n * p.source_sample, larger(0, begin - n * parts),
-                                       smaller(parts, end - n * parts));
-        });
-        share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
-          block(sample, samples, group, i % p.blocks, i / p.blocks, p.slices, scratch,
-                workers.memory(worker, scratch + p.samples * p.source_sample));
-        });
-      }
+  run_pieces<p.share>(
+      s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * plane, last = piece.slab.end * plane;
+        copy_rows_source<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * 64, smaller(last, first + end * 64),
+                                   first);
+      },
+      [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+        rows_task<T, p.code, E>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block, slice,
+                                slices, y, extra);
+      });
 }
 
 }  // namespace VOLUTE_ISA

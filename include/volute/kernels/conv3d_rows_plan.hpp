@@ -2,7 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_slabs.hpp>
 #include <volute/kernels/pack.hpp>
 
 #include <cstdint>
@@ -38,6 +38,7 @@ struct rows_plan {
   int64_t chunks = 1;
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
+  depth_slabs slabs;
   int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t samples = 1;  // that share a slab of weights
   int64_t unit = 1;     // rows, or planes between slabs of weights, whose sums stand in the tile together
@@ -120,14 +121,15 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > (192 << 10);
   p.source_plane = p.count[1] * c.source_width * c.chunk;
-  p.source_chunk = p.count[0] * p.source_plane;
+  p.slabs = cut_depth(g, side, p.count[0], p.chunks * p.source_plane * size);
+  p.source_chunk = p.slabs.planes * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
-  const int64_t row = c.width * lanes, planes = p.axis[0].n;
+  const int64_t row = c.width * lanes, planes = p.slabs.size;
   int64_t units = 1;
   if (c.slab) {
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(wanted, room)));
-    p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
+    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
     p.unit = smaller(p.samples * planes, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * row) * size)));
     p.tile = p.unit * p.axis[1].n * row;
     units = p.samples * planes;
@@ -141,7 +143,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
     p.tile = p.unit * row;
     units = ceil_divide(rows, p.unit);
   }
-  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups;
+  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
   p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
   // Every slice reads a slab's weights again: cut no further than to feed four threads.
   if (p.share == sharing::inside)

@@ -5,7 +5,6 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_channels.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
 #include <volute/kernels/conv3d_store.hpp>
 
 #include <cstdint>
@@ -29,10 +28,14 @@ struct weights_plan {
   bool ahead = false;  // the copies outgrow the second-level cache: a slab is fetched during the one before (5 to 15 % of the time)
   sharing share = sharing::none;
   int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
+  depth_slabs depth;            // more than one: a part has some of them, and copies what it needs of both tensors itself
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
   constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_chunks * sum_chunk; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    const int64_t n = share == sharing::none ? 0 : share == sharing::pairs ? scratch() : sum_chunks == 1 && parts == 1 ? sum_chunk : 0;
+    if (share == sharing::none) return 0;
+    const int64_t n = depth.count > 1           ? source_sample + target_sample
+                      : share == sharing::pairs ? scratch()
+                                                : (sum_chunks == 1 && parts == 1 ? sum_chunk : 0);
     return ceil_divide(n, 16) * 16;
   }
 };
@@ -66,6 +69,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   p.source_plane = p.source[1].extent * p.source_row;
   p.source_chunk = p.source[0].count * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy, surplus elements of a window
+  constexpr int64_t size = sizeof(T);
   const int64_t lanes = p.lanes * larger(p.main, p.last);
   p.target_sample = s.target_volume() * lanes + 64;
   int64_t widths = 0;
@@ -75,18 +79,29 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   }
   p.sum_chunk = g.kernel[0] * g.kernel[1] * widths * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
-  p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)))));
-  p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)), true);
+  p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * size)));
+  p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * size, true);
   const correlation_axis depth = correlation(g, side, 0, 0);
   const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
   p.part = planes;
-  if (p.share == sharing::inside)
-    p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * static_cast<int64_t>(sizeof(T)), 1 << 20);
+  if (p.share == sharing::inside) p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, 1 << 20);
   p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
+  const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
+  const weights_slabs cut =
+      cut_weights(g, side, p.chunks * p.source_plane * size, target_plane * size, p.blocks * p.chunks * p.sum_chunk * size);
+  if (p.share == sharing::inside && cut.parts > 0) {
+    p.depth = cut.depth;
+    p.source_chunk = p.depth.planes * p.source_plane;
+    p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;
+    p.target_sample = ceil_divide(smaller(s.target_size[0], p.depth.size * depth.dst_step) * target_plane, 16) * 16 + 64;
+    p.samples = 1;
+    p.parts = cut.parts;
+    p.sum_chunks = p.blocks * p.chunks;
+  }
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
   // sums.
-  const int64_t pixel = (lanes + width.step * p.chunk) * static_cast<int64_t>(sizeof(T));
+  const int64_t pixel = (lanes + width.step * p.chunk) * size;
   const int64_t pixels = larger(128, (24 << 10) / pixel);
   p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
   p.slab_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
@@ -149,10 +164,10 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
 }
 
 /// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them: of the
-/// planes [first, last) of each class.
+/// planes [first, last) of each class. The copies begin with the planes `source_base` and `target_base`.
 template <class T, int L, int NV, int J, bool Ahead>
 __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add,
-                                            int64_t first, int64_t last) noexcept {
+                                            int64_t first, int64_t last, int64_t source_base, int64_t target_base) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
@@ -175,9 +190,9 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
         for (int64_t td = 0; td < cd.taps; ++td) {
           // Of the next slab, the rows of x that this tap will read, and a share of g; half of the blocks fetch the one and half the other.
           const int64_t old = next_h > 0 ? larger(0, (ch.taps - 1) * ch.offset_step + 1 - ch.step) : 0;  // rows that this slab reads too
-          const T* const next[2]{source + (next_d * cd.step + cd.offset + td * cd.offset_step) * p.source_plane +
+          const T* const next[2]{source + (next_d * cd.step + cd.offset + td * cd.offset_step - source_base) * p.source_plane +
                                      larger(0, next_h * ch.step + ch.offset + old) * p.source_row,
-                                 target + (cd.dst + next_d * cd.dst_step) * plane + (ch.dst + next_h * ch.dst_step) * row +
+                                 target + (cd.dst + next_d * cd.dst_step - target_base) * plane + (ch.dst + next_h * ch.dst_step) * row +
                                      p.slab_rows * ch.dst_step * row * td / cd.taps};
           const int64_t next_size[2]{((p.slab_rows - 1) * ch.step + (ch.taps - 1) * ch.offset_step + 1 - old) * p.source_row,
                                      p.slab_rows * ch.dst_step * row / cd.taps};
@@ -195,9 +210,9 @@ __attribute__((noinline)) void weights_task(const conv_shape& s, const weights_p
               block += segments * (segment / J);
               continue;
             }
-            const T* x = source + (d * cd.step + cd.offset + td * cd.offset_step) * p.source_plane +
+            const T* x = source + (d * cd.step + cd.offset + td * cd.offset_step - source_base) * p.source_plane +
                          (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
-            j.g = target + (cd.dst + d * cd.dst_step) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
+            j.g = target + (cd.dst + d * cd.dst_step - target_base) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
             for (int64_t t = 0; t < segments; ++t, x += cw.offset_step * p.chunk)
               for (int64_t i = 0; i < segment; i += J, sum += J * lanes) {
                 j.x = x + i;
@@ -302,47 +317,83 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
   copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
 
+  /// Planes [begin, end) of one sample's target channels of block b.
+  const auto copy_target = [&](int64_t sample, int64_t group, int64_t b, T* to, int64_t begin, int64_t end) noexcept {
+    const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
+    const channels_last_copy flat{valid,
+                                  lanes,
+                                  volume,
+                                  s.target_size[2],
+                                  {0, 1, s.target_size[1], 0, s.target_size[1]},
+                                  {0, 1, s.target_size[2], 0, s.target_size[2]}};
+    const T* from = target + ((sample * s.groups + group) * s.target_channels + channel) * volume;
+    for (int64_t d = begin; d < end; ++d) copy_channels_last<T, false>(from + d * plane, to + (d - begin) * plane * lanes, nullptr, flat);
+  };
+  const auto task = [&](int64_t b, const T* x, const T* g, T* sum, bool add, int64_t first, int64_t last, int64_t source_base,
+                        int64_t target_base) noexcept {
+    if (p.last == p.main || b + 1 < p.blocks)
+      weights_task<T, p.lanes, p.main, p.window, p.ahead>(s, p, x, g, sum, add, first, last, source_base, target_base);
+    else if constexpr (p.last != p.main)
+      weights_task<T, p.lanes, p.last, p.window, p.ahead>(s, p, x, g, sum, add, first, last, source_base, target_base);
+  };
+  const auto complete = [&](int64_t group, int64_t b, int64_t c, const T* sum) noexcept {
+    const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
+    T* const part =
+        dw + (group * s.target_channels * s.source_channels) * s.taps() + channel * s.weight_target + c * p.chunk * s.weight_source;
+    const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
+    if constexpr (single && G.taps() > 1)
+      transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
+    else
+      scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
+  };
+
+  const auto run_slabs = [&](int64_t group) noexcept {
+    T* const sums = scratch + p.source_sample + p.target_sample;
+    const int64_t pieces = s.batch * p.depth.count, all = p.blocks * p.chunks;
+    const correlation_axis& longest = s.classes[0][0];
+    share(workers, p.parts, [&](int64_t part, int worker) noexcept {
+      T* const source_copy = workers.memory(worker, scratch);
+      T* const target_copy = source_copy + p.source_sample;
+      const int64_t begin = pieces * part / p.parts;
+      for (int64_t i = begin; i < pieces * (part + 1) / p.parts; ++i) {
+        const int64_t n = i / p.depth.count;
+        const depth_slab slab = p.depth.slab(i % p.depth.count);
+        const int64_t first = slab.first * longest.dst_step, last = smaller(s.target_size[0], slab.last * longest.dst_step);
+        copy_source_channels<T, false>(s, copy, source, nullptr, n, group, source_copy, slab.begin * p.chunks, slab.end * p.chunks,
+                                       slab.begin);
+        for (int64_t b = 0; b < p.blocks; ++b) {
+          copy_target(n, group, b, target_copy, first, last);
+          for (int64_t c = 0; c < p.chunks; ++c)
+            task(b, source_copy + c * p.source_chunk, target_copy, sums + (part * all + b * p.chunks + c) * p.sum_chunk, i > begin,
+                 slab.first, slab.last, slab.begin, first);
+        }
+      }
+    });
+    share(workers, all, [&](int64_t i, int) noexcept { complete(group, i / p.chunks, i % p.chunks, sums + i * p.sum_chunk); });
+  };
   const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
     T* const source_copy = memory;
     T* const target_copy = memory + p.samples * p.source_sample;
     T* const sums = target_copy + p.samples * p.target_sample;
-    T* const to = dw + group * s.target_channels * s.source_channels * s.taps();
     const int64_t depth = s.classes[0][0].n, part_sums = p.sum_chunks * p.sum_chunk;
-    for (int64_t b = 0, channel = 0; b < p.blocks; channel += p.block_lanes(b), ++b) {
-      const int64_t lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - channel);
-      const channels_last_copy flat{valid,
-                                    lanes,
-                                    volume,
-                                    s.target_size[2],
-                                    {0, 1, s.target_size[1], 0, s.target_size[1]},
-                                    {0, 1, s.target_size[2], 0, s.target_size[2]}};
+    for (int64_t b = 0; b < p.blocks; ++b)
       for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
-        const int64_t samples = smaller(p.samples, s.batch - n0);
+        const int64_t samples = smaller(p.samples, s.batch - n0), lanes = p.block_lanes(b);
         // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
         const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
         const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 2 a nanosecond
         // In the order of the target's depth, which is that of the parts: a thread finds most of what it needs in its own cache.
         const int64_t steps = p.parts > 1 ? s.target_size[0] : source_planes + s.target_size[0];
-        share_ranges(
-            helpers, samples * steps, 1, larger(1, smaller(32, elements / (2 * 5000))), [&](int64_t begin, int64_t end, int) noexcept {
-              for (int64_t i = begin; i < end; ++i) {
-                const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
-                copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
-                                               p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
-                                               p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
-                if (d < 0) continue;
-                const T* from = target + (((n0 + n) * s.groups + group) * s.target_channels + channel) * volume;
-                copy_channels_last<T, false>(from + d * plane, target_copy + n * p.target_sample + d * plane * lanes, nullptr, flat);
-              }
-            });
-        const auto complete = [&](int64_t c, const T* sum) noexcept {
-          T* const part = to + channel * s.weight_target + c * p.chunk * s.weight_source;
-          const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
-          if constexpr (single && G.taps() > 1)
-            transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
-          else
-            scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
-        };
+        share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, elements / (2 * 5000))),
+                     [&](int64_t begin, int64_t end, int) noexcept {
+                       for (int64_t i = begin; i < end; ++i) {
+                         const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
+                         copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
+                                                        p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
+                                                        p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
+                         if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
+                       }
+                     });
         // A task that has all pixels completes its sums at once.
         const bool last = n0 + samples == s.batch;
         share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
@@ -351,21 +402,18 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
           bool add = n0 > 0;
           for (int64_t u = part * p.part; u < end; add = true) {
             const int64_t n = u / depth, first = u % depth, planes = smaller(depth - first, end - u);
-            const T* x = source_copy + n * p.source_sample + c * p.source_chunk;
-            const T* g = target_copy + n * p.target_sample;
-            if (p.last == p.main || b + 1 < p.blocks)
-              weights_task<T, p.lanes, p.main, p.window, p.ahead>(s, p, x, g, sum, add, first, first + planes);
-            else if constexpr (p.last != p.main)
-              weights_task<T, p.lanes, p.last, p.window, p.ahead>(s, p, x, g, sum, add, first, first + planes);
+            task(b, source_copy + n * p.source_sample + c * p.source_chunk, target_copy + n * p.target_sample, sum, add, first,
+                 first + planes, 0, 0);
             u += planes;
           }
-          if (last && p.parts == 1) complete(c, sum);
+          if (last && p.parts == 1) complete(group, b, c, sum);
         });
-        if (last && p.parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(c, sums + c * p.sum_chunk); });
+        if (last && p.parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(group, b, c, sums + c * p.sum_chunk); });
       }
-    }
   };
-  if constexpr (p.share == sharing::pairs)
+  if constexpr (p.depth.count > 1)
+    for (int64_t group = 0; group < s.groups; ++group) run_slabs(group);
+  else if constexpr (p.share == sharing::pairs)
     share(workers, s.groups, [&](int64_t group, int worker) noexcept { run_group(group, workers.memory(worker, scratch), {}); });
   else
     for (int64_t group = 0; group < s.groups; ++group) run_group(group, scratch, p.share == sharing::inside ? workers : team<T>{});

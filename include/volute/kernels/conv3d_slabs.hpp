@@ -1,0 +1,116 @@
+// Large volumes slab by slab: the depth is cut so that the copies of what one slab reads stay in the caches. 16 -> 8 channels at 64^3 take
+// 9 ms so, 12 with one copy of all, which goes to memory and back; and threads that copy what they convolve need nothing from each other.
+#pragma once
+
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/team.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// A slab of the depth: target positions [first, last) of each residue class, which read the source's planes [begin, end).
+struct depth_slab {
+  int64_t first = 0, last = 0, begin = 0, end = 0;
+};
+
+/// Copies of the source beyond this many bytes are made slab by slab, and leave the caches only as what the next slab overwrites.
+inline constexpr int64_t slab_bytes = 3 << 20;
+
+/// How the depth is cut into slabs. Neighbours copy the planes that both read, so thin slabs cost time.
+struct depth_slabs {
+  int64_t count = 1, size = 1, planes = 1;     // slabs, positions of one, planes that one reads at most
+  int64_t n = 1, step = 1, low = 0, high = 1;  // position j of any class reads planes from j * step + low to below j * step + high
+  int64_t there = 1;                           // planes that the source has
+  constexpr depth_slab slab(int64_t i) const {
+    const int64_t first = i * size, last = smaller(n, first + size);
+    const int64_t begin = smaller(there, larger(0, first * step + low));
+    return {first, last, begin, larger(begin, smaller(there, (last - 1) * step + high))};
+  }
+};
+
+/// `planes` of the source are copied, `bytes` each; in `pieces` slabs at least, if they must be cut at all, but none less deep than
+/// `depths` times what two neighbours both read.
+constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes, int64_t pieces = 1,
+                                int64_t depths = 2) {
+  depth_slabs c;
+  c.there = c.planes = planes;
+  const correlation_axis longest = correlation(g, side, 0, 0);
+  c.n = c.size = longest.n;
+  c.step = longest.step;
+  c.low = planes, c.high = 0;
+  for (int64_t r = 0; r < class_count(g, side, 0); ++r) {
+    const correlation_axis a = correlation(g, side, 0, r);
+    if (a.taps == 0) continue;
+    c.low = smaller(c.low, a.offset);
+    c.high = larger(c.high, a.offset + (a.taps - 1) * a.offset_step + 1);
+  }
+  if (planes * bytes <= slab_bytes) return c;
+  const int64_t span = c.high - c.low, least = ceil_divide(depths * larger(0, span - c.step), c.step);
+  const int64_t size = larger(larger(1, least), smaller(c.n / pieces, (slab_bytes / bytes - span) / c.step + 1));
+  c.count = ceil_divide(c.n, size);
+  c.size = ceil_divide(c.n, c.count);
+  c.count = ceil_divide(c.n, c.size);
+  c.planes = smaller(planes, (c.size - 1) * c.step + span);
+  return c;
+}
+
+/// The same for the adjoint in the filter, which copies both tensors: slabs in `parts` parts, each with sums of its own that are added in
+/// order, so that no thread reads what another one copied. None (parts: 0) if eight parts' sums would not stay in the caches.
+struct weights_slabs {
+  depth_slabs depth;
+  int64_t parts = 0;
+};
+
+/// Bytes of a plane of the source, of one of the target, and of one part's sums.
+constexpr weights_slabs cut_weights(const ops::conv_geometry& g, conv_side side, int64_t source, int64_t target, int64_t sums) {
+  const correlation_axis longest = correlation(g, side, 0, 0);
+  const int64_t planes = source_of(g, side, 0, 1, false).count, eight = smaller(longest.n, ceil_divide(8, g.batch));
+  const depth_slabs depth = cut_depth(g, side, planes, source + target * longest.dst_step / longest.step, eight, 1);
+  const int64_t parts = smaller(smaller(16, g.batch * depth.count), (8 << 20) / sums);
+  return depth.count > 1 && parts >= 8 ? weights_slabs{depth, parts} : weights_slabs{};
+}
+
+/// What is computed from one copy: a slab of one group of some samples.
+struct conv_piece {
+  int64_t sample = 0, samples = 1, group = 0;
+  depth_slab slab;
+};
+
+/// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
+/// units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
+/// block(piece, b, slice, slices, source, tile): one slice of block b.
+template <sharing Share, class T, class Plan, class Units, class Copy, class Block>
+VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Units units, Copy copy, Block block) {
+  const int64_t pieces = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count, sources = p.samples * p.source_sample;
+  const auto piece = [&](int64_t i) __attribute__((always_inline)) {
+    const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
+    return conv_piece{sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count)};
+  };
+  if (Share != sharing::inside || workers.alone()) {
+    share_if<Share == sharing::pairs>(
+        workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
+          const conv_piece at = piece(i);
+          T* const source = workers.memory(worker, scratch);
+          for (int64_t n = 0; n < at.samples; ++n) copy(at, n, source + n * p.source_sample, int64_t{0}, units(at.slab));
+          for (int64_t b = 0; b < p.blocks; ++b) block(at, b, int64_t{0}, int64_t{1}, source, source + sources);
+        });
+    return;
+  }
+  if constexpr (Share == sharing::inside)
+    for (int64_t i = 0; i < pieces; ++i) {
+      const conv_piece at = piece(i);
+      const int64_t each = units(at.slab);
+      share_ranges(workers, at.samples * each, 1, copy_parts(at.samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
+        for (int64_t n = begin / each; n * each < end; ++n)
+          copy(at, n, scratch + n * p.source_sample, larger(0, begin - n * each), smaller(each, end - n * each));
+      });
+      share(workers, p.blocks * p.slices, [&](int64_t k, int worker) noexcept {
+        block(at, k % p.blocks, k / p.blocks, p.slices, scratch, workers.memory(worker, scratch + sources));
+      });
+    }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
