@@ -1,7 +1,8 @@
 // Convolutions whose windows do not overlap (1x1x1, and every kernel no longer than its stride, without padding): products of matrices.
 // Forward: y[o, p] = sum W[o, (i, tap)] x[(i, tap), p] over the pixels p of y; adjoint in the data: dx[(i, tap), p] = sum W[o, (i, tap)]
-// g[o, p], each element of dx once. Pixels lie in the lanes, as they do in memory, and weights are broadcast; a panel of pixels is packed
-// at a time, into the second-level cache, so that no copy of a sample is ever made.
+// g[o, p], each element of dx once. Pixels lie in the lanes, as they do in memory, and weights are broadcast. The first register block of a
+// column of pixels reads the tensor itself and leaves a copy to those that follow; pixels with a stride are packed, a panel at a time, into
+// the second-level cache. No copy of a sample is ever made.
 #pragma once
 
 #include <volute/core/simd.hpp>
@@ -9,6 +10,7 @@
 #include <volute/kernels/conv3d_store.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -129,9 +131,12 @@ struct pointwise_plan {
   int64_t targets = 1;            // rows of the result, in one group
   int64_t unit = 1, blocks = 1;   // rows that are stored together (whole windows), and the register blocks that compute them
   int64_t units = 1;              // of one group
-  int64_t pixels = 1, panel = 1;  // of y, and of one packed panel
-  int64_t panels = 1, pitch = 1;  // pitch: an odd number of vectors, so that rows spread over the sets of the cache
-  int64_t slices = 1;             // parts of the units, if threads share few panels; each packs the panel again
+  int64_t pixels = 1, panel = 1;  // of y, and of what is taken at a time: one column (a register block of pixels), or several
+  int64_t panels = 1, pitch = 1;  // pitch of a packed panel: an odd number of vectors, so that rows spread over the sets of the cache
+  int64_t slices = 1;             // parts of the units, if threads share few panels; each copies the panel again
+  int64_t tasks = 1;              // of one slice, each some panels
+  bool straight = true;           // the source: a panel is not packed but copied on the way, column after column
+  int asks = 0;                   // lines of the next column that each step of a register block asks for: the units share them
   bool shared = false;
   bool stream = false;   // a result of 8 MiB or more goes past the caches: short runs of it wait for memory twice
   int64_t tile_row = 1;  // pixels of one block, or, where results change places on their way out, of a panel
@@ -167,22 +172,31 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
   const int64_t goal = larger(block, smaller(1024, (256 << 10) / (p.depth * size)) / block * block);
   p.panel = ceil_divide(ceil_divide(p.pixels, ceil_divide(p.pixels, goal)), block) * block;
-  if (!rows_of_pixels(g, true).straight && g.out[2] <= goal) {  // whole rows of y, as many as fill blocks best
+  const double work = conv_work(g);
+  p.shared = work >= worth_sharing;
+  if (!rows_of_pixels(g, true).straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
     const auto count = [](int64_t n) { return static_cast<double>(n); };
-    const auto fill = [&](int64_t rows) { return count(rows * g.out[2]) / count(ceil_divide(rows * g.out[2], block)); };
-    int64_t best = smaller(goal / g.out[2], g.out[0] * g.out[1]);
-    for (int64_t rows = best; rows > best / 2; --rows)
+    const int64_t all = g.out[0] * g.out[1], most_rows_of_y = smaller(goal / g.out[2], all);
+    const auto fill = [&](int64_t rows) {
+      const int64_t panels = g.batch * g.groups * ceil_divide(all, rows), four = p.shared ? ceil_divide(panels, 4) * 4 : panels;
+      return count(rows * g.out[2]) / count(ceil_divide(rows * g.out[2], width)) * count(panels) / count(four);
+    };
+    int64_t best = most_rows_of_y;
+    for (int64_t rows = best; rows > most_rows_of_y / 2; --rows)
       if (fill(rows) > fill(best) * 1.0001) best = rows;
     p.panel = best * g.out[2];
   }
+  p.straight = !forward || rows_of_pixels(g, true).straight;
+  if (rows_of_pixels(g, true).straight) p.panel = block;
   p.panels = ceil_divide(p.pixels, p.panel);
-  p.pitch = ((ceil_divide(p.panel, width) + 1) | 1) * width;
+  p.pitch = p.straight ? ceil_divide(p.panel, block) * block : ((ceil_divide(p.panel, width) + 1) | 1) * width;
   p.tile_row = forward || rows_of_pixels(g, true).straight ? block : ceil_divide(p.panel, block) * block;
-  const double work = conv_work(g);
-  const int64_t tasks = g.batch * g.groups * p.panels;
-  p.shared = work >= worth_sharing;
   p.stream = (forward ? g.y_size() : g.x_size()) * size >= (8 << 20);
-  if (p.shared && tasks < 16) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(16, tasks), parts_of(work)));
+  p.tasks = g.batch * g.groups * p.panels;
+  const int64_t enough = p.straight ? 32 : 8;
+  if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
+  p.tasks = smaller(p.tasks, 32);
+  if (p.straight) p.asks = static_cast<int>(ceil_divide(ceil_divide(block * size, 64), larger(1, p.units / p.slices * p.blocks)));
   return p;
 }
 
@@ -206,32 +220,23 @@ __attribute__((noinline)) void pack_pointwise(const pointwise_plan& p, int64_t g
         }
 }
 
-/// Cache lines that a register block asks for on its way, one in each step, for the panel after this one: the lines of one column of its
-/// source, from row to row. A block that packed in one go would only wait for memory.
+/// Where a register block finds its pixels: in the panel; in the tensor; in the tensor, and it copies them to the panel.
+enum class pixels_from { panel, tensor, tensor_once };
+
 template <class T>
-struct lines_ahead {
-  const T* at = nullptr;
-  const T* last = nullptr;
+struct pixel_operand {
+  const T* from = nullptr;  // a row for each product, `step` apart
   int64_t step = 0;
-  VOLUTE_INLINE void ask() noexcept {
-    simd::prefetch_far(at);
-    at = at < last ? at + step : last;
-  }
+  const T* scale = nullptr;  // one factor a row
+  T* copy = nullptr;
+  int64_t copy_step = 0;
+  const T* next = nullptr;  // what to ask memory for with each product: a block that asked for all in one go would only wait
+  int64_t next_step = 0;
 };
 
-/// True where the lines that lie ahead find room: a column of `rows` rows `volume` elements apart does not fall on a few sets of a
-/// second-level cache of 16 ways in 64 KiB.
-template <class T>
-constexpr bool spreads(int64_t rows, int64_t volume) {
-  int64_t sets = 1024;
-  for (int64_t bytes = volume * static_cast<int64_t>(sizeof(T)); sets > 1 && bytes % 128 == 0; bytes /= 2) sets /= 2;
-  return rows <= 4 * sets;
-}
-
 /// to[r][v] = sum over k of w[k][r] * b[k][v].
-template <class T, int R, int NV, bool Stream = false>
-__attribute__((noinline)) void pointwise_block(const T* b, int64_t step, const T* w, int64_t depth, T* to, int64_t to_row,
-                                               lines_ahead<T> ahead) noexcept {
+template <class T, int R, int NV, int Asks, pixels_from From, bool Scale, bool Stream>
+__attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, int64_t depth, T* to, int64_t to_row) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
@@ -240,11 +245,25 @@ __attribute__((noinline)) void pointwise_block(const T* b, int64_t step, const T
   for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
   const T* const end = w + depth * R;
   VOLUTE_NO_UNROLL
-  for (; w != end; w += R, b += step) {
-    ahead.ask();
+  for (; w != end; w += R, b.from += b.step) {
+    if constexpr (Asks > 0) {
+      VOLUTE_UNROLL
+      for (int a = 0; a < Asks; ++a) simd::prefetch_far(b.next + a * (64 / static_cast<int>(sizeof(T))));
+      b.next += b.next_step;
+    }
     V bv[NV];
     VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) bv[v] = simd::load<V>(b + v * L);
+    for (int v = 0; v < NV; ++v) bv[v] = simd::load<V>(b.from + v * L);
+    if constexpr (Scale) {
+      const V factor(*b.scale++);
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) bv[v] = bv[v] * factor;
+    }
+    if constexpr (From == pixels_from::tensor) {
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) simd::store(b.copy + v * L, bv[v]);
+      b.copy += b.copy_step;
+    }
     VOLUTE_UNROLL
     for (int r = 0; r < R; ++r) {
       const V wv(w[r]);
@@ -344,48 +363,76 @@ __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile,
   }
 }
 
-/// Units [begin, end) of one panel: pixels [first, first + count) of one sample and group. `next`: next_count pixels that will be packed
-/// next, in rows next_step apart.
-template <class T, int R, int NV, ops::epilogue E, bool Stream>
-__attribute__((noinline)) void pointwise_task(const pixel_rows& q, const pointwise_plan& p, const T* panel, const T* packed, T* tile,
-                                              int64_t begin, int64_t end, int64_t first, int64_t count, T* y, const T* const* extra,
-                                              const conv_place& place, const T* next, int64_t next_count, int64_t next_step) noexcept {
+/// Units [begin, end) of one panel: pixels [first, first + count) of one sample and group, whose source is x. From: of the first block of
+/// each column. `follows`: the sample and group after this one, if its first column comes next.
+template <class T, int R, int NV, int Asks, pixels_from From, ops::epilogue E, bool Scale, bool Stream>
+__attribute__((noinline)) void pointwise_task(const pixel_rows& source, const pixel_rows& target, const pointwise_plan& p, const T* x,
+                                              const T* scale, const T* packed, T* memory, int64_t begin, int64_t end, int64_t first,
+                                              int64_t count, T* y, const T* const* extra, const conv_place& place,
+                                              const T* follows) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   constexpr int64_t row = NV * L, line = 64 / static_cast<int64_t>(sizeof(T));
-  const auto ahead = [&]() __attribute__((always_inline)) {
-    const lines_ahead<T> column{next, next + (p.depth - 1) * next_step, next_step};
-    if ((next_count -= line) <= -line) return lines_ahead<T>{panel, panel, 0};
-    next += line;
-    return column;
+  constexpr bool straight = From != pixels_from::panel;
+  const int64_t step = straight ? row : p.pitch;
+  T* const tile = memory + p.depth * p.pitch;
+  // One column times the weights of one block, `done` of which this panel has seen.
+  const auto multiply = [&](auto streams, int64_t at, int64_t n, int64_t done, const T* w, T* to, int64_t to_row) {
+    constexpr bool S = decltype(streams)::value;
+    T* const own = memory + (!straight ? at : target.straight ? 0 : at * p.depth);
+    const T* const from = x + first + at;
+    pixel_operand<T> b{own, step, nullptr, nullptr, 0, own, 0};
+    if (straight && done == 0) b = {from, source.volume, scale, own, row, own, 0};
+    if (n == row) {
+      if (Asks > 0 && done * Asks * line < row) {
+        const int64_t after = first + at + (target.straight ? row : count);
+        const T* const next = after < p.pixels ? x + after : follows;
+        // The last element of each line: that of the line's first is the column's before, unless rows begin at lines.
+        if (next != nullptr) b.next = next + (done * Asks + 1) * line - 1, b.next_step = source.volume;
+      }
+      if (straight && done == 0)
+        pointwise_block<T, R, NV, Asks, From, Scale && straight, S>(b, w, p.depth, to, to_row);
+      else if constexpr (From != pixels_from::tensor_once)
+        pointwise_block<T, R, NV, Asks, pixels_from::panel, false, S>(b, w, p.depth, to, to_row);
+      return;
+    }
+    for (int64_t j = 0; j < n; j += L, b.from += L, b.copy += L, to += L) {
+      if (straight && done == 0) {
+        if (j + L <= n) {
+          pointwise_block<T, R, 1, 0, From, Scale && straight, false>(b, w, p.depth, to, to_row);
+          continue;
+        }
+        pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first + at + j, n - j, own + j, row);  // not to read behind the tensor
+        b.from = own + j, b.step = row;
+      }
+      pointwise_block<T, R, 1, 0, pixels_from::panel, false, false>(b, w, p.depth, to, to_row);
+    }
   };
-  const int64_t piece = q.straight ? row : count;  // of a panel, that is stored together
+  if (!straight) pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first, count, memory, p.pitch);
+  const int64_t piece = target.straight ? row : count;  // of a panel, that is stored together
   for (int64_t at = 0; at < count; at += piece) {
     const int64_t n = smaller(piece, count - at);
     for (int64_t u = begin; u < end; ++u) {
       const int64_t valid = smaller(p.unit, p.targets - u * p.unit);
       const T* w = packed + u * p.blocks * p.block_weights();
       conv_place to = place;
-      to.channel += u * p.unit / q.taps;
-      if (E.program.length == 0 && q.straight && n == row && valid == R) {
-        pointwise_block<T, R, NV, Stream>(panel + at, p.pitch, w, p.depth,
-                                          y + (to.sample * to.channels + to.channel) * q.volume + first + at, q.volume, ahead());
+      to.channel += u * p.unit / target.taps;
+      if (E.program.length == 0 && target.straight && n == row && valid == R) {
+        multiply(std::bool_constant<Stream>{}, at, n, u - begin, w,
+                 y + (to.sample * to.channels + to.channel) * target.volume + first + at, target.volume);
         continue;
       }
-      for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights()) {
-        T* const results = tile + b * R * p.tile_row;
-        int64_t j = 0;
-        for (; j + row <= n; j += row) pointwise_block<T, R, NV>(panel + at + j, p.pitch, w, p.depth, results + j, p.tile_row, ahead());
-        for (; j < n; j += L) pointwise_block<T, R, 1>(panel + at + j, p.pitch, w, p.depth, results + j, p.tile_row, ahead());
-      }
-      if (q.straight) {
+      for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights())
+        for (int64_t j = 0; j < n; j += row)
+          multiply(std::false_type{}, at + j, smaller(row, n - j), (u - begin) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
+      if (target.straight) {
         for (int64_t r = 0; r < valid; ++r, ++to.channel) {
-          to.offset = (to.sample * to.channels + to.channel) * q.volume + first + at;
+          to.offset = (to.sample * to.channels + to.channel) * target.volume + first + at;
           for (int64_t j = 0; j < n; j += L, to.offset += L)
             finish<E, Stream>(simd::load<V>(tile + r * row + j), y, extra, to, static_cast<int>(smaller(L, n - j)));
         }
       } else {
-        store_windows<T, E, Stream>(q, tile, p.tile_row, valid / q.taps, first + at, n, y, extra, to);
+        store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, y, extra, to);
       }
     }
   }
@@ -397,20 +444,26 @@ void run_pointwise(const T* x, const T* packed, T* y, const T* const* extra, con
   static constexpr bool forward = Side == conv_side::forward;
   static constexpr pixel_rows source = rows_of_pixels(G, forward), target = rows_of_pixels(G, !forward);
   constexpr int64_t sources = forward ? G.group_in() : G.group_out(), targets = forward ? G.group_out() : G.group_in();
-  const int64_t slices = workers.alone() ? 1 : p.slices;
+  constexpr int64_t pairs = G.batch * G.groups, panels = pairs * p.panels;
+  constexpr pixels_from from = !p.straight                ? pixels_from::panel
+                               : p.units * p.blocks == 1 ? pixels_from::tensor_once
+                                                         : pixels_from::tensor;
+  const int64_t slices = workers.alone() ? 1 : p.slices, tasks = workers.alone() ? 1 : p.tasks;
   share_if<p.shared>(
-      workers, G.batch * G.groups * p.panels * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t slice = i % slices, panel = i / slices % p.panels, pair = i / slices / p.panels;
-        const int64_t first = panel * p.panel, count = smaller(p.panel, p.pixels - first);
-        T* const memory = workers.memory(worker, scratch);
-        const T* const from = x + pair * sources * source.volume;
-        const bool known = source.straight && spreads<T>(p.depth, source.volume);
-        const int64_t behind = known ? smaller(p.panel, p.pixels - first - count) : 0;
-        pack_pixels<T, Scale>(source, from, Scale ? scale + pair * sources : nullptr, 0, p.depth, first, count, memory, p.pitch);
-        pointwise_task<T, p.rows, p.vectors, E, p.stream>(
-            target, p, memory, packed + pair % G.groups * p.packed(), memory + p.depth * p.pitch, p.units * slice / slices,
-            p.units * (slice + 1) / slices, first, count, y, extra, {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0},
-            from + (known ? first + count : 0), behind, source.volume);
+      workers, tasks * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
+        const int64_t slice = i / tasks, task = i % tasks, last = panels * (task + 1) / tasks;
+        for (int64_t k = panels * task / tasks; k < last;) {
+          // Panels of one sample and group; where the target is straight, they are columns that go in a row.
+          const int64_t pair = k / p.panels, panel = k % p.panels, n = target.straight && p.straight ? smaller(last - k, p.panels - panel) : 1;
+          const int64_t first = panel * p.panel;
+          const T* const own = x + pair * sources * source.volume;
+          pointwise_task<T, p.rows, p.vectors, p.asks, from, E, Scale, p.stream>(
+              source, target, p, own, Scale ? scale + pair * sources : nullptr, packed + pair % G.groups * p.packed(),
+              workers.memory(worker, scratch), p.units * slice / slices, p.units * (slice + 1) / slices, first,
+              smaller(n * p.panel, p.pixels - first), y, extra, {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0},
+              pair + 1 < pairs ? own + sources * source.volume : nullptr);
+          k += n;
+        }
         if constexpr (p.stream) simd::stream_fence();
       });
 }

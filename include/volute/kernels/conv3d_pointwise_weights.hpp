@@ -82,6 +82,28 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   return p;
 }
 
+/// Cache lines that a register block asks for on its way, one in each step, for the panel after this one: the lines of one column of its
+/// source, from row to row. A block that packed in one go would only wait for memory.
+template <class T>
+struct lines_ahead {
+  const T* at = nullptr;
+  const T* last = nullptr;
+  int64_t step = 0;
+  VOLUTE_INLINE void ask() noexcept {
+    simd::prefetch_far(at);
+    at = at < last ? at + step : last;
+  }
+};
+
+/// True where the lines that lie ahead find room: a column of `rows` rows `volume` elements apart does not fall on a few sets of a
+/// second-level cache of 16 ways in 64 KiB.
+template <class T>
+constexpr bool spreads(int64_t rows, int64_t volume) {
+  int64_t sets = 1024;
+  for (int64_t bytes = volume * static_cast<int64_t>(sizeof(T)); sets > 1 && bytes % 128 == 0; bytes /= 2) sets /= 2;
+  return rows <= 4 * sets;
+}
+
 /// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v]; or, where `onto` is not null, onto[r][v] += what sum[r][v] would be.
 template <class T, int R, int NV>
 __attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
