@@ -104,9 +104,10 @@ constexpr bool spreads(int64_t rows, int64_t volume) {
   return rows <= 4 * sets;
 }
 
-/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v]; or, where `onto` is not null, onto[r][v] += what sum[r][v] would be.
+/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v], rows `pitch` apart; or, where `onto` is not null, onto[r][v] += what
+/// sum[r][v] would be.
 template <class T, int R, int NV>
-__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
+__attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
                                                        lines_ahead<T> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
@@ -114,18 +115,23 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* t
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
   for (int v = 0; v < NV; ++v) acc[r][v] = add ? simd::load<V>(sum + (r * NV + v) * L) : V(T(0));
+  const T* third[(R + 2) / 3];  // every third row: the two behind it are one and two pitches away, which an address can say
+  VOLUTE_UNROLL
+  for (int r = 0; r < (R + 2) / 3; ++r) third[r] = rows + 3 * r * pitch;
   VOLUTE_NO_UNROLL
-  for (const T* const end = rows + pixels; rows != end; ++rows, turned += NV * L) {
+  for (int64_t p = 0; p < pixels; ++p, turned += NV * L) {
     ahead.ask();
     V tv[NV];
     VOLUTE_UNROLL
     for (int v = 0; v < NV; ++v) tv[v] = simd::load<V>(turned + v * L);
     VOLUTE_UNROLL
     for (int r = 0; r < R; ++r) {
-      const V rv(rows[r * weights_pitch<T>]);
+      const V rv(third[r / 3][r % 3 * pitch]);
       VOLUTE_UNROLL
       for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
     }
+    VOLUTE_UNROLL
+    for (int r = 0; r < (R + 2) / 3; ++r) ++third[r];
   }
   if (onto != nullptr) {
     sum = onto;
@@ -148,12 +154,24 @@ __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int6
   constexpr int64_t pitch = weights_pitch<T>;
   for (int64_t v = 0; v < vectors; ++v) {
     const int64_t n = larger(0, smaller(L, valid - v * L));
-    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first, count, line, pitch);
+    int64_t p = 0;
+    if (q.straight && n == L)
+      for (const T* const from = x + (row + v * L) * q.volume + first; p + L <= count; p += L) {
+        V r[L];
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + i * q.volume + p);
+        simd::transpose(r);
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
+      }
+    if (p >= count) continue;
+    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first + p, count - p, line, pitch);
+    const int64_t packed = p;
     if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
-    for (int64_t p = 0; p < count; p += L) {
+    for (; p < count; p += L) {
       V r[L];
       VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(line + i * pitch + p);
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(line + i * pitch + p - packed);
       simd::transpose(r);
       VOLUTE_UNROLL
       for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
@@ -200,7 +218,9 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
                        i + 1 < p.blocks ? NV : Last, line, memory + (i - block) * lanes * weights_slab);
       for (int64_t row = row_begin; row < row_end; row += p.chunk) {
         const int64_t rows = smaller(p.chunk, row_end - row), there = larger(0, smaller(rows, p.broadcast - row));
-        pack_pixels<T, false>(broadcast, b + sample * b_sample, nullptr, row, there, first, count, panel, p.pitch);
+        const int64_t direct = broadcast.straight && spreads<T>(R, broadcast.volume) ? there / R * R : 0;
+        pack_pixels<T, false>(broadcast, b + sample * b_sample, nullptr, row + direct, there - direct, first, count,
+                              panel + direct * p.pitch, p.pitch);
         if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
         for (int64_t i = block; i < last_block; ++i) {
           const T* const from = memory + (i - block) * lanes * weights_slab;
@@ -208,10 +228,12 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
           for (int64_t r = 0; r < rows; r += R) {
             const int64_t at = i * p.block_sums() + (row + r) * (wide ? lanes : Last * L);
             T* const to = onto != nullptr && u + 1 == end ? onto + at : nullptr;
+            const T* const line_of = r < direct ? b + sample * b_sample + (row + r) * broadcast.volume + first : panel + r * p.pitch;
+            const int64_t pitch = r < direct ? broadcast.volume : p.pitch;
             if (wide)
-              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sums + at, to, u > begin, ahead());
+              pointwise_weights_block<T, R, NV>(line_of, pitch, from, count, sums + at, to, u > begin, ahead());
             else
-              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sums + at, to, u > begin, ahead());
+              pointwise_weights_block<T, R, Last>(line_of, pitch, from, count, sums + at, to, u > begin, ahead());
           }
         }
       }
