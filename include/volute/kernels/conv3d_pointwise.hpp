@@ -59,6 +59,29 @@ VOLUTE_INLINE void for_each_run(const pixel_rows& q, int64_t first, int64_t coun
   }
 }
 
+/// The cache lines that hold the first tap of pixels [first, end), in one channel: the offset of one after the other, -1 behind the last.
+struct lines_of_pixels {
+  int64_t first = 0, end = 0;
+  VOLUTE_INLINE int64_t next(const pixel_rows& q, int64_t line) {
+    if (first >= end) return -1;
+    const int64_t at = first;
+    if (q.straight) {
+      first += line;
+      return at;
+    }
+    const int64_t w = at % q.out[2], h = at / q.out[2] % q.out[1], d = at / (q.out[2] * q.out[1]);
+    first += smaller(larger(1, line / q.stride[2]), q.out[2] - w);
+    return (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
+  }
+  /// Takes the next line along if it begins at `offset`.
+  VOLUTE_INLINE bool follows(const pixel_rows& q, int64_t offset, int64_t line) {
+    const int64_t before = first;
+    if (next(q, line) == offset) return true;
+    first = before;
+    return false;
+  }
+};
+
 /// Rows [row, row + rows) of pixels [first, first + count) to to[row][pitch], whole vectors, zero behind the last pixel. `row` and `rows`
 /// are multiples of kernel[2]; pitch >= count + lanes. `scale`: one factor a channel.
 template <class T, bool Scale>
@@ -196,6 +219,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   const int64_t enough = p.straight ? 32 : 8;
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
+  p.asks = g.taps() == 1 ? 1 : 0;
   if (p.straight) p.asks = static_cast<int>(ceil_divide(ceil_divide(block * size, 64), larger(1, p.units / p.slices * p.blocks)));
   return p;
 }
@@ -376,6 +400,7 @@ __attribute__((noinline)) void pointwise_task(const pixel_rows& source, const pi
   constexpr bool straight = From != pixels_from::panel;
   const int64_t step = straight ? row : p.pitch;
   T* const tile = memory + p.depth * p.pitch;
+  lines_of_pixels ahead{first + count, smaller(first + 2 * count, p.pixels)};
   // One column times the weights of one block, `done` of which this panel has seen.
   const auto multiply = [&](auto streams, int64_t at, int64_t n, int64_t done, const T* w, T* to, int64_t to_row) {
     constexpr bool S = decltype(streams)::value;
@@ -384,7 +409,9 @@ __attribute__((noinline)) void pointwise_task(const pixel_rows& source, const pi
     pixel_operand<T> b{own, step, nullptr, nullptr, 0, own, 0};
     if (straight && done == 0) b = {from, source.volume, scale, own, row, own, 0};
     if (n == row) {
-      if (Asks > 0 && done * Asks * line < row) {
+      if (Asks > 0 && !straight) {
+        if (const int64_t offset = ahead.next(source, line); offset >= 0) b.next = x + offset, b.next_step = source.volume;
+      } else if (Asks > 0 && done * Asks * line < row) {
         const int64_t after = first + at + (target.straight ? row : count);
         const T* const next = after < p.pixels ? x + after : follows;
         // The last element of each line: that of the line's first is the column's before, unless rows begin at lines.
