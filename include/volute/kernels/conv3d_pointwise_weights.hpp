@@ -161,7 +161,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
       for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
     }
     VOLUTE_UNROLL
-    for (int r = 0; r < (R + 2) / 3; ++r) ++third[r];
+    for (int r = 0; r < (R + 2) / 3; ++r) simd::keep(++third[r]);
   }
   if (onto != nullptr) {
     sum = onto;
