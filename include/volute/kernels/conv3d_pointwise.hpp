@@ -63,7 +63,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
   const int64_t block = p.vectors * width;
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
-  const int64_t goal = larger(block, smaller(1024, (256 << 10) / (p.depth * size)) / block * block);
+  const int64_t goal = larger(block, smaller(1024, (256 << 10) / (p.depth * size)));
   p.panel = ceil_divide(ceil_divide(p.pixels, ceil_divide(p.pixels, goal)), block) * block;
   const double work = conv_work(g);
   p.shared = work >= worth_sharing;
