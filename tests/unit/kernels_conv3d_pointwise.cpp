@@ -36,6 +36,8 @@ TEST_CASE("conv3d: pointwise", "[conv3d]") {
 
 TEST_CASE("conv3d: pointwise with epilogues and input scale", "[conv3d]") {
   check_epilogue<make(2, 12, 18, {5, 7, 9}, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 2)>("pointwise, odd extents, groups");
+  check_epilogue<make(2, 20, 21, {3, 5, 13}, {1, 1, 1})>("pointwise, several columns of pixels and a rest");
+  check_epilogue<make(1, 9, 3, {2, 7, 19}, {1, 1, 1})>("pointwise, few targets");
   check_epilogue<make(2, 9, 10, {4, 6, 19}, {2, 2, 2}, {2, 2, 2})>("windows of two");
   check_epilogue<make(2, 9, 10, {4, 4, 23}, {1, 1, 3}, {2, 1, 4})>("windows with gaps");
 }

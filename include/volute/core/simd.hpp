@@ -329,6 +329,14 @@ VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
 #endif
 }
 
+/// Keeps p in a register too: clang would rather have a pointer for each address that is made of p and a pitch, and spill them.
+template <class T>
+VOLUTE_INLINE void keep([[maybe_unused]] const T*& p) {
+#if defined(__GNUC__)
+  __asm__("" : "+r"(p));
+#endif
+}
+
 /// Stores past the caches, where p is aligned to the vector and the instruction set can: for results so large that they would only drive
 /// other things out. stream_fence() must follow before another thread reads them.
 template <class V, class T>

@@ -31,6 +31,7 @@ struct pointwise_weights_plan {
   int64_t slab = 1;                     // pixels
   int64_t slabs = 1, parts = 1;         // of the batch; the sums of each part wait to be added in order
   int64_t sums = 0;                     // of one part and group
+  bool several = false;                 // lines that a register block asks for in each row: one would not be enough
   bool shared = false;
   int64_t groups = 1;
   int64_t lanes = 1, pitch = 1;
@@ -76,34 +77,91 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   const int64_t slabs = ceil_divide(g.out_volume(), weights_slab);
   p.slab = ceil_divide(ceil_divide(g.out_volume(), slabs), width) * width;  // not larger than weights_slab
   p.slabs = g.batch * slabs;
+  p.several = p.blocks * p.steps * (p.step / p.rows) <
+              p.slab * size / 64 * (ceil_divide(p.turned, p.slab) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.slab));
   p.shared = conv_work(g) >= worth_sharing;
   // An even number of parts, of three slabs or so for the sake of the sums, and at most 2 MiB of these.
   if (p.shared) p.parts = larger(1, smaller(smaller(16, (p.slabs + 2) / 6 * 2), (2 << 20) / (p.groups * p.sums * size)));
   return p;
 }
 
-/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v]; or, where `onto` is not null, onto[r][v] += what sum[r][v] would be.
-template <class T, int R, int NV>
-__attribute__((noinline)) void pointwise_weights_block(const T* rows, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
-                                                       lines_ahead<T> ahead) noexcept {
+/// The cache lines that hold the first tap of pixels [first, end), in one channel: the offset of one after the other, -1 behind the last.
+struct lines_of_pixels {
+  int64_t first = 0, end = 0;
+  VOLUTE_INLINE int64_t next(const pixel_rows& q, int64_t line) {
+    if (first >= end) return -1;
+    const int64_t at = first;
+    if (q.straight) {
+      first += line;
+      return at;
+    }
+    const int64_t w = at % q.out[2], h = at / q.out[2] % q.out[1], d = at / (q.out[2] * q.out[1]);
+    first += smaller(larger(1, line / q.stride[2]), q.out[2] - w);
+    return (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
+  }
+  /// Takes the next line along if it begins at `offset`.
+  VOLUTE_INLINE bool follows(const pixel_rows& q, int64_t offset, int64_t line) {
+    const int64_t before = first;
+    if (next(q, line) == offset) return true;
+    first = before;
+    return false;
+  }
+};
+
+/// Cache lines that a register block asks for on its way, one in each step, for the slab after this one: a line of each of `rows` rows;
+/// if Several, then the next line of each, and after `lines` elements again from the first. A block that asked in one go would only wait
+/// for memory.
+template <class T, bool Several>
+struct lines_ahead {
+  static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  const T* first = nullptr;
+  int64_t step = 0, rows = 1, lines = 1;
+  const T* at = first;
+  const T* last = first + (rows - 1) * step;
+  int64_t left = rows, offset = 0;
+  VOLUTE_INLINE void ask() noexcept {
+    simd::prefetch_far(at);
+    if constexpr (Several) {
+      at += step;
+      if (--left == 0) [[unlikely]] {
+        offset = offset + line < lines ? offset + line : 0;
+        at = first + offset;
+        left = rows;
+      }
+    } else {
+      at = at < last ? at + step : last;
+    }
+  }
+};
+
+/// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v], rows `pitch` apart; or, where `onto` is not null, onto[r][v] += what
+/// sum[r][v] would be.
+template <class T, int R, int NV, bool Several>
+__attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto,
+                                                       bool add, lines_ahead<T, Several> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
   for (int v = 0; v < NV; ++v) acc[r][v] = add ? simd::load<V>(sum + (r * NV + v) * L) : V(T(0));
+  const T* third[(R + 2) / 3];  // every third row: the two behind it are one and two pitches away, which an address can say
+  VOLUTE_UNROLL
+  for (int r = 0; r < (R + 2) / 3; ++r) third[r] = rows + 3 * r * pitch;
   VOLUTE_NO_UNROLL
-  for (const T* const end = rows + pixels; rows != end; ++rows, turned += NV * L) {
+  for (int64_t p = 0; p < pixels; ++p, turned += NV * L) {
     ahead.ask();
     V tv[NV];
     VOLUTE_UNROLL
     for (int v = 0; v < NV; ++v) tv[v] = simd::load<V>(turned + v * L);
     VOLUTE_UNROLL
     for (int r = 0; r < R; ++r) {
-      const V rv(rows[r * weights_pitch<T>]);
+      const V rv(third[r / 3][r % 3 * pitch]);
       VOLUTE_UNROLL
       for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
     }
+    VOLUTE_UNROLL
+    for (int r = 0; r < (R + 2) / 3; ++r) simd::keep(++third[r]);
   }
   if (onto != nullptr) {
     sum = onto;
@@ -126,12 +184,24 @@ __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int6
   constexpr int64_t pitch = weights_pitch<T>;
   for (int64_t v = 0; v < vectors; ++v) {
     const int64_t n = larger(0, smaller(L, valid - v * L));
-    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first, count, line, pitch);
+    int64_t p = 0;
+    if (q.straight && n == L)
+      for (const T* const from = x + (row + v * L) * q.volume + first; p + L <= count; p += L) {
+        V r[L];
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + i * q.volume + p);
+        simd::transpose(r);
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
+      }
+    if (p >= count) continue;
+    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first + p, count - p, line, pitch);
+    const int64_t packed = p;
     if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
-    for (int64_t p = 0; p < count; p += L) {
+    for (; p < count; p += L) {
       V r[L];
       VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(line + i * pitch + p);
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(line + i * pitch + p - packed);
       simd::transpose(r);
       VOLUTE_UNROLL
       for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
@@ -141,7 +211,7 @@ __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int6
 
 /// Slabs [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: broadcast rows
 /// [row_begin, row_end).
-template <class T, int R, int NV, int Last>
+template <class T, int R, int NV, int Last, bool Several>
 __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, const pixel_rows& broadcast,
                                                       const pointwise_weights_plan& p, int64_t pixels, const T* t, int64_t t_sample,
                                                       const T* b, int64_t b_sample, int64_t begin, int64_t end, int64_t row_begin,
@@ -157,19 +227,25 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
     const int64_t next = u + 1 < p.slabs ? u + 1 : u, next_first = next % slabs * p.slab;
     const int64_t next_count = smaller(p.slab, pixels - next_first);
     const pixel_rows* const q[2]{&turned, &broadcast};
-    const T* const start[2]{t + next / slabs * t_sample + next_first, b + next / slabs * b_sample + next_first};
+    const T* const start[2]{t + next / slabs * t_sample, b + next / slabs * b_sample};
     const int64_t first_row[2]{0, row_begin}, last_row[2]{p.turned, smaller(row_end, p.broadcast)};
-    int64_t which = 0, row_ahead = 0, line_ahead = 0;
+    int64_t which = 0, row_ahead = 0;
+    lines_of_pixels line_ahead{next_first, next_first + next_count};
     const auto ahead = [&]() __attribute__((always_inline)) {
-      while (which < 2 && (!q[which]->straight || !spreads<T>(last_row[which] - first_row[which], q[which]->volume))) ++which;
-      if (which == 2) return lines_ahead<T>{panel, panel, 0};
-      const T* const at = start[which] + (first_row[which] + row_ahead) * q[which]->volume + line_ahead;
-      const int64_t rows = smaller(count, last_row[which] - first_row[which] - row_ahead), step = q[which]->volume;
-      if ((line_ahead += 64 / static_cast<int64_t>(sizeof(T))) >= next_count) {
-        line_ahead = 0;
-        if ((row_ahead += rows) >= last_row[which] - first_row[which]) row_ahead = 0, ++which;
+      constexpr int64_t each = lines_ahead<T, Several>::line;
+      for (; which < 2; row_ahead = 0, ++which) {
+        const pixel_rows& r = *q[which];
+        for (; r.taps == 1 && row_ahead < last_row[which] - first_row[which]; row_ahead += count) {
+          const int64_t rows = smaller(count, last_row[which] - first_row[which] - row_ahead);
+          if (const int64_t offset = line_ahead.next(r, each); offset >= 0) {
+            int64_t lines = 1;
+            while (Several && lines < count / rows && line_ahead.follows(r, offset + lines * each, each)) ++lines;
+            return lines_ahead<T, Several>{start[which] + (first_row[which] + row_ahead) * r.volume + offset, r.volume, rows, lines * each};
+          }
+          line_ahead.first = next_first;
+        }
       }
-      return lines_ahead<T>{at, at + (rows - 1) * step, step};
+      return lines_ahead<T, Several>{panel};
     };
     for (int64_t block = 0; block < p.blocks; block += p.part_blocks) {
       const int64_t last_block = smaller(p.blocks, block + p.part_blocks);
@@ -178,7 +254,9 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
                        i + 1 < p.blocks ? NV : Last, line, memory + (i - block) * lanes * weights_slab);
       for (int64_t row = row_begin; row < row_end; row += p.chunk) {
         const int64_t rows = smaller(p.chunk, row_end - row), there = larger(0, smaller(rows, p.broadcast - row));
-        pack_pixels<T, false>(broadcast, b + sample * b_sample, nullptr, row, there, first, count, panel, p.pitch);
+        const int64_t direct = broadcast.straight ? there / R * R : 0;
+        pack_pixels<T, false>(broadcast, b + sample * b_sample, nullptr, row + direct, there - direct, first, count,
+                              panel + direct * p.pitch, p.pitch);
         if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
         for (int64_t i = block; i < last_block; ++i) {
           const T* const from = memory + (i - block) * lanes * weights_slab;
@@ -186,10 +264,12 @@ __attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, 
           for (int64_t r = 0; r < rows; r += R) {
             const int64_t at = i * p.block_sums() + (row + r) * (wide ? lanes : Last * L);
             T* const to = onto != nullptr && u + 1 == end ? onto + at : nullptr;
+            const T* const line_of = r < direct ? b + sample * b_sample + (row + r) * broadcast.volume + first : panel + r * p.pitch;
+            const int64_t pitch = r < direct ? broadcast.volume : p.pitch;
             if (wide)
-              pointwise_weights_block<T, R, NV>(panel + r * p.pitch, from, count, sums + at, to, u > begin, ahead());
+              pointwise_weights_block<T, R, NV, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead());
             else
-              pointwise_weights_block<T, R, Last>(panel + r * p.pitch, from, count, sums + at, to, u > begin, ahead());
+              pointwise_weights_block<T, R, Last, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead());
           }
         }
       }
@@ -212,7 +292,7 @@ void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team
   share_if<p.shared>(
       workers, G.groups * p.parts * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
         const int64_t slice = i % slices, part = i / slices % p.parts, group = i / slices / p.parts;
-        pointwise_weights_task<T, p.rows, p.vectors, p.last>(
+        pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
             turned, broadcast, p, G.out_volume(), t + group * t_group, G.groups * t_group, b + group * b_group, G.groups * b_group,
             p.slabs * part / p.parts, p.slabs * (part + 1) / p.parts, p.steps * slice / slices * p.step,
             p.steps * (slice + 1) / slices * p.step, workers.memory(worker, scratch),

@@ -1,0 +1,207 @@
+// Tensors as matrices of (channel, tap) and pixel, for windows that do not overlap: rows of such a matrix out of the volume, and back into
+// their windows.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+
+#include <cstdint>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+constexpr bool windows_apart(const ops::conv_geometry& g) {
+  for (int a = 0; a < 3; ++a)
+    if (g.lo[a] != 0 || g.kernel[a] > g.stride[a] || (g.kernel[a] > 1 && g.dilation[a] > 1) ||
+        (g.out[a] - 1) * g.stride[a] + g.kernel[a] > g.in[a])
+      return false;
+  return true;
+}
+
+/// A tensor as a matrix of (channel, tap) and pixel of y. Straight: y itself, or an x that has the same pixels.
+struct pixel_rows {
+  int64_t taps = 1, volume = 1;
+  int64_t kernel[3]{1, 1, 1}, stride[3]{1, 1, 1}, size[3]{1, 1, 1}, out[3]{1, 1, 1};
+  bool straight = true;
+};
+
+/// Of x (or dx), or of y (or g).
+constexpr pixel_rows rows_of_pixels(const ops::conv_geometry& g, bool of_x) {
+  pixel_rows q;
+  q.volume = of_x ? g.in_volume() : g.out_volume();
+  if (!of_x) return q;
+  q.taps = g.taps();
+  for (int a = 0; a < 3; ++a) {
+    q.kernel[a] = g.kernel[a], q.stride[a] = g.stride[a], q.size[a] = g.in[a], q.out[a] = g.out[a];
+    q.straight = q.straight && g.stride[a] == 1;
+  }
+  return q;
+}
+
+/// Runs f(position in the range, d, h, w, rows, length of a row) for pixels [first, first + count): whole rows of one plane together, the
+/// part of a row alone.
+template <class F>
+VOLUTE_INLINE void for_each_run(const pixel_rows& q, int64_t first, int64_t count, F f) {
+  int64_t w = first % q.out[2], h = first / q.out[2] % q.out[1], d = first / (q.out[2] * q.out[1]);
+  for (int64_t at = 0; at < count;) {
+    const int64_t n = smaller(count - at, q.out[2] - w);
+    const int64_t rows = n < q.out[2] ? 1 : smaller((count - at) / n, q.out[1] - h);
+    f(at, d, h, w, rows, n);
+    at += rows * n;
+    w = 0;
+    if ((h += rows) == q.out[1]) h = 0, ++d;
+  }
+}
+
+/// Rows [row, row + rows) of pixels [first, first + count) to to[row][pitch], whole vectors, zero behind the last pixel. `row` and `rows`
+/// are multiples of kernel[2]; pitch >= count + lanes. `scale`: one factor a channel.
+template <class T, bool Scale>
+__attribute__((noinline)) void pack_pixels(const pixel_rows& q, const T* x, const T* scale, int64_t row, int64_t rows, int64_t first,
+                                           int64_t count, T* to, int64_t pitch) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  const auto copy = [](const T* from, int64_t n, V factor, T* out) __attribute__((always_inline)) {
+    const auto scaled = [&](V v) __attribute__((always_inline)) { return Scale ? v * factor : v; };
+    int64_t j = 0;
+    for (; j + L <= n; j += L) simd::store(out + j, scaled(simd::load<V>(from + j)));
+    if (j < n) simd::store(out + j, scaled(simd::load_partial<V>(from + j, static_cast<int>(n - j))));
+  };
+  if (q.straight) {
+    const int64_t ahead = ceil_divide(1024, count);  // rows, in which memory answers
+    for (int64_t r = row; r < row + rows; ++r, to += pitch) {
+      V factor(T(1));
+      if constexpr (Scale) factor = V(scale[r]);
+      const T* const next = r + ahead < row + rows ? x + (r + ahead) * q.volume + first : x + (r + ahead - rows) * q.volume + first + count;
+      for (int64_t j = 0; j < count; j += 64 / static_cast<int64_t>(sizeof(T))) simd::prefetch(next + j);
+      copy(x + r * q.volume + first, count, factor, to);
+    }
+    return;
+  }
+  const int64_t last = (count - 1) / L * L, columns = q.kernel[2], step = q.stride[2];
+  for (int64_t r = row; r < row + rows; r += columns, to += columns * pitch) {
+    const int64_t channel = r / q.taps, tap = r % q.taps / columns;
+    const T* base = x + channel * q.volume + (tap / q.kernel[1] * q.size[1] + tap % q.kernel[1]) * q.size[2];
+    V factor(T(1));
+    if constexpr (Scale) factor = V(scale[channel]);
+    for (int64_t k = 0; k < columns; ++k) simd::store(to + k * pitch + last, V(T(0)));
+    for_each_run(
+        q, first, count, [&](int64_t at, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) __attribute__((always_inline)) {
+          const T* line = base + (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * step;
+          T* start = to + at;
+          for (int64_t i = 0; i < lines; ++i, line += q.stride[1] * q.size[2], start += n) {
+            const T* from = line;
+            T* out = start;
+            if (step == 1) {
+              copy(from, n, factor, out);
+            } else if (step == 2) {
+              for (int64_t j = 0; j < n; j += L, from += 2 * L, out += L) {
+                const int64_t there = 2 * (n - j) - (2 - columns);  // behind the last pixel's window nothing need exist
+                V a, b;
+                if (there >= 2 * L) {
+                  a = simd::load<V>(from), b = simd::load<V>(from + L);
+                } else {
+                  a = simd::load_partial<V>(from, static_cast<int>(smaller(L, there)));
+                  b = there > L ? simd::load_partial<V>(from + L, static_cast<int>(there - L)) : V(T(0));
+                }
+                if constexpr (Scale) a = a * factor, b = b * factor;
+                simd::store(out, simd::unzip<0>(a, b));
+                if (columns == 2) simd::store(out + pitch, simd::unzip<1>(a, b));
+              }
+            } else {
+              T f(1);
+              if constexpr (Scale) f = scale[channel];
+              for (int64_t k = 0; k < columns; ++k, out += pitch)
+                for (int64_t j = 0; j < n; ++j) out[j] = Scale ? from[j * step + k] * f : from[j * step + k];
+            }
+          }
+        });
+  }
+}
+
+/// `columns` elements of a row of dx: the rows of a tile (one for each of `taps` taps of the width, or none of them: null) take turns, with
+/// zeros to fill the stride and behind the last of the `n` pixels.
+template <class T, ops::epilogue E, bool Stream>
+VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, int64_t step, int64_t n, int64_t columns, T* y,
+                                 const T* const* extra, conv_place at) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>;
+  const auto part = [n](const T* from, int64_t j) __attribute__((always_inline)) {
+    return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, static_cast<int>(n - j)) : V(T(0));
+  };
+  if (step == 2) {
+    for (int64_t j = 0; 2 * j < columns; j += L, at.offset += 2 * L) {
+      const int64_t left = columns - 2 * j;
+      V a(T(0)), b(T(0));
+      if (tile != nullptr) {
+        a = part(tile, j);
+        if (taps == 2) b = part(tile + tile_row, j);
+      }
+      finish<E, Stream>(simd::zip_low(a, b), y, extra, at, static_cast<int>(smaller(L, left)));
+      conv_place behind = at;
+      behind.offset += L;
+      if (left > L) finish<E, Stream>(simd::zip_high(a, b), y, extra, behind, static_cast<int>(smaller(L, left - L)));
+    }
+    return;
+  }
+  for (int64_t c = 0; c < columns; c += L, at.offset += L) {
+    const int count = static_cast<int>(smaller(L, columns - c));
+    V value(T(0));
+    if (tile != nullptr) {
+      if (step == 1) {
+        value = part(tile, c);
+      } else {
+        alignas(64) T mixed[L] = {};
+        int64_t r = c % step, j = c / step;
+        for (int k = 0; k < count; ++k) {
+          if (r < taps && j < n) mixed[k] = tile[r * tile_row + j];
+          if (++r == step) r = 0, ++j;
+        }
+        value = simd::load<V>(mixed);
+      }
+    }
+    finish<E, Stream>(value, y, extra, at, count);
+  }
+}
+
+/// `channels` channels of a tile [channel][tap][pixel] to their windows in dx: pixels [first, first + count) of y. The last windows of an
+/// axis take with them what lies behind.
+template <class T, ops::epilogue E, bool Stream>
+__attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile, int64_t tile_row, int64_t channels, int64_t first,
+                                             int64_t count, T* y, const T* const* extra, conv_place at) noexcept {
+  for (int64_t c = 0; c < channels; ++c, ++at.channel, tile += q.taps * tile_row) {
+    const int64_t base = (at.sample * at.channels + at.channel) * q.volume;
+    for_each_run(
+        q, first, count, [&](int64_t from, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) __attribute__((always_inline)) {
+          const auto extent = [&](int a, int64_t i, int64_t next) {
+            return next < q.out[a] ? (next - i) * q.stride[a] : q.size[a] - i * q.stride[a];
+          };
+          const int64_t planes = extent(0, d, d + 1), columns = extent(2, w, w + n);
+          for (int64_t i = 0; i < planes; ++i) {
+            const int64_t start = base + ((d * q.stride[0] + i) * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
+            at.offset = start;
+            if (i >= q.kernel[0] && columns == q.size[2]) {  // whole rows without a tap
+              const int64_t all = extent(1, h, h + lines) * columns;
+              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, all, y, extra, at);
+              continue;
+            }
+            const T* results = i < q.kernel[0] ? tile + i * q.kernel[1] * q.kernel[2] * tile_row + from : nullptr;
+            for (int64_t l = 0; l < lines; ++l) {
+              const int64_t rows = extent(1, h + l, h + l + 1);
+              const bool whole = columns == q.size[2];  // then the last row with a tap takes those behind it along
+              for (int64_t j = 0; j < (whole ? smaller(rows, q.kernel[1]) : rows); ++j) {
+                at.offset = start + (l * q.stride[1] + j) * q.size[2];
+                store_columns<T, E, Stream>(results != nullptr && j < q.kernel[1] ? results + j * q.kernel[2] * tile_row + l * n : nullptr,
+                                            tile_row, q.kernel[2], q.stride[2], n,
+                                            whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, y, extra, at);
+              }
+            }
+          }
+        });
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END
