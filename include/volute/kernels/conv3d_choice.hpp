@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_depthwise.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_planes.hpp>
 #include <volute/kernels/conv3d_planes_weights.hpp>
@@ -21,6 +22,7 @@ enum class conv_family {
   rows,       // the same with whole rows as accumulators and without the padding's rim: narrow volumes, few target channels
   width,      // pixels in the lanes, for few target channels
   planes,     // the same with several planes in flight: depthwise, or at most 4 channels on one side
+  depthwise,  // the same without a copy, where rows fill their vectors
   pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
 };
 
@@ -70,6 +72,7 @@ constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
 template <class T>
 constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
   if (prefers_pointwise<T>(g, side)) return conv_family::pointwise;
+  if (prefers_depthwise<T>(g, side)) return conv_family::depthwise;
   if (prefers_planes<T>(g, side)) return conv_family::planes;
   if (!prefers_channels<T>(g, side)) return conv_family::width;
   return rows_possible<T>(g, side) ? conv_family::rows : conv_family::channels;
@@ -83,6 +86,8 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, F f) {
       return f(plan_pointwise<T>(g, side));
     case conv_family::planes:
       return f(plan_planes<T>(g, side));
+    case conv_family::depthwise:
+      return f(plan_depthwise<T>(g, side));
     case conv_family::rows:
       return f(plan_rows<T>(g, side));
     case conv_family::channels:
