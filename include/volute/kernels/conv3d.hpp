@@ -145,6 +145,8 @@ struct conv3d_backward_weights {
       run_row_weights<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::planes)
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
+    else if constexpr (family == weights_family::depthwise)
+      run_depthwise_weights<T, q>(x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::pointwise)
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else

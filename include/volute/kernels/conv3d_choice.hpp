@@ -3,6 +3,7 @@
 
 #include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_depthwise.hpp>
+#include <volute/kernels/conv3d_depthwise_weights.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
 #include <volute/kernels/conv3d_planes.hpp>
 #include <volute/kernels/conv3d_planes_weights.hpp>
@@ -98,8 +99,8 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, F f) {
 }
 
 /// The kernels of the adjoint in the filter: channels of g or of x in the lanes (`row_`: whole rows in registers), pixels in the lanes, the
-/// same with several planes in flight, or a product of matrices.
-enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, pointwise };
+/// same with several planes in flight, that without a copy, or a product of matrices.
+enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, depthwise, pointwise };
 
 /// Rows pay in the filter's adjoint while the copies stay in the second-level cache: 16 -> 8 channels take 20 ms by rows at 64^3, 11
 /// without.
@@ -110,6 +111,7 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
+  if (prefers_depthwise_weights<T>(g)) return weights_family::depthwise;
   // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
   // is faster by planes, with 147 by channels).
   const int64_t few = smaller(g.group_in(), g.group_out()), many = larger(g.group_in(), g.group_out());
@@ -162,6 +164,8 @@ constexpr int64_t with_weights_plan(const ops::conv_geometry& g, F f) {
       return f(plan_row_weights<T>(g, conv_side::backward));
     case weights_family::planes:
       return f(plan_planes_weights<T>(g));
+    case weights_family::depthwise:
+      return f(plan_depthwise_weights<T>(g));
     case weights_family::pointwise:
       return f(plan_pointwise_weights<T>(g));
     default:
