@@ -1,10 +1,10 @@
-// The adjoint in the filter of a depthwise convolution where the tensors are, as conv3d_depthwise.hpp: a vector of x, read once for each tap
+// The adjoint in the filter of a depthwise convolution where the tensors are, as conv3d_in_place.hpp: a vector of x, read once for each tap
 // of height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose sums stay in
 // registers). What a task adds up depends on the geometry alone, and so do the bits.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_depthwise.hpp>
+#include <volute/kernels/conv3d_in_place.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
 
 #include <cstdint>
@@ -13,8 +13,8 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-struct depthwise_weights_plan {
-  depthwise_code code;
+struct in_place_weights_plan {
+  in_place_code code;
   int taps = 1;                    // of the height, whose sums stay in registers together
   int64_t parts = 1, partial = 0;  // ranges of (sample, row) whose sums are added at the end; elements of one part's sums
   sharing share = sharing::none;
@@ -23,9 +23,10 @@ struct depthwise_weights_plan {
 };
 
 template <class T>
-constexpr depthwise_weights_plan plan_depthwise_weights(const ops::conv_geometry& g) {
-  depthwise_weights_plan p;
-  p.code = plan_depthwise<T>(g, conv_side::forward).code;
+constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& g) {
+  in_place_weights_plan p;
+  p.code = plan_in_place<T>(g, conv_side::forward).code[0];
+  p.code.stream = false;
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
   p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], (p.code.width[0].step == 1 ? 27 : 20) / (g.kernel[0] * g.kernel[2]))));
@@ -40,12 +41,12 @@ constexpr depthwise_weights_plan plan_depthwise_weights(const ops::conv_geometry
 }
 
 template <class T>
-constexpr bool prefers_depthwise_weights(const ops::conv_geometry& g) {
-  return prefers_depthwise<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20;
+constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
+  return g.group_in() == 1 && g.group_out() == 1 && prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20;
 }
 
 template <class T>
-struct depthwise_weights_job {
+struct in_place_weights_job {
   const T* x = nullptr;  // the virtual plane 0 of one channel
   const T* g = nullptr;
   int64_t begin = 0, end = 0, height = 0;   // rows of g, and how many x has
@@ -56,12 +57,12 @@ struct depthwise_weights_job {
 };
 
 /// sum[tap of depth][taps of height from h0 on][tap of width] of some rows of one channel.
-template <class T, depthwise_code C, int H>
-__attribute__((noinline)) void depthwise_weights_block(const depthwise_weights_job<T>& job, int64_t h0, T* sum) noexcept {
+template <class T, in_place_code C, int H>
+__attribute__((noinline)) void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, KD = C.depth, KW = static_cast<int>(C.width[0].taps);
   constexpr int64_t step = C.height[0].step, width = C.width[0].n;
-  const depthwise_weights_job<T> j = job;
+  const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
   VOLUTE_UNROLL
   for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
@@ -96,7 +97,7 @@ __attribute__((noinline)) void depthwise_weights_block(const depthwise_weights_j
           VOLUTE_UNROLL
           for (int h = 0; h < H; ++h) {
             unrolled<static_cast<int>(C.width[0].taps)>([&](auto w) __attribute__((always_inline)) {
-              V xv = depthwise_read<V, C, 0, w, v>(x[h]);
+              V xv = in_place_read<V, C, 0, w, v>(x[h]);
               simd::keep(xv);
               VOLUTE_UNROLL
               for (int t = 0; t < C.depth; ++t)
@@ -142,13 +143,13 @@ __attribute__((noinline)) void depthwise_weights_block(const depthwise_weights_j
 }
 
 /// Adds (writes, if `first`) the products of rows [begin, end) of one channel of one sample.
-template <class T, depthwise_weights_plan P>
-__attribute__((noinline)) void depthwise_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t group,
+template <class T, in_place_weights_plan P>
+__attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t group,
                                                       int64_t begin, int64_t end, T* dw, bool first) noexcept {
   constexpr int KD = P.code.depth, KW = static_cast<int>(P.code.width[0].taps), KH = static_cast<int>(P.code.height[0].taps);
   const correlation_axis& cd = s.classes[0][0];
   const int64_t pair = sample * s.groups + group;
-  depthwise_weights_job<T> j;
+  in_place_weights_job<T> j;
   j.x_plane = s.source_size[1] * s.source_size[2];
   j.g_plane = s.target_size[1] * s.target_size[2];
   j.x = x + pair * s.source_volume() + cd.offset * j.x_plane;
@@ -165,7 +166,7 @@ __attribute__((noinline)) void depthwise_weights_task(const conv_shape& s, const
     const bool last = h0 + rows == P.code.height[0].taps && pair + 1 < s.batch * s.groups;
     j.next_x = last ? j.x + s.source_volume() : j.x;
     j.next_g = last ? j.g + s.target_volume() : j.g;
-    depthwise_weights_block<T, P.code, rows>(j, h0, sum);
+    in_place_weights_block<T, P.code, rows>(j, h0, sum);
     for (int64_t t = 0; t < P.code.depth; ++t)
       for (int64_t k = 0, n = rows * P.code.width[0].taps; k < n; ++k) {
         T& e = to[(t * P.code.height[0].taps + h0) * P.code.width[0].taps + k];
@@ -179,15 +180,15 @@ __attribute__((noinline)) void depthwise_weights_task(const conv_shape& s, const
 }
 
 template <class T, ops::conv_geometry G>
-void run_depthwise_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  static constexpr depthwise_weights_plan p = plan_depthwise_weights<T>(G);
+  static constexpr in_place_weights_plan p = plan_in_place_weights<T>(G);
   share_if<p.share != sharing::none>(workers, s.groups * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
     const int64_t part = i % p.parts, group = i / p.parts, height = s.target_size[1], rows = s.batch * height;
     const int64_t first = rows * part / p.parts, end = rows * (part + 1) / p.parts;
     T* const to = p.parts > 1 ? scratch + part * p.partial : dw;
     for (int64_t u = first; u < end; u = (u / height + 1) * height)
-      depthwise_weights_task<T, p>(s, x, g, u / height, group, u % height, smaller(height, end - u / height * height), to, u == first);
+      in_place_weights_task<T, p>(s, x, g, u / height, group, u % height, smaller(height, end - u / height * height), to, u == first);
   });
   if constexpr (p.parts > 1)
     for (int64_t i = 0; i < p.partial; ++i) {
