@@ -67,9 +67,10 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   VOLUTE_UNROLL
   for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
   for (int k = 0; k < H * KW; ++k) acc[t][k] = V(T(0));
-  // 16 planes at a time: their rows stay in the first-level cache from one vector to the next.
+  // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
+  const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % 2048 == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
-    hi = smaller(lo + 16, j.last);
+    hi = smaller(lo + most, j.last);
     const int64_t both = smaller(hi, j.planes);
     for (int64_t r = j.begin; r < j.end; ++r) {
       const T* row[H];
