@@ -127,7 +127,8 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
   return p;
 }
 
-/// True where that is possible, rows fill their vectors, and the source has few channels: a copy holds many of them closer together.
+/// True where that is possible, rows fill their vectors, and the source has few channels or lies in the second-level cache: a copy
+/// keeps many channels closer together.
 template <class T>
 constexpr bool prefers_in_place(const ops::conv_geometry& g, conv_side side) {
   if (!simd::masks<T> || !planes_possible(g, side)) return false;
@@ -137,7 +138,8 @@ constexpr bool prefers_in_place(const ops::conv_geometry& g, conv_side side) {
   const int64_t vectors = ceil_divide(w.n, L), classes = s.class_counts[1] * s.class_counts[2];
   if (s.class_counts[1] > 2 || classes == 2 || g.kernel[0] * s.class_counts[2] * vectors > 24) return false;
   if (w.step == 2 && g.kernel[0] * w.taps > 9) return false;
-  return w.n * 4 >= vectors * L * 3 && s.source_channels <= 8;
+  const int64_t bytes = s.source_channels * s.source_volume() * static_cast<int64_t>(sizeof(T));
+  return w.n * 4 >= vectors * L * 3 && (s.source_channels <= 8 || bytes <= (1 << 20));
 }
 
 template <class T>
