@@ -121,11 +121,13 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-  if (prefers_in_place_weights<T>(g)) return weights_family::in_place;
+  if (prefers_in_place_weights<T>(g) && fills_lanes_better<T>(g, conv_side::forward) && fills_lanes_better<T>(g, conv_side::backward))
+    return weights_family::in_place;
   // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
   // is faster by planes, with 147 by channels).
   const int64_t few = smaller(g.group_in(), g.group_out()), many = larger(g.group_in(), g.group_out());
   if (planes_possible(g, conv_side::forward) && few <= 4 && (many <= 8 || few * g.taps() <= 128)) {
+    if (prefers_in_place_weights<T>(g)) return weights_family::in_place;
     const planes_weights_plan p = plan_planes_weights<T>(g);
     if (g.out[1] * g.out[2] * 10 >= p.slabs * p.vectors * simd::width<T> * 7) return weights_family::planes;
   }

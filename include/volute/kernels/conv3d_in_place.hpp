@@ -1,7 +1,7 @@
 // Convolution where the tensors are, for few channels: no copy of the source, no tile. A depthwise convolution does 27 products for each
-// element that it reads, so a copy and a tile take as long as the products. Whole rows are accumulators, of several planes of the destination
-// at once as in conv3d_planes.hpp; lanes that would read beyond a row's ends are masked, rows of the padding are read from a row of zeros; a
-// stride of the width is taken out by shuffles (forward) or put in when the two residue classes are stored (data).
+// element that it reads, so a copy and a tile take as long as the products. Whole rows are accumulators, of several planes of the
+// destination at once as in conv3d_planes.hpp; lanes that would read beyond a row's ends are masked, rows of the padding are read from a
+// row of zeros; a stride of the width is taken out by shuffles (forward) or put in when the two residue classes are stored (data).
 #pragma once
 
 #include <volute/core/simd.hpp>
@@ -92,8 +92,9 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
     for (int64_t b = 0; b < s.class_counts[2]; ++b)
       p.weights += s.source_channels * c.depth * correlation(g, side, 1, a).taps * correlation(g, side, 2, b).taps;
   p.strips = ceil_divide(rows, c.rows);
-  // Where several channels of the destination read the same source, a slab's stays in the second-level cache for them, and that of one strip
-  // in the first (3 -> 64 channels: 11.5 -> 10.5 ms). Planes a multiple of 2 KiB apart lie in the same few sets there, which hold few of them.
+  // Where several channels of the destination read the same source, a slab's stays in the second-level cache for them, and that of one
+  // strip in the first (3 -> 64 channels: 11.5 -> 10.5 ms). Planes a multiple of 2 KiB apart lie in the same few sets there, which hold few
+  // of them.
   const int64_t all = s.target_size[0] + c.depth - 1, plane = s.source_size[1] * c.source_width * size;
   const bool many = s.target_channels > 1 || s.source_channels > 1;
   const int64_t room = larger(1, (24 << 10) / (s.source_channels * c.span() * c.source_width * size));
@@ -177,9 +178,12 @@ constexpr uint32_t lanes_inside(int64_t column, int64_t width, int64_t n) {
 template <class V, int64_t Column, int64_t Width, int64_t N, class T>
 VOLUTE_INLINE V load_inside(const T* row) {
   constexpr uint32_t mask = lanes_inside(Column, Width, smaller(N, simd::lanes<V>));
-  if constexpr (mask == 0) return V(T(0));
-  else if constexpr (mask == (1u << simd::lanes<V>) - 1) return simd::load<V>(row + Column);
-  else return simd::load_masked<V>(row + Column, mask);
+  if constexpr (mask == 0)
+    return V(T(0));
+  else if constexpr (mask == (1u << simd::lanes<V>)-1)
+    return simd::load<V>(row + Column);
+  else
+    return simd::load_masked<V>(row + Column, mask);
 }
 
 /// Vector v of the columns that tap t of class c of the width reads.
@@ -191,7 +195,8 @@ VOLUTE_INLINE V in_place_read(const T* row) {
     return load_inside<V, column, C.source_width, left>(row);
   } else {  // odd and even columns from the same loads
     constexpr int odd = static_cast<int>(offset & 1);
-    return simd::unzip<odd>(load_inside<V, column - odd, C.source_width, 2 * L>(row), load_inside<V, column - odd + L, C.source_width, 2 * L>(row));
+    return simd::unzip<odd>(load_inside<V, column - odd, C.source_width, 2 * L>(row),
+                            load_inside<V, column - odd + L, C.source_width, 2 * L>(row));
   }
 }
 
@@ -256,7 +261,7 @@ VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, T* y, 
 }
 template <class T, in_place_code C, ops::epilogue E, int... I>
 VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sums<T, C>& acc, int64_t rows, T* y, const T* const* extra,
-                                   const conv_place& at) noexcept {
+                                  const conv_place& at) noexcept {
   constexpr int A = C.classes[0], NV = C.vectors;
   (in_place_store<T, C, E, I / NV % A, I / NV / A, I % NV>(acc, rows, y, extra, at), ...);
 }

@@ -1,5 +1,5 @@
-// The adjoint in the filter of a depthwise convolution where the tensors are, as conv3d_in_place.hpp: a vector of x, read once for each tap
-// of height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose sums stay in
+// The adjoint in the filter where the tensors are, for few channels, as conv3d_in_place.hpp: a vector of x, read once for each tap of
+// height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose sums stay in
 // registers). What a task adds up depends on the geometry alone, and so do the bits.
 #pragma once
 
@@ -34,15 +34,19 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
   const double work = conv_work(g) * 1.5;
   if (work >= worth_sharing) {
     const int64_t tasks = smaller(16, static_cast<int64_t>(work / 10e3)), most = larger(1, (int64_t{1} << 18) / p.partial);
-    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.groups), most));
-    if (g.groups * p.parts > 1) p.share = sharing::pairs;
+    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.out_channels), most));
+    if (g.out_channels * p.parts > 1) p.share = sharing::pairs;
   }
   return p;
 }
 
+/// True where that is possible, and what several channels read stays in the second-level cache.
 template <class T>
 constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
-  return g.group_in() == 1 && g.group_out() == 1 && prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20;
+  const int64_t x_bytes = g.group_in() * g.in_volume() * static_cast<int64_t>(sizeof(T)),
+                g_bytes = g.out_volume() * static_cast<int64_t>(sizeof(T));
+  return prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20 && (g.group_out() == 1 || x_bytes <= (512 << 10)) &&
+         (g.group_in() == 1 || g_bytes <= (256 << 10));
 }
 
 template <class T>
@@ -60,7 +64,7 @@ struct in_place_weights_job {
 template <class T, in_place_code C, int H>
 __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, KD = C.depth, KW = static_cast<int>(C.width[0].taps);
+  constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
   constexpr int64_t step = C.height[0].step, width = C.width[0].n;
   const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
@@ -140,57 +144,59 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   VOLUTE_UNROLL
   for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
   for (int k = 0; k < H * KW; ++k) sum[t * H * KW + k] = simd::reduce_add(acc[t][k]);
-  (void)L;
 }
 
-/// Adds (writes, if `first`) the products of rows [begin, end) of one channel of one sample.
+/// Adds (writes, if `first`) the products of rows [begin, end) of channel `o` of g in one sample.
 template <class T, in_place_weights_plan P>
-__attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t group,
-                                                      int64_t begin, int64_t end, T* dw, bool first) noexcept {
-  constexpr int KD = P.code.depth, KW = static_cast<int>(P.code.width[0].taps), KH = static_cast<int>(P.code.height[0].taps);
+__attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t o, int64_t begin,
+                                                     int64_t end, T* dw, bool first) noexcept {
+  constexpr int KD = P.code.depth, KH = static_cast<int>(P.code.height[0].taps);
   const correlation_axis& cd = s.classes[0][0];
-  const int64_t pair = sample * s.groups + group;
+  const int64_t group = o / s.target_channels, pair = sample * s.groups + group, volume = s.source_volume();
   in_place_weights_job<T> j;
   j.x_plane = s.source_size[1] * s.source_size[2];
   j.g_plane = s.target_size[1] * s.target_size[2];
-  j.x = x + pair * s.source_volume() + cd.offset * j.x_plane;
-  j.g = g + pair * s.target_volume();
+  j.x = x + pair * s.source_channels * volume + cd.offset * j.x_plane;
+  j.g = g + (sample * s.groups * s.target_channels + o) * s.target_volume();
   j.begin = begin;
   j.end = end;
   j.height = s.source_size[1];
   j.planes = cd.n;
   j.first = larger(0, -cd.offset);
   j.last = larger(j.first, smaller(cd.n + KD - 1, s.source_size[0] - cd.offset));
-  T* const to = dw + group * s.taps();
-  const auto block = [&](auto rows, int64_t h0) __attribute__((always_inline)) {
-    T sum[P.code.depth * rows * P.code.width[0].taps];
-    const bool last = h0 + rows == P.code.height[0].taps && pair + 1 < s.batch * s.groups;
-    j.next_x = last ? j.x + s.source_volume() : j.x;
-    j.next_g = last ? j.g + s.target_volume() : j.g;
-    in_place_weights_block<T, P.code, rows>(j, h0, sum);
-    for (int64_t t = 0; t < P.code.depth; ++t)
-      for (int64_t k = 0, n = rows * P.code.width[0].taps; k < n; ++k) {
-        T& e = to[(t * P.code.height[0].taps + h0) * P.code.width[0].taps + k];
-        e = first ? sum[t * n + k] : e + sum[t * n + k];
-      }
-  };
-  int64_t h0 = 0;
-  for (; h0 + P.taps <= KH; h0 += P.taps) block(std::integral_constant<int, P.taps>{}, h0);
-  if constexpr (KH % P.taps != 0) block(std::integral_constant<int, KH % P.taps>{}, h0);
-  (void)KW;
+  T* to = dw + o * s.source_channels * s.taps();
+  const bool more = pair + 1 < s.batch * s.groups;
+  for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
+    const auto block = [&](auto rows, int64_t h0) __attribute__((always_inline)) {
+      T sum[P.code.depth * rows * P.code.width[0].taps];
+      const bool last = h0 + rows == P.code.height[0].taps && more;
+      j.next_x = last ? j.x + volume : j.x;
+      j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
+      in_place_weights_block<T, P.code, rows>(j, h0, sum);
+      for (int64_t t = 0; t < P.code.depth; ++t)
+        for (int64_t k = 0, n = rows * P.code.width[0].taps; k < n; ++k) {
+          T& e = to[(t * P.code.height[0].taps + h0) * P.code.width[0].taps + k];
+          e = first ? sum[t * n + k] : e + sum[t * n + k];
+        }
+    };
+    int64_t h0 = 0;
+    for (; h0 + P.taps <= KH; h0 += P.taps) block(std::integral_constant<int, P.taps>{}, h0);
+    if constexpr (KH % P.taps != 0) block(std::integral_constant<int, KH % P.taps>{}, h0);
+  }
 }
 
 template <class T, ops::conv_geometry G>
 void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   static constexpr in_place_weights_plan p = plan_in_place_weights<T>(G);
-  share_if<p.share != sharing::none>(workers, s.groups * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
-    const int64_t part = i % p.parts, group = i / p.parts, height = s.target_size[1], rows = s.batch * height;
-    const int64_t first = rows * part / p.parts, end = rows * (part + 1) / p.parts;
-    T* const to = p.parts > 1 ? scratch + part * p.partial : dw;
-    for (int64_t u = first; u < end; u = (u / height + 1) * height)
-      in_place_weights_task<T, p>(s, x, g, u / height, group, u % height, smaller(height, end - u / height * height), to, u == first);
-  });
+  share_if<p.share != sharing::none>(
+      workers, s.groups * s.target_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
+        const int64_t part = i % p.parts, o = i / p.parts, height = s.target_size[1], rows = s.batch * height;
+        const int64_t first = rows * part / p.parts, end = rows * (part + 1) / p.parts;
+        T* const to = p.parts > 1 ? scratch + part * p.partial : dw;
+        for (int64_t u = first; u < end; u = (u / height + 1) * height)
+          in_place_weights_task<T, p>(s, x, g, u / height, o, u % height, smaller(height, end - u / height * height), to, u == first);
+      });
   if constexpr (p.parts > 1)
     for (int64_t i = 0; i < p.partial; ++i) {
       T sum = scratch[i];
