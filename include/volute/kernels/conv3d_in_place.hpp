@@ -6,8 +6,8 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_store.hpp>
 #include <volute/kernels/conv3d_planes.hpp>
+#include <volute/kernels/conv3d_store.hpp>
 
 #include <cstdint>
 #include <type_traits>
@@ -50,11 +50,12 @@ struct in_place_plan {
   int64_t weights = 0;                // packed elements of one destination channel
   int64_t carry = 0, carry_size = 0;  // sums that wait for the next chunk: of one strip, in all
   sharing share = sharing::none;
-  constexpr int64_t scratch() const { return weights + carry_size; }  // weights: scaled
+  constexpr int64_t scaled() const { return ceil_divide(weights, 16) * 16; }  // filters of one channel, by the factors of the source
+  constexpr int64_t scratch() const { return scaled() + carry_size; }
   constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : ceil_divide(scratch(), 16) * 16; }
 };
 
-/// 24 sums of whole rows: the classes of the height are taken apart if there are more.
+/// Up to 24 sums of whole rows; the classes of the height are taken apart if there are more. A stride of the width leaves registers for 12.
 template <class T>
 constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side side) {
   in_place_plan p;
@@ -87,7 +88,6 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
     for (int b = 0; b < c.classes[1]; ++b) before += c.taps_of(0, b);
   }
   const in_place_code& c = p.code[0];
-  p.weights = 0;
   for (int64_t a = 0; a < s.class_counts[1]; ++a)
     for (int64_t b = 0; b < s.class_counts[2]; ++b)
       p.weights += s.source_channels * c.depth * correlation(g, side, 1, a).taps * correlation(g, side, 2, b).taps;
@@ -349,7 +349,7 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
     j.resume = q0 > 0;
     j.keep = q0 + j.planes < all;
     j.x = x + pair * s.source_channels * volume + d0 * j.x_plane;
-    j.carry = memory + p.weights;
+    j.carry = memory + p.scaled();
     for (int64_t o = o_first; o < o_end; ++o) {
       at.channel = group * s.target_channels + o;
       j.w = packed + at.channel * p.weights;
