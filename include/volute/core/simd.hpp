@@ -347,6 +347,13 @@ VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
 #endif
 }
 
+/// clang moves no load across this: it would rather load the next tap's operands early, for which no register is left.
+VOLUTE_INLINE void in_order() {
+#if defined(__clang__)
+  __asm__ volatile("" ::: "memory");
+#endif
+}
+
 /// Stores past the caches, where p is aligned to the vector and the instruction set can: for results so large that they would only drive
 /// other things out. stream_fence() must follow before another thread reads them.
 template <class V, class T>

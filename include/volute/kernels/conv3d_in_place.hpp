@@ -230,6 +230,7 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
       VOLUTE_UNROLL
       for (int d = 0; d < C.depth; ++d) wv[t * C.depth + d] = V(w[t * C.depth + d]), simd::keep(wv[t * C.depth + d]);
       (add(t, std::integral_constant<int, I>{}, wv + t * C.depth), ...);
+      simd::in_order();
     });
   } else {  // all taps for each vector, which they share
     VOLUTE_UNROLL
