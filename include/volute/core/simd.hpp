@@ -147,6 +147,24 @@ VOLUTE_INLINE V load_partial(const T* p, int n) {
   }
 }
 
+/// The lanes whose bits are set in `mask`; the rest are zero, and their memory is left alone.
+template <class V, class T>
+VOLUTE_INLINE V load_masked(const T* p, unsigned mask) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
+    return V(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p));
+  else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
+    return V(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p));
+  else
+#endif
+  {
+    alignas(64) T buffer[lanes<V>] = {};
+    for (int i = 0; i < lanes<V>; ++i)
+      if ((mask >> i & 1) != 0) buffer[i] = p[i];
+    return V::load_aligned(buffer);
+  }
+}
+
 /// Stores the first n (0..lanes) elements and leaves the memory behind them alone.
 template <class V, class T>
 VOLUTE_INLINE void store_partial(T* p, V v, int n) {
@@ -334,6 +352,13 @@ template <class T>
 VOLUTE_INLINE void keep([[maybe_unused]] const T*& p) {
 #if defined(__GNUC__)
   __asm__("" : "+r"(p));
+#endif
+}
+
+/// clang moves no load across this: it would rather load the next tap's operands early, for which no register is left.
+VOLUTE_INLINE void in_order() {
+#if defined(__clang__)
+  __asm__ volatile("" ::: "memory");
 #endif
 }
 

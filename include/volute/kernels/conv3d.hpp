@@ -18,6 +18,7 @@ constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_si
     case conv_family::pointwise:
       return g.groups * plan_pointwise<T>(g, side).packed();
     case conv_family::planes:
+    case conv_family::in_place:
       return planes_packed_size<T>(g, side);
     case conv_family::rows:
       return rows_packed_size<T>(g, side);
@@ -74,7 +75,7 @@ struct conv3d_pack {
     if constexpr (family == conv_family::pointwise) {
       static constexpr pointwise_plan p = plan_pointwise<T>(g, Side);
       pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
-    } else if constexpr (family == conv_family::planes) {
+    } else if constexpr (family == conv_family::planes || family == conv_family::in_place) {
       pack_planes<T>(conv_shape_of<g, Side>, w, packed);
     } else if constexpr (family == conv_family::rows) {
       static constexpr rows_plan p = plan_rows<T>(g, Side);
@@ -99,6 +100,8 @@ struct conv3d_correlate {
       run_pointwise<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::planes)
       run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else if constexpr (family == conv_family::in_place)
+      run_in_place<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::rows)
       run_rows<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::channels)
@@ -142,6 +145,8 @@ struct conv3d_backward_weights {
       run_row_weights<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::planes)
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
+    else if constexpr (family == weights_family::in_place)
+      run_in_place_weights<T, q>(x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::pointwise)
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else

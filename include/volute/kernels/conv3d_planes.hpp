@@ -107,7 +107,9 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   while (p.rows > 16 && p.source_size + p.tile_size > budget) cut_rows();
   while (p.planes > 1 && p.source_size + p.tile_size > budget) resize(p.rows, ceil_divide(p.planes, 2));
   while (p.rows > 4 && p.source_size + p.tile_size > budget) cut_rows();
-  p.weights = s.source_channels * g.taps();
+  for (int64_t h = 0; h < class_count(g, side, 1); ++h)
+    for (int64_t w = 0; w < class_count(g, side, 2); ++w)
+      p.weights += s.source_channels * cd.taps * correlation(g, side, 1, h).taps * correlation(g, side, 2, w).taps;
   p.targets = s.target_channels;
   const int64_t pairs = s.batch * s.groups;
   const double work = conv_work(g);
@@ -119,10 +121,7 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
     if (p.targets >= 8) p.blocks = larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4));
     p.targets = ceil_divide(s.target_channels, p.blocks);
     p.blocks = ceil_divide(s.target_channels, p.targets);
-#ifndef MINROWS
-#define MINROWS 4
-#endif
-    while (p.rows > MINROWS && p.slabs * p.blocks < tasks) cut_rows();
+    while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
   }
   // Somewhat fewer rows may fill the vectors better.
   int64_t best = p.rows, least = p.slabs * p.strips * p.vectors;

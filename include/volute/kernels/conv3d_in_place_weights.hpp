@@ -1,0 +1,210 @@
+// The adjoint in the filter where the tensors are, for few channels, as conv3d_in_place.hpp: a vector of x, read once for each tap of
+// height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose sums stay in
+// registers). What a task adds up depends on the geometry alone, and so do the bits.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_in_place.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+
+#include <cstdint>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+struct in_place_weights_plan {
+  in_place_code code;
+  int taps = 1;                    // of the height, whose sums stay in registers together
+  int64_t parts = 1, partial = 0;  // ranges of (sample, row) whose sums are added at the end; elements of one part's sums
+  sharing share = sharing::none;
+  constexpr int64_t scratch() const { return parts > 1 ? parts * partial : 0; }
+  constexpr int64_t worker_scratch() const { return 0; }
+};
+
+template <class T>
+constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& g) {
+  in_place_weights_plan p;
+  p.code = plan_in_place<T>(g, conv_side::forward).code[0];
+  p.code.stream = false;
+  p.code.rows = 1;
+  // Vectors of g, one of x, and what takes every second column out need registers too.
+  p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], (p.code.width[0].step == 1 ? 27 : 20) / (g.kernel[0] * g.kernel[2]))));
+  p.partial = g.w_size();
+  const double work = conv_work(g) * 1.5;
+  if (work >= worth_sharing) {
+    const int64_t tasks = smaller(16, static_cast<int64_t>(work / 10e3)), most = larger(1, (int64_t{1} << 18) / p.partial);
+    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.out_channels), most));
+    if (g.out_channels * p.parts > 1) p.share = sharing::pairs;
+  }
+  return p;
+}
+
+/// True where that is possible, and what several channels read stays in the second-level cache.
+template <class T>
+constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
+  const int64_t x_bytes = g.group_in() * g.in_volume() * static_cast<int64_t>(sizeof(T)),
+                g_bytes = g.out_volume() * static_cast<int64_t>(sizeof(T));
+  return prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20 && (g.group_out() == 1 || x_bytes <= (512 << 10)) &&
+         (g.group_in() == 1 || g_bytes <= (256 << 10));
+}
+
+template <class T>
+struct in_place_weights_job {
+  const T* x = nullptr;  // the virtual plane 0 of one channel
+  const T* g = nullptr;
+  int64_t begin = 0, end = 0, height = 0;   // rows of g, and how many x has
+  int64_t first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
+  int64_t x_plane = 0, g_plane = 0;
+  const T* next_x = nullptr;  // what comes behind the last row
+  const T* next_g = nullptr;
+};
+
+/// sum[tap of depth][taps of height from h0 on][tap of width] of some rows of one channel.
+template <class T, in_place_code C, int H>
+__attribute__((noinline)) void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
+  using V = simd::vec<T>;
+  constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
+  constexpr int64_t step = C.height[0].step, width = C.width[0].n;
+  const in_place_weights_job<T> j = job;
+  V acc[KD][H * KW];
+  VOLUTE_UNROLL
+  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
+  for (int k = 0; k < H * KW; ++k) acc[t][k] = V(T(0));
+  // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
+  const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % 2048 == 0 ? 8 : 16;
+  for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
+    hi = smaller(lo + most, j.last);
+    const int64_t both = smaller(hi, j.planes);
+    for (int64_t r = j.begin; r < j.end; ++r) {
+      const T* row[H];
+      int64_t x_step[H];
+      VOLUTE_UNROLL
+      for (int h = 0; h < H; ++h) {
+        const int64_t at = r * step + C.height[0].offset + (h0 + h) * C.height[0].offset_step;
+        const bool inside = at >= 0 && at < j.height;
+        row[h] = inside ? j.x + lo * j.x_plane + at * C.source_width : zero_row_of<T, C.source_width>.list;
+        x_step[h] = inside ? j.x_plane : 0;
+      }
+      const T* const g_row = j.g + r * width;
+      // The rows that the next turn adds.
+      const int64_t below = r * step + C.height[0].offset + (C.height[0].taps - 1) * C.height[0].offset_step + 1;
+      const T* const next_x = r + 1 < j.end ? j.x + below * C.source_width : j.next_x;
+      const T* const next_g = r + 1 < j.end ? g_row + width : j.next_g;
+      unrolled<C.vectors>([&](auto v) __attribute__((always_inline)) {
+        const T* x[H];
+        VOLUTE_UNROLL
+        for (int h = 0; h < H; ++h) x[h] = row[h];
+        const auto read = [&](int64_t q) __attribute__((always_inline)) {
+          return load_inside<V, v * simd::lanes<V>, C.width[0].n, C.width[0].n - v * simd::lanes<V>>(g_row + q * j.g_plane);
+        };
+        const auto add = [&](int first, const V* g) __attribute__((always_inline)) {
+          VOLUTE_UNROLL
+          for (int h = 0; h < H; ++h) {
+            unrolled<static_cast<int>(C.width[0].taps)>([&](auto w) __attribute__((always_inline)) {
+              V xv = in_place_read<V, C, 0, w, v>(x[h]);
+              simd::keep(xv);
+              VOLUTE_UNROLL
+              for (int t = 0; t < C.depth; ++t)
+                if (t >= first) acc[t][h * C.width[0].taps + w] = simd::fma(xv, g[t], acc[t][h * C.width[0].taps + w]);
+            });
+            x[h] += x_step[h];
+          }
+        };
+        const int64_t start = smaller(lo, j.planes) - 1;
+        V g[C.depth];  // g[t]: of the plane that reads the present one with tap t
+        VOLUTE_UNROLL
+        for (int t = 0; t < C.depth; ++t) g[t] = start >= t ? read(start - t) : V(T(0));
+        const T* ahead = next_x + lo * j.x_plane + v * simd::lanes<V> * C.width[0].step;
+        const T* ahead_g = next_g + lo * j.g_plane + v * simd::lanes<V>;
+        VOLUTE_NO_UNROLL
+        for (int64_t q = lo; q < both; ++q) {
+          VOLUTE_UNROLL
+          for (int t = C.depth - 1; t > 0; --t) g[t] = g[t - 1];
+          g[0] = read(q);
+          simd::keep(g[0]);
+          VOLUTE_UNROLL
+          for (int i = 0; i < C.height[0].step; ++i) VOLUTE_UNROLL
+          for (int k = 0; k < C.width[0].step; ++k) simd::prefetch(ahead + i * C.source_width + k * simd::lanes<V>);
+          simd::prefetch(ahead_g);
+          ahead += j.x_plane;
+          ahead_g += j.g_plane;
+          add(0, g);
+        }
+        VOLUTE_UNROLL
+        for (int e = 1; e < C.depth; ++e) {  // planes of x behind the last one of g
+          if (const int64_t q = j.planes - 1 + e; q < lo || q >= hi) continue;
+          VOLUTE_UNROLL
+          for (int t = C.depth - 1; t > 0; --t) g[t] = g[t - 1];
+          add(e, g);
+        }
+      });
+    }
+  }
+  VOLUTE_UNROLL
+  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
+  for (int k = 0; k < H * KW; ++k) sum[t * H * KW + k] = simd::reduce_add(acc[t][k]);
+}
+
+/// Adds (writes, if `first`) the products of rows [begin, end) of channel `o` of g in one sample.
+template <class T, in_place_weights_plan P>
+__attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t o, int64_t begin,
+                                                     int64_t end, T* dw, bool first) noexcept {
+  constexpr int KD = P.code.depth, KH = static_cast<int>(P.code.height[0].taps);
+  const correlation_axis& cd = s.classes[0][0];
+  const int64_t group = o / s.target_channels, pair = sample * s.groups + group, volume = s.source_volume();
+  in_place_weights_job<T> j;
+  j.x_plane = s.source_size[1] * s.source_size[2];
+  j.g_plane = s.target_size[1] * s.target_size[2];
+  j.x = x + pair * s.source_channels * volume + cd.offset * j.x_plane;
+  j.g = g + (sample * s.groups * s.target_channels + o) * s.target_volume();
+  j.begin = begin;
+  j.end = end;
+  j.height = s.source_size[1];
+  j.planes = cd.n;
+  j.first = larger(0, -cd.offset);
+  j.last = larger(j.first, smaller(cd.n + KD - 1, s.source_size[0] - cd.offset));
+  T* to = dw + o * s.source_channels * s.taps();
+  const bool more = pair + 1 < s.batch * s.groups;
+  for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
+    const auto block = [&](auto rows, int64_t h0) __attribute__((always_inline)) {
+      T sum[P.code.depth * rows * P.code.width[0].taps];
+      const bool last = h0 + rows == P.code.height[0].taps && more;
+      j.next_x = last ? j.x + volume : j.x;
+      j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
+      in_place_weights_block<T, P.code, rows>(j, h0, sum);
+      for (int64_t t = 0; t < P.code.depth; ++t)
+        for (int64_t k = 0, n = rows * P.code.width[0].taps; k < n; ++k) {
+          T& e = to[(t * P.code.height[0].taps + h0) * P.code.width[0].taps + k];
+          e = first ? sum[t * n + k] : e + sum[t * n + k];
+        }
+    };
+    int64_t h0 = 0;
+    for (; h0 + P.taps <= KH; h0 += P.taps) block(std::integral_constant<int, P.taps>{}, h0);
+    if constexpr (KH % P.taps != 0) block(std::integral_constant<int, KH % P.taps>{}, h0);
+  }
+}
+
+template <class T, ops::conv_geometry G>
+void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  static constexpr in_place_weights_plan p = plan_in_place_weights<T>(G);
+  share_if<p.share != sharing::none>(
+      workers, s.groups * s.target_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
+        const int64_t part = i % p.parts, o = i / p.parts, height = s.target_size[1], rows = s.batch * height;
+        const int64_t first = rows * part / p.parts, end = rows * (part + 1) / p.parts;
+        T* const to = p.parts > 1 ? scratch + part * p.partial : dw;
+        for (int64_t u = first; u < end; u = (u / height + 1) * height)
+          in_place_weights_task<T, p>(s, x, g, u / height, o, u % height, smaller(height, end - u / height * height), to, u == first);
+      });
+  if constexpr (p.parts > 1)
+    for (int64_t i = 0; i < p.partial; ++i) {
+      T sum = scratch[i];
+      for (int64_t k = 1; k < p.parts; ++k) sum += scratch[k * p.partial + i];
+      dw[i] = sum;
+    }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

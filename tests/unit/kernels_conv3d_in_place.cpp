@@ -1,0 +1,105 @@
+// Convolution of few channels without copies: widths around whole vectors, rows that the padding and the last block cut, strides,
+// asymmetric padding, dilation, several channels, chunks of planes.
+#include "kernels_conv3d_support.hpp"
+
+using namespace conv3d_test;
+
+namespace {
+
+constexpr auto forward_side = kernels::conv_side::forward, data_side = kernels::conv_side::backward;
+
+template <class T, conv_geometry G>
+constexpr bool in_place(kernels::conv_side side) {
+  return !volute::simd::masks<T> || kernels::choose_family<T>(kernels::canonical(G), side) == kernels::conv_family::in_place;
+}
+
+template <class T, conv_geometry G>
+void check_in_place(const char* name) {
+  static_assert(in_place<T, G>(forward_side) && in_place<T, G>(data_side));
+  check<T, G>(name);
+}
+
+std::vector<float> random(int64_t n, unsigned state) {
+  std::vector<float> v(static_cast<std::size_t>(n));
+  for (float& e : v) {
+    state = state * 1664525u + 1013904223u;
+    e = static_cast<float>(state >> 8) / 16777216.0f - 0.5f;
+  }
+  return v;
+}
+
+/// The three faces one after the other, by so many threads.
+template <conv_geometry G>
+std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& w, const std::vector<float>& g, int threads) {
+  volute::spinning_pool pool(threads);
+  std::vector<float> all;
+  const auto run = [&](int64_t size, int64_t result, int64_t scratch_size, int64_t each, auto f) {
+    guarded<float> packed(size), y(result), scratch(scratch_size), memory(each * (threads - 1));
+    f(packed.data(), y.data(), scratch.data(), threads > 1 ? kernels::team<float>{&pool, memory.data(), each} : kernels::team<float>{});
+    CHECK((packed.intact() && y.intact() && scratch.intact() && memory.intact()));
+    const auto values = y.values();
+    all.insert(all.end(), values.begin(), values.end());
+  };
+  run(kernels::conv3d_forward_packed_size<float>(G), G.y_size(), kernels::conv3d_forward_scratch_size<float>(G),
+      kernels::conv3d_worker_size<float>(G, forward_side), [&](float* packed, float* y, float* scratch, const kernels::team<float>& t) {
+        kernels::conv3d_pack_forward<float, G>::run(w.data(), packed);
+        kernels::conv3d_forward<float, G>::run(x.data(), packed, y, nullptr, nullptr, scratch, t);
+      });
+  run(kernels::conv3d_backward_data_packed_size<float>(G), G.x_size(), kernels::conv3d_backward_data_scratch_size<float>(G),
+      kernels::conv3d_worker_size<float>(G, data_side), [&](float* packed, float* dx, float* scratch, const kernels::team<float>& t) {
+        kernels::conv3d_pack_backward_data<float, G>::run(w.data(), packed);
+        kernels::conv3d_backward_data<float, G>::run(g.data(), packed, dx, nullptr, nullptr, scratch, t);
+      });
+  run(0, G.w_size(), kernels::conv3d_backward_weights_scratch_size<float>(G), kernels::conv3d_backward_weights_worker_size<float>(G),
+      [&](float*, float* dw, float* scratch, const kernels::team<float>& t) {
+        kernels::conv3d_backward_weights<float, G>::run(x.data(), g.data(), dw, scratch, t);
+      });
+  return all;
+}
+
+template <conv_geometry G>
+void check_threads() {
+  const auto x = random(G.x_size(), 1), w = random(G.w_size(), 2), g = random(G.y_size(), 3);
+  CHECK(faces<G>(x, w, g, 1) == faces<G>(x, w, g, 3));
+}
+
+}  // namespace
+
+#define CHECK_IN_PLACE(T, ...) check_in_place<T, make(__VA_ARGS__)>(#T " " #__VA_ARGS__)
+
+TEST_CASE("conv3d in place: extents, padding, dilation", "[conv3d]") {
+  CHECK_IN_PLACE(float, 2, 3, 3, {5, 7, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3);
+  CHECK_IN_PLACE(float, 1, 2, 2, {4, 5, 29}, {3, 3, 3}, {1, 1, 1}, {2, 0, 2}, {0, 2, 0}, {1, 1, 1}, 2);  // all padding on one side
+  CHECK_IN_PLACE(float, 1, 2, 2, {3, 9, 64}, {2, 3, 5}, {1, 1, 1}, {0, 2, 4}, {1, 2, 4}, {1, 2, 2}, 2);  // dilation
+  CHECK_IN_PLACE(float, 1, 2, 2, {6, 3, 9}, {5, 1, 1}, {1, 1, 1}, {2, 0, 0}, {2, 0, 0}, {1, 1, 1}, 2);   // one axis
+  CHECK_IN_PLACE(double, 2, 2, 2, {3, 5, 15}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
+}
+
+TEST_CASE("conv3d in place: stride of height and width", "[conv3d]") {
+  CHECK_IN_PLACE(float, 2, 3, 3, {5, 10, 56}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3);
+  CHECK_IN_PLACE(float, 1, 2, 2, {4, 9, 31}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);  // odd extents
+  CHECK_IN_PLACE(float, 1, 2, 2, {3, 8, 29}, {2, 4, 3}, {1, 2, 2}, {1, 2, 0}, {0, 1, 2}, {1, 1, 1}, 2);
+  CHECK_IN_PLACE(float, 1, 2, 6, {3, 7, 94}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);  // classes of the height apart
+  CHECK_IN_PLACE(double, 1, 2, 2, {3, 6, 30}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
+}
+
+TEST_CASE("conv3d in place: several channels, chunks of planes, long results", "[conv3d]") {
+  CHECK_IN_PLACE(float, 2, 1, 5, {4, 9, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_IN_PLACE(float, 1, 6, 4, {3, 6, 30}, {2, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 2);
+  CHECK_IN_PLACE(float, 2, 9, 11, {3, 7, 15}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // neither side's channels fill vectors
+  CHECK_IN_PLACE(float, 1, 1, 3, {19, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  constexpr conv_geometry large = make(1, 2, 65, {4, 128, 128}, {2, 1, 2}, {1, 1, 1}, {1, 0, 1}, {0, 0, 0});
+  static_assert(kernels::plan_in_place<float>(large, forward_side).code[0].stream);
+  check<float, large>("streamed");
+}
+
+TEST_CASE("conv3d in place: epilogues and input scale", "[conv3d]") {
+  check_epilogue<make(2, 4, 4, {3, 5, 28}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 4)>("depthwise");
+  check_epilogue<make(2, 2, 3, {11, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels, chunks of planes");
+  check_epilogue<make(2, 2, 4, {3, 7, 58}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2)>("stride");
+}
+
+TEST_CASE("conv3d in place: the same bits for any number of threads", "[conv3d]") {
+  check_threads<make(2, 3, 3, {9, 50, 60}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3)>();
+  check_threads<make(1, 1, 12, {20, 16, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>();
+}
