@@ -5,6 +5,7 @@
 #include <barrier>
 #include <thread>
 #include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
 
 #include "timing.hpp"
 
@@ -81,12 +82,53 @@ double measure_peak(int threads, int count) {
   return 2.0 * threads * chains * turns * simd::lanes<vec> / seconds;
 }
 
+namespace {
+
+/// Operations a second of the loop of a convolution: two vectors of weights, broadcast pixels, the sums of their products in registers, all
+/// from the first-level cache. The mean of some turns of half a millisecond, or the fastest one.
+double probe(int threads, int count, bool mean) {
+  constexpr std::size_t pixels = volute::kernels::accumulators / 2, taps = 128, lanes = static_cast<std::size_t>(simd::lanes<vec>);
+  constexpr int turns = 120;
+  const std::vector<float> data((2 * lanes + pixels) * taps, 0.5f);
+  double sum = 0, least = HUGE_VAL;
+  for (int i = 0; i < count; ++i) {
+    const double seconds = fastest(
+        threads,
+        [&](int) {
+          vec a[pixels][2];
+          VOLUTE_UNROLL
+          for (std::size_t q = 0; q < pixels; ++q) a[q][0] = a[q][1] = vec(0.0f);
+          for (int t = 0; t < turns; ++t) {
+            const float *w = data.data(), *x = w + 2 * lanes * taps;
+            VOLUTE_NO_UNROLL
+            for (std::size_t k = 0; k < taps; ++k, w += 2 * lanes, ++x) {
+              const vec w0 = simd::load<vec>(w), w1 = simd::load<vec>(w + lanes);
+              VOLUTE_UNROLL
+              for (std::size_t q = 0; q < pixels; ++q) {
+                const vec pixel(x[q * taps]);
+                a[q][0] = simd::fma(pixel, w0, a[q][0]);
+                a[q][1] = simd::fma(pixel, w1, a[q][1]);
+              }
+            }
+          }
+          for (std::size_t q = 0; q < pixels; ++q) keep(a[q][0]), keep(a[q][1]);
+        },
+        1);
+    sum += seconds, least = std::min(least, seconds);
+  }
+  return 4.0 * threads * turns * taps * pixels * lanes / (mean ? sum / count : least);
+}
+
+}  // namespace
+
+patience::patience(int threads, double seconds) : threads_(threads), best_(threads * probe(1, 40, false)), all_(seconds), left_(seconds) {}
+
 void patience::settle() {
   const auto begin = clock::now();
   std::this_thread::sleep_for(std::chrono::milliseconds(25));  // others' threads may spin yet, see turns_of
-  while (microseconds(clock::now() - begin) * 1e-6 < left_ && measure_peak(threads_, 3) < 0.9 * peak_)
+  while (microseconds(clock::now() - begin) * 1e-6 < left_ && probe(threads_, 10, true) < 0.9 * best_)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  left_ -= microseconds(clock::now() - begin) * 1e-6 - 0.03;
+  left_ -= microseconds(clock::now() - begin) * 1e-6 - 0.035;
 }
 
 ceilings measure_ceilings(int threads) {

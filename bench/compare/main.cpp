@@ -145,7 +145,7 @@ std::string cell(contestant* c) { return c == nullptr ? "" : number(c->median())
 
 class benchmark {
  public:
-  explicit benchmark(const options& o) : options_(o), report_(o), patience_(o.threads, o.threads * measure_peak(1), o.quick ? 60 : 300) {
+  explicit benchmark(const options& o) : options_(o), report_(o), patience_(o.threads, o.quick ? 120 : 600) {
     patience_.settle();
     machine_ = measure_ceilings(o.threads);
     std::printf("| ceiling, %d thread%s | |\n|---|---:|\n| float FMA peak | %.1f GFLOP/s |\n", o.threads, o.threads > 1 ? "s" : "",
