@@ -53,6 +53,7 @@ TEST_CASE("conv3d: stride, dilation, padding", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 16, 16, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0});  // stride wider than the input
   CHECK_GEOMETRY(float, 1, 40, 40, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0});
   CHECK_GEOMETRY(float, 1, 9, 3, {1, 2, 3}, {1, 2, 2}, {3, 4, 5}, {0, 1, 1}, {0, 0, 0}, {1, 1, 1}, 3);
+  CHECK_GEOMETRY(float, 1, 16, 16, {12, 40, 1}, {3, 3, 2}, {1, 1, 3}, {1, 1, 2}, {1, 1, 2});  // all that the width reads is padding
   CHECK_GEOMETRY(float, 1, 3, 64, {2, 12, 14}, {3, 7, 7}, {1, 2, 2}, {1, 3, 3}, {1, 3, 3});
   CHECK_GEOMETRY(double, 1, 9, 10, {7, 8, 9}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
 }

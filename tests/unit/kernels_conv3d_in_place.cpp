@@ -72,6 +72,7 @@ TEST_CASE("conv3d in place: extents, padding, dilation", "[conv3d]") {
   CHECK_IN_PLACE(float, 1, 2, 2, {4, 5, 29}, {3, 3, 3}, {1, 1, 1}, {2, 0, 2}, {0, 2, 0}, {1, 1, 1}, 2);  // all padding on one side
   CHECK_IN_PLACE(float, 1, 2, 2, {3, 9, 64}, {2, 3, 5}, {1, 1, 1}, {0, 2, 4}, {1, 2, 4}, {1, 2, 2}, 2);  // dilation
   CHECK_IN_PLACE(float, 1, 2, 2, {6, 3, 9}, {5, 1, 1}, {1, 1, 1}, {2, 0, 0}, {2, 0, 0}, {1, 1, 1}, 2);   // one axis
+  CHECK_IN_PLACE(float, 1, 2, 2, {17, 3, 29}, {3, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}, {1, 1, 1}, 2);  // 16 planes, and one behind g's
   CHECK_IN_PLACE(double, 2, 2, 2, {3, 5, 15}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
 }
 
@@ -88,6 +89,7 @@ TEST_CASE("conv3d in place: several channels, chunks of planes, long results", "
   CHECK_IN_PLACE(float, 1, 6, 4, {3, 6, 30}, {2, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 2);
   CHECK_IN_PLACE(float, 2, 9, 11, {3, 7, 15}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // neither side's channels fill vectors
   CHECK_IN_PLACE(float, 1, 1, 3, {19, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_IN_PLACE(float, 1, 2, 3, {10, 32, 64}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1});  // residue classes' sums wait for a chunk
   constexpr conv_geometry large = make(1, 2, 65, {4, 128, 128}, {2, 1, 2}, {1, 1, 1}, {1, 0, 1}, {0, 0, 0});
   static_assert(kernels::plan_in_place<float>(large, forward_side).code[0].stream);
   check<float, large>("streamed");

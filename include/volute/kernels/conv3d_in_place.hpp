@@ -103,7 +103,7 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
   const auto resize = [&](int64_t slab) {
     p.slab = slab;
     p.slabs = ceil_divide(p.strips, slab);
-    p.carry = p.planes < all ? (c.depth - 1) * c.rows * vectors * width : 0;
+    p.carry = p.planes < all ? (c.depth - 1) * c.classes[0] * c.classes[1] * c.rows * vectors * width : 0;
     p.carry_size = p.slab * p.targets * p.carry;
   };
   const auto block = [&](int64_t blocks) {

@@ -133,10 +133,11 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
         }
         VOLUTE_UNROLL
         for (int e = 1; e < C.depth; ++e) {  // planes of x behind the last one of g
-          if (const int64_t q = j.planes - 1 + e; q < lo || q >= hi) continue;
+          const int64_t q = j.planes - 1 + e;
+          if (q >= hi) continue;
           VOLUTE_UNROLL
           for (int t = C.depth - 1; t > 0; --t) g[t] = g[t - 1];
-          add(e, g);
+          if (q >= lo) add(e, g);
         }
       });
     }

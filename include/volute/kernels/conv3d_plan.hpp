@@ -205,7 +205,7 @@ constexpr int64_t copy_parts(int64_t elements) {
 /// `room` and that they are small beside the products: of 1024 pixels at least (5 % lost with 256), or of 256 if they stay in the
 /// first-level cache.
 constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, int64_t bytes, int64_t room) {
-  const int64_t most = smaller(smaller(32 / tasks, room / bytes), planes * pixels / (bytes <= (16 << 10) ? 256 : 1024));
+  const int64_t most = smaller(smaller(32 / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= (16 << 10) ? 256 : 1024));
   return most > 1 && tasks < 16 ? ceil_divide(planes, most) : planes;
 }
 

@@ -68,7 +68,7 @@ constexpr weights_slabs cut_weights(const ops::conv_geometry& g, conv_side side,
   const correlation_axis longest = correlation(g, side, 0, 0);
   const int64_t planes = source_of(g, side, 0, 1, false).count, eight = smaller(longest.n, ceil_divide(8, g.batch));
   const depth_slabs depth = cut_depth(g, side, planes, source + target * longest.dst_step / longest.step, eight, 1);
-  const int64_t parts = smaller(smaller(16, g.batch * depth.count), (4 << 20) / sums);
+  const int64_t parts = smaller(smaller(16, g.batch * depth.count), (4 << 20) / larger(1, sums));
   return depth.count > 1 && parts >= 8 ? weights_slabs{depth, parts} : weights_slabs{};
 }
 
