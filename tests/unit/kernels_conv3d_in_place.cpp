@@ -69,9 +69,9 @@ void check_threads() {
 
 TEST_CASE("conv3d in place: extents, padding, dilation", "[conv3d]") {
   CHECK_IN_PLACE(float, 2, 3, 3, {5, 7, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3);
-  CHECK_IN_PLACE(float, 1, 2, 2, {4, 5, 29}, {3, 3, 3}, {1, 1, 1}, {2, 0, 2}, {0, 2, 0}, {1, 1, 1}, 2);  // all padding on one side
-  CHECK_IN_PLACE(float, 1, 2, 2, {3, 9, 64}, {2, 3, 5}, {1, 1, 1}, {0, 2, 4}, {1, 2, 4}, {1, 2, 2}, 2);  // dilation
-  CHECK_IN_PLACE(float, 1, 2, 2, {6, 3, 9}, {5, 1, 1}, {1, 1, 1}, {2, 0, 0}, {2, 0, 0}, {1, 1, 1}, 2);   // one axis
+  CHECK_IN_PLACE(float, 1, 2, 2, {4, 5, 29}, {3, 3, 3}, {1, 1, 1}, {2, 0, 2}, {0, 2, 0}, {1, 1, 1}, 2);   // all padding on one side
+  CHECK_IN_PLACE(float, 1, 2, 2, {3, 9, 64}, {2, 3, 5}, {1, 1, 1}, {0, 2, 4}, {1, 2, 4}, {1, 2, 2}, 2);   // dilation
+  CHECK_IN_PLACE(float, 1, 2, 2, {6, 3, 9}, {5, 1, 1}, {1, 1, 1}, {2, 0, 0}, {2, 0, 0}, {1, 1, 1}, 2);    // one axis
   CHECK_IN_PLACE(float, 1, 2, 2, {17, 3, 29}, {3, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}, {1, 1, 1}, 2);  // 16 planes, and one behind g's
   CHECK_IN_PLACE(double, 2, 2, 2, {3, 5, 15}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
 }

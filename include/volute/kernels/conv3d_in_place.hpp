@@ -157,8 +157,15 @@ struct in_place_job {
   // Asked for meanwhile: what the next block reads, and what it writes.
   const T* next_x = nullptr;
   const T* next_y = nullptr;
-  int64_t x_lines = 0, y_lines = 0;
+  bool ask_x = false, ask_y = false;
 };
+
+/// Cache lines of n elements at steps of n: rows seldom begin with one. (Lines too few or too many cost a quarter of the time.)
+template <class T>
+constexpr int64_t lines_of(int64_t n) {
+  constexpr int64_t line = 64 / sizeof(T);
+  return n % line == 0 ? n / line : ceil_divide(n - 1, line) + 1;
+}
 
 template <class T, int64_t N>
 struct zero_row {
@@ -273,6 +280,8 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, co
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, KD = C.depth, A = C.classes[0], sums = A * C.classes[1] * C.rows * C.vectors;
   constexpr int64_t line = 64 / sizeof(T), span = C.span();
+  constexpr int64_t x_lines = lines_of<T>(C.rows * C.height[0].step * C.source_width);
+  constexpr int64_t y_lines = lines_of<T>(C.rows * C.dst_step * C.target_width);
   in_place_sums<T, C> acc;
   const auto sum = [&](int t, int i) __attribute__((always_inline))->V& { return (&acc[t][0][0][0][0])[i]; };
   VOLUTE_UNROLL
@@ -293,21 +302,33 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, co
         const T* row[span];
         VOLUTE_UNROLL
         for (int64_t i = 0; i < span; ++i) row[i] = j.row[i] < 0 ? zero_row_of<T, C.source_width>.list : x + j.row[i];
-        for (int64_t i = 0; i < j.x_lines; ++i) simd::prefetch(next + i * line);
+        if (j.ask_x) {  // no loop of a length that clang does not know: 1.5 times as long
+          VOLUTE_UNROLL
+          for (int64_t i = 0; i < x_lines; ++i) simd::prefetch(next + i * line);
+        }
         unrolled<A>([&](auto a) __attribute__((always_inline)) {
           unrolled<C.classes[1]>([&](auto b) __attribute__((always_inline)) {
             const T* w = j.w + C.taps_before(a, b) * j.channels + c * C.taps_of(a, b);
-            VOLUTE_NO_UNROLL
-            for (int64_t h = 0; h < C.height[a].taps; ++h, w += C.width[b].taps * C.depth)
+            const auto add = [&](int64_t h) __attribute__((always_inline)) {
               in_place_row<T, C, a, b>(std::make_integer_sequence<int, C.rows * C.vectors>{},
-                                       row + (C.height[a].offset + h * C.height[a].offset_step - C.lowest()), w, acc);
+                                       row + (C.height[a].offset + h * C.height[a].offset_step - C.lowest()),
+                                       w + h * C.width[b].taps * C.depth, acc);
+            };
+            if constexpr (C.height[a].taps <= 2) {
+              unrolled<static_cast<int>(C.height[a].taps)>(add);
+            } else {
+              VOLUTE_NO_UNROLL
+              for (int64_t h = 0; h < C.height[a].taps; ++h) add(h);
+            }
           });
         });
       }
     }
     if (q >= j.done) {
-      if constexpr (!C.stream)
-        for (int64_t i = 0; i < j.y_lines; ++i) simd::prefetch_write(j.next_y + (q - KD + 1) * j.y_plane + i * line);
+      if (!C.stream && j.ask_y) {
+        VOLUTE_UNROLL
+        for (int64_t i = 0; i < y_lines; ++i) simd::prefetch_write(j.next_y + (q - KD + 1) * j.y_plane + i * line);
+      }
       conv_place here = at;
       here.offset += (q - KD + 1) * j.y_plane;
       in_place_store<T, C, E>(std::make_integer_sequence<int, C.rows * A * C.vectors>{}, acc, j.rows, y, extra, here);
@@ -328,7 +349,7 @@ template <class T, in_place_code C, ops::epilogue E, bool Scale>
 __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const T* x, const T* packed,
                                              [[maybe_unused]] const T* scale, T* memory, int64_t pair, int64_t b, int64_t slab, T* y,
                                              const T* const* extra) noexcept {
-  constexpr int64_t line = 64 / sizeof(T), span = C.span(), step = C.height[0].step;
+  constexpr int64_t span = C.span(), step = C.height[0].step;
   const correlation_axis& cd = s.classes[0][0];
   const int64_t volume = s.source_volume(), y_row = C.rows * C.dst_step * C.target_width, group = pair % s.groups;
   const int64_t all = cd.n + C.depth - 1, begin = slab * p.slab, end = smaller(p.strips, begin + p.slab);
@@ -373,10 +394,10 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
         // The rows below this block, or else the first ones of the next channels.
         const bool below = strip + 1 < p.strips, other = o + 1 == o_end && pair + 1 < s.batch * s.groups;
         const bool more = below || o + 1 < o_end || other;
-        j.x_lines = more && (o == o_first || o + 1 == o_end) ? ceil_divide(C.rows * step * C.source_width, line) : 0;
-        j.y_lines = more ? ceil_divide(y_row, line) : 0;
         j.next_x = j.x + (below ? (h0 * step + C.lowest() + span) * C.source_width : other ? s.source_channels * volume : 0);
         j.next_y = y + at.offset + (strip + 1 < end ? y_row : s.target_volume() - (strip - begin) * y_row);
+        j.ask_x = more && (o == o_first || o + 1 == o_end);
+        j.ask_y = more;
         in_place_block<T, C, E>(j, y, extra, at);
       }
     }
