@@ -194,7 +194,7 @@ __attribute__((noinline)) void pointwise_task(const pixel_rows& source, const pi
     constexpr bool S = decltype(streams)::value;
     T* const own = memory + (!straight ? at : target.straight ? 0 : at * p.depth);
     const T* const from = x + first + at;
-    pixel_operand<T> b{own, step, nullptr, nullptr, 0, own, 0};
+    pixel_operand<T> b{own, step, nullptr, own, 0, own, 0};
     if (straight && done == 0) b = {from, source.volume, scale, own, row, own, 0};
     if (n == row) {
       if (Asks > 0 && done * Asks * line < row) {
