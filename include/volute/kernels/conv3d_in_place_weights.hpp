@@ -200,12 +200,7 @@ void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<
         for (int64_t u = first; u < end; u = (u / height + 1) * height)
           in_place_weights_task<T, p>(s, x, g, u / height, o, u % height, smaller(height, end - u / height * height), to, u == first);
       });
-  if constexpr (p.parts > 1)
-    for (int64_t i = 0; i < p.partial; ++i) {
-      T sum = scratch[i];
-      for (int64_t k = 1; k < p.parts; ++k) sum += scratch[k * p.partial + i];
-      dw[i] = sum;
-    }
+  if constexpr (p.parts > 1) add_parts(scratch, p.parts, p.partial, dw);
 }
 
 }  // namespace VOLUTE_ISA

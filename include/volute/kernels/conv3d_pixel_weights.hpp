@@ -206,13 +206,6 @@ void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>
                                               g + pair * s.target_channels * s.target_volume(), direct ? nullptr : own, to, b, part, parts,
                                               first);
   };
-  const auto add_parts = [&](T* to) noexcept {
-    for (int64_t i = 0; i < p.partial; ++i) {
-      T sum = sums[i];
-      for (int64_t k = 1; k < p.parts; ++k) sum += sums[k * p.partial + i];
-      to[i] = sum;
-    }
-  };
   if constexpr (p.share == sharing::inside) {
     for (int64_t group = 0; group < s.groups; ++group) {
       T* const to = dw + group * p.partial;
@@ -227,7 +220,7 @@ void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>
                 p.parts > 1 ? sums + part * p.partial : to, n == 0);
         });
       }
-      if (p.parts > 1) add_parts(to);
+      if (p.parts > 1) add_parts(sums, p.parts, p.partial, to);
     }
   } else {  // parts of the batch
     const auto part_of = [&](int64_t group, int64_t part, T* memory) noexcept {
@@ -245,7 +238,7 @@ void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>
     } else {
       for (int64_t group = 0; group < s.groups; ++group) {
         share(workers, p.parts, [&](int64_t part, int worker) noexcept { part_of(group, part, workers.memory(worker, scratch)); });
-        add_parts(dw + group * p.partial);
+        add_parts(sums, p.parts, p.partial, dw + group * p.partial);
       }
     }
   }

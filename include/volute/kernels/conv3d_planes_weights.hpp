@@ -275,12 +275,7 @@ void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>
                                                   {s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks}, u % p.slabs,
                                                   p.parts > 1 ? sums + part * p.partial : dw, u == first);
       });
-  if constexpr (p.parts > 1)
-    for (int64_t i = 0; i < p.partial; ++i) {
-      T sum = sums[i];
-      for (int64_t k = 1; k < p.parts; ++k) sum += sums[k * p.partial + i];
-      dw[i] = sum;
-    }
+  if constexpr (p.parts > 1) add_parts(sums, p.parts, p.partial, dw);
 }
 
 }  // namespace VOLUTE_ISA
