@@ -5,6 +5,7 @@
 #include <volute/kernels/conv3d_choice.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/elementwise.hpp>
+#include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
 
@@ -29,8 +30,39 @@ constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_si
   }
 }
 template <class T>
-constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side) {
-  return with_plan<T>(canonical(original), side, [](const auto& plan) { return plan.scratch(); });
+constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, bool blocked_source = false) {
+  return with_plan<T>(canonical(original), side, blocked_source, [](const auto& plan) { return plan.scratch(); });
+}
+
+/// The blocked layout in which a convolution would like to find its source; NCDHW if it knows none.
+template <class T>
+constexpr ops::volume_layout conv3d_source_layout(const ops::conv_geometry& original, conv_side side) {
+  const ops::conv_geometry g = canonical(original);
+  const conv_shape s = shape_of(g, side);
+  switch (choose_family<T>(g, side)) {
+    case conv_family::channels: {
+      const channels_plan p = plan_channels<T>(g, side);
+      return blocked_source(s, p.source, p.chunk);
+    }
+    case conv_family::rows: {
+      const rows_plan p = plan_rows<T>(g, side);
+      source_axis whole[3];
+      for (int a = 0; a < 3; ++a) whole[a].count = whole[a].extent = s.source_size[a];
+      return blocked_source(s, whole, p.code.chunk);
+    }
+    default:
+      return {};
+  }
+}
+
+/// Whether a convolution can write its result in blocked layout l.
+template <class T>
+constexpr bool conv3d_writes(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& l) {
+  const ops::conv_geometry g = canonical(original);
+  const conv_shape s = shape_of(g, side);
+  const conv_family family = choose_family<T>(g, side);
+  if (family == conv_family::channels) return stores_blocked(s, plan_channels<T>(g, side).lanes, l);
+  return family == conv_family::rows && lanes_fold<T>(s) == 1 && stores_blocked(s, simd::width<T>, l);
 }
 
 /// Elements of the packed filters.
@@ -45,12 +77,12 @@ constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) 
 
 /// Elements of workspace.
 template <class T>
-constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) {
-  return conv3d_scratch_size<T>(g, conv_side::forward);
+constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g, bool blocked_source = false) {
+  return conv3d_scratch_size<T>(g, conv_side::forward, blocked_source);
 }
 template <class T>
-constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g) {
-  return conv3d_scratch_size<T>(g, conv_side::backward);
+constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g, bool blocked_source = false) {
+  return conv3d_scratch_size<T>(g, conv_side::backward, blocked_source);
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {
@@ -59,8 +91,8 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
 
 /// Elements of workspace that each worker of a team needs beside that, but for the first.
 template <class T>
-constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side) {
-  return with_plan<T>(canonical(original), side, [](const auto& plan) { return plan.worker_scratch(); });
+constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, bool blocked_source = false) {
+  return with_plan<T>(canonical(original), side, blocked_source, [](const auto& plan) { return plan.worker_scratch(); });
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
@@ -90,8 +122,11 @@ struct conv3d_pack {
   }
 };
 
-template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale>
+template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 struct conv3d_correlate {
+  static_assert(!Layouts.blocked_source || (!Scale && conv3d_source_layout<T>(Original, Side).blocked()),
+                "this convolution copies its source, to scale it or because it knows no blocked layout");
+  static_assert(!Layouts.target.blocked() || conv3d_writes<T>(Original, Side, Layouts.target), "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
@@ -103,9 +138,9 @@ struct conv3d_correlate {
     else if constexpr (family == conv_family::in_place)
       run_in_place<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::rows)
-      run_rows<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_rows<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::channels)
-      run_channels<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_channels<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
       run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
   }
@@ -121,13 +156,13 @@ struct conv3d_pack_backward_data : conv3d_pack<T, G, conv_side::backward> {};
 
 /// y = E(conv(x * scale, w)); extra[i] is operand i + 1 of the epilogue, scale (batch, in_channels) is read if InputScale. A `whole`
 /// operand may be y itself; nothing else may overlap y.
-template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false>
-struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale> {};
+template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {}>
+struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale, Layouts> {};
 
 /// dx from g: the adjoint of conv(., w), and the transposed convolution. Elements of x that no output read get E(0). Operands vary over dx,
 /// scale (batch, out_channels) multiplies g.
-template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false>
-struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale> {};
+template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {}>
+struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale, Layouts> {};
 
 /// dw[o,i,k] from x and g.
 template <class T, ops::conv_geometry Original>

@@ -3,8 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_slabs.hpp>
-#include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d_blocked.hpp>
 #include <volute/kernels/pack.hpp>
 
 #include <cstdint>
@@ -35,6 +34,7 @@ struct channels_plan {
   int64_t chunk = 1, chunks = 1;  // source channels are taken in `chunks` blocks of `chunk`
   source_axis source[3]{};
   depth_slabs slabs;
+  bool blocked = false;  // the source lies as its copy would, and is read in place
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t pass = 1;       // chunks of one pass over the pixels
   int64_t samples = 1;    // samples that share a pass
@@ -45,7 +45,7 @@ struct channels_plan {
   int64_t slices = 1;  // parts of the pixels of one block of output channels, if threads share its work
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
   constexpr int64_t tile() const { return units * unit_size; }
-  constexpr int64_t scratch() const { return samples * source_sample + tile(); }
+  constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile(); }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile(), 16) * 16;
   }
@@ -61,7 +61,7 @@ constexpr int channel_lanes(int64_t channels) {
 }
 
 template <class T>
-constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side) {
+constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side, bool blocked = false) {
   channels_plan p;
   const conv_shape s = shape_of(g, side);
   p.lanes = channel_lanes<T>(s.target_channels);
@@ -102,6 +102,11 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   if (p.share == sharing::inside)
     p.slices = smaller(ceil_divide(p.pass < p.chunks ? 8 : 32, p.blocks),
                        larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks))));
+  if (blocked) {
+    p.blocked = true;
+    p.source_chunk = p.source[0].count * p.source_plane;
+    p.source_sample = p.chunks * p.source_chunk;
+  }
   return p;
 }
 
@@ -267,7 +272,7 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
 }
 
 /// One block of output channels of a piece from its copy: slice number `slice` of its `slices` parts of the pixels.
-template <class T, int L, int Step, pixel_block B, ops::epilogue E>
+template <class T, int L, int Step, pixel_block B, ops::epilogue E, ops::volume_layout Target>
 __attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const conv_piece& piece, const T* source,
                                              const T* packed, T* tile, int64_t channel, int64_t slice, int64_t slices, T* y,
                                              const T* const* extra) noexcept {
@@ -357,9 +362,14 @@ __attribute__((noinline)) void channels_task(const conv_shape& s, const channels
           const int64_t width = smaller(p.segment * classes, target_row - first);
           conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
           for (int64_t r = 0; r < smaller(B.rows, ch.n - h); ++r) {
-            at.offset = (n * at.channels + at.channel) * volume + first +
-                        ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row;
-            store_pixels<T, L, E>(tile + (u - begin) * unit + r * tile_row, lanes, width, valid, y, volume, extra, at);
+            const T* const results = tile + (u - begin) * unit + r * tile_row;
+            const int64_t pixel = ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row + first;
+            if constexpr (Target.blocked()) {
+              store_blocked<T, L, E, Target>(results, lanes, pixel, width, valid, y, extra, at);
+            } else {
+              at.offset = (n * at.channels + at.channel) * volume + pixel;
+              store_pixels<T, L, E>(results, lanes, width, valid, y, volume, extra, at);
+            }
           }
         }
       }
@@ -383,27 +393,31 @@ void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* 
   }
 }
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
+template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers) noexcept {
-  static constexpr channels_plan p = plan_channels<T>(G, Side);
+  static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.blocked_source);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
   const int64_t block_weights = s.taps() * p.chunk * p.chunks;
   const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
-  run_pieces<p.share>(
-      s, p, scratch, workers, [&](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
-      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t first = piece.slab.begin * p.chunks;
-        copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
-      },
-      [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
-        const int64_t channel = b * p.block_lanes(0);
-        const T* w = packed + piece.group * group_weights + channel * block_weights;
-        if (p.last == p.main || b + 1 < p.blocks)
-          channels_task<T, p.lanes, step, p.main, E>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
-        else if constexpr (p.last != p.main)
-          channels_task<T, p.lanes, step, p.last, E>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
-      });
+  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+    const int64_t channel = b * p.block_lanes(0);
+    const T* w = packed + piece.group * group_weights + channel * block_weights;
+    if (p.last == p.main || b + 1 < p.blocks)
+      channels_task<T, p.lanes, step, p.main, E, Layouts.target>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
+    else if constexpr (p.last != p.main)
+      channels_task<T, p.lanes, step, p.last, E, Layouts.target>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
+  };
+  if constexpr (Layouts.blocked_source)
+    run_blocked_pieces<p.share>(s, p, x, scratch, workers, block);
+  else
+    run_pieces<p.share>(
+        s, p, scratch, workers, [&](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
+        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+          const int64_t first = piece.slab.begin * p.chunks;
+          copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
+        },
+        block);
 }
 
 }  // namespace VOLUTE_ISA

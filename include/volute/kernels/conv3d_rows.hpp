@@ -5,8 +5,8 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_blocked.hpp>
 #include <volute/kernels/conv3d_rows_plan.hpp>
-#include <volute/kernels/conv3d_store.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -145,7 +145,7 @@ __attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t chan
 }
 
 /// One block of target channels of a piece from its copy: slice number `slice` of its `slices` parts.
-template <class T, rows_code C, ops::epilogue E>
+template <class T, rows_code C, ops::epilogue E, ops::volume_layout Target>
 __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
                                          T* tile, int64_t channel, int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
   const depth_slab& range = piece.slab;
@@ -156,7 +156,10 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
   const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
     const conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels,
                         (n * s.groups * s.target_channels + piece.group * s.target_channels + channel) * volume + first};
-    store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
+    if constexpr (Target.blocked())
+      store_blocked<T, C.lanes, E, Target>(from, lanes, first, pixels, valid, y, extra, at);
+    else
+      store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
   };
   if constexpr (C.slab) {
     const int64_t depth = range.last - range.first, all = piece.samples * depth, last = all * (slice + 1) / slices;
@@ -303,23 +306,27 @@ void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const
   }
 }
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
+template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
-  static constexpr rows_plan p = plan_rows<T>(G, Side);
+  static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.blocked_source);
   const int64_t plane = s.source_size[1] * s.source_size[2];
   const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
-  run_pieces<p.share>(
-      s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each
-      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t first = piece.slab.begin * plane, last = piece.slab.end * plane;
-        copy_rows_source<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * 64, smaller(last, first + end * 64),
-                                   first);
-      },
-      [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
-        rows_task<T, p.code, E>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block, slice,
-                                slices, y, extra);
-      });
+  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+    rows_task<T, p.code, E, Layouts.target>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block,
+                                            slice, slices, y, extra);
+  };
+  if constexpr (Layouts.blocked_source)
+    run_blocked_pieces<p.share>(s, p, x, scratch, workers, block);
+  else
+    run_pieces<p.share>(
+        s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each
+        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+          const int64_t first = piece.slab.begin * plane, last = piece.slab.end * plane;
+          copy_rows_source<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * 64, smaller(last, first + end * 64),
+                                     first);
+        },
+        block);
 }
 
 }  // namespace VOLUTE_ISA

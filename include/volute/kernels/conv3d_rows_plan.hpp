@@ -39,6 +39,7 @@ struct rows_plan {
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
   depth_slabs slabs;
+  bool blocked = false;  // the source lies as its copy would, and is read in place
   int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t samples = 1;  // that share a slab of weights
   int64_t unit = 1;     // rows, or planes between slabs of weights, whose sums stand in the tile together
@@ -46,7 +47,7 @@ struct rows_plan {
   sharing share = sharing::none;
   int64_t slices = 1;  // parts of the pixels of one block, if threads share its work
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
-  constexpr int64_t scratch() const { return samples * source_sample + tile; }
+  constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile, 16) * 16;
   }
@@ -112,7 +113,7 @@ constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side 
 }
 
 template <class T>
-constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
+constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, bool blocked = false) {
   rows_plan p;
   rows_code& c = p.code;
   const conv_shape s = shape_of(g, side);
@@ -149,6 +150,11 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side) {
   if (p.share == sharing::inside)
     p.slices = smaller(
         units, smaller(ceil_divide(c.slab ? 8 : 32, p.blocks), larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks)))));
+  if (blocked) {
+    p.blocked = true;
+    p.source_chunk = p.count[0] * p.source_plane;
+    p.source_sample = p.chunks * p.source_chunk;
+  }
   return p;
 }
 

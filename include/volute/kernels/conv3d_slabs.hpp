@@ -78,20 +78,26 @@ struct conv_piece {
   depth_slab slab;
 };
 
+template <class Plan>
+constexpr int64_t piece_count(const conv_shape& s, const Plan& p) {
+  return ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
+}
+template <class Plan>
+constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
+  const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
+  return {sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count)};
+}
+
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
 /// units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
 /// block(piece, b, slice, slices, source, tile): one slice of block b.
 template <sharing Share, class T, class Plan, class Units, class Copy, class Block>
 VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Units units, Copy copy, Block block) {
-  const int64_t pieces = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count, sources = p.samples * p.source_sample;
-  const auto piece = [&](int64_t i) __attribute__((always_inline)) {
-    const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
-    return conv_piece{sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count)};
-  };
+  const int64_t pieces = piece_count(s, p), sources = p.samples * p.source_sample;
   if (Share != sharing::inside || workers.alone()) {
     share_if<Share == sharing::pairs>(
         workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
-          const conv_piece at = piece(i);
+          const conv_piece at = piece_of(s, p, i);
           T* const source = workers.memory(worker, scratch);
           for (int64_t n = 0; n < at.samples; ++n) copy(at, n, source + n * p.source_sample, int64_t{0}, units(at.slab));
           for (int64_t b = 0; b < p.blocks; ++b) block(at, b, int64_t{0}, int64_t{1}, source, source + sources);
@@ -100,7 +106,7 @@ VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, co
   }
   if constexpr (Share == sharing::inside)
     for (int64_t i = 0; i < pieces; ++i) {
-      const conv_piece at = piece(i);
+      const conv_piece at = piece_of(s, p, i);
       const int64_t each = units(at.slab);
       share_ranges(workers, at.samples * each, 1, copy_parts(at.samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
         for (int64_t n = begin / each; n * each < end; ++n)

@@ -1,0 +1,118 @@
+// Convolutions that follow each other without NCDHW in between: the first one stores what the second would have copied, blocks of channels
+// last with the zeros of its padding, and no channel is turned out of the lanes and back.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_slabs.hpp>
+#include <volute/kernels/conv3d_store.hpp>
+#include <volute/ops/volume_layout.hpp>
+
+#include <cstdint>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// The blocked layout whose planes are what a kernel copies its source to: blocks of `chunk` channels, axes as in `source`. NCDHW where
+/// groups or channels that are no multiple of blocks would leave gaps, where the kernel reads only a part of the source, and below eight
+/// channels, which would leave the lanes empty that store them.
+constexpr ops::volume_layout blocked_source(const conv_shape& s, const source_axis (&source)[3], int64_t chunk) {
+  bool all = s.groups == 1 && s.source_channels >= 8 && s.source_channels % chunk == 0 && source[0].pad == 0 &&
+             source[0].extent == s.source_size[0];
+  for (int a = 0; a < 3; ++a) all = all && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
+  if (!all) return {};
+  ops::volume_layout l{.block = chunk, .batch = s.batch, .channels = s.source_channels};
+  l.planes = s.source_size[0], l.rows = s.source_size[1], l.columns = s.source_size[2];
+  l.rows_before = source[1].pad, l.all_rows = source[1].extent;
+  l.columns_before = source[2].pad, l.all_columns = source[2].extent;
+  if (l.all_rows == l.rows && l.all_columns == l.columns) {  // one long row: layouts that differ in name only compare equal
+    l.columns = l.all_columns = s.source_volume();
+    l.planes = l.rows = l.all_rows = 1;
+  }
+  return l;
+}
+
+/// Whether vectors of `lanes` target channels each lie within one block of `l`, and `l` is of the target's shape.
+constexpr bool stores_blocked(const conv_shape& s, int64_t lanes, const ops::volume_layout& l) {
+  return s.groups == 1 && l.batch == s.batch && l.channels == s.target_channels && l.planes * l.rows * l.columns == s.target_volume() &&
+         (l.block % lanes == 0 || l.block == l.channels);
+}
+
+/// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
+/// epilogue to y in layout To, with the zeros beside them.
+template <class T, int L, ops::epilogue E, ops::volume_layout To>
+__attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, T* y,
+                                             const T* const* extra, const conv_place& at) noexcept {
+  using V = simd::vec<T, L>;
+  constexpr ops::volume_layout to = To;
+  constexpr int inputs = E.program.inputs;
+  constexpr int64_t row = to.all_columns * to.block, plane = to.plane(), blocks = to.channels / to.block;
+  for (int64_t c = 0; c < channels; c += L) {
+    const int64_t channel = at.channel + c;
+    const int valid = static_cast<int>(smaller(L, channels - c));
+    const auto load = [&](const T* p) __attribute__((always_inline)) {
+      return valid == L ? simd::load<V>(p) : simd::load_partial<V>(p, valid);
+    };
+    const auto store = [&](T * p, V v) __attribute__((always_inline)) {
+      if (valid == L)
+        simd::store(p, v);
+      else
+        simd::store_partial(p, v, valid);
+    };
+    const auto zeros = [&](T * p, int64_t pixels) __attribute__((always_inline)) {
+      for (int64_t i = 0; i < pixels; ++i) store(p + i * to.block, V(T(0)));
+    };
+    V in[inputs];
+    VOLUTE_UNROLL
+    for (int i = 1; i < inputs; ++i) {
+      const T* const p = extra[i - 1];
+      if (E.operand[i] == ops::access::per_channel) in[i] = load(p + channel);
+      if (E.operand[i] == ops::access::per_sample_channel) in[i] = load(p + at.sample * at.channels + channel);
+      if (E.operand[i] == ops::access::scalar) in[i] = V(p[0]);
+    }
+    const int64_t base = (at.sample * blocks + channel / to.block) * to.planes * plane + channel % to.block;
+    const T* from = tile + c;
+    for (int64_t pixel = first; pixel < first + n;) {
+      const int64_t w = pixel % to.columns, h = pixel / to.columns % to.rows, d = pixel / (to.columns * to.rows);
+      const int64_t count = smaller(to.columns - w, first + n - pixel);
+      const int64_t line = base + d * plane + (to.rows_before + h) * row;
+      if (w == 0) {
+        if (h == 0) zeros(y + base + d * plane, to.rows_before * to.all_columns);
+        zeros(y + line, to.columns_before);
+      }
+      const int64_t offset = line + (to.columns_before + w) * to.block;
+      for (int64_t i = 0; i < count; ++i, from += pitch) {
+        in[0] = simd::load<V>(from);
+        VOLUTE_UNROLL
+        for (int k = 1; k < inputs; ++k)
+          if (E.operand[k] == ops::access::whole) in[k] = load(extra[k - 1] + offset + i * to.block);
+        V value = in[0];
+        if constexpr (E.program.length > 0) value = run_program<E.program, V>(in);
+        store(y + offset + i * to.block, value);
+      }
+      if (w + count == to.columns) {
+        zeros(y + offset + count * to.block, to.all_columns - to.columns_before - to.columns);
+        if (h + 1 == to.rows) zeros(y + line + row, (to.all_rows - to.rows_before - to.rows) * to.all_columns);
+      }
+      pixel += count;
+    }
+  }
+}
+
+/// run_pieces() (see conv3d_slabs.hpp) where the source lies as its copy would: nothing is copied, and tasks of all pieces are shared.
+/// block(piece, b, slice, slices, source, tile), with the source of the piece's first sample and first plane.
+template <sharing Share, class T, class Plan, class Block>
+VOLUTE_INLINE void run_blocked_pieces(const conv_shape& s, const Plan& p, const T* x, T* scratch, const team<T>& workers, Block block) {
+  const int64_t pieces = piece_count(s, p), slices = Share == sharing::inside && !workers.alone() ? p.slices : 1;
+  share_if<Share != sharing::none>(
+      workers, pieces * p.blocks * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
+        const conv_piece at = piece_of(s, p, i / (p.blocks * slices));
+        const int64_t k = i % (p.blocks * slices);
+        block(at, k % p.blocks, k / p.blocks, slices, x + at.sample * p.source_sample + at.slab.begin * p.source_plane,
+              workers.memory(worker, scratch));
+      });
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

@@ -1,0 +1,163 @@
+// Convolutions that write or read blocked layouts give what they give in NCDHW, with zeros around each plane; on any number of threads.
+#include "kernels_conv3d_support.hpp"
+
+#include <volute/core/executor.hpp>
+
+using namespace conv3d_test;
+
+namespace {
+
+constexpr auto front = kernels::conv_side::forward, back = kernels::conv_side::backward;
+
+/// NCDHW to layout l; `beside`: what stands around the planes.
+template <class T>
+std::vector<T> blocked(const std::vector<T>& v, const ops::volume_layout& l, T beside) {
+  std::vector<T> to(static_cast<std::size_t>(l.size()), beside);
+  const int64_t volume = l.planes * l.rows * l.columns;
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    const int64_t at = static_cast<int64_t>(i), pixel = at % volume, c = at / volume % l.channels, n = at / (volume * l.channels);
+    const int64_t w = pixel % l.columns, h = pixel / l.columns % l.rows, d = pixel / (l.columns * l.rows);
+    const int64_t plane = (n * (l.channels / l.block) + c / l.block) * l.planes + d;
+    to[static_cast<std::size_t>(((plane * l.all_rows + l.rows_before + h) * l.all_columns + l.columns_before + w) * l.block +
+                                c % l.block)] = v[i];
+  }
+  return to;
+}
+
+/// One face, with `threads` workers.
+template <class T, conv_geometry G, kernels::conv_side Side, ops::epilogue E, ops::conv_layouts Layouts>
+std::vector<T> run(const std::vector<T>& x, const std::vector<T>& w, const T* const* extra, int threads) {
+  constexpr bool forward = Side == front;
+  const int64_t y_size = Layouts.target.blocked() ? Layouts.target.size() : forward ? G.y_size() : G.x_size();
+  guarded<T> packed(kernels::conv3d_packed_size<T>(G, Side)), y(y_size);
+  guarded<T> scratch(kernels::conv3d_scratch_size<T>(G, Side, Layouts.blocked_source));
+  volute::spinning_pool pool(threads);
+  const int64_t each = kernels::conv3d_worker_size<T>(G, Side, Layouts.blocked_source);
+  std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
+  const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
+  kernels::conv3d_pack<T, G, Side>::run(w.data(), packed.data(), team);
+  kernels::conv3d_correlate<T, G, Side, E, false, Layouts>::run(x.data(), packed.data(), y.data(), extra, nullptr, scratch.data(), team);
+  CHECK((packed.intact() && y.intact() && scratch.intact()));
+  return y.values();
+}
+
+/// relu(y * c + whole) + s * scalar, one operand of each kind.
+constexpr ops::epilogue every_operand = [] {
+  ops::epilogue e;
+  e.program.inputs = 5;
+  e.program.length = 5;
+  e.program.code[0] = {ops::fn::multiply, 0, 1, 0};
+  e.program.code[1] = {ops::fn::add, 5, 2, 0};
+  e.program.code[2] = {ops::fn::relu, 6, 0, 0};
+  e.program.code[3] = {ops::fn::multiply, 3, 4, 0};
+  e.program.code[4] = {ops::fn::add, 7, 8, 0};
+  e.operand[1] = ops::access::per_channel, e.operand[2] = ops::access::whole;
+  e.operand[3] = ops::access::per_sample_channel, e.operand[4] = ops::access::scalar;
+  return e;
+}();
+
+/// G writes the layout that the face `ReaderSide` of Reader wants: alone, and through an epilogue.
+template <class T, conv_geometry G, kernels::conv_side Side, conv_geometry Reader, kernels::conv_side ReaderSide = front>
+void check_writes(const char* name, int threads = 1) {
+  INFO(name);
+  constexpr ops::volume_layout layout = kernels::conv3d_source_layout<T>(Reader, ReaderSide);
+  static_assert(layout.blocked() && kernels::conv3d_writes<T>(G, Side, layout));
+  constexpr ops::conv_layouts to{.target = layout};
+  const auto x = numbers<T>(Side == front ? G.x_size() : G.y_size(), 7, 3, 11), w = numbers<T>(G.w_size(), 5, 1, 7);
+  const auto plain = run<T, G, Side, ops::epilogue{}, ops::conv_layouts{}>(x, w, nullptr, 1);
+  const auto made = run<T, G, Side, ops::epilogue{}, to>(x, w, nullptr, threads);
+  const auto wanted = blocked<T>(plain, layout, T(0));
+  CHECK(where(made, wanted) == "equal");
+
+  const auto scale = numbers<T>(layout.channels, 3, 1, 5), gain = numbers<T>(layout.batch * layout.channels, 5, 2, 9);
+  const auto whole = numbers<T>(static_cast<int64_t>(plain.size()), 13, 5, 17);
+  const auto turned = blocked<T>(whole, layout, std::numeric_limits<T>::quiet_NaN());  // what stands beside the planes is not read
+  const T scalar(3);
+  const T* extra[]{scale.data(), whole.data(), gain.data(), &scalar};
+  const auto expected = blocked<T>(run<T, G, Side, every_operand, ops::conv_layouts{}>(x, w, extra, 1), layout, T(0));
+  extra[1] = turned.data();
+  CHECK(where(run<T, G, Side, every_operand, to>(x, w, extra, threads), expected) == "equal");
+}
+
+/// G reads its source blocked.
+template <class T, conv_geometry G, kernels::conv_side Side>
+void check_reads(const char* name, int threads = 1) {
+  INFO(name);
+  constexpr ops::volume_layout layout = kernels::conv3d_source_layout<T>(G, Side);
+  static_assert(layout.blocked());
+  static_assert(kernels::conv3d_scratch_size<T>(G, Side, true) < kernels::conv3d_scratch_size<T>(G, Side));
+  const auto x = numbers<T>(Side == front ? G.x_size() : G.y_size(), 7, 3, 11), w = numbers<T>(G.w_size(), 5, 1, 7);
+  const auto plain = run<T, G, Side, ops::epilogue{}, ops::conv_layouts{}>(x, w, nullptr, 1);
+  const auto made =
+      run<T, G, Side, ops::epilogue{}, ops::conv_layouts{.blocked_source = true}>(blocked<T>(x, layout, T(0)), w, nullptr, threads);
+  CHECK(where(made, plain) == "equal");
+}
+
+constexpr triple one{1, 1, 1};
+
+}  // namespace
+
+TEST_CASE("conv3d blocked: rows", "[conv3d]") {
+  constexpr conv_geometry same = make(2, 32, 32, {3, 4, 5}, {3, 3, 3}, one, one, one);
+  check_writes<float, same, front, same>("same geometry");
+  check_writes<float, same, back, same, back>("its adjoint");
+  check_reads<float, same, front>("same geometry");
+  check_reads<float, same, back>("its adjoint");
+  constexpr conv_geometry uneven = make(1, 96, 64, {4, 3, 7}, {3, 1, 2}, one, {1, 0, 0}, {1, 0, 1});
+  check_reads<double, uneven, front>("two chunks");
+  check_reads<double, uneven, back>("two chunks");
+  constexpr conv_geometry heavy = make(3, 128, 192, {2, 5, 4}, {3, 3, 3}, one, one, one);
+  static_assert(kernels::plan_rows<float>(heavy, front).code.slab);
+  check_reads<float, heavy, front>("sums that wait between slabs of weights");
+  check_writes<float, heavy, front, make(3, 192, 16, {2, 5, 4}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1})>("sums that wait");
+}
+
+TEST_CASE("conv3d blocked: channels", "[conv3d]") {
+  constexpr conv_geometry wide = make(1, 32, 48, {4, 5, 29}, {3, 3, 3}, one, one, one);
+  static_assert(kernels::choose_family<float>(wide, front) == kernels::conv_family::channels);
+  check_reads<float, wide, front>("wide rows");
+  check_reads<float, wide, back>("wide rows");
+  check_writes<float, wide, front, make(1, 48, 32, {4, 5, 29}, {3, 3, 3}, one, one, one)>("wide rows, padded");
+  check_writes<float, wide, back, make(1, 32, 32, {4, 5, 29}, {1, 3, 3}, one, {0, 2, 2}, {0, 0, 0})>("wide rows, causal reader");
+  constexpr conv_geometry strided = make(2, 32, 64, {5, 7, 31}, {3, 3, 3}, {2, 2, 2}, one, one);
+  check_reads<float, strided, front>("stride");
+  check_writes<float, strided, back, make(2, 32, 32, {5, 7, 31}, {3, 3, 3}, one, one, one)>("residue classes");
+  check_writes<double, strided, front, make(2, 64, 32, {3, 4, 16}, {3, 3, 3}, one, one, one)>("stride, for a kernel of rows");
+  constexpr conv_geometry halved = make(1, 32, 40, {5, 7, 45}, {3, 3, 3}, {2, 2, 2}, one, one);
+  check_writes<float, halved, front, make(1, 40, 32, {3, 4, 23}, {3, 3, 5}, one, {1, 1, 2}, {1, 1, 2})>("40 channels, one block");
+}
+
+TEST_CASE("conv3d blocked: axes merge", "[conv3d]") {
+  // (1, 3, 3) pads planes, (3, 1, 1) sees one long row: each can write what the other reads
+  constexpr conv_geometry space = make(1, 32, 48, {4, 8, 9}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1});
+  constexpr conv_geometry time = make(1, 48, 32, {4, 8, 9}, {3, 1, 1}, one, {1, 0, 0}, {1, 0, 0});
+  check_writes<float, space, front, time>("space for time");
+  check_writes<float, time, front, space>("time for space");
+  check_reads<float, time, front>("time");
+}
+
+TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {
+  constexpr conv_geometry tall = make(1, 48, 32, {19, 16, 29}, {3, 1, 3}, one, {1, 0, 1}, {1, 0, 1});
+  static_assert(kernels::plan_channels<double>(tall, front).slabs.count > 1);
+  check_reads<double, tall, front>("slabs", 3);
+  check_writes<double, tall, front, make(1, 32, 32, {19, 16, 29}, {3, 3, 3}, one, one, one)>("slabs", 3);
+  constexpr conv_geometry shared = make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one);
+  static_assert(kernels::plan_rows<float>(shared, front).share == kernels::sharing::inside);
+  check_reads<float, shared, front>("blocks shared", 3);
+  check_writes<float, shared, front, shared>("blocks shared", 3);
+  constexpr conv_geometry batch = make(9, 32, 32, {4, 4, 26}, {3, 3, 3}, one, one, one);
+  static_assert(kernels::plan_channels<float>(batch, front).share == kernels::sharing::pairs);
+  check_reads<float, batch, front>("samples shared", 3);
+  check_writes<float, batch, front, batch>("samples shared", 3);
+}
+
+TEST_CASE("conv3d blocked: who cannot", "[conv3d]") {
+  STATIC_REQUIRE(!kernels::conv3d_source_layout<float>(make(1, 1, 32, {8, 8, 8}, {3, 3, 3}, one, one, one), front).blocked());
+  STATIC_REQUIRE(!kernels::conv3d_source_layout<float>(make(1, 64, 64, {8, 8, 8}, {1, 1, 1}), front).blocked());
+  STATIC_REQUIRE(!kernels::conv3d_source_layout<float>(make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one, one, 2), front).blocked());
+  constexpr conv_geometry wide = make(1, 64, 64, {8, 8, 32}, {3, 3, 3}, one, one, one);
+  constexpr ops::volume_layout layout = kernels::conv3d_source_layout<float>(wide, front);
+  STATIC_REQUIRE(kernels::conv3d_writes<float>(wide, front, layout));
+  STATIC_REQUIRE(!kernels::conv3d_writes<float>(make(1, 64, 64, {8, 8, 31}, {3, 3, 3}, one, one, one), front, layout));
+  STATIC_REQUIRE(!kernels::conv3d_writes<float>(make(1, 32, 64, {8, 8, 32}, {1, 1, 1}), front, layout));
+}
