@@ -30,9 +30,9 @@ std::vector<T> run(const std::vector<T>& x, const std::vector<T>& w, const T* co
   constexpr bool forward = Side == front;
   const int64_t y_size = Layouts.target.blocked() ? Layouts.target.size() : forward ? G.y_size() : G.x_size();
   guarded<T> packed(kernels::conv3d_packed_size<T>(G, Side)), y(y_size);
-  guarded<T> scratch(kernels::conv3d_scratch_size<T>(G, Side, Layouts.blocked_source));
+  guarded<T> scratch(kernels::conv3d_scratch_size<T>(G, Side, Layouts.source));
   volute::spinning_pool pool(threads);
-  const int64_t each = kernels::conv3d_worker_size<T>(G, Side, Layouts.blocked_source);
+  const int64_t each = kernels::conv3d_worker_size<T>(G, Side, Layouts.source);
   std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
   const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
   kernels::conv3d_pack<T, G, Side>::run(w.data(), packed.data(), team);
@@ -80,16 +80,15 @@ void check_writes(const char* name, int threads = 1) {
 }
 
 /// G reads its source blocked.
-template <class T, conv_geometry G, kernels::conv_side Side>
+template <class T, conv_geometry G, kernels::conv_side Side, ops::volume_layout Layout = kernels::conv3d_source_layout<T>(G, Side)>
 void check_reads(const char* name, int threads = 1) {
   INFO(name);
-  constexpr ops::volume_layout layout = kernels::conv3d_source_layout<T>(G, Side);
-  static_assert(layout.blocked());
-  static_assert(kernels::conv3d_scratch_size<T>(G, Side, true) < kernels::conv3d_scratch_size<T>(G, Side));
+  constexpr ops::volume_layout layout = Layout;
+  static_assert(kernels::conv3d_reads<T>(G, Side, layout));
+  static_assert(kernels::conv3d_scratch_size<T>(G, Side, layout) < kernels::conv3d_scratch_size<T>(G, Side));
   const auto x = numbers<T>(Side == front ? G.x_size() : G.y_size(), 7, 3, 11), w = numbers<T>(G.w_size(), 5, 1, 7);
   const auto plain = run<T, G, Side, ops::epilogue{}, ops::conv_layouts{}>(x, w, nullptr, 1);
-  const auto made =
-      run<T, G, Side, ops::epilogue{}, ops::conv_layouts{.blocked_source = true}>(blocked<T>(x, layout, T(0)), w, nullptr, threads);
+  const auto made = run<T, G, Side, ops::epilogue{}, ops::conv_layouts{.source = layout}>(blocked<T>(x, layout, T(0)), w, nullptr, threads);
   CHECK(where(made, plain) == "equal");
 }
 
@@ -134,6 +133,20 @@ TEST_CASE("conv3d blocked: axes merge", "[conv3d]") {
   check_writes<float, space, front, time>("space for time");
   check_writes<float, time, front, space>("time for space");
   check_reads<float, time, front>("time");
+}
+
+TEST_CASE("conv3d blocked: more zeros than a reader needs", "[conv3d]") {
+  constexpr conv_geometry rows = make(2, 16, 32, {3, 4, 7}, {3, 3, 3}, one, one, one);
+  constexpr conv_geometry channels = make(1, 16, 48, {4, 5, 29}, {3, 3, 3}, one, one, one);
+  constexpr auto more = [](ops::volume_layout l) {
+    l.rows_before += 1, l.all_rows += 3, l.columns_before += 2, l.all_columns += 5;
+    return l;
+  };
+  check_reads<float, rows, front, more(kernels::conv3d_source_layout<float>(rows, front))>("rows");
+  check_reads<float, channels, front, more(kernels::conv3d_source_layout<float>(channels, front))>("channels");
+  constexpr ops::volume_layout wide = kernels::conv3d_source_layout<float>(channels, front);
+  STATIC_REQUIRE(join(wide, more(wide)) == more(wide));
+  STATIC_REQUIRE(!kernels::conv3d_reads<float>(channels, front, kernels::conv3d_source_layout<float>(rows, front)));
 }
 
 TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {

@@ -30,29 +30,41 @@ constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_si
   }
 }
 template <class T>
-constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, bool blocked_source = false) {
-  return with_plan<T>(canonical(original), side, blocked_source, [](const auto& plan) { return plan.scratch(); });
+constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
+  return with_plan<T>(canonical(original), side, source, [](const auto& plan) { return plan.scratch(); });
+}
+
+/// Whether the source has the same axes in the canonical geometry.
+constexpr bool keeps_axes(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape a = shape_of(g, side), b = shape_of(canonical(g), side);
+  return a.source_size[0] == b.source_size[0] && a.source_size[1] == b.source_size[1] && a.source_size[2] == b.source_size[2];
 }
 
 /// The blocked layout in which a convolution would like to find its source; NCDHW if it knows none.
 template <class T>
 constexpr ops::volume_layout conv3d_source_layout(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
-  const conv_shape s = shape_of(g, side);
+  const conv_shape s = shape_of(g, side), whole = shape_of(original, side);
   switch (choose_family<T>(g, side)) {
     case conv_family::channels: {
       const channels_plan p = plan_channels<T>(g, side);
-      return blocked_source(s, p.source, p.chunk);
+      return blocked_source(s, whole, p.source, p.chunk);
     }
     case conv_family::rows: {
-      const rows_plan p = plan_rows<T>(g, side);
-      source_axis whole[3];
-      for (int a = 0; a < 3; ++a) whole[a].count = whole[a].extent = s.source_size[a];
-      return blocked_source(s, whole, p.code.chunk);
+      source_axis source[3];
+      for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
+      return blocked_source(s, whole, source, plan_rows<T>(g, side).code.chunk);
     }
     default:
       return {};
   }
+}
+
+/// Whether a convolution can read its source in blocked layout l, which may have more zeros than it needs.
+template <class T>
+constexpr bool conv3d_reads(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& l) {
+  const ops::volume_layout wanted = conv3d_source_layout<T>(g, side);
+  return l.blocked() && join(wanted, l) == l && (!l.padded() || keeps_axes(g, side));
 }
 
 /// Whether a convolution can write its result in blocked layout l.
@@ -77,12 +89,12 @@ constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) 
 
 /// Elements of workspace.
 template <class T>
-constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g, bool blocked_source = false) {
-  return conv3d_scratch_size<T>(g, conv_side::forward, blocked_source);
+constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g, const ops::volume_layout& source = {}) {
+  return conv3d_scratch_size<T>(g, conv_side::forward, source);
 }
 template <class T>
-constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g, bool blocked_source = false) {
-  return conv3d_scratch_size<T>(g, conv_side::backward, blocked_source);
+constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g, const ops::volume_layout& source = {}) {
+  return conv3d_scratch_size<T>(g, conv_side::backward, source);
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {
@@ -91,8 +103,8 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
 
 /// Elements of workspace that each worker of a team needs beside that, but for the first.
 template <class T>
-constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, bool blocked_source = false) {
-  return with_plan<T>(canonical(original), side, blocked_source, [](const auto& plan) { return plan.worker_scratch(); });
+constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
+  return with_plan<T>(canonical(original), side, source, [](const auto& plan) { return plan.worker_scratch(); });
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
@@ -124,8 +136,8 @@ struct conv3d_pack {
 
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 struct conv3d_correlate {
-  static_assert(!Layouts.blocked_source || (!Scale && conv3d_source_layout<T>(Original, Side).blocked()),
-                "this convolution copies its source, to scale it or because it knows no blocked layout");
+  static_assert(!Layouts.source.blocked() || (!Scale && conv3d_reads<T>(Original, Side, Layouts.source)),
+                "this convolution cannot read this layout, or not scale it");
   static_assert(!Layouts.target.blocked() || conv3d_writes<T>(Original, Side, Layouts.target), "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {

@@ -61,7 +61,7 @@ constexpr int channel_lanes(int64_t channels) {
 }
 
 template <class T>
-constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side, bool blocked = false) {
+constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
   channels_plan p;
   const conv_shape s = shape_of(g, side);
   p.lanes = channel_lanes<T>(s.target_channels);
@@ -102,8 +102,14 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   if (p.share == sharing::inside)
     p.slices = smaller(ceil_divide(p.pass < p.chunks ? 8 : 32, p.blocks),
                        larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks))));
-  if (blocked) {
+  if (from.blocked()) {
     p.blocked = true;
+    if (from.padded()) {
+      p.source[1].pad = from.rows_before, p.source[1].extent = from.all_rows;
+      p.source[2].pad = from.columns_before, p.source[2].extent = from.all_columns;
+    }
+    p.source_row = p.source[2].extent * p.chunk;
+    p.source_plane = p.source[1].extent * p.source_row;
     p.source_chunk = p.source[0].count * p.source_plane;
     p.source_sample = p.chunks * p.source_chunk;
   }
@@ -396,7 +402,7 @@ void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers) noexcept {
-  static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.blocked_source);
+  static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.source);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
   const int64_t block_weights = s.taps() * p.chunk * p.chunks;
   const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
@@ -408,7 +414,7 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
     else if constexpr (p.last != p.main)
       channels_task<T, p.lanes, step, p.last, E, Layouts.target>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
   };
-  if constexpr (Layouts.blocked_source)
+  if constexpr (Layouts.source.blocked())
     run_blocked_pieces<p.share>(s, p, x, scratch, workers, block);
   else
     run_pieces<p.share>(

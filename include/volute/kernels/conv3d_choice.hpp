@@ -89,9 +89,9 @@ constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side)
   return rows_possible<T>(g, side) ? conv_family::rows : conv_family::channels;
 }
 
-/// f(plan) with the plan of the chosen family; `blocked`: of the kernel that reads a blocked source.
+/// f(plan) with the plan of the chosen family, which reads its source in layout `from`.
 template <class T, class F>
-constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, bool blocked, F f) {
+constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from, F f) {
   switch (choose_family<T>(g, side)) {
     case conv_family::pointwise:
       return f(plan_pointwise<T>(g, side));
@@ -100,9 +100,9 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, bool bl
     case conv_family::in_place:
       return f(plan_in_place<T>(g, side));
     case conv_family::rows:
-      return f(plan_rows<T>(g, side, blocked));
+      return f(plan_rows<T>(g, side, from));
     case conv_family::channels:
-      return f(plan_channels<T>(g, side, blocked));
+      return f(plan_channels<T>(g, side, from));
     default:
       return f(plan_width<T>(g, side));
   }

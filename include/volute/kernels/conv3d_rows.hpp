@@ -149,7 +149,8 @@ template <class T, rows_code C, ops::epilogue E, ops::volume_layout Target>
 __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
                                          T* tile, int64_t channel, int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
   const depth_slab& range = piece.slab;
-  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, x_row = C.source_width * C.chunk;
+  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes;
+  const int64_t x_row = p.source_row;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
   constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
@@ -309,15 +310,15 @@ void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
-  static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.blocked_source);
+  static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.source);
   const int64_t plane = s.source_size[1] * s.source_size[2];
   const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
     rows_task<T, p.code, E, Layouts.target>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block,
                                             slice, slices, y, extra);
   };
-  if constexpr (Layouts.blocked_source)
-    run_blocked_pieces<p.share>(s, p, x, scratch, workers, block);
+  if constexpr (Layouts.source.blocked())
+    run_blocked_pieces<p.share>(s, p, x + p.source_first, scratch, workers, block);
   else
     run_pieces<p.share>(
         s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each

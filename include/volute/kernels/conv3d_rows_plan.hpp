@@ -4,6 +4,7 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_slabs.hpp>
 #include <volute/kernels/pack.hpp>
+#include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
 
@@ -40,9 +41,10 @@ struct rows_plan {
   int64_t count[2]{};          // planes and rows of the source
   depth_slabs slabs;
   bool blocked = false;  // the source lies as its copy would, and is read in place
-  int64_t source_plane = 0, source_chunk = 0, source_sample = 0;
-  int64_t samples = 1;  // that share a slab of weights
-  int64_t unit = 1;     // rows, or planes between slabs of weights, whose sums stand in the tile together
+  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+  int64_t source_first = 0;  // of a blocked source: where its first plane's first pixel lies
+  int64_t samples = 1;       // that share a slab of weights
+  int64_t unit = 1;          // rows, or planes between slabs of weights, whose sums stand in the tile together
   int64_t tile = 0;
   sharing share = sharing::none;
   int64_t slices = 1;  // parts of the pixels of one block, if threads share its work
@@ -113,7 +115,7 @@ constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side 
 }
 
 template <class T>
-constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, bool blocked = false) {
+constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
   rows_plan p;
   rows_code& c = p.code;
   const conv_shape s = shape_of(g, side);
@@ -121,7 +123,8 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, bool 
   plan_rows_blocks<T>(p, g, side, s, 24);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > (192 << 10);
-  p.source_plane = p.count[1] * c.source_width * c.chunk;
+  p.source_row = c.source_width * c.chunk;
+  p.source_plane = p.count[1] * p.source_row;
   p.slabs = cut_depth(g, side, p.count[0], p.chunks * p.source_plane * size);
   p.source_chunk = p.slabs.planes * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
@@ -150,8 +153,13 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, bool 
   if (p.share == sharing::inside)
     p.slices = smaller(
         units, smaller(ceil_divide(c.slab ? 8 : 32, p.blocks), larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks)))));
-  if (blocked) {
+  if (from.blocked()) {
     p.blocked = true;
+    if (from.padded()) {
+      p.source_row = from.all_columns * c.chunk;
+      p.source_plane = from.plane();
+      p.source_first = (from.rows_before * from.all_columns + from.columns_before) * c.chunk;
+    }
     p.source_chunk = p.count[0] * p.source_plane;
     p.source_sample = p.chunks * p.source_chunk;
   }

@@ -16,15 +16,29 @@ struct volume_layout {
 
   constexpr bool blocked() const { return block > 0; }
   constexpr std::int64_t plane() const { return all_rows * all_columns * block; }
+  constexpr std::int64_t rows_after() const { return all_rows - rows_before - rows; }
+  constexpr std::int64_t columns_after() const { return all_columns - columns_before - columns; }
+  constexpr bool padded() const { return all_rows != rows || all_columns != columns; }
   /// Elements, with the zeros.
   constexpr std::int64_t size() const { return batch * (channels / block) * planes * plane(); }
 };
 
-/// The layouts of a convolution's tensors: whether it reads its source as conv3d_source_layout() says, instead of NCDHW, and what it
-/// writes. An epilogue's `whole` operands have the layout of what is written.
+/// The layout that has the zeros of both; NCDHW if they differ in more than zeros.
+constexpr volume_layout join(const volume_layout& a, const volume_layout& b) {
+  if (!a.blocked() || a.block != b.block || a.batch != b.batch || a.channels != b.channels || a.planes != b.planes || a.rows != b.rows ||
+      a.columns != b.columns)
+    return {};
+  const auto larger = [](std::int64_t i, std::int64_t k) { return i < k ? k : i; };
+  volume_layout l = a;
+  l.rows_before = larger(a.rows_before, b.rows_before), l.columns_before = larger(a.columns_before, b.columns_before);
+  l.all_rows = l.rows_before + l.rows + larger(a.rows_after(), b.rows_after());
+  l.all_columns = l.columns_before + l.columns + larger(a.columns_after(), b.columns_after());
+  return l;
+}
+
+/// The layouts of a convolution's source and result. An epilogue's `whole` operands have that of the result.
 struct conv_layouts {
-  bool blocked_source = false;
-  volume_layout target{};
+  volume_layout source{}, target{};
   friend constexpr bool operator==(const conv_layouts&, const conv_layouts&) = default;
 };
 
