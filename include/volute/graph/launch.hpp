@@ -3,6 +3,7 @@
 
 #include <volute/graph/frozen.hpp>
 #include <volute/ops/loop_nest.hpp>
+#include <volute/ops/volume_layout.hpp>
 
 namespace volute::graph {
 
@@ -38,6 +39,8 @@ struct kernel_spec {
   int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
   bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
   bool second = false;     // reduce: maximum; matmul: b is transposed
+  int source = -1;         // convolution: of a volume_layout, of what it reads; negative: NCDHW
+  int target = -1;         // the same of what it writes
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 
@@ -69,7 +72,7 @@ struct launch {
 struct plan_size {
   int launches = 0;
   int prologue = 0;  // the first of them depend on parameters alone and run again only after those change
-  int kernels = 0, programs = 0, convolutions = 0, pools = 0;
+  int kernels = 0, programs = 0, convolutions = 0, pools = 0, layouts = 0;
 };
 
 /// A stored value, for reports and assertions.

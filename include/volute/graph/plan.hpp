@@ -3,23 +3,14 @@
 #pragma once
 
 #include <volute/graph/group.hpp>
-#include <volute/graph/place.hpp>
+#include <volute/graph/layouts.hpp>
 
 namespace volute::graph {
-
-/// What the planner must know about the kernels: sizes in elements. Runtime hands in the real ones.
-struct sizes {
-  std::int64_t (*packed_forward)(const ops::conv_geometry&);
-  std::int64_t (*packed_data)(const ops::conv_geometry&);
-  std::int64_t (*scratch_forward)(const ops::conv_geometry&);
-  std::int64_t (*scratch_data)(const ops::conv_geometry&);
-  std::int64_t (*scratch_weights)(const ops::conv_geometry&);
-};
 
 class planner {
  public:
   view g;
-  sizes size;
+  kernel_facts ask;
   bool hoists;  // packs and other functions of the parameters are kept between runs
   fusion f;
   buffer<step> steps;
@@ -28,11 +19,12 @@ class planner {
   buffer<ops::scalar_program> programs;
   buffer<ops::conv_geometry> convolutions;
   buffer<ops::pool_geometry> pools;
+  buffer<ops::volume_layout> layouts;
   std::int64_t arena = 0, prologue_elements = 0, live_peak = 0;
 
-  constexpr planner(const view& graph, const sizes& s, bool hoist)
+  constexpr planner(const view& graph, const kernel_facts& facts, bool hoist)
       : g(graph),
-        size(s),
+        ask(facts),
         hoists(hoist),
         f(graph.size.nodes),
         value_of_(graph.size.nodes, -1),
@@ -43,6 +35,8 @@ class planner {
     find_invariants();
     make_steps();
     write_outputs();
+    const layout_pass chosen(steps, values, kernels, convolutions, ask);
+    for (const ops::volume_layout& l : chosen.table) layouts.push_back(l);
     order();
     const placement memory(steps, values, hoists);
     arena = memory.arena, prologue_elements = memory.prologue, live_peak = memory.live;
@@ -161,15 +155,21 @@ class planner {
 
   constexpr source memory_of(int operand) { return source_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
 
-  /// Sizes of a geometry, asked for once.
+  /// Sizes of a geometry's faces, asked for once.
   struct kernel_sizes {
-    std::int64_t packed_forward = -1, packed_data = -1, scratch_forward = -1, scratch_data = -1, scratch_weights = -1;
+    std::int64_t packed[3]{-1, -1, -1}, scratch[3]{-1, -1, -1};
   };
   buffer<kernel_sizes> sizes_;
-  constexpr std::int64_t cached(int geometry, std::int64_t kernel_sizes::*which, std::int64_t (*ask)(const ops::conv_geometry&)) {
+  constexpr std::int64_t packed_size(int geometry, ops::face side) {
     while (sizes_.size <= geometry) sizes_.push_back({});
-    std::int64_t& n = sizes_[geometry].*which;
-    if (n < 0) n = ask(convolutions[geometry]);
+    std::int64_t& n = sizes_[geometry].packed[static_cast<int>(side)];
+    if (n < 0) n = ask.packed(convolutions[geometry], side);
+    return n;
+  }
+  constexpr std::int64_t scratch_size(int geometry, ops::face side) {
+    while (sizes_.size <= geometry) sizes_.push_back({});
+    std::int64_t& n = sizes_[geometry].scratch[static_cast<int>(side)];
+    if (n < 0) n = ask.scratch(convolutions[geometry], side, {});
     return n;
   }
 
@@ -239,8 +239,7 @@ class planner {
     for (int i = 0; i < steps.size; ++i)
       if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k)
         return {steps[i].out};
-    const std::int64_t n = kind == kernel_kind::pack_forward ? cached(geometry, &kernel_sizes::packed_forward, size.packed_forward)
-                                                             : cached(geometry, &kernel_sizes::packed_data, size.packed_data);
+    const std::int64_t n = packed_size(geometry, face_of(kind));
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
     const int packed = new_value(base_of(g, weights), n, invariant);
     steps.push_back({});
@@ -266,7 +265,7 @@ class planner {
       k.kind = kernel_kind::conv_weights;
       const source b = source_of(second);
       step& s = new_step(conv, k);
-      s.call.scratch_size = cached(k.geometry, &kernel_sizes::scratch_weights, size.scratch_weights);
+      s.call.scratch_size = scratch_size(k.geometry, op.side());
       add_input(s, a), add_input(s, b);
       return;
     }
@@ -288,8 +287,7 @@ class planner {
     for (int i = 1; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     const source scales = scale >= 0 ? memory_of(scale) : source{};
     step& s = new_step(root, k);
-    s.call.scratch_size = forward ? cached(k.geometry, &kernel_sizes::scratch_forward, size.scratch_forward)
-                                  : cached(k.geometry, &kernel_sizes::scratch_data, size.scratch_data);
+    s.call.scratch_size = scratch_size(k.geometry, op.side());
     add_input(s, a), add_input(s, b);
     if (scale >= 0) add_input(s, scales);
     for (int i = 1; i < in.count; ++i) {

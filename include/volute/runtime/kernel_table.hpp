@@ -52,15 +52,15 @@ void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::matmul<T, A, B>(n.extent[0], n.extent[1], n.extent[2], n.extent[3], o.in[0], n.stride[0][0], o.in[1], n.stride[1][0], o.out,
                            o.workers);
 }
-template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
+template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale, ops::conv_layouts L>
 void run_forward(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_forward<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch,
-                                               o.workers);
+  kernels::conv3d_forward<T, G, E, Scale, L>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch,
+                                                  o.workers);
 }
-template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale>
+template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale, ops::conv_layouts L>
 void run_data(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_backward_data<T, G, E, Scale>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch,
-                                                     o.workers);
+  kernels::conv3d_backward_data<T, G, E, Scale, L>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr,
+                                                        o.scratch, o.workers);
 }
 template <class T, ops::conv_geometry G>
 void run_weights(const graph::launch&, const operands<T>& o) noexcept {
@@ -109,6 +109,15 @@ void run_random(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::uniform<T>(o.out, c.nest.extent[0], o.random, static_cast<std::uint64_t>(c.value), o.workers);
 }
 
+template <class Plan>
+constexpr ops::volume_layout source_layout(const graph::kernel_spec& k) {
+  return k.source < 0 ? ops::volume_layout{} : Plan::tables.layouts[k.source];
+}
+template <class Plan>
+constexpr ops::volume_layout target_layout(const graph::kernel_spec& k) {
+  return k.target < 0 ? ops::volume_layout{} : Plan::tables.layouts[k.target];
+}
+
 /// The function of kernel K of a plan.
 template <class T, class Plan, int K>
 constexpr kernel_function<T> function_of() {
@@ -124,10 +133,11 @@ constexpr kernel_function<T> function_of() {
   } else if constexpr (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data) {
     constexpr ops::epilogue e =
         k.program < 0 ? ops::epilogue{} : unpack_epilogue(Plan::tables.programs[k.program < 0 ? 0 : k.program], k.lanes);
+    constexpr ops::conv_layouts l{source_layout<Plan>(k), target_layout<Plan>(k)};
     if constexpr (k.kind == kernel_kind::conv_forward)
-      return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first>;
+      return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first, l>;
     else
-      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first>;
+      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first, l>;
   } else if constexpr (k.kind == kernel_kind::conv_weights) {
     return &run_weights<T, Plan::tables.convolutions[k.geometry]>;
   } else if constexpr (k.kind == kernel_kind::pack_forward) {
@@ -166,9 +176,9 @@ constexpr std::int64_t worker_elements() {
     const graph::kernel_spec& k = Plan::tables.kernels[i];
     std::int64_t n = 0;
     if (k.kind == kernel_kind::conv_forward)
-      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward);
+      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward, source_layout<Plan>(k));
     if (k.kind == kernel_kind::conv_data)
-      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward);
+      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward, source_layout<Plan>(k));
     if (k.kind == kernel_kind::conv_weights) n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
     most = n > most ? n : most;
   }

@@ -9,10 +9,25 @@
 namespace volute::lowering {
 inline namespace VOLUTE_ISA {  // sizes of packed weights depend on the instruction set
 
+constexpr kernels::conv_side side_of(ops::face f) {
+  return f == ops::face::forward ? kernels::conv_side::forward : kernels::conv_side::backward;
+}
+
 template <class T>
-constexpr graph::sizes kernel_sizes() {
-  return {&kernels::conv3d_forward_packed_size<T>, &kernels::conv3d_backward_data_packed_size<T>, &kernels::conv3d_forward_scratch_size<T>,
-          &kernels::conv3d_backward_data_scratch_size<T>, &kernels::conv3d_backward_weights_scratch_size<T>};
+constexpr graph::kernel_facts facts_of_kernels() {
+  using conv = const ops::conv_geometry&;
+  using layout = const ops::volume_layout&;
+  using ops::face;
+  return {
+      [](conv g, face f) { return kernels::conv3d_packed_size<T>(g, side_of(f)); },
+      [](conv g, face f, layout source) {
+        return f == face::weights ? kernels::conv3d_backward_weights_scratch_size<T>(g)
+                                  : kernels::conv3d_scratch_size<T>(g, side_of(f), source);
+      },
+      [](conv g, face f) { return kernels::conv3d_source_layout<T>(g, side_of(f)); },
+      [](conv g, face f, layout l) { return kernels::conv3d_reads<T>(g, side_of(f), l); },
+      [](conv g, face f, layout l) { return kernels::conv3d_writes<T>(g, side_of(f), l); },
+  };
 }
 
 struct plan_image {
@@ -26,14 +41,14 @@ struct plan_image {
   constexpr void put(const graph::place& p) { put(static_cast<std::int64_t>(p.where) | p.slot << 3), put(p.offset); }
 };
 
-constexpr plan_image plan_words(const graph::view& g, const graph::sizes& s, bool hoist) {
-  const graph::planner p(g, s, hoist);
+constexpr plan_image plan_words(const graph::view& g, const graph::kernel_facts& facts, bool hoist) {
+  const graph::planner p(g, facts, hoist);
   plan_image im;
   im.arena = p.arena, im.prologue_elements = p.prologue_elements, im.live_peak = p.live_peak;
   im.count.launches = p.steps.size;
   for (const auto& q : p.steps) im.count.prologue += q.invariant;
   im.count.kernels = p.kernels.size, im.count.programs = p.programs.size, im.count.convolutions = p.convolutions.size,
-  im.count.pools = p.pools.size;
+  im.count.pools = p.pools.size, im.count.layouts = p.layouts.size;
   for (const auto& q : p.steps) {
     const graph::launch& c = q.call;
     im.put(c.kernel), im.put(c.node), im.put(c.count), im.put(c.out), im.put(c.scratch), im.put(c.scratch_size),
@@ -47,7 +62,8 @@ constexpr plan_image plan_words(const graph::view& g, const graph::sizes& s, boo
     }
   }
   for (const auto& k : p.kernels)
-    im.put(static_cast<std::int64_t>(k.kind)), im.put(k.program), im.put(k.lanes), im.put(k.geometry), im.put(k.first), im.put(k.second);
+    im.put(static_cast<std::int64_t>(k.kind)), im.put(k.program), im.put(k.lanes), im.put(k.geometry), im.put(k.first), im.put(k.second),
+        im.put(k.source), im.put(k.target);
   for (const auto& q : p.programs) {
     im.put(q.inputs), im.put(q.constants), im.put(q.length);
     for (int i = 0; i < q.constants; ++i) im.put(std::bit_cast<std::int64_t>(q.constant[i]));
@@ -64,6 +80,9 @@ constexpr plan_image plan_words(const graph::view& g, const graph::sizes& s, boo
     for (int a = 0; a < 3; ++a)
       im.put(q.in[a]), im.put(q.out[a]), im.put(q.kernel[a]), im.put(q.stride[a]), im.put(q.lo[a]), im.put(q.hi[a]), im.put(q.dilation[a]);
   }
+  for (const auto& l : p.layouts)
+    im.put(l.block), im.put(l.batch), im.put(l.channels), im.put(l.planes), im.put(l.rows), im.put(l.columns), im.put(l.rows_before),
+        im.put(l.all_rows), im.put(l.columns_before), im.put(l.all_columns);
   for (const auto& v : p.values)
     if (v.first >= 0) im.put(v.node), im.put(v.size), im.put(v.first), im.put(v.last), im.put(v.at), ++im.values;
   return im;
@@ -76,6 +95,7 @@ struct plan_tables {
   ops::scalar_program programs[static_cast<std::size_t>(Size.programs) + 1]{};
   ops::conv_geometry convolutions[static_cast<std::size_t>(Size.convolutions) + 1]{};
   ops::pool_geometry pools[static_cast<std::size_t>(Size.pools) + 1]{};
+  ops::volume_layout layouts[static_cast<std::size_t>(Size.layouts) + 1]{};
   graph::value_info values[static_cast<std::size_t>(Values) + 1]{};
 };
 
@@ -104,6 +124,7 @@ constexpr plan_tables<Size, Values> unpack_plan(const std::int64_t* words) {
     t.kernels[i].kind = static_cast<graph::kernel_kind>(r.get());
     t.kernels[i].program = r.integer(), t.kernels[i].lanes = r.get(), t.kernels[i].geometry = r.integer();
     t.kernels[i].first = r.get() != 0, t.kernels[i].second = r.get() != 0;
+    t.kernels[i].source = r.integer(), t.kernels[i].target = r.integer();
   }
   for (int i = 0; i < Size.programs; ++i) {
     ops::scalar_program& q = t.programs[i];
@@ -128,6 +149,8 @@ constexpr plan_tables<Size, Values> unpack_plan(const std::int64_t* words) {
       q.in[a] = r.get(), q.out[a] = r.get(), q.kernel[a] = r.get(), q.stride[a] = r.get(), q.lo[a] = r.get(), q.hi[a] = r.get(),
       q.dilation[a] = r.get();
   }
+  for (int i = 0; i < Size.layouts; ++i)
+    t.layouts[i] = {r.get(), r.get(), r.get(), r.get(), r.get(), r.get(), r.get(), r.get(), r.get(), r.get()};
   for (int i = 0; i < Values; ++i) t.values[i] = {r.integer(), r.get(), r.integer(), r.integer(), place()};
   return t;
 }
@@ -148,7 +171,7 @@ struct planned<output_list<E...>, T> {
   static constexpr bool hoists = !(makes_parameter_gradients<E> || ...);
 
  private:
-  static constexpr plan_image image_ = plan_words(graph::view_of(compiled_graph::graph), kernel_sizes<T>(), hoists);
+  static constexpr plan_image image_ = plan_words(graph::view_of(compiled_graph::graph), facts_of_kernels<T>(), hoists);
 
  public:
   static constexpr graph::plan_size size = image_.count;

@@ -4,6 +4,7 @@
 
 #include <volute/runtime/model.hpp>
 
+#include <array>
 #include <cstdio>
 #include <iterator>
 #include <string>
@@ -56,9 +57,9 @@ inline std::string layer_of(const graph::view& g, int node) {
 }
 
 inline std::string node_text(const graph::view& g, int i) {
-  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",     "rsqrt",
-                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",     "sigmoid",
-                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply", "divide",
+  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",       "rsqrt",
+                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",       "sigmoid",
+                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply",   "divide",
                                              "minimum",  "maximum", "power", "less",  "less_equal", "equal",    "leaky relu", "select"};
   static_assert(std::size(function) == static_cast<std::size_t>(ops::fn::select) + 1);
   if (g.is<ops::elementwise>(i)) return function[g.as<ops::elementwise>(i).function];
@@ -93,12 +94,11 @@ std::string summary(const Program&) {
     kind = std::max(kind, g.layers[i].kind.view().size());
     shape = std::max(shape, report::shape_text(g.layers[i].shape).size());
   }
-  const auto row = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d, const std::string& e,
-                       const std::string& f) {
-    return report::padded(a, path + 2) + report::padded(b, kind + 2) + report::padded(c, shape + 2) + report::padded(d, 12, true) +
-           report::padded(e, 12, true) + report::padded(f, 12, true) + '\n';
+  const auto row = [&](const std::array<std::string, 6>& cells) {
+    return report::padded(cells[0], path + 2) + report::padded(cells[1], kind + 2) + report::padded(cells[2], shape + 2) +
+           report::padded(cells[3], 12, true) + report::padded(cells[4], 12, true) + report::padded(cells[5], 12, true) + '\n';
   };
-  std::string s = row("layer", "kind", "output", "parameters", "FLOP", "bytes");
+  std::string s = row({"layer", "kind", "output", "parameters", "FLOP", "bytes"});
   for (int i = 0; i < g.size.layers; ++i) {
     const layer_info& l = g.layers[i];
     double flops = 0;
@@ -106,8 +106,8 @@ std::string summary(const Program&) {
       if (live[static_cast<std::size_t>(k)]) flops += graph::flops_of(g, k);
     std::int64_t parameters = 0;
     for (int k = l.first_parameter; k < l.last_parameter; ++k) parameters += g.parameters[k].shape.size();
-    s += row(std::string(l.path.view()), std::string(l.kind.view()), report::shape_text(l.shape), std::to_string(parameters),
-             report::amount(flops), report::amount(static_cast<double>(l.shape.size()) * sizeof(T)));
+    s += row({std::string(l.path.view()), std::string(l.kind.view()), report::shape_text(l.shape), std::to_string(parameters),
+              report::amount(flops), report::amount(static_cast<double>(l.shape.size()) * sizeof(T))});
   }
   s += "parameters " + std::to_string(facts::parameters) + ", FLOP a run " + report::amount(facts::flops) + ", " +
        std::to_string(facts::plan::size.launches) + " launches of " + std::to_string(facts::plan::size.kernels) + " kernels\n";
@@ -149,7 +149,8 @@ std::string saved_for_backward(const Program&) {
     if (v.node >= g.forward_nodes || v.first >= backward || last < g.forward_nodes) continue;
     const std::int64_t bytes = v.size * static_cast<std::int64_t>(sizeof(T));
     total += bytes;
-    const bool packed = facts::plan::tables.launches[v.first].node == v.node && v.size != g.shape(v.node).size();
+    const graph::kernel_kind maker = facts::plan::tables.kernels[facts::plan::tables.launches[v.first].kernel].kind;
+    const bool packed = maker == graph::kernel_kind::pack_forward || maker == graph::kernel_kind::pack_data;
     s += report::padded(report::layer_of(g, v.node), 16) +
          report::padded(packed ? "packed " + report::node_text(g, v.node) : report::node_text(g, v.node), 24) +
          report::padded(report::shape_text(g.shape(v.node)), 24) + report::padded(report::amount(static_cast<double>(bytes)), 10, true) +
@@ -158,7 +159,7 @@ std::string saved_for_backward(const Program&) {
   return s + "kept for the backward pass: " + report::amount(static_cast<double>(total)) + "B\n";
 }
 
-/// The launches in their order: kernel, node, result's place.
+/// The launches in their order: kernel, node, result's place and, where it is not NCDHW, its layout.
 template <class Program>
 std::string launches(const Program&) {
   using facts = typename Program::facts;
@@ -170,7 +171,10 @@ std::string launches(const Program&) {
     s += report::padded(std::to_string(i), 5) + report::padded(i < facts::plan::size.prologue ? "prologue" : "", 10) +
          report::padded(std::string(graph::kernel_name[static_cast<int>(facts::plan::tables.kernels[c.kernel].kind)]), 14) +
          report::padded(report::node_text(g, c.node), 22) + report::padded(report::shape_text(g.shape(c.node)), 24) +
-         where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset) + '\n';
+         where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset);
+    const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
+    if (k.target >= 0) s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
+    s += '\n';
   }
   return s;
 }

@@ -1,0 +1,149 @@
+// The layout of each edge. Every value lies NCDHW, but for what one convolution makes and only convolutions read: that lies in blocks of
+// channels with the zeros of their padding, as they would copy it, so neither end turns channels into lanes or back. All readers must agree
+// (see ops/volume_layout.hpp), and so must what rides in an epilogue: a whole operand lies as the result does.
+#pragma once
+
+#include <volute/graph/place.hpp>
+
+namespace volute::graph {
+
+/// What the planner must know about the kernels: sizes in elements, and layouts. Runtime hands in the real ones.
+struct kernel_facts {
+  using conv = const ops::conv_geometry&;
+  using layout = ops::volume_layout;
+  std::int64_t (*packed)(conv, ops::face);
+  std::int64_t (*scratch)(conv, ops::face, const layout& source);
+  layout (*source_layout)(conv, ops::face);
+  bool (*reads)(conv, ops::face, const layout&);
+  bool (*writes)(conv, ops::face, const layout&);
+};
+
+constexpr bool convolves(kernel_kind k) { return k == kernel_kind::conv_forward || k == kernel_kind::conv_data; }
+constexpr ops::face face_of(kernel_kind k) {
+  return k == kernel_kind::conv_weights                                     ? ops::face::weights
+         : k == kernel_kind::conv_forward || k == kernel_kind::pack_forward ? ops::face::forward
+                                                                            : ops::face::data;
+}
+
+class layout_pass {
+ public:
+  buffer<ops::volume_layout> table;
+
+  /// Gives values their layouts, and with them their sizes, their makers' and readers' kernels and scratch memory.
+  constexpr layout_pass(buffer<step>& all, buffer<stored_value>& of, buffer<kernel_spec>& specs,
+                        const buffer<ops::conv_geometry>& geometries, const kernel_facts& facts)
+      : steps_(all), values_(of), kernels_(specs), convolutions_(geometries), ask_(facts), at_(of.size, open) {
+    propose();
+    if (table.size == 0) return;
+    check();
+    while (agree()) {
+    }
+    apply();
+  }
+
+ private:
+  static constexpr int open = -1, plain = -2;  // nobody asked yet; NCDHW
+  buffer<step>& steps_;
+  buffer<stored_value>& values_;
+  buffer<kernel_spec>& kernels_;
+  const buffer<ops::conv_geometry>& convolutions_;
+  kernel_facts ask_;
+  buffer<int> at_;  // of a value: its layout in the table
+  struct wish {
+    int geometry = 0;
+    ops::face side{};
+    ops::volume_layout layout;
+  };
+  buffer<wish> wishes_;  // one of each geometry and face
+
+  constexpr const kernel_spec& kernel_of(const step& s) const { return kernels_.data[s.call.kernel]; }
+  constexpr bool blocked(int value) const { return at_.data[value] >= 0; }
+  constexpr int index(const ops::volume_layout& l) {
+    for (int i = 0; i < table.size; ++i)
+      if (table.data[i] == l) return i;
+    table.push_back(l);
+    return table.size - 1;
+  }
+  constexpr const ops::volume_layout& wanted(int geometry, ops::face side) {
+    for (const wish& w : wishes_)
+      if (w.geometry == geometry && w.side == side) return w.layout;
+    wishes_.push_back({geometry, side, ask_.source_layout(convolutions_.data[geometry], side)});
+    return wishes_[wishes_.size - 1].layout;
+  }
+
+  /// A value that one convolution makes may lie as its readers want it: with the zeros of them all.
+  constexpr void propose() {
+    buffer<int> makers(values_.size, 0);
+    for (const step& s : steps_) makers.data[s.out] += convolves(kernel_of(s).kind) && s.out_offset == 0 ? 1 : 2;
+    for (const step& s : steps_) {
+      const kernel_spec& k = kernel_of(s);
+      const int from = s.in[0];
+      if (!convolves(k.kind) || makers.data[from] != 1 || values_.data[from].placed || at_.data[from] == plain) continue;
+      const ops::volume_layout& l = wanted(k.geometry, face_of(k.kind));
+      const ops::volume_layout both = blocked(from) ? join(table.data[at_.data[from]], l) : l;
+      at_.data[from] = both.blocked() ? index(both) : plain;
+    }
+  }
+
+  /// Who cannot write, or cannot read, what was proposed.
+  constexpr void check() {
+    for (const step& s : steps_) {
+      const kernel_spec& k = kernel_of(s);
+      const bool conv = convolves(k.kind);
+      const auto layout = [&](int value) -> const ops::volume_layout& { return table.data[at_.data[value]]; };
+      if (blocked(s.out) && !(conv && ask_.writes(convolutions_.data[k.geometry], face_of(k.kind), layout(s.out)))) at_.data[s.out] = plain;
+      for (int i = 0; i < s.call.count; ++i) {
+        const int v = s.in[i];
+        if (!blocked(v)) continue;
+        const bool source = conv && i == 0 && !k.first && ask_.reads(convolutions_.data[k.geometry], face_of(k.kind), layout(v));
+        if (s.offset[i] != 0 || !(source || rides(s, i))) at_.data[v] = plain;
+      }
+    }
+  }
+
+  /// Whether operand i rides whole in a convolution's epilogue.
+  constexpr bool rides(const step& s, int i) const {
+    const kernel_spec& k = kernel_of(s);
+    const int operand = i - (k.first ? 2 : 1);  // of the epilogue; 0 is the convolution's result
+    return convolves(k.kind) && operand > 0 && static_cast<ops::access>((k.lanes >> (2 * operand)) & 3) == ops::access::whole;
+  }
+
+  /// What rides whole and what is written lie alike; true if something had to give way.
+  constexpr bool agree() {
+    bool changed = false;
+    for (const step& s : steps_)
+      for (int i = 1; i < s.call.count; ++i) {
+        int &a = at_.data[s.in[i]], &b = at_.data[s.out];
+        if (!rides(s, i) || a == b || (a < 0 && b < 0)) continue;
+        changed = true;
+        a = b = plain;
+      }
+    return changed;
+  }
+
+  constexpr void apply() {
+    for (int v = 0; v < values_.size; ++v)
+      if (blocked(v)) values_.data[v].size = table.data[at_.data[v]].size();
+    buffer<kernel_spec> used;
+    for (step& s : steps_) {
+      kernel_spec k = kernel_of(s);
+      if (convolves(k.kind)) {
+        if (blocked(s.out)) k.target = at_.data[s.out];
+        if (blocked(s.in[0])) {
+          k.source = at_.data[s.in[0]];
+          s.call.scratch_size = ask_.scratch(convolutions_.data[k.geometry], face_of(k.kind), table.data[k.source]);
+        }
+      }
+      s.call.kernel = -1;
+      for (int i = 0; i < used.size && s.call.kernel < 0; ++i)
+        if (used.data[i] == k) s.call.kernel = i;
+      if (s.call.kernel >= 0) continue;
+      used.push_back(k);
+      s.call.kernel = used.size - 1;
+    }
+    kernels_.size = 0;
+    for (const kernel_spec& k : used) kernels_.push_back(k);
+  }
+};
+
+}  // namespace volute::graph
