@@ -92,6 +92,36 @@ void check_reads(const char* name, int threads = 1) {
   CHECK(where(made, plain) == "equal");
 }
 
+/// The layout of a tensor of this shape, in these blocks, with zeros.
+constexpr ops::volume_layout layout_of(int64_t batch, int64_t channels, const int64_t (&size)[3], int64_t block) {
+  return {block, batch, channels, size[0], size[1], size[2], 1, size[1] + 3, 2, size[2] + 2};
+}
+
+/// The adjoint in the filter from blocked tensors: both, and each alone.
+template <class T, conv_geometry G, int64_t XBlock, int64_t GBlock>
+void check_weights(const char* name, int threads = 1) {
+  INFO(name);
+  constexpr ops::volume_layout x_layout = layout_of(G.batch, G.in_channels, G.in, XBlock);
+  constexpr ops::volume_layout g_layout = layout_of(G.batch, G.out_channels, G.out, GBlock);
+  const auto x = numbers<T>(G.x_size(), 7, 3, 11), g = numbers<T>(G.y_size(), 5, 1, 7);
+  const auto wanted = backward_weights<T, G>(x, g);
+  constexpr T beside = std::numeric_limits<T>::quiet_NaN();
+  volute::spinning_pool pool(threads);
+  const int64_t each = kernels::conv3d_backward_weights_worker_size<T>(G);
+  std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
+  const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
+  const auto check = [&](auto layouts, const std::vector<T>& a, const std::vector<T>& b) {
+    guarded<T> dw(G.w_size()), scratch(kernels::conv3d_backward_weights_scratch_size<T>(G));
+    kernels::conv3d_backward_weights<T, G, decltype(layouts)::value>::run(a.data(), b.data(), dw.data(), scratch.data(), team);
+    CHECK((dw.intact() && scratch.intact()));
+    CHECK(where(dw.values(), wanted) == "equal");
+  };
+  check(std::integral_constant<ops::conv_layouts, ops::conv_layouts{x_layout, g_layout}>{}, blocked<T>(x, x_layout, beside),
+        blocked<T>(g, g_layout, beside));
+  check(std::integral_constant<ops::conv_layouts, ops::conv_layouts{x_layout, {}}>{}, blocked<T>(x, x_layout, beside), g);
+  check(std::integral_constant<ops::conv_layouts, ops::conv_layouts{{}, g_layout}>{}, x, blocked<T>(g, g_layout, beside));
+}
+
 constexpr triple one{1, 1, 1};
 
 }  // namespace
@@ -162,6 +192,15 @@ TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {
   static_assert(kernels::plan_channels<float>(batch, front).share == kernels::sharing::pairs);
   check_reads<float, batch, front>("samples shared", 3);
   check_writes<float, batch, front, batch>("samples shared", 3);
+}
+
+TEST_CASE("conv3d blocked: the filter's adjoint", "[conv3d]") {
+  check_weights<float, make(2, 48, 32, {3, 4, 5}, {3, 3, 3}, one, one, one), 16, 32>("rows, g in the lanes");
+  check_weights<double, make(1, 32, 80, {4, 3, 7}, {3, 1, 2}, one, {1, 0, 0}, {1, 0, 1}), 32, 16>("rows, blocks unlike the kernel's");
+  check_weights<float, make(2, 24, 40, {4, 5, 29}, {3, 3, 3}, one, one, one), 24, 8>("channels");
+  check_weights<float, make(1, 32, 64, {5, 7, 31}, {3, 3, 3}, {2, 2, 2}, one), 16, 16>("stride");
+  check_weights<float, make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one), 16, 64>("threads", 3);
+  check_weights<double, make(1, 48, 32, {19, 16, 29}, {3, 1, 3}, one, {1, 0, 1}, {1, 0, 1}), 16, 16>("slabs, threads", 3);
 }
 
 TEST_CASE("conv3d blocked: who cannot", "[conv3d]") {

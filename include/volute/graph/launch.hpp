@@ -39,8 +39,8 @@ struct kernel_spec {
   int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
   bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
   bool second = false;     // reduce: maximum; matmul: b is transposed
-  int source = -1;         // convolution: of a volume_layout, of what it reads; negative: NCDHW
-  int target = -1;         // the same of what it writes
+  int source = -1;         // convolution: of a volume_layout, of what it reads (weights: of x); negative: NCDHW
+  int target = -1;         // the same of what it writes (weights: of g)
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 

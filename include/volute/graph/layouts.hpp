@@ -1,6 +1,7 @@
 // The layout of each edge. Every value lies NCDHW, but for what one convolution makes and only convolutions read: that lies in blocks of
 // channels with the zeros of their padding, as they would copy it, so neither end turns channels into lanes or back. All readers must agree
-// (see ops/volume_layout.hpp), and so must what rides in an epilogue: a whole operand lies as the result does.
+// (see ops/volume_layout.hpp), and so must what rides in an epilogue: a whole operand lies as the result does. The adjoint in the filter
+// and sums over pixels (a bias's gradient) take any blocks.
 #pragma once
 
 #include <volute/graph/place.hpp>
@@ -14,7 +15,7 @@ struct kernel_facts {
   std::int64_t (*packed)(conv, ops::face);
   std::int64_t (*scratch)(conv, ops::face, const layout& source);
   layout (*source_layout)(conv, ops::face);
-  bool (*reads)(conv, ops::face, const layout&);
+  bool (*reads)(conv, ops::face, int operand, const layout&);
   bool (*writes)(conv, ops::face, const layout&);
 };
 
@@ -32,9 +33,11 @@ class layout_pass {
   /// Gives values their layouts, and with them their sizes, their makers' and readers' kernels and scratch memory.
   constexpr layout_pass(buffer<step>& all, buffer<stored_value>& of, buffer<kernel_spec>& specs,
                         const buffer<ops::conv_geometry>& geometries, const kernel_facts& facts)
-      : steps_(all), values_(of), kernels_(specs), convolutions_(geometries), ask_(facts), at_(of.size, open) {
+      : steps_(all), values_(of), kernels_(specs), convolutions_(geometries), ask_(facts), at_(of.size, open), makers_(of.size, 0) {
     propose();
     if (table.size == 0) return;
+    while (follow()) {
+    }
     check();
     while (agree()) {
     }
@@ -48,7 +51,8 @@ class layout_pass {
   buffer<kernel_spec>& kernels_;
   const buffer<ops::conv_geometry>& convolutions_;
   kernel_facts ask_;
-  buffer<int> at_;  // of a value: its layout in the table
+  buffer<int> at_;      // of a value: its layout in the table
+  buffer<int> makers_;  // of a value: 1 if one convolution makes all of it
   struct wish {
     int geometry = 0;
     ops::face side{};
@@ -73,16 +77,34 @@ class layout_pass {
 
   /// A value that one convolution makes may lie as its readers want it: with the zeros of them all.
   constexpr void propose() {
-    buffer<int> makers(values_.size, 0);
-    for (const step& s : steps_) makers.data[s.out] += convolves(kernel_of(s).kind) && s.out_offset == 0 ? 1 : 2;
+    for (const step& s : steps_) makers_.data[s.out] += convolves(kernel_of(s).kind) && s.out_offset == 0 ? 1 : 2;
     for (const step& s : steps_) {
       const kernel_spec& k = kernel_of(s);
       const int from = s.in[0];
-      if (!convolves(k.kind) || makers.data[from] != 1 || values_.data[from].placed || at_.data[from] == plain) continue;
+      if (!convolves(k.kind) || !free(from)) continue;
       const ops::volume_layout& l = wanted(k.geometry, face_of(k.kind));
       const ops::volume_layout both = blocked(from) ? join(table.data[at_.data[from]], l) : l;
       at_.data[from] = both.blocked() ? index(both) : plain;
     }
+  }
+
+  /// One convolution makes it, and it is no result of the program.
+  constexpr bool free(int value) const { return makers_.data[value] == 1 && !values_.data[value].placed && at_.data[value] != plain; }
+
+  /// What nobody has a wish for lies as what rides with it: the gradient that only sums and the adjoint in the filter read as the
+  /// activation that masks it. True if something followed.
+  constexpr bool follow() {
+    bool changed = false;
+    for (const step& s : steps_)
+      for (int i = 1; i < s.call.count; ++i) {
+        if (!rides(s, i)) continue;
+        const int a = s.in[i], b = s.out;
+        if (blocked(a) && at_.data[b] == open && free(b))
+          at_.data[b] = at_.data[a], changed = true;
+        else if (blocked(b) && at_.data[a] == open && free(a))
+          at_.data[a] = at_.data[b], changed = true;
+      }
+    return changed;
   }
 
   /// Who cannot write, or cannot read, what was proposed.
@@ -95,10 +117,41 @@ class layout_pass {
       for (int i = 0; i < s.call.count; ++i) {
         const int v = s.in[i];
         if (!blocked(v)) continue;
-        const bool source = conv && i == 0 && !k.first && ask_.reads(convolutions_.data[k.geometry], face_of(k.kind), layout(v));
-        if (s.offset[i] != 0 || !(source || rides(s, i))) at_.data[v] = plain;
+        const bool source = k.kind == kernel_kind::conv_weights || (conv && i == 0 && !k.first);
+        const bool read = source              ? ask_.reads(convolutions_.data[k.geometry], face_of(k.kind), i, layout(v))
+                          : s.pixels.rank > 0 ? same_shape(layout(v), s.pixels)
+                                              : rides(s, i);
+        if (s.offset[i] != 0 || !read) at_.data[v] = plain;
       }
     }
+  }
+
+  static constexpr bool same_shape(const ops::volume_layout& l, const extents& e) {
+    return l.batch == e[0] && l.channels == e[1] && l.planes == e[2] && l.rows == e[3] && l.columns == e[4];
+  }
+  /// The nest of a sum over the pixels of a volume in layout l: results (sample), channel; the channels of a block are neighbours.
+  static constexpr ops::loop_nest pixels_of(const ops::volume_layout& l, bool keeps_samples) {
+    ops::loop_nest n;
+    const auto axis = [&](std::int64_t extent, std::int64_t stride) {
+      if (extent == 1) return;
+      n.extent[n.rank] = extent;
+      n.stride[0][n.rank++] = stride;
+    };
+    const std::int64_t blocks = l.channels / l.block, block = l.planes * l.plane();
+    if (keeps_samples) axis(l.batch, blocks * block);
+    axis(blocks, block);
+    n.extent[n.rank] = l.block;
+    n.stride[0][n.rank++] = 1;
+    n.kept = n.rank;
+    if (!keeps_samples) axis(l.batch, blocks * block);
+    if (l.padded()) {
+      axis(l.planes, l.plane());
+      axis(l.rows, l.all_columns * l.block);
+      axis(l.columns, l.block);
+    } else {
+      axis(l.planes * l.rows * l.columns, l.block);
+    }
+    return n;
   }
 
   /// Whether operand i rides whole in a convolution's epilogue.
@@ -133,6 +186,14 @@ class layout_pass {
           k.source = at_.data[s.in[0]];
           s.call.scratch_size = ask_.scratch(convolutions_.data[k.geometry], face_of(k.kind), table.data[k.source]);
         }
+      }
+      if (k.kind == kernel_kind::conv_weights) {
+        if (blocked(s.in[0])) k.source = at_.data[s.in[0]];
+        if (blocked(s.in[1])) k.target = at_.data[s.in[1]];
+      }
+      if (s.pixels.rank > 0 && blocked(s.in[0])) {
+        s.call.nest = pixels_of(table.data[at_.data[s.in[0]]], s.keeps_samples);
+        k.first = false, k.lanes = 0;  // the last axis of the results has the lanes, contiguous
       }
       s.call.kernel = -1;
       for (int i = 0; i < used.size && s.call.kernel < 0; ++i)

@@ -227,6 +227,12 @@ class planner {
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     step& s = new_step(root, k);
     s.call.nest = nest;
+    if (reduces && in.count == 1 && over.rank == 5 && !g.is<ops::broadcast>(in.id[0])) {
+      const ops::axis_set axes = g.as<ops::reduce>(root).axes;
+      bool all = !ops::contains(axes, 1);
+      for (int a = 2; a < 5; ++a) all = all && ops::contains(axes, a);
+      if (all) s.pixels = over, s.keeps_samples = !ops::contains(axes, 0);
+    }
     for (int i = 0; i < in.count; ++i) {
       const int at = add_input(s, memory[i]);
       s.in_place[at] = !reduces && !g.is<ops::broadcast>(in.id[i]) && values[memory[i].value].size == over.size();

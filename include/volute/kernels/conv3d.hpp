@@ -176,20 +176,43 @@ struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale
 template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {}>
 struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale, Layouts> {};
 
-/// dw[o,i,k] from x and g.
-template <class T, ops::conv_geometry Original>
+/// Whether the adjoint in the filter can read x in layout l, or g.
+template <class T>
+constexpr bool conv3d_weights_reads(const ops::conv_geometry& original, bool of_x, const ops::volume_layout& l) {
+  const ops::conv_geometry g = canonical(original);
+  const weights_family family = choose_weights<T>(g);
+  const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
+  const conv_side side = inputs ? conv_side::backward : conv_side::forward;
+  const conv_shape s = shape_of(g, conv_side::forward);
+  if (!l.blocked() || s.groups != 1 || l.batch != s.batch || l.channels != (of_x ? s.source_channels : s.target_channels) ||
+      l.planes * l.rows * l.columns != (of_x ? s.source_volume() : s.target_volume()))
+    return false;
+  if (family == weights_family::row_outputs || family == weights_family::row_inputs)
+    return inputs != of_x || plan_row_weights<T>(g, side).code.fold == 1;
+  if (family != weights_family::outputs && family != weights_family::inputs) return false;
+  bool whole = true;  // not every other pixel
+  const weights_plan p = plan_weights<T>(g, side);
+  for (const source_axis& a : p.source) whole = whole && a.start == 0 && a.step == 1;
+  return inputs == of_x || whole;
+}
+
+/// dw[o,i,k] from x and g. Layouts.source is that of x, Layouts.target that of g.
+template <class T, ops::conv_geometry Original, ops::conv_layouts Layouts = {}>
 struct conv3d_backward_weights {
+  static_assert(!Layouts.source.blocked() || conv3d_weights_reads<T>(Original, true, Layouts.source), "x cannot be read in this layout");
+  static_assert(!Layouts.target.blocked() || conv3d_weights_reads<T>(Original, false, Layouts.target), "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr weights_family family = choose_weights<T>(q);
+    constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
     if constexpr (family == weights_family::outputs)
-      run_weights_channels<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+      run_weights_channels<T, q, conv_side::forward, Layouts>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::inputs)
-      run_weights_channels<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+      run_weights_channels<T, q, conv_side::backward, turned>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::row_outputs)
-      run_row_weights<T, q, conv_side::forward>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
+      run_row_weights<T, q, conv_side::forward, Layouts>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::row_inputs)
-      run_row_weights<T, q, conv_side::backward>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
+      run_row_weights<T, q, conv_side::backward, turned>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::planes)
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::in_place)

@@ -8,6 +8,7 @@
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
+#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -99,6 +100,35 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
       pixel += count;
     }
   }
+}
+
+/// Pixels [begin, end) of `channels` channels of a sample in layout `from`, the first of which is `channel`, to to[pixel][pitch]; zeros
+/// behind the last channel. What the adjoint in the filter makes of a blocked tensor: it keeps other channels together, but nothing turns.
+template <class T>
+__attribute__((noinline)) void copy_blocked(const ops::volume_layout& from, const T* x, int64_t sample, int64_t channel, int64_t channels,
+                                            int64_t begin, int64_t end, T* to, int64_t pitch) noexcept {
+  constexpr int L = simd::width<T>;
+  using V = simd::vec<T>;
+  for (int64_t c = 0; c < channels;) {
+    const int64_t first = (channel + c) % from.block, count = smaller(channels - c, from.block - first);
+    const T* const base = x + (sample * (from.channels / from.block) + (channel + c) / from.block) * from.planes * from.plane() + first;
+    T* out = to + c;
+    for (int64_t pixel = begin; pixel < end;) {
+      const int64_t w = pixel % from.columns, h = pixel / from.columns % from.rows, d = pixel / (from.columns * from.rows);
+      const int64_t last = smaller(end, pixel - w + from.columns);
+      const T* in = base + d * from.plane() + ((from.rows_before + h) * from.all_columns + from.columns_before + w) * from.block;
+      for (; pixel < last; ++pixel, in += from.block, out += pitch) {
+        int64_t k = 0;
+        for (; k + L <= count; k += L) simd::store(out + k, simd::load<V>(in + k));
+        const int rest = static_cast<int>(count - k);
+        if (rest > 0) simd::store_partial(out + k, simd::load_partial<V>(in + k, rest), rest);
+      }
+    }
+    c += count;
+  }
+  if (channels < pitch)
+    for (int64_t i = 0; i < end - begin; ++i)
+      std::memset(to + i * pitch + channels, 0, static_cast<std::size_t>(pitch - channels) * sizeof(T));
 }
 
 /// run_pieces() (see conv3d_slabs.hpp) where the source lies as its copy would: nothing is copied, and tasks of all pieces are shared.

@@ -333,7 +333,7 @@ __attribute__((noinline)) void unpack_dense_weights(const conv_shape& s, const r
   if (p.stream) simd::stream_fence();
 }
 
-template <class T, ops::conv_geometry G, conv_side Side>
+template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
   const int64_t x_volume = s.source_volume(), g_volume = s.target_volume(), lanes = p.block_lanes(), depth = p.axis[0].n;
@@ -341,15 +341,23 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
   /// Pixels [begin, end) of one sample's source channels into a copy that begins with pixel `base`, and the same of the target.
   const auto copy_source = [&](int64_t sample, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
     for (int64_t c = 0, k = 0; c < p.chunks && begin < end; ++c, k += p.code.chunk)
-      copy_pixels<T, 1, false>(source + (sample * s.source_channels + k) * x_volume + begin,
-                               to + c * p.source_chunk + (begin - base) * p.code.chunk, smaller(p.code.chunk, s.source_channels - k),
-                               p.code.chunk, x_volume, end - begin, nullptr);
+      if constexpr (Layouts.source.blocked())
+        copy_blocked<T>(Layouts.source, source, sample, k, smaller(p.code.chunk, s.source_channels - k), begin, end,
+                        to + c * p.source_chunk + (begin - base) * p.code.chunk, p.code.chunk);
+      else
+        copy_pixels<T, 1, false>(source + (sample * s.source_channels + k) * x_volume + begin,
+                                 to + c * p.source_chunk + (begin - base) * p.code.chunk, smaller(p.code.chunk, s.source_channels - k),
+                                 p.code.chunk, x_volume, end - begin, nullptr);
   };
   const auto copy_target = [&](int64_t sample, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
     for (int64_t b = 0, k = 0; b < p.blocks; ++b, k += p.block)
-      copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + begin,
-                                         to + b * p.target_block + (begin - base) * lanes, smaller(p.block, s.target_channels - k), p.block,
-                                         g_volume, end - begin, nullptr);
+      if constexpr (Layouts.target.blocked())
+        copy_blocked<T>(Layouts.target, target, sample, k, smaller(p.block, s.target_channels - k), begin, end,
+                        to + b * p.target_block + (begin - base) * lanes, lanes);
+      else
+        copy_pixels<T, p.code.fold, false>(target + (sample * s.target_channels + k) * g_volume + begin,
+                                           to + b * p.target_block + (begin - base) * lanes, smaller(p.block, s.target_channels - k),
+                                           p.block, g_volume, end - begin, nullptr);
   };
   const auto complete = [&](int64_t group, int64_t task, int64_t piece, int64_t all, const T* sum) noexcept {
     const int64_t channel = task / p.chunks * p.block, first = task % p.chunks * p.code.chunk;

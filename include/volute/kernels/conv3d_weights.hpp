@@ -305,7 +305,26 @@ __attribute__((noinline)) void transpose_weights(const conv_shape& s, const weig
   }
 }
 
-template <class T, ops::conv_geometry G, conv_side Side>
+/// copy_source_channels() from a blocked layout, of a source that is read whole.
+template <class T>
+void copy_blocked_planes(const conv_shape& s, const channels_plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
+                         int64_t begin, int64_t end, int64_t base) noexcept {
+  const source_axis &rows = p.source[1], &row = p.source[2];
+  const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * p.chunk) * sizeof(T)); };
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk;
+    T* pixel = to + c * p.source_chunk + (d - base) * p.source_plane;
+    for (int64_t h = 0; h < rows.count; ++h, pixel += row.extent * p.chunk) {
+      const int64_t first = (d * s.source_size[1] + h) * s.source_size[2];
+      clear(pixel, row.pad);
+      copy_blocked<T>(from, x, sample, channel, smaller(p.chunk, s.source_channels - channel), first, first + row.count,
+                      pixel + row.pad * p.chunk, p.chunk);
+      clear(pixel + (row.pad + row.count) * p.chunk, row.extent - row.pad - row.count);
+    }
+  }
+}
+
+template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr weights_plan p = plan_weights<T>(G, Side);
   constexpr bool single = class_count(G, Side, 0) * class_count(G, Side, 1) * class_count(G, Side, 2) == 1 &&
@@ -317,9 +336,18 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
   copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
 
+  /// Planes of the source, as copy_source_channels() has them.
+  const auto copy_source = [&](int64_t sample, int64_t group, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
+    if constexpr (Layouts.source.blocked())
+      copy_blocked_planes<T>(s, copy, Layouts.source, source, sample, to, begin, end, base);
+    else
+      copy_source_channels<T, false>(s, copy, source, nullptr, sample, group, to, begin, end, base);
+  };
   /// Planes [begin, end) of one sample's target channels of block b.
   const auto copy_target = [&](int64_t sample, int64_t group, int64_t b, T* to, int64_t begin, int64_t end) noexcept {
     const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
+    if constexpr (Layouts.target.blocked())
+      return copy_blocked<T>(Layouts.target, target, sample, channel, valid, begin * plane, end * plane, to, lanes);
     const channels_last_copy flat{valid,
                                   lanes,
                                   volume,
@@ -359,8 +387,7 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
         const int64_t n = i / p.depth.count;
         const depth_slab slab = p.depth.slab(i % p.depth.count);
         const int64_t first = slab.first * longest.dst_step, last = smaller(s.target_size[0], slab.last * longest.dst_step);
-        copy_source_channels<T, false>(s, copy, source, nullptr, n, group, source_copy, slab.begin * p.chunks, slab.end * p.chunks,
-                                       slab.begin);
+        copy_source(n, group, source_copy, slab.begin * p.chunks, slab.end * p.chunks, slab.begin);
         for (int64_t b = 0; b < p.blocks; ++b) {
           copy_target(n, group, b, target_copy, first, last);
           for (int64_t c = 0; c < p.chunks; ++c)
@@ -388,9 +415,9 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
                      [&](int64_t begin, int64_t end, int) noexcept {
                        for (int64_t i = begin; i < end; ++i) {
                          const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
-                         copy_source_channels<T, false>(s, copy, source, nullptr, n0 + n, group, source_copy + n * p.source_sample,
-                                                        p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
-                                                        p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes));
+                         copy_source(n0 + n, group, source_copy + n * p.source_sample,
+                                     p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
+                                     p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes), 0);
                          if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
                        }
                      });

@@ -62,9 +62,9 @@ void run_data(const graph::launch&, const operands<T>& o) noexcept {
   kernels::conv3d_backward_data<T, G, E, Scale, L>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr,
                                                         o.scratch, o.workers);
 }
-template <class T, ops::conv_geometry G>
+template <class T, ops::conv_geometry G, ops::conv_layouts L>
 void run_weights(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_backward_weights<T, G>::run(o.in[0], o.in[1], o.out, o.scratch, o.workers);
+  kernels::conv3d_backward_weights<T, G, L>::run(o.in[0], o.in[1], o.out, o.scratch, o.workers);
 }
 template <class T, ops::conv_geometry G>
 void run_pack_forward(const graph::launch&, const operands<T>& o) noexcept {
@@ -139,7 +139,7 @@ constexpr kernel_function<T> function_of() {
     else
       return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first, l>;
   } else if constexpr (k.kind == kernel_kind::conv_weights) {
-    return &run_weights<T, Plan::tables.convolutions[k.geometry]>;
+    return &run_weights<T, Plan::tables.convolutions[k.geometry], ops::conv_layouts{source_layout<Plan>(k), target_layout<Plan>(k)}>;
   } else if constexpr (k.kind == kernel_kind::pack_forward) {
     return &run_pack_forward<T, Plan::tables.convolutions[k.geometry]>;
   } else if constexpr (k.kind == kernel_kind::pack_data) {

@@ -25,7 +25,9 @@ constexpr graph::kernel_facts facts_of_kernels() {
                                   : kernels::conv3d_scratch_size<T>(g, side_of(f), source);
       },
       [](conv g, face f) { return kernels::conv3d_source_layout<T>(g, side_of(f)); },
-      [](conv g, face f, layout l) { return kernels::conv3d_reads<T>(g, side_of(f), l); },
+      [](conv g, face f, int operand, layout l) {
+        return f == face::weights ? kernels::conv3d_weights_reads<T>(g, operand == 0, l) : kernels::conv3d_reads<T>(g, side_of(f), l);
+      },
       [](conv g, face f, layout l) { return kernels::conv3d_writes<T>(g, side_of(f), l); },
   };
 }

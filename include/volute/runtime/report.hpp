@@ -173,7 +173,7 @@ std::string launches(const Program&) {
          report::padded(report::node_text(g, c.node), 22) + report::padded(report::shape_text(g.shape(c.node)), 24) +
          where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset);
     const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
-    if (k.target >= 0) s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
+    if (k.target >= 0 && graph::convolves(k.kind)) s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
     s += '\n';
   }
   return s;
