@@ -8,15 +8,31 @@
 
 namespace volute::graph {
 
-/// What the planner must know about the kernels: sizes in elements, and layouts. Runtime hands in the real ones.
+/// What the planner must know about the kernels. Runtime hands in the real ones.
 struct kernel_facts {
-  using conv = const ops::conv_geometry&;
-  using layout = ops::volume_layout;
-  std::int64_t (*packed)(conv, ops::face);
-  std::int64_t (*scratch)(conv, ops::face, const layout& source);
-  layout (*source_layout)(conv, ops::face);
-  bool (*reads)(conv, ops::face, int operand, const layout&);
-  bool (*writes)(conv, ops::face, const layout&);
+  ops::conv_facts (*of)(const ops::conv_geometry&, ops::face);
+  std::int64_t (*scratch)(const ops::conv_geometry&, ops::face, const ops::volume_layout& source);  // elements, with a blocked source
+};
+
+/// The facts of every geometry's faces, asked for once.
+class known_facts {
+ public:
+  constexpr known_facts(const kernel_facts& facts, const buffer<ops::conv_geometry>& geometries) : ask(facts), convolutions_(geometries) {}
+  const kernel_facts ask;
+  constexpr const ops::conv_facts& of(int geometry, ops::face side) {
+    const int want = 3 * geometry + static_cast<int>(side);
+    while (at_.size <= want) at_.push_back(-1);
+    if (at_.data[want] < 0) {
+      at_.data[want] = facts_.size;
+      facts_.push_back(ask.of(convolutions_.data[geometry], side));
+    }
+    return facts_.data[at_.data[want]];
+  }
+
+ private:
+  const buffer<ops::conv_geometry>& convolutions_;
+  buffer<int> at_;
+  buffer<ops::conv_facts> facts_;
 };
 
 constexpr bool convolves(kernel_kind k) { return k == kernel_kind::conv_forward || k == kernel_kind::conv_data; }
@@ -32,8 +48,8 @@ class layout_pass {
 
   /// Gives values their layouts, and with them their sizes, their makers' and readers' kernels and scratch memory.
   constexpr layout_pass(buffer<step>& all, buffer<stored_value>& of, buffer<kernel_spec>& specs,
-                        const buffer<ops::conv_geometry>& geometries, const kernel_facts& facts)
-      : steps_(all), values_(of), kernels_(specs), convolutions_(geometries), ask_(facts), at_(of.size, open), makers_(of.size, 0) {
+                        const buffer<ops::conv_geometry>& geometries, known_facts& facts)
+      : steps_(all), values_(of), kernels_(specs), convolutions_(geometries), facts_(facts), at_(of.size, open), makers_(of.size, 0) {
     propose();
     if (table.size == 0) return;
     while (follow()) {
@@ -50,15 +66,9 @@ class layout_pass {
   buffer<stored_value>& values_;
   buffer<kernel_spec>& kernels_;
   const buffer<ops::conv_geometry>& convolutions_;
-  kernel_facts ask_;
+  known_facts& facts_;
   buffer<int> at_;      // of a value: its layout in the table
   buffer<int> makers_;  // of a value: 1 if one convolution makes all of it
-  struct wish {
-    int geometry = 0;
-    ops::face side{};
-    ops::volume_layout layout;
-  };
-  buffer<wish> wishes_;  // one of each geometry and face
 
   constexpr const kernel_spec& kernel_of(const step& s) const { return kernels_.data[s.call.kernel]; }
   constexpr bool blocked(int value) const { return at_.data[value] >= 0; }
@@ -68,12 +78,7 @@ class layout_pass {
     table.push_back(l);
     return table.size - 1;
   }
-  constexpr const ops::volume_layout& wanted(int geometry, ops::face side) {
-    for (const wish& w : wishes_)
-      if (w.geometry == geometry && w.side == side) return w.layout;
-    wishes_.push_back({geometry, side, ask_.source_layout(convolutions_.data[geometry], side)});
-    return wishes_[wishes_.size - 1].layout;
-  }
+  constexpr const ops::conv_facts& facts_of(const kernel_spec& k) { return facts_.of(k.geometry, face_of(k.kind)); }
 
   /// A value that one convolution makes may lie as its readers want it: with the zeros of them all.
   constexpr void propose() {
@@ -82,7 +87,7 @@ class layout_pass {
       const kernel_spec& k = kernel_of(s);
       const int from = s.in[0];
       if (!convolves(k.kind) || !free(from)) continue;
-      const ops::volume_layout& l = wanted(k.geometry, face_of(k.kind));
+      const ops::volume_layout& l = facts_of(k).source;
       const ops::volume_layout both = blocked(from) ? join(table.data[at_.data[from]], l) : l;
       at_.data[from] = both.blocked() ? index(both) : plain;
     }
@@ -113,12 +118,13 @@ class layout_pass {
       const kernel_spec& k = kernel_of(s);
       const bool conv = convolves(k.kind);
       const auto layout = [&](int value) -> const ops::volume_layout& { return table.data[at_.data[value]]; };
-      if (blocked(s.out) && !(conv && ask_.writes(convolutions_.data[k.geometry], face_of(k.kind), layout(s.out)))) at_.data[s.out] = plain;
+      if (blocked(s.out) && !(conv && facts_of(k).writes(layout(s.out)))) at_.data[s.out] = plain;
       for (int i = 0; i < s.call.count; ++i) {
         const int v = s.in[i];
         if (!blocked(v)) continue;
-        const bool source = k.kind == kernel_kind::conv_weights || (conv && i == 0 && !k.first);
-        const bool read = source              ? ask_.reads(convolutions_.data[k.geometry], face_of(k.kind), i, layout(v))
+        const bool read = k.kind == kernel_kind::conv_weights
+                              ? (i == 0 ? facts_of(k).reads_source(layout(v)) : facts_of(k).reads_target(layout(v)))
+                          : conv && i == 0    ? !k.first && facts_of(k).reads_source(layout(v))
                           : s.pixels.rank > 0 ? same_shape(layout(v), s.pixels)
                                               : rides(s, i);
         if (s.offset[i] != 0 || !read) at_.data[v] = plain;
@@ -184,7 +190,7 @@ class layout_pass {
         if (blocked(s.out)) k.target = at_.data[s.out];
         if (blocked(s.in[0])) {
           k.source = at_.data[s.in[0]];
-          s.call.scratch_size = ask_.scratch(convolutions_.data[k.geometry], face_of(k.kind), table.data[k.source]);
+          s.call.scratch_size = facts_.ask.scratch(convolutions_.data[k.geometry], face_of(k.kind), table.data[k.source]);
         }
       }
       if (k.kind == kernel_kind::conv_weights) {

@@ -10,7 +10,6 @@ namespace volute::graph {
 class planner {
  public:
   view g;
-  kernel_facts ask;
   bool hoists;  // packs and other functions of the parameters are kept between runs
   fusion f;
   buffer<step> steps;
@@ -24,18 +23,18 @@ class planner {
 
   constexpr planner(const view& graph, const kernel_facts& facts, bool hoist)
       : g(graph),
-        ask(facts),
         hoists(hoist),
         f(graph.size.nodes),
         value_of_(graph.size.nodes, -1),
         offset_of_(graph.size.nodes, 0),
         groups_(g, f),
-        invariant_(graph.size.nodes, 0) {
+        invariant_(graph.size.nodes, 0),
+        facts_(facts, convolutions) {
     fuse(g, f);
     find_invariants();
     make_steps();
     write_outputs();
-    const layout_pass chosen(steps, values, kernels, convolutions, ask);
+    const layout_pass chosen(steps, values, kernels, convolutions, facts_);
     for (const ops::volume_layout& l : chosen.table) layouts.push_back(l);
     order();
     const placement memory(steps, values, hoists);
@@ -47,6 +46,7 @@ class planner {
   buffer<std::int64_t> offset_of_;  // where it begins there
   group_reader groups_;
   buffer<char> invariant_;  // depends on parameters and constants alone
+  known_facts facts_;
 
   // ---- values
   constexpr int new_value(int node, std::int64_t n, bool invariant) {
@@ -155,24 +155,6 @@ class planner {
 
   constexpr source memory_of(int operand) { return source_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
 
-  /// Sizes of a geometry's faces, asked for once.
-  struct kernel_sizes {
-    std::int64_t packed[3]{-1, -1, -1}, scratch[3]{-1, -1, -1};
-  };
-  buffer<kernel_sizes> sizes_;
-  constexpr std::int64_t packed_size(int geometry, ops::face side) {
-    while (sizes_.size <= geometry) sizes_.push_back({});
-    std::int64_t& n = sizes_[geometry].packed[static_cast<int>(side)];
-    if (n < 0) n = ask.packed(convolutions[geometry], side);
-    return n;
-  }
-  constexpr std::int64_t scratch_size(int geometry, ops::face side) {
-    while (sizes_.size <= geometry) sizes_.push_back({});
-    std::int64_t& n = sizes_[geometry].scratch[static_cast<int>(side)];
-    if (n < 0) n = ask.scratch(convolutions[geometry], side, {});
-    return n;
-  }
-
   // ---- steps
   constexpr void make_steps() {
     // A group that its convolution cannot carry runs on its own; known before any step is made.
@@ -245,7 +227,7 @@ class planner {
     for (int i = 0; i < steps.size; ++i)
       if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k)
         return {steps[i].out};
-    const std::int64_t n = packed_size(geometry, face_of(kind));
+    const std::int64_t n = facts_.of(geometry, face_of(kind)).packed;
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
     const int packed = new_value(base_of(g, weights), n, invariant);
     steps.push_back({});
@@ -271,7 +253,7 @@ class planner {
       k.kind = kernel_kind::conv_weights;
       const source b = source_of(second);
       step& s = new_step(conv, k);
-      s.call.scratch_size = scratch_size(k.geometry, op.side());
+      s.call.scratch_size = facts_.of(k.geometry, op.side()).scratch;
       add_input(s, a), add_input(s, b);
       return;
     }
@@ -293,7 +275,7 @@ class planner {
     for (int i = 1; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     const source scales = scale >= 0 ? memory_of(scale) : source{};
     step& s = new_step(root, k);
-    s.call.scratch_size = scratch_size(k.geometry, op.side());
+    s.call.scratch_size = facts_.of(k.geometry, op.side()).scratch;
     add_input(s, a), add_input(s, b);
     if (scale >= 0) add_input(s, scales);
     for (int i = 1; i < in.count; ++i) {

@@ -2,7 +2,7 @@
 // in the filter. Direct, without im2col. Each geometry is one instantiation of the kernel that conv3d_choice.hpp finds for it.
 #pragma once
 
-#include <volute/kernels/conv3d_choice.hpp>
+#include <volute/kernels/conv3d_facts.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/elementwise.hpp>
 #include <volute/ops/volume_layout.hpp>
@@ -13,68 +13,12 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 template <class T>
-constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_side side) {
-  const ops::conv_geometry g = canonical(original);
-  switch (choose_family<T>(g, side)) {
-    case conv_family::pointwise:
-      return g.groups * plan_pointwise<T>(g, side).packed();
-    case conv_family::planes:
-    case conv_family::in_place:
-      return planes_packed_size<T>(g, side);
-    case conv_family::rows:
-      return rows_packed_size<T>(g, side);
-    case conv_family::channels:
-      return channels_packed_size<T>(g, side);
-    default:
-      return width_packed_size<T>(g, side);
-  }
+constexpr int64_t conv3d_packed_size(const ops::conv_geometry& g, conv_side side) {
+  return conv3d_facts<T>(g, side).packed;
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
   return with_plan<T>(canonical(original), side, source, [](const auto& plan) { return plan.scratch(); });
-}
-
-/// Whether the source has the same axes in the canonical geometry.
-constexpr bool keeps_axes(const ops::conv_geometry& g, conv_side side) {
-  const conv_shape a = shape_of(g, side), b = shape_of(canonical(g), side);
-  return a.source_size[0] == b.source_size[0] && a.source_size[1] == b.source_size[1] && a.source_size[2] == b.source_size[2];
-}
-
-/// The blocked layout in which a convolution would like to find its source; NCDHW if it knows none.
-template <class T>
-constexpr ops::volume_layout conv3d_source_layout(const ops::conv_geometry& original, conv_side side) {
-  const ops::conv_geometry g = canonical(original);
-  const conv_shape s = shape_of(g, side), whole = shape_of(original, side);
-  switch (choose_family<T>(g, side)) {
-    case conv_family::channels: {
-      const channels_plan p = plan_channels<T>(g, side);
-      return blocked_source(s, whole, p.source, p.chunk);
-    }
-    case conv_family::rows: {
-      source_axis source[3];
-      for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
-      return blocked_source(s, whole, source, plan_rows<T>(g, side).code.chunk);
-    }
-    default:
-      return {};
-  }
-}
-
-/// Whether a convolution can read its source in blocked layout l, which may have more zeros than it needs.
-template <class T>
-constexpr bool conv3d_reads(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& l) {
-  const ops::volume_layout wanted = conv3d_source_layout<T>(g, side);
-  return l.blocked() && join(wanted, l) == l && (!l.padded() || keeps_axes(g, side));
-}
-
-/// Whether a convolution can write its result in blocked layout l.
-template <class T>
-constexpr bool conv3d_writes(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& l) {
-  const ops::conv_geometry g = canonical(original);
-  const conv_shape s = shape_of(g, side);
-  const conv_family family = choose_family<T>(g, side);
-  if (family == conv_family::channels) return stores_blocked(s, plan_channels<T>(g, side).lanes, l);
-  return family == conv_family::rows && lanes_fold<T>(s) == 1 && stores_blocked(s, simd::width<T>, l);
 }
 
 /// Elements of the packed filters.
@@ -98,7 +42,7 @@ constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g,
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {
-  return with_weights_plan<T>(canonical(original), [](const auto& plan) { return plan.scratch(); });
+  return conv3d_weights_facts<T>(original).scratch;
 }
 
 /// Elements of workspace that each worker of a team needs beside that, but for the first.
@@ -108,7 +52,8 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
-  return with_weights_plan<T>(canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
+  const ops::conv_geometry g = canonical(original);
+  return with_weights_plan<T>(g, choose_weights<T>(g), [](const auto& plan) { return plan.worker_scratch(); });
 }
 
 template <class T, ops::conv_geometry Original, conv_side Side>
@@ -136,9 +81,10 @@ struct conv3d_pack {
 
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 struct conv3d_correlate {
-  static_assert(!Layouts.source.blocked() || (!Scale && conv3d_reads<T>(Original, Side, Layouts.source)),
+  static_assert(!Layouts.source.blocked() || (!Scale && conv3d_facts<T>(Original, Side).reads_source(Layouts.source)),
                 "this convolution cannot read this layout, or not scale it");
-  static_assert(!Layouts.target.blocked() || conv3d_writes<T>(Original, Side, Layouts.target), "this convolution cannot write this layout");
+  static_assert(!Layouts.target.blocked() || conv3d_facts<T>(Original, Side).writes(Layouts.target),
+                "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
@@ -176,31 +122,13 @@ struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale
 template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {}>
 struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale, Layouts> {};
 
-/// Whether the adjoint in the filter can read x in layout l, or g.
-template <class T>
-constexpr bool conv3d_weights_reads(const ops::conv_geometry& original, bool of_x, const ops::volume_layout& l) {
-  const ops::conv_geometry g = canonical(original);
-  const weights_family family = choose_weights<T>(g);
-  const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
-  const conv_side side = inputs ? conv_side::backward : conv_side::forward;
-  const conv_shape s = shape_of(g, conv_side::forward);
-  if (!l.blocked() || s.groups != 1 || l.batch != s.batch || l.channels != (of_x ? s.source_channels : s.target_channels) ||
-      l.planes * l.rows * l.columns != (of_x ? s.source_volume() : s.target_volume()))
-    return false;
-  if (family == weights_family::row_outputs || family == weights_family::row_inputs)
-    return inputs != of_x || plan_row_weights<T>(g, side).code.fold == 1;
-  if (family != weights_family::outputs && family != weights_family::inputs) return false;
-  bool whole = true;  // not every other pixel
-  const weights_plan p = plan_weights<T>(g, side);
-  for (const source_axis& a : p.source) whole = whole && a.start == 0 && a.step == 1;
-  return inputs == of_x || whole;
-}
-
 /// dw[o,i,k] from x and g. Layouts.source is that of x, Layouts.target that of g.
 template <class T, ops::conv_geometry Original, ops::conv_layouts Layouts = {}>
 struct conv3d_backward_weights {
-  static_assert(!Layouts.source.blocked() || conv3d_weights_reads<T>(Original, true, Layouts.source), "x cannot be read in this layout");
-  static_assert(!Layouts.target.blocked() || conv3d_weights_reads<T>(Original, false, Layouts.target), "g cannot be read in this layout");
+  static_assert(!Layouts.source.blocked() || conv3d_weights_facts<T>(Original).reads_source(Layouts.source),
+                "x cannot be read in this layout");
+  static_assert(!Layouts.target.blocked() || conv3d_weights_facts<T>(Original).reads_target(Layouts.target),
+                "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr weights_family family = choose_weights<T>(q);

@@ -14,33 +14,6 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// The blocked layout whose planes are what a kernel copies its source to: blocks of `chunk` channels, axes as in `source`. NCDHW where
-/// groups or channels that are no multiple of blocks would leave gaps, where the kernel reads only a part of the source, and below eight
-/// channels, which would leave the lanes empty that store them. `whole`: the shape before its axes were merged (see canonical()).
-constexpr ops::volume_layout blocked_source(const conv_shape& s, const conv_shape& whole, const source_axis (&source)[3], int64_t chunk) {
-  bool fits = s.groups == 1 && s.source_channels >= 8 && s.source_channels % chunk == 0;
-  bool same = true;
-  for (int a = 0; a < 3; ++a) {
-    fits = fits && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
-    same = same && s.source_size[a] == whole.source_size[a];
-  }
-  ops::volume_layout l{.block = chunk, .batch = s.batch, .channels = s.source_channels};
-  l.planes = s.source_size[0], l.rows = s.source_size[1], l.columns = s.source_size[2];
-  l.rows_before = source[1].pad, l.all_rows = source[1].extent;
-  l.columns_before = source[2].pad, l.all_columns = source[2].extent;
-  if (!fits || (!same && l.padded())) return {};
-  if (!same) {
-    l.planes = whole.source_size[0], l.rows = l.all_rows = whole.source_size[1], l.columns = l.all_columns = whole.source_size[2];
-  }
-  return l;
-}
-
-/// Whether vectors of `lanes` target channels each lie within one block of `l`, and `l` is of the target's shape.
-constexpr bool stores_blocked(const conv_shape& s, int64_t lanes, const ops::volume_layout& l) {
-  return s.groups == 1 && l.batch == s.batch && l.channels == s.target_channels && l.planes * l.rows * l.columns == s.target_volume() &&
-         (l.block % lanes == 0 || l.block == l.channels);
-}
-
 /// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
 /// epilogue to y in layout To, with the zeros beside them.
 template <class T, int L, ops::epilogue E, ops::volume_layout To>

@@ -116,9 +116,7 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   return p;
 }
 
-template <class T>
-constexpr int64_t channels_packed_size(const ops::conv_geometry& g, conv_side side) {
-  const channels_plan p = plan_channels<T>(g, side);
+constexpr int64_t channels_packed_size(const channels_plan& p, const ops::conv_geometry& g) {
   return g.groups * ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * g.taps() * p.chunk * p.chunks;
 }
 

@@ -168,10 +168,10 @@ constexpr weights_family choose_weights(const ops::conv_geometry& g) {
   return row_weights_possible<T>(g, conv_side::backward) ? weights_family::row_inputs : weights_family::inputs;
 }
 
-/// f(plan) with the plan of the chosen family.
+/// f(plan) with the plan of a family.
 template <class T, class F>
-constexpr int64_t with_weights_plan(const ops::conv_geometry& g, F f) {
-  switch (choose_weights<T>(g)) {
+constexpr int64_t with_weights_plan(const ops::conv_geometry& g, weights_family family, F f) {
+  switch (family) {
     case weights_family::outputs:
       return f(plan_weights<T>(g, conv_side::forward));
     case weights_family::inputs:

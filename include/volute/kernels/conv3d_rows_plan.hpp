@@ -166,9 +166,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
   return p;
 }
 
-template <class T>
-constexpr int64_t rows_packed_size(const ops::conv_geometry& g, conv_side side) {
-  const rows_plan p = plan_rows<T>(g, side);
+constexpr int64_t rows_packed_size(const rows_plan& p, const ops::conv_geometry& g) {
   return g.groups * p.blocks * p.block_lanes() * g.taps() * (p.code.chunk / p.code.fold) * p.chunks;
 }
 

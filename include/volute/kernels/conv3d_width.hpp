@@ -183,10 +183,8 @@ constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
   return p;
 }
 
-template <class T>
-constexpr int64_t width_packed_size(const ops::conv_geometry& g, conv_side side) {
-  const width_plan p = plan_width<T>(g, side);
-  return g.groups * p.blocks * p.channels * shape_of(g, side).source_channels * g.taps();
+constexpr int64_t width_packed_size(const width_plan& p, const ops::conv_geometry& g, const conv_shape& s) {
+  return g.groups * p.blocks * p.channels * s.source_channels * g.taps();
 }
 
 /// Packed: [group][block of output channels][class][source channel][tap d][tap h][tap w][output channel].

@@ -23,11 +23,13 @@ struct volume_layout {
   constexpr std::int64_t size() const { return batch * (channels / block) * planes * plane(); }
 };
 
+constexpr bool same_shape(const volume_layout& a, const volume_layout& b) {
+  return a.batch == b.batch && a.channels == b.channels && a.planes == b.planes && a.rows == b.rows && a.columns == b.columns;
+}
+
 /// The layout that has the zeros of both; NCDHW if they differ in more than zeros.
 constexpr volume_layout join(const volume_layout& a, const volume_layout& b) {
-  if (!a.blocked() || a.block != b.block || a.batch != b.batch || a.channels != b.channels || a.planes != b.planes || a.rows != b.rows ||
-      a.columns != b.columns)
-    return {};
+  if (!a.blocked() || a.block != b.block || !same_shape(a, b)) return {};
   const auto larger = [](std::int64_t i, std::int64_t k) { return i < k ? k : i; };
   volume_layout l = a;
   l.rows_before = larger(a.rows_before, b.rows_before), l.columns_before = larger(a.columns_before, b.columns_before);
@@ -40,6 +42,24 @@ constexpr volume_layout join(const volume_layout& a, const volume_layout& b) {
 struct conv_layouts {
   volume_layout source{}, target{};
   friend constexpr bool operator==(const conv_layouts&, const conv_layouts&) = default;
+};
+
+/// What a planner must know of one face of a convolution: sizes in elements, and which layouts its kernel takes.
+struct conv_facts {
+  std::int64_t packed = 0, scratch = 0;  // of the filters (no filter's adjoint has them); of workspace with both tensors NCDHW
+  volume_layout source{}, target{};      // shapes; of the source also the blocks in which the kernel would like to find it (0: none)
+  bool more_zeros = false;               // the source may have more zeros around it than that
+  std::int64_t lanes = 0;                // channels that are stored together: a block is a multiple, or all there are; 0: NCDHW alone
+  bool any_source = false, any_target = false;  // the filter's adjoint: x, or g, may lie in any blocks
+
+  constexpr bool reads_source(const volume_layout& l) const {
+    if (any_source) return same_shape(source, l);
+    return l.blocked() && join(source, l) == l && (more_zeros || !l.padded());
+  }
+  constexpr bool reads_target(const volume_layout& l) const { return any_target && same_shape(target, l); }
+  constexpr bool writes(const volume_layout& l) const {
+    return lanes > 0 && l.blocked() && same_shape(target, l) && (l.block % lanes == 0 || l.block == l.channels);
+  }
 };
 
 }  // namespace volute::ops

@@ -16,20 +16,10 @@ constexpr kernels::conv_side side_of(ops::face f) {
 template <class T>
 constexpr graph::kernel_facts facts_of_kernels() {
   using conv = const ops::conv_geometry&;
-  using layout = const ops::volume_layout&;
-  using ops::face;
-  return {
-      [](conv g, face f) { return kernels::conv3d_packed_size<T>(g, side_of(f)); },
-      [](conv g, face f, layout source) {
-        return f == face::weights ? kernels::conv3d_backward_weights_scratch_size<T>(g)
-                                  : kernels::conv3d_scratch_size<T>(g, side_of(f), source);
-      },
-      [](conv g, face f) { return kernels::conv3d_source_layout<T>(g, side_of(f)); },
-      [](conv g, face f, int operand, layout l) {
-        return f == face::weights ? kernels::conv3d_weights_reads<T>(g, operand == 0, l) : kernels::conv3d_reads<T>(g, side_of(f), l);
-      },
-      [](conv g, face f, layout l) { return kernels::conv3d_writes<T>(g, side_of(f), l); },
-  };
+  return {[](conv g, ops::face f) {
+            return f == ops::face::weights ? kernels::conv3d_weights_facts<T>(g) : kernels::conv3d_facts<T>(g, side_of(f));
+          },
+          [](conv g, ops::face f, const ops::volume_layout& source) { return kernels::conv3d_scratch_size<T>(g, side_of(f), source); }};
 }
 
 struct plan_image {

@@ -1,0 +1,109 @@
+// What the planner asks of a convolution's kernels before any of them is instantiated: sizes, and the layouts that they take. Each choice
+// of a family lays out several plans, so all is answered at once.
+#pragma once
+
+#include <volute/kernels/conv3d_choice.hpp>
+#include <volute/ops/volume_layout.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// Shape of x, or of y; NCDHW.
+constexpr ops::volume_layout volume_of(const ops::conv_geometry& g, bool of_x) {
+  ops::volume_layout l;
+  l.batch = g.batch, l.channels = of_x ? g.in_channels : g.out_channels;
+  const int64_t(&size)[3] = of_x ? g.in : g.out;
+  l.planes = size[0], l.rows = l.all_rows = size[1], l.columns = l.all_columns = size[2];
+  return l;
+}
+
+/// Adds to `f` the blocked layout of planes as the kernel of canonical shape s copies them: blocks of `chunk` channels, axes as in
+/// `source`. None where groups, or channels that are no multiple of blocks, would leave gaps, where the kernel reads only a part of the
+/// source or has merged axes that it pads, and below eight channels, which would leave the lanes empty that store them.
+constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const source_axis (&source)[3], int64_t chunk) {
+  ops::volume_layout& l = f.source;
+  bool fits = s.groups == 1 && s.source_channels >= 8 && s.source_channels % chunk == 0;
+  for (int a = 0; a < 3; ++a) fits = fits && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
+  f.more_zeros = l.planes == s.source_size[0] && l.rows == s.source_size[1] && l.columns == s.source_size[2];
+  const bool padded = source[1].extent > source[1].count || source[2].extent > source[2].count;
+  if (!fits || (padded && !f.more_zeros)) return;
+  l.block = chunk;
+  if (!f.more_zeros) return;
+  l.rows_before = source[1].pad, l.all_rows = source[1].extent;
+  l.columns_before = source[2].pad, l.all_columns = source[2].extent;
+}
+
+/// Of the forward face, or the adjoint in the data.
+template <class T>
+constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
+  const ops::conv_geometry g = canonical(original);
+  const conv_shape s = shape_of(g, side);
+  ops::conv_facts f;
+  f.source = volume_of(original, side == conv_side::forward), f.target = volume_of(original, side == conv_side::backward);
+  switch (choose_family<T>(g, side)) {
+    case conv_family::pointwise: {
+      const pointwise_plan p = plan_pointwise<T>(g, side);
+      f.packed = g.groups * p.packed(), f.scratch = p.scratch();
+      break;
+    }
+    case conv_family::planes:
+      f.packed = planes_packed_size<T>(g, side), f.scratch = plan_planes<T>(g, side).scratch();
+      break;
+    case conv_family::in_place:
+      f.packed = planes_packed_size<T>(g, side), f.scratch = plan_in_place<T>(g, side).scratch();
+      break;
+    case conv_family::rows: {
+      const rows_plan p = plan_rows<T>(g, side);
+      f.packed = rows_packed_size(p, g), f.scratch = p.scratch();
+      source_axis source[3];
+      for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
+      wish_for_blocks(f, s, source, p.code.chunk);
+      if (s.groups == 1 && p.code.fold == 1) f.lanes = p.code.lanes;
+      break;
+    }
+    case conv_family::channels: {
+      const channels_plan p = plan_channels<T>(g, side);
+      f.packed = channels_packed_size(p, g), f.scratch = p.scratch();
+      wish_for_blocks(f, s, p.source, p.chunk);
+      if (s.groups == 1) f.lanes = p.lanes;
+      break;
+    }
+    case conv_family::width: {
+      const width_plan p = plan_width<T>(g, side);
+      f.packed = width_packed_size(p, g, s), f.scratch = p.scratch();
+      break;
+    }
+  }
+  return f;
+}
+
+/// Of the adjoint in the filter: source is x, target g.
+template <class T>
+constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& original) {
+  const ops::conv_geometry g = canonical(original);
+  ops::conv_facts f;
+  f.source = volume_of(original, true), f.target = volume_of(original, false);
+  const weights_family family = choose_weights<T>(g);
+  const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
+  bool lanes = false, window = false;
+  f.scratch = with_weights_plan<T>(g, family, [&](const auto& plan) {
+    using plan_type = std::remove_cvref_t<decltype(plan)>;
+    if constexpr (std::is_same_v<plan_type, row_weights_plan>) {
+      window = true;
+      lanes = plan.code.fold == 1;
+    } else if constexpr (std::is_same_v<plan_type, weights_plan>) {
+      lanes = window = true;
+      for (const source_axis& a : plan.source) window = window && a.start == 0 && a.step == 1;  // not every other pixel
+    }
+    return plan.scratch();
+  });
+  f.any_source = g.groups == 1 && (inputs ? lanes : window);
+  f.any_target = g.groups == 1 && (inputs ? window : lanes);
+  return f;
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
