@@ -181,8 +181,20 @@ class layout_pass {
   }
 
   constexpr void apply() {
-    for (int v = 0; v < values_.size; ++v)
-      if (blocked(v)) values_.data[v].size = table.data[at_.data[v]].size();
+    buffer<int> number(table.size, -1);  // of a layout that was proposed: its place among those that stay
+    int layouts = 0;
+    for (int v = 0; v < values_.size; ++v) {
+      if (!blocked(v)) continue;
+      int& place = number.data[at_.data[v]];
+      if (place < 0) place = layouts++;
+      values_.data[v].size = table.data[at_.data[v]].size();
+      at_.data[v] = place;
+    }
+    buffer<ops::volume_layout> kept(layouts);
+    for (int i = 0; i < table.size; ++i)
+      if (number.data[i] >= 0) kept.data[number.data[i]] = table.data[i];
+    table.size = 0;
+    for (const ops::volume_layout& l : kept) table.push_back(l);
     buffer<kernel_spec> used;
     for (step& s : steps_) {
       kernel_spec k = kernel_of(s);
