@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Tests of programs that must not compile.
 
-As a compiler launcher, `expect_error.py ROOT COMPILER ARGUMENTS...`: compiles the corrected program (VOLUTE_CONTROL defined) into
-the object asked for, then the wrong one, and keeps what the compiler said of each beside the object, in OBJECT.json.
+As a compiler launcher, `expect_error.py ROOT COMPILER ARGUMENTS...`: compiles the corrected program (VOLUTE_CONTROL defined), then the
+wrong one, and keeps what the compiler said of each beside the object asked for, in OBJECT.json. Neither becomes code, which would take
+most of the time: the object is an empty file.
 
 As a test, `expect_error.py --judge SOURCE OBJECT`: the control compiled silently; the wrong program did not compile, gave one
 error, whose line holds every text of the source's `// expect: ` lines (`// expect-gcc: ` and `// expect-clang: ` for one compiler
@@ -23,22 +24,24 @@ def run(command, root):
 
 
 def launch(root, compiler, *arguments):
-    arguments = list(arguments)
-    record = arguments[arguments.index("-o") + 1] + ".json"
+    arguments = ["-fsyntax-only", *arguments]
+    object_file = arguments[arguments.index("-o") + 1]
+    record = object_file + ".json"
     if os.path.exists(record):
         os.remove(record)
     status, control = run([compiler, *arguments, "-DVOLUTE_CONTROL"], root)
     if status:
         print(control)
         return status
-    for option in ("-o", "-MF", "-MT"):  # the wrong program leaves neither object nor dependencies
+    for option in ("-o", "-MF", "-MT"):  # the wrong program leaves no dependencies
         if option in arguments:
             del arguments[arguments.index(option) : arguments.index(option) + 2]
     arguments = [a for a in arguments if a not in ("-c", "-MD", "-Werror")]
-    status, wrong = run([compiler, *arguments, "-fsyntax-only"], root)
+    status, wrong = run([compiler, *arguments], root)
     clang = "clang" in run([compiler, "--version"], root)[1]
     with open(record, "w") as out:
         json.dump({"compiler": "clang" if clang else "gcc", "control": control, "status": status, "output": wrong}, out, indent=1)
+    open(object_file, "w").close()
     return 0
 
 
