@@ -170,8 +170,10 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
         for (int r = 0; r < R; ++r) x[r] += C.fold;
         VOLUTE_UNROLL
         for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v)
-          simd::store(sum + (k * NV + v) * L, chains == 2 ? acc[0][k][v] + acc[chains - 1][k][v] : acc[0][k][v]);
+        for (int v = 0; v < NV; ++v) {
+          if constexpr (chains == 2) acc[0][k][v] = acc[0][k][v] + acc[1][k][v];
+          simd::store(sum + (k * NV + v) * L, acc[0][k][v]);
+        }
       }
     }
 }
@@ -295,15 +297,21 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
   constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  const int64_t plane = s.kernel[1] * s.kernel[2], part = p.sum_count * p.sum;
-  for (int64_t v = 0; v < lanes; v += L)
+  const int64_t part = p.sum_count * p.sum;
+  for (int64_t v = 0; v < lanes; v += L) {
+    int64_t d = 0, h = 0, w = 0;
     for (int64_t first = 0; first < s.taps(); first += L) {
       const int n = static_cast<int>(smaller(L, s.taps() - first));
       int64_t at[L];
       for (int i = 0; i < L; ++i) {
-        const int64_t k = first + (i < n ? i : 0);  // steps are 1 or -1
-        const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
-        at[i] = ((d * ch.taps + h) * (C.chunk / F) * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + v;
+        if (i >= n) {
+          at[i] = at[0];
+          continue;
+        }
+        const int64_t row = (d - cd.k) * cd.k_step * ch.taps + (h - ch.k) * ch.k_step;  // steps are 1 or -1
+        at[i] = (row * (C.chunk / F) * cw.taps + (w - cw.k) * cw.k_step) * lanes + v;
+        if (++w == s.kernel[2]) w = 0, ++h;
+        if (h == s.kernel[1]) h = 0, ++d;
       }
       for (int64_t c = begin; c < end; c += F) {
         V r[L];
@@ -327,6 +335,7 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
         }
       }
     }
+  }
 }
 
 /// The same where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these,
@@ -338,12 +347,12 @@ __attribute__((noinline)) void unpack_dense_weights(const conv_shape& s, const r
   constexpr int64_t lanes = C.lanes * C.vectors, channels = 16;
   using V = simd::vec<T, L>;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  const int64_t taps = s.taps(), plane = s.kernel[1] * s.kernel[2], part = p.sum_count * p.sum;
+  const int64_t taps = s.taps(), part = p.sum_count * p.sum;
   int64_t at[channels * dense_taps];
-  for (int64_t k = 0; k < taps; ++k) {
-    const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
-    at[k] = ((d * ch.taps + h) * C.chunk * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes;
-  }
+  for (int64_t d = 0, k = 0; d < s.kernel[0]; ++d)
+    for (int64_t h = 0; h < s.kernel[1]; ++h)
+      for (int64_t w = 0; w < s.kernel[2]; ++w, ++k)
+        at[k] = (((d - cd.k) * cd.k_step * ch.taps + (h - ch.k) * ch.k_step) * C.chunk * cw.taps + (w - cw.k) * cw.k_step) * lanes;
   for (int64_t k = taps; k < channels * taps; ++k) at[k] = at[k - taps] + cw.taps * lanes;
   for (int64_t v = 0; v < smaller(lanes, valid); v += L)
     for (int64_t c = begin; c < end; c += channels) {
