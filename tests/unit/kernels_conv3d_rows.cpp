@@ -32,7 +32,7 @@ TEST_CASE("conv3d rows: few channels share lanes", "[conv3d]") {
 TEST_CASE("conv3d rows: the filter's adjoint in parts of the pixels", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 8, 16, {12, 12, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_GEOMETRY(float, 1, 16, 16, {16, 16, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // and ranges of taps
-  CHECK_GEOMETRY(float, 1, 16, 16, {5, 7, 16}, {3, 5, 5}, {1, 1, 1}, {1, 0, 2}, {1, 3, 1});  // columns of taps
+  CHECK_GEOMETRY(float, 1, 16, 16, {5, 7, 16}, {3, 5, 5}, {1, 1, 1}, {1, 0, 2}, {1, 3, 1});   // columns of taps
   CHECK_GEOMETRY(float, 1, 288, 288, {1, 2, 2}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // its result past the caches
 }
 
