@@ -32,6 +32,7 @@ TEST_CASE("conv3d rows: few channels share lanes", "[conv3d]") {
 TEST_CASE("conv3d rows: the filter's adjoint in parts of the pixels", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 8, 16, {12, 12, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_GEOMETRY(float, 1, 16, 16, {16, 16, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // and ranges of taps
+  CHECK_GEOMETRY(float, 1, 16, 16, {5, 7, 16}, {3, 5, 5}, {1, 1, 1}, {1, 0, 2}, {1, 3, 1});   // columns of taps
   CHECK_GEOMETRY(float, 1, 288, 288, {1, 2, 2}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // its result past the caches
 }
 
@@ -103,4 +104,5 @@ void check_bits(const char* name) {
 TEST_CASE("conv3d rows: the same bits for a batch and its samples, and for any number of threads", "[conv3d]") {
   check_bits<make(2, 80, 64, {5, 5, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("sums between slabs");
   check_bits<make(3, 8, 16, {10, 13, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("sums in registers");
+  check_bits<make(2, 16, 16, {9, 16, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("columns of taps");
 }

@@ -85,29 +85,6 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   return p;
 }
 
-/// The cache lines that hold the first tap of pixels [first, end), in one channel: the offset of one after the other, -1 behind the last.
-struct lines_of_pixels {
-  int64_t first = 0, end = 0;
-  VOLUTE_INLINE int64_t next(const pixel_rows& q, int64_t line) {
-    if (first >= end) return -1;
-    const int64_t at = first;
-    if (q.straight) {
-      first += line;
-      return at;
-    }
-    const int64_t w = at % q.out[2], h = at / q.out[2] % q.out[1], d = at / (q.out[2] * q.out[1]);
-    first += smaller(larger(1, line / q.stride[2]), q.out[2] - w);
-    return (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
-  }
-  /// Takes the next line along if it begins at `offset`.
-  VOLUTE_INLINE bool follows(const pixel_rows& q, int64_t offset, int64_t line) {
-    const int64_t before = first;
-    if (next(q, line) == offset) return true;
-    first = before;
-    return false;
-  }
-};
-
 /// Cache lines that a register block asks for on its way, one in each step, for the slab after this one: a line of each of `rows` rows;
 /// if Several, then the next line of each, and after `lines` elements again from the first. A block that asked in one go would only wait
 /// for memory.

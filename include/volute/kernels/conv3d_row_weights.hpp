@@ -52,8 +52,9 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   rows_code& c = p.code;
   const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
-  // Each sum is a chain of as many products as pixels: more than 12 keep more of them waiting than the processor can hold.
-  plan_rows_blocks<T>(p, g, side, s, 12);
+  // Each sum is two chains of half as many products as pixels: more than 14 keep more of them waiting than the processor can hold, and
+  // fewer mean that sums come and go more often (512 channels, rows of 14 in two halves: 1.06 of the time).
+  plan_rows_blocks<T>(p, g, side, s, 14);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   p.sum = s.taps() * (c.chunk / c.fold) * lanes;
   const bool whole = p.sum * size <= (16 << 10) && pixels * c.vectors >= 6;
@@ -62,6 +63,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
     c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
   }
   c.slab = !whole;
+  // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
+  c.column = c.slab && c.rows == 1 && p.axis[1].taps * (c.chunk / c.fold) * c.taps * lanes * size <= (32 << 10);
   p.source_plane = p.count[1] * c.source_width * c.chunk;
   p.source_chunk = p.count[0] * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
@@ -76,7 +79,11 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.part = planes;
   if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size, 512 << 10);
   p.parts = ceil_divide(planes, p.part);
-  if (p.share == sharing::inside && c.slab) p.tap_parts = smaller(p.axis[0].taps * p.axis[1].taps, ceil_divide(16, tasks * p.parts));
+  if (p.share == sharing::inside && c.slab) {
+    const int64_t wanted = ceil_divide(16, tasks * p.parts), columns = p.axis[0].taps;
+    p.tap_parts = c.column && wanted > 1 ? ceil_divide(wanted, columns) * columns : wanted;
+    p.tap_parts = smaller(p.tap_parts, p.axis[0].taps * p.axis[1].taps);
+  }
   if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
   p.sum_count = p.samples == s.batch && p.parts * p.tap_parts == 1 ? 1 : tasks;
   p.stream = g.w_size() * size >= (8 << 20);
@@ -107,10 +114,12 @@ struct row_weights_job {
   bool add = false;
 };
 
-/// sum[tap d][tap h][source channel][tap w][lanes] (+)= the products of R rows' segments.
+/// sum[tap d][tap h][source channel][tap w][lanes] (+)= the products of R rows' segments. A sum's products make two chains if there
+/// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_UNROLL
@@ -136,10 +145,13 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
           for (int i = 0; i < step; i += line) simd::prefetch(next + i);
           next += step;
         }
-        V acc[K][NV];
+        V acc[chains][K][NV];
         VOLUTE_UNROLL
         for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) acc[k][v] = add ? simd::load<V>(sum + (k * NV + v) * L) : V(T(0));
+        for (int v = 0; v < NV; ++v) {
+          acc[chains - 1][k][v] = V(T(0));
+          acc[0][k][v] = C.column || add ? simd::load<V>(sum + (k * NV + v) * L) : V(T(0));
+        }
         VOLUTE_UNROLL
         for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) {
@@ -149,14 +161,20 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
             const int q = i - k * dilation;
             if (q < 0 || q >= Q) continue;
             VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) acc[k][v] = simd::fma(xv, g[r][q][v], acc[k][v]);
+            for (int v = 0; v < NV; ++v) {
+              V& a = acc[(i * R + r) % chains][k][v];
+              a = simd::fma(xv, g[r][q][v], a);
+            }
           }
         }
         VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) x[r] += C.fold;
         VOLUTE_UNROLL
         for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) simd::store(sum + (k * NV + v) * L, acc[k][v]);
+        for (int v = 0; v < NV; ++v) {
+          if constexpr (chains == 2) acc[0][k][v] = acc[0][k][v] + acc[1][k][v];
+          simd::store(sum + (k * NV + v) * L, acc[0][k][v]);
+        }
       }
     }
 }
@@ -208,6 +226,33 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
   for (int64_t begin = first; begin < last; begin += p.unit) {
     const int64_t end = smaller(last, begin + p.unit);
+    if constexpr (C.column) {
+      for (int64_t tap = first_tap, after = 0; tap < last_tap; tap = after) {
+        after = smaller(last_tap, (tap / ch.taps + 1) * ch.taps);
+        const int64_t td = tap / ch.taps, low = tap % ch.taps, high = low + after - tap;
+        const tap_range rd = positions_inside(cd, td, p.count[0]);
+        if (!add && begin == first) std::memset(sums + tap * tap_sums, 0, static_cast<std::size_t>((after - tap) * tap_sums) * sizeof(T));
+        row_weights_job<T, 1> j;
+        j.x_h = ch.offset_step * x_row;
+        j.sum_h = tap_sums;
+        for (int64_t u = begin; u < end; ++u) {
+          const int64_t n = u / cd.n, d = u % cd.n;
+          if (d < rd.first || d >= rd.last) continue;
+          const T* const x = source + n * p.source_sample + (d + cd.offset + td * cd.offset_step - source_base) * p.source_plane;
+          j.g[0] = target + n * p.target_sample + (d - target_base) * ch.n * g_row;
+          for (int64_t h = 0; h < ch.n; ++h, j.g[0] += g_row) {
+            const tap_range inside = taps_inside(ch, h, p.count[1]);
+            const int64_t th = larger(inside.first, low);
+            j.h = smaller(inside.last, high) - th;
+            if (j.h <= 0) continue;
+            j.sum = sums + (td * ch.taps + th) * tap_sums;
+            j.x[0] = x + (h + ch.offset + th * ch.offset_step) * x_row;
+            row_weights_segments<T, C, 1>(j);
+          }
+        }
+      }
+      continue;
+    }
     for (int64_t tap = first_tap; tap < last_tap; ++tap) {
       const int64_t td = tap / ch.taps, th = tap % ch.taps;
       const tap_range rd = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
@@ -253,15 +298,21 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
   constexpr int64_t lanes = C.lanes * C.vectors;
   using V = simd::vec<T, L>;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  const int64_t plane = s.kernel[1] * s.kernel[2], part = p.sum_count * p.sum;
-  for (int64_t v = 0; v < lanes; v += L)
+  const int64_t part = p.sum_count * p.sum;
+  for (int64_t v = 0; v < lanes; v += L) {
+    int64_t d = 0, h = 0, w = 0;
     for (int64_t first = 0; first < s.taps(); first += L) {
       const int n = static_cast<int>(smaller(L, s.taps() - first));
       int64_t at[L];
       for (int i = 0; i < L; ++i) {
-        const int64_t k = first + (i < n ? i : 0);  // steps are 1 or -1
-        const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
-        at[i] = ((d * ch.taps + h) * (C.chunk / F) * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes + v;
+        if (i >= n) {
+          at[i] = at[0];
+          continue;
+        }
+        const int64_t row = (d - cd.k) * cd.k_step * ch.taps + (h - ch.k) * ch.k_step;  // steps are 1 or -1
+        at[i] = (row * (C.chunk / F) * cw.taps + (w - cw.k) * cw.k_step) * lanes + v;
+        if (++w == s.kernel[2]) w = 0, ++h;
+        if (h == s.kernel[1]) h = 0, ++d;
       }
       for (int64_t c = begin; c < end; c += F) {
         V r[L];
@@ -285,6 +336,7 @@ __attribute__((noinline)) void unpack_row_weights(const conv_shape& s, const row
         }
       }
     }
+  }
 }
 
 /// The same where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these,
@@ -296,12 +348,12 @@ __attribute__((noinline)) void unpack_dense_weights(const conv_shape& s, const r
   constexpr int64_t lanes = C.lanes * C.vectors, channels = 16;
   using V = simd::vec<T, L>;
   const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  const int64_t taps = s.taps(), plane = s.kernel[1] * s.kernel[2], part = p.sum_count * p.sum;
+  const int64_t taps = s.taps(), part = p.sum_count * p.sum;
   int64_t at[channels * dense_taps];
-  for (int64_t k = 0; k < taps; ++k) {
-    const int64_t d = (k / plane - cd.k) * cd.k_step, h = (k / s.kernel[2] % s.kernel[1] - ch.k) * ch.k_step;
-    at[k] = ((d * ch.taps + h) * C.chunk * cw.taps + (k % s.kernel[2] - cw.k) * cw.k_step) * lanes;
-  }
+  for (int64_t d = 0, k = 0; d < s.kernel[0]; ++d)
+    for (int64_t h = 0; h < s.kernel[1]; ++h)
+      for (int64_t w = 0; w < s.kernel[2]; ++w, ++k)
+        at[k] = (((d - cd.k) * cd.k_step * ch.taps + (h - ch.k) * ch.k_step) * C.chunk * cw.taps + (w - cw.k) * cw.k_step) * lanes;
   for (int64_t k = taps; k < channels * taps; ++k) at[k] = at[k - taps] + cw.taps * lanes;
   for (int64_t v = 0; v < smaller(lanes, valid); v += L)
     for (int64_t c = begin; c < end; c += channels) {

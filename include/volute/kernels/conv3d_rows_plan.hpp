@@ -15,8 +15,9 @@ inline namespace VOLUTE_ISA {
 /// source channels, and these are added up at the end: 8 channels fill 16 lanes.
 struct rows_code {
   int lanes = 1, vectors = 1, rows = 1, fold = 1;
-  bool slab = false;   // the sums stay in memory between slabs of weights, or else in registers till the end
-  bool ahead = false;  // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
+  bool slab = false;    // the sums stay in memory between slabs of weights, or else in registers till the end
+  bool column = false;  // filter's adjoint, slab: a row meets all taps of the height, one tap of the depth after the other
+  bool ahead = false;   // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
   int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
   int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
 };

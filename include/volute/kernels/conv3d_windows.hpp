@@ -55,6 +55,29 @@ VOLUTE_INLINE void for_each_run(const pixel_rows& q, int64_t first, int64_t coun
   }
 }
 
+/// The cache lines that hold the first tap of pixels [first, end), in one channel: the offset of one after the other, -1 behind the last.
+struct lines_of_pixels {
+  int64_t first = 0, end = 0;
+  VOLUTE_INLINE int64_t next(const pixel_rows& q, int64_t line) {
+    if (first >= end) return -1;
+    const int64_t at = first;
+    if (q.straight) {
+      first += line;
+      return at;
+    }
+    const int64_t w = at % q.out[2], h = at / q.out[2] % q.out[1], d = at / (q.out[2] * q.out[1]);
+    first += smaller(larger(1, line / q.stride[2]), q.out[2] - w);
+    return (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
+  }
+  /// Takes the next line along if it begins at `offset`.
+  VOLUTE_INLINE bool follows(const pixel_rows& q, int64_t offset, int64_t line) {
+    const int64_t before = first;
+    if (next(q, line) == offset) return true;
+    first = before;
+    return false;
+  }
+};
+
 /// Rows [row, row + rows) of pixels [first, first + count) to to[row][pitch], whole vectors, zero behind the last pixel. `row` and `rows`
 /// are multiples of kernel[2]; pitch >= count + lanes. `scale`: one factor a channel.
 template <class T, bool Scale>
