@@ -20,6 +20,8 @@ constexpr int64_t conv3d_packed_size(const ops::conv_geometry& original, conv_si
     case conv_family::planes:
     case conv_family::in_place:
       return planes_packed_size<T>(g, side);
+    case conv_family::flat:
+      return flat_packed_size<T>(g, side);
     case conv_family::rows:
       return rows_packed_size<T>(g, side);
     case conv_family::channels:
@@ -77,6 +79,9 @@ struct conv3d_pack {
       pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
     } else if constexpr (family == conv_family::planes || family == conv_family::in_place) {
       pack_planes<T>(conv_shape_of<g, Side>, w, packed);
+    } else if constexpr (family == conv_family::flat) {
+      static constexpr flat_plan p = plan_flat<T>(g, Side);
+      pack_flat<T>(conv_shape_of<g, Side>, p, w, packed);
     } else if constexpr (family == conv_family::rows) {
       static constexpr rows_plan p = plan_rows<T>(g, Side);
       pack_rows<T>(conv_shape_of<g, Side>, p, w, packed, workers);
@@ -102,6 +107,8 @@ struct conv3d_correlate {
       run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::in_place)
       run_in_place<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else if constexpr (family == conv_family::flat)
+      run_flat<T, g, Side, E, Scale>(x, packed, y, extra, scale, workers);
     else if constexpr (family == conv_family::rows)
       run_rows<T, g, Side, E, Scale>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::channels)

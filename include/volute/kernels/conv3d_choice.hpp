@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_flat.hpp>
 #include <volute/kernels/conv3d_in_place.hpp>
 #include <volute/kernels/conv3d_in_place_weights.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
@@ -24,6 +25,7 @@ enum class conv_family {
   width,      // pixels in the lanes, for few target channels
   planes,     // the same with several planes in flight: depthwise, or at most 4 channels on one side
   in_place,   // the same without a copy, where rows fill their vectors
+  flat,       // whole planes in the lanes without a copy: few target channels, rows that fill no vector
   pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
 };
 
@@ -79,9 +81,19 @@ constexpr bool fills_lanes_better(const ops::conv_geometry& g, conv_side side) {
   return lanes * ceil_divide(n, L) * 5 < ceil_divide(lanes, L) * n * 4;
 }
 
+#ifndef FLAT
+#define FLAT 1
+#endif
+template <class T>
+constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
+  (void) side;
+  return FLAT && flat_possible<T>(g);
+}
+
 template <class T>
 constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
   if (prefers_pointwise<T>(g, side)) return conv_family::pointwise;
+  if (prefers_flat<T>(g, side)) return conv_family::flat;
   if (prefers_planes<T>(g, side)) return prefers_in_place<T>(g, side) ? conv_family::in_place : conv_family::planes;
   const bool channels = prefers_channels<T>(g, side);
   if (prefers_in_place<T>(g, side) && (!channels || fills_lanes_better<T>(g, side))) return conv_family::in_place;
@@ -99,6 +111,8 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, F f) {
       return f(plan_planes<T>(g, side));
     case conv_family::in_place:
       return f(plan_in_place<T>(g, side));
+    case conv_family::flat:
+      return f(plan_flat<T>(g, side));
     case conv_family::rows:
       return f(plan_rows<T>(g, side));
     case conv_family::channels:
