@@ -29,8 +29,16 @@ enum class conv_family {
   pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
 };
 
+/// Cycles for each output element that it takes to turn channels into lanes and back.
+template <class T>
+constexpr double turning_cycles(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  const double copies = 16 / static_cast<double>(plan_channels<T>(g, side).chunk);
+  return 0.3 + 0.5 * static_cast<double>(s.source_channels) / static_cast<double>(s.target_channels) * (copies < 2 ? 1 : copies / 2);
+}
+
 /// True where channels in the lanes are expected to beat pixels in the lanes. Rough counts of cycles for each output element: the
-/// multiplications at the share of lanes and of accumulators that work, and what it costs to turn channels into lanes and back.
+/// multiplications at the share of lanes and of accumulators that work, and the turning.
 template <class T>
 constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
@@ -42,15 +50,13 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const double fold = rows ? lanes_fold<T>(s) : 1;
   const double lanes_a = fold * count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
   const double busy_a = rows ? 1 : count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
-  const double turning =
-      0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);
   const width_plan b = plan_width<T>(g, side);
   const int64_t width = correlation(g, side, 2, 0).n;
   const double lanes_b = count(b.slab * width) /
                          count(ceil_divide((b.slab - 1) * b.rows.pitch + width, simd::width<T> * b.vectors) * b.vectors) / full *
                          count(s.target_channels) / count(b.blocks * b.channels);
   const double busy_b = count(smaller(10, int64_t{b.channels} * b.vectors)) / 10 * (b.channels == 1 ? 0.5 : b.channels < 4 ? 0.7 : 0.8);
-  return work / (lanes_a * busy_a) + turning < work / (lanes_b * busy_b) + 0.2;
+  return work / (lanes_a * busy_a) + turning_cycles<T>(g, side) < work / (lanes_b * busy_b) + 0.2;
 }
 
 /// True where pixels in the lanes go with several planes in flight: few channels on one side, and lanes and accumulators mostly busy if
@@ -81,13 +87,57 @@ constexpr bool fills_lanes_better(const ops::conv_geometry& g, conv_side side) {
   return lanes * ceil_divide(n, L) * 5 < ceil_divide(lanes, L) * n * 4;
 }
 
-#ifndef FLAT
-#define FLAT 1
-#endif
+/// Products of one source and one target channel that fall on no padding.
+constexpr int64_t inner_products(const ops::conv_geometry& g, conv_side side) {
+  int64_t products = 1;
+  for (int a = 0; a < 3; ++a) {
+    const correlation_axis c = correlation(g, side, a, 0);
+    int64_t n = 0;
+    for (int64_t t = 0; t < c.taps; ++t) {
+      const tap_range r = positions_inside(c, t, shape_of(g, side).source_size[a]);
+      n += r.last - r.first;
+    }
+    products *= n;
+  }
+  return products;
+}
+
+/// Cycles that channels in the lanes need for one sample and group with stride 1: the products, channels into lanes and back, and about 14
+/// for each row and pair of taps whose sums come from memory, 8 if they stay in registers (4 -> 4 at 5^3: 47 % of the time of the former).
+template <class T>
+constexpr double lanes_cycles(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  const int64_t fold = rows_possible<T>(g, side) ? lanes_fold<T>(s) : 1;
+  const auto products = [&](int64_t each) {
+    return static_cast<double>(each * ceil_divide(s.source_channels, fold) * ceil_divide(s.target_channels * fold, simd::width<T>)) / 2;
+  };
+  const double turning = turning_cycles<T>(g, side) * static_cast<double>(s.target_channels * s.target_volume());
+  if (!rows_possible<T>(g, side)) return products(s.target_volume() * g.taps()) + turning;
+  const rows_plan p = plan_rows<T>(g, side);
+  ops::conv_geometry rows = g;
+  rows.in[2] = rows.out[2] = rows.kernel[2] = 1;
+  rows.lo[2] = 0;
+  const int64_t steps = inner_products(rows, side) * p.blocks * p.chunks;
+  return products(inner_products(g, side)) + turning + static_cast<double>(steps * (p.code.slab ? 14 : 8) + 500);
+}
+
+/// True where whole planes in the lanes are expected to be faster: of all families but those whose vectors are full too. Its own cycles are
+/// estimated as 0.75 to 1.05 of what was measured for 70 shapes. In place needs 1.1 to 1.5 times its products' time; planes a multiple of
+/// 2 KiB apart lie in the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
 template <class T>
 constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
-  (void) side;
-  return FLAT && flat_possible<T>(g);
+  const conv_shape s = shape_of(g, side);
+  constexpr int64_t size = sizeof(T);
+  const int64_t plane = s.source_size[1] * s.source_size[2] * size;
+  if (!flat_possible<T>(g) || g.taps() == 1 || s.source_channels * s.source_volume() * size > (2 << 20) || s.target_size[0] > 128 ||
+      s.target_size[1] * s.target_size[2] * s.kernel[1] * s.kernel[2] > (32 << 10) || plane % 2048 == 0)
+    return false;
+  const double cycles = 0.9 * plan_flat<T>(g, side).cycles;
+  if (prefers_in_place<T>(g, side)) {
+    const int64_t sums = s.target_channels * s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
+    if (cycles > 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * sums) / 2) return false;
+  }
+  return cycles < lanes_cycles<T>(g, side);
 }
 
 template <class T>

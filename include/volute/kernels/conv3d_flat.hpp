@@ -71,12 +71,12 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
     const tap_range r = positions_inside(d, t, s.source_size[0]);
     planes_read += r.last - r.first;
   }
-  for (int64_t segments = ceil_divide(d.n, accumulators); segments <= d.n; ++segments) {
+  for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
     flat_plan p;
-    p.segments = segments;
+    p.segments = ceil_divide(d.n, most);
     p.code.taps = d.taps;
     p.code.dilation = d.offset_step;
-    const int64_t planes = ceil_divide(d.n, segments);
+    const int64_t segments = p.segments, planes = ceil_divide(d.n, segments);
     int64_t sources = 0;
     for (int64_t q = 0; q < flat_span(p.code, planes); ++q) sources += flat_reads(p.code, planes, q) ? 1 : 0;
     for (p.code.channels = 1; p.code.channels <= smaller(8, s.target_channels); ++p.code.channels)
