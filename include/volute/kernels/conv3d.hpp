@@ -154,6 +154,10 @@ struct conv3d_backward_weights {
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::in_place)
       run_in_place_weights<T, q>(x, g, dw, scratch, workers);
+    else if constexpr (family == weights_family::flat_outputs)
+      run_flat_weights<T, q, conv_side::forward>(x, g, dw, scratch, workers);
+    else if constexpr (family == weights_family::flat_inputs)
+      run_flat_weights<T, q, conv_side::backward>(g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::pointwise)
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else

@@ -3,6 +3,7 @@
 
 #include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_flat.hpp>
+#include <volute/kernels/conv3d_flat_weights.hpp>
 #include <volute/kernels/conv3d_in_place.hpp>
 #include <volute/kernels/conv3d_in_place_weights.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
@@ -90,15 +91,7 @@ constexpr bool fills_lanes_better(const ops::conv_geometry& g, conv_side side) {
 /// Products of one source and one target channel that fall on no padding.
 constexpr int64_t inner_products(const ops::conv_geometry& g, conv_side side) {
   int64_t products = 1;
-  for (int a = 0; a < 3; ++a) {
-    const correlation_axis c = correlation(g, side, a, 0);
-    int64_t n = 0;
-    for (int64_t t = 0; t < c.taps; ++t) {
-      const tap_range r = positions_inside(c, t, shape_of(g, side).source_size[a]);
-      n += r.last - r.first;
-    }
-    products *= n;
-  }
+  for (int a = 0; a < 3; ++a) products *= positions_read(correlation(g, side, a, 0), shape_of(g, side).source_size[a]);
   return products;
 }
 
@@ -173,8 +166,9 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, F f) {
 }
 
 /// The kernels of the adjoint in the filter: channels of g or of x in the lanes (`row_`: whole rows in registers), pixels in the lanes, the
-/// same with several planes in flight, that without a copy, or a product of matrices.
-enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, in_place, pointwise };
+/// same with several planes in flight, that without a copy, whole planes in the lanes (blocks of channels of g or of x), or a product of
+/// matrices.
+enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, in_place, flat_outputs, flat_inputs, pointwise };
 
 /// Wide rows pay in the filter's adjoint while the copies stay in the caches: 16 -> 8 channels take 20 ms by rows at 64^3 if each tensor is
 /// copied whole, 11 by channels, and 10 by slabs of rows.
@@ -187,6 +181,12 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
+#ifdef FLATW
+  if (flat_possible<T>(g) && FLATW) {
+    const double c[2]{plan_flat_weights<T>(g, conv_side::forward).cycles, plan_flat_weights<T>(g, conv_side::backward).cycles};
+    return c[0] <= c[1] ? weights_family::flat_outputs : weights_family::flat_inputs;
+  }
+#endif
   if (prefers_in_place_weights<T>(g) && fills_lanes_better<T>(g, conv_side::forward) && fills_lanes_better<T>(g, conv_side::backward))
     return weights_family::in_place;
   // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
@@ -248,6 +248,10 @@ constexpr int64_t with_weights_plan(const ops::conv_geometry& g, F f) {
       return f(plan_planes_weights<T>(g));
     case weights_family::in_place:
       return f(plan_in_place_weights<T>(g));
+    case weights_family::flat_outputs:
+      return f(plan_flat_weights<T>(g, conv_side::forward));
+    case weights_family::flat_inputs:
+      return f(plan_flat_weights<T>(g, conv_side::backward));
     case weights_family::pointwise:
       return f(plan_pointwise_weights<T>(g));
     default:

@@ -28,12 +28,21 @@ struct flat_segment {
 };
 
 /// True where one of n neighbouring target planes reads the q-th source plane of those that their taps span.
-constexpr bool flat_reads(const flat_code& c, int64_t n, int64_t q) {
-  for (int64_t t = 0; t < c.taps; ++t)
-    if (q - t * c.dilation >= 0 && q - t * c.dilation < n) return true;
+constexpr bool flat_reads(int64_t taps, int64_t dilation, int64_t n, int64_t q) {
+  for (int64_t t = 0; t < taps; ++t)
+    if (q - t * dilation >= 0 && q - t * dilation < n) return true;
   return false;
 }
-constexpr int64_t flat_span(const flat_code& c, int64_t n) { return n + (c.taps - 1) * c.dilation; }
+
+/// Positions of an axis of `count` elements that all its taps read, each counted.
+constexpr int64_t positions_read(const correlation_axis& c, int64_t count) {
+  int64_t n = 0;
+  for (int64_t t = 0; t < c.taps; ++t) {
+    const tap_range r = positions_inside(c, t, count);
+    n += r.last - r.first;
+  }
+  return n;
+}
 
 struct flat_plan {
   flat_code code;
@@ -66,11 +75,7 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
   const correlation_axis d = correlation(g, side, 0, 0);
   const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], simd::width<T>), taps = s.kernel[1] * s.kernel[2];
-  int64_t planes_read = 0;  // by all taps
-  for (int64_t t = 0; t < d.taps; ++t) {
-    const tap_range r = positions_inside(d, t, s.source_size[0]);
-    planes_read += r.last - r.first;
-  }
+  const int64_t planes_read = positions_read(d, s.source_size[0]);
   for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
     flat_plan p;
     p.segments = ceil_divide(d.n, most);
@@ -78,7 +83,7 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
     p.code.dilation = d.offset_step;
     const int64_t segments = p.segments, planes = ceil_divide(d.n, segments);
     int64_t sources = 0;
-    for (int64_t q = 0; q < flat_span(p.code, planes); ++q) sources += flat_reads(p.code, planes, q) ? 1 : 0;
+    for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
     for (p.code.channels = 1; p.code.channels <= smaller(8, s.target_channels); ++p.code.channels)
       for (p.code.vectors = 1; p.code.vectors <= smaller(4, vectors); ++p.code.vectors) {
         const int64_t sums = planes * p.code.channels * p.code.vectors, read = sources * p.code.vectors;
@@ -99,11 +104,10 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
 /// Lanes of each vector of a plane that a tap of height and width finds in the source, by tap and vector.
 template <class T, ops::conv_geometry G, conv_side Side>
 struct flat_masks {
-  static constexpr flat_plan plan = plan_flat<T>(G, Side);
-  static constexpr int64_t vectors = plan.strips * plan.code.vectors;
+  static constexpr conv_shape s = shape_of(G, Side);
+  static constexpr int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], simd::width<T>) + 3;  // a block may go beyond
   uint16_t list[G.kernel[1] * G.kernel[2] * vectors];
   constexpr flat_masks() : list{} {
-    const conv_shape s = shape_of(G, Side);
     const correlation_axis ch = correlation(G, Side, 1, 0), cw = correlation(G, Side, 2, 0);
     uint16_t* at = list;
     for (int64_t th = 0; th < ch.taps; ++th)
@@ -188,7 +192,7 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
         V xv[S.high == S.low ? 1 : S.high - S.low][NV];
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q) {
-          if (!flat_reads(C, N, q)) continue;
+          if (!flat_reads(C.taps, C.dilation, N, q)) continue;
           VOLUTE_UNROLL
           for (int v = 0; v < NV; ++v) {
             V& value = xv[q - S.low][v];
@@ -250,7 +254,7 @@ void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T*
   constexpr int64_t row = s.source_size[2], y_plane = s.target_size[1] * s.target_size[2];
   share_ranges(workers, s.batch * s.groups * p.blocks * p.segments * p.strips, 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {
     flat_job<T> j;
-    j.masks_step = p.strips * p.code.vectors;
+    j.masks_step = flat_masks<T, G, Side>::vectors;
     j.h = ch.taps;
     j.k = cw.taps;
     j.channels = s.source_channels;
