@@ -55,13 +55,15 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
       if (taps % window != 0) continue;
       for (int64_t channels = 1; channels <= smaller(8, s.target_channels); ++channels) {
         const int64_t sums = channels * d.taps * window;
-        if (sums > accumulators || sums + sources + 1 + (simd::masks<T> ? 0 : window) > row_registers) break;
+        // The target's vectors stay in registers for several taps, too.
+        const int64_t held = window > 1 ? channels * planes : 1;
+        if (sums > accumulators || sums + sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
         p.blocks = ceil_divide(s.target_channels, channels);
         p.code = {static_cast<int>(channels), static_cast<int>(window), d.taps, d.offset_step, s.weight_target,
                   d.k_step * s.kernel[1] * s.kernel[2], w.k_step, s.source_size[1] * s.source_size[2],
                   s.target_size[1] * s.target_size[2], s.target_volume()};
         const int64_t products = planes_read * channels * window, chains = p.segments * 8 * planes;
-        const int64_t loads = p.segments * (2 * sources + channels * planes) * window;
+        const int64_t loads = p.segments * (2 * sources * window + channels * planes);
         const int64_t step = larger(products, larger(loads, chains)) / 2 + p.segments * (3 + window);
         const int64_t cycles = taps / window * s.source_channels * p.blocks * (vectors * step + p.segments * (20 + 2 * sums));
         p.cycles = static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps() * 2));
@@ -81,66 +83,80 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   return best;
 }
 
-template <class T, int W>
+template <class T>
 struct flat_weights_job {
-  const T* x[W]{};  // what each tap of height and width reads for the first lane and the first tap of the depth
+  const T* x = nullptr;  // what the first tap would read for the first lane
   const T* g = nullptr;
-  const uint16_t* masks[W]{};
   T* sum = nullptr;
-  int64_t vectors = 1, pixels = 1;  // of the tile; pixels of the plane from its first lane on
-  int64_t known = 0;                // target channels that the block before had too
+  const uint16_t* masks = nullptr;
+  int64_t masks_step = 0, taps = 1, width = 1;  // taps of height and width together, and of the width
+  int64_t x_h = 0, x_w = 0;
+  int64_t whole = 1, rest = 0;  // whole vectors of the tile, and pixels behind them
+  int64_t known = 0;            // target channels that the block before had too
   bool add = false;
 };
 
 /// sum[target channel][tap of depth][tap of height and width][lane] (+)= the products of one segment of the depth.
 template <class T, flat_weights_code C, flat_segment S>
-__attribute__((noinline)) void flat_weights_block(const flat_weights_job<T, C.window>& j) noexcept {
+__attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.planes, W = C.window, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
-  V acc[O][K][W];
-  VOLUTE_UNROLL
-  for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-  for (int t = 0; t < K; ++t) VOLUTE_UNROLL
-  for (int k = 0; k < W; ++k) acc[o][t][k] = V(T(0));
-  const auto add = [&](int64_t v, auto read) __attribute__((always_inline)) {
-    const T* const g = j.g + v * L;
+  const flat_weights_job<T> j = job;
+  const T* row = j.x;
+  const uint16_t* masks = j.masks;
+  T* sum = j.sum;
+  int64_t column = 0;
+  for (int64_t tap = 0; tap < j.taps; tap += W, masks += W * j.masks_step, sum += W * C.window_step * L) {
+    const T* x[W];
     VOLUTE_UNROLL
     for (int k = 0; k < W; ++k) {
-      const unsigned mask = j.masks[k][v];
-      const T* const x = j.x[k] + v * L;
-      V xv[S.high == S.low ? 1 : S.high - S.low];
+      x[k] = row + column * j.x_w;
+      if (++column == j.width) column = 0, row += j.x_h;
+    }
+    V acc[O][K][W];
+    VOLUTE_UNROLL
+    for (int o = 0; o < O; ++o) VOLUTE_UNROLL
+    for (int t = 0; t < K; ++t) VOLUTE_UNROLL
+    for (int k = 0; k < W; ++k) acc[o][t][k] = V(T(0));
+    const auto add = [&](int64_t v, auto read) __attribute__((always_inline)) {
+      const T* const g = j.g + v * L;
       VOLUTE_UNROLL
-      for (int q = S.low; q < S.high; ++q)
-        if (flat_reads(C.taps, C.dilation, N, q)) xv[q - S.low] = simd::load_masked<V>(x + q * C.source_plane, mask);
-      VOLUTE_UNROLL
-      for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-      for (int n = 0; n < N; ++n) {
-        const V gv = read(g + o * C.target_channel + n * C.target_plane);
+      for (int k = 0; k < W; ++k) {
+        const unsigned mask = masks[k * j.masks_step + v];
+        V xv[S.high == S.low ? 1 : S.high - S.low];
         VOLUTE_UNROLL
-        for (int t = 0; t < K; ++t) {
-          const int q = n + t * dilation;
-          if (q < S.low || q >= S.high) continue;
-          acc[o][t][k] = simd::fma(gv, xv[q - S.low], acc[o][t][k]);
+        for (int q = S.low; q < S.high; ++q)
+          if (flat_reads(C.taps, C.dilation, N, q)) xv[q - S.low] = simd::load_masked<V>(x[k] + v * L + q * C.source_plane, mask);
+        VOLUTE_UNROLL
+        for (int o = 0; o < O; ++o) VOLUTE_UNROLL
+        for (int n = 0; n < N; ++n) {
+          V gv = read(g + o * C.target_channel + n * C.target_plane);
+          simd::keep(gv);
+          VOLUTE_UNROLL
+          for (int t = 0; t < K; ++t) {
+            const int q = n + t * dilation;
+            if (q < S.low || q >= S.high) continue;
+            acc[o][t][k] = simd::fma(gv, xv[q - S.low], acc[o][t][k]);
+          }
         }
       }
+    };
+    VOLUTE_NO_UNROLL
+    for (int64_t v = 0; v < j.whole; ++v) add(v, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+    if (j.rest > 0) {
+      const unsigned rest = (1u << j.rest) - 1;
+      add(j.whole, [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); });
     }
-  };
-  const int64_t whole = smaller(j.vectors, j.pixels / L);
-  VOLUTE_NO_UNROLL
-  for (int64_t v = 0; v < whole; ++v) add(v, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
-  if (whole < j.vectors) {
-    const unsigned rest = (1u << (j.pixels - whole * L)) - 1;
-    add(whole, [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); });
-  }
-  VOLUTE_UNROLL
-  for (int o = 0; o < O; ++o) {
-    if (o < j.known) continue;
     VOLUTE_UNROLL
-    for (int t = 0; t < K; ++t) VOLUTE_UNROLL
-    for (int k = 0; k < W; ++k) {
-      T* const to = j.sum + (o * C.channel_step + t * C.depth_step + k * C.window_step) * L;
-      simd::store(to, j.add ? acc[o][t][k] + simd::load<V>(to) : acc[o][t][k]);
+    for (int o = 0; o < O; ++o) {
+      if (o < j.known) continue;
+      VOLUTE_UNROLL
+      for (int t = 0; t < K; ++t) VOLUTE_UNROLL
+      for (int k = 0; k < W; ++k) {
+        T* const to = sum + (o * C.channel_step + t * C.depth_step + k * C.window_step) * L;
+        simd::store(to, j.add ? acc[o][t][k] + simd::load<V>(to) : acc[o][t][k]);
+      }
     }
   }
 }
@@ -149,7 +165,7 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T, C.wi
 template <class T, ops::conv_geometry G, conv_side Side>
 struct flat_weights_blocks {
   static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
-  using block = void (*)(const flat_weights_job<T, plan.code.window>&) noexcept;
+  using block = void (*)(const flat_weights_job<T>&) noexcept;
   block list[plan.segments];
   constexpr flat_weights_blocks() : list{} { fill(std::make_integer_sequence<int64_t, plan.segments>{}); }
   template <int64_t... I>
@@ -164,21 +180,26 @@ template <class T>
 __attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
-  for (int64_t i = 0; i < n; i += L, sums += L * L) {
-    const int64_t count = smaller(L, n - i);
-    V r[L];
+  const auto read = [&](int64_t k) __attribute__((always_inline)) {
+    const T* at = sums + k * L;
+    V v = simd::load<V>(at);
+    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
+    return v;
+  };
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    V r[L / 2];
     VOLUTE_UNROLL
-    for (int k = 0; k < L; ++k) r[k] = simd::load<V>(sums + (k < count ? k : 0) * L);
-    for (int64_t p = 1; p < parts; ++p) {
-      VOLUTE_UNROLL
-      for (int k = 0; k < L; ++k) r[k] = r[k] + simd::load<V>(sums + p * part + (k < count ? k : 0) * L);
+    for (int k = 0; k < L / 2; ++k) {
+      const V a = read(i + k), b = read(i + k + L / 2);
+      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
     }
-    const V sum = simd::fold(r, [](V a, V b) __attribute__((always_inline)) { return a + b; });
-    if (count == L)
-      simd::store(dw + i, sum);
-    else
-      simd::store_partial(dw + i, sum, static_cast<int>(count));
+    VOLUTE_UNROLL
+    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
+    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    simd::store(dw + i, r[0]);
   }
+  for (; i < n; ++i) dw[i] = simd::reduce_add(read(i));
 }
 
 /// `source`, `target`: x and g for the forward side, g and x for the backward side.
@@ -188,36 +209,35 @@ void run_flat_weights(const T* source, const T* target, T* dw, T* scratch, const
   static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
   static constexpr flat_weights_blocks<T, G, Side> blocks;
   constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t L = simd::width<T>, volume = s.source_volume(), row = s.source_size[2], taps = ch.taps * cw.taps;
+  constexpr int64_t L = simd::width<T>, volume = s.source_volume(), row = s.source_size[2];
   constexpr int64_t first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
   share_if<p.share != sharing::none>(
       workers, s.groups * p.blocks * s.source_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
         const int64_t part = i % p.parts, c = i / p.parts % s.source_channels, b = i / (p.parts * s.source_channels) % p.blocks;
         const int64_t group = i / (p.parts * s.source_channels * p.blocks), wanted = b * p.code.channels;
         const int64_t first = smaller(wanted, s.target_channels - p.code.channels), begin = s.batch * part / p.parts;
-        flat_weights_job<T, p.code.window> j;
+        flat_weights_job<T> j;
         j.known = wanted - first;
-        T* const sums = scratch + part * p.sums + (group * p.group + first * s.weight_target + c * s.weight_source + first_tap) * L;
+        j.masks_step = flat_masks<T, G, Side>::vectors;
+        j.taps = ch.taps * cw.taps;
+        j.width = cw.taps;
+        j.x_h = ch.offset_step * row;
+        j.x_w = cw.offset_step;
+        j.sum = scratch + part * p.sums + (group * p.group + first * s.weight_target + c * s.weight_source + first_tap) * L;
         for (int64_t n = begin; n < s.batch * (part + 1) / p.parts; ++n)
           for (int64_t v = 0; v < p.vectors; v += p.tile) {
-            j.vectors = smaller(p.tile, p.vectors - v);
-            j.pixels = p.code.target_plane - v * L;
             const T* const x = source + ((n * s.groups + group) * s.source_channels + c) * volume + cd.offset * p.code.source_plane +
                                ch.offset * row + cw.offset + v * L;
             const T* const g = target + ((n * s.groups + group) * s.target_channels + first) * s.target_volume() + v * L;
-            for (int64_t k = 0; k < taps; k += p.code.window) {
-              j.sum = sums + k * cw.k_step * L;
-              for (int64_t segment = 0; segment < p.segments; ++segment) {
-                const int64_t plane = cd.n * segment / p.segments;
-                for (int64_t m = 0; m < p.code.window; ++m) {
-                  const int64_t th = (k + m) / cw.taps, tw = (k + m) % cw.taps;
-                  j.x[m] = x + plane * p.code.source_plane + th * ch.offset_step * row + tw * cw.offset_step;
-                  j.masks[m] = flat_masks_of<T, G, Side>.list + (k + m) * flat_masks<T, G, Side>::vectors + v;
-                }
-                j.g = g + plane * p.code.target_plane;
-                j.add = n > begin || v > 0 || segment > 0;
-                blocks.list[segment](j);
-              }
+            j.masks = flat_masks_of<T, G, Side>.list + v;
+            j.whole = smaller(p.tile, p.code.target_plane / L - v);
+            j.rest = v + p.tile < p.vectors ? 0 : p.code.target_plane % L;
+            for (int64_t segment = 0; segment < p.segments; ++segment) {
+              const int64_t plane = cd.n * segment / p.segments;
+              j.x = x + plane * p.code.source_plane;
+              j.g = g + plane * p.code.target_plane;
+              j.add = n > begin || v > 0 || segment > 0;
+              blocks.list[segment](j);
             }
           }
       });
