@@ -114,23 +114,32 @@ constexpr double lanes_cycles(const ops::conv_geometry& g, conv_side side) {
   return products(inner_products(g, side)) + turning + static_cast<double>(steps * (p.code.slab ? 14 : 8) + 500);
 }
 
-/// True where whole planes in the lanes are expected to be faster: of all families but those whose vectors are full too. Its own cycles are
-/// estimated as 0.75 to 1.05 of what was measured for 70 shapes. In place needs 1.1 to 1.5 times its products' time; planes a multiple of
-/// 2 KiB apart lie in the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
+/// Cycles for one sample and group in place, which were 1.1 to 1.5 times those of the products.
 template <class T>
-constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
+constexpr double in_place_cycles(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  const int64_t vectors = s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
+  return 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
+}
+
+/// True where whole planes in the lanes are possible and the source stays in the second-level cache. Planes a multiple of 2 KiB apart lie in
+/// the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
+template <class T>
+constexpr bool flat_worth_trying(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
-  const int64_t plane = s.source_size[1] * s.source_size[2] * size;
-  if (!flat_possible<T>(g) || g.taps() == 1 || s.source_channels * s.source_volume() * size > (2 << 20) || s.target_size[0] > 128 ||
-      s.target_size[1] * s.target_size[2] * s.kernel[1] * s.kernel[2] > (32 << 10) || plane % 2048 == 0)
-    return false;
+  return flat_possible<T>(g) && g.taps() > 1 && s.source_channels * s.source_volume() * size <= (2 << 20) && s.target_size[0] <= 128 &&
+         s.target_size[1] * s.target_size[2] * s.kernel[1] * s.kernel[2] <= (32 << 10) &&
+         s.source_size[1] * s.source_size[2] * size % 2048 != 0;
+}
+
+/// True where whole planes in the lanes are expected to be faster than all families but those whose vectors are full too. Its own cycles
+/// are estimated: 0.75 to 1.05 times as many were measured for 70 shapes.
+template <class T>
+constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
+  if (!flat_worth_trying<T>(g, side)) return false;
   const double cycles = 0.9 * plan_flat<T>(g, side).cycles;
-  if (prefers_in_place<T>(g, side)) {
-    const int64_t sums = s.target_channels * s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
-    if (cycles > 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * sums) / 2) return false;
-  }
-  return cycles < lanes_cycles<T>(g, side);
+  return !(prefers_in_place<T>(g, side) && cycles > in_place_cycles<T>(g, side)) && cycles < lanes_cycles<T>(g, side);
 }
 
 template <class T>
@@ -181,12 +190,15 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-#ifdef FLATW
-  if (flat_possible<T>(g) && FLATW) {
-    const double c[2]{plan_flat_weights<T>(g, conv_side::forward).cycles, plan_flat_weights<T>(g, conv_side::backward).cycles};
-    return c[0] <= c[1] ? weights_family::flat_outputs : weights_family::flat_inputs;
+  if (flat_worth_trying<T>(g, conv_side::forward) && flat_worth_trying<T>(g, conv_side::backward)) {
+    const double outputs = plan_flat_weights<T>(g, conv_side::forward).cycles, inputs = plan_flat_weights<T>(g, conv_side::backward).cycles;
+    const double cycles = outputs < inputs ? outputs : inputs, pairs = static_cast<double>(g.batch * g.groups);
+    const double by_outputs = lanes_cycles<T>(g, conv_side::forward), by_inputs = lanes_cycles<T>(g, conv_side::backward);
+    const double by_lanes = pairs * (by_outputs < by_inputs ? by_outputs : by_inputs) + 0.3 * static_cast<double>(g.w_size());
+    if (cycles < by_lanes &&
+        !(prefers_in_place_weights<T>(g) && 1.1 * cycles > pairs * in_place_cycles<T>(g, conv_side::forward)))
+      return outputs <= inputs ? weights_family::flat_outputs : weights_family::flat_inputs;
   }
-#endif
   if (prefers_in_place_weights<T>(g) && fills_lanes_better<T>(g, conv_side::forward) && fills_lanes_better<T>(g, conv_side::backward))
     return weights_family::in_place;
   // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps

@@ -65,14 +65,15 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
         const int64_t products = planes_read * channels * window, chains = p.segments * 8 * planes;
         const int64_t loads = p.segments * (2 * sources * window + channels * planes);
         const int64_t step = larger(products, larger(loads, chains)) / 2 + p.segments * (3 + window);
-        const int64_t cycles = taps / window * s.source_channels * p.blocks * (vectors * step + p.segments * (20 + 2 * sums));
-        p.cycles = static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps() * 2));
+        p.tile = smaller(vectors, larger(1, 256 / (channels * planes)));  // 16 KiB
+        const int64_t calls = p.segments * ceil_divide(vectors, p.tile);
+        const int64_t cycles = s.source_channels * p.blocks * (taps / window * (vectors * step + calls * (4 + sums)) + calls * 40);
+        p.cycles = static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps()));
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
     }
   }
   best.vectors = vectors;
-  best.tile = smaller(vectors, larger(1, 256 / (best.code.channels * d.n)));
   best.group = s.target_channels * s.source_channels * s.taps();
   best.sums = g.w_size() * lanes;
   const int64_t tasks = s.groups * best.blocks * s.source_channels;
