@@ -16,10 +16,10 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// What the code of one register block depends on: target channels and vectors of a plane, and the taps of the depth.
+/// What the code of one register block depends on: target channels and vectors of a plane, the taps of the depth, elements of a source plane.
 struct flat_code {
   int channels = 1, vectors = 1;
-  int64_t taps = 1, dilation = 1;
+  int64_t taps = 1, dilation = 1, plane = 0;
 };
 
 /// Target planes that are accumulated together, and which of the source planes that their taps span exist.
@@ -81,6 +81,7 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
     p.segments = ceil_divide(d.n, most);
     p.code.taps = d.taps;
     p.code.dilation = d.offset_step;
+    p.code.plane = s.source_size[1] * s.source_size[2];
     const int64_t segments = p.segments, planes = ceil_divide(d.n, segments);
     int64_t sources = 0;
     for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
@@ -159,7 +160,7 @@ struct flat_job {
   const T* scale = nullptr;
   const uint16_t* masks = nullptr;
   int64_t masks_step = 0, h = 1, k = 1, channels = 1;  // taps of height and width; source channels
-  int64_t x_h = 0, x_k = 0, x_channel = 0, x_plane = 0;
+  int64_t x_h = 0, x_k = 0, x_channel = 0;
   int64_t valid = 1, pixels = 1;  // target channels; pixels of the plane from the first lane on
   int64_t y_channel = 0, y_plane = 0;
 };
@@ -196,7 +197,7 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
           VOLUTE_UNROLL
           for (int v = 0; v < NV; ++v) {
             V& value = xv[q - S.low][v];
-            value = simd::load_masked<V>(x + q * j.x_plane + v * L, mask[v]);
+            value = simd::load_masked<V>(x + q * C.plane + v * L, mask[v]);
             if constexpr (Scale) value = value * V(j.scale[c]);
           }
         }
@@ -261,14 +262,13 @@ void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T*
     j.x_h = ch.offset_step * row;
     j.x_k = cw.offset_step;
     j.x_channel = volume;
-    j.x_plane = s.source_size[1] * row;
     j.y_channel = s.target_volume();
     j.y_plane = y_plane;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t strip = i % p.strips, segment = i / p.strips % p.segments, b = i / (p.strips * p.segments) % p.blocks;
       const int64_t pair = i / (p.strips * p.segments * p.blocks), group = pair % s.groups, first = b * p.code.channels;
       const int64_t plane = cd.n * segment / p.segments, pixel = strip * lanes;
-      j.x = x + pair * s.source_channels * volume + (plane + cd.offset) * j.x_plane + ch.offset * row + cw.offset + pixel;
+      j.x = x + pair * s.source_channels * volume + (plane + cd.offset) * p.code.plane + ch.offset * row + cw.offset + pixel;
       j.w = packed + (group * p.blocks + b) * s.taps() * s.source_channels * p.code.channels;
       if constexpr (Scale) j.scale = scale + pair * s.source_channels;
       j.masks = flat_masks_of<T, G, Side>.list + strip * p.code.vectors;
