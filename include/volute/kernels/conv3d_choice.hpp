@@ -133,12 +133,12 @@ constexpr bool flat_worth_trying(const ops::conv_geometry& g, conv_side side) {
          s.source_size[1] * s.source_size[2] * size % 2048 != 0;
 }
 
-/// True where whole planes in the lanes are expected to be faster than all families but those whose vectors are full too. Its own cycles
-/// are estimated: 0.75 to 1.05 times as many were measured for 70 shapes.
+/// True where whole planes in the lanes are expected to be faster. The plan's cycles are estimated (0.75 to 1.05 times as many were measured
+/// for 70 shapes with AVX-512; with AVX2, whose loads from odd places cross fewer lines, 0.65 to 0.85 times), those in the lanes' also.
 template <class T>
 constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
   if (!flat_worth_trying<T>(g, side)) return false;
-  const double cycles = 0.9 * plan_flat<T>(g, side).cycles;
+  const double cycles = (simd::masks<T> ? 0.9 : 0.7) * plan_flat<T>(g, side).cycles;
   return !(prefers_in_place<T>(g, side) && cycles > in_place_cycles<T>(g, side)) && cycles < lanes_cycles<T>(g, side);
 }
 
@@ -192,7 +192,8 @@ template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
   if (flat_worth_trying<T>(g, conv_side::forward) && flat_worth_trying<T>(g, conv_side::backward)) {
     const double outputs = plan_flat_weights<T>(g, conv_side::forward).cycles, inputs = plan_flat_weights<T>(g, conv_side::backward).cycles;
-    const double cycles = outputs < inputs ? outputs : inputs, pairs = static_cast<double>(g.batch * g.groups);
+    const double cycles = (simd::masks<T> ? 1.0 : 0.62) * (outputs < inputs ? outputs : inputs);  // estimated, as in prefers_flat
+    const double pairs = static_cast<double>(g.batch * g.groups);
     const double by_outputs = lanes_cycles<T>(g, conv_side::forward), by_inputs = lanes_cycles<T>(g, conv_side::backward);
     const double by_lanes = pairs * (by_outputs < by_inputs ? by_outputs : by_inputs) + 0.3 * static_cast<double>(g.w_size());
     if (cycles < by_lanes &&
