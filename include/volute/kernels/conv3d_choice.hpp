@@ -122,8 +122,8 @@ constexpr double in_place_cycles(const ops::conv_geometry& g, conv_side side) {
   return 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
 }
 
-/// True where whole planes in the lanes are possible and the source stays in the second-level cache. Planes a multiple of 2 KiB apart lie in
-/// the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
+/// True where whole planes in the lanes are possible and the source stays in the second-level cache. Planes a multiple of 2 KiB apart lie
+/// in the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
 template <class T>
 constexpr bool flat_worth_trying(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
@@ -133,8 +133,9 @@ constexpr bool flat_worth_trying(const ops::conv_geometry& g, conv_side side) {
          s.source_size[1] * s.source_size[2] * size % 2048 != 0;
 }
 
-/// True where whole planes in the lanes are expected to be faster. The plan's cycles are estimated (0.75 to 1.05 times as many were measured
-/// for 70 shapes with AVX-512; with AVX2, whose loads from odd places cross fewer lines, 0.65 to 0.85 times), those in the lanes' also.
+/// True where whole planes in the lanes are expected to be faster. The plan's cycles are estimated (0.75 to 1.05 times as many were
+/// measured for 70 shapes with AVX-512; with AVX2, whose loads from odd places cross fewer lines, 0.65 to 0.85 times), those in the lanes'
+/// also.
 template <class T>
 constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
   if (!flat_worth_trying<T>(g, side)) return false;
@@ -196,8 +197,7 @@ constexpr weights_family choose_weights(const ops::conv_geometry& g) {
     const double pairs = static_cast<double>(g.batch * g.groups);
     const double by_outputs = lanes_cycles<T>(g, conv_side::forward), by_inputs = lanes_cycles<T>(g, conv_side::backward);
     const double by_lanes = pairs * (by_outputs < by_inputs ? by_outputs : by_inputs) + 0.3 * static_cast<double>(g.w_size());
-    if (cycles < by_lanes &&
-        !(prefers_in_place_weights<T>(g) && 1.1 * cycles > pairs * in_place_cycles<T>(g, conv_side::forward)))
+    if (cycles < by_lanes && !(prefers_in_place_weights<T>(g) && 1.1 * cycles > pairs * in_place_cycles<T>(g, conv_side::forward)))
       return outputs <= inputs ? weights_family::flat_outputs : weights_family::flat_inputs;
   }
   if (prefers_in_place_weights<T>(g) && fills_lanes_better<T>(g, conv_side::forward) && fills_lanes_better<T>(g, conv_side::backward))

@@ -16,7 +16,8 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// What the code of one register block depends on: target channels and vectors of a plane, the taps of the depth, elements of a source plane.
+/// What the code of one register block depends on: target channels and vectors of a plane, the taps of the depth, elements of a source
+/// plane.
 struct flat_code {
   int channels = 1, vectors = 1;
   int64_t taps = 1, dilation = 1, plane = 0;
@@ -60,11 +61,11 @@ constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t co
   return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, count - from)))};
 }
 
-/// Stride 1, and rows of source and target of the same length.
+/// Stride 1, rows of source and target of the same length, and registers for all taps of the depth (for the filter's adjoint twice).
 template <class T>
 constexpr bool flat_possible(const ops::conv_geometry& g) {
   return simd::masked_loads<T> && g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1 && g.in[2] == g.out[2] &&
-         g.kernel[0] + 2 <= row_registers;
+         2 * g.kernel[0] + 2 <= row_registers;
 }
 
 /// The block of which the least cycles are expected: two products or loads a cycle, a load from an odd place counts twice, and each sum is

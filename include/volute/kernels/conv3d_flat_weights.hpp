@@ -44,10 +44,19 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   const conv_shape s = shape_of(g, side);
   const correlation_axis d = correlation(g, side, 0, 0), h = correlation(g, side, 1, 0), w = correlation(g, side, 2, 0);
   constexpr int64_t lanes = simd::width<T>;
-  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes), taps = h.taps * w.taps, planes_read = positions_read(d, s.source_size[0]);
+  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes), taps = h.taps * w.taps,
+                planes_read = positions_read(d, s.source_size[0]);
   for (int64_t most = smaller(d.n, 8); most > 0; --most) {
     flat_weights_plan p;
     p.segments = ceil_divide(d.n, most);
+    p.code.taps = d.taps;
+    p.code.dilation = d.offset_step;
+    p.code.channel_step = s.weight_target;
+    p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
+    p.code.window_step = w.k_step;
+    p.code.source_plane = s.source_size[1] * s.source_size[2];
+    p.code.target_plane = s.target_size[1] * s.target_size[2];
+    p.code.target_channel = s.target_volume();
     const int64_t planes = ceil_divide(d.n, p.segments);
     int64_t sources = 0;
     for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
@@ -59,9 +68,8 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
         const int64_t held = window > 1 ? channels * planes : 1;
         if (sums > accumulators || sums + sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
         p.blocks = ceil_divide(s.target_channels, channels);
-        p.code = {static_cast<int>(channels), static_cast<int>(window), d.taps, d.offset_step, s.weight_target,
-                  d.k_step * s.kernel[1] * s.kernel[2], w.k_step, s.source_size[1] * s.source_size[2],
-                  s.target_size[1] * s.target_size[2], s.target_volume()};
+        p.code.channels = static_cast<int>(channels);
+        p.code.window = static_cast<int>(window);
         const int64_t products = planes_read * channels * window, chains = p.segments * 8 * planes;
         const int64_t loads = p.segments * (2 * sources * window + channels * planes);
         const int64_t step = larger(products, larger(loads, chains)) / 2 + p.segments * (3 + window);
@@ -143,12 +151,12 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
         }
       }
     };
+    const unsigned rest = (1u << j.rest) - 1;
+    const auto all = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
+    const auto some = [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
     VOLUTE_NO_UNROLL
-    for (int64_t v = 0; v < j.whole; ++v) add(v, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
-    if (j.rest > 0) {
-      const unsigned rest = (1u << j.rest) - 1;
-      add(j.whole, [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); });
-    }
+    for (int64_t v = 0; v < j.whole; ++v) add(v, all);
+    if (j.rest > 0) add(j.whole, some);
     VOLUTE_UNROLL
     for (int o = 0; o < O; ++o) {
       if (o < j.known) continue;
