@@ -114,12 +114,14 @@ constexpr double lanes_cycles(const ops::conv_geometry& g, conv_side side) {
   return products(inner_products(g, side)) + turning + static_cast<double>(steps * (p.code.slab ? 14 : 8) + 500);
 }
 
-/// Cycles for one sample and group in place, which were 1.1 to 1.5 times those of the products.
+/// True where in place is expected to beat so many cycles for each sample and group: it needs 1.1 to 1.5 times those of its products, and
+/// asks for what comes next where the tensors outgrow the caches (x3d_dw54, weights: 0.9 ms, whole planes in the lanes 1.6).
 template <class T>
-constexpr double in_place_cycles(const ops::conv_geometry& g, conv_side side) {
+constexpr bool in_place_beats(const ops::conv_geometry& g, conv_side side, double cycles) {
   const conv_shape s = shape_of(g, side);
   const int64_t vectors = s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
-  return 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
+  return (g.x_size() + g.y_size()) * static_cast<int64_t>(sizeof(T)) > (4 << 20) ||
+         cycles > 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
 }
 
 /// True where whole planes in the lanes are possible and the source stays in the second-level cache. Planes a multiple of 2 KiB apart lie
@@ -140,7 +142,7 @@ template <class T>
 constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
   if (!flat_worth_trying<T>(g, side)) return false;
   const double cycles = (simd::masks<T> ? 0.9 : 0.7) * plan_flat<T>(g, side).cycles;
-  return !(prefers_in_place<T>(g, side) && cycles > in_place_cycles<T>(g, side)) && cycles < lanes_cycles<T>(g, side);
+  return cycles < lanes_cycles<T>(g, side) && !(prefers_in_place<T>(g, side) && in_place_beats<T>(g, side, cycles));
 }
 
 template <class T>
@@ -197,7 +199,7 @@ constexpr weights_family choose_weights(const ops::conv_geometry& g) {
     const double pairs = static_cast<double>(g.batch * g.groups);
     const double by_outputs = lanes_cycles<T>(g, conv_side::forward), by_inputs = lanes_cycles<T>(g, conv_side::backward);
     const double by_lanes = pairs * (by_outputs < by_inputs ? by_outputs : by_inputs) + 0.3 * static_cast<double>(g.w_size());
-    if (cycles < by_lanes && !(prefers_in_place_weights<T>(g) && 1.1 * cycles > pairs * in_place_cycles<T>(g, conv_side::forward)))
+    if (cycles < by_lanes && !(prefers_in_place_weights<T>(g) && in_place_beats<T>(g, conv_side::forward, 1.1 * cycles / pairs)))
       return outputs <= inputs ? weights_family::flat_outputs : weights_family::flat_inputs;
   }
   if (prefers_in_place_weights<T>(g) && fills_lanes_better<T>(g, conv_side::forward) && fills_lanes_better<T>(g, conv_side::backward))
