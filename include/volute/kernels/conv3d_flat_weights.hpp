@@ -30,7 +30,6 @@ struct flat_weights_plan {
   int64_t vectors = 1, tile = 1;     // of a plane; those whose targets stay in the first-level cache
   int64_t group = 0;                 // elements of dw of one group
   int64_t parts = 1;                 // of the batch, each with sums of its own
-  int64_t tap_parts = 1;             // of the taps of the height: more tasks for threads, which change no sum
   double cycles = 0;                 // of all samples and groups, as expected
   sharing share = sharing::none;
   int64_t sums = 0;  // elements of one part's sums
@@ -88,8 +87,7 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   const int64_t tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {
     if (tasks < 8) best.parts = smaller(s.batch, ceil_divide(16, tasks));
-    if (tasks * best.parts < 8 && w.taps % best.code.window == 0) best.tap_parts = h.taps;
-    if (tasks * best.parts * best.tap_parts > 1) best.share = sharing::pairs;
+    if (tasks * best.parts > 1) best.share = sharing::pairs;
   }
   return best;
 }
@@ -222,28 +220,25 @@ void run_flat_weights(const T* source, const T* target, T* dw, T* scratch, const
   constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
   constexpr int64_t L = simd::width<T>, volume = s.source_volume(), row = s.source_size[2];
   constexpr int64_t first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
-  const int64_t tap_parts = workers.alone() ? 1 : p.tap_parts;
   share_if<p.share != sharing::none>(
-      workers, s.groups * p.blocks * s.source_channels * p.parts * tap_parts, [&](int64_t task, int) __attribute__((always_inline)) {
-        const int64_t tap_part = task % tap_parts, i = task / tap_parts, th = ch.taps * tap_part / tap_parts;
+      workers, s.groups * p.blocks * s.source_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
         const int64_t part = i % p.parts, c = i / p.parts % s.source_channels, b = i / (p.parts * s.source_channels) % p.blocks;
         const int64_t group = i / (p.parts * s.source_channels * p.blocks), wanted = b * p.code.channels;
         const int64_t first = smaller(wanted, s.target_channels - p.code.channels), begin = s.batch * part / p.parts;
         flat_weights_job<T> j;
         j.known = wanted - first;
         j.masks_step = flat_masks<T, G, Side>::vectors;
-        j.taps = (ch.taps * (tap_part + 1) / tap_parts - th) * cw.taps;
+        j.taps = ch.taps * cw.taps;
         j.width = cw.taps;
         j.x_h = ch.offset_step * row;
         j.x_w = cw.offset_step;
-        j.sum = scratch + part * p.sums +
-                (group * p.group + first * s.weight_target + c * s.weight_source + first_tap + th * cw.taps * cw.k_step) * L;
+        j.sum = scratch + part * p.sums + (group * p.group + first * s.weight_target + c * s.weight_source + first_tap) * L;
         for (int64_t n = begin; n < s.batch * (part + 1) / p.parts; ++n)
           for (int64_t v = 0; v < p.vectors; v += p.tile) {
             const T* const x = source + ((n * s.groups + group) * s.source_channels + c) * volume + cd.offset * p.code.source_plane +
-                               (ch.offset + th * ch.offset_step) * row + cw.offset + v * L;
+                               ch.offset * row + cw.offset + v * L;
             const T* const g = target + ((n * s.groups + group) * s.target_channels + first) * s.target_volume() + v * L;
-            j.masks = flat_masks_of<T, G, Side>.list + th * cw.taps * j.masks_step + v;
+            j.masks = flat_masks_of<T, G, Side>.list + v;
             j.whole = smaller(p.tile, p.code.target_plane / L - v);
             j.rest = v + p.tile < p.vectors ? 0 : p.code.target_plane % L;
             for (int64_t segment = 0; segment < p.segments; ++segment) {
