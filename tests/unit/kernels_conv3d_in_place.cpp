@@ -85,9 +85,9 @@ TEST_CASE("conv3d in place: stride of height and width", "[conv3d]") {
 }
 
 TEST_CASE("conv3d in place: several channels, chunks of planes, long results", "[conv3d]") {
-  CHECK_IN_PLACE(float, 2, 1, 5, {4, 9, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
-  CHECK_IN_PLACE(float, 1, 6, 4, {3, 6, 30}, {2, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 2);
-  CHECK_IN_PLACE(float, 2, 9, 11, {3, 7, 15}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // neither side's channels fill vectors
+  CHECK_IN_PLACE(float, 2, 1, 5, {4, 9, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_IN_PLACE(float, 1, 6, 4, {3, 16, 32}, {2, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 2);
+  CHECK_IN_PLACE(float, 2, 9, 11, {3, 16, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // neither side's channels fill vectors
   CHECK_IN_PLACE(float, 1, 1, 3, {19, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_IN_PLACE(float, 1, 2, 3, {10, 32, 64}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1});  // residue classes' sums wait for a chunk
   constexpr conv_geometry large = make(1, 2, 65, {4, 128, 128}, {2, 1, 2}, {1, 1, 1}, {1, 0, 1}, {0, 0, 0});

@@ -130,6 +130,14 @@ inline constexpr bool masks = true;
 inline constexpr bool masks = false;
 #endif
 
+/// True where load_masked is a few instructions.
+template <class T>
+#if defined(__AVX2__)
+inline constexpr bool masked_loads = true;
+#else
+inline constexpr bool masked_loads = masks<T>;
+#endif
+
 /// The first n (0..lanes) elements; the rest are zero. Never touches memory past p + n.
 template <class V, class T>
 VOLUTE_INLINE V load_partial(const T* p, int n) {
@@ -156,6 +164,15 @@ VOLUTE_INLINE V load_masked(const T* p, unsigned mask) {
   else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
     return V(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p));
   else
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<T, float>) {
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return V(_mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), bits), bits)));
+  } else if constexpr (sizeof(V) == 32 && std::is_same_v<T, double>) {
+    const __m256i bits = _mm256_setr_epi64x(1, 2, 4, 8);
+    return V(_mm256_maskload_pd(p, _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(static_cast<int>(mask)), bits), bits)));
+  } else
 #endif
   {
     alignas(64) T buffer[lanes<V>] = {};

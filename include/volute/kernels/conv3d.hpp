@@ -66,6 +66,9 @@ struct conv3d_pack {
       pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
     } else if constexpr (family == conv_family::planes || family == conv_family::in_place) {
       pack_planes<T>(conv_shape_of<g, Side>, w, packed);
+    } else if constexpr (family == conv_family::flat) {
+      static constexpr flat_plan p = plan_flat<T>(g, Side);
+      pack_flat<T>(conv_shape_of<g, Side>, p, w, packed);
     } else if constexpr (family == conv_family::rows) {
       static constexpr rows_plan p = plan_rows<T>(g, Side);
       pack_rows<T>(conv_shape_of<g, Side>, p, w, packed, workers);
@@ -95,6 +98,8 @@ struct conv3d_correlate {
       run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::in_place)
       run_in_place<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else if constexpr (family == conv_family::flat)
+      run_flat<T, g, Side, E, Scale>(x, packed, y, extra, scale, workers);
     else if constexpr (family == conv_family::rows)
       run_rows<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::channels)
@@ -145,6 +150,10 @@ struct conv3d_backward_weights {
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
     else if constexpr (family == weights_family::in_place)
       run_in_place_weights<T, q>(x, g, dw, scratch, workers);
+    else if constexpr (family == weights_family::flat_outputs)
+      run_flat_weights<T, q, conv_side::forward>(x, g, dw, scratch, workers);
+    else if constexpr (family == weights_family::flat_inputs)
+      run_flat_weights<T, q, conv_side::backward>(g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::pointwise)
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else

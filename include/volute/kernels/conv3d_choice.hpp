@@ -2,6 +2,8 @@
 #pragma once
 
 #include <volute/kernels/conv3d_channels.hpp>
+#include <volute/kernels/conv3d_flat.hpp>
+#include <volute/kernels/conv3d_flat_weights.hpp>
 #include <volute/kernels/conv3d_in_place.hpp>
 #include <volute/kernels/conv3d_in_place_weights.hpp>
 #include <volute/kernels/conv3d_pixel_weights.hpp>
@@ -24,11 +26,20 @@ enum class conv_family {
   width,      // pixels in the lanes, for few target channels
   planes,     // the same with several planes in flight: depthwise, or at most 4 channels on one side
   in_place,   // the same without a copy, where rows fill their vectors
+  flat,       // whole planes in the lanes without a copy: few target channels, rows that fill no vector
   pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
 };
 
+/// Cycles for each output element that it takes to turn channels into lanes and back.
+template <class T>
+constexpr double turning_cycles(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  const double copies = 16 / static_cast<double>(plan_channels<T>(g, side).chunk);
+  return 0.3 + 0.5 * static_cast<double>(s.source_channels) / static_cast<double>(s.target_channels) * (copies < 2 ? 1 : copies / 2);
+}
+
 /// True where channels in the lanes are expected to beat pixels in the lanes. Rough counts of cycles for each output element: the
-/// multiplications at the share of lanes and of accumulators that work, and what it costs to turn channels into lanes and back.
+/// multiplications at the share of lanes and of accumulators that work, and the turning.
 template <class T>
 constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
@@ -40,15 +51,13 @@ constexpr bool prefers_channels(const ops::conv_geometry& g, conv_side side) {
   const double fold = rows ? lanes_fold<T>(s) : 1;
   const double lanes_a = fold * count(s.target_channels) / (full * count(ceil_divide(s.target_channels, simd::width<T>)));
   const double busy_a = rows ? 1 : count(smaller(10, int64_t{a.main.vectors} * a.main.rows * a.main.pixels)) / 10;
-  const double turning =
-      0.3 + 0.5 * count(s.source_channels) / count(s.target_channels) * (16 / count(a.chunk) < 2 ? 1 : 16 / count(a.chunk) / 2);
   const width_plan b = plan_width<T>(g, side);
   const int64_t width = correlation(g, side, 2, 0).n;
   const double lanes_b = count(b.slab * width) /
                          count(ceil_divide((b.slab - 1) * b.rows.pitch + width, simd::width<T> * b.vectors) * b.vectors) / full *
                          count(s.target_channels) / count(b.blocks * b.channels);
   const double busy_b = count(smaller(10, int64_t{b.channels} * b.vectors)) / 10 * (b.channels == 1 ? 0.5 : b.channels < 4 ? 0.7 : 0.8);
-  return work / (lanes_a * busy_a) + turning < work / (lanes_b * busy_b) + 0.2;
+  return work / (lanes_a * busy_a) + turning_cycles<T>(g, side) < work / (lanes_b * busy_b) + 0.2;
 }
 
 /// True where pixels in the lanes go with several planes in flight: few channels on one side, and lanes and accumulators mostly busy if
@@ -79,9 +88,67 @@ constexpr bool fills_lanes_better(const ops::conv_geometry& g, conv_side side) {
   return lanes * ceil_divide(n, L) * 5 < ceil_divide(lanes, L) * n * 4;
 }
 
+/// Products of one source and one target channel that fall on no padding.
+constexpr int64_t inner_products(const ops::conv_geometry& g, conv_side side) {
+  int64_t products = 1;
+  for (int a = 0; a < 3; ++a) products *= positions_read(correlation(g, side, a, 0), shape_of(g, side).source_size[a]);
+  return products;
+}
+
+/// Cycles that channels in the lanes need for one sample and group with stride 1: the products, channels into lanes and back, and about 14
+/// for each row and pair of taps whose sums come from memory, 8 if they stay in registers (4 -> 4 at 5^3: 47 % of the time of the former).
+template <class T>
+constexpr double lanes_cycles(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  const int64_t fold = rows_possible<T>(g, side) ? lanes_fold<T>(s) : 1;
+  const auto products = [&](int64_t each) {
+    return static_cast<double>(each * ceil_divide(s.source_channels, fold) * ceil_divide(s.target_channels * fold, simd::width<T>)) / 2;
+  };
+  const double turning = turning_cycles<T>(g, side) * static_cast<double>(s.target_channels * s.target_volume());
+  if (!rows_possible<T>(g, side)) return products(s.target_volume() * g.taps()) + turning;
+  const rows_plan p = plan_rows<T>(g, side);
+  ops::conv_geometry rows = g;
+  rows.in[2] = rows.out[2] = rows.kernel[2] = 1;
+  rows.lo[2] = 0;
+  const int64_t steps = inner_products(rows, side) * p.blocks * p.chunks;
+  return products(inner_products(g, side)) + turning + static_cast<double>(steps * (p.code.slab ? 14 : 8) + 500);
+}
+
+/// True where in place is expected to beat so many cycles for each sample and group: it needs 1.1 to 1.5 times those of its products, and
+/// asks for what comes next where the tensors outgrow the caches (x3d_dw54, weights: 0.9 ms, whole planes in the lanes 1.6).
+template <class T>
+constexpr bool in_place_beats(const ops::conv_geometry& g, conv_side side, double cycles) {
+  const conv_shape s = shape_of(g, side);
+  const int64_t vectors = s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
+  return (g.x_size() + g.y_size()) * static_cast<int64_t>(sizeof(T)) > (4 << 20) ||
+         cycles > 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
+}
+
+/// True where whole planes in the lanes are possible and the source stays in the second-level cache. Planes a multiple of 2 KiB apart lie
+/// in the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
+template <class T>
+constexpr bool flat_worth_trying(const ops::conv_geometry& g, conv_side side) {
+  const conv_shape s = shape_of(g, side);
+  constexpr int64_t size = sizeof(T);
+  return flat_possible<T>(g) && g.taps() > 1 && s.source_channels * s.source_volume() * size <= (2 << 20) && s.target_size[0] <= 128 &&
+         s.target_size[1] * s.target_size[2] * s.kernel[1] * s.kernel[2] <= (32 << 10) &&
+         s.source_size[1] * s.source_size[2] * size % 2048 != 0;
+}
+
+/// True where whole planes in the lanes are expected to be faster. The plan's cycles are estimated (0.75 to 1.05 times as many were
+/// measured for 70 shapes with AVX-512; with AVX2, whose loads from odd places cross fewer lines, 0.65 to 0.85 times), those in the lanes'
+/// also.
+template <class T>
+constexpr bool prefers_flat(const ops::conv_geometry& g, conv_side side) {
+  if (!flat_worth_trying<T>(g, side)) return false;
+  const double cycles = (simd::masks<T> ? 0.9 : 0.7) * plan_flat<T>(g, side).cycles;
+  return cycles < lanes_cycles<T>(g, side) && !(prefers_in_place<T>(g, side) && in_place_beats<T>(g, side, cycles));
+}
+
 template <class T>
 constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
   if (prefers_pointwise<T>(g, side)) return conv_family::pointwise;
+  if (prefers_flat<T>(g, side)) return conv_family::flat;
   if (prefers_planes<T>(g, side)) return prefers_in_place<T>(g, side) ? conv_family::in_place : conv_family::planes;
   const bool channels = prefers_channels<T>(g, side);
   if (prefers_in_place<T>(g, side) && (!channels || fills_lanes_better<T>(g, side))) return conv_family::in_place;
@@ -99,6 +166,8 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, const o
       return f(plan_planes<T>(g, side));
     case conv_family::in_place:
       return f(plan_in_place<T>(g, side));
+    case conv_family::flat:
+      return f(plan_flat<T>(g, side));
     case conv_family::rows:
       return f(plan_rows<T>(g, side, from));
     case conv_family::channels:
@@ -109,8 +178,9 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, const o
 }
 
 /// The kernels of the adjoint in the filter: channels of g or of x in the lanes (`row_`: whole rows in registers), pixels in the lanes, the
-/// same with several planes in flight, that without a copy, or a product of matrices.
-enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, in_place, pointwise };
+/// same with several planes in flight, that without a copy, whole planes in the lanes (blocks of channels of g or of x), or a product of
+/// matrices.
+enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, in_place, flat_outputs, flat_inputs, pointwise };
 
 /// Wide rows pay in the filter's adjoint while the copies stay in the caches: 16 -> 8 channels take 20 ms by rows at 64^3 if each tensor is
 /// copied whole, 11 by channels, and 10 by slabs of rows.
@@ -123,6 +193,15 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
+  if (flat_worth_trying<T>(g, conv_side::forward) && flat_worth_trying<T>(g, conv_side::backward)) {
+    const double outputs = plan_flat_weights<T>(g, conv_side::forward).cycles, inputs = plan_flat_weights<T>(g, conv_side::backward).cycles;
+    const double cycles = (simd::masks<T> ? 1.0 : 0.62) * (outputs < inputs ? outputs : inputs);  // estimated, as in prefers_flat
+    const double pairs = static_cast<double>(g.batch * g.groups);
+    const double by_outputs = lanes_cycles<T>(g, conv_side::forward), by_inputs = lanes_cycles<T>(g, conv_side::backward);
+    const double by_lanes = pairs * (by_outputs < by_inputs ? by_outputs : by_inputs) + 0.3 * static_cast<double>(g.w_size());
+    if (cycles < by_lanes && !(prefers_in_place_weights<T>(g) && in_place_beats<T>(g, conv_side::forward, 1.1 * cycles / pairs)))
+      return outputs <= inputs ? weights_family::flat_outputs : weights_family::flat_inputs;
+  }
   if (prefers_in_place_weights<T>(g) && fills_lanes_better<T>(g, conv_side::forward) && fills_lanes_better<T>(g, conv_side::backward))
     return weights_family::in_place;
   // Few channels on one side: with many on the other, channels in the lanes win once their copies are used often (128: 3 -> 64 with 27 taps
@@ -184,6 +263,10 @@ constexpr int64_t with_weights_plan(const ops::conv_geometry& g, weights_family 
       return f(plan_planes_weights<T>(g));
     case weights_family::in_place:
       return f(plan_in_place_weights<T>(g));
+    case weights_family::flat_outputs:
+      return f(plan_flat_weights<T>(g, conv_side::forward));
+    case weights_family::flat_inputs:
+      return f(plan_flat_weights<T>(g, conv_side::backward));
     case weights_family::pointwise:
       return f(plan_pointwise_weights<T>(g));
     default:

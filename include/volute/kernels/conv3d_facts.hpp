@@ -55,6 +55,9 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
     case conv_family::in_place:
       f.packed = planes_packed_size<T>(g, side), f.scratch = plan_in_place<T>(g, side).scratch();
       break;
+    case conv_family::flat:
+      f.packed = flat_packed_size<T>(g, side), f.scratch = plan_flat<T>(g, side).scratch();
+      break;
     case conv_family::rows: {
       const rows_plan p = plan_rows<T>(g, side);
       f.packed = rows_packed_size(p, g), f.scratch = p.scratch();

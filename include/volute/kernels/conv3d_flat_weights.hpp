@@ -1,0 +1,258 @@
+// The adjoint in the filter with the pixels of whole planes in the lanes, as conv3d_flat.hpp: each sum is a vector, and its lanes are added
+// up at the end, those of as many sums as a vector has lanes at once. The source is read where it is, with masks; each of its vectors meets
+// the target's vectors of several planes and channels.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d_flat.hpp>
+#include <volute/kernels/conv3d_plan.hpp>
+
+#include <cstdint>
+#include <utility>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// What the code of one register block depends on: target channels, taps of height and width, taps of the depth; steps of dw and of the
+/// tensors.
+struct flat_weights_code {
+  int channels = 1, window = 1;
+  int64_t taps = 1, dilation = 1;
+  int64_t channel_step = 0, depth_step = 0, window_step = 1;
+  int64_t source_plane = 0, target_plane = 0, target_channel = 0;
+};
+
+/// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
+struct flat_weights_plan {
+  flat_weights_code code;
+  int64_t segments = 1, blocks = 1;  // of the depth, of target channels
+  int64_t vectors = 1, tile = 1;     // of a plane; those whose targets stay in the first-level cache
+  int64_t group = 0;                 // elements of dw of one group
+  int64_t parts = 1;                 // of the batch, each with sums of its own
+  double cycles = 0;                 // of all samples and groups, as expected
+  sharing share = sharing::none;
+  int64_t sums = 0;  // elements of one part's sums
+  constexpr int64_t scratch() const { return parts * sums; }
+  constexpr int64_t worker_scratch() const { return 0; }
+};
+
+/// The block of which the least cycles are expected, as in plan_flat.
+template <class T>
+constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_side side) {
+  flat_weights_plan best;
+  const conv_shape s = shape_of(g, side);
+  const correlation_axis d = correlation(g, side, 0, 0), h = correlation(g, side, 1, 0), w = correlation(g, side, 2, 0);
+  constexpr int64_t lanes = simd::width<T>;
+  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes), taps = h.taps * w.taps,
+                planes_read = positions_read(d, s.source_size[0]);
+  for (int64_t most = smaller(d.n, 8); most > 0; --most) {
+    flat_weights_plan p;
+    p.segments = ceil_divide(d.n, most);
+    p.code.taps = d.taps;
+    p.code.dilation = d.offset_step;
+    p.code.channel_step = s.weight_target;
+    p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
+    p.code.window_step = w.k_step;
+    p.code.source_plane = s.source_size[1] * s.source_size[2];
+    p.code.target_plane = s.target_size[1] * s.target_size[2];
+    p.code.target_channel = s.target_volume();
+    const int64_t planes = ceil_divide(d.n, p.segments);
+    int64_t sources = 0;
+    for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
+    for (int64_t window = 1; window <= taps; ++window) {
+      if (taps % window != 0) continue;
+      for (int64_t channels = 1; channels <= smaller(8, s.target_channels); ++channels) {
+        const int64_t sums = channels * d.taps * window;
+        // The target's vectors stay in registers for several taps, too.
+        const int64_t held = window > 1 ? channels * planes : 1;
+        if (sums > accumulators || sums + sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
+        p.blocks = ceil_divide(s.target_channels, channels);
+        p.code.channels = static_cast<int>(channels);
+        p.code.window = static_cast<int>(window);
+        const int64_t products = planes_read * channels * window, chains = p.segments * 8 * planes;
+        const int64_t loads = p.segments * (2 * sources * window + channels * planes);
+        const int64_t step = larger(products, larger(loads, chains)) / 2 + p.segments * (3 + window);
+        p.tile = smaller(vectors, larger(1, 256 / (channels * planes)));  // 16 KiB
+        const int64_t calls = p.segments * ceil_divide(vectors, p.tile);
+        const int64_t cycles = s.source_channels * p.blocks * (taps / window * (vectors * step + calls * (4 + sums)) + calls * 40);
+        p.cycles = static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps()));
+        if (best.cycles == 0 || p.cycles < best.cycles) best = p;
+      }
+    }
+  }
+  best.vectors = vectors;
+  best.group = s.target_channels * s.source_channels * s.taps();
+  best.sums = g.w_size() * lanes;
+  const int64_t tasks = s.groups * best.blocks * s.source_channels;
+  if (conv_work(g) >= worth_sharing) {
+    if (tasks < 8) best.parts = smaller(s.batch, ceil_divide(16, tasks));
+    if (tasks * best.parts > 1) best.share = sharing::pairs;
+  }
+  return best;
+}
+
+template <class T>
+struct flat_weights_job {
+  const T* x = nullptr;  // what the first tap would read for the first lane
+  const T* g = nullptr;
+  T* sum = nullptr;
+  const uint16_t* masks = nullptr;
+  int64_t masks_step = 0, taps = 1, width = 1;  // taps of height and width together, and of the width
+  int64_t x_h = 0, x_w = 0;
+  int64_t whole = 1, rest = 0;  // whole vectors of the tile, and pixels behind them
+  int64_t known = 0;            // target channels that the block before had too
+  bool add = false;
+};
+
+/// sum[target channel][tap of depth][tap of height and width][lane] (+)= the products of one segment of the depth.
+template <class T, flat_weights_code C, flat_segment S>
+__attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::lanes<V>, O = C.channels, N = S.planes, W = C.window, K = static_cast<int>(C.taps);
+  constexpr int dilation = static_cast<int>(C.dilation);
+  const flat_weights_job<T> j = job;
+  const T* row = j.x;
+  const uint16_t* masks = j.masks;
+  T* sum = j.sum;
+  int64_t column = 0;
+  for (int64_t tap = 0; tap < j.taps; tap += W, masks += W * j.masks_step, sum += W * C.window_step * L) {
+    const T* x[W];
+    VOLUTE_UNROLL
+    for (int k = 0; k < W; ++k) {
+      x[k] = row + column * j.x_w;
+      if (++column == j.width) column = 0, row += j.x_h;
+    }
+    V acc[O][K][W];
+    VOLUTE_UNROLL
+    for (int o = 0; o < O; ++o) VOLUTE_UNROLL
+    for (int t = 0; t < K; ++t) VOLUTE_UNROLL
+    for (int k = 0; k < W; ++k) acc[o][t][k] = V(T(0));
+    const auto add = [&](int64_t v, auto read) __attribute__((always_inline)) {
+      const T* const g = j.g + v * L;
+      VOLUTE_UNROLL
+      for (int k = 0; k < W; ++k) {
+        const unsigned mask = masks[k * j.masks_step + v];
+        V xv[S.high == S.low ? 1 : S.high - S.low];
+        VOLUTE_UNROLL
+        for (int q = S.low; q < S.high; ++q)
+          if (flat_reads(C.taps, C.dilation, N, q)) xv[q - S.low] = simd::load_masked<V>(x[k] + v * L + q * C.source_plane, mask);
+        VOLUTE_UNROLL
+        for (int o = 0; o < O; ++o) VOLUTE_UNROLL
+        for (int n = 0; n < N; ++n) {
+          V gv = read(g + o * C.target_channel + n * C.target_plane);
+          simd::keep(gv);
+          VOLUTE_UNROLL
+          for (int t = 0; t < K; ++t) {
+            const int q = n + t * dilation;
+            if (q < S.low || q >= S.high) continue;
+            acc[o][t][k] = simd::fma(gv, xv[q - S.low], acc[o][t][k]);
+          }
+        }
+      }
+    };
+    const unsigned rest = (1u << j.rest) - 1;
+    const auto all = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
+    const auto some = [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
+    VOLUTE_NO_UNROLL
+    for (int64_t v = 0; v < j.whole; ++v) add(v, all);
+    if (j.rest > 0) add(j.whole, some);
+    VOLUTE_UNROLL
+    for (int o = 0; o < O; ++o) {
+      if (o < j.known) continue;
+      VOLUTE_UNROLL
+      for (int t = 0; t < K; ++t) VOLUTE_UNROLL
+      for (int k = 0; k < W; ++k) {
+        T* const to = sum + (o * C.channel_step + t * C.depth_step + k * C.window_step) * L;
+        simd::store(to, j.add ? acc[o][t][k] + simd::load<V>(to) : acc[o][t][k]);
+      }
+    }
+  }
+}
+
+/// Those of all segments of the depth.
+template <class T, ops::conv_geometry G, conv_side Side>
+struct flat_weights_blocks {
+  static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
+  using block = void (*)(const flat_weights_job<T>&) noexcept;
+  block list[plan.segments];
+  constexpr flat_weights_blocks() : list{} { fill(std::make_integer_sequence<int64_t, plan.segments>{}); }
+  template <int64_t... I>
+  constexpr void fill(std::integer_sequence<int64_t, I...>) {
+    constexpr conv_shape s = shape_of(G, Side);
+    ((list[I] = &flat_weights_block<T, plan.code, flat_segment_of(correlation(G, Side, 0, 0), s.source_size[0], plan.segments, I)>), ...);
+  }
+};
+
+/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
+template <class T>
+__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+  using V = simd::vec<T>;
+  constexpr int64_t L = simd::lanes<V>;
+  const auto read = [&](int64_t k) __attribute__((always_inline)) {
+    const T* at = sums + k * L;
+    V v = simd::load<V>(at);
+    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
+    return v;
+  };
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    V r[L / 2];
+    VOLUTE_UNROLL
+    for (int k = 0; k < L / 2; ++k) {
+      const V a = read(i + k), b = read(i + k + L / 2);
+      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
+    }
+    VOLUTE_UNROLL
+    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
+    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    simd::store(dw + i, r[0]);
+  }
+  for (; i < n; ++i) dw[i] = simd::reduce_add(read(i));
+}
+
+/// `source`, `target`: x and g for the forward side, g and x for the backward side.
+template <class T, ops::conv_geometry G, conv_side Side>
+void run_flat_weights(const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
+  static constexpr flat_weights_blocks<T, G, Side> blocks;
+  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  constexpr int64_t L = simd::width<T>, volume = s.source_volume(), row = s.source_size[2];
+  constexpr int64_t first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
+  share_if<p.share != sharing::none>(
+      workers, s.groups * p.blocks * s.source_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
+        const int64_t part = i % p.parts, c = i / p.parts % s.source_channels, b = i / (p.parts * s.source_channels) % p.blocks;
+        const int64_t group = i / (p.parts * s.source_channels * p.blocks), wanted = b * p.code.channels;
+        const int64_t first = smaller(wanted, s.target_channels - p.code.channels), begin = s.batch * part / p.parts;
+        flat_weights_job<T> j;
+        j.known = wanted - first;
+        j.masks_step = flat_masks<T, G, Side>::vectors;
+        j.taps = ch.taps * cw.taps;
+        j.width = cw.taps;
+        j.x_h = ch.offset_step * row;
+        j.x_w = cw.offset_step;
+        j.sum = scratch + part * p.sums + (group * p.group + first * s.weight_target + c * s.weight_source + first_tap) * L;
+        for (int64_t n = begin; n < s.batch * (part + 1) / p.parts; ++n)
+          for (int64_t v = 0; v < p.vectors; v += p.tile) {
+            const T* const x = source + ((n * s.groups + group) * s.source_channels + c) * volume + cd.offset * p.code.source_plane +
+                               ch.offset * row + cw.offset + v * L;
+            const T* const g = target + ((n * s.groups + group) * s.target_channels + first) * s.target_volume() + v * L;
+            j.masks = flat_masks_of<T, G, Side>.list + v;
+            j.whole = smaller(p.tile, p.code.target_plane / L - v);
+            j.rest = v + p.tile < p.vectors ? 0 : p.code.target_plane % L;
+            for (int64_t segment = 0; segment < p.segments; ++segment) {
+              const int64_t plane = cd.n * segment / p.segments;
+              j.x = x + plane * p.code.source_plane;
+              j.g = g + plane * p.code.target_plane;
+              j.add = n > begin || v > 0 || segment > 0;
+              blocks.list[segment](j);
+            }
+          }
+      });
+  fold_flat_weights(scratch, p.parts, p.sums, s.groups * p.group, dw);
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END
