@@ -137,14 +137,14 @@ TEST_CASE("conv3d blocked: rows", "[conv3d]") {
 }
 
 TEST_CASE("conv3d blocked: channels", "[conv3d]") {
-  constexpr conv_geometry wide = make(1, 32, 48, {4, 5, 29}, {3, 3, 3}, one, one, one);
+  constexpr conv_geometry wide = make(1, 32, 48, {4, 5, 30}, {3, 3, 3}, one, one, {1, 1, 0});
   static_assert(kernels::choose_family<float>(wide, front) == kernels::conv_family::channels);
   check_reads<float, wide, front>("wide rows");
-  check_writes<float, wide, front, make(1, 48, 32, {4, 5, 29}, {3, 3, 3}, one, one, one)>("wide rows, padded");
-  check_writes<float, wide, back, make(1, 32, 32, {4, 5, 29}, {1, 3, 3}, one, {0, 2, 2}, {0, 0, 0})>("wide rows, causal reader");
+  check_writes<float, wide, front, make(1, 48, 32, {4, 5, 29}, {3, 3, 3}, one, one, {1, 1, 0})>("wide rows, padded");
+  check_writes<float, wide, back, make(1, 32, 32, {4, 5, 30}, {1, 3, 3}, one, {0, 2, 1})>("wide rows, causal reader");
   constexpr conv_geometry strided = make(2, 32, 64, {5, 7, 31}, {3, 3, 3}, {2, 2, 2}, one, one);
   check_reads<float, strided, front>("stride");
-  check_writes<float, strided, back, make(2, 32, 32, {5, 7, 31}, {3, 3, 3}, one, one, one)>("residue classes");
+  check_writes<float, strided, back, make(2, 32, 32, {5, 7, 31}, {3, 3, 3}, one, one, {1, 1, 0})>("residue classes");
   check_writes<double, strided, front, make(2, 64, 32, {3, 4, 16}, {3, 3, 3}, one, one, one)>("stride, for a kernel of rows");
   constexpr conv_geometry halved = make(1, 32, 40, {5, 7, 45}, {3, 3, 3}, {2, 2, 2}, one, one);
   check_writes<float, halved, front, make(1, 40, 32, {3, 4, 23}, {3, 3, 5}, one, {1, 1, 2}, {1, 1, 2})>("40 channels, one block");
@@ -152,8 +152,8 @@ TEST_CASE("conv3d blocked: channels", "[conv3d]") {
 
 TEST_CASE("conv3d blocked: axes merge", "[conv3d]") {
   // (1, 3, 3) pads planes, (3, 1, 1) sees one long row: each can write what the other reads
-  constexpr conv_geometry space = make(1, 32, 48, {4, 8, 9}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1});
-  constexpr conv_geometry time = make(1, 48, 32, {4, 8, 9}, {3, 1, 1}, one, {1, 0, 0}, {1, 0, 0});
+  constexpr conv_geometry space = make(1, 32, 48, {3, 16, 32}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1});
+  constexpr conv_geometry time = make(1, 48, 32, {3, 16, 32}, {3, 1, 1}, one, {1, 0, 0}, {1, 0, 0});
   check_writes<float, space, front, time>("space for time");
   check_writes<float, time, front, space>("time for space");
   check_reads<float, time, front>("time");
@@ -161,7 +161,7 @@ TEST_CASE("conv3d blocked: axes merge", "[conv3d]") {
 
 TEST_CASE("conv3d blocked: more zeros than a reader needs", "[conv3d]") {
   constexpr conv_geometry rows = make(2, 16, 32, {3, 4, 7}, {3, 3, 3}, one, one, one);
-  constexpr conv_geometry channels = make(1, 16, 48, {4, 5, 29}, {3, 3, 3}, one, one, one);
+  constexpr conv_geometry channels = make(1, 16, 48, {4, 5, 29}, {3, 3, 3}, one, one, {1, 1, 0});
   constexpr auto more = [](ops::volume_layout l) {
     l.rows_before += 1, l.all_rows += 3, l.columns_before += 2, l.all_columns += 5;
     return l;
@@ -182,7 +182,7 @@ TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {
   static_assert(kernels::plan_rows<float>(shared, front).share == kernels::sharing::inside);
   check_reads<float, shared, front>("blocks shared", 3);
   check_writes<float, shared, front, shared>("blocks shared", 3);
-  constexpr conv_geometry batch = make(9, 32, 32, {4, 4, 26}, {3, 3, 3}, one, one, one);
+  constexpr conv_geometry batch = make(9, 32, 32, {2, 16, 32}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1});
   static_assert(kernels::plan_channels<float>(batch, front).share == kernels::sharing::pairs);
   check_reads<float, batch, front>("samples shared", 3);
   check_writes<float, batch, front, batch>("samples shared", 3);
@@ -191,7 +191,7 @@ TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {
 TEST_CASE("conv3d blocked: the filter's adjoint", "[conv3d]") {
   check_weights<float, make(2, 48, 32, {3, 4, 5}, {3, 3, 3}, one, one, one), 16, 32, true>("rows, g in the lanes");
   check_weights<double, make(1, 32, 80, {4, 3, 7}, {3, 1, 2}, one, {1, 0, 0}, {1, 0, 1}), 32, 16>("rows, blocks unlike the kernel's");
-  check_weights<float, make(2, 24, 40, {4, 5, 29}, {3, 3, 3}, one, one, one), 24, 8>("channels");
+  check_weights<float, make(2, 24, 40, {4, 5, 29}, {3, 3, 3}, one, one, {1, 1, 0}), 24, 8>("channels");
   check_weights<float, make(1, 32, 64, {5, 7, 31}, {3, 3, 3}, {2, 2, 2}, one), 16, 16>("stride");
   check_weights<float, make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one), 16, 64>("threads", 3);
   check_weights<double, make(1, 48, 32, {19, 16, 29}, {3, 1, 3}, one, {1, 0, 1}, {1, 0, 1}), 16, 16>("slabs, threads", 3);
@@ -201,9 +201,9 @@ TEST_CASE("conv3d blocked: who cannot", "[conv3d]") {
   STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 1, 32, {8, 8, 8}, {3, 3, 3}, one, one, one), front).source.blocked());
   STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 8, 8}, {1, 1, 1}), front).source.blocked());
   STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one, one, 2), front).source.blocked());
-  constexpr conv_geometry wide = make(1, 64, 64, {8, 8, 32}, {3, 3, 3}, one, one, one);
+  constexpr conv_geometry wide = make(1, 64, 64, {8, 16, 32}, {3, 3, 3}, one, one, one);
   constexpr ops::volume_layout layout = kernels::conv3d_facts<float>(wide, front).source;
   STATIC_REQUIRE(kernels::conv3d_facts<float>(wide, front).writes(layout));
-  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 8, 31}, {3, 3, 3}, one, one, one), front).writes(layout));
-  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 32, 64, {8, 8, 32}, {1, 1, 1}), front).writes(layout));
+  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 16, 31}, {3, 3, 3}, one, one, one), front).writes(layout));
+  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 32, 64, {8, 16, 32}, {1, 1, 1}), front).writes(layout));
 }

@@ -53,10 +53,10 @@ constexpr auto b = relu(conv3d(a, second, padding<1>) * per_channel(bias)) + a;
 constexpr auto c = conv3d(b, third, padding<0, 1, 1>);
 
 // A chain to be trained: the backward pass reads each value four times. Its rows are wide, so that zeros stand around its planes.
-constexpr auto wide = input<"wide", 2, 16, 2, 3, 26>;
+constexpr auto wide = input<"wide", 2, 16, 2, 8, 32>;
 constexpr auto u = relu(conv3d(wide, first, bias, padding<1>));
 constexpr auto v = relu(conv3d(u, second, parameter<"more", 32>, padding<1>));
-constexpr auto seed = input<"seed", 2, 32, 2, 3, 26>;
+constexpr auto seed = input<"seed", 2, 32, 2, 8, 32>;
 constexpr auto loss = sum(conv3d(v, third, padding<0, 1, 1>) * seed);
 
 }  // namespace
@@ -85,8 +85,8 @@ TEST_CASE("a training step keeps blocked what the backward pass reads") {
   STATIC_REQUIRE(blocked_values<decltype(p)>() >= 3);
   STATIC_REQUIRE(blocked_values<decltype(plain)>() < blocked_values<decltype(p)>());
   fill(p), fill(plain);
-  const auto data = numbers<2, 16, 2, 3, 26>();
-  const auto g = numbers<2, 32, 2, 3, 26>();
+  const auto data = numbers<2, 16, 2, 8, 32>();
+  const auto g = numbers<2, 32, 2, 8, 32>();
   const auto got = p(wide = data, seed = g);
   const auto wanted = plain(wide = data, seed = g);
   CHECK(std::get<0>(got) == std::get<0>(wanted));
