@@ -2,6 +2,7 @@
 // data are small integers, so that every result is exact whatever the order of summation.
 #pragma once
 
+#include <volute/core/executor.hpp>
 #include <volute/kernels/conv3d.hpp>
 
 #include <catch2/catch.hpp>
@@ -208,6 +209,54 @@ void check_epilogue(const char* name) {
     CHECK(y_is == y);
     CHECK(dx_is == dx);
   }
+}
+
+/// Numbers in [-0.5, 0.5) whose sums round, the same for the same state.
+inline std::vector<float> random(int64_t n, unsigned state) {
+  std::vector<float> v(static_cast<std::size_t>(n));
+  for (float& e : v) {
+    state = state * 1664525u + 1013904223u;
+    e = static_cast<float>(state >> 8) / 16777216.0f - 0.5f;
+  }
+  return v;
+}
+
+/// The three faces one after the other, by so many threads.
+template <conv_geometry G>
+std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& w, const std::vector<float>& g, int threads) {
+  volute::spinning_pool pool(threads);
+  std::vector<float> all;
+  const auto run = [&](int64_t size, int64_t result, int64_t scratch_size, int64_t each, auto f) {
+    guarded<float> packed(size), y(result), scratch(scratch_size), memory(each * (threads - 1));
+    f(packed.data(), y.data(), scratch.data(), threads > 1 ? kernels::team<float>{&pool, memory.data(), each} : kernels::team<float>{});
+    CHECK((packed.intact() && y.intact() && scratch.intact() && memory.intact()));
+    const auto values = y.values();
+    all.insert(all.end(), values.begin(), values.end());
+  };
+  run(kernels::conv3d_forward_packed_size<float>(G), G.y_size(), kernels::conv3d_forward_scratch_size<float>(G),
+      kernels::conv3d_worker_size<float>(G, kernels::conv_side::forward),
+      [&](float* packed, float* y, float* scratch, const kernels::team<float>& t) {
+        kernels::conv3d_pack_forward<float, G>::run(w.data(), packed);
+        kernels::conv3d_forward<float, G>::run(x.data(), packed, y, nullptr, nullptr, scratch, t);
+      });
+  run(kernels::conv3d_backward_data_packed_size<float>(G), G.x_size(), kernels::conv3d_backward_data_scratch_size<float>(G),
+      kernels::conv3d_worker_size<float>(G, kernels::conv_side::backward),
+      [&](float* packed, float* dx, float* scratch, const kernels::team<float>& t) {
+        kernels::conv3d_pack_backward_data<float, G>::run(w.data(), packed);
+        kernels::conv3d_backward_data<float, G>::run(g.data(), packed, dx, nullptr, nullptr, scratch, t);
+      });
+  run(0, G.w_size(), kernels::conv3d_backward_weights_scratch_size<float>(G), kernels::conv3d_backward_weights_worker_size<float>(G),
+      [&](float*, float* dw, float* scratch, const kernels::team<float>& t) {
+        kernels::conv3d_backward_weights<float, G>::run(x.data(), g.data(), dw, scratch, t);
+      });
+  return all;
+}
+
+/// The same bits by one and by three threads.
+template <conv_geometry G>
+void check_bits() {
+  const auto x = random(G.x_size(), 1), w = random(G.w_size(), 2), g = random(G.y_size(), 3);
+  CHECK(faces<G>(x, w, g, 1) == faces<G>(x, w, g, 3));
 }
 
 }  // namespace conv3d_test
