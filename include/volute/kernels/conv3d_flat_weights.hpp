@@ -208,7 +208,7 @@ __attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, i
     for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
     simd::store(dw + i, r[0]);
   }
-  for (; i < n; ++i) dw[i] = simd::reduce_add(read(i));
+  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
 }
 
 /// `source`, `target`: x and g for the forward side, g and x for the backward side.
