@@ -13,7 +13,7 @@
 class scratch_folder {
  public:
   scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "volute-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "volute-").string() + std::string(6, 'X');  // mkdtemp(3) fills them in
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }

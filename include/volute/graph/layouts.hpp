@@ -212,7 +212,7 @@ class layout_pass {
       if (s.pixels.rank > 0 && blocked(s.in[0])) {
         const ops::volume_layout& l = table.data[at_.data[s.in[0]]];
         s.call.nest = pixels_of(l, s.keeps_samples);
-        s.offset[0] = (l.rows_before * l.all_columns + l.columns_before) * l.block;
+        s.offset[0] = l.first();
         k.first = false, k.lanes = 0;  // the last axis of the results has the lanes, contiguous
       }
       s.call.kernel = -1;

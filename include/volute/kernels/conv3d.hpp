@@ -33,12 +33,12 @@ constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) 
 
 /// Elements of workspace.
 template <class T>
-constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g, const ops::volume_layout& source = {}) {
-  return conv3d_scratch_size<T>(g, conv_side::forward, source);
+constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) {
+  return conv3d_scratch_size<T>(g, conv_side::forward);
 }
 template <class T>
-constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g, const ops::volume_layout& source = {}) {
-  return conv3d_scratch_size<T>(g, conv_side::backward, source);
+constexpr int64_t conv3d_backward_data_scratch_size(const ops::conv_geometry& g) {
+  return conv3d_scratch_size<T>(g, conv_side::backward);
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry& original) {

@@ -67,8 +67,8 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
         store(y + offset + i * to.block, value);
       }
       if (w + count == to.columns) {
-        zeros(y + offset + count * to.block, to.all_columns - to.columns_before - to.columns);
-        if (h + 1 == to.rows) zeros(y + line + row, (to.all_rows - to.rows_before - to.rows) * to.all_columns);
+        zeros(y + offset + count * to.block, to.columns_after());
+        if (h + 1 == to.rows) zeros(y + line + row, to.rows_after() * to.all_columns);
       }
       pixel += count;
     }
@@ -89,7 +89,7 @@ __attribute__((noinline)) void copy_blocked(const ops::volume_layout& from, cons
     for (int64_t pixel = begin; pixel < end;) {
       const int64_t w = pixel % from.columns, h = pixel / from.columns % from.rows, d = pixel / (from.columns * from.rows);
       const int64_t last = smaller(end, pixel - w + from.columns);
-      const T* in = base + d * from.plane() + ((from.rows_before + h) * from.all_columns + from.columns_before + w) * from.block;
+      const T* in = base + d * from.plane() + from.first() + (h * from.all_columns + w) * from.block;
       for (; pixel < last; ++pixel, in += from.block, out += pitch) {
         int64_t k = 0;
         for (; k + L <= count; k += L) simd::store(out + k, simd::load<V>(in + k));

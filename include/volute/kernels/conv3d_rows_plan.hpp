@@ -159,7 +159,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
     if (from.padded()) {
       p.source_row = from.all_columns * c.chunk;
       p.source_plane = from.plane();
-      p.source_first = (from.rows_before * from.all_columns + from.columns_before) * c.chunk;
+      p.source_first = from.first();
     }
     p.source_chunk = p.count[0] * p.source_plane;
     p.source_sample = p.chunks * p.source_chunk;

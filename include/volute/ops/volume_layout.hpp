@@ -18,6 +18,8 @@ struct volume_layout {
   constexpr std::int64_t plane() const { return all_rows * all_columns * block; }
   constexpr std::int64_t rows_after() const { return all_rows - rows_before - rows; }
   constexpr std::int64_t columns_after() const { return all_columns - columns_before - columns; }
+  /// Where the first pixel of a plane lies in it.
+  constexpr std::int64_t first() const { return (rows_before * all_columns + columns_before) * block; }
   constexpr bool padded() const { return all_rows != rows || all_columns != columns; }
   /// Elements, with the zeros.
   constexpr std::int64_t size() const { return batch * (channels / block) * planes * plane(); }

@@ -109,13 +109,11 @@ void run_random(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::uniform<T>(o.out, c.nest.extent[0], o.random, static_cast<std::uint64_t>(c.value), o.workers);
 }
 
+/// The layouts of a convolution of a plan.
 template <class Plan>
-constexpr ops::volume_layout source_layout(const graph::kernel_spec& k) {
-  return k.source < 0 ? ops::volume_layout{} : Plan::tables.layouts[k.source];
-}
-template <class Plan>
-constexpr ops::volume_layout target_layout(const graph::kernel_spec& k) {
-  return k.target < 0 ? ops::volume_layout{} : Plan::tables.layouts[k.target];
+constexpr ops::conv_layouts layouts_of(const graph::kernel_spec& k) {
+  const auto layout = [](int i) { return i < 0 ? ops::volume_layout{} : Plan::tables.layouts[i]; };
+  return {layout(k.source), layout(k.target)};
 }
 
 /// The function of kernel K of a plan.
@@ -133,13 +131,12 @@ constexpr kernel_function<T> function_of() {
   } else if constexpr (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data) {
     constexpr ops::epilogue e =
         k.program < 0 ? ops::epilogue{} : unpack_epilogue(Plan::tables.programs[k.program < 0 ? 0 : k.program], k.lanes);
-    constexpr ops::conv_layouts l{source_layout<Plan>(k), target_layout<Plan>(k)};
     if constexpr (k.kind == kernel_kind::conv_forward)
-      return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first, l>;
+      return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first, layouts_of<Plan>(k)>;
     else
-      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first, l>;
+      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first, layouts_of<Plan>(k)>;
   } else if constexpr (k.kind == kernel_kind::conv_weights) {
-    return &run_weights<T, Plan::tables.convolutions[k.geometry], ops::conv_layouts{source_layout<Plan>(k), target_layout<Plan>(k)}>;
+    return &run_weights<T, Plan::tables.convolutions[k.geometry], layouts_of<Plan>(k)>;
   } else if constexpr (k.kind == kernel_kind::pack_forward) {
     return &run_pack_forward<T, Plan::tables.convolutions[k.geometry]>;
   } else if constexpr (k.kind == kernel_kind::pack_data) {
@@ -176,9 +173,9 @@ constexpr std::int64_t worker_elements() {
     const graph::kernel_spec& k = Plan::tables.kernels[i];
     std::int64_t n = 0;
     if (k.kind == kernel_kind::conv_forward)
-      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward, source_layout<Plan>(k));
+      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward, layouts_of<Plan>(k).source);
     if (k.kind == kernel_kind::conv_data)
-      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward, source_layout<Plan>(k));
+      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward, layouts_of<Plan>(k).source);
     if (k.kind == kernel_kind::conv_weights) n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
     most = n > most ? n : most;
   }
