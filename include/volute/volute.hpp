@@ -6,6 +6,8 @@
 #include <volute/language/expression.hpp>
 #include <volute/language/call.hpp>
 
+#include <volute/version.hpp>
+
 #include <volute/language/language.hpp>
 #include <volute/nn/nn.hpp>
 #include <volute/runtime/evaluate.hpp>

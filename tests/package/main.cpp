@@ -1,11 +1,14 @@
 #include <volute/core/extents.hpp>
 #include <volute/io/npz.hpp>
 #include <volute/io/safetensors_file.hpp>
+#include <volute/version.hpp>
 #include <xsimd/xsimd.hpp>
 #include <xtensor/xfixed.hpp>
 
 #include <boost/hana/tuple.hpp>
 
+static_assert(VOLUTE_VERSION == VOLUTE_VERSION_MAJOR * 10000 + VOLUTE_VERSION_MINOR * 100 + VOLUTE_VERSION_PATCH);
+static_assert(FOUND_VERSION == VOLUTE_VERSION, "find_package and the headers agree");
 static_assert(volute::make_extents(1, 2, 3).size() == 6);
 
 int main(int, char** argument) {
