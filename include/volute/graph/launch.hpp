@@ -35,7 +35,7 @@ inline constexpr std::string_view kernel_name[] = {"elementwise",  "reduce",    
 struct kernel_spec {
   kernel_kind kind{};
   int program = -1;        // elementwise, reduce; the epilogue of a convolution
-  std::int64_t lanes = 0;  // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand
+  std::int64_t lanes = 0;  // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand; pack: conv_facts::order
   int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
   bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
   bool second = false;     // reduce: maximum; matmul: b is transposed
@@ -44,11 +44,12 @@ struct kernel_spec {
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 
-/// Where a tensor lies.
-enum class space : std::int8_t { arena, parameters, input, output };
+/// Where a tensor lies. `derived`: a function of the parameters alone, which belongs to the weights and is made again only after they change;
+/// everything else that a launch makes belongs to one run's workspace.
+enum class space : std::int8_t { arena, parameters, input, output, derived };
 struct place {
   space where{};
-  int slot = 0;             // which input or output
+  int slot = 0;             // which input, output or derived value
   std::int64_t offset = 0;  // elements
   friend constexpr bool operator==(const place&, const place&) = default;
 };

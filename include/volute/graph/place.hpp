@@ -25,7 +25,7 @@ struct stored_value {
   std::int64_t size = 0;
   place at{};
   bool placed = false;
-  bool invariant = false;  // made by the prologue, kept between runs
+  bool invariant = false;  // made by the prologue, kept with the weights
   int memory = -1;         // which lifetime in the arena; negative: not there yet, or not there at all
   bool released = false;   // its memory has passed on
   int first = -1, last = -1;
@@ -34,7 +34,8 @@ struct stored_value {
 /// Gives every value and every step's scratch memory its place. Steps are in their order, values know their first and last.
 class placement {
  public:
-  std::int64_t arena = 0, prologue = 0, live = 0;  // elements: all, the part that is kept between runs, the most that is alive at once
+  std::int64_t arena = 0, live = 0;  // elements: of a run's memory, and the most of it that is alive at once
+  std::int64_t prologue = 0;         // of what is kept with the weights
 
   constexpr placement(buffer<step>& in_order, buffer<stored_value>& of, bool hoists) : steps_(in_order), values_(of) {
     place_values(hoists);
@@ -45,15 +46,16 @@ class placement {
   buffer<stored_value>& values_;
 
   constexpr void place_values(bool hoists) {
+    int derived = 0;
     for (stored_value& v : values_)
       if (v.invariant && hoists && !v.placed && v.first >= 0) {
-        v.at = {space::arena, 0, prologue}, v.placed = true;
+        v.at = {space::derived, derived++, 0}, v.placed = true;
         prologue += whole_lines(v.size);
       }
     buffer<lifetime> lives;
     buffer<int> scratch(steps_.size, -1);
     find_lifetimes(lives, scratch);
-    arena = lay_out(lives, prologue, live, steps_.size);
+    arena = lay_out(lives, 0, live, steps_.size);
     for (stored_value& v : values_)
       if (v.memory >= 0) v.at = {space::arena, 0, lives[v.memory].offset};
     for (int i = 0; i < steps_.size; ++i) {
@@ -69,8 +71,7 @@ class placement {
   }
   /// From when to when each value needs memory, and each step's scratch memory; a result may take an operand's.
   constexpr void find_lifetimes(buffer<lifetime>& lives, buffer<int>& scratch) {
-    std::int64_t now = prologue;  // alive at the current step
-    live = now;
+    std::int64_t now = 0;  // alive at the current step
     for (int i = 0; i < steps_.size; ++i) {
       const step& s = steps_.data[i];
       stored_value& out = values_.data[s.out];

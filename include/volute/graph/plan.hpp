@@ -223,13 +223,14 @@ class planner {
 
   constexpr source pack(int weights, kernel_kind kind, int geometry) {
     const source w = source_of(weights);
-    const kernel_spec k{.kind = kind, .geometry = geometry};
-    for (int i = 0; i < steps.size; ++i)
-      if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && steps[i].call.count == 1 && kernels[steps[i].call.kernel] == k)
-        return {steps[i].out};
-    const std::int64_t n = facts_.of(geometry, face_of(kind)).packed;
+    const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
+    const kernel_spec k{.kind = kind, .lanes = static_cast<std::int64_t>(facts.order), .geometry = geometry};
+    for (int i = 0; i < steps.size; ++i) {  // filters in the same order serve convolutions of several geometries
+      const kernel_spec& made = kernels[steps[i].call.kernel];
+      if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && made.kind == kind && made.lanes == k.lanes) return {steps[i].out};
+    }
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
-    const int packed = new_value(base_of(g, weights), n, invariant);
+    const int packed = new_value(base_of(g, weights), facts.packed, invariant);
     steps.push_back({});
     step& s = steps[steps.size - 1];
     s.call.node = base_of(g, weights);

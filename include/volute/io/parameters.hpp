@@ -48,15 +48,15 @@ struct memory_tensor {
 };
 
 /// Tensors of a program as they lie in its memory.
-template <class Table>
-void append_tensors(Table&& table, const std::string& prefix, std::vector<memory_tensor<std::byte>>& to,
+template <class Byte, class Table>
+void append_tensors(Table&& table, const std::string& prefix, std::vector<memory_tensor<Byte>>& to,
                     const std::function<std::string(std::string_view)>& rename = {}) {
   for (const auto& p : table) {
     using T = std::remove_cvref_t<decltype(*p.data)>;
     std::vector<std::uint64_t> shape;
     for (int a = 0; a < p.shape.rank; ++a) shape.push_back(static_cast<std::uint64_t>(p.shape[a]));
     to.push_back({prefix + (rename ? rename(p.path) : std::string(p.path)), dtype_of<T>(), std::move(shape),
-                  std::as_writable_bytes(std::span(p.data, static_cast<std::size_t>(p.shape.size())))});
+                  {reinterpret_cast<Byte*>(p.data), static_cast<std::size_t>(p.shape.size()) * sizeof(T)}});
   }
 }
 

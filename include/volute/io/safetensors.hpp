@@ -19,10 +19,10 @@ load_report load(P& p, const std::string& path, const load_options& options = {}
 /// Writes the parameters and states of a model or program, F32 or F64 as its elements are, with the names of parameter_table(). Atomic:
 /// after a crash there is the old file or the new one. Throws file_error. Also m.save(path).
 template <has_parameters P>
-void save(P& p, const std::string& path, const io::metadata_map& metadata = {{"format", "pt"}}) {
-  std::vector<io::memory_tensor<std::byte>> tensors;
+void save(const P& p, const std::string& path, const io::metadata_map& metadata = {{"format", "pt"}}) {
+  std::vector<io::memory_tensor<const std::byte>> tensors;
   io::append_tensors(p.parameter_table(), "", tensors);
-  io::write_safetensors<std::byte>(path, tensors, metadata);
+  io::write_safetensors<const std::byte>(path, tensors, metadata);
 }
 
 }  // namespace volute

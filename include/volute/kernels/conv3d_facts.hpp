@@ -2,6 +2,7 @@
 // of a family lays out several plans, so all is answered at once.
 #pragma once
 
+#include <volute/core/hash.hpp>
 #include <volute/kernels/conv3d_choice.hpp>
 #include <volute/ops/volume_layout.hpp>
 
@@ -36,6 +37,21 @@ constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const so
   l.columns_before = source[2].pad, l.all_columns = source[2].extent;
 }
 
+/// What all families' orders of packed filters depend on: channels, groups, the taps of each residue class.
+constexpr hash order_of_taps(const ops::conv_geometry& g, conv_side side, const conv_shape& s, conv_family family) {
+  hash h;
+  h.put(static_cast<int>(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
+  for (int64_t v : {s.groups, s.source_channels, s.target_channels, s.weight_target, s.weight_source}) h.put(v);
+  for (int a = 0; a < 3; ++a) {
+    h.put(s.kernel[a]), h.put(s.class_counts[a]);
+    for (int64_t r = 0; r < s.class_counts[a]; ++r) {
+      const correlation_axis c = correlation(g, side, a, r);
+      h.put(c.taps), h.put(c.k), h.put(c.k_step);
+    }
+  }
+  return h;
+}
+
 /// Of the forward face, or the adjoint in the data.
 template <class T>
 constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
@@ -43,9 +59,13 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   const conv_shape s = shape_of(g, side);
   ops::conv_facts f;
   f.source = volume_of(original, side == conv_side::forward), f.target = volume_of(original, side == conv_side::backward);
-  switch (choose_family<T>(g, side)) {
+  const conv_family family = choose_family<T>(g, side);
+  hash order = order_of_taps(g, side, s, family);
+  const auto depends_on = [&](auto... numbers) { (order.put(static_cast<int64_t>(numbers)), ...); };
+  switch (family) {
     case conv_family::pointwise: {
       const pointwise_plan p = plan_pointwise<T>(g, side);
+      depends_on(p.rows, p.depth, p.targets, p.unit, p.blocks, p.units);
       f.packed = g.groups * p.packed(), f.scratch = p.scratch();
       break;
     }
@@ -55,12 +75,16 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
     case conv_family::in_place:
       f.packed = planes_packed_size<T>(g, side), f.scratch = plan_in_place<T>(g, side).scratch();
       break;
-    case conv_family::flat:
-      f.packed = flat_packed_size<T>(g, side), f.scratch = plan_flat<T>(g, side).scratch();
+    case conv_family::flat: {
+      const flat_plan p = plan_flat<T>(g, side);
+      f.packed = flat_packed_size<T>(g, side), f.scratch = p.scratch();
+      depends_on(p.blocks, p.code.channels);
       break;
+    }
     case conv_family::rows: {
       const rows_plan p = plan_rows<T>(g, side);
       f.packed = rows_packed_size(p, g), f.scratch = p.scratch();
+      depends_on(p.blocks, p.block, p.block_lanes(), p.chunks, p.code.chunk, p.code.fold);
       source_axis source[3];
       for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
       wish_for_blocks(f, s, source, p.code.chunk);
@@ -70,6 +94,7 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
     case conv_family::channels: {
       const channels_plan p = plan_channels<T>(g, side);
       f.packed = channels_packed_size(p, g), f.scratch = p.scratch();
+      depends_on(p.blocks, p.block_lanes(0), p.block_lanes(p.blocks - 1), p.chunk, p.chunks);
       wish_for_blocks(f, s, p.source, p.chunk);
       if (s.groups == 1) f.lanes = p.lanes;
       break;
@@ -77,9 +102,11 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
     case conv_family::width: {
       const width_plan p = plan_width<T>(g, side);
       f.packed = width_packed_size(p, g, s), f.scratch = p.scratch();
+      depends_on(p.blocks, p.channels);
       break;
     }
   }
+  f.order = order.value;
   return f;
 }
 

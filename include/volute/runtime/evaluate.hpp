@@ -9,14 +9,78 @@
 
 namespace volute {
 inline namespace VOLUTE_ISA {
-
-/// A result that is computed when it is assigned to a tensor (any xtensor container or view) or, if it has one element, read as a number.
-/// Holds what it was bound to: references to named objects, the objects themselves if they were temporary.
 template <class Runner, extents Shape, class T>
-class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
+class lazy;
+
+}  // namespace VOLUTE_ISA
+
+namespace runtime {
+
+/// The extents of a type that holds them as numbers, such as those of xt::xtensor_fixed.
+template <class Shape>
+inline constexpr bool is_fixed = false;
+template <template <std::size_t...> class Shape, std::size_t... D>
+inline constexpr bool is_fixed<Shape<D...>> = true;
+template <class Shape>
+inline constexpr extents fixed_extents{};
+template <template <std::size_t...> class Shape, std::size_t... D>
+inline constexpr extents fixed_extents<Shape<D...>> = make_extents(D...);
+
+/// True for a tensor type whose rank or extents are known while compiling, and are not those of Shape.
+template <class To, extents Shape>
+constexpr bool never_fits() {
+  using shape_type = typename To::shape_type;
+  if constexpr (is_fixed<shape_type>)
+    return !(fixed_extents<shape_type> == Shape);
+  else if constexpr (requires { std::tuple_size<shape_type>::value; })
+    return std::tuple_size_v<shape_type> != static_cast<std::size_t>(Shape.rank);
+  else
+    return false;
+}
+template <class To>
+constexpr line destination_text() {
+  using shape_type = typename To::shape_type;
+  if constexpr (is_fixed<shape_type>)
+    return line("got a tensor ") << fixed_extents<shape_type>;
+  else
+    return line("got a tensor of rank ") << static_cast<int>(std::tuple_size_v<shape_type>);
+}
+
+}  // namespace runtime
+}  // namespace volute
+
+namespace xt {
+template <class Runner, volute::extents Shape, class T>
+struct xcontainer_inner_types<volute::lazy<Runner, Shape, T>> {
+  using reference = const T&;
+  using const_reference = const T&;
+  using size_type = std::size_t;
+};
+template <class Runner, volute::extents Shape, class T>
+struct xiterable_inner_types<volute::lazy<Runner, Shape, T>> {
+  using inner_shape_type = std::array<std::size_t, static_cast<std::size_t>(Shape.rank)>;
+  using const_stepper = typename volute::owned_tensor<T, Shape.rank>::const_stepper;
+  using stepper = const_stepper;
+};
+}  // namespace xt
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+/// A result that is computed when it is needed. Assigned to a tensor (any xtensor container or view) it is computed straight into it, each
+/// time. Used in any other way (in a larger expression, element by element, printed, reduced) it is computed once, into memory of its own,
+/// and keeps that value. Holds what it was bound to: references to named objects, the objects themselves if they were temporary; and refers
+/// to its model, which must neither move nor die before it.
+template <class Runner, extents Shape, class T>
+class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T>>,
+                           public xt::xconst_iterable<lazy<Runner, Shape, T>>,
+                           public xt::xconst_accessible<lazy<Runner, Shape, T>> {
+  using iterable_base = xt::xconst_iterable<lazy>;
+  using accessible_base = xt::xconst_accessible<lazy>;
+
  public:
-  using computed = decltype(tensor_view<Shape>(std::declval<const T*>()));
-  // What xtensor asks of an expression that it assigns to a view, broadcasts, or puts into another expression.
+  using computed = owned_tensor<T, Shape.rank>;
+  // What xtensor asks of an expression.
   using value_type = T;
   using reference = const T&;
   using const_reference = const T&;
@@ -25,8 +89,9 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
   using size_type = std::size_t;
   using difference_type = std::ptrdiff_t;
   using bool_load_type = T;
-  using shape_type = std::array<std::size_t, static_cast<std::size_t>(Shape.rank)>;
-  using const_stepper = typename computed::const_stepper;
+  using inner_shape_type = typename iterable_base::inner_shape_type;
+  using shape_type = inner_shape_type;
+  using const_stepper = typename iterable_base::const_stepper;
   using stepper = const_stepper;
   using expression_tag = xt::xtensor_expression_tag;
   static constexpr xt::layout_type static_layout = xt::layout_type::row_major;
@@ -34,65 +99,78 @@ class lazy : public xt::xexpression<lazy<Runner, Shape, T>> {
 
   constexpr explicit lazy(Runner r) : runner_(static_cast<Runner&&>(r)) {}
 
-  static constexpr shape_type shape() { return xtensor_shape<Shape>; }
-  static constexpr std::size_t dimension() { return static_cast<std::size_t>(Shape.rank); }
-  static constexpr std::size_t size() { return static_cast<std::size_t>(Shape.size()); }
+  static constexpr const shape_type& shape() noexcept { return xtensor_shape<Shape>; }
+  static constexpr std::size_t shape(std::size_t axis) noexcept { return xtensor_shape<Shape>[axis]; }
+  static constexpr std::size_t dimension() noexcept { return static_cast<std::size_t>(Shape.rank); }
+  static constexpr std::size_t size() noexcept { return static_cast<std::size_t>(Shape.size()); }
 
   /// Called by xtensor when the result is assigned.
   template <class E>
   void assign_to(xt::xexpression<E>& e) const {
-    E& to = e.derived_cast();
-    if constexpr (takes_rank<typename E::shape_type> && requires { to.resize(shape_type{}); }) to.resize(xtensor_shape<Shape>);
-    runtime::check_shape(to, Shape, "destination", "result");
-    if (T* direct = runtime::dense_data<T>(to)) {
-      runner_(direct);
+    if constexpr (runtime::never_fits<E, Shape>()) {
+      constexpr line wanted = line("a destination for ") << Shape, got = runtime::destination_text<E>();
+      static_assert(detail::accepted<detail::refused_for<failed<text(""), to_text<wanted>(), to_text<got>()>>>::value);
     } else {
-      const T* from = runner_(nullptr);
-      for (auto it = to.begin(); it != to.end(); ++it) *it = static_cast<typename E::value_type>(*from++);
+      E& to = e.derived_cast();
+      if constexpr (requires { to.resize(shape_type{}); }) to.resize(xtensor_shape<Shape>);
+      runtime::check_shape(to, Shape, "destination", "result");
+      T* const direct = result_ ? nullptr : runtime::dense_data<T>(to);
+      if (direct != nullptr) {
+        runner_(direct);
+      } else {
+        const T* from = result_ ? result_->data() : runner_(nullptr);
+        for (auto it = to.begin(); it != to.end(); ++it) *it = static_cast<typename E::value_type>(*from++);
+      }
     }
   }
 
-  static constexpr xt::layout_type layout() { return static_layout; }
-  static constexpr bool is_contiguous() { return contiguous_layout; }
+  static constexpr xt::layout_type layout() noexcept { return static_layout; }
+  static constexpr bool is_contiguous() noexcept { return contiguous_layout; }
   template <class S>
   bool broadcast_shape(S& s, bool = false) const {
     return xt::broadcast_shape(shape(), s);
   }
   template <class S>
-  static constexpr bool has_linear_assign(const S&) {
+  static constexpr bool has_linear_assign(const S&) noexcept {
     return false;
   }
-  /// Computes, and walks over the program's own memory.
+  template <class... Index>
+  const_reference operator()(Index... i) const {
+    return value()(i...);
+  }
+  template <class... Index>
+  const_reference unchecked(Index... i) const {
+    return value().unchecked(i...);
+  }
+  template <class It>
+  const_reference element(It first, It last) const {
+    return value().element(first, last);
+  }
   template <class S>
   const_stepper stepper_begin(const S& s) const {
-    return compute().stepper_begin(s);
+    return value().stepper_begin(s);
   }
   template <class S>
   const_stepper stepper_end(const S& s, xt::layout_type l) const {
-    return (result_ ? *result_ : compute()).stepper_end(s, l);
+    return value().stepper_end(s, l);
   }
-  auto begin() const { return compute().cbegin(); }
-  auto cbegin() const { return compute().cbegin(); }
-  auto end() const { return (result_ ? *result_ : compute()).cend(); }
-  auto cend() const { return end(); }
 
   /// The value of a result with one element.
-  operator T() const requires(Shape.size() == 1) { return *runner_(nullptr); }
+  operator T() const requires(Shape.size() == 1) { return result_ ? *result_->data() : *runner_(nullptr); }
+
+  /// The result in memory of its own, computed now if it has not been.
+  const computed& value() const {
+    if (!result_) {
+      computed made = computed::from_shape(xtensor_shape<Shape>);
+      runner_(made.data());
+      result_.emplace(std::move(made));
+    }
+    return *result_;
+  }
 
  private:
   mutable Runner runner_;
   mutable std::optional<computed> result_;
-
-  /// False for a destination of another fixed rank: to be refused, not resized.
-  template <class S>
-  static constexpr bool takes_rank = [] {
-    if constexpr (requires { std::tuple_size<S>::value; })
-      return std::tuple_size_v<S> == static_cast<std::size_t>(Shape.rank);
-    else
-      return true;
-  }();
-
-  const computed& compute() const { return result_.emplace(tensor_view<Shape>(runner_(nullptr))); }
 };
 
 }  // namespace VOLUTE_ISA
@@ -146,7 +224,7 @@ inline namespace VOLUTE_ISA {
 /// The value of one expression under these bindings: evaluate(y, x = volume, w = filter). Lazy: computed when assigned. The element type is
 /// double if anything bound is double, else float.
 template <expression E, class... Node, class... V>
-auto evaluate(E, binding<Node, V>... b) {
+[[nodiscard]] auto evaluate(E, binding<Node, V>... b) {
   using failure = runtime::evaluation_failure_t<output_list<E>, Node...>;
   if constexpr (std::is_void_v<failure>) {
     return runtime::evaluate_one<E, runtime::common_element<V...>>(std::move(b)...);
@@ -158,7 +236,7 @@ auto evaluate(E, binding<Node, V>... b) {
 
 /// The values of several expressions, computed together at once: auto [value, gx] = evaluate(outputs(y, dx), x = volume, w = filter).
 template <class... E, class... Node, class... V>
-auto evaluate(output_list<E...> o, binding<Node, V>... b) {
+[[nodiscard]] auto evaluate(output_list<E...> o, binding<Node, V>... b) {
   using failure = runtime::evaluation_failure_t<output_list<E...>, Node...>;
   if constexpr (std::is_void_v<failure>) {
     return runtime::evaluate_all<runtime::common_element<V...>>(o, b...);

@@ -23,10 +23,10 @@ class file_members {
   }
   /// save(*this, path, metadata) of <volute/io/safetensors.hpp>.
   template <class... Metadata>
-  void save(const std::string& path, const Metadata&... metadata) {
+  void save(const std::string& path, const Metadata&... metadata) const {
     using runtime::save;
-    if constexpr (requires(Self & p) { save(p, path, metadata...); })
-      save(static_cast<Self&>(*this), path, metadata...);
+    if constexpr (requires(const Self& p) { save(p, path, metadata...); })
+      save(static_cast<const Self&>(*this), path, metadata...);
     else
       static_assert(sizeof(Self) == 0, "volute: save wants #include <volute/io/safetensors.hpp>, a path and metadata");
   }

@@ -2,19 +2,13 @@
 // its index.
 #pragma once
 
+#include <volute/core/hash.hpp>
 #include <volute/language/expression.hpp>
 
 #include <cstdint>
 #include <string_view>
 
 namespace volute::runtime {
-
-/// The output function of SplitMix64 (Steele, Lea and Flood 2014): a bijection that scatters neighbouring counters.
-constexpr std::uint64_t scatter(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
 
 /// Fills a parameter. Uniform: U(-scale, scale). Normal: the sum of twelve 32-bit uniforms, exact in integers and so free of any machine's
 /// logarithm; standard deviation `scale`, tails end at six of them.

@@ -1,201 +1,169 @@
-// What a program is at run time, without any knowledge of xtensor: its facts, its memory, and the loop over its launches.
+// Execution: the loop over a program's launches, on weights that it reads and a workspace that it writes. Knows nothing of xtensor.
 #pragma once
 
-#include <volute/runtime/kernel_table.hpp>
+#include <volute/runtime/weights.hpp>
+#include <volute/runtime/workspace.hpp>
 
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
 
 namespace volute {
 namespace runtime {
 inline namespace VOLUTE_ISA {
 
-/// The plan of a program, and what can be asked of it while compiling.
-template <class Outputs, class T>
-struct facts {
-  using plan = lowering::planned<Outputs, T>;
-  static constexpr graph::view graph = graph::view_of(plan::compiled_graph::graph);
-
-  /// Numbers of a program as the user counts them: learned ones, and those of states.
-  static constexpr std::int64_t parameters = [] {
-    std::int64_t n = 0;
-    for (int i = 0; i < graph.size.parameters; ++i) n += graph.parameters[i].learned ? graph.parameters[i].shape.size() : 0;
-    return n;
-  }();
-  static constexpr std::int64_t states = [] {
-    std::int64_t n = -parameters;
-    for (int i = 0; i < graph.size.parameters; ++i) n += graph.parameters[i].shape.size();
-    return n;
-  }();
-  /// How many learned tensors; those of states follow them in every table.
-  static constexpr int learned = [] {
-    int n = 0;
-    while (n < graph.size.parameters && graph.parameters[n].learned) ++n;
-    return n;
-  }();
-  static constexpr std::int64_t arena_bytes = plan::arena_elements * static_cast<std::int64_t>(sizeof(T));
-  /// What is kept between runs: packed weights and other functions of the parameters; part of arena_bytes.
-  static constexpr std::int64_t prologue_bytes = plan::prologue_elements * static_cast<std::int64_t>(sizeof(T));
-  /// What use(executor) allocates for each worker beyond the first: the most that any kernel asks for.
-  static constexpr std::int64_t worker_bytes = worker_elements<T, plan>() * static_cast<std::int64_t>(sizeof(T));
-  /// The lower bound of arena_bytes: the most that is alive at once in this order.
-  static constexpr std::int64_t live_bytes = plan::live_elements * static_cast<std::int64_t>(sizeof(T));
-  /// Elements of the largest tensor that is stored.
-  static constexpr std::int64_t largest_tensor = [] {
-    std::int64_t n = 0;
-    for (int i = 0; i < plan::value_count; ++i)
-      if (plan::tables.values[i].size > n) n = plan::tables.values[i].size;
-    return n;
-  }();
-  /// Nominal floating-point operations of one run (taps on padding count; the functions of parameters alone do not).
-  static constexpr double flops = [] {
-    double n = 0;
-    const int count = graph.size.nodes;
-    buffer<bool> live(count, false);
-    for (int i = 0; i < graph.size.outputs; ++i) live[graph.outputs[i]] = true;
-    for (int i = count - 1; i >= 0; --i) {
-      if (!live.data[i]) continue;
-      for (int k = 0; k < graph.nodes[i].count; ++k) live.data[graph.operand(i, k)] = true;
-      n += graph::flops_of(graph, i);
-    }
-    return n;
-  }();
-};
-
-template <text Name>
-constexpr int find_input(const graph::view& g) {
-  for (int i = 0; i < g.size.inputs; ++i)
-    if (g.inputs[i].name.view() == Name.view()) return i;
-  return -1;
-}
-template <text Path>
-constexpr int find_parameter(const graph::view& g) {
-  for (int i = 0; i < g.size.parameters; ++i)
-    if (g.parameters[i].path.view() == Path.view()) return i;
-  return -1;
-}
-
-/// Memory and execution, without any knowledge of xtensor.
+/// A program on a set of weights.
 template <class Outputs, class T>
 class machine {
  public:
   using info = facts<Outputs, T>;
   using plan = typename info::plan;
+  using weights_type = weight_set<info, T>;
   static constexpr const graph::view& graph = info::graph;
   static constexpr int input_count = graph.size.inputs, parameter_count = graph.size.parameters, output_count = graph.size.outputs;
 
-  machine() : block_(static_cast<T*>(::operator new (static_cast<std::size_t>(layout_.total) * sizeof(T), std::align_val_t{64}))) {
-    std::memset(static_cast<void*>(block_ + layout_.parameters), 0,
-                static_cast<std::size_t>(layout_.inputs[0] - layout_.parameters) * sizeof(T));
-    for (int i = 0; i < output_count; ++i) {  // the gaps between results as well: a norm over gradient_values is the norm of the gradients
-      const std::int64_t end = layout_.outputs[i] + graph.shape(graph.outputs[i]).size();
-      std::memset(static_cast<void*>(block_ + end), 0, static_cast<std::size_t>(layout_.outputs[i + 1] - end) * sizeof(T));
+  explicit machine(weights_type w) : weights_(std::move(w)) {
+    for (int k = 0; k < info::derived_count; ++k) {
+      derived_[k] = &weights_.store().find(info::derived.value[k].key, info::derived.value[k].size);
+      derived_data_[k] = derived_[k]->data();
     }
   }
-  ~machine() { ::operator delete (block_, std::align_val_t{64}); }
-  machine(const machine&) = delete;
-  machine& operator=(const machine&) = delete;
+  machine(machine&& m) noexcept : weights_(std::move(m.weights_)) { take(m); }
+  machine& operator=(machine&& m) noexcept {
+    weights_ = std::move(m.weights_);
+    take(m);
+    return *this;
+  }
 
-  T* parameter(int i) noexcept { return block_ + layout_.parameters + graph.parameters[i].offset; }
-  T* parameter_block() noexcept { return block_ + layout_.parameters; }
-  static constexpr std::int64_t parameter_elements() { return layout_.states; }
-  T* state_block() noexcept { return block_ + layout_.parameters + layout_.states; }
-  static constexpr std::int64_t state_elements() { return layout_.inputs[0] - layout_.parameters - layout_.states; }
-  T* input(int i) noexcept { return block_ + layout_.inputs[i]; }
-  T* output(int i) noexcept { return block_ + layout_.outputs[i]; }
+  weights_type& weights() noexcept { return weights_; }
+  const weights_type& weights() const noexcept { return weights_; }
 
-  /// Later runs share their work with these workers. Allocates the scratch memory of all but the first.
-  void use(executor& e) {
-    const int helpers = e.threads() - 1;
-    if (helpers == 0) {
-      workers_ = {};
-      scratch_.reset();
-      return;
+  static T* data(const workspace& w) noexcept { return reinterpret_cast<T*>(w.data_); }
+  static T* input(const workspace& w, int i) noexcept { return data(w) + info::layout.inputs[i]; }
+  static T* output(const workspace& w, int i) noexcept { return data(w) + info::layout.outputs[i]; }
+
+  /// Makes a workspace this program's: there is room, and the gaps between its results are zeros (a norm over gradient_values is the norm of
+  /// the gradients). Throws shape_error.
+  static void enter(workspace& w) {
+    if (w.tenant_ == &tag) return;
+    if (w.bytes_ < info::workspace_bytes)
+      fail("workspace: expected " + std::to_string(info::workspace_bytes) + " bytes, found " + std::to_string(w.bytes_));
+    if (w.workers_ != nullptr && w.worker_bytes_ < info::worker_bytes)
+      fail("workspace for workers: expected " + std::to_string(info::worker_bytes) + " bytes each, found " + std::to_string(w.worker_bytes_));
+    for (int i = 0; i < output_count; ++i) {
+      const std::int64_t end = info::layout.outputs[i] + graph.shape(graph.outputs[i]).size();
+      std::memset(static_cast<void*>(data(w) + end), 0, static_cast<std::size_t>(info::layout.outputs[i + 1] - end) * sizeof(T));
     }
-    // One element more: a kernel without scratch has an address too. A cache line apart: 16 elements are 64 bytes of float.
-    constexpr std::int64_t each = info::worker_bytes / static_cast<std::int64_t>(sizeof(T));
-    const std::size_t bytes = static_cast<std::size_t>(each * helpers + 16) * sizeof(T);
-    scratch_.reset(static_cast<T*>(::operator new (bytes, std::align_val_t{64})));
-    workers_ = {&e, scratch_.get(), each};
+    w.tenant_ = &tag;
   }
 
-  /// What the parameters alone determine is worked out again before the next run.
-  void parameters_changed() noexcept { stale_ = true; }
-
-  /// What the next run's random numbers depend on.
-  random_state random{};
-
-  /// Runs the program. `inputs` and `outputs` point to dense tensors. Allocates nothing, throws nothing.
-  void run(const T* const* inputs, T* const* outputs) noexcept {
-    run(inputs, outputs, [](int) {});
-  }
-  /// The same with a call of observe(i) before launch i (see runtime/profile.hpp).
+  /// Runs the program in a workspace that was entered. `inputs` and `outputs` point to dense tensors; an input that overlaps a result is
+  /// read as if it had been copied, and is if the plan needs it; results overlap neither each other nor parameters. The first `foreign`
+  /// results lie in the caller's memory, the others in the workspace. Calls observe(i) before launch i (see runtime/profile.hpp). Allocates
+  /// nothing, throws nothing but what observe throws.
   template <class Observer>
-  void run(const T* const* inputs, T* const* outputs, Observer&& observe) {
+  void run(workspace& w, const T* const* inputs, T* const* outputs, int foreign, Observer&& observe) const {
+    const occupation here(w.busy_);
+    const T* in[input_count + 1];
+    for (int i = 0; i < input_count; ++i) in[i] = apart(w, i, inputs[i], outputs, foreign);
+    // A cache line apart: 16 elements are 64 bytes of float.
+    constexpr std::int64_t each = info::worker_bytes / static_cast<std::int64_t>(sizeof(T));
+    const kernels::team<T> workers{w.workers_, reinterpret_cast<T*>(w.scratch_), each};
+    T* const parameters = weights_.store().parameters();
     const auto at = [&](const graph::place& p) {
       switch (p.where) {
         case graph::space::parameters:
-          return block_ + layout_.parameters + p.offset;
+          return parameters + p.offset;
         case graph::space::input:
-          return const_cast<T*>(inputs[p.slot]) + p.offset;
+          return const_cast<T*>(in[p.slot]) + p.offset;
         case graph::space::output:
-          return (p.slot < user_outputs ? outputs[p.slot] : output(p.slot)) + p.offset;
+          return (p.slot < info::results ? outputs[p.slot] : output(w, p.slot)) + p.offset;
+        case graph::space::derived:
+          return derived_data_[p.slot] + p.offset;
         default:
-          return block_ + p.offset;
+          return data(w) + p.offset;
       }
     };
-    for (int i = stale_ ? 0 : plan::size.prologue; i < plan::size.launches; ++i) {
+    const auto launch = [&](int i) {
       observe(i);
       const graph::launch& c = plan::tables.launches[i];
-      operands<T> o{{}, at(c.out), at(c.scratch), workers_, random};
+      operands<T> o{{}, at(c.out), at(c.scratch), workers, w.random_};
       for (int k = 0; k < c.count; ++k) o.in[k] = at(c.in[k]);
       kernel_table_of<T, plan>.function[c.kernel](c, o);
+    };
+    if constexpr (plan::size.prologue > 0)
+      if (prepared_.load(std::memory_order_acquire) != weights_.store().version()) prepare(launch);
+    for (int i = plan::size.prologue; i < plan::size.launches; ++i) launch(i);
+    ++w.random_.run;
+    if constexpr (info::changes_states) {
+      for (int i = info::learned; i < parameter_count; ++i)
+        if (const int from = graph.parameters[i].update; from >= 0)
+          std::memcpy(static_cast<void*>(parameters + graph.parameters[i].offset), output(w, from),
+                      static_cast<std::size_t>(graph.parameters[i].shape.size()) * sizeof(T));
+      weights_.store().changed();
     }
-    stale_ = false;
-    ++random.run;
-    for (int i = info::learned; i < parameter_count && user_outputs < output_count; ++i)
-      if (const int from = graph.parameters[i].update; from >= 0)
-        std::memcpy(static_cast<void*>(parameter(i)), output(from), static_cast<std::size_t>(graph.parameters[i].shape.size()) * sizeof(T));
   }
 
  private:
-  static constexpr int user_outputs = output_count - graph.size.updates;  // the others are new values of states
-  struct layout {
-    std::int64_t parameters = 0;
-    std::int64_t states = 0;  // from parameters
-    std::int64_t inputs[static_cast<std::size_t>(input_count) + 1]{};
-    std::int64_t outputs[static_cast<std::size_t>(output_count) + 1]{};
-    std::int64_t total = 0;
-  };
-  // arena | parameters | staging of inputs | staging of outputs. Staging that is never needed is never touched, so it costs no physical
-  // memory.
-  static constexpr layout layout_ = [] {
-    const auto rounded = [](std::int64_t n) { return (n + 15) / 16 * 16; };
-    layout l;
-    std::int64_t at = rounded(plan::arena_elements);
-    l.parameters = at;
-    for (int i = 0; i < parameter_count; ++i) {
-      if (i == info::learned) l.states = at - l.parameters;
-      at += rounded(graph.parameters[i].shape.size());
+  static constexpr char tag = 0;  // its address stands for this program
+
+  weights_type weights_;
+  typename weight_store<T>::derived* derived_[info::derived_count + 1]{};
+  T* derived_data_[info::derived_count + 1]{};
+  mutable std::atomic<std::uint64_t> prepared_{0};  // the version of the weights that all derived values are known to be of
+
+  void take(const machine& m) noexcept {
+    std::copy_n(m.derived_, info::derived_count, derived_);
+    std::copy_n(m.derived_data_, info::derived_count, derived_data_);
+    prepared_.store(m.prepared_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  }
+
+  /// Makes what the parameters alone determine, as far as no other program on these weights has: one thread does it, others wait.
+  template <class Launch>
+  void prepare(Launch launch) const {
+    weight_store<T>& store = weights_.store();
+    const std::lock_guard lock(store.mutex);
+    const std::uint64_t version = store.version();
+    bool stale[info::derived_count + 1];
+    for (int k = 0; k < info::derived_count; ++k) stale[k] = derived_[k]->version != version;
+    for (int i = 0; i < plan::size.prologue; ++i)
+      if (stale[plan::tables.launches[i].out.slot]) launch(i);
+    for (int k = 0; k < info::derived_count; ++k) derived_[k]->version = version;
+    prepared_.store(version, std::memory_order_release);
+  }
+
+  /// Where input i is read: copied to the workspace if a result that is begun before the last of it is read lies over it.
+  static const T* apart(workspace& w, int i, const T* from, T* const* outputs, int foreign) noexcept {
+    const std::int64_t size = graph.inputs[i].shape.size();
+    const bool inside = from + size > output(w, 0) && from < output(w, output_count);
+    const int last = info::overlap.last_read[i];
+    for (int k = 0; k < (inside ? info::results : foreign); ++k) {
+      const bool overlaps = from < outputs[k] + graph.shape(graph.outputs[k]).size() && outputs[k] < from + size;
+      const int first = info::overlap.first_write[k];
+      if (!overlaps || first > last || (first == last && info::overlap.in_place[i] && from == outputs[k])) continue;
+      return static_cast<const T*>(std::memcpy(static_cast<void*>(input(w, i)), from, static_cast<std::size_t>(size) * sizeof(T)));
     }
-    if (info::learned == parameter_count) l.states = at - l.parameters;
-    for (int i = 0; i < input_count; ++i) l.inputs[i] = at, at += rounded(graph.inputs[i].shape.size());
-    l.inputs[input_count] = at;
-    for (int i = 0; i < output_count; ++i) l.outputs[i] = at, at += rounded(graph.shape(graph.outputs[i]).size());
-    l.outputs[output_count] = at;
-    l.total = at + 16;
-    return l;
-  }();
+    return from;
+  }
 
-  struct aligned_delete {
-    void operator()(T* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
+  /// A workspace while it is in use. Plain loads and stores: an exclusive one would cost the smallest programs a tenth.
+  class occupation {
+   public:
+    explicit occupation(std::atomic<bool>& busy) noexcept : busy_(busy) {
+      if (busy_.load(std::memory_order_relaxed)) {
+        std::fputs("volute: two runs in one workspace at once: give each thread a workspace of its own\n", stderr);
+        std::abort();
+      }
+      busy_.store(true, std::memory_order_relaxed);
+    }
+    ~occupation() { busy_.store(false, std::memory_order_relaxed); }
+    occupation(const occupation&) = delete;
+    occupation& operator=(const occupation&) = delete;
+
+   private:
+    std::atomic<bool>& busy_;
   };
-
-  T* block_;
-  std::unique_ptr<T, aligned_delete> scratch_;
-  kernels::team<T> workers_;
-  bool stale_ = true;
 };
 
 }  // namespace VOLUTE_ISA

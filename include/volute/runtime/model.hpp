@@ -1,4 +1,4 @@
-// A model: a network and its inputs, with the parameters in its own memory.
+// A model: a network and its inputs.
 #pragma once
 
 #include <volute/runtime/evaluate.hpp>
@@ -6,48 +6,47 @@
 namespace volute {
 inline namespace VOLUTE_ISA {
 
-/// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates once, when it is constructed; m(batch) is lazy until assigned and
-/// computes straight into where it goes. Parameters start at the layers' initial values for seed 0.
+/// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates when it is constructed and never again; m(batch) is lazy until
+/// assigned and computes straight into where it goes. Parameters start at the layers' initial values for seed 0. Moving, copying and sharing
+/// are those of a program: `decltype(m) second(m.weights())` has the same parameters and packed filters, and a workspace of its own.
 template <class T, class Net, auto... Inputs>
-class basic_model : public runtime::file_members<basic_model<T, Net, Inputs...>> {
+class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs...>>,
+                    public runtime::file_members<basic_model<T, Net, Inputs...>> {
  public:
   /// The network applied to its inputs. A mistake inside it is reported here, once.
   using output = decltype(invoke<Net>(std::remove_const_t<decltype(Inputs)>{}...));
   using value_type = T;
   using program_type = program<output_list<output>{}, T>;
   using facts = typename program_type::facts;
+  using weights_type = typename program_type::weights_type;
 
   static constexpr bool is_refused = program_type::is_refused;
 
   static constexpr extents output_shape() { return output::shape(); }
 
+  /// With weights of its own.
+  basic_model() = default;
+  /// On weights that others may use too: those of a model of another batch or volume size, or of the trainer that changes them.
+  explicit basic_model(weights_type w) : program_(std::move(w)) {}
+  /// In this workspace. Throws shape_error if it is too small.
+  basic_model(weights_type w, workspace memory) : program_(std::move(w), std::move(memory)) {}
+
+  weights_type& weights() noexcept { return program_.weights(); }
+  const weights_type& weights() const noexcept { return program_.weights(); }
+
   void initialize(std::uint64_t seed) { program_.initialize(seed); }
-  auto parameter_values() noexcept { return program_.parameter_values(); }
-  auto parameter_table() noexcept { return program_.parameter_table(); }
-  template <text Path>
-  auto parameter() {
-    if constexpr (!is_refused && runtime::find_parameter<Path>(facts::graph) < 0) {
-      static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
-      return runtime::nothing{};
-    } else {
-      return program_.template parameter<Path>();
-    }
-  }
-  auto state_values() noexcept { return program_.state_values(); }
   void seed(std::uint64_t s) noexcept { program_.seed(s); }
   random_state random() const noexcept { return program_.random(); }
   void set_random(random_state s) noexcept { program_.set_random(s); }
-  void parameters_changed() noexcept { program_.parameters_changed(); }
   /// Later runs share their work with the workers of `e`, which must outlive the model or its next use(); see program::use.
   void use(executor& e) { program_.use(e); }
 
   /// Takes over the parameters of another model or program with the same paths in the same order, for instance of the step that trained
   /// them.
   template <class Other>
-  void copy_parameters(Other&& from) {
-    using source_type = std::remove_reference_t<Other>;
-    constexpr int here = facts::graph.size.parameters, there = source_type::facts::graph.size.parameters;
-    if constexpr (is_refused || source_type::is_refused) {
+  void copy_parameters(const Other& from) {
+    constexpr int here = facts::graph.size.parameters, there = Other::facts::graph.size.parameters;
+    if constexpr (is_refused || Other::is_refused) {
       return;
     } else if constexpr (here != there) {
       constexpr line wanted = line("a copy wants ") << here << " parameters";
@@ -55,7 +54,7 @@ class basic_model : public runtime::file_members<basic_model<T, Net, Inputs...>>
       static_assert(detail::accepted<detail::refused_for<failed<text(""), to_text<wanted>(), to_text<got>()>>>::value);
     } else {
       const auto source = from.parameter_table();
-      const auto mine = parameter_table();
+      const auto mine = this->parameter_table();
       for (std::size_t i = 0; i < mine.size(); ++i)
         if (source[i].path != mine[i].path || !(source[i].shape == mine[i].shape))
           fail("parameter '" + std::string(mine[i].path) + "': the other program has '" + std::string(source[i].path) + "' in its place");
@@ -66,23 +65,48 @@ class basic_model : public runtime::file_members<basic_model<T, Net, Inputs...>>
 
   /// The network of these tensors, one for each input, in their order.
   template <class... V>
-  requires(sizeof...(V) == sizeof...(Inputs)) auto operator()(V&&... v) {
+  requires(sizeof...(V) == sizeof...(Inputs)) [[nodiscard]] auto operator()(V&&... v) {
     if constexpr (is_failed<output>) {
       return runtime::nothing{};
     } else {
-      auto run = [this, ... bound = binding<std::remove_const_t<decltype(Inputs)>, V>{static_cast<V&&>(v)}](T* destination) -> const T* {
-        program_.run_into(destination, bound...);
-        return program_.output_data(0);
-      };
-      return lazy<decltype(run), output::shape(), T>(std::move(run));
+      return lazily(
+          [this](T* destination, const auto&... bound) -> const T* {
+            program_.run_into(destination, bound...);
+            return program_.output_data(0);
+          },
+          static_cast<V&&>(v)...);
+    }
+  }
+  /// The same in a workspace of the caller's: threads that each have one may do so at once.
+  template <class... V>
+  requires(sizeof...(V) == sizeof...(Inputs)) [[nodiscard]] auto operator()(workspace& w, V&&... v) const {
+    if constexpr (is_failed<output>) {
+      return runtime::nothing{};
+    } else {
+      return lazily(
+          [this, &w](T* destination, const auto&... bound) -> const T* {
+            program_.run_into(w, destination, bound...);
+            return program_type::output_data(w, 0);
+          },
+          static_cast<V&&>(v)...);
     }
   }
 
-  /// Pointers in, pointer out, for code that uses no xtensor.
+  /// Pointers in, pointer out, for code that uses no xtensor; see program::run.
   void run(const T* const* inputs, T* result) noexcept { program_.run(inputs, &result); }
+  /// The same in a workspace of the caller's. Throws shape_error if that is too small.
+  void run(workspace& w, const T* const* inputs, T* result) const { program_.run(w, inputs, &result); }
 
  private:
   program_type program_;
+
+  template <class Run, class... V>
+  static auto lazily(Run run, V&&... v) {
+    auto all = [run, ... bound = binding<std::remove_const_t<decltype(Inputs)>, V>{static_cast<V&&>(v)}](T* destination) -> const T* {
+      return run(destination, bound...);
+    };
+    return lazy<decltype(all), output::shape(), T>(std::move(all));
+  }
 };
 
 /// A model in float.

@@ -168,8 +168,8 @@ struct planned<output_list<E...>, T> {
  public:
   static constexpr graph::plan_size size = image_.count;
   static constexpr int value_count = image_.values;
-  static constexpr std::int64_t arena_elements = image_.arena;                 // of T
-  static constexpr std::int64_t prologue_elements = image_.prologue_elements;  // the part of it that is kept between runs
+  static constexpr std::int64_t arena_elements = image_.arena;                 // of T, for one run
+  static constexpr std::int64_t prologue_elements = image_.prologue_elements;  // kept with the weights
   static constexpr std::int64_t live_elements = image_.live_peak;              // the lower bound: the most that is alive at once
   static constexpr auto tables = unpack_plan<image_.count, image_.values>(image_.word);
 };

@@ -1,32 +1,23 @@
-// A program: the planned graph of some outputs, with its memory. Construction makes the only allocation there ever is; use(executor) adds
-// the scratch memory of further workers.
+// A program: the planned graph of some outputs, on a set of weights, with a workspace of its own. Construction makes the only allocations
+// there ever are; use(executor) adds the scratch memory of further workers.
 #pragma once
 
-#include <volute/core/xtensor.hpp>
 #include <volute/runtime/bind.hpp>
-#include <volute/runtime/files.hpp>
 #include <volute/runtime/gradient_layout.hpp>
-#include <volute/runtime/initialize.hpp>
 #include <volute/runtime/machine.hpp>
-#include <volute/runtime/nothing.hpp>
 
-#include <cstring>
-#include <span>
+#include <cassert>
 #include <tuple>
 
 namespace volute {
 
-/// A parameter of a program at run time.
-template <class T>
-struct parameter_entry {
-  std::string_view path;  // as in PyTorch's state_dict: "3.conv1.weight"
-  extents shape;
-  T* data;
-  bool learned = true;  // else a state, such as running statistics
-};
-
 namespace runtime {
 inline namespace VOLUTE_ISA {
+
+template <class Node>
+inline constexpr bool is_input = false;
+template <text Name, extents S>
+inline constexpr bool is_input<input_node<Name, S>> = true;
 
 /// Why a program is refused, or void. Its parts must fit together, and its inputs be bound to something. A program keeps its parameters;
 /// for a single evaluation they must be bound too: they would silently be zero.
@@ -58,13 +49,6 @@ constexpr auto program_failure() {
 template <class Outputs, unbound Allowed, class... Node>
 using program_failure_t = decltype(program_failure<Outputs, Allowed, Node...>());
 
-/// A parameter's path that the program does not have.
-template <text Path>
-struct unknown_path {
-  static constexpr line wanted = line("a parameter named ") << Path.view();
-  using failure = failed<text(""), to_text<wanted>(), text("got no such path")>;
-};
-
 }  // namespace VOLUTE_ISA
 }  // namespace runtime
 
@@ -72,108 +56,116 @@ inline namespace VOLUTE_ISA {
 
 /// Several results and the program that computes them: program<outputs(loss, gradient(loss, parameters))> step; auto [value, gradients] =
 /// step(x = batch, t = labels). T is the type of every element.
+///
+/// A program can be moved, which leaves behind one that can only be assigned to or destroyed; copying it copies its weights, the results of
+/// its last run and its random numbers. weights() is a handle on its weights, from which other programs are made that use the same ones.
 template <auto Outputs, class T = float>
 class program;
 
 template <class... E, output_list<E...> Outputs, class T>
-requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::file_members<program<Outputs, T>> {
+requires(!is_failed<E> && ...) class program<Outputs, T>
+    : public runtime::parameter_members<program<Outputs, T>>, public runtime::file_members<program<Outputs, T>> {
   using list = output_list<E...>;
   static constexpr int gradient_maps = runtime::gradient_maps(list{});
   using failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
   template <class... Node>
   using unbound_failure =
       std::conditional_t<std::is_void_v<failure>, runtime::program_failure_t<list, runtime::unbound::parameters, Node...>, void>;
+  using machine = runtime::machine<list, T>;
 
  public:
   using value_type = T;
   using facts = runtime::facts<list, T>;
+  using weights_type = runtime::weight_set<facts, T>;
   static constexpr bool is_refused = !std::is_void_v<failure>;
   /// Which parameters there are gradients by, and where those lie.
   static constexpr const auto& gradient_layout = runtime::gradient_layout<list, facts>::table;
 
-  program() {
-    if constexpr (!is_refused)
-      initialize(0);
-    else
+  /// With weights of its own, the layers' initial values for seed 0.
+  program() : program(weights_type()) {}
+  /// On weights that other programs may use too, of the same parameters in the same order.
+  explicit program(weights_type w) : program(std::move(w), workspace::of<program>()) {}
+  /// In this workspace, such as one in memory of the caller's. Throws shape_error if it is too small.
+  program(weights_type w, workspace memory) : machine_(std::move(w)), workspace_(std::move(memory)) {
+    if constexpr (is_refused)
       static_assert(detail::accepted<detail::refused_for<failure>>::value);
+    else
+      machine::enter(workspace_);
   }
+  program(program&&) noexcept = default;
+  program& operator=(program&&) noexcept = default;
+  program(const program& p) : program(p.weights().clone()) {
+    workspace_.set_random(p.random());
+    if (executor* const e = p.workspace_.workers()) workspace_.use(*e);
+    for (int i = 0; i < facts::graph.size.outputs; ++i)
+      std::copy_n(machine::output(p.workspace_, i), facts::graph.shape(facts::graph.outputs[i]).size(), machine::output(workspace_, i));
+  }
+  program& operator=(const program& p) {
+    if (this != &p) *this = program(p);
+    return *this;
+  }
+  friend void swap(program& a, program& b) noexcept {
+    program c(std::move(a));
+    a = std::move(b);
+    b = std::move(c);
+  }
+
+  /// The weights: parameters, states and packed filters. To run a program on several threads, either give each a program of its own on the
+  /// same weights, or run one const program with a workspace for each thread. Whoever changes them does so while no program runs on them.
+  weights_type& weights() noexcept { return machine_.weights(); }
+  const weights_type& weights() const noexcept { return machine_.weights(); }
 
   /// Initial values of all parameters, from a seed; the same on every machine.
-  void initialize(std::uint64_t seed) {
-    const auto& g = facts::graph;
-    for (int i = 0; i < g.size.parameters; ++i) {
-      const auto& p = g.parameters[i];
-      runtime::initialize(machine_.parameter(i), p.shape.size(), static_cast<initializer::kind_t>(p.init_kind), p.init_scale, seed,
-                          p.path.view());
-    }
-    machine_.parameters_changed();
-  }
+  void initialize(std::uint64_t seed) { weights().initialize(seed); }
 
   /// Random numbers begin anew, from this seed.
-  void seed(std::uint64_t s) noexcept { machine_.random = {s, 0}; }
+  void seed(std::uint64_t s) noexcept { workspace_.seed(s); }
   /// What the random numbers of the next run depend on: to be kept with a training that is to be resumed.
-  random_state random() const noexcept { return machine_.random; }
-  void set_random(random_state s) noexcept { machine_.random = s; }
+  random_state random() const noexcept { return workspace_.random(); }
+  void set_random(random_state s) noexcept { workspace_.set_random(s); }
 
-  /// All learned parameters as one block, in the order of parameter_table, each beginning on a cache line (the gaps hold zeros). Writing
-  /// counts as a change.
-  std::span<T> parameter_values() noexcept {
-    machine_.parameters_changed();
-    return {machine_.parameter_block(), static_cast<std::size_t>(machine_.parameter_elements())};
-  }
   /// The gradients of the last run, laid out as parameter_values (zeros in the gaps); outputs(...) must hold gradient(loss, parameters).
   /// Those by parameters_under<...> are laid out as if there were no other parameters.
-  std::span<const T> gradient_values() noexcept requires(gradient_maps > 0) {
-    return {machine_.output(first_gradient), static_cast<std::size_t>(gradient_layout.elements)};
+  std::span<const T> gradient_values() const noexcept requires(gradient_maps > 0) {
+    return {output_data(first_gradient), static_cast<std::size_t>(gradient_layout.elements)};
   }
-  /// All states as one block, laid out in the same way.
-  std::span<T> state_values() noexcept {
-    machine_.parameters_changed();
-    return {machine_.state_block(), static_cast<std::size_t>(machine_.state_elements())};
-  }
-  /// Path, shape and memory of each parameter; states come last.
-  auto parameter_table() noexcept {
-    machine_.parameters_changed();
-    return table<facts::graph.size.parameters>([](int i) { return i; }, [this](int i) { return machine_.parameter(i); });
-  }
-  /// The same of the gradients by learned parameters.
-  auto gradient_table() noexcept requires(gradient_maps > 0) {
-    return table<gradient_layout.entry_count>([](int i) { return gradient_layout.entries[i].parameter; },
-                                              [this](int i) { return machine_.output(first_gradient + i); });
-  }
-  /// One parameter by its path, as a tensor: parameter<"0.weight">().
-  template <text Path>
-  auto parameter() {
-    machine_.parameters_changed();
-    return view_of<Path>([this](int i) { return machine_.parameter(i); });
-  }
+  /// Path, shape and memory of the gradient by each learned parameter.
+  auto gradient_table() noexcept requires(gradient_maps > 0) { return gradients(workspace_); }
   template <text Path>
   auto gradient() requires(gradient_maps > 0) {
-    constexpr int place = gradient_place(runtime::find_parameter<Path>(facts::graph));
+    constexpr int parameter = runtime::find_parameter<Path>(facts::graph), place = gradient_place(parameter);
     if constexpr (place < 0) {
       static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
       return runtime::nothing{};
     } else {
-      return view_of<Path>([this](int) { return machine_.output(first_gradient + place); });
+      return tensor_view<facts::graph.parameters[parameter].shape>(output_data(first_gradient + place));
     }
   }
   /// Later runs share their work with the workers of `e`, which must outlive this program or its next use(). No run creates a thread, and
   /// results have the same bits for any executor. This call allocates scratch memory for each worker beyond the first. Until it is made,
   /// the calling thread works alone.
-  void use(executor& e) { machine_.use(e); }
-
-  /// To be called after parameters were written through a view that was taken earlier.
-  void parameters_changed() noexcept { machine_.parameters_changed(); }
+  void use(executor& e) { workspace_.use(e); }
 
   /// Runs the program on bound inputs (and, if wanted, parameters). The results are views of the program's own memory, good until the next
-  /// run; a scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data).
+  /// run; a scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data). A result may be bound as an input: it is
+  /// read as it is before the run. Throws shape_error.
   template <class... Node, class... V>
-  auto operator()(const binding<Node, V>&... b) {
-    if constexpr (std::is_void_v<failure> && std::is_void_v<unbound_failure<Node...>>) {
+  [[nodiscard]] auto operator()(const binding<Node, V>&... b) {
+    if constexpr (runs<Node...>()) {
       run_into(nullptr, b...);
-      return results(std::index_sequence_for<E...>{});
+      return results(workspace_, std::index_sequence_for<E...>{});
     } else {
-      if constexpr (std::is_void_v<failure>) static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
+      return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
+    }
+  }
+  /// The same in a workspace of the caller's, where the results lie then. Several threads may do so at once, each with its own workspace.
+  /// Only for inputs, and for programs that change no states.
+  template <class... Node, class... V>
+  [[nodiscard]] auto operator()(workspace& w, const binding<Node, V>&... b) const {
+    if constexpr (runs<Node...>() && constant<Node...>()) {
+      run_into(w, nullptr, b...);
+      return results(w, std::index_sequence_for<E...>{});
+    } else {
       return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
     }
   }
@@ -183,134 +175,195 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::file_
   void run_into(T* destination, const binding<Node, V>&... b) {
     run_observed([](int) {}, destination, b...);
   }
+  template <class... Node, class... V>
+  void run_into(workspace& w, T* destination, const binding<Node, V>&... b) const {
+    if constexpr (runs<Node...>() && constant<Node...>()) {
+      machine::enter(w);
+      bound_run(w, [](int) {}, destination, b...);
+    }
+  }
   /// The same with a call of observe(i) before launch i; see runtime/profile.hpp.
   template <class Observer, class... Node, class... V>
   void run_observed(Observer&& observe, T* destination, const binding<Node, V>&... b) {
-    if constexpr (!std::is_void_v<unbound_failure<Node...>>)
-      static_assert(detail::accepted<detail::refused_for<unbound_failure<Node...>>>::value);
-    const T* in[facts::graph.size.inputs + 1]{};
-    (take(b, in), ...);
-    T* out[facts::graph.size.outputs + 1];
-    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine_.output(i);  // new values of states are among them
-    if (destination != nullptr) out[0] = destination;
-    machine_.run(in, out, static_cast<Observer&&>(observe));
+    if constexpr (runs<Node...>()) {
+      (take_parameter(b), ...);
+      bound_run(workspace_, static_cast<Observer&&>(observe), destination, b...);
+    }
   }
 
-  /// Pointers in, pointers out: the whole program for code that uses no xtensor. Inputs in the order of facts::graph.inputs.
-  void run(const T* const* inputs, T* const* outputs) noexcept { machine_.run(inputs, outputs); }
-  /// The program's own memory for a result.
-  T* output_data(int i) noexcept { return machine_.output(i); }
-  T* input_data(int i) noexcept { return machine_.input(i); }
+  /// Pointers in, pointers out: the whole program for code that uses no xtensor. Inputs in the order of facts::graph.inputs, dense, as the
+  /// results. An input may overlap a result (it is read as it was before the run); results overlap neither each other nor parameters.
+  void run(const T* const* inputs, T* const* outputs) noexcept {
+    check_results(outputs);
+    machine_.run(workspace_, inputs, outputs, facts::results, [](int) {});
+  }
+  /// The same in a workspace of the caller's. Throws shape_error if that is too small.
+  void run(workspace& w, const T* const* inputs, T* const* outputs) const {
+    if constexpr (constant<>()) {
+      machine::enter(w);
+      check_results(outputs);
+      machine_.run(w, inputs, outputs, facts::results, [](int) {});
+    }
+  }
+  /// The program's own memory for a result, and for an input.
+  T* output_data(int i) noexcept { return machine::output(workspace_, i); }
+  const T* output_data(int i) const noexcept { return machine::output(workspace_, i); }
+  T* input_data(int i) noexcept { return machine::input(workspace_, i); }
+  /// The same in a workspace in which the program has run.
+  static T* output_data(workspace& w, int i) noexcept { return machine::output(w, i); }
+  static T* input_data(workspace& w, int i) noexcept { return machine::input(w, i); }
 
  private:
   static constexpr int first_gradient = static_cast<int>(sizeof...(E)) - gradient_maps;
-  runtime::machine<list, T> machine_;
+  machine machine_;
+  workspace workspace_;
+
   static constexpr int gradient_place(int parameter) {
     for (int k = 0; k < gradient_layout.entry_count; ++k)
       if (gradient_layout.entries[k].parameter == parameter) return k;
     return -1;
   }
 
-  template <int N, class Which, class At>
-  auto table(Which which, At at) noexcept {
-    std::array<parameter_entry<T>, static_cast<std::size_t>(N)> t{};
-    for (int i = 0; i < N; ++i) {
-      const auto& p = facts::graph.parameters[which(i)];
-      t[static_cast<std::size_t>(i)] = {p.path.view(), p.shape, at(i), p.learned};
+  /// Whether a run on these bindings is possible; reports it where not.
+  template <class... Node>
+  static constexpr bool runs() {
+    using refusal = unbound_failure<Node...>;
+    if constexpr (!std::is_void_v<refusal>) static_assert(detail::accepted<detail::refused_for<refusal>>::value);
+    return std::is_void_v<failure> && std::is_void_v<refusal>;
+  }
+  /// Whether such a run changes nothing but its workspace; reports it where not.
+  template <class... Node>
+  static constexpr bool constant() {
+    constexpr bool binds_parameters = (!runtime::is_input<Node> || ...);
+    if constexpr (facts::changes_states || binds_parameters) {
+      using refusal = failed<text(""), text("a run of const weights"),
+                             facts::changes_states ? text("got states that change      ") : text("got a value for a parameter ")>;
+      static_assert(detail::accepted<detail::refused_for<refusal>>::value);
     }
-    return t;
+    return !facts::changes_states && !binds_parameters;
+  }
+  template <class Observer, class... Node, class... V>
+  void bound_run(workspace& w, Observer&& observe, T* destination, const binding<Node, V>&... b) const {
+    const T* in[facts::graph.size.inputs + 1]{};
+    // A lazy value may run this very program when it is read, over what has been taken; the second time it only hands out its result.
+    for (int attempt = 0;; ++attempt) {
+      const random_state before = w.random();
+      (take_input(w, b, in), ...);
+      if (w.random() == before) break;
+      if (attempt == 2) fail("inputs: expected values, found an expression that runs this program each time it is read");
+    }
+    T* out[facts::graph.size.outputs + 1];
+    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine::output(w, i);  // new values of states are among them
+    if (destination != nullptr) out[0] = destination;
+    machine_.run(w, in, out, destination != nullptr ? 1 : 0, static_cast<Observer&&>(observe));
   }
 
-  template <text Path, class At>
-  auto view_of(At at) {
-    constexpr int i = runtime::find_parameter<Path>(facts::graph);
-    if constexpr (i < 0) {
-      static_assert(detail::accepted<detail::refused_for<typename runtime::unknown_path<Path>::failure>>::value);
-      return runtime::nothing{};
-    } else {
-      return tensor_view<facts::graph.parameters[i].shape>(at(i));
-    }
+  /// Debug builds look whether the caller's results overlap each other.
+  static void check_results([[maybe_unused]] T* const* outputs) noexcept {
+#ifndef NDEBUG
+    const auto size = [](int i) { return facts::graph.shape(facts::graph.outputs[i]).size(); };
+    for (int i = 0; i < facts::results; ++i)
+      for (int k = 0; k < i; ++k)
+        assert((outputs[i] >= outputs[k] + size(k) || outputs[k] >= outputs[i] + size(i)) && "volute: two results in the same memory");
+#endif
   }
 
   template <text Name, extents S, class V>
-  void take(const binding<input_node<Name, S>, V>& b, const T** in) {
+  static void take_input(workspace& w, const binding<input_node<Name, S>, V>& b, const T** in) {
     constexpr int slot = runtime::find_input<Name>(facts::graph);
-    if constexpr (slot >= 0) in[slot] = runtime::accept<T>(b.value, S, "input", Name.view(), machine_.input(slot));
+    if constexpr (slot >= 0) in[slot] = runtime::accept<T>(b.value, S, "input", Name.view(), machine::input(w, slot));
+  }
+  template <class Node, class V>
+  static void take_input(workspace&, const binding<Node, V>&, const T**) {}
+
+  template <text Name, extents S, class V>
+  void take_parameter(const binding<input_node<Name, S>, V>&) {}
+  template <text Name, extents S, initializer I, class V>
+  void take_parameter(const binding<parameter_node<Name, S, I>, V>& b) {
+    write_parameter<Name, S>(b.value);
   }
   template <text Name, extents S, initializer I, class V>
-  void take(const binding<parameter_node<Name, S, I>, V>& b, const T**) {
-    take_parameter<Name, S>(b.value);
-  }
-  template <text Name, extents S, initializer I, class V>
-  void take(const binding<state_node<Name, S, I>, V>& b, const T**) {
-    take_parameter<Name, S>(b.value);
+  void take_parameter(const binding<state_node<Name, S, I>, V>& b) {
+    write_parameter<Name, S>(b.value);
   }
   template <text Name, extents S, class V>
-  void take_parameter(const V& v) {
+  void write_parameter(const V& v) {
     constexpr int slot = runtime::find_parameter<Name>(facts::graph);
     if constexpr (slot >= 0) {
-      T* const to = machine_.parameter(slot);
+      T* const to = weights().parameter_data(slot);
       const T* const from = runtime::accept<T>(v, S, "parameter", Name.view(), to);
-      if (from != to) std::memcpy(static_cast<void*>(to), from, static_cast<std::size_t>(S.size()) * sizeof(T));
-      machine_.parameters_changed();
+      if (from != to) std::memmove(static_cast<void*>(to), from, static_cast<std::size_t>(S.size()) * sizeof(T));
     }
   }
 
   template <std::size_t... I>
-  auto results(std::index_sequence<I...>) {
+  static auto results(workspace& w, std::index_sequence<I...>) {
     int next = 0;
-    return std::tuple{result<E>(next)...};  // braces: evaluated from left to right
+    return std::tuple{result<E>(w, next)...};  // braces: evaluated from left to right
   }
   template <class Out>
-  auto result(int& next) {
+  static auto result(workspace& w, int& next) {
     if constexpr (lowering::makes_parameter_gradients<Out>) {
-      return gradient_table();
+      return gradients(w);
     } else {
-      T* const data = machine_.output(next++);
+      T* const data = machine::output(w, next++);
       if constexpr (Out::shape().rank == 0)
         return T(*data);
       else
         return tensor_view<Out::shape()>(data);
     }
   }
+  static auto gradients(workspace& w) {
+    std::array<parameter_entry<T>, static_cast<std::size_t>(gradient_layout.entry_count)> t{};
+    for (int i = 0; i < gradient_layout.entry_count; ++i) {
+      const auto& p = facts::graph.parameters[gradient_layout.entries[i].parameter];
+      t[static_cast<std::size_t>(i)] = {p.path.view(), p.shape, machine::output(w, first_gradient + i), p.learned};
+    }
+    return t;
+  }
 };
 
 /// The program of a mistake: reports it unless that has been done, and absorbs the rest.
 template <class... E, output_list<E...> Outputs, class T>
-requires(is_failed<E> || ...) class program<Outputs, T> : public runtime::file_members<program<Outputs, T>> {
+requires(is_failed<E> || ...) class program<Outputs, T>
+    : public runtime::parameter_members<program<Outputs, T>>, public runtime::file_members<program<Outputs, T>> {
   using failure = typename detail::first_failed<E...>::type;
 
  public:
   using value_type = T;
   using facts = runtime::facts<output_list<>, T>;
+  using weights_type = runtime::weight_set<facts, T>;
   static constexpr bool is_refused = true;
 
   program() {
     if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
   }
+  template <class Weights, class... Memory>
+  explicit program(const Weights&, Memory&&...) : program() {}
+  weights_type& weights() noexcept { return weights_; }
+  const weights_type& weights() const noexcept { return weights_; }
   void initialize(std::uint64_t) {}
-  std::span<T> parameter_values() noexcept { return {}; }
-  std::span<const T> gradient_values() noexcept { return {}; }
-  std::span<T> state_values() noexcept { return {}; }
+  std::span<const T> gradient_values() const noexcept { return {}; }
   void seed(std::uint64_t) noexcept {}
   random_state random() const noexcept { return {}; }
   void set_random(random_state) noexcept {}
-  std::span<parameter_entry<T>> parameter_table() noexcept { return {}; }
   std::span<parameter_entry<T>> gradient_table() noexcept { return {}; }
-  template <text Path>
-  runtime::nothing parameter() {
-    return {};
-  }
   template <text Path>
   runtime::nothing gradient() {
     return {};
   }
-  void parameters_changed() noexcept {}
   void use(executor&) noexcept {}
   template <class... Node, class... V>
   auto operator()(const binding<Node, V>&...) {
     return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
   }
+  template <class... Node, class... V>
+  auto operator()(workspace&, const binding<Node, V>&...) const {
+    return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
+  }
+
+ private:
+  weights_type weights_;
 };
 
 }  // namespace VOLUTE_ISA

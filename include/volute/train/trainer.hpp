@@ -45,7 +45,7 @@ struct state_block {
 /// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape.
 template <class From, class To>
 void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
-  const auto source = from.parameter_table();
+  const auto source = std::as_const(from).parameter_table();
   bool any = false;
   for (const auto& mine : to.parameter_table()) {
     if (!detail::path_under(mine.path, path)) continue;
@@ -67,17 +67,14 @@ class zeros {
  public:
   explicit zeros(std::int64_t n) : memory_(std::calloc(static_cast<std::size_t>(n) * sizeof(T) + 64, 1)) {
     if (memory_ == nullptr) fail("no memory for the state of the optimiser");
-    const auto at = reinterpret_cast<std::uintptr_t>(memory_.get());
-    data_ = reinterpret_cast<T*>((at + 63) / 64 * 64);
   }
-  T* data() const noexcept { return data_; }
+  T* data() const noexcept { return reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(memory_.get()) + 63) / 64 * 64); }
 
  private:
   struct release {
     void operator()(void* p) const noexcept { std::free(p); }
   };
   std::unique_ptr<void, release> memory_;
-  T* data_;
 };
 
 template <class L>
@@ -129,9 +126,10 @@ constexpr auto gradients_of() {
 
 }  // namespace training_parts
 
-/// Trains the parameters in `Set` on Loss; More are further results of the same run.
+/// Trains the parameters in `Set` on Loss; More are further results of the same run. A trainer can be moved; a copy is a training of its own
+/// that takes the very same steps from there on. Models that use its weights see each update: model<net, x> m(t.weights()).
 template <class T, class Optimiser, class Set, class Loss, class... More>
-class basic_trainer_of {
+class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>> {
   using loss = decltype(volute::training(Loss{}));
   using list = output_list<loss, decltype(volute::training(More{}))..., decltype(training_parts::gradients_of<loss, Set>())>;
 
@@ -139,10 +137,34 @@ class basic_trainer_of {
   using value_type = T;
   using program_type = program<list{}, T>;
   using facts = typename program_type::facts;
+  using weights_type = typename program_type::weights_type;
   static constexpr bool is_refused = program_type::is_refused;
 
-  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {})
-      : optimiser(o), settings(std::move(s)), blocks_((Optimiser::blocks + 2) * elements), partial_(norm_partials) {}
+  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : basic_trainer_of(weights_type(), o, std::move(s)) {}
+  /// Trains weights that models may use too; they do not run during a step.
+  explicit basic_trainer_of(weights_type w, Optimiser o = {}, training_settings s = {})
+      : optimiser(o), settings(std::move(s)), program_(std::move(w)), blocks_((Optimiser::blocks + 2) * elements), partial_(norm_partials) {}
+  basic_trainer_of(basic_trainer_of&&) noexcept = default;
+  basic_trainer_of& operator=(basic_trainer_of&&) noexcept = default;
+  basic_trainer_of(const basic_trainer_of& t)
+      : optimiser(t.optimiser),
+        settings(t.settings),
+        progress(t.progress),
+        program_(t.program_),
+        workers_(t.workers_),
+        blocks_((Optimiser::blocks + 2) * elements),
+        partial_(t.partial_),
+        norm_(t.norm_) {
+    for (int k = 0; k < Optimiser::blocks + 2; ++k)
+      if (t.in_use(k)) std::copy_n(t.block(k), elements, block(k));
+  }
+  basic_trainer_of& operator=(const basic_trainer_of& t) {
+    if (this != &t) *this = basic_trainer_of(t);
+    return *this;
+  }
+
+  weights_type& weights() noexcept { return program_.weights(); }
+  const weights_type& weights() const noexcept { return program_.weights(); }
 
   Optimiser optimiser;
   training_settings settings;
@@ -197,16 +219,6 @@ class basic_trainer_of {
     progress = {};
   }
 
-  auto parameter_values() noexcept { return program_.parameter_values(); }
-  /// All parameters, trained or not: path, shape and memory.
-  auto parameter_table() noexcept { return program_.parameter_table(); }
-  template <text Path>
-  auto parameter() {
-    return program_.template parameter<Path>();
-  }
-  auto state_values() noexcept { return program_.state_values(); }
-  void parameters_changed() noexcept { program_.parameters_changed(); }
-
   /// Random numbers of the network (dropout, noise): see program::seed.
   void seed(std::uint64_t s) noexcept { program_.seed(s); }
   random_state random() const noexcept { return program_.random(); }
@@ -217,7 +229,7 @@ class basic_trainer_of {
    public:
     using facts = typename basic_trainer_of::facts;
     static constexpr bool is_refused = basic_trainer_of::is_refused;
-    auto parameter_table() noexcept {
+    auto parameter_table() const noexcept {
       auto all = of_.parameter_table();
       if (of_.progress.averages)
         for (int k = 0; k < where.entry_count; ++k)
@@ -227,10 +239,10 @@ class basic_trainer_of {
 
    private:
     friend basic_trainer_of;
-    explicit averaged(basic_trainer_of& of) : of_(of) {}
-    basic_trainer_of& of_;
+    explicit averaged(const basic_trainer_of& of) : of_(of) {}
+    const basic_trainer_of& of_;
   };
-  averaged ema() noexcept { return averaged(*this); }
+  averaged ema() const noexcept { return averaged(*this); }
 
   /// The norm of the gradients of the last update before clipping; known only while clip_norm is on.
   double gradient_norm() const noexcept { return norm_; }
@@ -242,10 +254,8 @@ class basic_trainer_of {
   std::vector<state_block<T>> state_blocks() {
     std::vector<state_block<T>> found;
     const auto add = [&](std::string_view name, int k) { found.push_back({name, {block(k), static_cast<std::size_t>(elements)}}); };
-    for (int k = 0; k < Optimiser::blocks; ++k)
-      if (optimiser.uses(k)) add(Optimiser::names[k], k);
-    if (progress.averages || settings.ema_decay > 0) add("ema", ema_block);
-    if (progress.waiting > 0 || settings.accumulate > 1) add("accumulated", accumulated_block);
+    for (int k = 0; k < Optimiser::blocks + 2; ++k)
+      if (in_use(k)) add(k < Optimiser::blocks ? Optimiser::names[k] : k == ema_block ? "ema" : "accumulated", k);
     return found;
   }
   /// A block of state_blocks() by the parameters that its numbers belong to: path, shape and memory of each.
@@ -271,7 +281,11 @@ class basic_trainer_of {
   std::vector<double> partial_;
   double norm_ = 0;
 
-  T* block(int k) noexcept { return blocks_.data() + k * elements; }
+  T* block(int k) const noexcept { return blocks_.data() + k * elements; }
+  bool in_use(int k) const {
+    if (k < Optimiser::blocks) return optimiser.uses(k);
+    return k == ema_block ? progress.averages || settings.ema_decay > 0 : progress.waiting > 0 || settings.accumulate > 1;
+  }
 
   void update() noexcept {
     const T* const gradients = program_.output_data(first_gradient);  // the results after it follow without a gap

@@ -1,0 +1,113 @@
+// What one run of a program writes: its arena, copies of inputs, results, and what its random numbers depend on. A program has a workspace
+// of its own; further ones let a const program run on several threads at once, and let several programs take turns in one memory.
+#pragma once
+
+#include <volute/core/executor.hpp>
+#include <volute/core/memory.hpp>
+#include <volute/core/random.hpp>
+#include <volute/runtime/error.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace volute {
+namespace runtime {
+inline namespace VOLUTE_ISA {
+template <class Outputs, class T>
+class machine;
+}
+}  // namespace runtime
+
+/// `auto mine = workspace::of<decltype(m)>();` is memory for runs of m, or of several programs in turn: workspace::of<A, B>(). One thread
+/// uses it at a time: a run that meets another one in its workspace ends the program with a message. Results stay in it until its next
+/// run. It can be moved, not while a run or a result's view is in use.
+class workspace {
+ public:
+  /// Of no bytes: fits no program.
+  workspace() noexcept = default;
+  /// `bytes` as facts::workspace_bytes says, and facts::worker_bytes for each worker that use() brings. Allocates. Throws std::bad_alloc.
+  explicit workspace(std::int64_t bytes, std::int64_t worker_bytes = 0)
+      : owned_(allocate(bytes)), data_(owned_.get()), bytes_(bytes), worker_bytes_(worker_bytes) {}
+  /// In the caller's memory, which begins on a cache line (64 bytes) and outlives the workspace; what lies in it is lost. Throws shape_error
+  /// if it does not. Memory for workers is taken from what is beyond `bytes`, and allocated where that does not suffice.
+  workspace(std::span<std::byte> memory, std::int64_t bytes, std::int64_t worker_bytes)
+      : data_(memory.data()), bytes_(bytes), worker_bytes_(worker_bytes), rest_(memory) {
+    if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0) fail("memory of a workspace: expected on a cache line of 64 bytes, found between two");
+    if (static_cast<std::int64_t>(memory.size()) < bytes)
+      fail("memory of a workspace: expected " + std::to_string(bytes) + " bytes, found " + std::to_string(memory.size()));
+    rest_ = memory.subspan(static_cast<std::size_t>(bytes));
+  }
+
+  /// Room for any of these programs, models or trainers.
+  template <class... Program>
+  static workspace of() {
+    return workspace(std::max({Program::facts::workspace_bytes...}), std::max({Program::facts::worker_bytes...}));
+  }
+  /// The same in the caller's memory, of facts::workspace_bytes (the largest of the programs') at least.
+  template <class... Program>
+  static workspace of(std::span<std::byte> memory) {
+    return workspace(memory, std::max({Program::facts::workspace_bytes...}), std::max({Program::facts::worker_bytes...}));
+  }
+
+  workspace(workspace&& w) noexcept { swap(w); }
+  workspace& operator=(workspace&& w) noexcept {
+    workspace taken(std::move(w));
+    swap(taken);
+    return *this;
+  }
+
+  /// Later runs in this workspace share their work with the workers of `e`, which must outlive it or its next use(). Allocates scratch
+  /// memory for each worker beyond the first. Until it is called, the calling thread works alone.
+  void use(executor& e) {
+    const std::int64_t helpers = e.threads() - 1;
+    if (helpers == 0) {
+      workers_ = nullptr, scratch_ = nullptr;
+      owned_scratch_.reset();
+      return;
+    }
+    const std::int64_t bytes = worker_bytes_ * helpers + static_cast<std::int64_t>(cache_line);  // one without scratch has an address too
+    if (static_cast<std::int64_t>(rest_.size()) >= bytes) {
+      scratch_ = rest_.data();
+    } else {
+      owned_scratch_ = allocate(bytes);
+      scratch_ = owned_scratch_.get();
+    }
+    workers_ = &e;
+  }
+  /// Who shares the work, or null.
+  executor* workers() const noexcept { return workers_; }
+
+  std::int64_t bytes() const noexcept { return bytes_; }
+
+  /// Random numbers begin anew, from this seed.
+  void seed(std::uint64_t s) noexcept { random_ = {s, 0}; }
+  /// What the random numbers of the next run depend on.
+  random_state random() const noexcept { return random_; }
+  void set_random(random_state s) noexcept { random_ = s; }
+
+ private:
+  template <class Outputs, class T>
+  friend class runtime::machine;
+
+  owned_memory owned_, owned_scratch_;
+  std::byte* data_ = nullptr;
+  std::byte* scratch_ = nullptr;
+  executor* workers_ = nullptr;
+  std::int64_t bytes_ = 0, worker_bytes_ = 0;
+  std::span<std::byte> rest_;       // of the caller's memory
+  random_state random_{};
+  const void* tenant_ = nullptr;    // whose results lie here
+  std::atomic<bool> busy_{false};
+
+  void swap(workspace& w) noexcept {
+    std::swap(owned_, w.owned_), std::swap(owned_scratch_, w.owned_scratch_);
+    std::swap(data_, w.data_), std::swap(scratch_, w.scratch_), std::swap(workers_, w.workers_);
+    std::swap(bytes_, w.bytes_), std::swap(worker_bytes_, w.worker_bytes_), std::swap(rest_, w.rest_);
+    std::swap(random_, w.random_), std::swap(tenant_, w.tenant_);
+  }
+};
+
+}  // namespace volute
