@@ -33,12 +33,12 @@ void memory() {
   using training = program<outputs(loss, gradient(loss, fmaps), gradient(loss, mods), gradient(loss, parameters))>::facts;
 
   // A plan is known while compiling, so that it holds no filters for a sample can be demanded.
-  constexpr std::int64_t bank = 4 * forward::parameters, besides = forward::arena_bytes - forward::prologue_bytes;
+  constexpr std::int64_t bank = 4 * forward::parameters, besides = forward::arena_bytes;
   static_assert(besides < bank && 4 * forward::largest_tensor <= bank && 4 * training::largest_tensor <= bank);
 
   const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   std::printf("%7d %9.1f MiB %12.1f MiB %30.1f MiB %12.1f MiB %13.1f MiB\n", static_cast<int>(Samples), mib(bank),
-              mib(4 * training::largest_tensor), mib(besides), mib(training::arena_bytes - training::prologue_bytes), mib(Samples * bank));
+              mib(4 * training::largest_tensor), mib(besides), mib(training::arena_bytes), mib(Samples * bank));
 }
 
 template <class... Option>

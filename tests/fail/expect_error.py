@@ -7,7 +7,7 @@ most of the time: the object is an empty file.
 
 As a test, `expect_error.py --judge SOURCE OBJECT`: the control compiled silently; the wrong program did not compile, gave one
 error, whose line holds every text of the source's `// expect: ` lines (`// expect-gcc: ` and `// expect-clang: ` for one compiler
-only), in fewer than 15 lines and 2560 bytes. Paths count from ROOT, so that the place of a checkout does not matter.
+only), in fewer than 15 lines and 2560 bytes; `// within: LINES BYTES` raises that where the mistake shows inside another library. Paths count from ROOT, so that the place of a checkout does not matter.
 """
 import json
 import os
@@ -69,8 +69,10 @@ def judge(source, object_file):
         return f"the first error lacks {missing}"
     if len(errors) != 1:
         return f"{len(errors)} errors, wanted one"
-    if len(output.splitlines()) >= MAX_LINES or len(output.encode()) >= MAX_BYTES:
-        return f"too long: wanted fewer than {MAX_LINES} lines and {MAX_BYTES} bytes"
+    within = [m for m in (re.match(r"// within: (\d+) (\d+)", line) for line in lines) if m]
+    most_lines, most_bytes = (int(n) for n in within[0].groups()) if within else (MAX_LINES, MAX_BYTES)
+    if len(output.splitlines()) >= most_lines or len(output.encode()) >= most_bytes:
+        return f"too long: wanted fewer than {most_lines} lines and {most_bytes} bytes"
     return None
 
 

@@ -180,9 +180,9 @@ constexpr auto out = styled{}(map, mod);
 constexpr std::int64_t banks = 8LL * 512 * 512 * 27;
 using styled_forward = facts<outputs(out)>;
 static_assert(styled_forward::largest_tensor < banks / 7);  // the packed filters
-static_assert(styled_forward::arena_bytes - styled_forward::prologue_bytes < 10 << 20);
+static_assert(styled_forward::arena_bytes < 10 << 20);
 using styled_alone = facts<outputs(styled{}(input<"x", 1, 512, 4, 4, 4>, input<"mod", 1, 512>))>;  // nor for a single sample
-static_assert(styled_alone::arena_bytes - styled_alone::prologue_bytes < 1 << 20);
+static_assert(styled_alone::arena_bytes < 1 << 20);
 constexpr auto styled_sum = sum(out * input<"c", 8, 512, 4, 4, 4>);
 constexpr auto styled_gradients = gradient(styled_sum, map, mod);
 using styled_step = facts<outputs(styled_sum, std::get<0>(styled_gradients), std::get<1>(styled_gradients), gradient(styled_sum, parameters))>;

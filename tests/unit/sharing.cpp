@@ -71,7 +71,7 @@ TEST_CASE("models of other batch and volume sizes share weights and packed filte
   CHECK(packed_bytes(b) < 2 * small_model::facts::prologue_bytes);  // three programs; the batches' filters are the same
   small_model d;
   model<net, twin> e(d.weights());
-  e(both).value();
+  CHECK(volume(e(both)).size() > 0);
   CHECK(packed_bytes(d) == small_model::facts::prologue_bytes);
   d.initialize(3);
   own.initialize(3), c.initialize(3);
@@ -203,7 +203,7 @@ TEST_CASE("reading parameters is not a change") {
   small_model m;
   const auto version = [&] { return m.weights().store().version(); };
   const volume x = in_small();
-  m(x).value();
+  CHECK(volume(m(x)).size() > 0);
   const auto before = version();
   const auto& read = m;
   CHECK(read.parameter_table()[0].path == "0.weight");

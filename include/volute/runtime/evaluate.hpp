@@ -4,8 +4,10 @@
 
 #include <volute/runtime/program.hpp>
 
+#include <array>
+#include <cstring>
 #include <memory>
-#include <optional>
+#include <type_traits>
 
 namespace volute {
 inline namespace VOLUTE_ISA {
@@ -29,22 +31,30 @@ inline constexpr extents fixed_extents<Shape<D...>> = make_extents(D...);
 /// True for a tensor type whose rank or extents are known while compiling, and are not those of Shape.
 template <class To, extents Shape>
 constexpr bool never_fits() {
-  using shape_type = typename To::shape_type;
-  if constexpr (is_fixed<shape_type>)
-    return !(fixed_extents<shape_type> == Shape);
-  else if constexpr (requires { std::tuple_size<shape_type>::value; })
-    return std::tuple_size_v<shape_type> != static_cast<std::size_t>(Shape.rank);
-  else
-    return false;
+  if constexpr (requires { typename To::shape_type; }) {
+    using shape_type = typename To::shape_type;
+    if constexpr (is_fixed<shape_type>)
+      return !(fixed_extents<shape_type> == Shape);
+    else if constexpr (requires { std::tuple_size<shape_type>::value; })
+      return std::tuple_size_v<shape_type> != static_cast<std::size_t>(Shape.rank);
+  }
+  return false;
 }
-template <class To>
-constexpr line destination_text() {
+/// Why such a tensor is no destination for a result of this shape.
+template <class To, extents Shape>
+constexpr auto refuse_destination() {
   using shape_type = typename To::shape_type;
-  if constexpr (is_fixed<shape_type>)
-    return line("got a tensor ") << fixed_extents<shape_type>;
-  else
-    return line("got a tensor of rank ") << static_cast<int>(std::tuple_size_v<shape_type>);
+  constexpr line wanted = line("a destination for ") << Shape;
+  if constexpr (is_fixed<shape_type>) {
+    constexpr line got = line("got a tensor ") << fixed_extents<shape_type>;
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  } else {
+    constexpr line got = line("got a tensor of rank ") << static_cast<int>(std::tuple_size_v<shape_type>);
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  }
 }
+template <class To, extents Shape>
+using destination_failure = decltype(refuse_destination<To, Shape>());
 
 }  // namespace runtime
 }  // namespace volute
@@ -59,7 +69,7 @@ struct xcontainer_inner_types<volute::lazy<Runner, Shape, T>> {
 template <class Runner, volute::extents Shape, class T>
 struct xiterable_inner_types<volute::lazy<Runner, Shape, T>> {
   using inner_shape_type = std::array<std::size_t, static_cast<std::size_t>(Shape.rank)>;
-  using const_stepper = typename volute::owned_tensor<T, Shape.rank>::const_stepper;
+  using const_stepper = xindexed_stepper<volute::lazy<Runner, Shape, T>, true>;
   using stepper = const_stepper;
 };
 }  // namespace xt
@@ -67,19 +77,22 @@ struct xiterable_inner_types<volute::lazy<Runner, Shape, T>> {
 namespace volute {
 inline namespace VOLUTE_ISA {
 
-/// A result that is computed when it is needed. Assigned to a tensor (any xtensor container or view) it is computed straight into it, each
-/// time. Used in any other way (in a larger expression, element by element, printed, reduced) it is computed once, into memory of its own,
-/// and keeps that value. Holds what it was bound to: references to named objects, the objects themselves if they were temporary; and refers
-/// to its model, which must neither move nor die before it.
+/// A result that is computed when it is needed. Assigned to a tensor (any xtensor container) it is computed straight into it, each time.
+/// Used in any other way (in a larger expression, element by element, printed, reduced, assigned to a view) it is computed once and keeps
+/// that value: where its program left it, and in memory of its own as soon as the program runs again. Holds what it was bound to:
+/// references to named objects, the objects themselves if they were temporary; and refers to its model.
+///
+/// A runner computes: runner(destination) writes there, or for null into memory that it returns; runner.memory() is the workspace in which
+/// that lies, or null if it is the runner's own.
 template <class Runner, extents Shape, class T>
 class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T>>,
                            public xt::xconst_iterable<lazy<Runner, Shape, T>>,
-                           public xt::xconst_accessible<lazy<Runner, Shape, T>> {
+                           public xt::xconst_accessible<lazy<Runner, Shape, T>>,
+                           private runtime::borrower {
   using iterable_base = xt::xconst_iterable<lazy>;
   using accessible_base = xt::xconst_accessible<lazy>;
 
  public:
-  using computed = owned_tensor<T, Shape.rank>;
   // What xtensor asks of an expression.
   using value_type = T;
   using reference = const T&;
@@ -97,7 +110,10 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
   static constexpr xt::layout_type static_layout = xt::layout_type::row_major;
   static constexpr bool contiguous_layout = false;  // may not be read before it is computed
 
-  constexpr explicit lazy(Runner r) : runner_(static_cast<Runner&&>(r)) {}
+  explicit lazy(Runner r) : runner_(static_cast<Runner&&>(r)) {}
+  /// Of one that has not been computed; of another, computed anew.
+  lazy(lazy&& other) : runner_(static_cast<Runner&&>(other.runner_)) {}
+  lazy(const lazy& other) requires std::is_copy_constructible_v<Runner> : runner_(other.runner_) {}
 
   static constexpr const shape_type& shape() noexcept { return xtensor_shape<Shape>; }
   static constexpr std::size_t shape(std::size_t axis) noexcept { return xtensor_shape<Shape>[axis]; }
@@ -108,17 +124,16 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
   template <class E>
   void assign_to(xt::xexpression<E>& e) const {
     if constexpr (runtime::never_fits<E, Shape>()) {
-      constexpr line wanted = line("a destination for ") << Shape, got = runtime::destination_text<E>();
-      static_assert(detail::accepted<detail::refused_for<failed<text(""), to_text<wanted>(), to_text<got>()>>>::value);
+      static_assert(detail::accepted<detail::refused_for<runtime::destination_failure<E, Shape>>>::value);
     } else {
       E& to = e.derived_cast();
       if constexpr (requires { to.resize(shape_type{}); }) to.resize(xtensor_shape<Shape>);
       runtime::check_shape(to, Shape, "destination", "result");
-      T* const direct = result_ ? nullptr : runtime::dense_data<T>(to);
+      T* const direct = data_ != nullptr ? nullptr : runtime::dense_data<T>(to);
       if (direct != nullptr) {
         runner_(direct);
       } else {
-        const T* from = result_ ? result_->data() : runner_(nullptr);
+        const T* from = data_ != nullptr ? data_ : runner_(nullptr);
         for (auto it = to.begin(); it != to.end(); ++it) *it = static_cast<typename E::value_type>(*from++);
       }
     }
@@ -136,41 +151,61 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
   }
   template <class... Index>
   const_reference operator()(Index... i) const {
-    return value()(i...);
+    return value()[xt::data_offset<difference_type>(strides, static_cast<difference_type>(i)...)];
   }
   template <class... Index>
   const_reference unchecked(Index... i) const {
-    return value().unchecked(i...);
+    return value()[xt::unchecked_data_offset<difference_type>(strides, static_cast<difference_type>(i)...)];
   }
   template <class It>
   const_reference element(It first, It last) const {
-    return value().element(first, last);
+    return value()[xt::element_offset<difference_type>(strides, first, last)];
   }
   template <class S>
   const_stepper stepper_begin(const S& s) const {
-    return value().stepper_begin(s);
+    value();
+    return const_stepper(this, s.size() - dimension());
   }
   template <class S>
-  const_stepper stepper_end(const S& s, xt::layout_type l) const {
-    return value().stepper_end(s, l);
+  const_stepper stepper_end(const S& s, xt::layout_type) const {
+    return const_stepper(this, s.size() - dimension(), true);
+  }
+
+  /// An initialisation that cannot fit is refused here, before xtensor begins with it.
+  template <class E>
+  requires(runtime::never_fits<E, Shape>()) operator E() const {
+    static_assert(detail::accepted<detail::refused_for<runtime::destination_failure<E, Shape>>>::value);
+    return E();
   }
 
   /// The value of a result with one element.
-  operator T() const requires(Shape.size() == 1) { return result_ ? *result_->data() : *runner_(nullptr); }
-
-  /// The result in memory of its own, computed now if it has not been.
-  const computed& value() const {
-    if (!result_) {
-      computed made = computed::from_shape(xtensor_shape<Shape>);
-      runner_(made.data());
-      result_.emplace(std::move(made));
-    }
-    return *result_;
-  }
+  operator T() const requires(Shape.size() == 1) { return data_ != nullptr ? *data_ : *runner_(nullptr); }
 
  private:
+  // 0 along axes of extent 1, as xtensor has them.
+  static constexpr std::array<difference_type, static_cast<std::size_t>(Shape.rank)> strides = [] {
+    std::array<difference_type, static_cast<std::size_t>(Shape.rank)> s{};
+    for (int a = 0; a < Shape.rank; ++a) s[static_cast<std::size_t>(a)] = Shape[a] == 1 ? 0 : static_cast<difference_type>(Shape.stride(a));
+    return s;
+  }();
+
   mutable Runner runner_;
-  mutable std::optional<computed> result_;
+  mutable const T* data_ = nullptr;
+  mutable owned_memory own_;
+
+  /// The elements, computed now if they have not been.
+  const T* value() const {
+    if (data_ == nullptr) {
+      data_ = runner_(nullptr);
+      if (workspace* const w = runner_.memory()) const_cast<lazy&>(*this).borrow(*w);
+    }
+    return data_;
+  }
+  void copy_result() noexcept override {
+    constexpr std::int64_t bytes = Shape.size() * static_cast<std::int64_t>(sizeof(T));
+    own_ = allocate(bytes);
+    data_ = static_cast<const T*>(std::memcpy(static_cast<void*>(own_.get()), data_, static_cast<std::size_t>(bytes)));
+  }
 };
 
 }  // namespace VOLUTE_ISA
@@ -178,15 +213,22 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
 namespace runtime {
 inline namespace VOLUTE_ISA {
 
+/// Evaluates one expression, in a program that is made when it is first needed.
 template <class E, class T, class... B>
-auto evaluate_one(B&&... b) {
-  auto run = [... bound = static_cast<B&&>(b), p = std::unique_ptr<program<output_list<E>{}, T>>()](T* destination) mutable -> const T* {
-    if (!p) p = std::make_unique<program<output_list<E>{}, T>>();
-    p->run_into(destination, bound...);
-    return p->output_data(0);
-  };
-  return lazy<decltype(run), E::shape(), T>(std::move(run));
-}
+class evaluation {
+ public:
+  explicit evaluation(B&&... b) : bound_(static_cast<B&&>(b)...) {}
+  const T* operator()(T* destination) {
+    if (!program_) program_ = std::make_unique<program<output_list<E>{}, T>>();
+    std::apply([&](const auto&... b) { program_->run_into(destination, b...); }, bound_);
+    return program_->output_data(0);
+  }
+  static constexpr workspace* memory() noexcept { return nullptr; }
+
+ private:
+  std::tuple<B...> bound_;
+  std::unique_ptr<program<output_list<E>{}, T>> program_;
+};
 
 template <class T, class Out, class V>
 auto own(V&& v) {
@@ -227,7 +269,8 @@ template <expression E, class... Node, class... V>
 [[nodiscard]] auto evaluate(E, binding<Node, V>... b) {
   using failure = runtime::evaluation_failure_t<output_list<E>, Node...>;
   if constexpr (std::is_void_v<failure>) {
-    return runtime::evaluate_one<E, runtime::common_element<V...>>(std::move(b)...);
+    using T = runtime::common_element<V...>;
+    return lazy<runtime::evaluation<E, T, binding<Node, V>...>, E::shape(), T>(runtime::evaluation<E, T, binding<Node, V>...>(std::move(b)...));
   } else {
     if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
     return runtime::nothing{};

@@ -4,6 +4,29 @@
 #include <volute/runtime/evaluate.hpp>
 
 namespace volute {
+namespace runtime {
+inline namespace VOLUTE_ISA {
+
+/// A call of a model on these values: references to named ones, the objects themselves if they were temporary.
+template <class Model, class... V>
+class model_run {
+ public:
+  template <class... U>
+  model_run(Model& m, workspace& w, U&&... v) : model_(&m), workspace_(&w), values_(static_cast<U&&>(v)...) {}
+  auto operator()(typename Model::value_type* destination) {
+    return std::apply([&](const auto&... v) { return model_->run_bound(*workspace_, destination, v...); }, values_);
+  }
+  workspace* memory() const noexcept { return workspace_; }
+
+ private:
+  Model* model_;
+  workspace* workspace_;
+  std::tuple<V...> values_;
+};
+
+}  // namespace VOLUTE_ISA
+}  // namespace runtime
+
 inline namespace VOLUTE_ISA {
 
 /// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates when it is constructed and never again; m(batch) is lazy until
@@ -69,12 +92,8 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
     if constexpr (is_failed<output>) {
       return runtime::nothing{};
     } else {
-      return lazily(
-          [this](T* destination, const auto&... bound) -> const T* {
-            program_.run_into(destination, bound...);
-            return program_.output_data(0);
-          },
-          static_cast<V&&>(v)...);
+      using run = runtime::model_run<basic_model, V...>;
+      return lazy<run, output::shape(), T>(run(*this, program_.memory(), static_cast<V&&>(v)...));
     }
   }
   /// The same in a workspace of the caller's: threads that each have one may do so at once.
@@ -83,12 +102,8 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
     if constexpr (is_failed<output>) {
       return runtime::nothing{};
     } else {
-      return lazily(
-          [this, &w](T* destination, const auto&... bound) -> const T* {
-            program_.run_into(w, destination, bound...);
-            return program_type::output_data(w, 0);
-          },
-          static_cast<V&&>(v)...);
+      using run = runtime::model_run<const basic_model, V...>;
+      return lazy<run, output::shape(), T>(run(*this, w, static_cast<V&&>(v)...));
     }
   }
 
@@ -98,14 +113,19 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   void run(workspace& w, const T* const* inputs, T* result) const { program_.run(w, inputs, &result); }
 
  private:
+  template <class Model, class... V>
+  friend class runtime::model_run;
   program_type program_;
 
-  template <class Run, class... V>
-  static auto lazily(Run run, V&&... v) {
-    auto all = [run, ... bound = binding<std::remove_const_t<decltype(Inputs)>, V>{static_cast<V&&>(v)}](T* destination) -> const T* {
-      return run(destination, bound...);
-    };
-    return lazy<decltype(all), output::shape(), T>(std::move(all));
+  template <class... V>
+  const T* run_bound(workspace&, T* destination, const V&... v) {
+    program_.run_into(destination, binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
+    return program_.output_data(0);
+  }
+  template <class... V>
+  const T* run_bound(workspace& w, T* destination, const V&... v) const {
+    program_.run_into(w, destination, binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
+    return program_type::output_data(w, 0);
   }
 };
 

@@ -46,6 +46,14 @@ constexpr auto program_failure() {
   else if constexpr (!missing.empty())
     return failed<text(""), to_text<missing>(), text("got none")>{};
 }
+/// Why a run would change more than its workspace, or void.
+template <bool ChangesStates, class... Node>
+constexpr auto const_run_failure() {
+  if constexpr (ChangesStates)
+    return failed<text(""), text("a run of const weights"), text("got states that change")>{};
+  else if constexpr ((!is_input<Node> || ...))
+    return failed<text(""), text("a run of const weights"), text("got a value for a parameter")>{};
+}
 template <class Outputs, unbound Allowed, class... Node>
 using program_failure_t = decltype(program_failure<Outputs, Allowed, Node...>());
 
@@ -66,23 +74,34 @@ template <class... E, output_list<E...> Outputs, class T>
 requires(!is_failed<E> && ...) class program<Outputs, T>
     : public runtime::parameter_members<program<Outputs, T>>, public runtime::file_members<program<Outputs, T>> {
   using list = output_list<E...>;
+
+ public:
+  using facts = runtime::facts<list, T>;
+
+ private:
   static constexpr int gradient_maps = runtime::gradient_maps(list{});
   using failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
   template <class... Node>
   using unbound_failure =
       std::conditional_t<std::is_void_v<failure>, runtime::program_failure_t<list, runtime::unbound::parameters, Node...>, void>;
+  template <class... Node>
+  using run_failure = std::conditional_t<std::is_void_v<failure>, unbound_failure<Node...>, failure>;
+  template <class... Node>
+  using const_run_failure = std::conditional_t<std::is_void_v<run_failure<Node...>>,
+                                               decltype(runtime::const_run_failure<facts::changes_states, Node...>()), run_failure<Node...>>;
   using machine = runtime::machine<list, T>;
 
  public:
   using value_type = T;
-  using facts = runtime::facts<list, T>;
   using weights_type = runtime::weight_set<facts, T>;
   static constexpr bool is_refused = !std::is_void_v<failure>;
   /// Which parameters there are gradients by, and where those lie.
   static constexpr const auto& gradient_layout = runtime::gradient_layout<list, facts>::table;
 
   /// With weights of its own, the layers' initial values for seed 0.
-  program() : program(weights_type()) {}
+  program() : program(weights_type()) {
+    if constexpr (is_refused) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  }
   /// On weights that other programs may use too, of the same parameters in the same order.
   explicit program(weights_type w) : program(std::move(w), workspace::of<program>()) {}
   /// In this workspace, such as one in memory of the caller's. Throws shape_error if it is too small.
@@ -151,10 +170,11 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   /// read as it is before the run. Throws shape_error.
   template <class... Node, class... V>
   [[nodiscard]] auto operator()(const binding<Node, V>&... b) {
-    if constexpr (runs<Node...>()) {
+    if constexpr (std::is_void_v<run_failure<Node...>>) {
       run_into(nullptr, b...);
       return results(workspace_, std::index_sequence_for<E...>{});
     } else {
+      if constexpr (!is_refused) static_assert(detail::accepted<detail::refused_for<run_failure<Node...>>>::value);
       return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
     }
   }
@@ -162,10 +182,11 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   /// Only for inputs, and for programs that change no states.
   template <class... Node, class... V>
   [[nodiscard]] auto operator()(workspace& w, const binding<Node, V>&... b) const {
-    if constexpr (runs<Node...>() && constant<Node...>()) {
+    if constexpr (std::is_void_v<const_run_failure<Node...>>) {
       run_into(w, nullptr, b...);
       return results(w, std::index_sequence_for<E...>{});
     } else {
+      if constexpr (!is_refused) static_assert(detail::accepted<detail::refused_for<const_run_failure<Node...>>>::value);
       return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
     }
   }
@@ -177,17 +198,21 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   }
   template <class... Node, class... V>
   void run_into(workspace& w, T* destination, const binding<Node, V>&... b) const {
-    if constexpr (runs<Node...>() && constant<Node...>()) {
+    if constexpr (std::is_void_v<const_run_failure<Node...>>) {
       machine::enter(w);
       bound_run(w, [](int) {}, destination, b...);
+    } else if constexpr (!is_refused) {
+      static_assert(detail::accepted<detail::refused_for<const_run_failure<Node...>>>::value);
     }
   }
   /// The same with a call of observe(i) before launch i; see runtime/profile.hpp.
   template <class Observer, class... Node, class... V>
   void run_observed(Observer&& observe, T* destination, const binding<Node, V>&... b) {
-    if constexpr (runs<Node...>()) {
+    if constexpr (std::is_void_v<run_failure<Node...>>) {
       (take_parameter(b), ...);
       bound_run(workspace_, static_cast<Observer&&>(observe), destination, b...);
+    } else if constexpr (!is_refused) {
+      static_assert(detail::accepted<detail::refused_for<run_failure<Node...>>>::value);
     }
   }
 
@@ -199,12 +224,17 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   }
   /// The same in a workspace of the caller's. Throws shape_error if that is too small.
   void run(workspace& w, const T* const* inputs, T* const* outputs) const {
-    if constexpr (constant<>()) {
+    using refusal = decltype(runtime::const_run_failure<facts::changes_states>());
+    if constexpr (std::is_void_v<refusal>) {
       machine::enter(w);
       check_results(outputs);
       machine_.run(w, inputs, outputs, facts::results, [](int) {});
+    } else {
+      static_assert(detail::accepted<detail::refused_for<refusal>>::value);
     }
   }
+  /// Its own workspace.
+  volute::workspace& memory() noexcept { return workspace_; }
   /// The program's own memory for a result, and for an input.
   T* output_data(int i) noexcept { return machine::output(workspace_, i); }
   const T* output_data(int i) const noexcept { return machine::output(workspace_, i); }
@@ -224,24 +254,6 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
     return -1;
   }
 
-  /// Whether a run on these bindings is possible; reports it where not.
-  template <class... Node>
-  static constexpr bool runs() {
-    using refusal = unbound_failure<Node...>;
-    if constexpr (!std::is_void_v<refusal>) static_assert(detail::accepted<detail::refused_for<refusal>>::value);
-    return std::is_void_v<failure> && std::is_void_v<refusal>;
-  }
-  /// Whether such a run changes nothing but its workspace; reports it where not.
-  template <class... Node>
-  static constexpr bool constant() {
-    constexpr bool binds_parameters = (!runtime::is_input<Node> || ...);
-    if constexpr (facts::changes_states || binds_parameters) {
-      using refusal = failed<text(""), text("a run of const weights"),
-                             facts::changes_states ? text("got states that change      ") : text("got a value for a parameter ")>;
-      static_assert(detail::accepted<detail::refused_for<refusal>>::value);
-    }
-    return !facts::changes_states && !binds_parameters;
-  }
   template <class Observer, class... Node, class... V>
   void bound_run(workspace& w, Observer&& observe, T* destination, const binding<Node, V>&... b) const {
     const T* in[facts::graph.size.inputs + 1]{};

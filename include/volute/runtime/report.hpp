@@ -111,9 +111,9 @@ std::string summary(const Program&) {
   }
   s += "parameters " + std::to_string(facts::parameters) + ", FLOP a run " + report::amount(facts::flops) + ", " +
        std::to_string(facts::plan::size.launches) + " launches of " + std::to_string(facts::plan::size.kernels) + " kernels\n";
-  s += "arena " + report::amount(static_cast<double>(facts::arena_bytes)) + "B, of it " +
-       report::amount(static_cast<double>(facts::prologue_bytes)) + "B kept between runs; lower bound " +
-       report::amount(static_cast<double>(facts::live_bytes)) + "B\n";
+  s += "arena " + report::amount(static_cast<double>(facts::arena_bytes)) + "B, lower bound " +
+       report::amount(static_cast<double>(facts::live_bytes)) + "B; weights " + report::amount(static_cast<double>(facts::weights_bytes)) +
+       "B, of it " + report::amount(static_cast<double>(facts::prologue_bytes)) + "B packed filters and the like\n";
   return s;
 }
 
@@ -164,14 +164,15 @@ template <class Program>
 std::string launches(const Program&) {
   using facts = typename Program::facts;
   const graph::view& g = facts::graph;
-  static constexpr const char* where[] = {"arena", "parameter", "input", "output"};
+  static constexpr const char* where[] = {"arena", "parameter", "input", "output", "weights"};
   std::string s;
   for (int i = 0; i < facts::plan::size.launches; ++i) {
     const graph::launch& c = facts::plan::tables.launches[i];
     s += report::padded(std::to_string(i), 5) + report::padded(i < facts::plan::size.prologue ? "prologue" : "", 10) +
          report::padded(std::string(graph::kernel_name[static_cast<int>(facts::plan::tables.kernels[c.kernel].kind)]), 14) +
          report::padded(report::node_text(g, c.node), 22) + report::padded(report::shape_text(g.shape(c.node)), 24) +
-         where[static_cast<int>(c.out.where)] + " +" + std::to_string(c.out.offset);
+         where[static_cast<int>(c.out.where)] +
+         (c.out.where == graph::space::derived ? " " + std::to_string(c.out.slot) : " +" + std::to_string(c.out.offset));
     const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
     if (k.target >= 0 && graph::convolves(k.kind)) s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
     s += '\n';

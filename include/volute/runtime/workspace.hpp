@@ -14,11 +14,30 @@
 #include <utility>
 
 namespace volute {
+class workspace;
 namespace runtime {
 inline namespace VOLUTE_ISA {
 template <class Outputs, class T>
 class machine;
 }
+
+/// Who reads the result of the last run where it lies, and takes a copy of it before that is overwritten.
+class borrower {
+ public:
+  borrower() noexcept = default;
+  borrower(const borrower&) = delete;
+  borrower& operator=(const borrower&) = delete;
+
+ protected:
+  ~borrower() { give_back(); }
+  inline void borrow(workspace& w) noexcept;
+  inline void give_back() noexcept;
+  virtual void copy_result() noexcept = 0;
+
+ private:
+  friend class volute::workspace;
+  workspace* from_ = nullptr;
+};
 }  // namespace runtime
 
 /// `auto mine = workspace::of<decltype(m)>();` is memory for runs of m, or of several programs in turn: workspace::of<A, B>(). One thread
@@ -52,6 +71,7 @@ class workspace {
     return workspace(memory, std::max({Program::facts::workspace_bytes...}), std::max({Program::facts::worker_bytes...}));
   }
 
+  ~workspace() { release_result(); }
   workspace(workspace&& w) noexcept { swap(w); }
   workspace& operator=(workspace&& w) noexcept {
     workspace taken(std::move(w));
@@ -91,6 +111,7 @@ class workspace {
  private:
   template <class Outputs, class T>
   friend class runtime::machine;
+  friend class runtime::borrower;
 
   owned_memory owned_, owned_scratch_;
   std::byte* data_ = nullptr;
@@ -100,14 +121,32 @@ class workspace {
   std::span<std::byte> rest_;       // of the caller's memory
   random_state random_{};
   const void* tenant_ = nullptr;    // whose results lie here
+  runtime::borrower* borrower_ = nullptr;
   std::atomic<bool> busy_{false};
 
+  /// Whoever reads the last result here is about to lose it.
+  void release_result() noexcept {
+    if (borrower_ == nullptr) return;
+    borrower_->copy_result();
+    borrower_->from_ = nullptr;
+    borrower_ = nullptr;
+  }
   void swap(workspace& w) noexcept {
+    release_result(), w.release_result();
     std::swap(owned_, w.owned_), std::swap(owned_scratch_, w.owned_scratch_);
     std::swap(data_, w.data_), std::swap(scratch_, w.scratch_), std::swap(workers_, w.workers_);
     std::swap(bytes_, w.bytes_), std::swap(worker_bytes_, w.worker_bytes_), std::swap(rest_, w.rest_);
     std::swap(random_, w.random_), std::swap(tenant_, w.tenant_);
   }
 };
+
+inline void runtime::borrower::borrow(workspace& w) noexcept {
+  w.release_result();
+  w.borrower_ = this, from_ = &w;
+}
+inline void runtime::borrower::give_back() noexcept {
+  if (from_ != nullptr) from_->borrower_ = nullptr;
+  from_ = nullptr;
+}
 
 }  // namespace volute
