@@ -2,6 +2,8 @@
 // hadd to reduce_add. What xsimd lacks (masked tails, prefetch) stands here, beside a portable fallback, and nowhere else.
 #pragma once
 
+#include <volute/core/compiler.hpp>
+
 // g++ 12's AVX-512 headers write "undefined" registers as `__m512 y = y` and then warn of them wherever they are inlined (GCC PR 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
