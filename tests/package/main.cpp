@@ -11,11 +11,13 @@ static_assert(VOLUTE_VERSION == VOLUTE_VERSION_MAJOR * 10000 + VOLUTE_VERSION_MI
 static_assert(FOUND_VERSION == VOLUTE_VERSION, "find_package and the headers agree");
 static_assert(volute::make_extents(1, 2, 3).size() == 6);
 
+extern "C" int plain_c();
+
 int main(int, char** argument) {
   try {
     volute::npz_file{argument[0]};  // links libzip
   } catch (const volute::file_error&) {
-    return 0;
+    return plain_c();
   }
   return 1;
 }

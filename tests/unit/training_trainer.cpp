@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xview.hpp>
 
@@ -76,6 +77,34 @@ TEST_CASE("a step is the loss in training mode, its gradients and the update") {
   t.initialize(3);
   CHECK(t.progress.steps == 0);
   CHECK(t.parameter<"2.runs">()(0) == 0);
+}
+
+TEST_CASE("a schedule that throws leaves the training as it was") {
+  trainer<net, nn::cross_entropy<>, sgd, volume<4>, labels<4>> t(sgd{.lr = 0.125}), other(sgd{.lr = 0.125});
+  t.initialize(3), other.initialize(3);
+  bool broken = false;
+  const auto quarter = [](std::int64_t) { return 0.25; };
+  t.settings.schedule = [&](std::int64_t n) { return broken ? throw std::runtime_error("no rate") : quarter(n); };
+  other.settings.schedule = quarter;
+  t.step(batch, classes), other.step(batch, classes);
+  broken = true;
+  CHECK_THROWS_WITH(t.step(batch, classes), "no rate");
+  const std::vector<float> wanted(classes.begin(), classes.end());
+  const float* const inputs[] = {batch.data(), wanted.data()};
+  CHECK_THROWS_WITH(t.step(inputs), "no rate");
+  CHECK(t.progress.steps == 1);
+  CHECK(t.optimiser.lr == 0.25);
+  CHECK(same_bits(t.state_values(), other.state_values()));
+  CHECK(same_bits(t.parameter_values(), other.parameter_values()));
+  broken = false;
+  CHECK(t.step(inputs) == other.step(inputs));
+  CHECK(same_bits(t.parameter_values(), other.parameter_values()));
+
+  t.settings.accumulate = 2;  // a run without an update asks for no rate
+  broken = true;
+  t.step(batch, classes);
+  CHECK_THROWS_WITH(t.step(batch, classes), "no rate");
+  CHECK(t.progress.waiting == 1);
 }
 
 TEST_CASE("accumulated gradients are those of the larger batch") {

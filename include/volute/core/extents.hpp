@@ -1,6 +1,8 @@
 // The extents of a tensor: a small structural value, so that it can be a template argument and a constexpr result alike.
 #pragma once
 
+#include <volute/core/compiler.hpp>
+
 #include <cstdint>
 
 namespace volute {

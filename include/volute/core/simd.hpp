@@ -2,16 +2,31 @@
 // hadd to reduce_add. What xsimd lacks (masked tails, prefetch) stands here, beside a portable fallback, and nowhere else.
 #pragma once
 
+#include <volute/core/compiler.hpp>
+
 // g++ 12's AVX-512 headers write "undefined" registers as `__m512 y = y` and then warn of them wherever they are inlined (GCC PR 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-#include <xsimd/xsimd.hpp>
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
+#if defined(__AVX512BW__) && defined(_mm512_mask_blend_epi8)
+// Unoptimised, g++'s blends are macros, whose casts refuse the vectors that xsimd 8.1 hands them; as functions they convert them.
+#undef _mm512_mask_blend_epi8
+#undef _mm512_mask_blend_epi16
+inline __m512i _mm512_mask_blend_epi8(__mmask64 which, __m512i otherwise, __m512i then) {
+  return reinterpret_cast<__m512i>(
+      __builtin_ia32_blendmb_512_mask(reinterpret_cast<__v64qi>(otherwise), reinterpret_cast<__v64qi>(then), which));
+}
+inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m512i then) {
+  return reinterpret_cast<__m512i>(
+      __builtin_ia32_blendmw_512_mask(reinterpret_cast<__v32hi>(otherwise), reinterpret_cast<__v32hi>(then), which));
+}
+#endif
+#include <xsimd/xsimd.hpp>
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

@@ -19,8 +19,8 @@ inline namespace VOLUTE_ISA {
 
 /// What may be changed between any two steps.
 struct training_settings {
-  /// The learning rate of step 0, 1, ... (see train/schedule.hpp), written to the optimiser before each update. Empty: as the optimiser
-  /// says.
+  /// The learning rate of step 0, 1, ... (see train/schedule.hpp), asked for before the run that makes the step, and written to the
+  /// optimiser before the update. Empty: as the optimiser says.
   std::function<double(std::int64_t)> schedule{};
   double clip_norm = 0;   // gradients with a larger norm, over all parameters, are scaled down to it (torch clip_grad_norm_); 0: off
   double clip_value = 0;  // then each is cut to at most this size (torch clip_grad_value_); 0: off
@@ -170,26 +170,28 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   training_settings settings;
 
   /// One run on bound inputs, t.step(x = batch, labels = classes), and, if it is the last of settings.accumulate, one update.
-  /// Returns the loss before the update. Throws shape_error as a program does.
+  /// Returns the loss before the update. Throws shape_error as a program does, and what the schedule throws; then nothing has happened.
   template <class... Node, class... V>
   T step(const binding<Node, V>&... b) {
     if constexpr (is_refused) {
       return T(0);
     } else {
+      const double lr = rate();
       program_.run_into(nullptr, b...);
-      update();
+      update(lr);
       return *program_.output_data(0);
     }
   }
-  /// The same on dense tensors, in the order of facts::graph.inputs. Throws nothing.
-  T step(const T* const* inputs) noexcept {
+  /// The same on dense tensors, in the order of facts::graph.inputs. Throws what the schedule throws.
+  T step(const T* const* inputs) {
     if constexpr (is_refused) {
       return T(0);
     } else {
       T* out[facts::graph.size.outputs + 1];
       for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = program_.output_data(i);
+      const double lr = rate();
       program_.run(inputs, out);
-      update();
+      update(lr);
       return *out[0];
     }
   }
@@ -287,7 +289,11 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     return k == ema_block ? progress.averages || settings.ema_decay > 0 : progress.waiting > 0 || settings.accumulate > 1;
   }
 
-  void update() noexcept {
+  /// The learning rate of the update that follows the next run, if one does.
+  double rate() const {
+    return settings.schedule && progress.waiting + 1 >= settings.accumulate ? settings.schedule(progress.steps) : optimiser.lr;
+  }
+  void update(double lr) noexcept {
     const T* const gradients = program_.output_data(first_gradient);  // the results after it follow without a gap
     if (progress.waiting + 1 < settings.accumulate) {
       kernels::accumulate(gradients, block(accumulated_block), progress.waiting == 0, elements, workers_);
@@ -295,7 +301,7 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       return;
     }
     T* const parameters = program_.parameter_values().data();
-    if (settings.schedule) optimiser.lr = settings.schedule(progress.steps);
+    optimiser.lr = lr;
     kernels::update_blocks<T, Optimiser::blocks> b;
     b.gradients = gradients;
     b.parameters = parameters;
