@@ -19,6 +19,8 @@ using json_errors = nlohmann::json::error_handler_t;
 /// The reference implementation's limit too.
 inline constexpr std::uint64_t max_header_bytes = 100'000'000;
 
+inline namespace VOLUTE_ERRORS {  // the parser's functions for this class have two bodies, too
+
 /// Receives the header from the JSON parser piece by piece and refuses what is not a header at the first piece: nothing is built that
 /// nests deeper or holds more than a header does, and a key that comes twice is seen. The parser stops where a function returns false.
 class header_reader {
@@ -182,6 +184,8 @@ inline status parse_header(const std::string& path, std::string_view header, std
     return file_failure(path + ": expected " + std::to_string(at) + " bytes of tensors, found " + std::to_string(data_bytes));
   return {};
 }
+
+}  // namespace VOLUTE_ERRORS
 
 }  // namespace io
 
