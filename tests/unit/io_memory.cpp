@@ -95,6 +95,12 @@ TEST_CASE("whatever range of bytes it is, and never beyond its end", "[io]") {
   CHECK(copy_of(std::span(bytes)) == saved);
   CHECK(copy_of(std::span<const char8_t>(room).first(bytes.size())) == saved);
   CHECK(copy_of(std::as_bytes(std::span(chars))) == saved);
+  const std::string text = contents(folder / "t");
+  CHECK(copy_of(std::vector<char>(text.begin(), text.end())) == saved);
+  CHECK(copy_of(std::as_bytes(std::span(text))) == saved);
+  CHECK(copy_of(std::filesystem::path(folder / "t")) == saved);
+  const std::string path = folder / "t";
+  CHECK(copy_of(std::string_view(path)) == saved);
 
   // Each part of it in memory of just its size, so that the sanitizers see what is read beyond.
   for (std::size_t n = 0; n < bytes.size(); ++n) {

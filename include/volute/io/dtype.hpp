@@ -1,6 +1,7 @@
 // The element types of files, and how they become the program's.
 #pragma once
 
+#include <volute/core/extents.hpp>
 #include <volute/io/file.hpp>
 #include <volute/runtime/error.hpp>
 
@@ -184,6 +185,14 @@ void convert(dtype type, std::span<const std::byte> from, std::span<To> to) {
     for_numbers(type, from, [&](std::size_t i, auto v) { return to[i] = static_cast<To>(v), true; });
 }
 
+/// A shape or index of a file, fit for a message: what is longer than any tensor's here is cut.
+inline std::string shown_shape(std::span<const std::uint64_t> shape) {
+  if (shape.size() <= max_rank) return format_shape(shape);
+  std::string s = format_shape(shape.first(max_rank));
+  s.back() = ',';
+  return s.append("...)");
+}
+
 /// Element `at` of a tensor, for a message: "2.5 at (0,3)".
 inline std::string shown_number(dtype type, std::span<const std::byte> from, std::size_t at, std::span<const std::uint64_t> shape) {
   std::string text;
@@ -195,13 +204,13 @@ inline std::string shown_number(dtype type, std::span<const std::byte> from, std
   for_numbers(type, from.subspan(at * bytes_of(type), bytes_of(type)), put);
   std::vector<std::uint64_t> index(shape.size());
   for (std::size_t a = shape.size(); a-- > 0; at /= shape[a]) index[a] = at % shape[a];
-  return text + " at " + format_shape(index);
+  return text + " at " + shown_shape(index);
 }
 
 /// "(2,3) in F32"
 template <class Tensor>
 std::string described(const Tensor& t) {
-  return format_shape(t.shape) + " in " + std::string(name_of(t.type));
+  return shown_shape(t.shape) + " in " + std::string(name_of(t.type));
 }
 
 /// a * b, unless it is more than 64 bits.

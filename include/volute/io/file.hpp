@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -55,21 +54,22 @@ class descriptor {
   int fd_;
 };
 
-template <class T>
-inline constexpr bool is_byte = std::is_same_v<T, std::byte> || std::is_same_v<T, unsigned char> || std::is_same_v<T, char8_t>;
-/// A contiguous range of bytes: of std::byte, unsigned char (as `xxd -i` writes them) or char8_t. Ranges of char are texts: paths.
+/// What a path can be made of.
+template <class P>
+concept path_like = std::is_constructible_v<std::string, const P&>;
+/// A contiguous range of bytes of any type, such as the unsigned char of `xxd -i`, but no text: that is a path.
 template <class C>
-concept bytes_in_memory = requires(const C& c) {
+concept bytes_in_memory = !path_like<C> && requires(const C& c) {
   std::size(c);
-  requires is_byte<std::remove_cvref_t<decltype(*std::data(c))>>;
+  requires sizeof(*std::data(c)) == 1 && std::is_trivially_copyable_v<std::remove_cvref_t<decltype(*std::data(c))>>;
 };
 
 /// Where a file is: at a path, or in memory, for instance embedded into the program. Memory is read where it lies, at any address; it must
 /// stay as long as what reads from it.
 class source {
  public:
-  template <class P>
-  requires(std::is_constructible_v<std::string, const P&> && !bytes_in_memory<P>) source(const P& path) : path_(path) {}
+  template <path_like P>
+  source(const P& path) : path_(path) {}
   template <bytes_in_memory C>
   source(const C& bytes) : path_("memory"), bytes_(std::as_bytes(std::span(std::data(bytes), std::size(bytes)))), in_memory_(true) {}
 
@@ -87,8 +87,8 @@ class source {
 /// Where a file goes: to a path, or into a vector, which it replaces.
 class target {
  public:
-  template <class P>
-  requires std::is_constructible_v<std::string, const P&> target(const P& path) : path_(path) {}
+  template <path_like P>
+  target(const P& path) : path_(path) {}
   target(std::vector<std::byte>& bytes) : path_("memory"), bytes_(&bytes) {}
 
   const std::string& path() const noexcept { return path_; }

@@ -1,7 +1,6 @@
 // What the readers of parameters share: how names are found, what fits, and that all is read or nothing changes.
 #pragma once
 
-#include <volute/core/extents.hpp>
 #include <volute/io/dtype.hpp>
 #include <volute/io/names.hpp>
 

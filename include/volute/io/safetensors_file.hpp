@@ -147,12 +147,11 @@ class header_reader {
     if (seen_ != 7) return refuse("expected dtype, shape and data_offsets, found not all of them");
     if (offset_[0] > offset_[1]) return refuse("data_offsets: expected begin <= end, found " + range());
     const auto bytes = tensor_bytes(t.shape, bytes_of(t.type));
-    if (!bytes) return refuse("expected less than 2^63 bytes, found shape " + format_shape(t.shape));
+    if (!bytes) return refuse("expected less than 2^63 bytes, found shape " + shown_shape(t.shape));
     t.begin = offset_[0];
     t.bytes = offset_[1] - offset_[0];
     if (*bytes != t.bytes)
-      return refuse("data_offsets: expected " + std::to_string(*bytes) + " bytes for " + format_shape(t.shape) + " in " +
-                    std::string(name_of(t.type)) + ", found " + range());
+      return refuse("data_offsets: expected " + std::to_string(*bytes) + " bytes for " + described(t) + ", found " + range());
     return true;
   }
   std::string range() const { return std::to_string(offset_[0]) + " to " + std::to_string(offset_[1]); }
@@ -305,7 +304,7 @@ status try_write_safetensors(const target& to, std::span<const memory_tensor<Byt
     if (t->name == "__metadata__" || !names.try_emplace(t->name).second)
       return file_failure(path + ": tensor " + shown(t->name) + ": expected a name of its own");
     if (tensor_bytes(t->shape, bytes_of(t->type)) != t->bytes.size())
-      return file_failure(path + ": tensor " + shown(t->name) + ": expected the bytes of " + format_shape(t->shape) + ", found " +
+      return file_failure(path + ": tensor " + shown(t->name) + ": expected the bytes of " + shown_shape(t->shape) + ", found " +
                           std::to_string(t->bytes.size()));
     std::string shape;
     for (const std::uint64_t d : t->shape) shape.append(shape.empty() ? "" : ",").append(std::to_string(d));
