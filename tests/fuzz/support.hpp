@@ -31,6 +31,13 @@ inline std::string file_of(const std::uint8_t* data, std::size_t size) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
 
+/// The same bytes in memory of just their size, so that the sanitizer sees what is read beyond.
+inline std::vector<std::byte> memory_of(const std::uint8_t* data, std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  if (size > 0) std::memcpy(bytes.data(), data, size);
+  return bytes;
+}
+
 /// Ends the run with a finding.
 inline void require(bool holds) {
   if (!holds) __builtin_trap();

@@ -7,7 +7,8 @@ using namespace volute;
 
 namespace core_test {
 
-struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::silu, nn::residual<nn::conv3d<4, 4, nn::kernel<3>, nn::same>>, nn::conv3d<4, 1, nn::kernel<1>>> {};
+struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::silu, nn::residual<nn::conv3d<4, 4, nn::kernel<3>, nn::same>>,
+                            nn::conv3d<4, 1, nn::kernel<1>>> {};
 constexpr auto x = input<"x", 1, 1, 6, 6, 6>;
 constexpr auto target = input<"target", 1, 1, 6, 6, 6>;
 constexpr auto loss = mse(net{}(x), target);
@@ -34,6 +35,7 @@ int main() {
   for (std::size_t i = 0; i < in.size(); ++i) error += (out.data()[i] - 0.5f * in.data()[i]) * (out.data()[i] - 0.5f * in.data()[i]);
   error /= static_cast<float>(in.size());
   const float once = evaluate(sum(x), x = in);
-  std::printf("loss %g -> %g, model %g, sum %g\n", static_cast<double>(first), static_cast<double>(last), static_cast<double>(error), static_cast<double>(once));
+  std::printf("loss %g -> %g, model %g, sum %g\n", static_cast<double>(first), static_cast<double>(last), static_cast<double>(error),
+              static_cast<double>(once));
   return last < 0.1f * first && error <= last ? 0 : 1;
 }

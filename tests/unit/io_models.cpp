@@ -45,7 +45,7 @@ TEST_CASE("a state_dict of PyTorch loads, and the model computes what PyTorch's 
   m.load(data_file("torch.safetensors"));         // num_batches_tracked has no part in it
   const xt::xtensor<float, 2> result = m(batch);  // packed filters are made anew
   CHECK(distance(result, wanted) < 1e-5);
-  wide.load(data_file("torch.safetensors"), load_options{.strict = true});
+  wide.load(data_file("torch.safetensors"));
 
   const scratch_folder folder;
   m.save(folder / "m");
@@ -101,9 +101,9 @@ TEST_CASE(".npy files of NumPy, of several types and both orders", "[io]") {
   CHECK((load_npy<double, 2>(file("f8"))(1, 2) == 1.0 / 3));
 
   CHECK(message<shape_error>([&] { load_npy<float, 2>(file("f8")); }) ==
-        file("f8") + ": expected 2 axes in what fits F32, found (2,3) in F64");
+        file("f8") + ": expected what fits F32, found -1.7976931348623157e+308 at (0,0) in F64");
   CHECK(message<shape_error>([&] { load_npy<float, 2>(file("i4")); }) ==
-        file("i4") + ": expected 2 axes in what fits F32, found (2,3) in I32");
+        file("i4") + ": expected what fits F32, found 2147483647 at (1,2) in I32");
   CHECK(message<shape_error>([&] { load_npy<float, 1>(file("f4")); }) ==
         file("f4") + ": expected 1 axes in what fits F32, found (2,3) in F32");
   CHECK(message<file_error>([&] { load_npy<float, 3>(file("big_endian")); }) ==
@@ -133,7 +133,7 @@ TEST_CASE(".npy files into inputs, parameters and tensors, and back", "[io]") {
   CHECK(message<shape_error>([&] { load_npy(path, m.parameter<"4.bias">()); }) ==
         path + ": tensor: expected (3) in what fits F32, found (3,32) in F32");
   xt::xtensor<std::int32_t, 2> whole({3, 32});
-  CHECK(message<shape_error>([&] { load_npy(path, whole); }) == path + ": tensor: expected (3,32) in what fits I32, found (3,32) in F32");
+  CHECK(message<shape_error>([&] { load_npy(path, whole); }) == path + ": expected what fits I32, found 0.5 at (0,0) in F32");
 
   save_npy(path, xt::view(weight, xt::all(), xt::range(1, 3)) * 2);  // whatever expression
   CHECK((load_npy<float, 2>(path) == xt::xtensor<float, 2>{{3, 5}, {67, 69}, {131, 133}}));

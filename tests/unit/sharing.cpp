@@ -1,4 +1,5 @@
-// Who owns what: weights that programs, threads and models of other sizes share; workspaces; programs that move, copy and live in containers.
+// Who owns what: weights that programs, threads and models of other sizes share; workspaces; programs that move, copy and live in
+// containers.
 #include <volute/volute.hpp>
 
 #include <catch2/catch.hpp>
@@ -12,8 +13,8 @@ using namespace volute;
 namespace {
 
 // Channels in the lanes, pixels in the lanes and a product of matrices: packed filters of several orders.
-struct net : nn::sequential<nn::conv3d<3, 16, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<16, 16, nn::kernel<3>, nn::padding<1>>, nn::relu,
-                            nn::conv3d<16, 32, nn::kernel<2>, nn::stride<2>>, nn::relu, nn::conv3d<32, 2, nn::kernel<1>>> {};
+struct net : nn::sequential<nn::conv3d<3, 16, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<16, 16, nn::kernel<3>, nn::padding<1>>,
+                            nn::relu, nn::conv3d<16, 32, nn::kernel<2>, nn::stride<2>>, nn::relu, nn::conv3d<32, 2, nn::kernel<1>>> {};
 constexpr auto small = input<"x", 1, 3, 8, 8, 8>;
 constexpr auto twin = input<"x", 2, 3, 8, 8, 8>;
 constexpr auto large = input<"x", 1, 3, 12, 16, 20>;
@@ -46,7 +47,7 @@ TEST_CASE("two models on one set of weights compute what each computes alone") {
   CHECK(b.weights() == a.weights());
   CHECK(alike(b(x), alone));
   CHECK(packed_bytes(a) == small_model::facts::prologue_bytes);  // not twice
-  a.parameter<"6.bias">()(1) += 1;  // the packed filters are made again, once, and both see them
+  a.parameter<"6.bias">()(1) += 1;                               // the packed filters are made again, once, and both see them
   const volume changed = b(x);
   CHECK(alike(changed, a(x)));
   CHECK(changed(0, 1, 2, 2, 2) == Approx(alone(0, 1, 2, 2, 2) + 1));
@@ -170,7 +171,8 @@ TEST_CASE("models move, swap, copy, and live in containers") {
 }
 
 TEST_CASE("a copied trainer takes the very same steps") {
-  struct shaky : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>>, nn::batch_norm3d<4>, nn::relu, nn::dropout<0.3>, nn::flatten, nn::linear<32, 3>> {};
+  struct shaky
+      : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>>, nn::batch_norm3d<4>, nn::relu, nn::dropout<0.3>, nn::flatten, nn::linear<32, 3>> {};
   constexpr auto x = input<"x", 2, 1, 4, 4, 4>;
   constexpr auto t = input<"t", 2>;
   using training = trainer<shaky, nn::cross_entropy<>, adam, x, t>;

@@ -20,7 +20,8 @@ struct text {
   constexpr std::string_view view() const { return {data, N - 1}; }
 };
 
-/// A line of text composed in constexpr code: numbers, shapes and words. What does not fit (95 characters) is cut.
+/// A line of text composed in constexpr code: numbers, shapes and words. What does not fit (95 characters) is cut, so a name in a full line
+/// is none: lowering refuses it (session::limit).
 struct line {
   static constexpr int capacity = 95;
   char data[capacity + 1]{};

@@ -34,18 +34,19 @@ inline constexpr std::string_view kernel_name[] = {"elementwise",  "reduce",    
 /// tables.
 struct kernel_spec {
   kernel_kind kind{};
-  int program = -1;        // elementwise, reduce; the epilogue of a convolution
-  std::int64_t lanes = 0;  // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand; pack: conv_facts::order
-  int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
-  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
-  bool second = false;     // reduce: maximum; matmul: b is transposed
-  int source = -1;         // convolution: of a volume_layout, of what it reads (weights: of x); negative: NCDHW
-  int target = -1;         // the same of what it writes (weights: of g)
+  int program = -1;  // elementwise, reduce; the epilogue of a convolution
+  std::int64_t lanes =
+      0;                // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand; pack: conv_facts::order
+  int geometry = -1;    // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
+  bool first = false;   // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
+  bool second = false;  // reduce: maximum; matmul: b is transposed
+  int source = -1;      // convolution: of a volume_layout, of what it reads (weights: of x); negative: NCDHW
+  int target = -1;      // the same of what it writes (weights: of g)
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 
-/// Where a tensor lies. `derived`: a function of the parameters alone, which belongs to the weights and is made again only after they change;
-/// everything else that a launch makes belongs to one run's workspace.
+/// Where a tensor lies. `derived`: a function of the parameters alone, which belongs to the weights and is made again only after they
+/// change; everything else that a launch makes belongs to one run's workspace.
 enum class space : std::int8_t { arena, parameters, input, output, derived };
 struct place {
   space where{};

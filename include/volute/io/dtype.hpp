@@ -1,10 +1,12 @@
 // The element types of files, and how they become the program's.
 #pragma once
 
+#include <volute/core/extents.hpp>
 #include <volute/io/file.hpp>
 #include <volute/runtime/error.hpp>
 
 #include <bit>
+#include <charconv>
 #include <concepts>
 #include <limits>
 #include <optional>
@@ -49,9 +51,10 @@ constexpr dtype dtype_of() {
     return sizeof(T) == 1 ? dtype::u8 : sizeof(T) == 2 ? dtype::u16 : sizeof(T) == 4 ? dtype::u32 : dtype::u64;
 }
 
-constexpr bool is_real(dtype t) { return t == dtype::f16 || t == dtype::bf16 || t == dtype::f32 || t == dtype::f64; }
+/// Eight-bit floats and complex numbers are not read.
+constexpr bool is_number(dtype t) { return t != dtype::f8_e5m2 && t != dtype::f8_e4m3 && t != dtype::f8_e8m0 && t != dtype::c64; }
 
-/// Whether every value of `from` is a value of T. Eight-bit floats and complex numbers are not read.
+/// Whether every number of `from` is one of T's, so that none needs to be looked at.
 template <storable T>
 constexpr bool holds(dtype from) {
   const int digits = std::numeric_limits<T>::digits;
@@ -99,20 +102,21 @@ constexpr float from_half(std::uint16_t h) {
 /// A bfloat16 number from its bits: the upper half of a float.
 constexpr float from_bfloat(std::uint16_t b) { return std::bit_cast<float>(static_cast<std::uint32_t>(b) << 16); }
 
-/// `to` gets the numbers whose bytes are `from` (which may stand at any address).
-template <class To>
-void convert(dtype type, std::span<const std::byte> from, std::span<To> to) {
+/// f(i, v) for each number v of those whose bytes (at any address) are `from`, until it returns false; whether it never did.
+template <class F>
+bool for_numbers(dtype type, std::span<const std::byte> from, F f) {
   const auto each = [&]<class From>(From, auto function) {
-    for (std::size_t i = 0; i < to.size(); ++i) {
+    for (std::size_t i = 0; i < from.size() / sizeof(From); ++i) {
       From v;
       std::memcpy(&v, from.data() + i * sizeof(From), sizeof(From));
-      to[i] = static_cast<To>(function(v));
+      if (!f(i, function(v))) return false;
     }
+    return true;
   };
   const auto same = [](auto v) { return v; };
   switch (type) {
     case dtype::boolean:
-      return each(std::uint8_t{}, [](auto v) { return v != 0; });
+      return each(std::uint8_t{}, [](std::uint8_t v) { return static_cast<std::uint8_t>(v != 0); });
     case dtype::u8:
       return each(std::uint8_t{}, same);
     case dtype::i8:
@@ -138,8 +142,75 @@ void convert(dtype type, std::span<const std::byte> from, std::span<To> to) {
     case dtype::f64:
       return each(double{}, same);
     default:
-      throw file_error("volute/io: " + std::string(name_of(type)) + " is not read");
+      return false;
   }
+}
+
+/// The one rule of what a number of a file may become: itself. A whole number and a real one become each other where both have the value
+/// (every whole number up to 2^24 is a float); a real number becomes a narrower one by rounding to nearest, and must not become infinite.
+template <storable To, class From>
+constexpr bool fits(From v) {
+  if constexpr (std::is_integral_v<From> && std::is_integral_v<To>) {
+    return static_cast<From>(static_cast<To>(v)) == v && (v < From{}) == (static_cast<To>(v) < To{});
+  } else if constexpr (std::is_integral_v<From>) {  // from the first to the last binary digit that is not 0
+    const auto wide = static_cast<std::uint64_t>(v);
+    const std::uint64_t size = v < From{} ? std::uint64_t{} - wide : wide;
+    return size == 0 || size >> std::countr_zero(size) >> std::numeric_limits<To>::digits == 0;
+  } else if constexpr (std::is_integral_v<To>) {
+    const double d = static_cast<double>(v), end = 2.0 * static_cast<double>(std::uint64_t{1} << (std::numeric_limits<To>::digits - 1));
+    return d >= static_cast<double>(std::numeric_limits<To>::min()) && d < end && d == static_cast<double>(static_cast<To>(d));
+  } else if constexpr (sizeof(From) > sizeof(To)) {
+    const double size = v < 0 ? -v : v;  // from half a step above the largest float on, the nearest one is infinite
+    return !(size >= 0x1.ffffffp127 && size <= std::numeric_limits<double>::max());
+  } else {
+    return true;
+  }
+}
+
+/// The index of the first number that is none of To's, if there is one.
+template <storable To>
+std::optional<std::size_t> first_misfit(dtype type, std::span<const std::byte> from) {
+  std::size_t at = 0;
+  if (holds<To>(type)) return {};
+  const bool all = for_numbers(type, from, [&](std::size_t i, auto v) { return at = i, fits<To>(v); });
+  return all ? std::nullopt : std::optional(at);
+}
+
+/// `to` gets the numbers whose bytes are `from`; all fit.
+template <storable To>
+void convert(dtype type, std::span<const std::byte> from, std::span<To> to) {
+  if (type == dtype_of<To>())
+    std::copy_n(from.data(), from.size(), std::as_writable_bytes(to).data());
+  else
+    for_numbers(type, from, [&](std::size_t i, auto v) { return to[i] = static_cast<To>(v), true; });
+}
+
+/// A shape or index of a file, fit for a message: what is longer than any tensor's here is cut.
+inline std::string shown_shape(std::span<const std::uint64_t> shape) {
+  if (shape.size() <= max_rank) return format_shape(shape);
+  std::string s = format_shape(shape.first(max_rank));
+  s.back() = ',';
+  return s.append("...)");
+}
+
+/// Element `at` of a tensor, for a message: "2.5 at (0,3)".
+inline std::string shown_number(dtype type, std::span<const std::byte> from, std::size_t at, std::span<const std::uint64_t> shape) {
+  std::string text;
+  const auto put = [&](std::size_t, auto v) {
+    char digits[32];
+    text.assign(digits, std::to_chars(digits, digits + sizeof digits, v).ptr);
+    return true;
+  };
+  for_numbers(type, from.subspan(at * bytes_of(type), bytes_of(type)), put);
+  std::vector<std::uint64_t> index(shape.size());
+  for (std::size_t a = shape.size(); a-- > 0; at /= shape[a]) index[a] = at % shape[a];
+  return text + " at " + shown_shape(index);
+}
+
+/// "(2,3) in F32"
+template <class Tensor>
+std::string described(const Tensor& t) {
+  return shown_shape(t.shape) + " in " + std::string(name_of(t.type));
 }
 
 /// a * b, unless it is more than 64 bits.

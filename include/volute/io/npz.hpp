@@ -37,89 +37,119 @@ struct npz_tensor : tensor_info {
 
 }  // namespace io
 
-/// A .npz file that is open for reading. The constructor reads and checks the list of members and the .npy header of each: a member's size,
-/// as the list has it, must be what its header says, so a tensor that has been compared with what is wanted costs no more than that.
-/// Members are stored or deflated, as np.savez and np.savez_compressed write them; all must be .npy files of little-endian numbers. Throws
-/// file_error.
+inline namespace VOLUTE_ERRORS {
+
+/// A .npz file that is open for reading, at a path or in memory. Opening it reads and checks the list of members and the .npy header of
+/// each: a member's size, as the list has it, must be what its header says, so a tensor that has been compared with what is wanted costs no
+/// more than that. Members are stored or deflated, as np.savez and np.savez_compressed write them; all must be .npy files of little-endian
+/// numbers. What is named try_ returns errors, the rest throws them.
 class npz_file {
  public:
-  explicit npz_file(const std::string& path) : path_(path) {
-    const io::input_file file(path);
-    if (file.size() < 22) throw file_error(path + ": expected a .npz file, found " + std::to_string(file.size()) + " bytes");
-    int error = 0;
-    archive_.reset(zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &error));
-    if (error == ZIP_ER_EXISTS) throw file_error(path + ": expected members of different names, found one twice");
-    if (!archive_) throw file_error(path + ": expected a .npz file: " + io::zip_failure(error).text());
-    std::uint64_t rest = file.size();
-    const auto count = static_cast<std::uint64_t>(zip_get_num_entries(archive_.get(), 0));
-    for (std::uint64_t i = 0; i < count; ++i) {
-      zip_stat_t s;
-      if (zip_stat_index(archive_.get(), i, 0, &s) != 0) throw file_error(path + ": " + zip_strerror(archive_.get()));
-      std::string name = s.name;
-      const std::string what = path + ": member " + io::shown(name);
-      if (!name.ends_with(".npy")) throw file_error(what + ": expected a name that ends in .npy");
-      if (s.comp_method != ZIP_CM_STORE && s.comp_method != ZIP_CM_DEFLATE)
-        throw file_error(what + ": expected it stored or deflated, found method " + std::to_string(s.comp_method));
-      // Members that share bytes would make a small file much work.
-      if (s.comp_size > rest) throw file_error(what + ": expected members of their own bytes, found more than the file has");
-      rest -= s.comp_size;
-      member_stream in(*this, i, what);
-      const io::npy_header h = io::read_npy_header(what, s.size, [&](std::span<std::byte> to) { in.read(to); });
-      name.resize(name.size() - 4);
-      if (!tensors_.try_emplace(name, io::npz_tensor{{h.type, h.shape, h.data, s.size - h.data}, h.fortran_order, i}).second)
-        throw file_error(what + ": expected once, found twice");  // in two encodings of the name
-    }
+  explicit npz_file(const io::source& from) : npz_file(io::demand(open(from))) {}
+
+  static result<npz_file> open(const io::source& from) {
+    npz_file f;
+    f.path_ = from.path();
+    if (status s = f.read_members(from); !s) return s;
+    return f;
   }
 
   const std::string& path() const noexcept { return path_; }
   /// By name, without ".npy": dtype, shape and place.
   const std::map<std::string, io::npz_tensor, std::less<>>& tensors() const noexcept { return tensors_; }
 
+  /// Tensors are unpacked: none can be read where it lies.
+  static std::span<const std::byte> view(const io::npz_tensor&) noexcept { return {}; }
   /// The bytes of one of the tensors, in row-major order. Its checksum is compared.
-  void read(const io::npz_tensor& t, std::span<std::byte> to) const {
+  status try_read(const io::npz_tensor& t, std::span<std::byte> to) const {
     member_stream in(*this, t.member, path_ + ": member " + io::shown(zip_get_name(archive_.get(), t.member, 0)));
     std::vector<std::byte> bytes(t.begin);
-    in.read(bytes);
+    if (status s = in.read(bytes); !s) return s;
     if (t.fortran_order) {
       bytes.resize(t.bytes);
-      in.read(bytes);
+      if (status s = in.read(bytes); !s) return s;
       io::to_row_major(bytes, to, t.shape, io::bytes_of(t.type));
     } else {
-      in.read(to);
+      if (status s = in.read(to); !s) return s;
     }
-    in.end();
+    return in.end();
   }
+  void read(const io::npz_tensor& t, std::span<std::byte> to) const { io::demand(try_read(t, to)); }
 
  private:
   /// The bytes of a member, from its first on.
   class member_stream {
    public:
     member_stream(const npz_file& file, std::uint64_t i, std::string what)
-        : file_(zip_fopen_index(file.archive_.get(), i, 0)), what_(std::move(what)) {
-      if (!file_) throw file_error(what_ + ": " + zip_strerror(file.archive_.get()));
-    }
-    void read(std::span<std::byte> to) {
+        : archive_(file.archive_.get()), file_(zip_fopen_index(archive_, i, 0)), what_(std::move(what)) {}
+    status read(std::span<std::byte> to) {
+      if (!file_) return io::file_failure(what_ + ": " + zip_strerror(archive_));
       while (!to.empty()) {
-        const std::size_t n = some(to);
-        if (n == 0) throw file_error(what_ + ": ends before its size");
-        to = to.subspan(n);
+        const zip_int64_t n = zip_fread(file_.get(), to.data(), to.size());
+        if (n < 0) return failure();
+        if (n == 0) return io::file_failure(what_ + ": ends before its size");
+        to = to.subspan(static_cast<std::size_t>(n));
       }
+      return {};
     }
-    void end() {  // libzip compares the checksum and the size at the end
+    status end() {  // libzip compares the checksum and the size at the end
       std::byte more;
-      if (some({&more, 1}) != 0) throw file_error(what_ + ": goes on after its size");
+      const zip_int64_t n = zip_fread(file_.get(), &more, 1);
+      return n < 0 ? failure() : n == 0 ? status() : io::file_failure(what_ + ": goes on after its size");
     }
 
    private:
+    zip_t* archive_;
     io::zip_handle<zip_file_t> file_;
     std::string what_;
 
-    std::size_t some(std::span<std::byte> to) {
-      const zip_int64_t n = zip_fread(file_.get(), to.data(), to.size());
-      if (n < 0) throw file_error(what_ + ": " + zip_file_strerror(file_.get()));
-      return static_cast<std::size_t>(n);
-    }
+    status failure() const { return io::file_failure(what_ + ": " + zip_file_strerror(file_.get())); }
   };
+
+  npz_file() = default;
+
+  status open_archive(const io::source& from) {
+    io::zip_failure failure;
+    int error = 0;
+    if (from.in_memory()) {
+      io::zip_handle<zip_source_t> bytes(zip_source_buffer_create(from.bytes().data(), from.bytes().size(), 0, &failure.error));
+      if (bytes) archive_.reset(zip_open_from_source(bytes.get(), ZIP_RDONLY | ZIP_CHECKCONS, &failure.error));
+      if (archive_) bytes.release();  // the archive's now
+      error = zip_error_code_zip(&failure.error);
+    } else {
+      archive_.reset(zip_open(path_.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &error));
+    }
+    if (archive_) return {};
+    if (error == ZIP_ER_EXISTS) return io::file_failure(path_ + ": expected members of different names, found one twice");
+    return io::file_failure(path_ + ": expected a .npz file: " + io::zip_failure(error).text());
+  }
+  status read_members(const io::source& from) {
+    const auto file = io::input_file::open(from);
+    if (!file) return file;
+    std::uint64_t rest = file->size();
+    if (rest < 22) return io::file_failure(path_ + ": expected a .npz file, found " + std::to_string(rest) + " bytes");
+    if (status s = open_archive(from); !s) return s;
+    const auto count = static_cast<std::uint64_t>(zip_get_num_entries(archive_.get(), 0));
+    for (std::uint64_t i = 0; i < count; ++i) {
+      zip_stat_t s;
+      if (zip_stat_index(archive_.get(), i, 0, &s) != 0) return io::file_failure(path_ + ": " + zip_strerror(archive_.get()));
+      std::string name = s.name;
+      const std::string what = path_ + ": member " + io::shown(name);
+      if (!name.ends_with(".npy")) return io::file_failure(what + ": expected a name that ends in .npy");
+      if (s.comp_method != ZIP_CM_STORE && s.comp_method != ZIP_CM_DEFLATE)
+        return io::file_failure(what + ": expected it stored or deflated, found method " + std::to_string(s.comp_method));
+      // Members that share bytes would make a small file much work.
+      if (s.comp_size > rest) return io::file_failure(what + ": expected members of their own bytes, found more than the file has");
+      rest -= s.comp_size;
+      member_stream in(*this, i, what);
+      const auto h = io::read_npy_header(what, s.size, [&](std::span<std::byte> to) { return in.read(to); });
+      if (!h) return h;
+      name.resize(name.size() - 4);
+      if (!tensors_.try_emplace(name, io::npz_tensor{{h->type, h->shape, h->data, s.size - h->data}, h->fortran_order, i}).second)
+        return io::file_failure(what + ": expected once, found twice");  // in two encodings of the name
+    }
+    return {};
+  }
 
   std::string path_;
   io::zip_handle<zip_t> archive_;
@@ -130,50 +160,50 @@ class npz_file {
 enum class npz { stored, deflated };
 
 /// Reads the parameters and states of a model, program or trainer from a .npz file, member "0.weight.npy" for the parameter 0.weight. As
-/// load() in all: options, element types (half precision, float and double become its own), file_error and shape_error, and that after any
-/// exception the parameters are unchanged.
-template <has_parameters P>
-load_report load_npz(P& p, const std::string& path, const load_options& options = {}) {
-  const npz_file file(path);
-  std::vector<io::memory_tensor<std::byte>> wanted;
-  io::append_tensors(p.parameter_table(), options.prefix, wanted, options.rename);
-  return io::fill(file, wanted, io::conversion::reals, options);
+/// try_load() in all: paths and memory, options, which numbers fit, and that after an error the parameters are unchanged.
+template <class P>
+requires loadable<std::remove_reference_t<P>> result<load_report> try_load_npz(P&& p, const io::source& from,
+                                                                               const load_options& options = {}) {
+  const auto file = npz_file::open(from);
+  if (!file) return static_cast<const status&>(file);
+  return io::fill_parameters(*file, p, options);
 }
 
-/// Writes the parameters and states of a model, program or trainer; np.load(path)["0.weight"] reads one. The same parameters give the same
-/// bytes. Atomic, as write_atomically is; the archive is made in memory. Throws file_error.
-template <has_parameters P>
-void save_npz(P& p, const std::string& path, npz how = npz::stored) {
-  std::vector<io::memory_tensor<std::byte>> tensors;
-  io::append_tensors(p.parameter_table(), "", tensors);
+/// Writes the parameters and states of a model, program or trainer, to a path or into a std::vector<std::byte>; np.load(path)["0.weight"]
+/// reads one. The same parameters give the same bytes. Atomic, as write_atomically is; the archive is made in memory.
+template <class P>
+requires has_parameters<std::remove_reference_t<P>> status try_save_npz(P&& p, const io::target& to, npz how = npz::stored) {
+  const auto tensors = io::parameters_of(p);
   std::vector<std::string> starts;  // libzip reads them, and the tensors, when it closes the archive
   for (const auto& t : tensors) starts.push_back(io::npy_start(t.type, t.shape));
 
   io::zip_failure failure;
-  const auto check = [&](bool good, const std::string& what, auto* from) {
-    if (!good) throw file_error(path + what + ": " + zip_error_strerror(from));
+  const auto failed_at = [&](const std::string& what, auto* from) {
+    return io::file_failure(to.path() + what + ": " + zip_error_strerror(from));
   };
-  const io::zip_handle<zip_source_t> target(zip_source_buffer_create(nullptr, 0, 0, &failure.error));
-  check(target != nullptr, "", &failure.error);
-  io::zip_handle<zip_t> archive(zip_open_from_source(target.get(), ZIP_CREATE | ZIP_TRUNCATE, &failure.error));
-  check(archive != nullptr, "", &failure.error);
-  zip_source_keep(target.get());  // the archive has one reference, we the other
+  const io::zip_handle<zip_source_t> made(zip_source_buffer_create(nullptr, 0, 0, &failure.error));
+  if (!made) return failed_at("", &failure.error);
+  io::zip_handle<zip_t> archive(zip_open_from_source(made.get(), ZIP_CREATE | ZIP_TRUNCATE, &failure.error));
+  if (!archive) return failed_at("", &failure.error);
+  zip_source_keep(made.get());  // the archive has one reference, we the other
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& t = tensors[i];
     const std::string name = t.name + ".npy", what = ": member " + io::shown(name);
-    const zip_buffer_fragment_t parts[]{{reinterpret_cast<zip_uint8_t*>(starts[i].data()), starts[i].size()},
-                                        {reinterpret_cast<zip_uint8_t*>(t.bytes.data()), t.bytes.size()}};
+    const auto fragment = [](const auto& s) {  // libzip has no const here, and writes nothing
+      return zip_buffer_fragment_t{const_cast<zip_uint8_t*>(reinterpret_cast<const zip_uint8_t*>(s.data())), s.size()};
+    };
+    const zip_buffer_fragment_t parts[]{fragment(starts[i]), fragment(t.bytes)};
     io::zip_handle<zip_source_t> source(zip_source_buffer_fragment_create(parts, t.bytes.empty() ? 1 : 2, 0, &failure.error));
-    check(source != nullptr, what, &failure.error);
+    if (!source) return failed_at(what, &failure.error);
     const zip_int64_t index = zip_file_add(archive.get(), name.c_str(), source.get(), ZIP_FL_ENC_UTF_8);
-    check(index >= 0, what, zip_get_error(archive.get()));
+    if (index < 0) return failed_at(what, zip_get_error(archive.get()));
     source.release();  // the archive's now
     const auto member = static_cast<zip_uint64_t>(index);
-    check(zip_set_file_compression(archive.get(), member, how == npz::stored ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 0) == 0 &&
-              zip_file_set_dostime(archive.get(), member, 0, 1 << 5 | 1, 0) == 0,  // 1980-01-01, NumPy's too
-          what, zip_get_error(archive.get()));
+    if (zip_set_file_compression(archive.get(), member, how == npz::stored ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 0) != 0 ||
+        zip_file_set_dostime(archive.get(), member, 0, 1 << 5 | 1, 0) != 0)  // 1980-01-01, NumPy's too
+      return failed_at(what, zip_get_error(archive.get()));
   }
-  check(zip_close(archive.get()) == 0, "", zip_get_error(archive.get()));
+  if (zip_close(archive.get()) != 0) return failed_at("", zip_get_error(archive.get()));
   archive.release();
 
   std::vector<std::byte> bytes;
@@ -182,14 +212,25 @@ void save_npz(P& p, const std::string& path, npz how = npz::stored) {
     std::memcpy(bytes.data(), "PK\5\6", 4);
   } else {
     zip_stat_t s;
-    check(zip_source_stat(target.get(), &s) == 0 && zip_source_open(target.get()) == 0, "", zip_source_error(target.get()));
+    if (zip_source_stat(made.get(), &s) != 0 || zip_source_open(made.get()) != 0) return failed_at("", zip_source_error(made.get()));
     bytes.resize(s.size);
-    const bool whole = zip_source_read(target.get(), bytes.data(), bytes.size()) == static_cast<zip_int64_t>(bytes.size());
-    check(whole, "", zip_source_error(target.get()));
-    zip_source_close(target.get());
+    const bool whole = zip_source_read(made.get(), bytes.data(), bytes.size()) == static_cast<zip_int64_t>(bytes.size());
+    if (!whole) return failed_at("", zip_source_error(made.get()));
+    zip_source_close(made.get());
   }
   const std::span<const std::byte> parts[]{bytes};
-  io::write_atomically(path, parts);
+  return io::write_whole(to, parts);
 }
 
+/// The same; throws file_error and shape_error.
+template <class P>
+requires loadable<std::remove_reference_t<P>> load_report load_npz(P&& p, const io::source& from, const load_options& options = {}) {
+  return io::demand(try_load_npz(p, from, options));
+}
+/// The same; throws file_error.
+template <class P>
+requires has_parameters<std::remove_reference_t<P>>
+void save_npz(P&& p, const io::target& to, npz how = npz::stored) { io::demand(try_save_npz(p, to, how)); }
+
+}  // namespace VOLUTE_ERRORS
 }  // namespace volute

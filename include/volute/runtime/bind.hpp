@@ -34,6 +34,9 @@ template <class... V>
 using common_element =
     std::conditional_t<(std::is_same_v<typename element_of<std::remove_cvref_t<V>>::type, double> || ...), double, float>;
 
+inline namespace VOLUTE_ERRORS {
+
+/// Refuses what has another shape (see runtime/error.hpp).
 template <class V>
 void check_shape(const V& v, const extents& e, const char* what, std::string_view name) {
   bool fits;
@@ -60,6 +63,8 @@ void check_shape(const V& v, const extents& e, const char* what, std::string_vie
     expected.append(a > 0 ? "," : "").append(std::to_string(e[a]));  // operator+ draws a false -Wrestrict from g++ 12
   fail(std::string(what) + " '" + std::string(name) + "': expected " + expected + "), found " + found);
 }
+
+}  // namespace VOLUTE_ERRORS
 
 /// The elements of v if they lie dense and row-major as T, else null.
 template <class T, class V>
@@ -88,6 +93,8 @@ auto dense_data(V& v) -> std::conditional_t<std::is_const_v<V>, const T*, T*> {
   return nullptr;
 }
 
+inline namespace VOLUTE_ERRORS {
+
 /// Checks the shape of v; returns its elements, copied to `staging` if they cannot be read in place.
 template <class T, class V>
 const T* accept(const V& v, const extents& e, const char* what, std::string_view name, T* staging) {
@@ -100,5 +107,7 @@ const T* accept(const V& v, const extents& e, const char* what, std::string_view
   }
   return staging;
 }
+
+}  // namespace VOLUTE_ERRORS
 
 }  // namespace volute::runtime

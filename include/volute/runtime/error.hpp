@@ -1,6 +1,8 @@
 // Errors at run time: an exception where there are exceptions, a message and abort where there are none.
 #pragma once
 
+#include <volute/core/exceptions.hpp>
+
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -13,6 +15,9 @@ struct shape_error : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+inline namespace VOLUTE_ERRORS {
+
+/// Ends what cannot go on: shape_error, or the message on standard error and abort.
 [[noreturn]] inline void fail(const std::string& what) {
 #if defined(__cpp_exceptions)
   throw shape_error(what);
@@ -21,6 +26,8 @@ struct shape_error : std::invalid_argument {
   std::abort();
 #endif
 }
+
+}  // namespace VOLUTE_ERRORS
 
 /// "(1, 8, 4, 4, 4)" of anything with size() and operator[].
 template <class Shape>

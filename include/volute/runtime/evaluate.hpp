@@ -270,7 +270,8 @@ template <expression E, class... Node, class... V>
   using failure = runtime::evaluation_failure_t<output_list<E>, Node...>;
   if constexpr (std::is_void_v<failure>) {
     using T = runtime::common_element<V...>;
-    return lazy<runtime::evaluation<E, T, binding<Node, V>...>, E::shape(), T>(runtime::evaluation<E, T, binding<Node, V>...>(std::move(b)...));
+    return lazy<runtime::evaluation<E, T, binding<Node, V>...>, E::shape(), T>(
+        runtime::evaluation<E, T, binding<Node, V>...>(std::move(b)...));
   } else {
     if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
     return runtime::nothing{};

@@ -207,8 +207,8 @@ struct facts {
 
   /// Where an input may not lie in the memory of a result: the result is begun while the input is still to be read.
   struct overlap_table {
-    int last_read[static_cast<std::size_t>(input_count) + 1]{};      // launch; -1: none
-    bool in_place[static_cast<std::size_t>(input_count) + 1]{};      // that launch reads each element where it writes it
+    int last_read[static_cast<std::size_t>(input_count) + 1]{};     // launch; -1: none
+    bool in_place[static_cast<std::size_t>(input_count) + 1]{};     // that launch reads each element where it writes it
     int first_write[static_cast<std::size_t>(output_count) + 1]{};  // launch
   };
   static constexpr overlap_table overlap = find_overlaps<plan, overlap_table>(input_count, output_count);

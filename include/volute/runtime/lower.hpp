@@ -49,6 +49,11 @@ struct session {
   constexpr void refuse(const line& w, const line& x) {
     if (wanted.empty()) where = path, wanted = w, got = x;
   }
+  /// Refuses what a line may have cut: two names that begin alike would be one.
+  constexpr void limit(const char* what, const line& name) {
+    if (name.size == line::capacity)
+      refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, 60) << "...");
+  }
   /// The node of an expression's type in the frame at hand, or -1.
   constexpr int recall(const char* type) const {
     for (int i = memo.size - 1; i >= frame; --i)
@@ -85,6 +90,7 @@ struct rule<input_node<Name, Shape>> {
       }
     const int id = s.g.input(s.inputs.size, Shape);
     s.inputs.push_back({line(Name.view()), Shape, id});
+    s.limit("input name", s.inputs[s.inputs.size - 1].name);
     return id;
   }
 };
@@ -93,6 +99,7 @@ struct rule<input_node<Name, Shape>> {
 constexpr int lower_parameter(session& s, std::string_view name, const extents& shape, initializer init, bool learned) {
   line path = s.path;
   path.append_path(name);
+  s.limit("parameter path", path);
   for (int i = 0; i < s.parameters.size; ++i) {
     graph::parameter_info& p = s.parameters[i];
     if (!(p.path == path)) continue;
@@ -149,6 +156,7 @@ struct rule<noise_node<Name, Part, Shape>> {
   static constexpr int run(session& s) {
     line path = s.path;
     path.append_path(Name.view());
+    s.limit("noise path", path);
     std::uint64_t key = 0xCBF29CE484222325u;  // FNV-1a
     for (int i = 0; i < path.size; ++i) key = (key ^ static_cast<unsigned char>(path.data[i])) * 0x100000001B3u;
     key += Part;
@@ -212,6 +220,7 @@ constexpr int lower_module(session& s, const int* arguments) {
   const int* const outer = s.arguments;
   const bool shared = s.shared;
   s.path.append_path(label_of<M>().view());
+  s.limit("layer path", s.path);
   s.frame = memo;
   s.arguments = arguments;
   s.owner = ++s.owners;

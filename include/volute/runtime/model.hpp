@@ -30,8 +30,9 @@ class model_run {
 inline namespace VOLUTE_ISA {
 
 /// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates when it is constructed and never again; m(batch) is lazy until
-/// assigned and computes straight into where it goes. Parameters start at the layers' initial values for seed 0. Moving, copying and sharing
-/// are those of a program: `decltype(m) second(m.weights())` has the same parameters and packed filters, and a workspace of its own.
+/// assigned and computes straight into where it goes. Parameters start at the layers' initial values for seed 0. Moving, copying and
+/// sharing are those of a program: `decltype(m) second(m.weights())` has the same parameters and packed filters, and a workspace of its
+/// own.
 template <class T, class Net, auto... Inputs>
 class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs...>>,
                     public runtime::file_members<basic_model<T, Net, Inputs...>> {

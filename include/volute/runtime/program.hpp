@@ -71,8 +71,8 @@ template <auto Outputs, class T = float>
 class program;
 
 template <class... E, output_list<E...> Outputs, class T>
-requires(!is_failed<E> && ...) class program<Outputs, T>
-    : public runtime::parameter_members<program<Outputs, T>>, public runtime::file_members<program<Outputs, T>> {
+requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::parameter_members<program<Outputs, T>>,
+                                                           public runtime::file_members<program<Outputs, T>> {
   using list = output_list<E...>;
 
  public:
@@ -87,8 +87,9 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   template <class... Node>
   using run_failure = std::conditional_t<std::is_void_v<failure>, unbound_failure<Node...>, failure>;
   template <class... Node>
-  using const_run_failure = std::conditional_t<std::is_void_v<run_failure<Node...>>,
-                                               decltype(runtime::const_run_failure<facts::changes_states, Node...>()), run_failure<Node...>>;
+  using const_run_failure =
+      std::conditional_t<std::is_void_v<run_failure<Node...>>, decltype(runtime::const_run_failure<facts::changes_states, Node...>()),
+                         run_failure<Node...>>;
   using machine = runtime::machine<list, T>;
 
  public:
@@ -166,8 +167,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   void use(executor& e) { workspace_.use(e); }
 
   /// Runs the program on bound inputs (and, if wanted, parameters). The results are views of the program's own memory, good until the next
-  /// run; a scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data). A result may be bound as an input: it is
-  /// read as it is before the run. Throws shape_error.
+  /// run; a scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data). A result may be bound as an input: it
+  /// is read as it is before the run. Throws shape_error.
   template <class... Node, class... V>
   [[nodiscard]] auto operator()(const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<run_failure<Node...>>) {
@@ -200,7 +201,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
   void run_into(workspace& w, T* destination, const binding<Node, V>&... b) const {
     if constexpr (std::is_void_v<const_run_failure<Node...>>) {
       machine::enter(w);
-      bound_run(w, [](int) {}, destination, b...);
+      bound_run(
+          w, [](int) {}, destination, b...);
     } else if constexpr (!is_refused) {
       static_assert(detail::accepted<detail::refused_for<const_run_failure<Node...>>>::value);
     }
@@ -337,8 +339,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T>
 
 /// The program of a mistake: reports it unless that has been done, and absorbs the rest.
 template <class... E, output_list<E...> Outputs, class T>
-requires(is_failed<E> || ...) class program<Outputs, T>
-    : public runtime::parameter_members<program<Outputs, T>>, public runtime::file_members<program<Outputs, T>> {
+requires(is_failed<E> || ...) class program<Outputs, T> : public runtime::parameter_members<program<Outputs, T>>,
+                                                          public runtime::file_members<program<Outputs, T>> {
   using failure = typename detail::first_failed<E...>::type;
 
  public:

@@ -198,9 +198,7 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
     parameters_changed();
     return {store_->parameters(), static_cast<std::size_t>(facts::learned_elements)};
   }
-  std::span<const T> parameter_values() const noexcept {
-    return {store_->parameters(), static_cast<std::size_t>(facts::learned_elements)};
-  }
+  std::span<const T> parameter_values() const noexcept { return {store_->parameters(), static_cast<std::size_t>(facts::learned_elements)}; }
   std::span<T> state_values() noexcept {
     parameters_changed();
     return {store_->parameters() + facts::learned_elements, static_cast<std::size_t>(facts::parameter_elements - facts::learned_elements)};

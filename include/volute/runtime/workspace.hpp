@@ -14,12 +14,13 @@
 #include <utility>
 
 namespace volute {
+inline namespace VOLUTE_ISA {
 class workspace;
+}
 namespace runtime {
 inline namespace VOLUTE_ISA {
 template <class Outputs, class T>
 class machine;
-}
 
 /// Who reads the result of the last run where it lies, and takes a copy of it before that is overwritten.
 class borrower {
@@ -38,7 +39,11 @@ class borrower {
   friend class volute::workspace;
   workspace* from_ = nullptr;
 };
+
+}  // namespace VOLUTE_ISA
 }  // namespace runtime
+
+inline namespace VOLUTE_ISA {
 
 /// `auto mine = workspace::of<decltype(m)>();` is memory for runs of m, or of several programs in turn: workspace::of<A, B>(). One thread
 /// uses it at a time: a run that meets another one in its workspace ends the program with a message. Results stay in it until its next
@@ -50,11 +55,12 @@ class workspace {
   /// `bytes` as facts::workspace_bytes says, and facts::worker_bytes for each worker that use() brings. Allocates. Throws std::bad_alloc.
   explicit workspace(std::int64_t bytes, std::int64_t worker_bytes = 0)
       : owned_(allocate(bytes)), data_(owned_.get()), bytes_(bytes), worker_bytes_(worker_bytes) {}
-  /// In the caller's memory, which begins on a cache line (64 bytes) and outlives the workspace; what lies in it is lost. Throws shape_error
-  /// if it does not. Memory for workers is taken from what is beyond `bytes`, and allocated where that does not suffice.
+  /// In the caller's memory, which begins on a cache line (64 bytes) and outlives the workspace; what lies in it is lost. Throws
+  /// shape_error if it does not. Memory for workers is taken from what is beyond `bytes`, and allocated where that does not suffice.
   workspace(std::span<std::byte> memory, std::int64_t bytes, std::int64_t worker_bytes)
       : data_(memory.data()), bytes_(bytes), worker_bytes_(worker_bytes), rest_(memory) {
-    if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0) fail("memory of a workspace: expected on a cache line of 64 bytes, found between two");
+    if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0)
+      fail("memory of a workspace: expected on a cache line of 64 bytes, found between two");
     if (static_cast<std::int64_t>(memory.size()) < bytes)
       fail("memory of a workspace: expected " + std::to_string(bytes) + " bytes, found " + std::to_string(memory.size()));
     rest_ = memory.subspan(static_cast<std::size_t>(bytes));
@@ -118,9 +124,9 @@ class workspace {
   std::byte* scratch_ = nullptr;
   executor* workers_ = nullptr;
   std::int64_t bytes_ = 0, worker_bytes_ = 0;
-  std::span<std::byte> rest_;       // of the caller's memory
+  std::span<std::byte> rest_;  // of the caller's memory
   random_state random_{};
-  const void* tenant_ = nullptr;    // whose results lie here
+  const void* tenant_ = nullptr;  // whose results lie here
   runtime::borrower* borrower_ = nullptr;
   std::atomic<bool> busy_{false};
 
@@ -139,6 +145,8 @@ class workspace {
     std::swap(random_, w.random_), std::swap(tenant_, w.tenant_);
   }
 };
+
+}  // namespace VOLUTE_ISA
 
 inline void runtime::borrower::borrow(workspace& w) noexcept {
   w.release_result();

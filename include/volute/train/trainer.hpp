@@ -126,8 +126,8 @@ constexpr auto gradients_of() {
 
 }  // namespace training_parts
 
-/// Trains the parameters in `Set` on Loss; More are further results of the same run. A trainer can be moved; a copy is a training of its own
-/// that takes the very same steps from there on. Models that use its weights see each update: model<net, x> m(t.weights()).
+/// Trains the parameters in `Set` on Loss; More are further results of the same run. A trainer can be moved; a copy is a training of its
+/// own that takes the very same steps from there on. Models that use its weights see each update: model<net, x> m(t.weights()).
 template <class T, class Optimiser, class Set, class Loss, class... More>
 class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>> {
   using loss = decltype(volute::training(Loss{}));
@@ -143,7 +143,11 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : basic_trainer_of(weights_type(), o, std::move(s)) {}
   /// Trains weights that models may use too; they do not run during a step.
   explicit basic_trainer_of(weights_type w, Optimiser o = {}, training_settings s = {})
-      : optimiser(o), settings(std::move(s)), program_(std::move(w)), blocks_((Optimiser::blocks + 2) * elements), partial_(norm_partials) {}
+      : optimiser(o),
+        settings(std::move(s)),
+        program_(std::move(w)),
+        blocks_((Optimiser::blocks + 2) * elements),
+        partial_(norm_partials) {}
   basic_trainer_of(basic_trainer_of&&) noexcept = default;
   basic_trainer_of& operator=(basic_trainer_of&&) noexcept = default;
   basic_trainer_of(const basic_trainer_of& t)
