@@ -185,26 +185,33 @@ struct cross_entropy {
           return 1_c;
       }();
       const auto chosen = chosen_class<x>(labels) * kept;
-      const auto scores = [&] {
-        if constexpr (Options.ignores)
-          return select(kept, logits, 0_c);  // they have no part, not even as infinities
-        else
-          return logits;
-      }();
-      const auto log_p = invoke<log_softmax<1>>(scores);
+      const auto weight_here = sum(chosen * weight, axes<1>, keepdims);
       const auto total = [&] {
-        if constexpr (smoothing == 0)
-          return sum(select(chosen, log_p, 0_c) * weight);  // no product: log p of another class may be -infinity
-        else
-          return sum(log_p * ((chosen * constant<1 - smoothing> + constant<smoothing / static_cast<double>(x[1])>)*(weight * kept)));
+        if constexpr (smoothing == 0) {
+          // -sum over classes of target log p as log sum e^z - z[label]: no product with an infinite log p of another class
+          const auto z = logits - stop_gradient(maximum(logits, axes<1>, keepdims));
+          const auto log_sum = log(sum(exp(z), axes<1>, keepdims));
+          return sum(part<Options.ignores>(kept, log_sum) * weight_here) - sum(select(chosen, z, 0_c) * weight);
+        } else {
+          const auto target = chosen * constant<1 - smoothing> + constant<smoothing / static_cast<double>(x[1])>;
+          return -sum(part<Options.ignores>(kept, invoke<log_softmax<1>>(logits)) * (target * (weight * kept)));
+        }
       }();
       if constexpr (weighted)
-        return -quotient(total, sum(chosen * weight));
+        return quotient(total, sum(weight_here));
       else if constexpr (Options.ignores)
-        return -quotient(total, sum(kept));
+        return quotient(total, sum(kept));
       else
-        return total * constant<-1.0 / static_cast<double>(decltype(labels)::shape().size())>;
+        return total * constant<1.0 / static_cast<double>(decltype(labels)::shape().size())>;
     }
+  }
+  /// What is not kept has no part, not even as an infinity.
+  template <bool Ignores>
+  static constexpr auto part(auto kept, auto y) {
+    if constexpr (Ignores)
+      return select(kept, y, 0_c);
+    else
+      return y;
   }
   /// a / b; without a gradient where that is 0 / 0, so that no weight is spoilt by a batch of ignored labels.
   static constexpr auto quotient(auto a, auto b) { return select(b, a / b, stop_gradient(a / b)); }
