@@ -57,7 +57,8 @@ struct line {
     if (millionths == 1'000'000) ++whole, millionths = 0;
     *this << whole;
     if (millionths > 0) *this << '.';
-    for (std::int64_t place = 100'000; millionths > 0; millionths %= place, place /= 10) *this << static_cast<char>('0' + millionths / place);
+    for (std::int64_t place = 100'000; millionths > 0; millionths %= place, place /= 10)
+      *this << static_cast<char>('0' + millionths / place);
     return *this;
   }
   constexpr line& operator<<(const extents& e) {

@@ -63,14 +63,21 @@ constexpr bool may_explode(ops::fn f, bool ever) {
   using ops::fn;
   // clang-format off
   switch (f) {
+    case fn::identity: case fn::negate: case fn::abs: case fn::sign: case fn::relu: case fn::step: case fn::add: case fn::subtract:
+    case fn::minimum: case fn::maximum: case fn::less: case fn::less_equal: case fn::equal: case fn::leaky: case fn::select:
+      return false;
     case fn::reciprocal: case fn::sqrt: case fn::rsqrt: case fn::exp: case fn::expm1: case fn::log: case fn::log1p: case fn::divide: case fn::power:
       return true;
-    case fn::square: case fn::sin: case fn::cos: case fn::tanh: case fn::sigmoid: case fn::softplus: case fn::erf: case fn::multiply:
-      return ever;
     default:
-      return false;
+      return ever;
   }
   // clang-format on
+}
+/// Whether a primitive's rule only moves and adds what arrives, so that it moves masks as well.
+constexpr bool moves(const algebra& g, int id) {
+  return g.is<ops::barrier>(id) || g.is<ops::broadcast>(id) || g.is<ops::reduce>(id) || g.is<ops::reshape>(id) ||
+         g.is<ops::transpose>(id) || g.is<ops::slice>(id) || g.is<ops::pad>(id) || g.is<ops::concat>(id) || g.is<ops::max_pool>(id) ||
+         g.is<ops::avg_pool>(id);
 }
 
 /// What a derivative rule sees: see ops/primitives.hpp.
@@ -118,6 +125,8 @@ struct rule {
   constexpr bool opposite(int a, int b) const {
     return graph.is_map(b, ops::fn::equal) && graph.operand(b, 0) == a && graph.is_fill(graph.operand(b, 1), 0);
   }
+  /// The mask of operand i of a maximum over axes, given where it is the maximum.
+  constexpr mask winners(int i, value c) const { return moved != nullptr ? mask::of(moved[id(i)], true) : mask::of(c.id, false); }
   /// v, which a reduction over these axes gives, where the result of the reduction was chosen.
   constexpr value where_taken(value v, ops::axis_set axes) {
     return taken.strict() ? select(restore({&graph, taken.node()}, axes, shape(0)), v, v.like(0)) : v;
@@ -177,9 +186,10 @@ constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int co
       const bool by_number = (f == ops::fn::multiply || f == ops::fn::divide) && g.is_fill(g.operand(i, 1));
       r.guards = may_explode(f, r.taken.strict()) && !by_number;
       const int a = r.g.id;  // what is guarded behind the product need not be before it
-      if (r.guards && g.is_map(a, ops::fn::select) && g.operand(a, 0) == r.taken.node() && g.is_fill(g.operand(a, 2), 0)) r.g.id = g.operand(a, 1);
+      if (r.guards && g.is_map(a, ops::fn::select) && g.operand(a, 0) == r.taken.node() && g.is_fill(g.operand(a, 2), 0))
+        r.g.id = g.operand(a, 1);
       run(r);
-    } else if (r.taken.strict() && !g.is<ops::matmul>(i) && !g.is<ops::convolution>(i)) {
+    } else if (r.taken.strict() && moves(g, i)) {
       const value m{&g, r.taken.node()};
       rule mover{g, i, r.y, g.is_indicator(m.id) ? m : select(m, m.like(1), m.like(0)), depends.data, moved.data, nullptr, r.taken};
       run(mover);

@@ -151,7 +151,8 @@ wide_norm norm(const T* g, const T* earlier, std::int64_t count, double* partial
   share([=](std::int64_t begin, std::int64_t end) noexcept { return squares<false, T>(g, earlier, nullptr, begin, end); });
   const double total = sum();
   using limits = std::numeric_limits<T>;
-  const double least = static_cast<double>(count) * static_cast<double>(limits::min() / limits::epsilon());  // what denormal squares may lack
+  const double least =
+      static_cast<double>(count) * static_cast<double>(limits::min() / limits::epsilon());  // what denormal squares may lack
   if (std::isnan(total) || (total > least && total < std::numeric_limits<double>::infinity())) return {std::sqrt(total), 0};
   share([=](std::int64_t begin, std::int64_t end) noexcept { return largest(g, earlier, begin, end); });
   double most = 0;

@@ -101,7 +101,7 @@ struct node : expression_tag {
   static constexpr ops::inferred inferred = [] {
     const extents shapes[]{Operands::shape()...};
     for (const extents& e : shapes)
-      if (const ops::inferred r = ops::check_size(e); !r.ok()) return r;
+      if (e.size() > ops::most_elements) return ops::check_size(e);
     const ops::inferred r = F.infer(shapes, static_cast<int>(sizeof...(Operands)));
     return r.ok() ? ops::check_size(r.shape) : r;
   }();

@@ -160,7 +160,8 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
           const auto moved = [](auto running, auto latest) {
             return running * constant<1 - step> + reshape(latest, shape<C>) * constant<step>;
           };
-          return updating(updating(y, running_mean, moved(running_mean, m)), running_var, moved(running_var, variance * constant<n / (n - 1)>));
+          return updating(updating(y, running_mean, moved(running_mean, m)), running_var,
+                          moved(running_var, variance * constant<n / (n - 1)>));
         }
       }();
       const auto in_inference = detail::scaled<settings.affine, vector>(

@@ -154,7 +154,7 @@ struct reduce {
     const auto g = r.restore(r.g, op.axes, r.shape(0));
     if (op.how() == reduction::sum) return r.give(0, g);
     const auto mask = equal(r.x(0), r.restore(r.y, op.axes, r.shape(0)));  // equal maxima share, as torch.amax
-    r.give(0, r.where_taken(g * mask / r.restore(r.sum(mask, op.axes), op.axes, r.shape(0)), op.axes));
+    r.give(0, r.where_taken(g * mask / r.restore(r.sum(mask, op.axes), op.axes, r.shape(0)), op.axes), r.winners(0, mask));
   }
 };
 

@@ -141,7 +141,7 @@ struct conv_transpose3d {
       if (options.output_padding[i] < 0 || options.output_padding[i] >= most)
         return refuse(line("output_padding in 0..") << most - 1, line("got ") << options.output_padding << ", stride " << options.stride);
       r[2 + i] = bounded_product(a[2 + i] - 1, options.stride[i]);
-      if (r[2 + i] > most_elements) return check_size(r);
+      if (r[2 + i] > most_elements) return check_size(make_extents(r[2 + i]));
       r[2 + i] += options.dilation[i] * (kernel[i] - 1) + options.output_padding[i] + 1 - options.lo[i] - options.hi[i];
       if (r[2 + i] < 1) return refuse(line(who) << " wants an output", line("got ") << r);
     }
@@ -183,8 +183,11 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
       return refuse(line(who) << ": padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
     const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1,
                        room = x[2 + a] + 2 * o.padding[a];
-    const std::int64_t free = room - span + (o.ceil_mode ? s - 1 : 0);  // with ceil_mode a window may reach over the end by less than a stride
-    if (free < 0) return refuse(line(who) << (o.ceil_mode ? ": kernel < input + stride" : ": kernel <= input"), line("got ") << o.kernel << " on " << x);
+    const std::int64_t free =
+        room - span + (o.ceil_mode ? s - 1 : 0);  // with ceil_mode a window may reach over the end by less than a stride
+    if (free < 0)
+      return refuse(line(who) << (o.ceil_mode ? ": kernel < input + stride" : ": kernel <= input"), line("got ")
+                                                                                                        << o.kernel << " on " << x);
     std::int64_t n = free / s + 1;
     if (o.ceil_mode && (n - 1) * s >= x[2 + a] + o.padding[a]) --n;  // the last window must start inside the input or its low padding
     r[2 + a] = n;

@@ -51,7 +51,8 @@ namespace training_parts {
 template <class T>
 double decay_now(double each, std::int64_t step) {
   std::int64_t steps = 1;
-  while (each > 0 && each * static_cast<double>(steps) < 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) && steps < (std::int64_t{1} << 40))
+  while (each > 0 && each * static_cast<double>(steps) < 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) &&
+         steps < (std::int64_t{1} << 40))
     steps *= 2;
   return (step + 1) % steps == 0 ? each * static_cast<double>(steps) : 0;
 }
