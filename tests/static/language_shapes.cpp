@@ -52,14 +52,14 @@ static_assert(max_pool3d(input<"flat", 1, 1, 1, 4, 4>, kernel<2>, ceil_mode).sha
 static_assert([] {  // the number of windows, and whether there is one, is that of torch's pooling_output_shape
   for (std::int64_t in = 1; in < 7; ++in)
     for (std::int64_t k = 1; k < 7; ++k)
-      for (std::int64_t s = 1; s < 5; ++s)
+      for (std::int64_t step = 1; step < 5; ++step)
         for (std::int64_t p = 0; 2 * p <= k; ++p)
           for (std::int64_t d = 1; d < 3; ++d)
             for (const bool ceil : {false, true}) {
-              const std::int64_t over = in + 2 * p - d * (k - 1) - 1 + (ceil ? s - 1 : 0);
-              std::int64_t n = (over >= 0 ? over / s : -((-over + s - 1) / s)) + 1;
-              if (ceil && (n - 1) * s >= in + p) --n;
-              const ops::inferred r = ops::infer_pool(line("pool"), {{k, k, k}, {s, s, s}, {p, p, p}, {d, d, d}, ceil}, make_extents(1, 1, in, in, in));
+              const std::int64_t over = in + 2 * p - d * (k - 1) - 1 + (ceil ? step - 1 : 0);
+              std::int64_t n = (over >= 0 ? over / step : -((-over + step - 1) / step)) + 1;
+              if (ceil && (n - 1) * step >= in + p) --n;
+              const ops::inferred r = ops::infer_pool(line("pool"), {{k, k, k}, {step, step, step}, {p, p, p}, {d, d, d}, ceil}, make_extents(1, 1, in, in, in));
               if (n < 1 ? r.ok() : !(r.shape == make_extents(1, 1, n, n, n))) return false;
             }
   return true;

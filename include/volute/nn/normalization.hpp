@@ -143,30 +143,30 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
       return detail::refuse<r>();
     } else {
       constexpr extents vector = make_extents(C);
+      constexpr bool trains = X::shape().size() > C;  // a channel has more than one value
+      constexpr double n = trains ? static_cast<double>(X::shape().size() / C) : 2, step = settings.momentum;
       constexpr auto running_mean = detail::kept<"running_mean", vector, initializer{}>;
       constexpr auto running_var = detail::kept<"running_var", vector, detail::ones>;
+      constexpr auto all = axes<0, 2, 3, 4>;
 
-      const auto in_training = [&] {
-        if constexpr (X::shape().size() == C) {
-          constexpr line got = line("got one a channel in ") << X::shape();
-          return failed<text(""), text("batch_norm3d wants values > 1"), to_text<got>()>{};
-        } else {
-          constexpr double n = static_cast<double>(X::shape().size() / C), step = settings.momentum;
-          constexpr auto all = axes<0, 2, 3, 4>;
-          const auto m = mean(x, all, keepdims);
-          const auto centred = x - m;
-          const auto variance = mean(square(centred), all, keepdims);
-          const auto y = detail::scaled<settings.affine, vector>(centred, rsqrt(variance + constant<settings.eps>), shape<C, 1, 1, 1>);
-          const auto moved = [](auto running, auto latest) {
-            return running * constant<1 - step> + reshape(latest, shape<C>) * constant<step>;
-          };
-          return updating(updating(y, running_mean, moved(running_mean, m)), running_var,
-                          moved(running_var, variance * constant<n / (n - 1)>));
-        }
-      }();
+      const auto m = mean(x, all, keepdims);
+      const auto centred = x - m;
+      const auto variance = mean(square(centred), all, keepdims);
+      const auto y = detail::scaled<settings.affine, vector>(centred, rsqrt(variance + constant<settings.eps>), shape<C, 1, 1, 1>);
+      const auto moved = [](auto running, auto latest) {
+        return running * constant<1 - step> + reshape(latest, shape<C>) * constant<step>;
+      };
+      const auto in_training =
+          updating(updating(y, running_mean, moved(running_mean, m)), running_var, moved(running_var, variance * constant<n / (n - 1)>));
+
       const auto in_inference = detail::scaled<settings.affine, vector>(
           x - per_channel(running_mean), rsqrt(per_channel(running_var) + constant<settings.eps>), shape<C, 1, 1, 1>);
-      return by_mode(in_training, in_inference);
+      if constexpr (trains) {
+        return by_mode(in_training, in_inference);
+      } else {
+        constexpr line got = line("got one a channel in ") << X::shape();
+        return by_mode(failed<text(""), text("batch_norm3d wants values > 1"), to_text<got>()>{}, in_inference);
+      }
     }
   }
 
