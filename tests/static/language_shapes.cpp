@@ -48,6 +48,23 @@ static_assert(conv_transpose3d(v, parameter<"u", 4, 5, 3, 3, 3>).shape() == shap
 static_assert(conv_transpose3d(v, parameter<"u", 4, 5, 3, 3, 3>, stride<2>, padding<1>, output_padding<1, 0, 1>).shape() == shape<2, 5, 12, 13, 16>);
 static_assert(conv_transpose3d(v, parameter<"u", 4, 3, 2, 2, 2>, groups<2>, dilation<3>).shape() == shape<2, 6, 9, 10, 11>);
 static_assert(max_pool3d(v, kernel<2>).shape() == shape<2, 4, 3, 3, 4> && max_pool3d(v, kernel<2>, ceil_mode).shape() == shape<2, 4, 3, 4, 4>);
+static_assert(max_pool3d(input<"flat", 1, 1, 1, 4, 4>, kernel<2>, ceil_mode).shape() == shape<1, 1, 1, 2, 2> && avg_pool3d(input<"flat", 1, 1, 1, 4, 4>, kernel<2>, ceil_mode).shape() == shape<1, 1, 1, 2, 2>);
+static_assert([] {  // the number of windows, and whether there is one, is that of torch's pooling_output_shape
+  for (std::int64_t in = 1; in < 7; ++in)
+    for (std::int64_t k = 1; k < 7; ++k)
+      for (std::int64_t step = 1; step < 5; ++step)
+        for (std::int64_t p = 0; 2 * p <= k; ++p)
+          for (std::int64_t d = 1; d < 3; ++d)
+            for (const bool ceil : {false, true}) {
+              const std::int64_t over = in + 2 * p - d * (k - 1) - 1 + (ceil ? step - 1 : 0);
+              std::int64_t n = (over >= 0 ? over / step : -((-over + step - 1) / step)) + 1;
+              if (ceil && (n - 1) * step >= in + p) --n;
+              const ops::inferred r = ops::infer_pool(line("pool"), {{k, k, k}, {step, step, step}, {p, p, p}, {d, d, d}, ceil}, make_extents(1, 1, in, in, in));
+              if (n < 1 ? r.ok() : !(r.shape == make_extents(1, 1, n, n, n))) return false;
+            }
+  return true;
+}());
+static_assert(upsample(v, scale_factor<2.0>).shape() == shape<2, 4, 12, 14, 16>);
 static_assert(max_pool3d(v, kernel<3, 2, 3>, stride<1>, padding<1>, dilation<2>).shape() == shape<2, 4, 4, 7, 6>);
 static_assert(avg_pool3d(v, kernel<3>, stride<2>, padding<1>).shape() == shape<2, 4, 3, 4, 4> && adaptive_avg_pool3d(v, output_size<1, 9, 3>).shape() == shape<2, 4, 1, 9, 3>);
 static_assert(modulate(w, input<"mod", 3, 4>).shape() == shape<3, 6, 4, 3, 3, 3> && demodulate(modulate(w, input<"mod", 3, 4>)).shape() == shape<3, 6, 4, 3, 3, 3>);

@@ -10,6 +10,7 @@ TEST_CASE("max pooling") {
   check(square(max_pool3d(x<2, 1, 3, 3, 4>, kernel<2, 3, 3>, stride<1, 2, 2>, padding<1>)), x<2, 1, 3, 3, 4>);
   check(square(max_pool3d(x<1, 1, 5, 4, 3>, kernel<2>, dilation<3, 2, 1>, stride<1>)), x<1, 1, 5, 4, 3>);
   check(square(max_pool3d(x<1, 2, 3, 5, 3>, kernel<2>, ceil_mode)), x<1, 2, 3, 5, 3>);
+  check(square(max_pool3d(x<1, 2, 1, 3, 2>, kernel<2>, ceil_mode)), x<1, 2, 1, 3, 2>);
   check(max_pool3d(square(x<1, 2, 2, 2, 4>), kernel<2>), x<1, 2, 2, 2, 4>);
 }
 

@@ -183,6 +183,10 @@ TEMPLATE_TEST_CASE("pooling: ceil_mode", "[kernels][pooling]", float, double) {
   check<TestType, make(2, {4, 6, 8}, three, two, one, one, one, true)>();
   check<TestType, make(2, {4, 6, 20}, three, two, one, one, one, true, 0, false)>();
   check<TestType, make(1, {5, 5, 36}, two, three, one, one, one, true, 7)>();
+  // windows larger than the input and its padding
+  check<TestType, make(2, {1, 4, 4}, two, two, none, none, one, true)>();
+  check<TestType, make(2, {1, 2, 3}, {4, 3, 5}, {4, 2, 3}, none, none, one, true, 0, false)>();
+  check<TestType, make(1, {2, 1, 5}, {3, 3, 9}, {2, 3, 7}, {1, 1, 1}, {1, 1, 1}, {2, 1, 1}, true)>();
 }
 
 TEMPLATE_TEST_CASE("pooling: windows that miss the input", "[kernels][pooling]", float, double) {

@@ -81,6 +81,59 @@ TEST_CASE("the norm of the gradients, and one that is no number") {
   CHECK(std::isnan(u.parameter_values()[1]));
 }
 
+TEMPLATE_TEST_CASE("norms whose squares overflow or underflow", "", float, double) {
+  using T = TestType;
+  constexpr bool f = sizeof(T) == 4;
+  const auto check_step = [](T a, T b, double limit, double norm, std::vector<double> expected, int accumulate = 1) {
+    given_gradients<T, sgd> t(sgd{.lr = 1}, {.clip_norm = limit, .accumulate = accumulate});
+    auto g = std::vector<T>(37, T(0));
+    g[0] = a, g[36] = b;
+    for (int k = 0; k < accumulate; ++k) t.step(x = g);
+    CAPTURE(a, b, limit);
+    CHECK(t.gradient_norm() == Approx(norm).epsilon(1e-6).margin(0));
+    CHECK(static_cast<double>(t.parameter_values()[0]) == Approx(expected[0]).epsilon(1e-6).margin(0));
+    CHECK(static_cast<double>(t.parameter_values()[36]) == Approx(expected[1]).epsilon(1e-6).margin(0));
+    CHECK(t.parameter_values()[1] == 0);
+  };
+  const double huge = f ? 1e19 : 1e200, tiny = f ? 1e-30 : 1e-200;
+  check_step(T(3 * huge), T(4 * huge), 1, 5 * huge, {-0.6, -0.8});
+  check_step(T(-3 * huge), T(4 * huge), 1e-10, 5 * huge, {0.6e-10, -0.8e-10}, 3);
+  check_step(T(3 * tiny), T(4 * tiny), 1, 5 * tiny, {-3 * tiny, -4 * tiny});
+  check_step(T(0), T(0), 1, 0, {0, 0});
+  constexpr T most = std::numeric_limits<T>::max();
+  const double both = static_cast<double>(most) * std::sqrt(2.0);  // beyond double as well
+  check_step(most, -most, 1, both, {-std::sqrt(0.5), std::sqrt(0.5)});
+  check_step(T(3), T(4), 1e-300, 5,
+             f ? std::vector<double>{0, 0} : std::vector<double>{-0.6e-300 / (1 + 0.2e-6), -0.8e-300 / (1 + 0.2e-6)});
+}
+
+TEST_CASE("a norm counts every element of a long block") {
+  static constexpr auto longer = input<"longer", 9000>;
+  basic_trainer_of<float, sgd, parameter_set<>, decltype(sum(parameter<"q", 9000> * longer))> t(sgd{.lr = 1}, {.clip_norm = 1});
+  auto g = std::vector<float>(9000, 0.f);
+  g[8999] = 12, g[4096] = 3, g[5] = 4;
+  t.step(longer = g);
+  CHECK(t.gradient_norm() == Approx(13));
+  g[8999] = 12e20f, g[4096] = 3e20f, g[5] = 4e20f;
+  t.step(longer = g);
+  CHECK(t.gradient_norm() == Approx(13e20));
+}
+
+TEST_CASE("AdamW's decay is not lost in rounding") {
+  const auto decayed = [](auto number, double each, int steps) {
+    using T = decltype(number);
+    given_gradients<T, adamw> t(adamw{.lr = each, .weight_decay = 1});
+    t.parameter_values()[0] = number;
+    for (int k = 0; k < steps; ++k) t.step(x = std::vector<T>(37, T(0)));
+    return static_cast<double>(t.parameter_values()[0]);
+  };
+  CHECK(1 - decayed(1.f, 1e-9, 100'000) == Approx(1e-4).epsilon(0.05));
+  CHECK(3 - decayed(3.f, 1e-8, 20'000) == Approx(6e-4).epsilon(0.05));
+  CHECK(1 - decayed(1.f, 3e-7, 1000) == Approx(3e-4).epsilon(0.1));
+  CHECK(1 - decayed(1.0, 1e-9, 1000) == Approx(1e-6).epsilon(1e-5));
+  CHECK(decayed(1.f, 0, 100) == 1);
+}
+
 TEST_CASE("averaged weights follow the weights from where they began") {
   given_gradients<double, sgd> t(sgd{.lr = 0.1}, {.ema_decay = 0.75});
   model<decltype([](auto v) { return sum(p * v); }), x> m;

@@ -4,11 +4,22 @@
 #include <volute/core/compiler.hpp>
 
 #include <cstdint>
+#include <limits>
 
 namespace volute {
 
 /// The largest rank of any tensor: a bank of per-sample filters has 6 axes (b, o, i, kd, kh, kw); two are kept in reserve.
 inline constexpr int max_rank = 8;
+
+/// a * b and a + b of numbers >= 0, or the largest number where that is beyond 64 bits.
+constexpr std::int64_t bounded_product(std::int64_t a, std::int64_t b) {
+  std::int64_t r = 0;
+  return __builtin_mul_overflow(a, b, &r) ? std::numeric_limits<std::int64_t>::max() : r;
+}
+constexpr std::int64_t bounded_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t r = 0;
+  return __builtin_add_overflow(a, b, &r) ? std::numeric_limits<std::int64_t>::max() : r;
+}
 
 /// Extents of a tensor, row-major: `dim[0]` is the slowest axis (N of NCDHW). Rank 0 is a scalar.
 /// A plain aggregate and not std::array: error messages print it as `{{1, 16, 8, 8, 8}, 5}`.
@@ -19,19 +30,11 @@ struct extents {
   constexpr std::int64_t operator[](int axis) const { return dim[axis]; }
   constexpr std::int64_t& operator[](int axis) { return dim[axis]; }
 
-  /// Number of elements; 1 for a scalar.
-  constexpr std::int64_t size() const {
-    std::int64_t n = 1;
-    for (int a = 0; a < rank; ++a) n *= dim[a];
-    return n;
-  }
+  /// Number of elements; 1 for a scalar. The largest number where it is beyond 64 bits.
+  constexpr std::int64_t size() const { return product_from(0); }
 
   /// Elements between two neighbours along `axis` in a dense row-major tensor.
-  constexpr std::int64_t stride(int axis) const {
-    std::int64_t n = 1;
-    for (int a = axis + 1; a < rank; ++a) n *= dim[a];
-    return n;
-  }
+  constexpr std::int64_t stride(int axis) const { return product_from(axis + 1); }
 
   constexpr void push_back(std::int64_t d) { dim[rank++] = d; }
 
@@ -40,6 +43,13 @@ struct extents {
     for (int i = 0; i < a.rank; ++i)
       if (a.dim[i] != b.dim[i]) return false;
     return true;
+  }
+
+  constexpr std::int64_t product_from(int axis) const {
+    std::int64_t n = 1;
+    for (int a = axis; a < rank; ++a)
+      if (__builtin_mul_overflow(n, dim[a], &n)) n = std::numeric_limits<std::int64_t>::max();
+    return n;
   }
 };
 

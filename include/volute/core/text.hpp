@@ -49,6 +49,19 @@ struct line {
     return *this << static_cast<char>('0' + v % 10);
   }
   constexpr line& operator<<(int v) { return *this << static_cast<std::int64_t>(v); }
+  /// With at most six decimals; a magnitude of 10^15 or more is not told.
+  constexpr line& operator<<(double v) {
+    if (v != v) return *this << "NaN";
+    if (v < 0) return *this << '-' << -v;
+    if (!(v < 1e15)) return *this << "a huge number";
+    std::int64_t whole = static_cast<std::int64_t>(v), millionths = static_cast<std::int64_t>((v - static_cast<double>(whole)) * 1e6 + 0.5);
+    if (millionths == 1'000'000) ++whole, millionths = 0;
+    *this << whole;
+    if (millionths > 0) *this << '.';
+    for (std::int64_t place = 100'000; millionths > 0; millionths %= place, place /= 10)
+      *this << static_cast<char>('0' + millionths / place);
+    return *this;
+  }
   constexpr line& operator<<(const extents& e) {
     *this << '(';
     for (int i = 0; i < e.rank; ++i) {

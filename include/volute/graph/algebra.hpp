@@ -22,6 +22,13 @@ class algebra : public builder {
   constexpr double fill_value(int id) const { return as<ops::fill>(id).value; }
   constexpr bool is_map(int id, ops::fn f) const { return is<ops::elementwise>(id) && as<ops::elementwise>(id).f() == f; }
 
+  /// Whether every element is 0 or 1, seen from its form.
+  constexpr bool is_indicator(int id) const {
+    using ops::fn;
+    while (is<ops::broadcast>(id) || is<ops::reshape>(id)) id = operand(id, 0);
+    return is_map(id, fn::less) || is_map(id, fn::less_equal) || is_map(id, fn::equal) || is_map(id, fn::step);
+  }
+
   // ---- elementwise
   /// f over operands that broadcast against each other.
   constexpr int map(ops::fn f, int a, int b = -1, int c = -1) {
@@ -261,7 +268,7 @@ class algebra : public builder {
           folded = v * v;
           break;
         case fn::relu:
-          folded = v > 0 ? v : 0;
+          folded = v < 0 ? 0 : v;
           break;
         case fn::step:
           folded = v > 0 ? 1 : 0;
@@ -319,9 +326,9 @@ class algebra : public builder {
           if (q != 0) return fill(p / q, e);
           break;
         case fn::minimum:
-          return fill(p < q ? p : q, e);
+          return fill(p != p || p < q ? p : q, e);
         case fn::maximum:
-          return fill(p > q ? p : q, e);
+          return fill(p != p || p > q ? p : q, e);
         case fn::less:
           return fill(p < q, e);
         case fn::less_equal:
@@ -342,6 +349,10 @@ class algebra : public builder {
         if (is_fill(b, 0)) return a;
         if (is_map(b, fn::negate)) return map2(fn::subtract, a, operand(b, 0));
         if (is_map(a, fn::negate)) return map2(fn::subtract, b, operand(a, 0));
+        if (is_map(a, fn::select) && is_map(b, fn::select) && operand(a, 0) == operand(b, 0)) {  // each has what the other leaves out
+          if (is_fill(operand(a, 2), 0) && is_fill(operand(b, 1), 0)) return map3(operand(a, 0), operand(a, 1), operand(b, 2));
+          if (is_fill(operand(a, 1), 0) && is_fill(operand(b, 2), 0)) return map3(operand(a, 0), operand(b, 1), operand(a, 2));
+        }
         if (is_fill(b) && is_map(a, fn::add) && is_fill(operand(a, 1)))
           return map2(fn::add, operand(a, 0), map2(fn::add, operand(a, 1), b));
         break;

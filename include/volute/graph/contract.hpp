@@ -110,6 +110,8 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
   }
   if (is_fill(x)) return fill(fill_value(x) * (sums ? static_cast<double>(e.size() / result.size()) : 1.0), result);
   if (sums && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
+  if (sums && is_map(x, fn::select) && is_indicator(operand(x, 0)) && is_fill(operand(x, 1)) && is_fill(operand(x, 2), 0))  // a count
+    return map(fn::multiply, reduce(how, operand(x, 0), axes), fill(fill_value(operand(x, 1)), make_extents()));
   if (is<ops::broadcast>(x)) {  // along a repeated axis the sum is a multiple, the maximum is the same
     const int full = reshape(operand(x, 0), aligned(shape(operand(x, 0)), e.rank));
     const extents small = shape(full);

@@ -1,6 +1,13 @@
 // Reverse-mode differentiation: from a graph to the same graph with more nodes. The rules stand with the primitives (ops/); here is the
 // walk over the nodes and the context in which a rule is written. Derivatives are ordinary nodes, so a gradient can be differentiated
 // again.
+//
+// A value that was not chosen (the other branch of a select, an operand that is no maximum) has no part in the result: its gradient is 0,
+// and must stay 0 where a rule would multiply it by a derivative that is infinite or NaN there. So an adjoint may carry a mask, a node that
+// is 0 where the value was not chosen; the mask moves with the adjoint through shapes and sums, and guards the products on the way. A mask
+// that comes from a select guards all of them, one that comes from relu or maximum those whose factor may be infinite for finite operands
+// (0 * 1 / 0 at log, not 0 * w at a product): they are everywhere, and should cost nothing where nothing can happen. Matrix products and
+// convolutions mix elements, so masks end there.
 #pragma once
 
 #include <volute/graph/contract.hpp>
@@ -35,9 +42,43 @@ struct value {
   friend constexpr value sigmoid(value a) { return a.map(ops::fn::sigmoid); }
   friend constexpr value power(value a, value b) { return a.map(ops::fn::power, b); }
   friend constexpr value less(value a, value b) { return a.map(ops::fn::less, b); }
+  friend constexpr value less_equal(value a, value b) { return a.map(ops::fn::less_equal, b); }
   friend constexpr value equal(value a, value b) { return a.map(ops::fn::equal, b); }
   friend constexpr value select(value c, value a, value b) { return {c.g, c.g->map(ops::fn::select, c.id, a.id, b.id)}; }
 };
+
+/// The mask of an adjoint in one number: 2 * node + (1 if it guards everything).
+struct mask {
+  static constexpr int unknown = -2, none = -1;  // no adjoint yet; all of it may depend
+  int code = none;
+
+  static constexpr mask of(int node, bool strict) { return {2 * node + (strict ? 1 : 0)}; }
+  constexpr bool any() const { return code >= 0; }
+  constexpr bool strict() const { return any() && code % 2 == 1; }
+  constexpr int node() const { return code / 2; }
+};
+
+/// Whether the derivative of a function may be infinite where its operands are finite; or, with `ever`, at all.
+constexpr bool may_explode(ops::fn f, bool ever) {
+  using ops::fn;
+  // clang-format off
+  switch (f) {
+    case fn::identity: case fn::negate: case fn::abs: case fn::sign: case fn::relu: case fn::step: case fn::add: case fn::subtract:
+    case fn::minimum: case fn::maximum: case fn::less: case fn::less_equal: case fn::equal: case fn::leaky: case fn::select:
+      return false;
+    case fn::reciprocal: case fn::sqrt: case fn::rsqrt: case fn::exp: case fn::expm1: case fn::log: case fn::log1p: case fn::divide: case fn::power:
+      return true;
+    default:
+      return ever;
+  }
+  // clang-format on
+}
+/// Whether a primitive's rule only moves and adds what arrives, so that it moves masks as well.
+constexpr bool moves(const algebra& g, int id) {
+  return g.is<ops::barrier>(id) || g.is<ops::broadcast>(id) || g.is<ops::reduce>(id) || g.is<ops::reshape>(id) ||
+         g.is<ops::transpose>(id) || g.is<ops::slice>(id) || g.is<ops::pad>(id) || g.is<ops::concat>(id) || g.is<ops::max_pool>(id) ||
+         g.is<ops::avg_pool>(id);
+}
 
 /// What a derivative rule sees: see ops/primitives.hpp.
 struct rule {
@@ -46,6 +87,10 @@ struct rule {
   value y, g;
   const bool* depends;
   int* adjoint;
+  int* masks = nullptr;        // of the adjoints; null: not kept
+  mask taken{};                // of the adjoint that arrives
+  const int* moved = nullptr;  // what becomes of it at each operand, if the rule changes shapes
+  bool guards = false;
 
   constexpr int arity() const { return graph.nodes.data[node].count; }
   constexpr int id(int i) const { return graph.operand(node, i); }
@@ -53,13 +98,41 @@ struct rule {
   constexpr extents shape(int i) const { return graph.shape(id(i)); }
   constexpr bool needs(int i) const { return depends[id(i)]; }
   constexpr void give(int i, value v) {
+    if (needs(i)) give(i, v, moved != nullptr ? mask::of(moved[id(i)], true) : graph.is<ops::elementwise>(node) ? taken : mask{});
+  }
+  /// The same of a value with a mask of its own: see chosen().
+  constexpr void give(int i, value v, mask m) {
     if (!needs(i)) return;
+    if (guards) v = select({&graph, taken.node()}, v, zero());
     int& a = adjoint[id(i)];
     a = a < 0 ? v.id : graph.map(ops::fn::add, a, v.id);
+    if (masks != nullptr) masks[id(i)] = either({masks[id(i)]}, m).code;
+  }
+  /// The mask of what is given only where c is not 0.
+  constexpr mask chosen(value c, bool strict) const {
+    if (graph.is_fill(c.id) && !graph.is_fill(c.id, 0)) return taken;
+    if (!taken.any() || (strict && !taken.strict())) return mask::of(c.id, strict);
+    const int both = graph.map(ops::fn::select, c.id, taken.node(), graph.fill(0, graph.shape(c.id)));
+    return mask::of(both, strict && taken.strict());
+  }
+  constexpr mask either(mask a, mask b) const {
+    if (a.code == mask::unknown) return b;
+    if (!a.any() || !b.any() || opposite(a.node(), b.node()) || opposite(b.node(), a.node())) return {};
+    const bool strict = a.strict() && b.strict();
+    if (a.node() == b.node()) return mask::of(a.node(), strict);
+    return mask::of(graph.map(ops::fn::select, a.node(), graph.fill(1, graph.shape(a.node())), b.node()), strict);
+  }
+  constexpr bool opposite(int a, int b) const {
+    return graph.is_map(b, ops::fn::equal) && graph.operand(b, 0) == a && graph.is_fill(graph.operand(b, 1), 0);
+  }
+  /// The mask of operand i of a maximum over axes, given where it is the maximum.
+  constexpr mask winners(int i, value c) const { return moved != nullptr ? mask::of(moved[id(i)], true) : mask::of(c.id, false); }
+  /// v, which a reduction over these axes gives, where the result of the reduction was chosen.
+  constexpr value where_taken(value v, ops::axis_set axes) {
+    return taken.strict() ? select(restore({&graph, taken.node()}, axes, shape(0)), v, v.like(0)) : v;
   }
 
   constexpr value zero() const { return g.like(0); }
-  constexpr value one() const { return g.like(1); }
   constexpr value sum(value v, ops::axis_set axes) { return {&graph, graph.sum(v.id, axes)}; }
   constexpr value reshape(value v, const extents& e) { return {&graph, graph.reshape(v.id, e)}; }
   constexpr value transpose(value v, const ops::transpose& t) { return {&graph, graph.transpose(v.id, t)}; }
@@ -88,7 +161,7 @@ constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int co
   const int n = y + 1;
   int lowest = n;
   buffer<bool> depends(n, false);
-  buffer<int> adjoint(n, -1);
+  buffer<int> adjoint(n, -1), masks(n, mask::unknown), moved(n, -1);
   for (int i = 0; i < count; ++i)
     if (wrt[i] < n) {
       depends[wrt[i]] = true;
@@ -98,12 +171,35 @@ constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int co
     const node& v = g.nodes.data[i];
     for (int k = 0; k < v.count && !depends.data[i]; ++k) depends.data[i] = depends.data[g.operands.data[v.first + k]];
   }
-  if (depends[y]) adjoint[y] = seed;
+  if (depends[y]) adjoint[y] = seed, masks[y] = mask::none;
   for (int i = y; i >= lowest; --i) {
     if (adjoint.data[i] < 0 || g.nodes.data[i].count == 0) continue;
     const node v = g.nodes.data[i];
-    rule r{g, i, {&g, i}, {&g, adjoint.data[i]}, depends.data, adjoint.data};
-    ops::primitives::visit(v.op, g.attributes.data[v.attribute], [&](const auto& op) { op.derivative(op, r); });
+    const auto run = [&](rule& r) {
+      ops::primitives::visit(v.op, g.attributes.data[v.attribute], [&](const auto& op) { op.derivative(op, r); });
+    };
+    rule r{g, i, {&g, i}, {&g, adjoint.data[i]}, depends.data, adjoint.data, masks.data, {masks.data[i]}};
+    if (!r.taken.any()) {
+      run(r);
+    } else if (g.is<ops::elementwise>(i)) {
+      const ops::fn f = g.as<ops::elementwise>(i).f();
+      const bool by_number = (f == ops::fn::multiply || f == ops::fn::divide) && g.is_fill(g.operand(i, 1));
+      r.guards = may_explode(f, r.taken.strict()) && !by_number;
+      const int a = r.g.id;  // what is guarded behind the product need not be before it
+      if (r.guards && g.is_map(a, ops::fn::select) && g.operand(a, 0) == r.taken.node() && g.is_fill(g.operand(a, 2), 0))
+        r.g.id = g.operand(a, 1);
+      run(r);
+    } else if (r.taken.strict() && moves(g, i)) {
+      const value m{&g, r.taken.node()};
+      rule mover{g, i, r.y, g.is_indicator(m.id) ? m : select(m, m.like(1), m.like(0)), depends.data, moved.data, nullptr, r.taken};
+      run(mover);
+      r.moved = moved.data;
+      run(r);
+      for (int k = 0; k < v.count; ++k) moved.data[g.operands.data[v.first + k]] = -1;
+    } else {
+      r.taken = {};
+      run(r);
+    }
   }
   for (int i = 0; i < count; ++i) {
     const int a = wrt[i] < n ? adjoint[wrt[i]] : -1;

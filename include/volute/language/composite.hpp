@@ -8,7 +8,10 @@ namespace volute {
 namespace function {
 
 struct clamp {  // select and not minimum, which would halve the derivative at the limits
-  static constexpr auto forward(auto a, auto low, auto high) { return select(a < low, low, select(high < a, high, a)); }
+  static constexpr auto forward(auto a, auto low, auto high) {
+    const auto floored = select(a < low, low, a);
+    return select(high < floored, high, floored);
+  }
 };
 struct at_least {
   static constexpr auto forward(auto a, auto low) { return select(a < low, low, a); }
@@ -24,7 +27,7 @@ struct leaky_relu {
 };
 template <double Alpha>
 struct elu {  // select and not minimum, which would halve the derivative at 0
-  static constexpr auto forward(auto x) { return select(0_c < x, x, expm1(select(0_c < x, 0_c, x)) * constant<Alpha>); }
+  static constexpr auto forward(auto x) { return select(0_c < x, x, expm1(x) * constant<Alpha>); }
 };
 struct silu {
   static constexpr auto forward(auto x) { return x * sigmoid(x); }
@@ -50,7 +53,7 @@ struct log_softmax {
 }  // namespace function
 
 // clang-format off
-/// min(max(a, low), high), with derivative 1 where low <= a <= high and 0 elsewhere, as torch.clamp; a NaN stays.
+/// min(max(a, low), high), so high where low > high; derivative 1 where low <= a <= high and 0 elsewhere, as torch.clamp; a NaN stays.
 template <expression A, expression L, expression H> constexpr auto clamp(A a, L low, H high) { return invoke<function::clamp>(a, low, high); }
 /// max(a, low) with derivative 1 where a >= low: a floor. (maximum would share a tie.)
 template <expression A, expression L> constexpr auto at_least(A a, L low) { return invoke<function::at_least>(a, low); }

@@ -100,7 +100,10 @@ struct node : expression_tag {
 
   static constexpr ops::inferred inferred = [] {
     const extents shapes[]{Operands::shape()...};
-    return F.infer(shapes, static_cast<int>(sizeof...(Operands)));
+    for (const extents& e : shapes)
+      if (e.size() > ops::most_elements) return ops::check_size(e);
+    const ops::inferred r = F.infer(shapes, static_cast<int>(sizeof...(Operands)));
+    return r.ok() ? ops::check_size(r.shape) : r;
   }();
 };
 

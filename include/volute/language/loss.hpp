@@ -74,9 +74,13 @@ struct huber : of_equal_shapes<huber<Delta>, "huber"> {
     }
   }
 };
-/// With softplus in place of the logarithm of a small number.
+/// -(t w log p + (1 - t) log(1 - p)) with softplus in place of the logarithm of a small number: a sum of what is not negative, so that no
+/// small loss is lost in the difference of large numbers (softplus(x) - x is 0 in float from x = 17 on), nor a small gradient.
+constexpr auto binary_entropy(auto logits, auto target, auto weighted_target) {
+  return mean((1_c - target) * softplus(logits) + weighted_target * softplus(-logits));
+}
 struct bce_with_logits : of_equal_shapes<bce_with_logits, "bce_with_logits"> {
-  static constexpr auto of(auto logits, auto target) { return mean(softplus(logits) - logits * target); }
+  static constexpr auto of(auto logits, auto target) { return binary_entropy(logits, target, target); }
 };
 struct weighted_bce_with_logits {
   static constexpr auto forward(auto logits, auto target, auto pos_weight) {
@@ -89,7 +93,7 @@ struct weighted_bce_with_logits {
       constexpr line got = line("got ") << w;
       return failed<text(""), to_text<wanted>(), to_text<got>()>{};
     } else {
-      return mean((1_c - target) * logits + (1_c + (pos_weight - 1_c) * target) * softplus(-logits));
+      return binary_entropy(logits, target, pos_weight * target);
     }
   }
 };
@@ -98,7 +102,7 @@ template <class E>
 inline constexpr auto per_sample = constant<1.0 / static_cast<double>(E::shape().rank > 0 ? E::shape()[0] : 1)>;
 struct kl_div : of_equal_shapes<kl_div, "kl_div"> {
   static constexpr auto of(auto log_input, auto target) {
-    return sum(target * (log(select(0_c < target, target, 1_c)) - log_input)) * per_sample<decltype(target)>;  // 0 log 0 = 0
+    return sum(select(equal(target, 0_c), 0_c, target * (log(target) - log_input))) * per_sample<decltype(target)>;  // 0 log (0 / q) = 0
   }
 };
 struct kl_normal : of_equal_shapes<kl_normal, "kl_normal"> {
@@ -163,15 +167,11 @@ struct cross_entropy {
     using failure = decltype(class_failure<"cross_entropy", 2>(logits, labels));
     if constexpr (!std::is_void_v<failure>) {
       return failure{};
+    } else if constexpr (!(Options.smoothing >= 0 && Options.smoothing <= 1)) {
+      constexpr line got = line("got ") << Options.smoothing;
+      return failed<text(""), text("label_smoothing in 0..1"), to_text<got>()>{};
     } else {
       constexpr double smoothing = Options.smoothing;
-      const auto chosen = chosen_class<x>(labels);
-      const auto target = [&] {
-        if constexpr (smoothing == 0)
-          return chosen;
-        else
-          return chosen * constant<1 - smoothing> + constant<smoothing / static_cast<double>(x[1])>;
-      }();
       const auto weight = [&] {
         if constexpr (weighted)
           return apply<ops::reshape_to{class_shapes(x).classes}>(weights);
@@ -184,15 +184,37 @@ struct cross_entropy {
         else
           return 1_c;
       }();
-      const auto total = sum(invoke<log_softmax<1>>(logits) * (target * (weight * kept)));
+      const auto chosen = chosen_class<x>(labels) * kept;
+      const auto weight_here = sum(chosen * weight, axes<1>, keepdims);
+      const auto total = [&] {
+        if constexpr (smoothing == 0) {
+          // -sum over classes of target log p as log sum e^z - z[label]: no product with an infinite log p of another class
+          const auto z = logits - stop_gradient(maximum(logits, axes<1>, keepdims));
+          const auto log_sum = log(sum(exp(z), axes<1>, keepdims));
+          return sum(part<Options.ignores>(kept, log_sum) * weight_here) - sum(select(chosen, z, 0_c) * weight);
+        } else {
+          const auto target = chosen * constant<1 - smoothing> + constant<smoothing / static_cast<double>(x[1])>;
+          return -sum(part<Options.ignores>(kept, invoke<log_softmax<1>>(logits)) * (target * (weight * kept)));
+        }
+      }();
       if constexpr (weighted)
-        return -(total / sum(chosen * (weight * kept)));
+        return quotient(total, sum(weight_here));
       else if constexpr (Options.ignores)
-        return -(total / sum(kept));
+        return quotient(total, sum(kept));
       else
-        return total * constant<-1.0 / static_cast<double>(decltype(labels)::shape().size())>;
+        return total * constant<1.0 / static_cast<double>(decltype(labels)::shape().size())>;
     }
   }
+  /// What is not kept has no part, not even as an infinity.
+  template <bool Ignores>
+  static constexpr auto part(auto kept, auto y) {
+    if constexpr (Ignores)
+      return select(kept, y, 0_c);
+    else
+      return y;
+  }
+  /// a / b; without a gradient where that is 0 / 0, so that no weight is spoilt by a batch of ignored labels.
+  static constexpr auto quotient(auto a, auto b) { return select(b, a / b, stop_gradient(a / b)); }
 };
 
 /// 1 - the mean over samples and channels of (2 sum p t + s) / (sum p + sum t + s), sums over voxels.

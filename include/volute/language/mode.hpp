@@ -11,11 +11,11 @@ struct mode_node : expression_tag {
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
-/// A in training, B otherwise.
+/// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
 struct mode_choice : expression_tag {
   static constexpr binding_state state = detail::joint_state<A, B>();
-  static constexpr extents shape() { return A::shape(); }
+  static constexpr extents shape() { return B::shape(); }
 };
 /// Y; after the run the state is Value.
 template <expression Y, expression State, expression Value>
@@ -47,15 +47,15 @@ constexpr auto inference(E e) {
   else
     return mode_node<false, E>{};
 }
-/// What a layer says that behaves differently in training; both of one shape.
+/// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.
 template <expression A, expression B>
 constexpr auto by_mode(A a, B b) {
-  if constexpr (is_failed<A>) {
-    return a;
-  } else if constexpr (is_failed<B>) {
+  if constexpr (is_failed<B>) {
     return b;
+  } else if constexpr (std::is_same_v<A, reported>) {
+    return a;
   } else {
-    static_assert(A::shape() == B::shape(), "by_mode wants one shape for both modes");
+    static_assert(is_failed<A> || A::shape() == B::shape(), "by_mode wants one shape for both modes");
     return mode_choice<A, B>{};
   }
 }

@@ -7,9 +7,25 @@
 namespace volute {
 namespace option {
 
-/// One number for all three axes, or three: depth, height, width. The shape rules refuse any other count.
+/// A number that an option was given, as it stands in the option's type: whole numbers as they are, others in thousandths below
+/// `fraction_base`.
+inline constexpr std::int64_t fraction_base = -(std::int64_t{1} << 40);
+template <auto V>
+inline constexpr std::int64_t whole = [] {
+  if constexpr (std::is_floating_point_v<decltype(V)>) {
+    if (!(V > -1e6 && V < 1e6)) return fraction_base + (V < 0 ? -1'000'000'000 : 1'000'000'000);
+    if (V != static_cast<decltype(V)>(static_cast<std::int64_t>(V))) return fraction_base + static_cast<std::int64_t>(V * 1000);
+  }
+  return static_cast<std::int64_t>(V);
+}();
+constexpr bool is_fraction(std::int64_t v) { return v < fraction_base / 2; }
+
+/// One number for all three axes, or three: depth, height, width. The shape rules refuse any other count, and fractions.
 template <std::int64_t... V>
 constexpr ops::triple to_triple() {
+  ops::triple fraction{0, 0, 0};
+  ((fraction = is_fraction(V) ? ops::triple{ops::fraction_mark, V - fraction_base, 0} : fraction), ...);
+  if (fraction.d != 0) return fraction;
   if (sizeof...(V) != 1 && sizeof...(V) != 3) return ops::miscounted(sizeof...(V));
   const std::int64_t v[]{V..., 0};  // never empty
   return sizeof...(V) == 3 ? ops::triple{v[0], v[sizeof...(V) / 2], v[sizeof...(V) - 1]} : ops::triple{v[0], v[0], v[0]};
@@ -32,7 +48,7 @@ struct dilation {
 template <std::int64_t... V>
 struct padding {
   static constexpr void apply(ops::conv_options& o) {
-    if constexpr (sizeof...(V) == 6) {
+    if constexpr (sizeof...(V) == 6 && !(is_fraction(V) || ...)) {
       const std::int64_t v[]{V...};
       for (int a = 0; a < 3; ++a) o.lo[a] = v[2 * a], o.hi[a] = v[2 * a + 1];
     } else {
@@ -121,20 +137,20 @@ constexpr Options collect() {
 
 }  // namespace option
 
-template <std::int64_t... V>
-inline constexpr option::kernel<V...> kernel{};
-template <std::int64_t... V>
-inline constexpr option::stride<V...> stride{};
-template <std::int64_t... V>
-inline constexpr option::dilation<V...> dilation{};
-template <std::int64_t... V>
-inline constexpr option::padding<V...> padding{};
+template <auto... V>
+inline constexpr option::kernel<option::whole<V>...> kernel{};
+template <auto... V>
+inline constexpr option::stride<option::whole<V>...> stride{};
+template <auto... V>
+inline constexpr option::dilation<option::whole<V>...> dilation{};
+template <auto... V>
+inline constexpr option::padding<option::whole<V>...> padding{};
 template <std::int64_t N>
 inline constexpr option::groups<N> groups{};
-template <std::int64_t... V>
-inline constexpr option::output_padding<V...> output_padding{};
-template <std::int64_t... V>
-inline constexpr option::output_size<V...> output_size{};
+template <auto... V>
+inline constexpr option::output_padding<option::whole<V>...> output_padding{};
+template <auto... V>
+inline constexpr option::output_size<option::whole<V>...> output_size{};
 template <bool B>
 inline constexpr option::count_include_pad<B> count_include_pad{};
 template <std::int64_t N>
@@ -145,8 +161,8 @@ template <int A>
 inline constexpr option::axis<A> axis{};
 template <std::int64_t Start, std::int64_t Stop, std::int64_t Step = 1>
 inline constexpr option::range<Start, Stop, Step> range{};
-template <std::int64_t... V>
-inline constexpr option::scale_factor<V...> scale_factor{};
+template <auto... V>
+inline constexpr option::scale_factor<option::whole<V>...> scale_factor{};
 inline constexpr option::nearest nearest{};
 inline constexpr option::trilinear trilinear{};
 inline constexpr option::align_corners align_corners{};

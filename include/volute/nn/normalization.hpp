@@ -95,7 +95,9 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
   static constexpr ops::inferred check(const extents& x) {
     if (Groups < 1 || C % (Groups < 1 ? 1 : Groups) != 0)
       return ops::refuse(line("group_norm: channels / groups"), line("got ") << C << " channels, groups " << Groups);
-    return detail::norm_check(kind.view(), settings, x, C);
+    if (const ops::inferred r = detail::norm_check(kind.view(), settings, x, C); !r.ok()) return r;
+    if (x.size() == x[0] * Groups) return ops::refuse(line("group_norm wants values > 1"), line("got one a group in ") << x);
+    return {};
   }
 };
 
@@ -127,8 +129,8 @@ struct instance_norm3d : layer<instance_norm3d<C, O...>> {
 /// Each channel, normalised by its mean and variance: (N, C, D, H, W). In training these are the batch's, and the running statistics move
 /// towards them: running = (1 - momentum) * running + momentum * batch, with the variance divided by n - 1. In inference they are the
 /// running ones, and three vectors that a convolution before it applies to its results. Options: eps<1e-5>, momentum<0.1>,
-/// affine<true>. Parameters: weight (C), ones, and bias (C), zeros; states: running_mean (C), zeros, and running_var (C), ones. (Ioffe and
-/// Szegedy 2015, https://arxiv.org/abs/1502.03167.)
+/// affine<true>. Parameters: weight (C), ones, and bias (C), zeros; states: running_mean (C), zeros, and running_var (C), ones. Training is
+/// refused where a channel has one value. (Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167.)
 template <std::int64_t C, class... O>
 struct batch_norm3d : layer<batch_norm3d<C, O...>> {
   static constexpr text kind = "batch_norm3d";
@@ -141,7 +143,8 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
       return detail::refuse<r>();
     } else {
       constexpr extents vector = make_extents(C);
-      constexpr double n = static_cast<double>(X::shape().size() / C), step = settings.momentum;
+      constexpr bool trains = X::shape().size() > C;  // a channel has more than one value
+      constexpr double n = trains ? static_cast<double>(X::shape().size() / C) : 2, step = settings.momentum;
       constexpr auto running_mean = detail::kept<"running_mean", vector, initializer{}>;
       constexpr auto running_var = detail::kept<"running_var", vector, detail::ones>;
       constexpr auto all = axes<0, 2, 3, 4>;
@@ -158,14 +161,18 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
 
       const auto in_inference = detail::scaled<settings.affine, vector>(
           x - per_channel(running_mean), rsqrt(per_channel(running_var) + constant<settings.eps>), shape<C, 1, 1, 1>);
-      return by_mode(in_training, in_inference);
+      if constexpr (trains) {
+        return by_mode(in_training, in_inference);
+      } else {
+        constexpr line got = line("got one a channel in ") << X::shape();
+        return by_mode(failed<text(""), text("batch_norm3d wants values > 1"), to_text<got>()>{}, in_inference);
+      }
     }
   }
 
  private:
   static constexpr ops::inferred check(const extents& x) {
     if (x.rank != 5) return ops::refuse(line("batch_norm3d wants rank 5"), line("got ") << x);
-    if (x.size() == x[1]) return ops::refuse(line("batch_norm3d wants values > 1"), line("got one a channel in ") << x);
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };

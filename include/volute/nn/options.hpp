@@ -8,15 +8,15 @@
 namespace volute::nn {
 
 // clang-format off
-template <std::int64_t... V> using kernel = option::kernel<V...>;
-template <std::int64_t... V> using stride = option::stride<V...>;
-template <std::int64_t... V> using padding = option::padding<V...>;
-template <std::int64_t... V> using dilation = option::dilation<V...>;
+template <auto... V> using kernel = option::kernel<option::whole<V>...>;
+template <auto... V> using stride = option::stride<option::whole<V>...>;
+template <auto... V> using padding = option::padding<option::whole<V>...>;
+template <auto... V> using dilation = option::dilation<option::whole<V>...>;
 template <std::int64_t N> using groups = option::groups<N>;
-template <std::int64_t... V> using output_padding = option::output_padding<V...>;
+template <auto... V> using output_padding = option::output_padding<option::whole<V>...>;
 template <bool B> using count_include_pad = option::count_include_pad<B>;
 template <std::int64_t N> using divisor = option::divisor<N>;
-template <std::int64_t... V> using scale = option::scale_factor<V...>;
+template <auto... V> using scale = option::scale_factor<option::whole<V>...>;
 using nearest = option::nearest;
 using trilinear = option::trilinear;
 using align_corners = option::align_corners;

@@ -25,7 +25,7 @@ template <> inline constexpr bool framewise<softplus> = true;
 template <> inline constexpr bool framewise<softmax<1>> = true;
 template <> inline constexpr bool framewise<log_softmax<1>> = true;
 template <> inline constexpr bool framewise<identity> = true;
-template <std::int64_t S, std::int64_t H, std::int64_t W, class... M> inline constexpr bool framewise<upsample<scale<S, H, W>, M...>> = S == 1;
+template <std::int64_t... S, class... M> inline constexpr bool framewise<upsample<option::scale_factor<S...>, M...>> = option::scale_factor<S...>::value.d == 1;
 // clang-format on
 
 /// A causal layer or model for chunks of any length >= 1: streaming<net>{}(chunk) with net a conv3d with `causal` (stride 1 in time), a

@@ -59,7 +59,7 @@ struct reshape_to {
       if (r[i] == -1)
         open = i;
       else
-        known *= r[i];
+        known = bounded_product(known, r[i]);
     }
     if (open >= 0 && known > 0) r[open] = x[0].size() / known;
     if (r.size() != x[0].size())
@@ -157,7 +157,7 @@ struct pad_axes {
     bool legal = lo.rank == r.rank && hi.rank == r.rank;
     for (int i = 0; legal && i < r.rank; ++i) {
       legal = lo[i] >= 0 && hi[i] >= 0;
-      r[i] += lo[i] + hi[i];
+      r[i] = bounded_sum(r[i], bounded_sum(lo[i], hi[i]));
     }
     if (!legal) return refuse(line("pad wants ") << x[0].rank << " amounts >= 0", line("got ") << lo << " and " << hi);
     return {r, {}, {}};
@@ -181,7 +181,7 @@ struct concat_along {
       bool fits = x[k].rank == r.rank;
       for (int i = 0; fits && i < r.rank; ++i) fits = i == axis || x[k][i] == r[i];
       if (!fits) return refuse(line("concat wants ") << x[0], line("got ") << x[k] << " along axis " << axis);
-      r[axis] += x[k][axis];
+      r[axis] = bounded_sum(r[axis], x[k][axis]);
     }
     return {r, {}, {}};
   }

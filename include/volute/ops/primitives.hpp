@@ -3,6 +3,8 @@
 //   r.x(i), r.y, r.g   operand i, the result, and the gradient that arrives, as values with operators
 //   r.needs(i)         whether anything asks for the gradient of operand i
 //   r.give(i, v)       adds v to it
+//   r.give(i, v, r.chosen(c, strict))   the same of a v that is 0 where c is, because operand i is not chosen there: it stays 0 whatever
+//                                       it is multiplied by later (strict), or by what may be infinite for finite operands
 // The shapes of results are settled by whoever builds a node (the language checks, the graph's builder computes).
 #pragma once
 
@@ -86,7 +88,7 @@ struct elementwise {
       case fn::sigmoid: return r.give(0, g * (y * (1.0 - y)));
       case fn::softplus: return r.give(0, g * sigmoid(a));
       case fn::erf: return r.give(0, g * exp(-square(a)) * 1.1283791670955126);  // 2 / sqrt(pi)
-      case fn::relu: return r.give(0, select(y, g, r.zero()));  // y != 0 exactly where a > 0: the operand need not be kept
+      case fn::relu: return r.give(0, select(y, g, r.zero()), r.chosen(y, false));  // y != 0 exactly where a > 0: the operand need not be kept
       case fn::add: return r.give(0, g), r.give(1, g);
       case fn::subtract:
         r.give(0, g);
@@ -101,25 +103,35 @@ struct elementwise {
         if (r.needs(1)) r.give(1, -(g * y / b));
         return;
       case fn::minimum:  // a tie shares, as torch.minimum
-        if (r.needs(0)) r.give(0, g * (less(a, b) + equal(a, b) * half));
-        if (r.needs(1)) r.give(1, g * (less(b, a) + equal(a, b) * half));
+        if (r.needs(0)) not_beyond(r, 0, less(b, a));
+        if (r.needs(1)) not_beyond(r, 1, less(a, b));
         return;
       case fn::maximum:
-        if (r.needs(0)) r.give(0, g * (less(b, a) + equal(a, b) * half));
-        if (r.needs(1)) r.give(1, g * (less(a, b) + equal(a, b) * half));
+        if (r.needs(0)) not_beyond(r, 0, less(a, b));
+        if (r.needs(1)) not_beyond(r, 1, less(b, a));
         return;
       case fn::power:
-        if (r.needs(0)) r.give(0, g * b * power(a, b - 1.0));
-        if (r.needs(1)) r.give(1, g * select(a, y * log(select(a, a, r.one())), r.zero()));
+        if (r.needs(0)) r.give(0, select(b, g * b * power(a, b - 1.0), r.zero()), r.chosen(b, true));  // a^0 is 1 at 0 as well
+        if (r.needs(1)) {
+          const auto flat = equal(a, r.zero()) * less_equal(r.zero(), b), slopes = equal(flat, r.zero());
+          r.give(1, select(slopes, g * y * log(a), r.zero()), r.chosen(slopes, true));
+        }
         return;
       case fn::leaky: return r.give(0, select(less(r.zero(), y), g, g * b));  // b >= 0: y > 0 exactly where a > 0, and a need not be kept
       case fn::select:
-        if (r.needs(1)) r.give(1, select(a, g, r.zero()));
-        if (r.needs(2)) r.give(2, select(a, r.zero(), g));
+        if (r.needs(1)) r.give(1, select(a, g, r.zero()), r.chosen(a, true));
+        if (r.needs(2)) r.give(2, select(a, r.zero(), g), r.chosen(equal(a, r.zero()), true));
         return;
       case fn::sign: case fn::step: case fn::less: case fn::less_equal: case fn::equal: return;  // constant almost everywhere
     }
     // clang-format on
+  }
+
+ private:
+  /// The gradient of an operand of minimum or maximum that loses where `loses` is 1; NaN loses nowhere.
+  template <class R, class V>
+  static constexpr void not_beyond(R& r, int i, V loses) {
+    r.give(i, select(loses, r.zero(), select(equal(r.x(0), r.x(1)), r.g * 0.5, r.g)), r.chosen(equal(loses, r.zero()), false));
   }
 };
 
@@ -142,7 +154,7 @@ struct reduce {
     const auto g = r.restore(r.g, op.axes, r.shape(0));
     if (op.how() == reduction::sum) return r.give(0, g);
     const auto mask = equal(r.x(0), r.restore(r.y, op.axes, r.shape(0)));  // equal maxima share, as torch.amax
-    r.give(0, g * mask / r.restore(r.sum(mask, op.axes), op.axes, r.shape(0)));
+    r.give(0, r.where_taken(g * mask / r.restore(r.sum(mask, op.axes), op.axes, r.shape(0)), op.axes), r.winners(0, mask));
   }
 };
 

@@ -19,6 +19,16 @@ struct inferred {
 
 constexpr inferred refuse(const line& wanted, const line& got) { return {{}, wanted, got}; }
 
+/// More elements no machine can address; with them as a bound, the bytes of thousands of tensors still are 64-bit numbers.
+inline constexpr std::int64_t most_elements = std::int64_t{1} << 48;
+/// Refuses what has more elements or a negative extent.
+constexpr inferred check_size(const extents& e) {
+  for (int i = 0; i < e.rank; ++i)
+    if (e[i] < 0) return refuse(line("a tensor: extents >= 0"), line("got ") << e);
+  if (e.size() > most_elements) return refuse(line("a tensor: at most 2^48 elements"), line("got ") << e);
+  return {e, {}, {}};
+}
+
 /// Attributes of any primitive in a form that a graph can store and compare: its fields as 64-bit words.
 struct attributes {
   static constexpr int capacity = 26;

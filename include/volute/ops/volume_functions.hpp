@@ -19,11 +19,18 @@ constexpr bool any_below(const triple& t, std::int64_t least) { return t[0] < le
 /// What an option becomes that gives neither one number nor three.
 constexpr std::int64_t miscounted_mark = -1'000'000;
 constexpr triple miscounted(std::size_t count) { return {miscounted_mark, static_cast<std::int64_t>(count), 0}; }
+/// And one that gives a fraction, here in thousandths: 2.0 counts as 2.
+constexpr std::int64_t fraction_mark = miscounted_mark - 1;
 constexpr inferred check_counts(const line& who, std::initializer_list<triple> options) {
-  for (const triple& t : options)
+  for (const triple& t : options) {
     if (t.d == miscounted_mark) return refuse(line(who) << " wants 1 or 3 numbers", line("got ") << t.h);
+    if (t.d == fraction_mark) return refuse(line(who) << " wants whole numbers", line("got ") << static_cast<double>(t.h) / 1000);
+  }
   return {};
 }
+
+/// No stride, dilation, padding or kernel is larger.
+constexpr std::int64_t most_option = std::int64_t{1} << 28;
 
 /// How the border is padded. `same` keeps the extent at stride 1 (the odd element on the high side); `causal` is `same` with all of time's
 /// padding before.
@@ -53,12 +60,15 @@ struct conv_options {
 /// The checks that convolution and its transpose share; "" where all is well.
 constexpr inferred check_options(line who, const conv_options& o, const triple& kernel) {
   if (o.lo.d == miscounted_mark) return refuse(who << ": 1, 3 or 6 paddings", line("got ") << o.lo.h);
-  if (const inferred r = check_counts(who, {kernel, o.stride, o.dilation, o.output_padding}); !r.ok()) return r;
+  if (const inferred r = check_counts(who, {kernel, o.stride, o.dilation, o.output_padding, o.lo}); !r.ok()) return r;
   if (any_below(o.stride, 1)) return refuse(who << " wants stride >= 1", line("got ") << o.stride);
   if (any_below(o.dilation, 1)) return refuse(who << " wants dilation >= 1", line("got ") << o.dilation);
   if (o.groups < 1) return refuse(who << " wants groups >= 1", line("got ") << o.groups);
   if (any_below(kernel, 1)) return refuse(who << " wants kernel >= 1", line("got ") << kernel);
   if (any_below(o.lo, 0) || any_below(o.hi, 0)) return refuse(who << " wants padding >= 0", line("got ") << o.lo << " and " << o.hi);
+  for (const triple& t : {kernel, o.stride, o.dilation, o.lo, o.hi, o.output_padding})  // products of two of them still are 64-bit numbers
+    for (int a = 0; a < 3; ++a)
+      if (t[a] > most_option) return refuse(who << " wants numbers <= 2^28", line("got ") << t[a]);
   return {};
 }
 
@@ -130,8 +140,9 @@ struct conv_transpose3d {
       const std::int64_t most = options.stride[i] > options.dilation[i] ? options.stride[i] : options.dilation[i];
       if (options.output_padding[i] < 0 || options.output_padding[i] >= most)
         return refuse(line("output_padding in 0..") << most - 1, line("got ") << options.output_padding << ", stride " << options.stride);
-      r[2 + i] = (a[2 + i] - 1) * options.stride[i] - options.lo[i] - options.hi[i] + options.dilation[i] * (kernel[i] - 1) +
-                 options.output_padding[i] + 1;
+      r[2 + i] = bounded_product(a[2 + i] - 1, options.stride[i]);
+      if (r[2 + i] > most_elements) return check_size(make_extents(r[2 + i]));
+      r[2 + i] += options.dilation[i] * (kernel[i] - 1) + options.output_padding[i] + 1 - options.lo[i] - options.hi[i];
       if (r[2 + i] < 1) return refuse(line(who) << " wants an output", line("got ") << r);
     }
     return {r, {}, {}};
@@ -162,6 +173,9 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   if (any_below(o.stride, 0)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
   if (any_below(o.dilation, 1)) return refuse(line(who) << " wants dilation >= 1", line("got ") << o.dilation);
   if (any_below(o.padding, 0)) return refuse(line(who) << " wants padding >= 0", line("got ") << o.padding);
+  for (const triple& t : {o.kernel, o.stride, o.dilation})
+    for (int a = 0; a < 3; ++a)
+      if (t[a] > most_option) return refuse(line(who) << " wants numbers <= 2^28", line("got ") << t[a]);
   if (o.divisor < 0) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
   extents r = make_extents(x[0], x[1], 0, 0, 0);
   for (int a = 0; a < 3; ++a) {
@@ -169,8 +183,12 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
       return refuse(line(who) << ": padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
     const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1,
                        room = x[2 + a] + 2 * o.padding[a];
-    if (span > room) return refuse(line(who) << ": kernel <= input", line("got ") << o.kernel << " on " << x);
-    std::int64_t n = (room - span + (o.ceil_mode ? s - 1 : 0)) / s + 1;
+    const std::int64_t free =
+        room - span + (o.ceil_mode ? s - 1 : 0);  // with ceil_mode a window may reach over the end by less than a stride
+    if (free < 0)
+      return refuse(line(who) << (o.ceil_mode ? ": kernel < input + stride" : ": kernel <= input"), line("got ")
+                                                                                                        << o.kernel << " on " << x);
+    std::int64_t n = free / s + 1;
     if (o.ceil_mode && (n - 1) * s >= x[2 + a] + o.padding[a]) --n;  // the last window must start inside the input or its low padding
     r[2 + a] = n;
   }
@@ -240,7 +258,7 @@ constexpr inferred infer_upsample(const extents& x, const triple& s) {
   if (x.rank != 5) return refuse(line("upsample wants rank 5 (N,C,D,H,W)"), line("got ") << x);
   if (const inferred r = check_counts(line("upsample"), {s}); !r.ok()) return r;
   if (any_below(s, 1)) return refuse(line("upsample wants a scale >= 1"), line("got ") << s);
-  return {make_extents(x[0], x[1], x[2] * s.d, x[3] * s.h, x[4] * s.w), {}, {}};
+  return {make_extents(x[0], x[1], bounded_product(x[2], s.d), bounded_product(x[3], s.h), bounded_product(x[4], s.w)), {}, {}};
 }
 
 /// Every voxel becomes a block of its copies: the adjoint of a sum over blocks, which is average pooling that divides by 1. Measured on

@@ -78,6 +78,13 @@ constexpr int lower(session& s) {
   }
 }
 
+/// The shape of a leaf; where it is refused, that of a number.
+constexpr extents checked_shape(session& s, const extents& shape) {
+  const ops::inferred r = ops::check_size(shape);
+  if (!r.ok()) s.refuse(r.wanted, r.got);
+  return r.shape;
+}
+
 template <text Name, extents Shape>
 struct rule<input_node<Name, Shape>> {
   static constexpr bool remember = true;
@@ -88,8 +95,9 @@ struct rule<input_node<Name, Shape>> {
           s.refuse(line("one shape for input ") << Name.view(), line("got ") << s.inputs[i].shape << " and " << Shape);
         return s.inputs[i].node;
       }
-    const int id = s.g.input(s.inputs.size, Shape);
-    s.inputs.push_back({line(Name.view()), Shape, id});
+    const extents shape = checked_shape(s, Shape);
+    const int id = s.g.input(s.inputs.size, shape);
+    s.inputs.push_back({line(Name.view()), shape, id});
     s.limit("input name", s.inputs[s.inputs.size - 1].name);
     return id;
   }
@@ -111,8 +119,8 @@ constexpr int lower_parameter(session& s, std::string_view name, const extents& 
       s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
     return p.node;
   }
-  const int id = s.g.parameter(s.parameters.size, shape);
-  s.parameters.push_back({path, shape, init.kind, init.scale, id, 0, learned, -1});
+  const int id = s.g.parameter(s.parameters.size, checked_shape(s, shape));
+  s.parameters.push_back({path, s.g.shape(id), init.kind, init.scale, id, 0, learned, -1});
   s.owner_of.push_back(s.substituting ? -1 : s.owner);
   s.updates.push_back(-1);
   return id;
@@ -177,6 +185,14 @@ struct rule<mode_node<Training, E>> {
     const int id = lower<E>(s);
     s.mode = outer;
     return id;
+  }
+};
+template <text Where, text Wanted, text Got, class B>
+struct rule<mode_choice<failed<Where, Wanted, Got>, B>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    if (s.mode == mode::training) s.refuse(line(Wanted.view()), line(Got.view()));
+    return lower<B>(s);
   }
 };
 template <class A, class B>

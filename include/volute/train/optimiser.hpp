@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 namespace volute {
@@ -45,12 +46,22 @@ struct sgd {
 };
 
 namespace training_parts {
-/// What adam and adamw share: weight decay by the gradient (`decay`) or of the weights themselves (`keep`).
+/// The part of the weights that decays in this step, given the part `each` of every step: one that would vanish in the rounding of T is
+/// saved up over 2^k steps until it is 8 units of the last place of 1 (float: 9.5e-7). PyTorch, which multiplies by 1 - each, loses it.
+template <class T>
+double decay_now(double each, std::int64_t step) {
+  std::int64_t steps = 1;
+  while (each > 0 && each * static_cast<double>(steps) < 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) &&
+         steps < (std::int64_t{1} << 40))
+    steps *= 2;
+  return (step + 1) % steps == 0 ? each * static_cast<double>(steps) : 0;
+}
+/// What adam and adamw share: weight decay by the gradient (`decay`) or of the weights themselves (`shrink`).
 template <class T>
 struct adam_rule {
-  T beta1, rest1, beta2, rest2, rate, root, eps, decay, keep;
+  T beta1, rest1, beta2, rest2, rate, root, eps, decay, shrink;
 
-  adam_rule(double lr, double b1, double b2, double epsilon, double l2, double shrink, std::int64_t step)
+  adam_rule(double lr, double b1, double b2, double epsilon, double l2, double shrinks, std::int64_t step)
       : beta1(static_cast<T>(b1)),
         rest1(static_cast<T>(1 - b1)),
         beta2(static_cast<T>(b2)),
@@ -59,14 +70,14 @@ struct adam_rule {
         root(static_cast<T>(1 / std::sqrt(1 - std::pow(b2, static_cast<double>(step + 1))))),
         eps(static_cast<T>(epsilon)),
         decay(static_cast<T>(l2)),
-        keep(static_cast<T>(shrink)) {}
+        shrink(static_cast<T>(shrinks)) {}
 
   template <class V>
   VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
     g = simd::fma(V(decay), p, g);
     s[0] = simd::fma(s[0], V(beta1), g * V(rest1));
     s[1] = simd::fma(s[1], V(beta2), g * g * V(rest2));
-    p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), p * V(keep));
+    p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), simd::fma(V(-shrink), p, p));
   }
 };
 }  // namespace training_parts
@@ -80,7 +91,7 @@ struct adam {
   constexpr bool uses(int) const { return true; }
   template <class T>
   training_parts::adam_rule<T> rule(std::int64_t step) const {
-    return {lr, beta1, beta2, eps, weight_decay, 1, step};
+    return {lr, beta1, beta2, eps, weight_decay, 0, step};
   }
 };
 
@@ -93,7 +104,7 @@ struct adamw {
   constexpr bool uses(int) const { return true; }
   template <class T>
   training_parts::adam_rule<T> rule(std::int64_t step) const {
-    return {lr, beta1, beta2, eps, 0, 1 - lr * weight_decay, step};
+    return {lr, beta1, beta2, eps, 0, training_parts::decay_now<T>(lr * weight_decay, step), step};
   }
 };
 

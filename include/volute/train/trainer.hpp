@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -311,12 +313,21 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     b.parameters = parameters;
     if (progress.waiting > 0) b.earlier = block(accumulated_block);
     double scale = 1.0 / static_cast<double>(progress.waiting + 1);
+    int exponent = 0;  // the gradients are multiplied by scale * 2^exponent
     if (settings.clip_norm > 0) {
-      norm_ = scale * kernels::norm(gradients, b.earlier, elements, partial_.data(), workers_);
-      const double clipped = settings.clip_norm / (norm_ + 1e-6);
-      if (!(clipped >= 1)) scale *= clipped;  // a norm that is no number spoils the step and does not hide
+      kernels::wide_norm norm = kernels::norm(gradients, b.earlier, elements, partial_.data(), workers_);
+      norm.size *= scale;
+      norm_ = norm.value();
+      if (norm.exponent < 0) norm = {norm_, 0};
+      const double clipped = settings.clip_norm / (norm.size + std::ldexp(1e-6, -norm.exponent));
+      if (!(std::ldexp(clipped, -norm.exponent) >= 1))  // a norm that is no number spoils the step and does not hide
+        scale *= clipped, exponent = -norm.exponent;
     }
-    b.scale = static_cast<T>(scale);
+    if (const int all = scale > 0 ? exponent + std::ilogb(scale) : 0; all < std::numeric_limits<T>::min_exponent) {
+      b.unit = static_cast<T>(std::ldexp(1.0, all / 2));
+      exponent -= all / 2;
+    }
+    b.scale = static_cast<T>(std::ldexp(scale, exponent));
     if (settings.clip_value > 0) b.limit = static_cast<T>(settings.clip_value);
     for (int k = 0; k < Optimiser::blocks; ++k)
       if (optimiser.uses(k)) b.state[k] = block(k);
