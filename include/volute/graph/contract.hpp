@@ -128,10 +128,10 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
     for (int i = 0; i < p.size; ++i) splits = splits || p.axes[i] != wide;
     if (p.complete && splits) {
       const ops::axis_set summed = axes & wide;
-      double scale = sums ? p.scale : p.scale / terms;
+      double scale = p.scale, divisor = sums ? 1 : terms;
       const auto part = [&](int node, ops::axis_set over) {  // as a mean where the whole is one
         const extents full = shape(node);
-        if (!sums) scale *= static_cast<double>(full.size() / without(full, over).size());
+        if (!sums) divisor /= static_cast<double>(full.size() / without(full, over).size());
         return make_reduce(how, node, over);
       };
       int outside = -1;  // the product of what does not vary along the sum
@@ -172,7 +172,7 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
       }
       if (outside >= 0) total = total < 0 ? outside : map(fn::multiply, total, outside);
       if (total < 0) total = fill(1, result);
-      if (scale != 1) total = map(fn::multiply, total, fill(scale, make_extents()));
+      if (scale != divisor) total = map(fn::multiply, total, fill(scale / divisor, make_extents()));
       return broadcast(total, result);
     }
   }
