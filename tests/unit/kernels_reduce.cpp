@@ -34,7 +34,8 @@ void check(const loop_nest& nest, F f) {
   for_each_position(nest, [&](std::int64_t, const std::int64_t* index) {
     std::int64_t k = 0;
     for (int i = 0; i < nest.kept; ++i) k = k * nest.extent[i] + index[i];
-    const double v = f(double(a[static_cast<std::size_t>(offset(nest, 0, index))]), double(b[static_cast<std::size_t>(offset(nest, 1, index))]));
+    const double v =
+        f(double(a[static_cast<std::size_t>(offset(nest, 0, index))]), double(b[static_cast<std::size_t>(offset(nest, 1, index))]));
     double& w = want[static_cast<std::size_t>(k)];
     w = sum ? w + v : std::fmax(w, v);
     size[static_cast<std::size_t>(k)] += std::abs(v);
@@ -150,4 +151,65 @@ TEST_CASE("reduce: long sums in float are accurate", "[kernels][reduce]") {
   CHECK(out == float(n));
   volute::kernels::reduce<float, value, lanes{{B}}, reduction::sum, false>(make_nest({n}, 0, {{1}}), ones, &out);
   CHECK(out == float(n));
+}
+
+// 1/n is no element of the type, a running sum of n equal numbers rounds, and n times the number may be no element either.
+TEMPLATE_TEST_CASE("reduce: the mean of equal numbers is that number", "[kernels][reduce]", float, double) {
+  using T = TestType;
+  for (const double number : {1000.3, 1 / 3.0, -7.7e30, 4e-42, 16777213.0}) {
+    const T c = static_cast<T>(number);
+    const std::vector<T> x(1 << 21, c);
+    const T* in[] = {x.data()};
+    std::vector<T> out(100);
+    std::int64_t wrong = 0;
+    const auto mean = [&]<reduction R, bool Inner, lane A>(const loop_nest& nest) {
+      const auto terms = static_cast<double>(volute::kernels::positions(nest, nest.kept, nest.rank));
+      const std::int64_t results = volute::kernels::positions(nest, 0, nest.kept);
+      volute::kernels::reduce<T, value, lanes{{A}}, R, Inner>(nest, in, out.data(), {}, terms);
+      for (std::int64_t k = 0; k < results; ++k) wrong += out[static_cast<std::size_t>(k)] != c;
+    };
+    const auto inner = [&](const loop_nest& nest) { mean.template operator()<reduction::sum, true, C>(nest); };
+    const auto outer = [&](const loop_nest& nest) { mean.template operator()<reduction::sum, false, C>(nest); };
+    for (std::int64_t n = 1; n <= 300; ++n) {
+      inner(make_nest({n}, 0, {{1}}));
+      inner(make_nest({40, n}, 1, {{n, 1}}));
+      inner(make_nest({2, 7, n}, 1, {{n, 2 * n, 1}}));
+      outer(make_nest({n % 90 + 1, n}, 1, {{1, 100}}));
+      outer(make_nest({70, 3, n}, 1, {{1, 100, 300}}));
+    }
+    for (std::int64_t n : {1000, 4095, 4097, 32768, 46656, 100'001, 1'000'003, 1 << 21}) {
+      inner(make_nest({n}, 0, {{1}}));
+      inner(make_nest({n / 3, 3}, 0, {{3, 1}}));
+      inner(make_nest({n / 20, 20}, 0, {{20, 1}}));
+      outer(make_nest({17, n / 17}, 1, {{1, 17}}));
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("reduce: sums lose nothing that a float holds", "[kernels][reduce]") {
+  const auto sums = [](const std::vector<float>& x, double want) {
+    const auto n = static_cast<std::int64_t>(x.size());
+    const float* in[] = {x.data()};
+    float out[16]{};
+    volute::kernels::reduce<float, value, lanes{{C}}, reduction::sum, true>(make_nest({n}, 0, {{1}}), in, out);
+    CHECK(double(out[0]) == Approx(want).epsilon(1.2e-7));
+    volute::kernels::reduce<float, value, lanes{{B}}, reduction::sum, false>(make_nest({n}, 0, {{1}}), in, out);
+    CHECK(double(out[0]) == Approx(want).epsilon(1.2e-7));
+    volute::kernels::reduce<float, value, lanes{{C}}, reduction::sum, false>(make_nest({16, n / 16}, 1, {{1, 16}}), in, out);
+    double all = 0;
+    for (float column : out) all += double(column);
+    CHECK(all == Approx(want).epsilon(1.2e-7));
+  };
+  std::vector<float> x((1 << 24) + 16, 1.f);
+  sums(x, double((1 << 24) + 16));
+  x.assign(1 << 20, 0.25f);
+  x[0] = 1e8f;
+  sums(x, 1e8 + 0.25 * ((1 << 20) - 1));
+  x[0] = 0.25f, x[777'777] = 1e8f;
+  sums(x, 1e8 + 0.25 * ((1 << 20) - 1));
+  numbers rnd(5);
+  double want = 0;
+  for (float& v : x) want += double(v = static_cast<float>(1e4 + rnd.uniform(-0.01, 0.01)));
+  sums(x, want);
 }

@@ -222,6 +222,47 @@ VOLUTE_INLINE void store_partial(T* p, V v, int n) {
   }
 }
 
+/// The lower and the upper half of a vector of floats in double precision, where the instruction set has vectors of doubles.
+template <class V, class D>
+VOLUTE_INLINE void widen(V v, D& low, D& high) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (lanes<V> == 16) low = D(_mm512_cvtps_pd(_mm512_castps512_ps256(v))), high = D(_mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (lanes<V> == 8) low = D(_mm256_cvtps_pd(_mm256_castps256_ps128(v))), high = D(_mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)));
+  else
+#endif
+  {
+    alignas(64) float from[lanes<V>];
+    alignas(64) double to[lanes<V>];
+    v.store_aligned(from);
+    for (int i = 0; i < lanes<V>; ++i) to[i] = static_cast<double>(from[i]);
+    low = D::load_aligned(to), high = D::load_aligned(to + lanes<D>);
+  }
+}
+
+/// The inverse, rounded.
+template <class V, class D>
+VOLUTE_INLINE V narrow(D low, D high) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+  if constexpr (lanes<V> == 16)
+    return V(_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (lanes<V> == 8) return V(_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low)), _mm256_cvtpd_ps(high), 1));
+  else
+#endif
+  {
+    alignas(64) double from[lanes<V>];
+    alignas(64) float to[lanes<V>];
+    low.store_aligned(from), high.store_aligned(from + lanes<D>);
+    for (int i = 0; i < lanes<V>; ++i) to[i] = static_cast<float>(from[i]);
+    return V::load_aligned(to);
+  }
+}
+
 /// The lower halves of a and b, lane by lane in turn: a0 b0 a1 b1 ... (xsimd 8.1 does this within 128 bits only on AVX and AVX-512.)
 template <class V>
 VOLUTE_INLINE V zip_low(V a, V b) {

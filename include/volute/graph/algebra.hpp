@@ -151,13 +151,10 @@ class algebra : public builder {
     const int whole = operand(x, 0), repeated = operand(x, 1);
     if (!is<ops::broadcast>(repeated)) return false;
     const int mean = operand(repeated, 0);
-    const int product = is<ops::reshape>(mean) ? operand(mean, 0) : mean;
-    if (!is_map(product, fn::multiply) || !is_fill(operand(product, 1))) return false;
-    const extents e = shape(whole);
-    const double count = static_cast<double>(e.size() / without(e, axes).size());
-    if (fill_value(operand(product, 1)) != 1 / count || shape(mean).size() * e.size() / without(e, axes).size() != e.size()) return false;
-    const int total = reshape(sum(whole, axes), shape(product));
-    return map(fn::multiply, total, fill(1 / count, shape(product))) == product;
+    const int made = is<ops::reshape>(mean) ? operand(mean, 0) : mean;
+    if (!is_map(made, fn::multiply) && !(is<ops::reduce>(made) && as<ops::reduce>(made).how() == ops::reduction::mean)) return false;
+    if (shape(mean).size() != without(shape(whole), axes).size()) return false;
+    return reshape(reduce(ops::reduction::mean, whole, axes), shape(mean)) == mean;
   }
   /// The same number along each of these axes.
   constexpr bool constant_along(int x, ops::axis_set axes) const {

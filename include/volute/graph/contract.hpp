@@ -101,18 +101,19 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
   axes &= ops::all_axes(e.rank);
   const extents result = without(e, axes);
   if (result.size() == e.size()) return reshape(x, result);
-  const bool sums = how == ops::reduction::sum;
-  if (sums && sums_to_zero(x, axes)) return fill(0, result);
-  if (sums && is_map(x, fn::add)) {
+  const bool sums = how == ops::reduction::sum, linear = how != ops::reduction::maximum;
+  const double terms = static_cast<double>(e.size()) / static_cast<double>(result.size());
+  if (linear && sums_to_zero(x, axes)) return fill(0, result);
+  if (linear && is_map(x, fn::add)) {
     const int a = operand(x, 0), b = operand(x, 1);
     if (sums_to_zero(b, axes)) return reduce(how, a, axes);
     if (sums_to_zero(a, axes)) return reduce(how, b, axes);
   }
-  if (is_fill(x)) return fill(fill_value(x) * (sums ? static_cast<double>(e.size() / result.size()) : 1.0), result);
-  if (sums && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
+  if (is_fill(x)) return fill(sums ? fill_value(x) * terms : fill_value(x), result);
+  if (linear && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
   if (sums && is_map(x, fn::select) && is_indicator(operand(x, 0)) && is_fill(operand(x, 1)) && is_fill(operand(x, 2), 0))  // a count
     return map(fn::multiply, reduce(how, operand(x, 0), axes), fill(fill_value(operand(x, 1)), make_extents()));
-  if (is<ops::broadcast>(x)) {  // along a repeated axis the sum is a multiple, the maximum is the same
+  if (is<ops::broadcast>(x)) {  // along a repeated axis the sum is a multiple, maximum and mean are the same
     const int full = reshape(operand(x, 0), aligned(shape(operand(x, 0)), e.rank));
     const extents small = shape(full);
     std::int64_t repeated = 1;
@@ -121,7 +122,7 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
     const int part = broadcast(reduce(how, full, axes), result);
     return sums ? map(fn::multiply, part, fill(static_cast<double>(repeated), make_extents())) : part;
   }
-  if (sums && (is_map(x, fn::multiply) || is_map(x, fn::square))) {
+  if (linear && (is_map(x, fn::multiply) || is_map(x, fn::square))) {
     product p;
     p.collect(*this, x, e, false);
     const ops::axis_set wide = difference(e, flattened(e, ops::all_axes(e.rank)));
@@ -129,7 +130,12 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
     for (int i = 0; i < p.size; ++i) splits = splits || p.axes[i] != wide;
     if (p.complete && splits) {
       const ops::axis_set summed = axes & wide;
-      double scale = p.scale;
+      double scale = p.scale, divisor = sums ? 1 : terms;
+      const auto part = [&](int node, ops::axis_set over) {  // as a mean where the whole is one
+        const extents full = shape(node);
+        if (!sums) divisor /= static_cast<double>(full.size() / without(full, over).size());
+        return make_reduce(how, node, over);
+      };
       int outside = -1;  // the product of what does not vary along the sum
       int inside[product::capacity]{};
       ops::axis_set varies[product::capacity]{};
@@ -146,7 +152,7 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
         ops::axis_set v = p.axes[i];
         if (const ops::axis_set own = v & summed & ~others; own != 0) {  // what only this factor varies along
           const extents kept = flattened(shape(f), own);
-          f = reshape(make_reduce(how, f, own), kept);
+          f = reshape(part(f, own), kept);
           v &= ~own;
         }
         if ((v & summed) == 0) {
@@ -164,11 +170,11 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
       if (total < 0 && count > 0) {
         int whole = inside[0];
         for (int i = 1; i < count; ++i) whole = map(fn::multiply, whole, inside[i]);
-        total = make_reduce(how, whole, axes);
+        total = part(whole, axes);
       }
       if (outside >= 0) total = total < 0 ? outside : map(fn::multiply, total, outside);
       if (total < 0) total = fill(1, result);
-      if (scale != 1) total = map(fn::multiply, total, fill(scale, make_extents()));
+      if (scale != divisor) total = map(fn::multiply, total, fill(scale / divisor, make_extents()));
       return broadcast(total, result);
     }
   }

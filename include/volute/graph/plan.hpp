@@ -209,6 +209,10 @@ class planner {
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     step& s = new_step(root, k);
     s.call.nest = nest;
+    if (reduces)
+      s.call.value = g.as<ops::reduce>(root).how() == ops::reduction::mean
+                         ? static_cast<double>(g.shape(g.operand(root, 0)).size() / g.shape(root).size())
+                         : 1;
     if (reduces && in.count == 1 && over.rank == 5 && !g.is<ops::broadcast>(in.id[0])) {
       const ops::axis_set axes = g.as<ops::reduce>(root).axes;
       bool all = !ops::contains(axes, 1);

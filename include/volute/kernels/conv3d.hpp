@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/kernels/conv3d_facts.hpp>
+#include <volute/kernels/conv3d_unread.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/elementwise.hpp>
 #include <volute/ops/volume_layout.hpp>
@@ -158,6 +159,9 @@ struct conv3d_backward_weights {
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else
       run_weights_pixels<T, q>(x, g, dw, scratch, workers);
+    using enum weights_family;
+    if constexpr (family == planes || family == in_place || family == flat_outputs || family == flat_inputs || family == pixels)
+      if (!all_finite(dw, q.w_size())) without_unread<T>(q, Layouts, x, g, dw, {0, q.out_channels}, {0, q.group_in()});
   }
 };
 

@@ -6,6 +6,7 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d_channels.hpp>
 #include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d_unread.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -373,6 +374,16 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
       transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
     else
       scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
+    bool finite = true;
+    for (int64_t k = 0; k < p.parts; ++k)
+      finite = finite && all_finite(sum + k * p.sum_chunks * p.sum_chunk, p.sum_chunk / p.block_lanes(0) * lanes);
+    if (finite) return;
+    const tap_range targets{channel, channel + valid}, sources{c * p.chunk, c * p.chunk + channels};
+    const auto of_group = [group](tap_range r) { return tap_range{group * G.group_out() + r.first, group * G.group_out() + r.last}; };
+    if constexpr (Side == conv_side::forward)
+      without_unread<T>(G, Layouts, source, target, dw, of_group(targets), sources);
+    else
+      without_unread<T>(G, {Layouts.target, Layouts.source}, target, source, dw, of_group(sources), targets);
   };
 
   const auto run_slabs = [&](int64_t group) noexcept {

@@ -1,9 +1,14 @@
-// Reductions: the sum or the maximum of a fused scalar program over some axes of a loop nest. The order of additions depends on
+// Reductions: the sum, the mean or the maximum of a fused scalar program over some axes of a loop nest. The order of additions depends on
 // the nest alone, so that a result has the same bits however many threads share the work.
+//
+// Sums are made in two levels. Blocks of 16 terms in each lane are summed in the element type as a tree whose branches have 1, 2 or 4
+// terms each, so that a sum of equal terms is exact; what the blocks give is summed in double precision (double elements: TwoSum), and
+// divided there where a mean is wanted. So the mean of a constant is that constant, for any number of terms.
 #pragma once
 
 #include <volute/kernels/walk.hpp>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -44,42 +49,133 @@ struct combine {
   }
 };
 
-/// The second level of a reduction: vectors that each hold the result of a block. Sums are compensated (TwoSum), so that the
-/// error does not grow with the number of blocks; 10^7 numbers are 2,400 blocks.
-template <ops::reduction R, class V>
+/// (value + lost) / count, rounded once; the compensation is NaN once the sum is infinite, and then has nothing to say.
+template <class T>
+T quotient(T value, T lost, T count) {
+  if (!(lost == lost)) lost = 0;
+  const T q = value / count;
+  return q - q == 0 ? q + (std::fma(-q, count, value) + lost) / count : q;
+}
+
+/// True where floats are totalled in vectors of doubles.
+template <class V>
+inline constexpr bool totals_in_double = sizeof(typename V::value_type) == 4 && simd::has_width<double, simd::lanes<V> / 2>;
+
+/// The second level of a reduction: vectors that each hold the result of a block. `lanes` and `across` divide a sum by `count`.
+template <ops::reduction R, class V, bool InDouble = R == ops::reduction::sum&& totals_in_double<V>>
 struct total {
   using T = typename V::value_type;
   V value = V(combine<R, T>::identity);
-  V lost = V(T(0));
+
+  VOLUTE_INLINE void add(V x) { value = combine<R, T>::apply(value, x); }
+  VOLUTE_INLINE void add(const total& other) { add(other.value); }
+  VOLUTE_INLINE V lanes(double) const { return value; }
+  VOLUTE_INLINE T across(double) const { return combine<R, T>::across(value); }
+};
+
+template <class V>
+struct total<ops::reduction::sum, V, true> {
+  using T = typename V::value_type;
+  using D = simd::vec<double, simd::lanes<V> / 2>;
+  D low = D(0.0), high = D(0.0);
 
   VOLUTE_INLINE void add(V x) {
-    if constexpr (R == ops::reduction::sum) {
-      const V s = value + x;
-      const V seen = s - value;
-      lost = lost + ((value - (s - seen)) + (x - seen));
-      value = s;
-    } else {
-      value = combine<R, T>::apply(value, x);
-    }
+    D a, b;
+    simd::widen(x, a, b);
+    low = low + a, high = high + b;
   }
-
-  /// Takes over the terms of another total.
-  VOLUTE_INLINE void add(const total& other) {
-    add(other.value);
-    if constexpr (R == ops::reduction::sum) lost = lost + other.lost;
+  VOLUTE_INLINE void add(const total& other) { low = low + other.low, high = high + other.high; }
+  VOLUTE_INLINE V lanes(double count) const {
+    return count == 1 ? simd::narrow<V>(low, high) : simd::narrow<V>(low / D(count), high / D(count));
   }
-
-  /// The compensation is NaN once the sum is infinite; it then has nothing to say.
-  VOLUTE_INLINE V result() const {
-    if constexpr (R == ops::reduction::sum)
-      return xsimd::select(lost == lost, value + lost, value);
-    else
-      return value;
+  VOLUTE_INLINE T across(double count) const {
+    const double sum = simd::reduce_add(low + high);
+    return static_cast<T>(count == 1 ? sum : sum / count);
   }
 };
 
-/// Sums more than this many terms one after the other in no lane.
-inline constexpr std::int64_t terms_per_block = 64;
+/// Compensated (TwoSum), so that the error does not grow with the number of blocks.
+template <class V>
+struct total<ops::reduction::sum, V, false> {
+  using T = typename V::value_type;
+  V value = V(T(0)), lost = V(T(0));
+
+  VOLUTE_INLINE void add(V x) {
+    const V s = value + x;
+    const V seen = s - value;
+    lost = lost + ((value - (s - seen)) + (x - seen));
+    value = s;
+  }
+  VOLUTE_INLINE void add(const total& other) {
+    add(other.value);
+    lost = lost + other.lost;
+  }
+  VOLUTE_INLINE V result() const { return xsimd::select(lost == lost, value + lost, value); }
+  V lanes(double count) const {
+    if (count == 1) return result();
+    alignas(64) T v[simd::lanes<V>], l[simd::lanes<V>];
+    value.store_aligned(v), lost.store_aligned(l);
+    for (int k = 0; k < simd::lanes<V>; ++k) v[k] = quotient(v[k], l[k], static_cast<T>(count));
+    return V::load_aligned(v);
+  }
+  T across(double count) const {
+    if (count == 1) return simd::reduce_add(result());
+    alignas(64) T v[simd::lanes<V>], l[simd::lanes<V>];
+    value.store_aligned(v), lost.store_aligned(l);
+    T s = v[0], c = l[0];
+    for (int k = 1; k < simd::lanes<V>; ++k) {
+      const T t = s + v[k], seen = t - s;
+      c += ((s - (t - seen)) + (v[k] - seen)) + l[k];
+      s = t;
+    }
+    return quotient(s, c, static_cast<T>(count));
+  }
+};
+
+/// A sum of up to four terms, one after the other, that is exact where all are equal: every second one in each of two sums, of which three
+/// terms leave 1 and 2.
+template <ops::reduction R, class V>
+struct block {
+  V even = V(combine<R, typename V::value_type>::identity), odd = even;
+
+  VOLUTE_INLINE void add(V x) {
+    const V s = combine<R, typename V::value_type>::apply(even, x);
+    even = odd, odd = s;
+  }
+  VOLUTE_INLINE void to(total<R, V>& sum, std::int64_t terms) const {
+    if (terms == 3) {
+      sum.add(even);
+      sum.add(odd);
+    } else {
+      sum.add(combine<R, typename V::value_type>::apply(even, odd));
+    }
+  }
+};
+inline constexpr std::int64_t terms_per_block = 4;
+
+/// Blocks of vectors that come one by one.
+template <ops::reduction R, class V>
+struct pile {
+  block<R, V> last;
+  std::int64_t terms = 0;
+
+  VOLUTE_INLINE void add(V x, total<R, V>& sum) {
+    last.add(x);
+    if (++terms == terms_per_block) to(sum);
+  }
+  VOLUTE_INLINE void to(total<R, V>& sum) {
+    if (terms == 0) return;
+    last.to(sum, terms);
+    *this = {};
+  }
+};
+
+/// Worth repeating in the code: a few instructions.
+constexpr bool short_program(const ops::scalar_program& p) {
+  for (int i = 0; i < p.length; ++i)
+    if ((p.code[i].f >= ops::fn::exp && p.code[i].f <= ops::fn::erf) || p.code[i].f == ops::fn::power) return false;
+  return p.length <= 4;
+}
 
 /// Lanes 0 .. n-1 of v; the others become the identity.
 template <ops::reduction R, class V>
@@ -95,28 +191,39 @@ VOLUTE_INLINE V first_lanes(V v, int n) {
   return xsimd::select(V::load_aligned(number.at) < V(static_cast<T>(n)), v, V(combine<R, T>::identity));
 }
 
-/// Adds one row of n elements to the sum: blocks of 64 terms in each lane of four accumulators.
+/// The sum of rows of equal length. What does not fill four vectors is piled up over the rows: whole vectors, and the first lanes of one.
+template <ops::reduction R, class V>
+struct row_sum {
+  total<R, V> sum;
+  pile<R, V> vectors, ends;
+
+  VOLUTE_INLINE const total<R, V>& complete() {
+    vectors.to(sum), ends.to(sum);
+    return sum;
+  }
+};
+
+/// Adds one row of n elements.
 template <ops::scalar_program P, ops::lanes L, ops::reduction R, class V, class T>
-VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, total<R, V>& sum) noexcept {
+VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, row_sum<R, V>& to) noexcept {
   using C = combine<R, T>;
   constexpr int width = simd::width<T>;
   std::int64_t j = 0;
   while (j + 4 * width <= n) {
-    const std::int64_t left = (n - j) / (4 * width);
-    const std::int64_t end = j + (left < terms_per_block ? left : terms_per_block) * 4 * width;
-    V a[4];
-    unroll<4>([&](auto u) __attribute__((always_inline)) { a[u] = V(C::identity); });
-    for (; j < end; j += 4 * width)
-      unroll<4>([&](auto u) __attribute__((always_inline)) { a[u] = C::apply(a[u], program_at<P, L, V>(r, j + u * width)); });
-    sum.add(C::apply(C::apply(a[0], a[1]), C::apply(a[2], a[3])));
+    block<R, V> b;
+    std::int64_t t = 0;
+    for (; t < terms_per_block && j + 4 * width <= n; ++t, j += 4 * width) {
+      V a[4];
+      unroll<4>([&](auto u) __attribute__((always_inline)) { a[u] = program_at<P, L, V>(r, j + u * width); });
+      b.add(C::apply(C::apply(a[0], a[1]), C::apply(a[2], a[3])));
+    }
+    b.to(to.sum, t);
   }
-  V rest(C::identity);
-  for (; j + width <= n; j += width) rest = C::apply(rest, program_at<P, L, V>(r, j));
+  for (; j + width <= n; j += width) to.vectors.add(program_at<P, L, V>(r, j), to.sum);
   if (j < n) {
     const int left = static_cast<int>(n - j);
-    rest = C::apply(rest, first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left));
+    to.ends.add(first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left), to.sum);
   }
-  sum.add(rest);
 }
 
 /// The terms of one kept position, whose inputs begin at `base`: columns [begin, end) of the reduced rows [first, last). The rows are
@@ -131,14 +238,14 @@ total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* b
   const std::int64_t n = any ? nest.extent[axis] : 1;
   row<T, inputs> r;
   for (int i = 0; i < inputs; ++i) r.step[i] = any ? nest.stride[i][axis] : 0;
-  total<R, V> sum;
+  row_sum<R, V> sum;
   odometer<inputs> at(nest, nest.kept, axis, first);
   if (n > short_row<T> || positions(nest, nest.kept, axis) == 1) {
     for (std::int64_t k = first; k < last; ++k, at.next()) {
       for (int i = 0; i < inputs; ++i) r.p[i] = base[i] + at.offset[i] + begin * r.step[i];
       reduce_row<P, L, R>(r, end - begin, sum);
     }
-    return sum;
+    return sum.complete();
   }
   constexpr int width = simd::width<T>;
   alignas(64) T buffer[inputs][gathered] = {};
@@ -147,42 +254,67 @@ total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* b
   for (std::int64_t rows = last - first; rows > 0;) {
     const std::int64_t some = rows < most ? rows : most;
     gather_rows<T, inputs>(base, at, r.step, n, some, buffer);
-    V part(combine<R, T>::identity);
     for (std::int64_t j = 0, size = some * n; j < size; j += width) {
       const std::int64_t left = size - j;
       const V v = program_at<P, all_contiguous, V>(r, j);
-      part = combine<R, T>::apply(part, left >= width ? v : first_lanes<R>(v, static_cast<int>(left)));
+      if (left >= width)
+        sum.vectors.add(v, sum.sum);
+      else
+        sum.sum.add(first_lanes<R>(v, static_cast<int>(left)));
     }
-    sum.add(part);
     rows -= some;
   }
-  return sum;
+  return sum.complete();
 }
 
-/// As many short rows as a vector has lanes (or `some` of them), one after the other in `kept`: their results in one vector.
-template <ops::scalar_program P, ops::lanes L, ops::reduction R, class T>
-VOLUTE_INLINE void reduce_short(odometer<P.inputs>& kept, const T* const* in, row<T, P.inputs>& r, std::int64_t n, int some,
-                                T* out) noexcept {
+/// As many short rows as W has lanes (or `some` of them), one after the other in `kept`: their results in one W. Rows have at most four
+/// vectors; `enter` turns a vector of partial results into a W.
+template <class W, ops::scalar_program P, ops::lanes L, ops::reduction R, class T, class F>
+VOLUTE_INLINE W reduce_short(odometer<P.inputs>& kept, const T* const* in, row<T, P.inputs>& r, std::int64_t n, int some,
+                             F enter) noexcept {
   using V = simd::vec<T>;
-  using C = combine<R, T>;
+  using C = combine<R, typename W::value_type>;
   constexpr int width = simd::width<T>;
-  V lanes[width];
-  for (int i = 0; i < width; ++i) lanes[i] = V(C::identity);
-  for (int i = 0; i < some; ++i, kept.next()) {
+  W lanes[simd::lanes<W>];
+  for (int i = 0; i < simd::lanes<W>; ++i) lanes[i] = W(C::identity);
+  for (int i = 0; i < simd::lanes<W> && i < some; ++i, kept.next()) {
     for (int k = 0; k < P.inputs; ++k) r.p[k] = in[k] + kept.offset[k];
+    block<R, V> b;
     std::int64_t j = 0;
-    for (; j + width <= n; j += width) lanes[i] = C::apply(lanes[i], program_at<P, L, V>(r, j));
+    for (; j + width <= n; j += width) b.add(program_at<P, L, V>(r, j));
+    if (n >= width) lanes[i] = j == 3 * width ? C::apply(enter(b.even), enter(b.odd)) : enter(combine<R, T>::apply(b.even, b.odd));
     if (j < n) {
       const int left = static_cast<int>(n - j);
-      lanes[i] = C::apply(lanes[i], first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left));
+      lanes[i] = C::apply(lanes[i], enter(first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left)));
     }
   }
-  const V result = simd::fold(
-      lanes, [](V a, V b) __attribute__((always_inline)) { return C::apply(a, b); });
-  if (some == width)
-    simd::store(out, result);
-  else
-    simd::store_partial(out, result, some);
+  return simd::fold(
+      lanes, [](W a, W b) __attribute__((always_inline)) { return C::apply(a, b); });
+}
+
+/// The results of `some` short rows, at most as many as a vector has lanes. Of 1, 2 or 4 whole vectors each sum on the way is one of 1, 2,
+/// 4, ... terms, and floats will do; so they do for a sum of so few terms that is no mean.
+template <ops::scalar_program P, ops::lanes L, ops::reduction R, class T>
+VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const* in, row<T, P.inputs>& r, std::int64_t n, int some,
+                                        double count) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  if constexpr (R == ops::reduction::sum && totals_in_double<V>) {
+    if (count != 1 && (n % width != 0 || n == 3 * width)) {
+      using D = simd::vec<double, width / 2>;
+      const auto wide = [](V x) __attribute__((always_inline)) {
+        D low, high;
+        simd::widen(x, low, high);
+        return low + high;
+      };
+      D half[2];
+      for (int h = 0; h < 2; ++h) half[h] = reduce_short<D, P, L, R>(kept, in, r, n, some - h * width / 2, wide) / D(count);
+      return simd::narrow<V>(half[0], half[1]);
+    }
+  }
+  const V sum = reduce_short<V, P, L, R>(
+      kept, in, r, n, some, [](V x) __attribute__((always_inline)) { return x; });
+  return count == 1 ? sum : sum / V(static_cast<T>(count));
 }
 
 /// A reduction of many terms to few numbers is cut into this many parts, each with a total of its own, whether or not threads share them.
@@ -191,7 +323,7 @@ inline constexpr std::int64_t few_results = 8;
 
 /// The innermost axis is reduced: out[kept position] = reduction of program(in...) over the axes from nest.kept on.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R>
-void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers) noexcept {
+void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers, double count) noexcept {
   using V = simd::vec<T>;
   constexpr int inputs = P.inputs;
   const bool any = nest.rank > nest.kept;
@@ -207,40 +339,44 @@ void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const 
   if (results < few_results && work >= worth_sharing) {
     total<R, V> part[few_results * reduce_parts];
     const bool by_rows = rows >= 4 * reduce_parts, gather = n <= short_row<T> && rows > 1;
-    const std::int64_t unit = by_rows ? gather ? gathered / n : 1 : 4 * simd::width<T>, count = by_rows ? rows : n;
-    const std::int64_t units = (count + unit - 1) / unit;
+    const std::int64_t unit = by_rows ? gather ? gathered / n : 1 : 4 * simd::width<T>, pieces = by_rows ? rows : n;
+    const std::int64_t units = (pieces + unit - 1) / unit;
     share(workers, results * reduce_parts, [&](std::int64_t t, int) noexcept {
       const odometer<inputs> kept(nest, 0, nest.kept, t / reduce_parts);
       const std::int64_t k = t % reduce_parts, begin = units * k / reduce_parts * unit, stop = units * (k + 1) / reduce_parts * unit;
-      const std::int64_t end = stop < count ? stop : count;
+      const std::int64_t end = stop < pieces ? stop : pieces;
       if (begin < end) part[t] = by_rows ? number(kept, begin, end, 0, n) : number(kept, 0, rows, begin, end);
     });
     for (std::int64_t k = 0; k < results; ++k) {
       total<R, V> sum = part[k * reduce_parts];
       for (std::int64_t t = 1; t < reduce_parts; ++t) sum.add(part[k * reduce_parts + t]);
-      out[k] = combine<R, T>::across(sum.result());
+      out[k] = sum.across(count);
     }
     return;
   }
   constexpr int width = simd::width<T>;
   share_ranges(workers, results, width, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
     odometer<inputs> kept(nest, 0, nest.kept, begin);
-    if (any && rows == 1 && n <= 4 * width) {
+    if (any && rows == 1 && n <= 4 * width && (totals_in_double<V> || count == 1)) {
       row<T, inputs> r;
       for (int i = 0; i < inputs; ++i) r.step[i] = nest.stride[i][axis];
       for (std::int64_t k = begin; k < end; k += width) {
         const int some = static_cast<int>(end - k < width ? end - k : width);
-        reduce_short<P, L, R>(kept, in, r, n, some, out + k);
+        const V result = reduce_short<P, L, R>(kept, in, r, n, some, count);
+        if (some == width)
+          simd::store(out + k, result);
+        else
+          simd::store_partial(out + k, result, some);
       }
       return;
     }
-    for (std::int64_t k = begin; k < end; ++k, kept.next()) out[k] = combine<R, T>::across(number(kept, 0, rows, 0, n).result());
+    for (std::int64_t k = begin; k < end; ++k, kept.next()) out[k] = number(kept, 0, rows, 0, n).across(count);
   });
 }
 
 /// Reduces `Vectors` vectors of kept elements (or the first n lanes of one vector) over all reduced axes.
 template <int Vectors, ops::scalar_program P, ops::lanes L, ops::reduction R, class T>
-VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r, std::int64_t j, int n, T* out) noexcept {
+VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r, std::int64_t j, int n, double count, T* out) noexcept {
   using V = simd::vec<T>;
   using C = combine<R, T>;
   constexpr int inputs = P.inputs, width = simd::width<T>;
@@ -250,45 +386,66 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   std::int64_t step[inputs];
   for (int i = 0; i < inputs; ++i) step[i] = any ? nest.stride[i][last] : 0;
 
+  // Rows in blocks of four, and those in blocks of four; where the program is short, four rows at a time.
   total<R, V> sum[Vectors];
-  V a[Vectors];
-  unroll<Vectors>([&](auto u) __attribute__((always_inline)) { a[u] = V(C::identity); });
-  std::int64_t room = terms_per_block;
+  block<R, V> few[Vectors], many[Vectors];
+  std::int64_t rows = 0, blocks = 0;
+  const auto value = [&](const row<T, inputs>& q, auto u) __attribute__((always_inline)) {
+    if (Vectors > 1 || n == width) return program_at<P, L, V>(q, j + u * width);
+    return program_at_partial<P, L, V>(q, j, n);
+  };
+  const auto down = [&](row<T, inputs> & q) __attribute__((always_inline)) {
+    for (int i = 0; i < inputs; ++i) q.p[i] += step[i];
+  };
   odometer<inputs> at(nest, nest.kept, last);
   do {
     row<T, inputs> q = r;
     for (int i = 0; i < inputs; ++i) q.p[i] += at.offset[i];
     for (std::int64_t t = 0; t < terms;) {
-      const std::int64_t end = terms - t < room ? terms : t + room;
-      room -= end - t;
-      for (; t < end; ++t) {
-        if (Vectors > 1 || n == width)
-          unroll<Vectors>([&](auto u) __attribute__((always_inline)) { a[u] = C::apply(a[u], program_at<P, L, V>(q, j + u * width)); });
-        else if constexpr (Vectors == 1)
-          a[0] = C::apply(a[0], program_at_partial<P, L, V>(q, j, n));
-        for (int i = 0; i < inputs; ++i) q.p[i] += step[i];
-      }
-      if (room == 0) {
-        unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
-          sum[u].add(a[u]);
-          a[u] = V(C::identity);
+      if (short_program(P) && rows == 0 && t + 4 <= terms) {
+        V a[4][Vectors];
+        unroll<4>([&](auto k) __attribute__((always_inline)) {
+          unroll<Vectors>([&](auto u) __attribute__((always_inline)) { a[k][u] = value(q, u); });
+          down(q);
         });
-        room = terms_per_block;
+        unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
+          many[u].add(C::apply(C::apply(a[0][u], a[1][u]), C::apply(a[2][u], a[3][u])));
+        });
+        t += 4, ++blocks;
+      } else {
+        unroll<Vectors>([&](auto u) __attribute__((always_inline)) { few[u].add(value(q, u)); });
+        down(q);
+        ++t;
+        if (++rows == 4) {
+          unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
+            many[u].add(C::apply(few[u].even, few[u].odd));
+            few[u] = {};
+          });
+          rows = 0, ++blocks;
+        }
+      }
+      if (blocks == 4) {
+        unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
+          many[u].to(sum[u], 4);
+          many[u] = {};
+        });
+        blocks = 0;
       }
     }
   } while (at.next());
   unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
-    sum[u].add(a[u]);
+    if (blocks > 0) many[u].to(sum[u], blocks);
+    if (rows > 0) few[u].to(sum[u], rows);
     if (Vectors > 1 || n == width)
-      simd::store(out + j + u * width, sum[u].result());
+      simd::store(out + j + u * width, sum[u].lanes(count));
     else
-      simd::store_partial(out + j, sum[u].result(), n);
+      simd::store_partial(out + j, sum[u].lanes(count), n);
   });
 }
 
 /// The innermost axis is kept: vectors of results, the reduced axes are walked for each of them. Threads share blocks of four vectors.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R>
-void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers) noexcept {
+void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers, double count) noexcept {
   constexpr int inputs = P.inputs, width = simd::width<T>;
   const int lane_axis = nest.kept > 0 ? nest.kept - 1 : 0;
   const std::int64_t n = nest.kept > 0 ? nest.extent[lane_axis] : 1, blocks = (n + 4 * width - 1) / (4 * width);
@@ -304,23 +461,25 @@ void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const 
       for (int i = 0; i < inputs; ++i) r.p[i] = in[i] + at.offset[i];
       std::int64_t j = block * 4 * width;
       if (j + 4 * width <= n)
-        reduce_columns<4, P, L, R, T>(nest, r, j, width, out + k * n);
+        reduce_columns<4, P, L, R, T>(nest, r, j, width, count, out + k * n);
       else
-        for (; j < n; j += width) reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j < width ? n - j : width), out + k * n);
+        for (; j < n; j += width)
+          reduce_columns<1, P, L, R, T>(nest, r, j, static_cast<int>(n - j < width ? n - j : width), count, out + k * n);
       if (++block == blocks) block = 0, ++k, at.next();
     }
   });
 }
 
 /// out (dense over the first nest.kept axes) = reduction of program(in...) over the other axes. InnerReduced: the last axis of the
-/// nest has the lanes L; otherwise the last kept axis has. kept == 0 gives one number. Extents are at least 1.
+/// nest has the lanes L; otherwise the last kept axis has. kept == 0 gives one number. Extents are at least 1. Sums are divided by `count`:
+/// a mean is a sum over the number of its terms.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool InnerReduced>
-void reduce(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}) noexcept {
+void reduce(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}, double count = 1) noexcept {
   static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");
   if constexpr (InnerReduced)
-    reduce_inner<T, P, L, R>(nest, in, out, workers);
+    reduce_inner<T, P, L, R>(nest, in, out, workers, count);
   else
-    reduce_outer<T, P, L, R>(nest, in, out, workers);
+    reduce_outer<T, P, L, R>(nest, in, out, workers, count);
 }
 
 }  // namespace VOLUTE_ISA

@@ -24,20 +24,14 @@ template <expression A, int... X> constexpr auto maximum(A a, option::axes<X...>
 template <expression A, int... X> constexpr auto maximum(A a, option::axes<X...>, option::keepdims) {
   return apply<ops::reduction_over{ops::reduction::maximum, option::axes<X...>::set(A::shape().rank), true}>(a);
 }
-// clang-format on
-
-namespace detail {
-template <class A, class S>
-constexpr auto scaled_to_mean(S s) {
-  if constexpr (is_failed<S>)
-    return s;
-  else
-    return s * constant<static_cast<double>(S::shape().size()) / static_cast<double>(A::shape().size())>;
+/// Mean over all elements, or over some axes; of equal numbers it is that number.
+template <expression A> constexpr auto mean(A a) { return apply<ops::reduction_over{ops::reduction::mean, 0, false}>(a); }
+template <expression A, int... X> constexpr auto mean(A a, option::axes<X...>) {
+  return apply<ops::reduction_over{ops::reduction::mean, option::axes<X...>::set(A::shape().rank), false}>(a);
 }
-}  // namespace detail
-// clang-format off
-/// Mean over all elements, or over some axes.
-template <expression A, class... Options> constexpr auto mean(A a, Options... o) { return detail::scaled_to_mean<A>(sum(a, o...)); }
+template <expression A, int... X> constexpr auto mean(A a, option::axes<X...>, option::keepdims) {
+  return apply<ops::reduction_over{ops::reduction::mean, option::axes<X...>::set(A::shape().rank), true}>(a);
+}
 
 /// The same elements, row-major, under another shape; one extent may be -1.
 template <expression A, std::int64_t... D> constexpr auto reshape(A a, shape_constant<D...>) { return apply<ops::reshape_to{make_extents(D...)}>(a); }

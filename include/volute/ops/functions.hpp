@@ -22,18 +22,20 @@ struct map {
   }
 };
 
-/// Sum or maximum over axes; no axes means all. `keep` leaves them with extent 1.
+/// Sum, maximum or mean over axes; no axes means all. `keep` leaves them with extent 1.
 struct reduction_over {
   reduction how{};
   axis_set axes = 0;
   bool keep = false;
   constexpr inferred infer(const extents* x, int) const {
+    const line who(how == reduction::sum ? "sum" : how == reduction::mean ? "mean" : "maximum");
     if ((axes & ~all_axes(x[0].rank)) != 0)
-      return refuse(line(how == reduction::sum ? "sum" : "maximum") << " wants axes of rank " << x[0].rank, line("got one outside ")
-                                                                                                                << x[0]);
+      return refuse(line(who) << " wants axes of rank " << x[0].rank, line("got one outside ") << x[0]);
     const axis_set s = axes == 0 ? all_axes(x[0].rank) : axes;
     extents r;
     for (int i = 0; i < x[0].rank; ++i) {
+      if (how == reduction::maximum && contains(s, i) && x[0][i] == 0)
+        return refuse(line(who) << " wants an element", line("got axis ") << i << " of " << x[0]);
       if (!contains(s, i))
         r.push_back(x[0][i]);
       else if (keep)

@@ -36,6 +36,6 @@ struct copy_nest {
   std::int64_t in_offset = 0, out_offset = 0;
 };
 
-enum class reduction : std::int8_t { sum, maximum };
+enum class reduction : std::int8_t { sum, maximum, mean };
 
 }  // namespace volute::ops

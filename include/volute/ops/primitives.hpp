@@ -143,7 +143,8 @@ struct broadcast {
   }
 };
 
-/// Sum or maximum over a set of axes, which disappear.
+/// Sum, maximum or mean over a set of axes, which disappear. A mean is a kind of its own and not a sum times 1/n: the kernel divides
+/// before it rounds, so that the mean of a constant is that constant.
 struct reduce {
   std::int64_t kind = 0;
   axis_set axes = 0;
@@ -152,6 +153,10 @@ struct reduce {
   template <class R>
   static constexpr void derivative(const reduce& op, R& r) {
     const auto g = r.restore(r.g, op.axes, r.shape(0));
+    double terms = 1;
+    for (int i = 0; i < r.shape(0).rank; ++i)
+      if (contains(op.axes, i)) terms *= static_cast<double>(r.shape(0)[i]);
+    if (op.how() == reduction::mean) return r.give(0, g * (1 / terms));
     if (op.how() == reduction::sum) return r.give(0, g);
     const auto mask = equal(r.x(0), r.restore(r.y, op.axes, r.shape(0)));  // equal maxima share, as torch.amax
     r.give(0, r.where_taken(g * mask / r.restore(r.sum(mask, op.axes), op.axes, r.shape(0)), op.axes), r.winners(0, mask));

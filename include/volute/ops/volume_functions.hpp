@@ -13,6 +13,7 @@ struct triple {
   constexpr std::int64_t operator[](int i) const { return i == 0 ? d : i == 1 ? h : w; }
   constexpr std::int64_t& operator[](int i) { return i == 0 ? d : i == 1 ? h : w; }
   constexpr operator extents() const { return make_extents(d, h, w); }  // so that messages print it
+  friend constexpr bool operator==(const triple&, const triple&) = default;
 };
 constexpr bool any_below(const triple& t, std::int64_t least) { return t[0] < least || t[1] < least || t[2] < least; }
 
@@ -236,6 +237,7 @@ struct adaptive_avg_pool3d {
   constexpr inferred infer(const extents* x, int) const { return infer_adaptive(line("adaptive_avg_pool3d"), size, x[0]); }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
+    if (size == triple{1, 1, 1}) return g.reshape(g.reduce(reduction::mean, id[0], axis_bit(2) | axis_bit(3) | axis_bit(4)), out);
     pool_window w;
     w.adaptive = 1;
     return g.avg_pool({w, 0}, id[0], out);

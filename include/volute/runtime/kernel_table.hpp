@@ -44,7 +44,7 @@ void run_elementwise(const graph::launch& c, const operands<T>& o) noexcept {
 }
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool Inner>
 void run_reduce(const graph::launch& c, const operands<T>& o) noexcept {
-  kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out, o.workers);
+  kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out, o.workers, c.value);
 }
 template <class T, bool A, bool B>
 void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {

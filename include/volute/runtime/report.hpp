@@ -70,7 +70,8 @@ inline std::string node_text(const graph::view& g, int i) {
     std::snprintf(s, sizeof s, "%g", g.as<ops::fill>(i).value);
     return s;
   }
-  if (g.is<ops::reduce>(i)) return g.as<ops::reduce>(i).how() == ops::reduction::sum ? "sum" : "maximum";
+  constexpr const char* reduction_name[] = {"sum", "maximum", "mean"};
+  if (g.is<ops::reduce>(i)) return reduction_name[g.as<ops::reduce>(i).kind];
   if (g.is<ops::convolution>(i)) {
     const auto side = g.as<ops::convolution>(i).side();
     return side == ops::face::forward ? "conv3d" : side == ops::face::data ? "conv3d data" : "conv3d weights";

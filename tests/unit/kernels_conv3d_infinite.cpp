@@ -1,0 +1,88 @@
+// Convolution where one element is an infinity or NaN: results that do not read it are as if it were not there, in every family and face,
+// also in masked lanes, ends of rows and the padding's rim. Where an infinite filter value meets the padding the result may be NaN.
+#include "kernels_conv3d_support.hpp"
+
+#include <cmath>
+
+using namespace conv3d_test;
+
+namespace {
+
+using kernels::conv_family;
+using kernels::weights_family;
+
+/// One of each family with AVX-512: what other instruction sets choose is tested all the same.
+template <conv_geometry G>
+constexpr bool chosen(conv_family y, weights_family dw) {
+  constexpr conv_geometry g = kernels::canonical(G);
+  return !volute::simd::masks<float> ||
+         (kernels::choose_family<float>(g, kernels::conv_side::forward) == y && kernels::choose_weights<float>(g) == dw);
+}
+
+/// Outputs of y, or elements of dx, that an infinite filter value reaches in the padding: those with fewer products than taps.
+template <conv_geometry G>
+std::vector<char> at_the_rim(bool of_y) {
+  std::vector<int64_t> met(static_cast<std::size_t>(of_y ? G.y_size() : G.x_size()));
+  products(G, [&](int64_t ix, int64_t, int64_t iy) { ++met[static_cast<std::size_t>(of_y ? iy : ix)]; });
+  std::vector<char> rim;
+  for (const int64_t n : met) rim.push_back(n < (of_y ? G.group_in() : G.group_out()) * G.taps());
+  return rim;
+}
+
+template <class T, conv_geometry G>
+void check_infinite(const char* name) {
+  auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
+  for (auto* v : {&x, &w, &g})
+    for (T& e : *v) e = e == 0 ? T(1) : e;  // 0 times infinity is NaN also where it is read
+  const auto rim_y = at_the_rim<G>(true), rim_x = at_the_rim<G>(false);
+  const auto compare = [&](const char* face, std::size_t at, const std::vector<T>& is, const std::vector<T>& want,
+                           const std::vector<char>* rim) {
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < is.size(); ++i) {
+      const bool same = std::isnan(want[i]) ? std::isnan(is[i]) : is[i] == want[i];
+      wrong += !same && !(rim != nullptr && (*rim)[i] && std::isnan(is[i]));
+    }
+    INFO(name << ": " << face << ", infinite at " << at << ": " << where(is, want));
+    CHECK(wrong == 0);
+  };
+  for (const T special : {std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()})
+    for (auto* v : {&x, &w, &g})
+      for (const std::size_t at : {std::size_t{0}, v->size() / 2 + 1, v->size() - 1}) {
+        const T before = (*v)[at];
+        (*v)[at] = special;
+        std::vector<T> y(g.size()), dx(x.size()), dw(w.size());
+        products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+          const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
+          y[c] += x[a] * w[b];
+          dx[a] += g[c] * w[b];
+          dw[b] += g[c] * x[a];
+        });
+        if (v != &g) compare("y", at, forward<T, G>(x, w), y, v == &w ? &rim_y : nullptr);
+        if (v != &x) compare("dx", at, backward_data<T, G>(g, w), dx, v == &w ? &rim_x : nullptr);
+        if (v != &w) compare("dw", at, backward_weights<T, G>(x, g), dw, nullptr);
+        (*v)[at] = before;
+      }
+}
+
+}  // namespace
+
+#define CHECK_INFINITE(T, FORWARD, WEIGHTS, ...)                                           \
+  static_assert(chosen<make(__VA_ARGS__)>(conv_family::FORWARD, weights_family::WEIGHTS)); \
+  check_infinite<T, make(__VA_ARGS__)>(#T " " #__VA_ARGS__)
+
+TEST_CASE("conv3d: an infinity reaches what reads it, channels in the lanes", "[conv3d]") {
+  CHECK_INFINITE(float, channels, outputs, 2, 32, 32, {7, 7, 7}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
+  CHECK_INFINITE(float, width, inputs, 1, 16, 8, {5, 7, 12}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
+  CHECK_INFINITE(float, rows, row_outputs, 2, 20, 32, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_INFINITE(float, rows, row_outputs, 1, 6, 8, {4, 5, 5}, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}, {2, 2, 2}, {2, 2, 2});
+  CHECK_INFINITE(float, pointwise, pointwise, 2, 17, 20, {3, 4, 5}, {1, 1, 1});
+}
+
+TEST_CASE("conv3d: an infinity reaches what reads it, pixels in the lanes", "[conv3d]") {
+  CHECK_INFINITE(float, planes, planes, 1, 3, 32, {6, 6, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_INFINITE(float, flat, flat_outputs, 1, 3, 4, {11, 6, 5}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_INFINITE(float, flat, flat_inputs, 1, 3, 3, {3, 5, 6}, {3, 3, 5}, {1, 1, 1}, {4, 3, 1}, {3, 4, 3});
+  CHECK_INFINITE(float, in_place, in_place, 1, 1, 4, {5, 9, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_INFINITE(float, in_place, in_place, 1, 2, 2, {4, 6, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
+  CHECK_INFINITE(float, width, pixels, 1, 2, 2, {9, 9, 9}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
+}
