@@ -3,6 +3,7 @@
 
 #include <volute/kernels/update.hpp>
 #include <volute/runtime/model.hpp>
+#include <volute/train/groups.hpp>
 #include <volute/train/optimiser.hpp>
 #include <volute/train/schedule.hpp>
 
@@ -28,6 +29,7 @@ struct training_settings {
   double clip_value = 0;  // then each is cut to at most this size (torch clip_grad_value_); 0: off
   double ema_decay = 0;   // after each update average = decay average + (1 - decay) weights; it begins as the weights; 0: off
   int accumulate = 1;     // so many runs, the mean of their gradients, make one update
+  std::vector<parameter_group> groups{};  // other rates or weight decay for some parameters; one that chooses none is refused
 };
 
 /// Where training stands: with parameter_table(), state_blocks() and random() all that a later run needs to go on.
@@ -183,6 +185,7 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       return T(0);
     } else {
       const double lr = rate();
+      choose_groups();
       program_.run_into(nullptr, b...);
       update(lr);
       return *program_.output_data(0);
@@ -196,6 +199,7 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       T* out[facts::graph.size.outputs + 1];
       for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = program_.output_data(i);
       const double lr = rate();
+      choose_groups();
       program_.run(inputs, out);
       update(lr);
       return *out[0];
@@ -299,6 +303,55 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   double rate() const {
     return settings.schedule && progress.waiting + 1 >= settings.accumulate ? settings.schedule(progress.steps) : optimiser.lr;
   }
+  /// What the groups make of the optimiser for one parameter.
+  struct group_choice {
+    double rate = 1;
+    std::optional<double> weight_decay;
+    friend bool operator==(const group_choice&, const group_choice&) = default;
+  };
+  std::array<group_choice, static_cast<std::size_t>(where.entry_count) + 1> choices_;
+  /// Asks the groups, before the run: what they throw, and a group that chooses nothing, leaves the training as it was.
+  void choose_groups() {
+    if (settings.groups.empty()) return;
+    decltype(choices_) chosen;
+    for (std::size_t i = 0; i < settings.groups.size(); ++i) {
+      const parameter_group& g = settings.groups[i];
+      bool any = false;
+      for (int k = 0; k < where.entry_count && g.where; ++k) {
+        const auto& p = facts::graph.parameters[where.entries[k].parameter];
+        if (!g.where(p.path.view(), p.shape)) continue;
+        any = true;
+        group_choice& c = chosen[static_cast<std::size_t>(k)];
+        if (g.rate != 1) c.rate = g.rate;
+        if (g.weight_decay) c.weight_decay = g.weight_decay;
+      }
+      const auto expected = [&](const char* what) { fail("group " + std::to_string(i) + " of parameters: expected " + what); };
+      if (!any) expected("a parameter that it chooses, found none");
+      if constexpr (!requires(Optimiser & o) { o.weight_decay = 0.0; })
+        if (g.weight_decay) expected("an optimiser with weight_decay, found one without");
+    }
+    choices_ = chosen;
+  }
+  /// Neighbours of equal choice are updated in one piece.
+  void update_groups(const kernels::update_blocks<T, Optimiser::blocks>& b) noexcept {
+    for (int k = 0, next = 0; k < where.entry_count; k = next) {
+      const group_choice& c = choices_[static_cast<std::size_t>(k)];
+      const auto parameter_at = [](int i) { return facts::graph.parameters[where.entries[i].parameter].offset; };
+      const auto end_of = [](int i) {  // of the gradients
+        return i + 1 < where.entry_count ? where.entries[i + 1].offset : elements;
+      };
+      next = k + 1;
+      while (next < where.entry_count && parameter_at(next) - parameter_at(k) == where.entries[next].offset - where.entries[k].offset &&
+             choices_[static_cast<std::size_t>(next)] == c)
+        ++next;
+      Optimiser o = optimiser;
+      o.lr *= c.rate;
+      if constexpr (requires { o.weight_decay = 0.0; })
+        if (c.weight_decay) o.weight_decay = *c.weight_decay;
+      kernels::update<Optimiser::blocks>(o.template rule<T>(progress.steps), b.from(where.entries[k].offset, parameter_at(k)),
+                                         end_of(next - 1) - where.entries[k].offset, workers_);
+    }
+  }
   void update(double lr) noexcept {
     const T* const gradients = program_.output_data(first_gradient);  // the results after it follow without a gap
     if (progress.waiting + 1 < settings.accumulate) {
@@ -339,10 +392,14 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
           std::copy_n(parameters + where.ranges[k].parameters, where.ranges[k].size, b.average + where.ranges[k].gradients);
       progress.averages = true;
     }
-    const auto rule = optimiser.template rule<T>(progress.steps);
-    for (int k = 0; k < where.range_count; ++k)
-      kernels::update<Optimiser::blocks>(rule, b.from(where.ranges[k].gradients, where.ranges[k].parameters), where.ranges[k].size,
-                                         workers_);
+    if (settings.groups.empty()) {
+      const auto rule = optimiser.template rule<T>(progress.steps);
+      for (int k = 0; k < where.range_count; ++k)
+        kernels::update<Optimiser::blocks>(rule, b.from(where.ranges[k].gradients, where.ranges[k].parameters), where.ranges[k].size,
+                                           workers_);
+    } else {
+      update_groups(b);
+    }
     ++progress.steps;
     progress.waiting = 0;
   }
