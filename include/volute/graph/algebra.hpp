@@ -5,6 +5,8 @@
 
 #include <volute/graph/builder.hpp>
 
+#include <limits>
+
 namespace volute::graph {
 
 class algebra : public builder {
@@ -20,6 +22,7 @@ class algebra : public builder {
   constexpr bool is_fill(int id) const { return is<ops::fill>(id); }
   constexpr bool is_fill(int id, double value) const { return is<ops::fill>(id) && as<ops::fill>(id).value == value; }
   constexpr double fill_value(int id) const { return as<ops::fill>(id).value; }
+  constexpr bool is_empty(int id) const { return shape(id).size() == 0; }
   constexpr bool is_map(int id, ops::fn f) const { return is<ops::elementwise>(id) && as<ops::elementwise>(id).f() == f; }
 
   /// Whether every element is 0 or 1, seen from its form.
@@ -28,6 +31,7 @@ class algebra : public builder {
     while (is<ops::broadcast>(id) || is<ops::reshape>(id)) id = operand(id, 0);
     return is_map(id, fn::less) || is_map(id, fn::less_equal) || is_map(id, fn::equal) || is_map(id, fn::step);
   }
+  static constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();  // folded by no arithmetic: clang refuses that
 
   // ---- elementwise
   /// f over operands that broadcast against each other.
@@ -100,12 +104,17 @@ class algebra : public builder {
 
   constexpr int pad(int x, const ops::pad& p, const extents& result) {
     if (shape(x) == result) return x;
-    if (is_fill(x, p.value)) return fill(p.value, result);
+    if (is_fill(x, p.value) || is_empty(x)) return fill(p.value, result);
     return make(p, result, &x, 1);
   }
 
-  constexpr int concat(const int* args, int n, int axis) {
-    if (n == 1) return args[0];
+  constexpr int concat(const int* all, int given, int axis) {
+    buffer<int> args;
+    for (int i = 0; i < given; ++i)
+      if (!is_empty(all[i])) args.push_back(all[i]);
+    const int n = args.size;
+    if (n == 0) args.push_back(all[0]);
+    if (n <= 1) return args[0];
     extents e = shape(args[0]);
     bool same_fill = is_fill(args[0]);
     for (int i = 1; i < n; ++i) {
@@ -113,7 +122,7 @@ class algebra : public builder {
       same_fill = same_fill && is_fill(args[i], fill_value(args[0]));
     }
     if (same_fill) return fill(fill_value(args[0]), e);
-    return make(ops::concat{axis}, e, args, n);
+    return make(ops::concat{axis}, e, args.data, n);
   }
 
   // ---- sums
@@ -195,8 +204,8 @@ class algebra : public builder {
 
   constexpr int matmul(int a, int b, bool ta, bool tb) {
     const extents p = shape(a), q = shape(b);
-    const extents r = make_extents(p[0] > q[0] ? p[0] : q[0], ta ? p[2] : p[1], tb ? q[1] : q[2]);
-    if (is_fill(a, 0) || is_fill(b, 0)) return fill(0, r);
+    const extents r = make_extents(p[0] == 1 ? q[0] : p[0], ta ? p[2] : p[1], tb ? q[1] : q[2]);
+    if (is_fill(a, 0) || is_fill(b, 0) || is_empty(a) || is_empty(b)) return fill(0, r);
     const int args[2]{a, b};
     return make(ops::matmul{ta, tb}, r, args, 2);
   }
@@ -204,7 +213,7 @@ class algebra : public builder {
   // ---- volumes
   constexpr int convolution(const ops::convolution& op, int a, int b) {
     const extents r = op.shape(op.geometry(shape(a), shape(b)));
-    if (is_fill(a, 0) || is_fill(b, 0)) return fill(0, r);
+    if (is_fill(a, 0) || is_fill(b, 0) || is_empty(a) || is_empty(b)) return fill(0, r);
     const int args[2]{a, b};
     return make(op, r, args, 2);
   }
@@ -251,7 +260,7 @@ class algebra : public builder {
       const double v = fill_value(a);
       double folded = 0;
       bool known = true;
-      switch (f) {
+      switch (v == v ? f : fn::select) {  // of NaN nothing is known
         case fn::negate:
           folded = -v;
           break;
@@ -309,7 +318,9 @@ class algebra : public builder {
   constexpr int map2(ops::fn f, int a, int b) {
     using ops::fn;
     const int s = nodes.data[a].shape;
-    if (is_fill(a) && is_fill(b)) {
+    if (is_fill(a) && is_fill(b) && f < fn::power && !(fill_value(a) == fill_value(a) && fill_value(b) == fill_value(b)))
+      return fill(not_a_number, shapes.data[s]);
+    if (is_fill(a) && is_fill(b) && fill_value(a) == fill_value(a) && fill_value(b) == fill_value(b)) {
       const double p = fill_value(a), q = fill_value(b);
       const extents e = shapes.data[s];
       switch (f) {

@@ -48,6 +48,8 @@ class builder {
   }
 
   constexpr int make(int op, int attribute, int result, const int* args, int count) {
+    if (has_empty_ && count > 0 && shapes.data[result].size() == 0)  // no elements: whatever it is made of, it is a constant
+      return make(ops::opcode<ops::fill>, intern(ops::encode(ops::fill{0})), result, nullptr, 0);
     unsigned h = static_cast<unsigned>(op) * 31u + static_cast<unsigned>(attribute);
     h = h * 0x9E3779B1u + static_cast<unsigned>(result);
     for (int i = 0; i < count; ++i) h = (h ^ static_cast<unsigned>(args[i])) * 0x85EBCA6Bu + (h >> 15);
@@ -79,6 +81,7 @@ class builder {
     for (int i = shape_bucket_[b]; i >= 0; i = shape_next_.data[i])
       if (shapes.data[i] == e) return i;
     shapes.push_back(e);
+    has_empty_ = has_empty_ || e.size() == 0;
     shape_next_.push_back(shape_bucket_[b]);
     return shape_bucket_[b] = shapes.size - 1;
   }
@@ -103,6 +106,7 @@ class builder {
   static constexpr unsigned buckets = 64;
   buffer<int> node_table_;  // open addressing, node + 1, 0 is empty
   buffer<unsigned> hashes_;
+  bool has_empty_ = false;  // some shape has an extent of 0
   int shape_bucket_[buckets]{}, attribute_bucket_[buckets]{};
   buffer<int> shape_next_, attribute_next_;
 

@@ -102,6 +102,8 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
   const extents result = without(e, axes);
   if (result.size() == e.size()) return reshape(x, result);
   const bool sums = how == ops::reduction::sum, linear = how != ops::reduction::maximum;
+  if (e.size() == 0)  // of nothing: 0, NaN, and what no function asks for
+    return fill(sums ? 0 : linear ? not_a_number : -std::numeric_limits<double>::infinity(), result);
   const double terms = static_cast<double>(e.size()) / static_cast<double>(result.size());
   if (linear && sums_to_zero(x, axes)) return fill(0, result);
   if (linear && is_map(x, fn::add)) {
@@ -109,7 +111,7 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
     if (sums_to_zero(b, axes)) return reduce(how, a, axes);
     if (sums_to_zero(a, axes)) return reduce(how, b, axes);
   }
-  if (is_fill(x)) return fill(sums ? fill_value(x) * terms : fill_value(x), result);
+  if (is_fill(x)) return fill(sums && fill_value(x) == fill_value(x) ? fill_value(x) * terms : fill_value(x), result);
   if (linear && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
   if (sums && is_map(x, fn::select) && is_indicator(operand(x, 0)) && is_fill(operand(x, 1)) && is_fill(operand(x, 2), 0))  // a count
     return map(fn::multiply, reduce(how, operand(x, 0), axes), fill(fill_value(operand(x, 1)), make_extents()));
@@ -184,6 +186,7 @@ constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
 constexpr int algebra::convolution_per_sample(const ops::convolution& op, int x, int w) {
   using ops::fn;
   const extents xs = shape(x), ws = shape(w);  // (b, i, d, h, w) and (b, o, i / groups, kd, kh, kw)
+  if (xs.size() == 0 || ws.size() == 0) return fill(0, make_extents(xs[0], ws[1], op.extent[0], op.extent[1], op.extent[2]));
   product p;
   p.collect(*this, w, ws, false);
   int weights = -1, inputs = -1, outputs = -1;

@@ -38,15 +38,23 @@ struct gelu {  // the exact form, with erf
 template <int Axis>
 struct softmax {
   static constexpr auto forward(auto x) {
-    const auto e = exp(x - stop_gradient(maximum(x, axes<Axis>, keepdims)));
-    return e / sum(e, axes<Axis>, keepdims);
+    if constexpr (decltype(x)::shape().size() == 0) {
+      return x;  // there is no maximum
+    } else {
+      const auto e = exp(x - stop_gradient(maximum(x, axes<Axis>, keepdims)));
+      return e / sum(e, axes<Axis>, keepdims);
+    }
   }
 };
 template <int Axis>
 struct log_softmax {
   static constexpr auto forward(auto x) {
-    const auto z = x - stop_gradient(maximum(x, axes<Axis>, keepdims));
-    return z - log(sum(exp(z), axes<Axis>, keepdims));
+    if constexpr (decltype(x)::shape().size() == 0) {
+      return x;
+    } else {
+      const auto z = x - stop_gradient(maximum(x, axes<Axis>, keepdims));
+      return z - log(sum(exp(z), axes<Axis>, keepdims));
+    }
   }
 };
 

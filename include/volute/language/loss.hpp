@@ -5,6 +5,8 @@
 #include <volute/language/composite.hpp>
 #include <volute/language/gradient.hpp>
 
+#include <limits>
+
 namespace volute {
 
 /// What a loss over classes can be told.
@@ -97,9 +99,11 @@ struct weighted_bce_with_logits {
     }
   }
 };
+/// 1 / n; NaN where n is 0, for then it is a mean of nothing.
+constexpr double one_of(std::int64_t n) { return n > 0 ? 1.0 / static_cast<double>(n) : std::numeric_limits<double>::quiet_NaN(); }
 /// 1 / N of (N, ...).
 template <class E>
-inline constexpr auto per_sample = constant<1.0 / static_cast<double>(E::shape().rank > 0 ? E::shape()[0] : 1)>;
+inline constexpr auto per_sample = constant<one_of(E::shape().rank > 0 ? E::shape()[0] : 1)>;
 struct kl_div : of_equal_shapes<kl_div, "kl_div"> {
   static constexpr auto of(auto log_input, auto target) {
     return sum(select(equal(target, 0_c), 0_c, target * (log(target) - log_input))) * per_sample<decltype(target)>;  // 0 log (0 / q) = 0
@@ -202,7 +206,7 @@ struct cross_entropy {
       else if constexpr (Options.ignores)
         return quotient(total, sum(kept));
       else
-        return total * constant<1.0 / static_cast<double>(decltype(labels)::shape().size())>;
+        return total * constant<one_of(decltype(labels)::shape().size())>;
     }
   }
   /// What is not kept has no part, not even as an infinity.
@@ -321,7 +325,7 @@ constexpr auto path_lengths(Y images, W latents, Z noise) {
     return bad{};
   } else {
     constexpr extents y = Y::shape(), w = W::shape();
-    constexpr double voxels = static_cast<double>(y.size()) / static_cast<double>(y.rank > 1 ? y[0] * y[1] : 1);
+    constexpr double voxels = static_cast<double>(y.rank > 1 ? y.stride(1) : y.size());
     constexpr double each = 1 / (voxels * static_cast<double>(w.rank > 2 ? w[1] : 1));
     return invoke<function::length_of_squares>(detail::squares_by_sample(gradient(images, latents, cotangent(noise))) * constant<each>);
   }

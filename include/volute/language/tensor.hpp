@@ -72,7 +72,7 @@ constexpr auto per_sample_channel(A a) {
   if constexpr (is_failed<A>)
     return a;
   else
-    return apply<ops::reshape_to{make_extents(A::shape()[0], A::shape().size() / A::shape()[0], 1, 1, 1)}>(a);
+    return apply<ops::reshape_to{make_extents(A::shape()[0], A::shape().stride(0), 1, 1, 1)}>(a);
 }
 
 // clang-format off

@@ -85,8 +85,8 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
       return detail::refuse<r>();
     } else {
       constexpr extents e = X::shape();
-      const auto y = detail::normalized<settings, make_extents(C)>(reshape(x, shape<e[0], Groups, C / Groups, e.size() / (e[0] * C)>),
-                                                                   axes<2, 3>, shape<1, Groups, C / Groups, 1>);
+      const auto y = detail::normalized<settings, make_extents(C)>(reshape(x, shape<e[0], Groups, C / Groups, e.stride(1)>), axes<2, 3>,
+                                                                   shape<1, Groups, C / Groups, 1>);
       return apply<ops::reshape_to{e}>(y);
     }
   }
@@ -121,7 +121,7 @@ struct instance_norm3d : layer<instance_norm3d<C, O...>> {
  private:
   static constexpr ops::inferred check(const extents& x) {
     if (x.rank != 5) return ops::refuse(line("instance_norm3d wants rank 5"), line("got ") << x);
-    if (x.size() == x[0] * x[1]) return ops::refuse(line("instance_norm3d wants voxels > 1"), line("got ") << x);
+    if (x.stride(1) < 2) return ops::refuse(line("instance_norm3d wants voxels > 1"), line("got ") << x);
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };
@@ -161,7 +161,9 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
 
       const auto in_inference = detail::scaled<settings.affine, vector>(
           x - per_channel(running_mean), rsqrt(per_channel(running_var) + constant<settings.eps>), shape<C, 1, 1, 1>);
-      if constexpr (trains) {
+      if constexpr (X::shape().size() == 0) {
+        return in_inference;  // nothing to learn from: the running statistics stay
+      } else if constexpr (trains) {
         return by_mode(in_training, in_inference);
       } else {
         constexpr line got = line("got one a channel in ") << X::shape();

@@ -64,7 +64,7 @@ struct reshape_to {
         known = bounded_product(known, r[i]);
     }
     if (open >= 0 && known > 0) r[open] = x[0].size() / known;
-    if (r.size() != x[0].size())
+    if (r.size() != x[0].size() || (open >= 0 && known == 0))
       return refuse(line("reshape wants ") << x[0].size() << " elements", line("got ") << to << " from " << x[0]);
     return {r, {}, {}};
   }
@@ -206,7 +206,7 @@ struct matrix_product {
     const std::int64_t p = a.rank == 3 ? a[0] : 1, q = b.rank == 3 ? b[0] : 1;
     if (p != q && p != 1 && q != 1) return refuse(line("matmul wants batch ") << p, line("got ") << q << " in " << b);
     if (a.rank == 2 && b.rank == 2) return {make_extents(a[0], n), {}, {}};
-    return {make_extents(p > q ? p : q, a[a.rank - 2], n), {}, {}};
+    return {make_extents(p == 1 ? q : p, a[a.rank - 2], n), {}, {}};
   }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {

@@ -178,6 +178,7 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
     for (int a = 0; a < 3; ++a)
       if (t[a] > most_option) return refuse(line(who) << " wants numbers <= 2^28", line("got ") << t[a]);
   if (o.divisor < 0) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
+  if (x[2] * x[3] * x[4] == 0) return refuse(line(who) << " wants voxels", line("got ") << x);
   extents r = make_extents(x[0], x[1], 0, 0, 0);
   for (int a = 0; a < 3; ++a) {
     if (2 * o.padding[a] > o.kernel[a])
@@ -228,6 +229,7 @@ constexpr inferred infer_adaptive(const line& who, const triple& size, const ext
   if (x.rank != 5) return refuse(line(who) << ": rank 5", line("got ") << x);
   if (const inferred r = check_counts(who, {size}); !r.ok()) return r;
   if (any_below(size, 1)) return refuse(line(who) << ": size >= 1", line("got ") << size);
+  if (x[2] * x[3] * x[4] == 0) return refuse(line(who) << ": voxels", line("got ") << x);
   return {make_extents(x[0], x[1], size[0], size[1], size[2]), {}, {}};
 }
 
@@ -260,6 +262,7 @@ constexpr inferred infer_upsample(const extents& x, const triple& s) {
   if (x.rank != 5) return refuse(line("upsample wants rank 5 (N,C,D,H,W)"), line("got ") << x);
   if (const inferred r = check_counts(line("upsample"), {s}); !r.ok()) return r;
   if (any_below(s, 1)) return refuse(line("upsample wants a scale >= 1"), line("got ") << s);
+  if (x[2] * x[3] * x[4] == 0) return refuse(line("upsample wants voxels"), line("got ") << x);
   return {make_extents(x[0], x[1], bounded_product(x[2], s.d), bounded_product(x[3], s.h), bounded_product(x[4], s.w)), {}, {}};
 }
 

@@ -225,7 +225,11 @@ struct rule<node<F, Operands...>> {
   static constexpr int run(session& s) {
     const int id[]{lower<Operands>(s)...};
     if constexpr (std::is_same_v<std::remove_const_t<decltype(F)>, ops::stopped>) s.has_barrier = true;
-    return F.emit(s.g, id, static_cast<int>(sizeof...(Operands)), node<F, Operands...>::shape());
+    constexpr extents out = node<F, Operands...>::shape();
+    if constexpr (out.size() == 0)
+      return s.g.fill(0, out);  // no elements
+    else
+      return F.emit(s.g, id, static_cast<int>(sizeof...(Operands)), out);
   }
 };
 

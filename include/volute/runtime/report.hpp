@@ -57,9 +57,9 @@ inline std::string layer_of(const graph::view& g, int node) {
 }
 
 inline std::string node_text(const graph::view& g, int i) {
-  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",       "rsqrt",
-                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",       "sigmoid",
-                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply",   "divide",
+  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",     "rsqrt",
+                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",     "sigmoid",
+                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply", "divide",
                                              "minimum",  "maximum", "power", "less",  "less_equal", "equal",    "leaky relu", "select"};
   static_assert(std::size(function) == static_cast<std::size_t>(ops::fn::select) + 1);
   if (g.is<ops::elementwise>(i)) return function[g.as<ops::elementwise>(i).function];
@@ -175,8 +175,7 @@ std::string launches(const Program&) {
          where[static_cast<int>(c.out.where)] +
          (c.out.where == graph::space::derived ? " " + std::to_string(c.out.slot) : " +" + std::to_string(c.out.offset));
     const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
-    if (k.target >= 0 && graph::convolves(k.kind))
-      s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
+    if (k.target >= 0 && graph::convolves(k.kind)) s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
     s += '\n';
   }
   return s;

@@ -1,0 +1,97 @@
+// Tensors without elements: an empty batch, an empty volume. Results are empty, sums of nothing 0, means of nothing NaN, gradients zeros.
+#include <volute/volute.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <cmath>
+#include <vector>
+
+using namespace volute;
+namespace nn = volute::nn;
+
+namespace {
+
+using array = xt::xarray<float>;
+array nothing(const extents& e) {
+  std::vector<std::size_t> shape;
+  for (int i = 0; i < e.rank; ++i) shape.push_back(static_cast<std::size_t>(e[i]));
+  return array(shape);
+}
+
+constexpr auto v = input<"v", 0, 2, 5, 6, 7>;
+constexpr auto t = input<"t", 0, 4>;
+constexpr auto hollow = input<"hollow", 1, 2, 0, 3, 3>;
+constexpr auto full = input<"full", 1, 2, 1, 3, 3>;
+constexpr auto w = parameter<"w", 4, 2, 3, 3, 3>;
+constexpr auto b = parameter<"b", 4>;
+constexpr auto columns = input<"columns", 3, 0>;
+
+struct net : nn::sequential<nn::conv3d<2, 8, nn::kernel<3>, nn::same>, nn::batch_norm3d<8>, nn::relu, nn::max_pool3d<2>,
+                            nn::group_norm<2, 8>, nn::dropout<0.5>, nn::instance_norm3d<8>, nn::adaptive_avg_pool3d<1>, nn::flatten,
+                            nn::linear<8, 4>, nn::layer_norm<4>, nn::softmax<1>> {};
+
+/// A number, or the only one of a tensor's values.
+template <class R>
+float value_of(const R& r) {
+  const array a = r;
+  float first = a.size() == 0 ? 77.f : *a.begin();
+  for (const float e : a) first = e == first || (std::isnan(e) && std::isnan(first)) ? first : 99.f;
+  return first;
+}
+
+}  // namespace
+
+TEST_CASE("an empty batch gives empty results, sums of 0 and means of NaN", "[runtime]") {
+  constexpr auto y = conv3d(v, w, b, same);
+  program<outputs(y, sum(y), mean(y), sum(v, axes<0, 2>), mean(v, axes<0>), mean(square(y)) + 1_c, gradient(mean(square(y)), w),
+                  gradient(sum(y), b), gradient(sum(y), v), matmul(columns, t), mean(columns, axes<1>), mean(columns, axes<0>))>
+      p;
+  auto [conv, total, average, sums, means, loss, dw, db, dv, product, rows, none] =
+      p(v = nothing(v.shape()), t = nothing(t.shape()), columns = nothing(columns.shape()));
+  CHECK(conv.shape(0) == 0);
+  CHECK(conv.shape(4) == 7);
+  CHECK(total == 0);
+  CHECK(std::isnan(average));
+  CHECK(value_of(sums) == 0);
+  CHECK(std::isnan(value_of(means)));
+  CHECK(std::isnan(loss));
+  CHECK(value_of(dw) == 0);
+  CHECK(value_of(db) == 0);
+  CHECK(dv.size() == 0);
+  CHECK(value_of(product) == 0);  // sums of no products
+  CHECK(product.size() == 12);
+  CHECK(std::isnan(value_of(rows)));
+  CHECK(none.size() == 0);
+}
+
+TEST_CASE("an empty volume: concatenated, padded, convolved with its padding", "[runtime]") {
+  const std::vector<float> numbers(18, 3.f);
+  program<outputs(concat(axis<2>, hollow, full, hollow), pad(hollow, shape<0, 0, 1, 0, 0>, shape<0, 0, 0, 0, 0>, 3_c),
+                  conv3d(hollow, w, b, padding<2>), gradient(sum(square(conv3d(hollow, w, b, padding<2>))), w), softmax(hollow, axis<2>))>
+      p;
+  for (float& e : p.parameter_values()) e = 2;
+  auto [joined, padded, conv, dw, soft] = p(hollow = nothing(hollow.shape()), full = numbers);
+  CHECK(value_of(joined) == 3);
+  CHECK(joined.size() == 18);
+  CHECK(value_of(padded) == 3);
+  CHECK(padded.size() == 18);
+  CHECK(value_of(conv) == 2);
+  CHECK(value_of(dw) == 0);
+  CHECK(soft.size() == 0);
+}
+
+TEST_CASE("a model and its training step take an empty batch", "[runtime]") {
+  model<net, v> m;
+  const xt::xtensor<float, 2> y = m(nothing(v.shape()));
+  CHECK(y.shape(0) == 0);
+  CHECK(y.shape(1) == 4);
+  constexpr auto loss = training(mse(net{}(v), t));
+  program<outputs(loss, gradient(loss, parameters))> step;
+  const std::vector<float> states(step.state_values().begin(), step.state_values().end());
+  const float value = std::get<0>(step(v = nothing(v.shape()), t = nothing(t.shape())));
+  CHECK(std::isnan(value));
+  for (const float g : step.gradient_values()) REQUIRE(g == 0);
+  CHECK(std::equal(states.begin(), states.end(), step.state_values().begin()));
+  CHECK(std::isnan(
+      float(evaluate(cross_entropy(t, input<"labels", 0>), t = nothing(t.shape()), input<"labels", 0> = nothing(extents{{0}, 1})))));
+}
