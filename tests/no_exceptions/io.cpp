@@ -28,15 +28,15 @@ int main() {
   model<net, x> m, n;
   model<nn::sequential<net>, x> other;
   m.initialize(5);
-  const auto same = [&] { return m.parameter<"weight">() == n.parameter<"weight">() && m.parameter<"bias">() == n.parameter<"bias">(); };
+  const auto alike = [&] { return m.parameter<"weight">() == n.parameter<"weight">() && m.parameter<"bias">() == n.parameter<"bias">(); };
 
   std::vector<std::byte> bytes;
   check(m.try_save(path).ok() && m.try_save(bytes).ok(), "save");
   const auto report = n.try_load(bytes);
-  check(report && report->loaded.size() == 2 && same(), "load from memory");
+  check(report && report->loaded.size() == 2 && alike(), "load from memory");
   n.initialize(1);
   n.load(path);
-  check(same(), "load");
+  check(alike(), "load");
   check_error(n.try_load(none), error_kind::file, "cannot be opened");
   check_error(n.try_load(std::span(bytes).first(20)), error_kind::file, "length of the header");
   check_error(other.try_load(bytes), error_kind::shape, "4 tensors do not fit");
@@ -49,10 +49,10 @@ int main() {
   check_error(n.try_load(broken), error_kind::file, "expected objects, found an array");
   broken[13] = std::byte('x');
   check_error(n.try_load(broken), error_kind::file, "expected JSON");
-  check(same(), "nothing has changed");
+  check(alike(), "nothing has changed");
 
   n.initialize(1);
-  check(try_save_npz(m, bytes, npz::deflated).ok() && try_load_npz(n, bytes).ok() && same(), "npz");
+  check(try_save_npz(m, bytes, npz::deflated).ok() && try_load_npz(n, bytes).ok() && alike(), "npz");
   check_error(try_load_npz(n, std::span(bytes).first(bytes.size() - 1)), error_kind::file, "expected a .npz file");
   check(try_save_npz(m, path).ok() && npz_file::open(path)->tensors().size() == 2, "npz file");
 

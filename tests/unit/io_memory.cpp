@@ -158,7 +158,7 @@ TEST_CASE("errors as values say what the exceptions say", "[io]") {
   const scratch_folder folder;
   const std::string good = data_file("torch.safetensors"), none = folder / "none", no_folder = folder / "no/t";
   tensors t;
-  const auto same = [](const status& s, auto throwing) {
+  const auto alike = [](const status& s, auto throwing) {
     CHECK(!s.ok());
     CHECK(!static_cast<bool>(s));
     if (s.kind() == error_kind::file)
@@ -166,23 +166,23 @@ TEST_CASE("errors as values say what the exceptions say", "[io]") {
     else
       CHECK(message<shape_error>(throwing) == s.message());
   };
-  same(try_load(t, none), [&] { load(t, none); });
-  same(try_load(t, good), [&] { load(t, good); });
-  same(safetensors_file::open(none), [&] { safetensors_file f(none); });
-  same(safetensors_file(good).try_values<float>("none"), [&] { safetensors_file(good).values<float>("none"); });
-  same(try_save(t, no_folder), [&] { save(t, no_folder); });
-  same(try_save(t, folder / "t", {{"\xff", ""}}), [&] { save(t, folder / "t", {{"\xff", ""}}); });
-  same(try_load_npz(t, none), [&] { load_npz(t, none); });
-  same(try_load_npz(t, data_file("torch.npz")), [&] { load_npz(t, data_file("torch.npz")); });
-  same(npz_file::open(none), [&] { npz_file f(none); });
-  same(try_save_npz(t, no_folder), [&] { save_npz(t, no_folder); });
+  alike(try_load(t, none), [&] { load(t, none); });
+  alike(try_load(t, good), [&] { load(t, good); });
+  alike(safetensors_file::open(none), [&] { safetensors_file f(none); });
+  alike(safetensors_file(good).try_values<float>("none"), [&] { safetensors_file(good).values<float>("none"); });
+  alike(try_save(t, no_folder), [&] { save(t, no_folder); });
+  alike(try_save(t, folder / "t", {{"\xff", ""}}), [&] { save(t, folder / "t", {{"\xff", ""}}); });
+  alike(try_load_npz(t, none), [&] { load_npz(t, none); });
+  alike(try_load_npz(t, data_file("torch.npz")), [&] { load_npz(t, data_file("torch.npz")); });
+  alike(npz_file::open(none), [&] { npz_file f(none); });
+  alike(try_save_npz(t, no_folder), [&] { save_npz(t, no_folder); });
   const std::string npy = data_file("npy/f4.npy");
   xt::xtensor<float, 2> x({2, 2});
-  same(try_load_npy<float, 2>(none), [&] { load_npy<float, 2>(none); });
-  same(try_load_npy<float, 3>(npy), [&] { load_npy<float, 3>(npy); });
-  same(try_load_npy(npy, input<"x", 2, 2>), [&] { load_npy(npy, input<"x", 2, 2>); });
-  same(try_load_npy(npy, x), [&] { load_npy(npy, x); });
-  same(try_save_npy(no_folder, x), [&] { save_npy(no_folder, x); });
+  alike(try_load_npy<float, 2>(none), [&] { load_npy<float, 2>(none); });
+  alike(try_load_npy<float, 3>(npy), [&] { load_npy<float, 3>(npy); });
+  alike(try_load_npy(npy, input<"x", 2, 2>), [&] { load_npy(npy, input<"x", 2, 2>); });
+  alike(try_load_npy(npy, x), [&] { load_npy(npy, x); });
+  alike(try_save_npy(no_folder, x), [&] { save_npy(no_folder, x); });
   CHECK(folder.files() == 0);
 
   const auto r = try_load(t, good, {.allow_unused = true});
