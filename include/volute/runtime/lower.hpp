@@ -54,10 +54,13 @@ struct session {
     if (name.size == line::capacity)
       refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, 60) << "...");
   }
+  /// Whether two tags are one. With -fsanitize=undefined g++ takes it that the address of a template's variable may be null, so that only a
+  /// comparison of one with itself is constant.
+  static constexpr bool same(const char* a, const char* b) { return __builtin_constant_p(a == b) && a == b; }
   /// The node of an expression's type in the frame at hand, or -1.
   constexpr int recall(const char* type) const {
     for (int i = memo.size - 1; i >= frame; --i)
-      if (memo.data[i].type == type && (memo.data[i].mode == mode || memo.data[i].mode == lowering::mode::any)) return memo.data[i].id;
+      if (same(memo.data[i].type, type) && (memo.data[i].mode == mode || memo.data[i].mode == lowering::mode::any)) return memo.data[i].id;
     return -1;
   }
   constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
