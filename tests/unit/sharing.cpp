@@ -4,9 +4,14 @@
 
 #include <catch2/catch.hpp>
 
+#include <csignal>
 #include <map>
+#include <string>
 #include <thread>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace volute;
 
@@ -246,4 +251,30 @@ TEST_CASE("threads on one set of weights get the bits of one thread") {
   }
   for (const auto& f : found)
     for (std::size_t i = 0; i < expected.size(); ++i) CHECK(alike(f[i], expected[i]));
+}
+
+TEST_CASE("a run that meets another one in its workspace ends the program with a message") {
+  constexpr auto v = input<"v", 4>;
+  int pipes[2];
+  REQUIRE(pipe(pipes) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(pipes[1], STDERR_FILENO);
+    program<outputs(v * 2_c)> p;
+    const xt::xtensor<float, 1> one = xt::ones<float>({4});
+    float result[4];
+    const float* inputs[]{one.data()};
+    float* outputs[]{result};
+    std::signal(SIGABRT, SIG_DFL);
+    p.run_observed([&](int) { p.run(inputs, outputs); }, nullptr, v = one);  // as another thread might
+    _exit(0);
+  }
+  close(pipes[1]);
+  std::string said(200, ' ');
+  said.resize(static_cast<std::size_t>(std::max(ssize_t{0}, read(pipes[0], said.data(), said.size()))));
+  close(pipes[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status));
+  CHECK(said == "volute: two runs in one workspace at once: give each thread a workspace of its own\n");
 }

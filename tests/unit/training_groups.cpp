@@ -27,7 +27,8 @@ std::vector<float> numbers(const Trainer& trained, std::string_view path) {
     if (p.path == path) return {p.data, p.data + p.shape.size()};
   throw std::out_of_range(std::string(path));
 }
-const std::vector<std::string_view> all{"encoder.0.weight", "encoder.0.bias", "encoder.1.weight", "encoder.1.bias", "head.weight", "head.bias"};
+const std::vector<std::string_view> all{"encoder.0.weight", "encoder.0.bias", "encoder.1.weight",
+                                        "encoder.1.bias",   "head.weight",    "head.bias"};
 
 /// Where each parameter is after three steps with this optimiser for all.
 template <class Optimiser>
@@ -73,7 +74,8 @@ TEST_CASE("a group of one step is the optimiser with other numbers") {
     CHECK_FALSE(numbers(a, "encoder.1.weight") == numbers(c, "encoder.1.weight"));
   };
   check(adamw{.lr = 0.1, .weight_decay = 0.5}, adamw{.lr = 0.05, .weight_decay = 0.5}, adamw{.lr = 0.1, .weight_decay = 0});
-  check(sgd{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.5}, sgd{.lr = 0.05, .momentum = 0.9, .weight_decay = 0.5}, sgd{.lr = 0.1, .momentum = 0.9});
+  check(sgd{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.5}, sgd{.lr = 0.05, .momentum = 0.9, .weight_decay = 0.5},
+        sgd{.lr = 0.1, .momentum = 0.9});
 }
 
 TEST_CASE("groups that change nothing leave the bits, a rate of 0 freezes, the last group counts") {
@@ -86,7 +88,8 @@ TEST_CASE("groups that change nothing leave the bits, a rate of 0 freezes, the l
 }
 
 TEST_CASE("a schedule sets the rate that groups multiply") {
-  training_with<sgd> a(sgd{}, {.schedule = schedule::constant{0.2}, .groups = {{.where = paths("head.*"), .rate = 0.5}}}), b(sgd{.lr = 0.1}), c(sgd{.lr = 0.2});
+  training_with<sgd> a(sgd{}, {.schedule = schedule::constant{0.2}, .groups = {{.where = paths("head.*"), .rate = 0.5}}}),
+      b(sgd{.lr = 0.1}), c(sgd{.lr = 0.2});
   a.step(batch, target), b.step(batch, target), c.step(batch, target);
   CHECK(numbers(a, "head.weight") == numbers(b, "head.weight"));
   CHECK(numbers(a, "encoder.0.weight") == numbers(c, "encoder.0.weight"));
