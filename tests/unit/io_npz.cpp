@@ -99,9 +99,9 @@ TEST_CASE("save_npz and load_npz; names can be changed on the way", "[io]") {
   load_npz(t, npz_file_of("good"), {.prefix = "a.", .rename = short_name});
   CHECK(t == ramps);
   t = {};
-  const load_report r =
-      load_npz(t, npz_file_of("good"),
-               {.allow_missing = true, .allow_unused = true, .rename = [](std::string_view p) { return p == "a.bias" ? std::string("b") : std::string(p); }});
+  const load_report r = load_npz(t, npz_file_of("good"), {.allow_missing = true, .allow_unused = true, .rename = [](std::string_view p) {
+                                                            return p == "a.bias" ? std::string("b") : std::string(p);
+                                                          }});
   CHECK(r.missing == std::vector<std::string>{"a.bias"});
   CHECK(r.unused == std::vector<std::string>{"a.bias"});
   CHECK((t == tensors{ramps.weight, {9, 9}}));
@@ -122,7 +122,8 @@ TEST_CASE("tensors that do not fit: one exception, and nothing has changed", "[i
   // A megabyte in a thousand bytes, as its header says: not what is wanted, so not read.
   CHECK(says<shape_error>(npz_file_of("wanted")) == ": tensor 'a.bias': expected (2) in F32, found (262144) in F32");
   CHECK(says<shape_error>(npz_file_of("good"), {.rename = [](std::string_view p) { return std::string(p == "a.bias" ? "b" : p); }}) ==
-        ": 2 tensors do not fit:\n  tensor 'b' of parameter 'a.bias': expected (2) in F32, found none; nearest is 'a.bias'\n  tensor 'a.bias': expected no such tensor, found (2) in "
+        ": 2 tensors do not fit:\n  tensor 'b' of parameter 'a.bias': expected (2) in F32, found none; nearest is 'a.bias'\n  tensor "
+        "'a.bias': expected no such tensor, found (2) in "
         "F32");
   tensors t;
   load_npz(t, npz_file_of("whole"));  // whole numbers that float has
@@ -130,7 +131,9 @@ TEST_CASE("tensors that do not fit: one exception, and nothing has changed", "[i
 }
 
 TEST_CASE("archives that are wrong are refused", "[io]") {
-  const auto bad = [](const std::string& name) { return says<file_error>(npz_file_of(name), {.allow_missing = true, .allow_unused = true}); };
+  const auto bad = [](const std::string& name) {
+    return says<file_error>(npz_file_of(name), {.allow_missing = true, .allow_unused = true});
+  };
   CHECK(bad("bomb") == ": member 'a.bias.npy': expected 8 bytes for (2) in F32, found 1048584");
   CHECK(bad("lying_bomb") == ": member 'a.bias.npy': goes on after its size");
   CHECK(bad("long") == ": member 'a.bias.npy': goes on after its size");

@@ -68,8 +68,7 @@ TEST_CASE("int32, int64 and float64 .npy are read as float where the numbers fit
         "memory: expected what fits F64, found -9007199254740993 at (0,2) in I64");
   CHECK(says<float>(npy_of<double>({{0, 1, 2}, {-3.5e38, 4, 5}})) == "memory: expected what fits F32, found -3.5e+38 at (1,0) in F64");
   CHECK(says<std::int32_t>(npy_of<float>({{0, 1, 2}, {3, 4, 2.5f}})) == "memory: expected what fits I32, found 2.5 at (1,2) in F32");
-  CHECK(says<std::uint8_t>(npy_of<std::int64_t>({{0, 1, 2}, {3, 256, -1}})) ==
-        "memory: expected what fits U8, found 256 at (1,1) in I64");
+  CHECK(says<std::uint8_t>(npy_of<std::int64_t>({{0, 1, 2}, {3, 256, -1}})) == "memory: expected what fits U8, found 256 at (1,1) in I64");
   CHECK(message<shape_error>([] {
           load_npy<float, 2>(npy_of<double>({{1e300, 0, 0}}));
         }) == "memory: expected what fits F32, found 1e+300 at (0,0) in F64");

@@ -172,7 +172,12 @@ template <storable To>
 std::optional<std::size_t> first_misfit(dtype type, std::span<const std::byte> from) {
   std::size_t at = 0;
   if (holds<To>(type)) return {};
-  const bool all = for_numbers(type, from, [&](std::size_t i, auto v) { return at = i, fits<To>(v); });
+  const bool all = for_numbers(type, from, [&](std::size_t i, auto v) {
+    if constexpr (holds<To>(dtype_of<decltype(v)>()))
+      return true;
+    else
+      return at = i, fits<To>(v);
+  });
   return all ? std::nullopt : std::optional(at);
 }
 
@@ -197,8 +202,12 @@ inline std::string shown_shape(std::span<const std::uint64_t> shape) {
 inline std::string shown_number(dtype type, std::span<const std::byte> from, std::size_t at, std::span<const std::uint64_t> shape) {
   std::string text;
   const auto put = [&](std::size_t, auto v) {
-    char digits[32];
-    text.assign(digits, std::to_chars(digits, digits + sizeof digits, v).ptr);
+    if constexpr (std::is_integral_v<decltype(v)>) {
+      text = std::to_string(v);
+    } else {
+      char digits[32];
+      text.assign(digits, std::to_chars(digits, digits + sizeof digits, v).ptr);
+    }
     return true;
   };
   for_numbers(type, from.subspan(at * bytes_of(type), bytes_of(type)), put);

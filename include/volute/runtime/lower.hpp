@@ -51,8 +51,12 @@ struct session {
   }
   /// Refuses what a line may have cut: two names that begin alike would be one.
   constexpr void limit(const char* what, const line& name) {
-    if (name.size == line::capacity)
-      refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, 60) << "...");
+    constexpr int told = 60;
+    if (name.size < line::capacity) return;
+    const int whole = path.size;
+    if (path.size > told) path.size = told;
+    refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, told) << "...");
+    path.size = whole;
   }
   /// Whether two tags are one. With -fsanitize=undefined g++ takes it that the address of a template's variable may be null, so that only a
   /// comparison of one with itself is constant.
