@@ -91,6 +91,14 @@ TEST_CASE("that holds through shapes, sums and broadcasts") {
   check(gt, {0.25, 0, 0, 0.5, 0, 0});
 }
 
+TEST_CASE("and through pools") {
+  static constexpr auto x = input<"x", 1, 1, 1, 1, 4>;
+  static constexpr auto c = input<"c", 1, 1, 1, 1, 2>;
+  static constexpr auto y = select(c, max_pool3d(log(x), kernel<1, 1, 2>) + avg_pool3d(log(x), kernel<1, 1, 2>), 0_c);
+  const xt::xtensor<float, 5> g = evaluate(gradient(sum(y), x), x = numbers<float>{2, 1, 0, 0}, c = numbers<float>{1, 0});
+  check(g, {0.75, 0.5, 0, 0});
+}
+
 TEST_CASE("a gradient that happens to be 0 still has a derivative") {
   static constexpr auto x = input<"x", 2>;
   static constexpr auto v = input<"v", 2>;

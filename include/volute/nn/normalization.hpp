@@ -96,7 +96,7 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
     if (Groups < 1 || C % (Groups < 1 ? 1 : Groups) != 0)
       return ops::refuse(line("group_norm: channels / groups"), line("got ") << C << " channels, groups " << Groups);
     if (const ops::inferred r = detail::norm_check(kind.view(), settings, x, C); !r.ok()) return r;
-    if (x.size() == x[0] * Groups) return ops::refuse(line("group_norm wants values > 1"), line("got one a group in ") << x);
+    if (x.stride(0) == Groups) return ops::refuse(line("group_norm wants values > 1"), line("got one a group in ") << x);
     return {};
   }
 };
@@ -121,7 +121,7 @@ struct instance_norm3d : layer<instance_norm3d<C, O...>> {
  private:
   static constexpr ops::inferred check(const extents& x) {
     if (x.rank != 5) return ops::refuse(line("instance_norm3d wants rank 5"), line("got ") << x);
-    if (x.size() == x[0] * x[1]) return ops::refuse(line("instance_norm3d wants voxels > 1"), line("got ") << x);
+    if (x.stride(1) == 1) return ops::refuse(line("instance_norm3d wants voxels > 1"), line("got ") << x);
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };
