@@ -14,7 +14,7 @@ using namespace volute;
 template <class T>
 using numbers = std::vector<T>;
 
-constexpr double inf = std::numeric_limits<double>::infinity(), nan_ = std::numeric_limits<double>::quiet_NaN();
+constexpr double inf = std::numeric_limits<double>::infinity();
 
 void check(const auto& found, const std::vector<double>& expected, double tolerance = 1e-6) {
   REQUIRE(found.size() == expected.size());

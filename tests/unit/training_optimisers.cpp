@@ -131,9 +131,10 @@ TEST_CASE("AdamW's decay is not lost in rounding") {
   for (const float from : {1.f, 1.0001f, 1.5f, -1.99f, 3e-20f, 1e10f})
     for (const double each : {1e-9, 1e-8, 1e-7, 3e-6}) {
       CAPTURE(from, each);
-      const double unit = std::abs(static_cast<double>(std::nextafter(from, 2 * from) - from)), p = static_cast<double>(from);
-      CHECK(std::abs(decayed(from, each, 1000) - p * std::pow(1 - each, 1000)) < 3 * unit);
-      CHECK(1 - decayed(from, each, 20'000) / p == Approx(1 - std::pow(1 - each, 20'000)).epsilon(0.01).margin(3 * unit / std::abs(p)));
+      const double unit = std::abs(static_cast<double>(std::nextafter(from, 2 * from) - from)), weight = static_cast<double>(from);
+      CHECK(std::abs(decayed(from, each, 1000) - weight * std::pow(1 - each, 1000)) < 3 * unit);
+      CHECK(1 - decayed(from, each, 20'000) / weight ==
+            Approx(1 - std::pow(1 - each, 20'000)).epsilon(0.01).margin(3 * unit / std::abs(weight)));
     }
   CHECK(1 - decayed(1.0, 1e-9, 1000) == Approx(1e-6).epsilon(1e-5));
   CHECK(2 - decayed(2.0, 1e-15, 10'000) == Approx(2e-11).epsilon(1e-2));
