@@ -14,7 +14,7 @@ using namespace volute;
 template <class T>
 using numbers = std::vector<T>;
 
-constexpr double inf = std::numeric_limits<double>::infinity(), nan_ = std::numeric_limits<double>::quiet_NaN();
+constexpr double inf = std::numeric_limits<double>::infinity();
 
 void check(const auto& found, const std::vector<double>& expected, double tolerance = 1e-6) {
   REQUIRE(found.size() == expected.size());
@@ -89,6 +89,14 @@ TEST_CASE("that holds through shapes, sums and broadcasts") {
       slice(select(pad(c, shape<0, 1>, shape<0, 0>), root, 0_c), axis<1>, range<1, 4>) + select(c < 2_c, 0_c, sqrt(x));
   const xt::xtensor<T, 2> gt = evaluate(gradient(sum(two), x), x = numbers<T>{4, 0, 0, 4, n, -1}, c = off);
   check(gt, {0.25, 0, 0, 0.5, 0, 0});
+}
+
+TEST_CASE("and through pools") {
+  static constexpr auto x = input<"x", 1, 1, 1, 1, 4>;
+  static constexpr auto c = input<"c", 1, 1, 1, 1, 2>;
+  static constexpr auto y = select(c, max_pool3d(log(x), kernel<1, 1, 2>) + avg_pool3d(log(x), kernel<1, 1, 2>), 0_c);
+  const xt::xtensor<float, 5> g = evaluate(gradient(sum(y), x), x = numbers<float>{2, 1, 0, 0}, c = numbers<float>{1, 0});
+  check(g, {0.75, 0.5, 0, 0});
 }
 
 TEST_CASE("a gradient that happens to be 0 still has a derivative") {

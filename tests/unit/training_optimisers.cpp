@@ -127,10 +127,17 @@ TEST_CASE("AdamW's decay is not lost in rounding") {
     for (int k = 0; k < steps; ++k) t.step(x = std::vector<T>(37, T(0)));
     return static_cast<double>(t.parameter_values()[0]);
   };
-  CHECK(1 - decayed(1.f, 1e-9, 100'000) == Approx(1e-4).epsilon(0.05));
-  CHECK(3 - decayed(3.f, 1e-8, 20'000) == Approx(6e-4).epsilon(0.05));
-  CHECK(1 - decayed(1.f, 3e-7, 1000) == Approx(3e-4).epsilon(0.1));
+  // within two units of the last place for few steps, and right to a hundredth for many
+  for (const float from : {1.f, 1.0001f, 1.5f, -1.99f, 3e-20f, 1e10f})
+    for (const double each : {1e-9, 1e-8, 1e-7, 3e-6}) {
+      CAPTURE(from, each);
+      const double unit = std::abs(static_cast<double>(std::nextafter(from, 2 * from) - from)), weight = static_cast<double>(from);
+      CHECK(std::abs(decayed(from, each, 1000) - weight * std::pow(1 - each, 1000)) < 3 * unit);
+      CHECK(1 - decayed(from, each, 20'000) / weight ==
+            Approx(1 - std::pow(1 - each, 20'000)).epsilon(0.01).margin(3 * unit / std::abs(weight)));
+    }
   CHECK(1 - decayed(1.0, 1e-9, 1000) == Approx(1e-6).epsilon(1e-5));
+  CHECK(2 - decayed(2.0, 1e-15, 10'000) == Approx(2e-11).epsilon(1e-2));
   CHECK(decayed(1.f, 0, 100) == 1);
 }
 

@@ -96,7 +96,7 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
     if (Groups < 1 || C % (Groups < 1 ? 1 : Groups) != 0)
       return ops::refuse(line("group_norm: channels / groups"), line("got ") << C << " channels, groups " << Groups);
     if (const ops::inferred r = detail::norm_check(kind.view(), settings, x, C); !r.ok()) return r;
-    if (x.size() == x[0] * Groups) return ops::refuse(line("group_norm wants values > 1"), line("got one a group in ") << x);
+    if (x.stride(0) == Groups) return ops::refuse(line("group_norm wants values > 1"), line("got one a group in ") << x);
     return {};
   }
 };

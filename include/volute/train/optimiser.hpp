@@ -46,20 +46,31 @@ struct sgd {
 };
 
 namespace training_parts {
-/// The part of the weights that decays in this step, given the part `each` of every step: one that would vanish in the rounding of T is
-/// saved up over 2^k steps until it is 8 units of the last place of 1 (float: 9.5e-7). PyTorch, which multiplies by 1 - each, loses it.
+/// Weight decay of the weights themselves: the part that a step takes off. Where that is small beside the rounding of T, what it leaves is
+/// rounded up as often as down, so that the mean over steps is right: `dither` runs through -1/2 ... 1/2 units of a weight's last place, by
+/// van der Corput's sequence. (PyTorch multiplies by 1 - part, which is 1 in float below 3e-8.)
 template <class T>
-double decay_now(double each, std::int64_t step) {
-  std::int64_t steps = 1;
-  while (each > 0 && each * static_cast<double>(steps) < 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) &&
-         steps < (std::int64_t{1} << 40))
-    steps *= 2;
-  return (step + 1) % steps == 0 ? each * static_cast<double>(steps) : 0;
-}
+struct weight_shrinkage {
+  T part, dither;
+  weight_shrinkage(double each, std::int64_t step) : part(static_cast<T>(each)), dither(0) {
+    constexpr double unit = static_cast<double>(std::numeric_limits<T>::epsilon());
+    if (each == 0 || !(std::abs(each) < 64 * unit)) return;
+    double reversed = 0, place = 0.5;
+    for (std::int64_t k = step; k > 0; k /= 2, place /= 2) reversed += place * static_cast<double>(k % 2);
+    dither = static_cast<T>(unit * (reversed - 0.5));
+  }
+  template <class V>
+  VOLUTE_INLINE V operator()(V p) const {
+    if (dither == 0) return simd::fma(V(-part), p, p);
+    const V power = p & V(-std::numeric_limits<T>::infinity());  // sign and exponent: with dither, parts of p's last place
+    return p - simd::fma(power, V(dither), V(part) * p);
+  }
+};
 /// What adam and adamw share: weight decay by the gradient (`decay`) or of the weights themselves (`shrink`).
 template <class T>
 struct adam_rule {
-  T beta1, rest1, beta2, rest2, rate, root, eps, decay, shrink;
+  T beta1, rest1, beta2, rest2, rate, root, eps, decay;
+  weight_shrinkage<T> shrink;
 
   adam_rule(double lr, double b1, double b2, double epsilon, double l2, double shrinks, std::int64_t step)
       : beta1(static_cast<T>(b1)),
@@ -70,14 +81,14 @@ struct adam_rule {
         root(static_cast<T>(1 / std::sqrt(1 - std::pow(b2, static_cast<double>(step + 1))))),
         eps(static_cast<T>(epsilon)),
         decay(static_cast<T>(l2)),
-        shrink(static_cast<T>(shrinks)) {}
+        shrink(shrinks, step) {}
 
   template <class V>
   VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
     g = simd::fma(V(decay), p, g);
     s[0] = simd::fma(s[0], V(beta1), g * V(rest1));
     s[1] = simd::fma(s[1], V(beta2), g * g * V(rest2));
-    p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), simd::fma(V(-shrink), p, p));
+    p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), shrink(p));
   }
 };
 }  // namespace training_parts
@@ -104,7 +115,7 @@ struct adamw {
   constexpr bool uses(int) const { return true; }
   template <class T>
   training_parts::adam_rule<T> rule(std::int64_t step) const {
-    return {lr, beta1, beta2, eps, 0, training_parts::decay_now<T>(lr * weight_decay, step), step};
+    return {lr, beta1, beta2, eps, 0, lr * weight_decay, step};
   }
 };
 
