@@ -302,9 +302,9 @@ VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const
   if constexpr (R == ops::reduction::sum && totals_in_double<V>) {
     if (count != 1 && (n % width != 0 || n == 3 * width)) {
       using D = simd::vec<double, width / 2>;
-      const auto wide = [](V x) __attribute__((always_inline)) {
+      const auto wide = [](V one) __attribute__((always_inline)) {
         D low, high;
-        simd::widen(x, low, high);
+        simd::widen(one, low, high);
         return low + high;
       };
       D half[2];
@@ -313,7 +313,7 @@ VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const
     }
   }
   const V sum = reduce_short<V, P, L, R>(
-      kept, in, r, n, some, [](V x) __attribute__((always_inline)) { return x; });
+      kept, in, r, n, some, [](V one) __attribute__((always_inline)) { return one; });
   return count == 1 ? sum : sum / V(static_cast<T>(count));
 }
 
