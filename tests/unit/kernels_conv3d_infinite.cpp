@@ -86,3 +86,39 @@ TEST_CASE("conv3d: an infinity reaches what reads it, pixels in the lanes", "[co
   CHECK_INFINITE(float, in_place, in_place, 1, 2, 2, {4, 6, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
   CHECK_INFINITE(float, width, pixels, 1, 2, 2, {9, 9, 9}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
 }
+
+TEST_CASE("conv3d: sums that are made anew read every layout", "[conv3d]") {
+  static constexpr conv_geometry G = make(2, 8, 6, {3, 4, 5}, {3, 2, 3}, {2, 1, 1}, {1, 0, 1}, {1, 1, 1}, {1, 1, 1}, 1);
+  const ops::volume_layout by_four{4, 2, 8, G.in[0], G.in[1], G.in[2], 1, G.in[1] + 2, 1, G.in[2] + 3};
+  const ops::volume_layout by_three{3, 2, 6, G.out[0], G.out[1], G.out[2], 0, G.out[1], 0, G.out[2]};
+  const auto x = numbers<float>(G.x_size(), 7, 3, 7), g = numbers<float>(G.y_size(), 3, 2, 5);
+  const auto blocked = [](const ops::volume_layout& l, const std::vector<float>& v) {
+    std::vector<float> to(static_cast<std::size_t>(l.size()));
+    std::size_t from = 0;
+    for (int64_t n = 0; n < l.batch; ++n)
+      for (int64_t c = 0; c < l.channels; ++c)
+        for (int64_t d = 0; d < l.planes; ++d)
+          for (int64_t h = 0; h < l.rows; ++h)
+            for (int64_t w = 0; w < l.columns; ++w, ++from) {
+              const int64_t plane = (n * (l.channels / l.block) + c / l.block) * l.planes + d;
+              const int64_t pixel = (h + l.rows_before) * l.all_columns + w + l.columns_before;
+              to[static_cast<std::size_t>((plane * l.all_rows * l.all_columns + pixel) * l.block + c % l.block)] = v[from];
+            }
+    return to;
+  };
+  std::vector<float> want(static_cast<std::size_t>(G.w_size()));
+  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+    want[static_cast<std::size_t>(iw)] += x[static_cast<std::size_t>(ix)] * g[static_cast<std::size_t>(iy)];
+  });
+  const auto x4 = blocked(by_four, x), g3 = blocked(by_three, g);
+  for (const bool x_blocked : {false, true})
+    for (const bool g_blocked : {false, true}) {
+      std::vector<float> dw(want.size(), std::numeric_limits<float>::quiet_NaN());
+      CHECK(!kernels::all_finite(dw.data(), G.w_size()));
+      kernels::without_unread<float>(G, {x_blocked ? by_four : ops::volume_layout{}, g_blocked ? by_three : ops::volume_layout{}},
+                                     x_blocked ? x4.data() : x.data(), g_blocked ? g3.data() : g.data(), dw.data(), {0, 6}, {0, 8});
+      INFO(where(dw, want));
+      CHECK(dw == want);
+      CHECK(kernels::all_finite(dw.data(), G.w_size()));
+    }
+}
