@@ -64,7 +64,8 @@ class sequential_executor final : public executor {
 ///
 /// A worker that loses its processor in the middle of a task keeps everybody waiting, for 3 ms or more where other programs want the
 /// processors too. On Linux the caller finds out after 0.1 ms of waiting, sleeps until the task is done, and lets that worker rest for 8
-/// times as long as it waited: so contention costs an eighth at most, and a worker whose processor is its own never rests.
+/// times as long as it waited; if that happens again soon, for twice as many, up to 64 times or 1 s. So lasting contention costs little,
+/// and a worker whose processor is its own never rests.
 ///
 /// Several programs, also on several threads, may use one pool: a job that meets a busy pool runs on its own thread alone. So does every
 /// job in a forked child, which has none of its parent's threads; it may use an inherited pool and destroy it, or make one of its own.
@@ -127,14 +128,13 @@ class spinning_pool final : public executor {
     placement::processors allowed;  // before it was barred; belongs to the worker while `barred`, else to the caller
     std::atomic<bool> working{false};
     std::atomic<std::uint32_t> resting{0};  // the worker sleeps on it; 32 bits, as the bell
-    std::int64_t time = 0;                  // on its processor, and when it will have rested: both belong to the caller
-    clock::time_point rested{};
+    std::int64_t time = 0;                  // on its processor; this and what follows belongs to the caller
+    clock::time_point rested{}, doubted{};  // when it will have rested; until when another rest is to be longer
+    int rest_for_wait = 0;
   };
-  // A worker with a task may be out of sight for so long before its caller asks the system where it is; then it rests so many times as long
-  // as it was waited for, or as `longest_wait`, lest a program that was stopped for a minute runs on one thread for eight.
-  static constexpr std::chrono::microseconds patience{50};
-  static constexpr int rest_for_wait = 8;
-  static constexpr std::chrono::milliseconds longest_wait{100};
+  static constexpr std::chrono::microseconds patience{50};  // between two looks at a worker that is waited for
+  static constexpr int least_rest = 8, most_rest = 64;      // as multiples of the wait
+  static constexpr std::chrono::milliseconds longest_rest{1000};
   static constexpr int remaining_bits = 24;
   static constexpr std::uint64_t remaining_mask = (std::uint64_t{1} << remaining_bits) - 1;
 
@@ -298,10 +298,13 @@ class spinning_pool final : public executor {
     }
     awaited_.store(false, std::memory_order_relaxed);
     const auto now = clock::now();
-    const auto rest = rest_for_wait * std::min<clock::duration>(now - since, longest_wait);
     for (int i = 1; i < threads(); ++i) {
       lane& l = lanes_[static_cast<std::size_t>(i)];
-      if (l.rested == clock::time_point::max()) l.rested = now + rest;
+      if (l.rested != clock::time_point::max()) continue;
+      l.rest_for_wait = since < l.doubted ? std::min(2 * l.rest_for_wait, most_rest) : least_rest;
+      const auto rest = std::min<clock::duration>(l.rest_for_wait * (now - since), longest_rest);
+      l.rested = now + rest;
+      l.doubted = l.rested + rest;
     }
   }
 

@@ -10,6 +10,12 @@ namespace volute::lowering {
 
 template <class E>
 inline constexpr char tag{};
+/// False with -fsanitize=undefined: there g++ takes it that the address of a template's variable may be null, and only a comparison of one
+/// with itself is constant.
+template <class A, class B>
+concept comparable_tags = requires {
+  typename std::bool_constant<&tag<A> == &tag<B>>;
+};
 
 /// How layers that differ between training and inference behave where an expression is lowered; what is remembered holds for one mode, or
 /// for any.
@@ -58,13 +64,17 @@ struct session {
     refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, told) << "...");
     path.size = whole;
   }
-  /// Whether two tags are one. With -fsanitize=undefined g++ takes it that the address of a template's variable may be null, so that only a
-  /// comparison of one with itself is constant.
-  static constexpr bool same(const char* a, const char* b) { return __builtin_constant_p(a == b) && a == b; }
   /// The node of an expression's type in the frame at hand, or -1.
   constexpr int recall(const char* type) const {
-    for (int i = memo.size - 1; i >= frame; --i)
-      if (same(memo.data[i].type, type) && (memo.data[i].mode == mode || memo.data[i].mode == lowering::mode::any)) return memo.data[i].id;
+    for (int i = memo.size - 1; i >= frame; --i) {
+      const auto& m = memo.data[i];
+      if (m.mode != mode && m.mode != lowering::mode::any) continue;
+      if constexpr (comparable_tags<int, char>) {  // no function for this: a call costs as much again
+        if (m.type == type) return m.id;
+      } else {
+        if (__builtin_constant_p(m.type == type) && m.type == type) return m.id;
+      }
+    }
     return -1;
   }
   constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
