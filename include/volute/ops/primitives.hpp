@@ -112,7 +112,10 @@ struct elementwise {
         if (r.needs(0)) r.give(0, g * b * power(a, b - 1.0));
         if (r.needs(1)) r.give(1, g * select(a, y * log(select(a, a, r.one())), r.zero()));
         return;
-      case fn::leaky: return r.give(0, select(less(r.zero(), y), g, g * b));  // b >= 0: y > 0 exactly where a > 0, and a need not be kept
+      case fn::leaky:  // b >= 0: y > 0 exactly where a > 0, and a need not be kept
+        if (r.needs(0)) r.give(0, select(less(r.zero(), y), g, g * b));
+        if (r.needs(1)) r.give(1, select(less(r.zero(), y), r.zero(), g * a));
+        return;
       case fn::select:
         if (r.needs(1)) r.give(1, select(a, g, r.zero()));
         if (r.needs(2)) r.give(2, select(a, r.zero(), g));
