@@ -44,19 +44,15 @@ constexpr void give_up(image& im, output_list<E...>) {
   };
   (zeros(E{}), ...);
   im.size = 0, im.full = false;
+  line wanted("a graph of at most "), got("raise VOLUTE_GRAPH_WORDS");
+  wanted << image::capacity << " words";
   im.count = {g.nodes.size, g.operands.size, g.shapes.size, g.attributes.size, 0, 0, outputs.size, 0, 0};
-  const translated_graph t{g.nodes.data,
-                           g.operands.data,
-                           g.shapes.data,
-                           g.attributes.data,
-                           nullptr,
-                           {nullptr, nullptr},
-                           outputs.data,
-                           nullptr,
-                           g.nodes.size,
-                           {},
-                           line("a graph of at most ") << image::capacity << " words",
-                           line("got more: set VOLUTE_GRAPH_WORDS")};
+  const translated_graph t{g.nodes.data,  g.operands.data,
+                           g.shapes.data, g.attributes.data,
+                           nullptr,       {nullptr, nullptr},
+                           outputs.data,  nullptr,
+                           g.nodes.size,  {},
+                           wanted,        got};
   graph_fields(im, t, im.count);
 }
 
