@@ -21,6 +21,19 @@ struct op_list {
     return found;
   }
 
+  /// True; a primitive that is none of these does not compile. What tells primitives apart by other means than `visit` says so here.
+  template <text Where, class... Known>
+  static constexpr bool all_among() {
+    return (among<Op, Where, Known...>() && ...);
+  }
+  template <class One, text Where, class... Known>
+  static constexpr bool among() {
+    if constexpr ((std::is_same_v<One, Known> || ...))
+      return true;
+    else
+      return sizeof(no_branch<One, Where>) > 0;
+  }
+
   /// Calls f with the primitive of this opcode, decoded.
   template <class F>
   static constexpr void visit(int opcode, const attributes& a, F&& f) {
@@ -32,12 +45,22 @@ struct op_list {
 using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
                            concat, matmul, convolution, max_pool, avg_pool>;
 
-inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",    "arange", "barrier",
-                                                      "elementwise", "broadcast", "reduce", "reshape",   "transpose", "slice",
+inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",      "arange",    "barrier",
+                                                      "elementwise", "broadcast", "reduce", "reshape",     "transpose", "slice",
                                                       "pad",         "concat",    "matmul", "convolution", "max_pool",  "avg_pool"};
-static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size);
+static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size, "volute: primitive_name names every primitive");
 
 template <class Op>
 inline constexpr int opcode = primitives::index_of<Op>();
+
+/// Whether a primitive has other values in each run by itself; the others have them by their operands, or not at all.
+inline constexpr auto changes = [] {
+  std::array<bool, primitives::size> c{};
+  c[opcode<input>] = c[opcode<random>] = true;
+  return c;
+}();
+static_assert(primitives::all_among<"ops/list.hpp: changes", input, random,  // do; and these do not:
+                                    parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
+                                    concat, matmul, convolution, max_pool, avg_pool>());
 
 }  // namespace volute::ops

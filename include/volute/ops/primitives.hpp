@@ -57,6 +57,7 @@ struct barrier {
   }
 };
 
+VOLUTE_EXHAUSTIVE_BEGIN
 /// One scalar function over operands of equal shape (broadcasting is a primitive of its own).
 struct elementwise {
   std::int64_t function = 0;
@@ -125,6 +126,8 @@ struct elementwise {
     // clang-format on
   }
 };
+
+VOLUTE_EXHAUSTIVE_END
 
 /// Repeats the operand along axes of extent 1, or new leading axes, to the node's shape.
 struct broadcast {

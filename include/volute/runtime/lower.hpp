@@ -58,8 +58,14 @@ struct session {
   constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
 };
 
+/// An expression that no rule lowers. Never defined: naming it is the error message.
+template <class Expression>
+struct no_rule;
 template <class E>
-struct rule;
+struct rule {
+  static constexpr bool remember = false;
+  static constexpr int run(session&) { return static_cast<int>(sizeof(no_rule<E>)); }
+};
 
 /// The node of an expression.
 template <class E>
