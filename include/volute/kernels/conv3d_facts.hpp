@@ -37,6 +37,7 @@ constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const so
 }
 
 /// Of the forward face, or the adjoint in the data.
+VOLUTE_EXHAUSTIVE_BEGIN
 template <class T>
 constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
@@ -82,6 +83,7 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   }
   return f;
 }
+VOLUTE_EXHAUSTIVE_END
 
 /// Of the adjoint in the filter: source is x, target g.
 template <class T>

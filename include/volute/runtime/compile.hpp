@@ -11,6 +11,8 @@ namespace volute::lowering {
 #define VOLUTE_GRAPH_WORDS (1 << 17)
 #endif
 
+static_assert(VOLUTE_GRAPH_WORDS >= 1024, "volute: VOLUTE_GRAPH_WORDS has no room for a refusal");
+
 /// A graph as words, and how many of everything.
 struct image : words<VOLUTE_GRAPH_WORDS> {
   graph::graph_size count;

@@ -156,6 +156,7 @@ constexpr kernel_function<T> function_of() {
     return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
   } else {
     static_assert(sizeof(ops::no_branch_for<k.kind, "kernel_table.hpp: function_of">) > 0);
+    return nullptr;
   }
 }
 
