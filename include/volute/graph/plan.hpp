@@ -298,9 +298,6 @@ class planner {
   }
 
   /// The steps of a node that has a kernel of its own.
-  constexpr void kernel(int i) {
-    ops::primitives::visit(g.nodes[i].op, g.attributes[g.nodes[i].attribute], [&](const auto& op) { kernel(op, i); });
-  }
   template <class Op>
   constexpr void kernel(const Op& op, int i) {
     const node& v = g.nodes[i];
@@ -386,6 +383,10 @@ class planner {
                            std::is_same_v<Op, ops::reduce> || std::is_same_v<Op, ops::reshape>)) {  // those have another role (see fuse)
       static_assert(sizeof(ops::no_branch<Op, "graph/plan.hpp: kernel">) > 0);
     }
+  }
+  constexpr void kernel(
+      int i) {  // behind the template: clang, which parses members in their order, evaluates no call of one that comes later
+    ops::primitives::visit(g.nodes[i].op, g.attributes[g.nodes[i].attribute], [&](const auto& op) { kernel(op, i); });
   }
   /// One more axis of a copy, merged into the one before where both strides allow.
   static constexpr void axis(step& s, std::int64_t extent, std::int64_t from, std::int64_t to) {
