@@ -83,8 +83,8 @@ class machine {
   std::set<const cell*> read_, written_;       // by it
   std::map<const cell*, const cell*> beside_;  // read, and what may be written there: the result of the same element
   void complain(const std::string& what) {
-    complaints.push_back("launch " + std::to_string(now_) + " (" + std::string(graph::kernel_name(spec().kind)) +
-                         ", node " + std::to_string(step().call.node) + "): " + what);
+    complaints.push_back("launch " + std::to_string(now_) + " (" + std::string(graph::kernel_name(spec().kind)) + ", node " +
+                         std::to_string(step().call.node) + "): " + what);
   }
   const graph::step& step() const { return p.steps[now_]; }
   const graph::kernel_spec& spec() const { return p.kernels[step().call.kernel]; }
