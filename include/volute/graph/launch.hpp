@@ -26,9 +26,32 @@ enum class kernel_kind : std::int8_t {
   arange,
   random,
 };
-inline constexpr std::string_view kernel_name[] = {"elementwise",  "reduce",    "matmul",   "conv forward", "conv data",   "conv weights",
-                                                   "pack forward", "pack data", "max pool", "max gather",   "max scatter", "avg pool",
-                                                   "avg adjoint",  "copy",      "fill",     "arange",       "random"};
+VOLUTE_EXHAUSTIVE_BEGIN
+constexpr std::string_view kernel_name(kernel_kind k) {
+  // clang-format off
+  switch (k) {
+    case kernel_kind::elementwise: return "elementwise";
+    case kernel_kind::reduce: return "reduce";
+    case kernel_kind::matmul: return "matmul";
+    case kernel_kind::conv_forward: return "conv forward";
+    case kernel_kind::conv_data: return "conv data";
+    case kernel_kind::conv_weights: return "conv weights";
+    case kernel_kind::pack_forward: return "pack forward";
+    case kernel_kind::pack_data: return "pack data";
+    case kernel_kind::max_pool: return "max pool";
+    case kernel_kind::max_gather: return "max gather";
+    case kernel_kind::max_scatter: return "max scatter";
+    case kernel_kind::avg_pool: return "avg pool";
+    case kernel_kind::avg_adjoint: return "avg adjoint";
+    case kernel_kind::copy: return "copy";
+    case kernel_kind::fill: return "fill";
+    case kernel_kind::arange: return "arange";
+    case kernel_kind::random: return "random";
+  }
+  // clang-format on
+  return {};
+}
+VOLUTE_EXHAUSTIVE_END
 
 /// A kernel with everything that is settled while compiling: the template argument of its instantiation. Indices point into the plan's
 /// tables.
@@ -56,6 +79,7 @@ struct place {
 };
 
 inline constexpr int max_operands = 11;  // a convolution's two, its scale and 7 epilogue operands, with one in reserve
+static_assert(3 + ops::max_program_inputs - 1 <= max_operands, "volute: a launch has too few operands for a convolution's epilogue");
 
 /// One call of a kernel.
 struct launch {

@@ -36,11 +36,22 @@ class known_facts {
 };
 
 constexpr bool convolves(kernel_kind k) { return k == kernel_kind::conv_forward || k == kernel_kind::conv_data; }
+/// The face of a convolution's kernel, and of a pack; of others nobody asks.
+VOLUTE_EXHAUSTIVE_BEGIN
 constexpr ops::face face_of(kernel_kind k) {
-  return k == kernel_kind::conv_weights                                     ? ops::face::weights
-         : k == kernel_kind::conv_forward || k == kernel_kind::pack_forward ? ops::face::forward
-                                                                            : ops::face::data;
+  // clang-format off
+  switch (k) {
+    case kernel_kind::conv_forward: case kernel_kind::pack_forward: return ops::face::forward;
+    case kernel_kind::conv_data: case kernel_kind::pack_data: return ops::face::data;
+    case kernel_kind::conv_weights: return ops::face::weights;
+    case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::max_pool: case kernel_kind::max_gather:
+    case kernel_kind::max_scatter: case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill:
+    case kernel_kind::arange: case kernel_kind::random: break;
+  }
+  // clang-format on
+  return ops::face::data;
 }
+VOLUTE_EXHAUSTIVE_END
 
 class layout_pass {
  public:

@@ -31,7 +31,7 @@ class recomputation {
   constexpr void run(int* outputs, int count, buffer<int>& at) {
     for (int i = 0; i < from_.nodes.size; ++i) {
       const node& n = from_.nodes[i];
-      bool constant = n.op != ops::opcode<ops::input> && n.op != ops::opcode<ops::random>;
+      bool constant = !ops::changes[static_cast<std::size_t>(n.op)];
       buffer<int> args;
       for (int k = 0; k < n.count; ++k) {
         const int a = from_.operands[n.first + k];

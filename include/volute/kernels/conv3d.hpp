@@ -76,9 +76,11 @@ struct conv3d_pack {
     } else if constexpr (family == conv_family::channels) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
       pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
-    } else {
+    } else if constexpr (family == conv_family::width) {
       static constexpr width_plan p = plan_width<T>(g, Side);
       pack_width<T>(conv_shape_of<g, Side>, p, w, packed);
+    } else {
+      static_assert(sizeof(ops::no_branch_for<family, "conv3d.hpp: conv3d_pack">) > 0);
     }
   }
 };
@@ -105,8 +107,10 @@ struct conv3d_correlate {
       run_rows<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::channels)
       run_channels<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
-    else
+    else if constexpr (family == conv_family::width)
       run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else
+      static_assert(sizeof(ops::no_branch_for<family, "conv3d.hpp: conv3d_correlate">) > 0);
   }
 };
 
@@ -157,8 +161,10 @@ struct conv3d_backward_weights {
       run_flat_weights<T, q, conv_side::backward>(g, x, dw, scratch, workers);
     else if constexpr (family == weights_family::pointwise)
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
-    else
+    else if constexpr (family == weights_family::pixels)
       run_weights_pixels<T, q>(x, g, dw, scratch, workers);
+    else
+      static_assert(sizeof(ops::no_branch_for<family, "conv3d.hpp: backward_weights">) > 0);
     using enum weights_family;
     if constexpr (family == planes || family == in_place || family == flat_outputs || family == flat_inputs || family == pixels)
       if (!all_finite(dw, q.w_size())) without_unread<T>(q, Layouts, x, g, dw, {0, q.out_channels}, {0, q.group_in()});

@@ -157,6 +157,7 @@ constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side)
 }
 
 /// f(plan) with the plan of the chosen family, which reads its source in layout `from`.
+VOLUTE_EXHAUSTIVE_BEGIN
 template <class T, class F>
 constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from, F f) {
   switch (choose_family<T>(g, side)) {
@@ -172,10 +173,12 @@ constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, const o
       return f(plan_rows<T>(g, side, from));
     case conv_family::channels:
       return f(plan_channels<T>(g, side, from));
-    default:
-      return f(plan_width<T>(g, side));
+    case conv_family::width:
+      break;
   }
+  return f(plan_width<T>(g, side));
 }
+VOLUTE_EXHAUSTIVE_END
 
 /// The kernels of the adjoint in the filter: channels of g or of x in the lanes (`row_`: whole rows in registers), pixels in the lanes, the
 /// same with several planes in flight, that without a copy, whole planes in the lanes (blocks of channels of g or of x), or a product of
@@ -248,6 +251,7 @@ constexpr weights_family choose_weights(const ops::conv_geometry& g) {
 }
 
 /// f(plan) with the plan of a family.
+VOLUTE_EXHAUSTIVE_BEGIN
 template <class T, class F>
 constexpr int64_t with_weights_plan(const ops::conv_geometry& g, weights_family family, F f) {
   switch (family) {
@@ -269,10 +273,12 @@ constexpr int64_t with_weights_plan(const ops::conv_geometry& g, weights_family 
       return f(plan_flat_weights<T>(g, conv_side::backward));
     case weights_family::pointwise:
       return f(plan_pointwise_weights<T>(g));
-    default:
-      return f(plan_pixel_weights<T>(g));
+    case weights_family::pixels:
+      break;
   }
+  return f(plan_pixel_weights<T>(g));
 }
+VOLUTE_EXHAUSTIVE_END
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

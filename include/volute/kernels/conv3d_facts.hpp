@@ -53,6 +53,7 @@ constexpr hash order_of_taps(const ops::conv_geometry& g, conv_side side, const 
 }
 
 /// Of the forward face, or the adjoint in the data.
+VOLUTE_EXHAUSTIVE_BEGIN
 template <class T>
 constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
   const ops::conv_geometry g = canonical(original);
@@ -109,6 +110,7 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   f.order = order.value;
   return f;
 }
+VOLUTE_EXHAUSTIVE_END
 
 /// Of the adjoint in the filter: source is x, target g.
 template <class T>

@@ -19,6 +19,7 @@ struct conv_place {
   int64_t sample = 0, channel = 0, channels = 1, offset = 0;  // offset: from the destination's first element
 };
 
+VOLUTE_EXHAUSTIVE_BEGIN
 /// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset; Stream: past the caches.
 template <ops::epilogue E, bool Stream = false, class V, class T>
 VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place& at, int n) {
@@ -53,6 +54,7 @@ VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place
   else
     simd::store(y + at.offset, value);
 }
+VOLUTE_EXHAUSTIVE_END
 
 /// One row of `width` pixels from a tile [pixel][pitch] with `channels` channels in its lanes to NCDHW rows `step` elements apart.
 template <class T, int L, ops::epilogue E>

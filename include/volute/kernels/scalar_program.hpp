@@ -4,6 +4,7 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/math.hpp>
 #include <volute/ops/elementwise.hpp>
+#include <volute/ops/rule.hpp>
 
 #include <cstddef>
 #include <limits>
@@ -57,7 +58,8 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   else if constexpr (F == fn::less_equal) return mask_to_number<V>(a <= b);
   else if constexpr (F == fn::equal) return mask_to_number<V>(a == b);
   else if constexpr (F == fn::leaky) return xsimd::select(a > zero, a, a * b);
-  else return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
+  else if constexpr (F == fn::select) return xsimd::select(a == zero, c, b);  // xsimd's != is ordered: NaN != 0 would be false
+  else static_assert(sizeof(ops::no_branch_for<F, "scalar_program.hpp: apply">) > 0);
   // clang-format on
 }
 

@@ -74,6 +74,7 @@ struct convolution {
     return make_extents(q.out_channels, q.group_in(), q.kernel[0], q.kernel[1], q.kernel[2]);
   }
 
+  VOLUTE_EXHAUSTIVE_BEGIN
   template <class R>
   static constexpr void derivative(const convolution& op, R& r) {
     const auto a = r.x(0), b = r.x(1), g = r.g;
@@ -93,6 +94,7 @@ struct convolution {
         return;
     }
   }
+  VOLUTE_EXHAUSTIVE_END
 };
 
 }  // namespace volute::ops

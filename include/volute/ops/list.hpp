@@ -21,6 +21,16 @@ struct op_list {
     return found;
   }
 
+  template <class One, text Where, class... Known>
+  struct among {
+    static constexpr bool known = (std::is_same_v<One, Known> || ...);
+    static_assert(sizeof(typename std::conditional_t<known, std::type_identity<char>, std::type_identity<no_branch<One, Where>>>::type));
+  };
+  /// `sizeof` of it does not compile if there is a primitive that is none of these. What tells primitives apart by other means than `visit`
+  /// says so here.
+  template <text Where, class... Known>
+  struct all_among : among<Op, Where, Known...>... {};
+
   /// Calls f with the primitive of this opcode, decoded.
   template <class F>
   static constexpr void visit(int opcode, const attributes& a, F&& f) {
@@ -32,12 +42,22 @@ struct op_list {
 using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
                            concat, matmul, convolution, max_pool, avg_pool>;
 
-inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",    "arange", "barrier",
-                                                      "elementwise", "broadcast", "reduce", "reshape",   "transpose", "slice",
+inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",      "arange",    "barrier",
+                                                      "elementwise", "broadcast", "reduce", "reshape",     "transpose", "slice",
                                                       "pad",         "concat",    "matmul", "convolution", "max_pool",  "avg_pool"};
-static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size);
+static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size, "volute: primitive_name names every primitive");
 
 template <class Op>
 inline constexpr int opcode = primitives::index_of<Op>();
+
+/// Whether a primitive has other values in each run by itself; the others have them by their operands, or not at all.
+inline constexpr auto changes = [] {
+  std::array<bool, primitives::size> c{};
+  c[opcode<input>] = c[opcode<random>] = true;
+  return c;
+}();
+static_assert(sizeof(primitives::all_among<"ops/list.hpp: changes", input, random,  // do; and these do not:
+                                           parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
+                                           concat, matmul, convolution, max_pool, avg_pool>));
 
 }  // namespace volute::ops

@@ -59,6 +59,7 @@ struct barrier {
   }
 };
 
+VOLUTE_EXHAUSTIVE_BEGIN
 /// One scalar function over operands of equal shape (broadcasting is a primitive of its own).
 struct elementwise {
   std::int64_t function = 0;
@@ -117,7 +118,10 @@ struct elementwise {
           r.give(1, select(slopes, g * y * log(a), r.zero()), r.chosen(slopes, true));
         }
         return;
-      case fn::leaky: return r.give(0, select(less(r.zero(), y), g, g * b));  // b >= 0: y > 0 exactly where a > 0, and a need not be kept
+      case fn::leaky:  // b >= 0: y > 0 exactly where a > 0, and a need not be kept
+        if (r.needs(0)) r.give(0, select(less(r.zero(), y), g, g * b));
+        if (r.needs(1)) r.give(1, select(less(r.zero(), y), r.zero(), g * a));
+        return;
       case fn::select:
         if (r.needs(1)) r.give(1, select(a, g, r.zero()), r.chosen(a, true));
         if (r.needs(2)) r.give(2, select(a, r.zero(), g), r.chosen(equal(a, r.zero()), true));
@@ -134,6 +138,8 @@ struct elementwise {
     r.give(i, select(loses, r.zero(), select(equal(r.x(0), r.x(1)), r.g * 0.5, r.g)), r.chosen(equal(loses, r.zero()), false));
   }
 };
+
+VOLUTE_EXHAUSTIVE_END
 
 /// Repeats the operand along axes of extent 1, or new leading axes, to the node's shape.
 struct broadcast {

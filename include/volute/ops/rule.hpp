@@ -42,7 +42,8 @@ constexpr attributes encode(const Op& op) {
   attributes a;
   if constexpr (sizeof(Op) >= sizeof(std::int64_t)) {
     constexpr std::size_t n = sizeof(Op) / sizeof(std::int64_t);
-    static_assert(n <= attributes::capacity && sizeof(Op) % sizeof(std::int64_t) == 0);
+    static_assert(sizeof(Op) % sizeof(std::int64_t) == 0, "volute: a primitive holds 64-bit fields only");
+    static_assert(n <= attributes::capacity, "volute: a primitive has more fields than attributes::capacity");
     const auto words = std::bit_cast<std::array<std::int64_t, n>>(op);
     a.words = static_cast<int>(n);
     for (std::size_t i = 0; i < n; ++i) a.word[i] = words[i];
@@ -60,6 +61,17 @@ constexpr Op decode(const attributes& a) {
     return Op{};
   }
 }
+
+/// Something has no branch in a chain over all primitives, functions or kernels. Never defined: `sizeof` of it is the error message. clang
+/// prints a text of more than 31 characters as numbers.
+template <class Primitive, text Where>
+struct no_branch;
+template <auto Kind, text Where>
+struct no_branch_for;
+
+/// A switch between these two that leaves out an enumerator does not compile: an error names it. It has no default.
+#define VOLUTE_EXHAUSTIVE_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic error \"-Wswitch\"")
+#define VOLUTE_EXHAUSTIVE_END _Pragma("GCC diagnostic pop")
 
 /// A set of axes as a bit mask.
 using axis_set = std::int64_t;

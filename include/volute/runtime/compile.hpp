@@ -1,57 +1,66 @@
 // The front half of the compiler inside the compiler: a list of outputs becomes a finished graph, kept as static constexpr data.
 #pragma once
 
+#include <volute/runtime/image.hpp>
 #include <volute/runtime/lower.hpp>
 
 namespace volute::lowering {
 
-/// A graph on its way from one constant evaluation to the next, as plain words: an array of structures of this length would cost the
-/// compiler more than the graph. 2^17 words hold about 10,000 nodes.
-struct image {
-  static constexpr int capacity = 1 << 17;
-  std::int64_t word[capacity]{};
-  int size = 0;
+#ifndef VOLUTE_GRAPH_WORDS
+/// Room for a graph: 2^17 words hold about 10,000 nodes. A program that is refused for it can be compiled with more.
+#define VOLUTE_GRAPH_WORDS (1 << 17)
+#endif
+
+static_assert(VOLUTE_GRAPH_WORDS >= 1024, "volute: VOLUTE_GRAPH_WORDS has no room for a refusal");
+
+/// A graph as words, and how many of everything.
+struct image : words<VOLUTE_GRAPH_WORDS> {
   graph::graph_size count;
-
-  constexpr void put(std::int64_t v) { word[size++] = v; }
-  constexpr void put(const line& l) {
-    put(l.size);
-    for (int i = 0; i < l.size; i += 7) {
-      std::int64_t w = 0;
-      for (int k = i; k < i + 7 && k < l.size; ++k) w |= static_cast<std::int64_t>(static_cast<unsigned char>(l.data[k])) << (8 * (k - i));
-      put(w);
-    }
-  }
-  constexpr void put(const extents& e) {
-    put(e.rank);
-    for (int i = 0; i < e.rank; ++i) put(e.dim[i]);
-  }
 };
 
-struct reader {
-  const std::int64_t* word;
-  constexpr std::int64_t get() { return *word++; }
-  constexpr int integer() { return static_cast<int>(*word++); }
-  constexpr line text() {
-    line l;
-    l.size = integer();
-    for (int i = 0; i < l.size; i += 7) {
-      const std::int64_t w = get();
-      for (int k = i; k < i + 7 && k < l.size; ++k) l.data[k] = static_cast<char>((w >> (8 * (k - i))) & 255);
-    }
-    return l;
-  }
-  constexpr extents shape() {
-    extents e;
-    e.rank = integer();
-    for (int i = 0; i < e.rank; ++i) e.dim[i] = get();
-    return e;
-  }
+/// What becomes a frozen graph, in the order of its members.
+struct translated_graph {
+  const graph::node* nodes;
+  const int* operands;
+  const extents* shapes;
+  const ops::attributes* attributes;
+  const graph::input_info* inputs;
+  struct {
+    const graph::parameter_info* all;
+    const int* order;
+    constexpr const graph::parameter_info& operator[](int i) const { return all[order[i]]; }
+  } parameters;
+  const int* outputs;
+  const layer_info* layers;
+  int forward_nodes;
+  line where, wanted, got;
 };
+
+/// In place of a graph that found no room: zeros of the outputs' shapes, and the refusal.
+template <class... E>
+constexpr void give_up(image& im, output_list<E...>) {
+  graph::algebra g;
+  buffer<int> outputs;
+  const auto zeros = [&]<class Output>(Output) {
+    if constexpr (requires { Output::shape(); }) outputs.push_back(g.fill(0, Output::shape()));
+  };
+  (zeros(E{}), ...);
+  im.size = 0, im.full = false;
+  line wanted("a graph of at most "), got("raise VOLUTE_GRAPH_WORDS");
+  wanted << image::capacity << " words";
+  im.count = {g.nodes.size, g.operands.size, g.shapes.size, g.attributes.size, 0, 0, outputs.size, 0, 0};
+  const translated_graph t{g.nodes.data,  g.operands.data,
+                           g.shapes.data, g.attributes.data,
+                           nullptr,       {nullptr, nullptr},
+                           outputs.data,  nullptr,
+                           g.nodes.size,  {},
+                           wanted,        got};
+  graph_fields(im, t, im.count);
+}
 
 /// Lowers, differentiates and cleans; the result as words.
 template <class... E>
-constexpr image translate(output_list<E...>) {
+constexpr image translate(output_list<E...> list) {
   session s;
   buffer<int> outputs;
   (output_rule<E>::run(s, outputs), ...);
@@ -91,36 +100,23 @@ constexpr image translate(output_list<E...>) {
     graph::node& n = g->nodes.data[p.node];
     n.attribute = g->intern(ops::encode(ops::parameter{slot[static_cast<int>(g->as<ops::parameter>(p.node).slot)]}));
   }
+  std::int64_t offset = 0;
+  for (int i : order) {
+    s.parameters[i].offset = offset;
+    offset += (s.parameters[i].shape.size() + 15) / 16 * 16;  // each parameter on a cache line of its own (64 bytes)
+  }
+  for (auto& l : s.layers) {
+    l.first_parameter = learned_before[l.first_parameter];
+    l.last_parameter = learned_before[l.last_parameter];
+  }
   image im;
   im.count = {g->nodes.size, g->operands.size, g->shapes.size, g->attributes.size, s.inputs.size, s.parameters.size,
               outputs.size,  s.layers.size,    updates};
-  im.put(forward);
-  im.put(s.where);
-  im.put(s.wanted);
-  im.put(s.got);
-  for (int i = 0; i < g->nodes.size; ++i) {
-    const graph::node& n = g->nodes.data[i];
-    im.put(n.op), im.put(n.attribute), im.put(n.shape), im.put(n.first), im.put(n.count);
-  }
-  for (int i = 0; i < g->operands.size; ++i) im.put(g->operands.data[i]);
-  for (int i = 0; i < g->shapes.size; ++i) im.put(g->shapes.data[i]);
-  for (int i = 0; i < g->attributes.size; ++i) {
-    im.put(g->attributes.data[i].words);
-    for (int k = 0; k < g->attributes.data[i].words; ++k) im.put(g->attributes.data[i].word[k]);
-  }
-  for (auto& i : s.inputs) im.put(i.name), im.put(i.shape), im.put(i.node);
-  std::int64_t offset = 0;
-  for (int i : order) {
-    const graph::parameter_info& p = s.parameters[i];
-    im.put(p.path), im.put(p.shape), im.put(p.init_kind), im.put(std::bit_cast<std::int64_t>(p.init_scale)), im.put(p.node), im.put(offset);
-    im.put(p.learned), im.put(p.update);
-    offset += (p.shape.size() + 15) / 16 * 16;  // each parameter on a cache line of its own (64 bytes)
-  }
-  for (int o : outputs) im.put(o);
-  for (auto& l : s.layers) {
-    im.put(l.path), im.put(l.kind), im.put(l.shape);
-    im.put(l.first_node), im.put(l.last_node), im.put(learned_before[l.first_parameter]), im.put(learned_before[l.last_parameter]);
-  }
+  const translated_graph t{
+      g->nodes.data, g->operands.data, g->shapes.data, g->attributes.data, s.inputs.data, {s.parameters.data, order.data}, outputs.data,
+      s.layers.data, forward,          s.where,        s.wanted,           s.got};
+  graph_fields(im, t, im.count);
+  if (im.full) give_up(im, list);
   return im;
 }
 
@@ -128,27 +124,7 @@ template <graph::graph_size Size>
 constexpr graph::frozen<Size> unpack(const std::int64_t* words) {
   graph::frozen<Size> g;
   reader r{words};
-  g.forward_nodes = r.integer();
-  g.where = r.text();
-  g.wanted = r.text();
-  g.got = r.text();
-  for (int i = 0; i < Size.nodes; ++i) g.nodes[i] = {r.integer(), r.integer(), r.integer(), r.integer(), r.integer()};
-  for (int i = 0; i < Size.operands; ++i) g.operands[i] = r.integer();
-  for (int i = 0; i < Size.shapes; ++i) g.shapes[i] = r.shape();
-  for (int i = 0; i < Size.attributes; ++i) {
-    g.attributes[i].words = r.integer();
-    for (int k = 0; k < g.attributes[i].words; ++k) g.attributes[i].word[k] = r.get();
-  }
-  for (int i = 0; i < Size.inputs; ++i) g.inputs[i] = {r.text(), r.shape(), r.integer()};
-  for (int i = 0; i < Size.parameters; ++i) {
-    g.parameters[i] = {r.text(), r.shape(), r.get(), std::bit_cast<double>(r.get()), r.integer(), r.get(), r.get() != 0, r.integer()};
-  }
-  for (int i = 0; i < Size.outputs; ++i) g.outputs[i] = r.integer();
-  for (int i = 0; i < Size.layers; ++i) {
-    g.layers[i].path = r.text(), g.layers[i].kind = r.text(), g.layers[i].shape = r.shape();
-    g.layers[i].first_node = r.integer(), g.layers[i].last_node = r.integer();
-    g.layers[i].first_parameter = r.integer(), g.layers[i].last_parameter = r.integer();
-  }
+  graph_fields(r, g, Size);
   return g;
 }
 

@@ -85,8 +85,10 @@ void run_pool(const graph::launch&, const operands<T>& o) noexcept {
     kernels::max_pool3d<T, G>::scatter(o.in[0], o.in[1], o.out, o.workers);
   else if constexpr (K == kernel_kind::avg_pool)
     kernels::avg_pool3d<T, G>::forward(o.in[0], o.out, o.workers);
-  else
+  else if constexpr (K == kernel_kind::avg_adjoint)
     kernels::avg_pool3d<T, G>::backward(o.in[0], o.out, o.workers);
+  else
+    static_assert(sizeof(ops::no_branch_for<K, "kernel_table.hpp: run_pool">) > 0);
 }
 template <class T>
 void run_copy(const graph::launch& c, const operands<T>& o) noexcept {
@@ -149,8 +151,12 @@ constexpr kernel_function<T> function_of() {
     return &run_arange<T>;
   } else if constexpr (k.kind == kernel_kind::random) {
     return &run_random<T>;
-  } else {
+  } else if constexpr (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::max_gather || k.kind == kernel_kind::max_scatter ||
+                       k.kind == kernel_kind::avg_pool || k.kind == kernel_kind::avg_adjoint) {
     return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
+  } else {
+    static_assert(sizeof(ops::no_branch_for<k.kind, "kernel_table.hpp: function_of">) > 0);
+    return nullptr;
   }
 }
 
@@ -165,6 +171,7 @@ inline constexpr auto kernel_table_of = []<std::size_t... K>(std::index_sequence
 (std::make_index_sequence<static_cast<std::size_t>(Plan::size.kernels)>{});
 
 /// Elements of scratch memory that each worker of a team needs, but for the first: the most that any kernel of the plan asks for.
+VOLUTE_EXHAUSTIVE_BEGIN
 template <class T, class Plan>
 constexpr std::int64_t worker_elements() {
   using graph::kernel_kind;
@@ -172,15 +179,28 @@ constexpr std::int64_t worker_elements() {
   for (int i = 0; i < Plan::size.kernels; ++i) {
     const graph::kernel_spec& k = Plan::tables.kernels[i];
     std::int64_t n = 0;
-    if (k.kind == kernel_kind::conv_forward)
-      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward, layouts_of<Plan>(k).source);
-    if (k.kind == kernel_kind::conv_data)
-      n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward, layouts_of<Plan>(k).source);
-    if (k.kind == kernel_kind::conv_weights) n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
+    // clang-format off
+    switch (k.kind) {
+      case kernel_kind::conv_forward:
+        n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward, layouts_of<Plan>(k).source);
+        break;
+      case kernel_kind::conv_data:
+        n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward, layouts_of<Plan>(k).source);
+        break;
+      case kernel_kind::conv_weights:
+        n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
+        break;
+      case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::pack_forward:
+      case kernel_kind::pack_data: case kernel_kind::max_pool: case kernel_kind::max_gather: case kernel_kind::max_scatter:
+      case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill: case kernel_kind::arange:
+      case kernel_kind::random: break;
+    }
+    // clang-format on
     most = n > most ? n : most;
   }
   return (most + 15) / 16 * 16;
 }
+VOLUTE_EXHAUSTIVE_END
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::runtime

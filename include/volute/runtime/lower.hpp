@@ -80,8 +80,17 @@ struct session {
   constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
 };
 
+/// An expression that no rule lowers. Never defined: naming it is the error message.
+template <class Expression>
+struct no_rule;
 template <class E>
-struct rule;
+struct rule {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    static_assert(sizeof(no_rule<E>) > 0);
+    return s.g.fill(0, E::shape());
+  }
+};
 
 /// The node of an expression.
 template <class E>

@@ -73,7 +73,7 @@ std::string profile(Program& p, int runs, const binding<Node, V>&... b) {
     s += report::padded(number(us, 1), 10, true) + report::padded(number(100 * us / total, 1), 7, true) +
          report::padded(flops > 0 ? number(flops / us * 1e-3, 1) : "", 10, true) +
          report::padded(number(elements * sizeof(typename Program::value_type) / us * 1e-3, 1), 8, true) + "  " +
-         report::padded(std::string(graph::kernel_name[static_cast<int>(kind)]), 14) + report::padded(report::node_text(g, c.node), 22) +
+         report::padded(std::string(graph::kernel_name(kind)), 14) + report::padded(report::node_text(g, c.node), 22) +
          report::padded(report::shape_text(g.shape(c.node)), 24) + report::layer_of(g, c.node) +
          (i < facts::plan::size.prologue ? " (prologue)" : "") + '\n';
   }

@@ -56,13 +56,51 @@ inline std::string layer_of(const graph::view& g, int node) {
   return found;
 }
 
+VOLUTE_EXHAUSTIVE_BEGIN
+inline const char* function_name(ops::fn f) {
+  using ops::fn;
+  // clang-format off
+  switch (f) {
+    case fn::identity: return "identity";
+    case fn::negate: return "negate";
+    case fn::abs: return "abs";
+    case fn::sign: return "sign";
+    case fn::reciprocal: return "reciprocal";
+    case fn::square: return "square";
+    case fn::sqrt: return "sqrt";
+    case fn::rsqrt: return "rsqrt";
+    case fn::exp: return "exp";
+    case fn::expm1: return "expm1";
+    case fn::log: return "log";
+    case fn::log1p: return "log1p";
+    case fn::sin: return "sin";
+    case fn::cos: return "cos";
+    case fn::tanh: return "tanh";
+    case fn::sigmoid: return "sigmoid";
+    case fn::softplus: return "softplus";
+    case fn::erf: return "erf";
+    case fn::relu: return "relu";
+    case fn::step: return "step";
+    case fn::add: return "add";
+    case fn::subtract: return "subtract";
+    case fn::multiply: return "multiply";
+    case fn::divide: return "divide";
+    case fn::minimum: return "minimum";
+    case fn::maximum: return "maximum";
+    case fn::power: return "power";
+    case fn::less: return "less";
+    case fn::less_equal: return "less_equal";
+    case fn::equal: return "equal";
+    case fn::leaky: return "leaky relu";
+    case fn::select: return "select";
+  }
+  // clang-format on
+  return "";
+}
+VOLUTE_EXHAUSTIVE_END
+
 inline std::string node_text(const graph::view& g, int i) {
-  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",     "rsqrt",
-                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",     "sigmoid",
-                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply", "divide",
-                                             "minimum",  "maximum", "power", "less",  "less_equal", "equal",    "leaky relu", "select"};
-  static_assert(std::size(function) == static_cast<std::size_t>(ops::fn::select) + 1);
-  if (g.is<ops::elementwise>(i)) return function[g.as<ops::elementwise>(i).function];
+  if (g.is<ops::elementwise>(i)) return function_name(g.as<ops::elementwise>(i).f());
   if (g.is<ops::input>(i)) return "input " + std::string(g.inputs[g.as<ops::input>(i).slot].name.view());
   if (g.is<ops::parameter>(i)) return std::string(g.parameters[g.as<ops::parameter>(i).slot].path.view());
   if (g.is<ops::fill>(i)) {
@@ -170,12 +208,13 @@ std::string launches(const Program&) {
   for (int i = 0; i < facts::plan::size.launches; ++i) {
     const graph::launch& c = facts::plan::tables.launches[i];
     s += report::padded(std::to_string(i), 5) + report::padded(i < facts::plan::size.prologue ? "prologue" : "", 10) +
-         report::padded(std::string(graph::kernel_name[static_cast<int>(facts::plan::tables.kernels[c.kernel].kind)]), 14) +
+         report::padded(std::string(graph::kernel_name(facts::plan::tables.kernels[c.kernel].kind)), 14) +
          report::padded(report::node_text(g, c.node), 22) + report::padded(report::shape_text(g.shape(c.node)), 24) +
          where[static_cast<int>(c.out.where)] +
          (c.out.where == graph::space::derived ? " " + std::to_string(c.out.slot) : " +" + std::to_string(c.out.offset));
     const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
-    if (k.target >= 0 && graph::convolves(k.kind)) s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
+    if (k.target >= 0 && graph::convolves(k.kind))
+      s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
     s += '\n';
   }
   return s;

@@ -1,0 +1,19 @@
+// expect: no_rule<roll
+#include <volute/runtime/compile.hpp>
+
+using namespace volute;
+
+/// An expression that the lowering has not been told of.
+struct roll : expression_tag {
+  static constexpr binding_state state = binding_state::closed;
+  static constexpr extents shape() { return make_extents(2); }
+};
+#if defined(VOLUTE_CONTROL)
+template <>
+struct lowering::rule<roll> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return s.g.fill(0, roll::shape()); }
+};
+#else
+template struct lowering::rule<roll>;
+#endif
