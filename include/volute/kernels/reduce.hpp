@@ -220,6 +220,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   total<R, V> sum[Vectors];
   block<R, V> few[Vectors], many[Vectors];
   std::int64_t rows = 0, blocks = 0;
+  bool totalled = false;
   const auto value = [&](const row<T, inputs>& q, auto u) __attribute__((always_inline)) {
     if (Vectors > 1 || n == width) return program_at<P, L, V>(q, j + u * width);
     return program_at_partial<P, L, V>(q, j, n);
@@ -259,17 +260,23 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
           many[u].to(sum[u], 4);
           many[u] = {};
         });
-        blocks = 0;
+        blocks = 0, totalled = true;
       }
     }
   } while (at.next());
   unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
-    if (blocks > 0) many[u].to(sum[u], blocks);
-    if (rows > 0) few[u].to(sum[u], rows);
+    V result;
+    if (count == 1 && !totalled) {  // so few terms need no total
+      result = C::apply(C::apply(many[u].even, many[u].odd), C::apply(few[u].even, few[u].odd));
+    } else {
+      if (blocks > 0) many[u].to(sum[u], blocks);
+      if (rows > 0) few[u].to(sum[u], rows);
+      result = sum[u].lanes(count);
+    }
     if (Vectors > 1 || n == width)
-      simd::store(out + j + u * width, sum[u].lanes(count));
+      simd::store(out + j + u * width, result);
     else
-      simd::store_partial(out + j, sum[u].lanes(count), n);
+      simd::store_partial(out + j, result, n);
   });
 }
 
