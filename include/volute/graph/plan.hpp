@@ -194,6 +194,7 @@ class planner {
   static constexpr bool takes_maximum(ops::reduction how) {
     switch (how) {
       case ops::reduction::sum:
+      case ops::reduction::mean:  // the launch's value is what the sum is divided by
         return false;
       case ops::reduction::maximum:
         return true;
@@ -310,9 +311,9 @@ class planner {
     const auto operand_shape = [&](int k) { return g.shape(g.operand(i, k)); };
     const auto simple = [&](const kernel_spec& k) {
       source memory[max_operands]{};
-      for (int a = 0; a < v.count; ++a) memory[a] = source_of(g.operand(i, a));
+      for (int n = 0; n < v.count; ++n) memory[n] = source_of(g.operand(i, n));
       step& s = new_step(i, k);
-      for (int a = 0; a < v.count; ++a) add_input(s, memory[a]);
+      for (int n = 0; n < v.count; ++n) add_input(s, memory[n]);
       return steps.size - 1;
     };
     if constexpr (std::is_same_v<Op, ops::convolution>) {
