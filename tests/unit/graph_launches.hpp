@@ -29,6 +29,7 @@ inline ops::conv_facts some_facts(const ops::conv_geometry& q, ops::face side) {
   const ops::volume_layout x = shape_of(q.batch, q.in_channels, q.in), y = shape_of(q.batch, q.out_channels, q.out);
   ops::conv_facts f;
   f.packed = side == ops::face::weights ? 0 : q.w_size() + m;
+  f.order = static_cast<std::uint64_t>(f.packed);  // geometries with as many share their packed filters
   f.scratch = m % 3 == 0 ? 0 : 5 * m;
   f.source = side == ops::face::data ? y : x, f.target = side == ops::face::forward ? y : x;
   if (side == ops::face::weights) {
@@ -58,6 +59,11 @@ class machine {
       outputs.push_back(filled(p.g.shape(p.g.outputs[k]), NAN));
       results_.emplace_back(outputs.back().v.size());
     }
+    for (int i = 0; i < p.values.size; ++i)  // what is kept with the weights lies apart, each value in memory of its own
+      if (const graph::stored_value& v = p.values[i]; v.at.where == graph::space::derived) {
+        if (at(v.at.slot) != kept_.size()) complaints.push_back("kept values are not numbered in their order");
+        kept_.emplace_back(at(v.size));
+      }
     check_places();
   }
   /// Runs all launches, or those of every run.
@@ -76,7 +82,7 @@ class machine {
   const graph::planner& p;
   const leaves& given;
   std::vector<cell> arena_;
-  std::vector<std::vector<cell>> results_;
+  std::vector<std::vector<cell>> results_, kept_;
 
   // ---- of the launch at hand
   int now_ = 0;
@@ -91,7 +97,9 @@ class machine {
 
   cell* find(const graph::place& at_, std::int64_t i) {
     const std::int64_t k = at_.offset + i;
-    std::vector<cell>& all = at_.where == graph::space::arena ? arena_ : results_[at(at_.slot)];
+    std::vector<cell>& all = at_.where == graph::space::arena     ? arena_
+                             : at_.where == graph::space::derived ? kept_.at(at(at_.slot))
+                                                                  : results_[at(at_.slot)];
     if (k < 0 || k >= static_cast<std::int64_t>(all.size())) return complain("outside its memory"), nullptr;
     return &all[at(k)];
   }
@@ -379,27 +387,27 @@ class machine {
   void check_places() {
     const auto wrong = [&](const std::string& what) { complaints.push_back(what); };
     const auto in_arena = [&](const graph::stored_value& v) { return v.first >= 0 && v.at.where == graph::space::arena; };
-    std::vector<std::int64_t> alive(at(p.steps.size) + 1, 0);
+    std::int64_t kept = 0;
     for (int a = 0; a < p.values.size; ++a) {
       const graph::stored_value& v = p.values[a];
       if (v.at.where != graph::space::parameters && v.at.offset % 16 != 0)
         wrong("value " + std::to_string(a) + " begins inside a cache line");
+      if (v.at.where == graph::space::derived) kept += graph::whole_lines(v.size);
       if (!in_arena(v)) continue;
       if (v.at.offset < 0 || v.at.offset + v.size > p.arena) wrong("value " + std::to_string(a) + " is not in the arena");
-      const bool kept = v.invariant && p.hoists;
-      if (kept && v.at.offset + v.size > p.prologue_elements) wrong("a kept value is not among those that are kept");
+      if (v.invariant && p.hoists) wrong("a value to be kept is in the arena");
       for (int b = 0; b < a; ++b) {
         const graph::stored_value& u = p.values[b];
         if (!in_arena(u) || v.at.offset >= u.at.offset + u.size || u.at.offset >= v.at.offset + v.size) continue;
         const bool same_place = v.at.offset == u.at.offset && v.size == u.size;
-        const bool kept_too = kept || (u.invariant && p.hoists);
-        if (v.last < u.first || u.last < v.first ? kept_too : !(same_place && !kept_too && (v.last == u.first || u.last == v.first)))
+        if (v.last >= u.first && u.last >= v.first && !(same_place && (v.last == u.first || u.last == v.first)))
           wrong("values " + std::to_string(b) + " and " + std::to_string(a) + " share memory");
       }
     }
+    if (kept != p.prologue_elements) wrong("the elements that are kept are counted wrongly");
     if (p.live_peak > p.arena) wrong("the lower bound of the arena is above it");
     for (const graph::step& s : p.steps)
-      if (s.call.scratch_size > 0 && (s.call.scratch.offset < p.prologue_elements || s.call.scratch.offset + s.call.scratch_size > p.arena))
+      if (s.call.scratch_size > 0 && (s.call.scratch.offset < 0 || s.call.scratch.offset + s.call.scratch_size > p.arena))
         wrong("scratch memory outside the arena");
   }
 };

@@ -243,8 +243,10 @@ class planner {
     const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
     const kernel_spec k{.kind = kind, .lanes = static_cast<std::int64_t>(facts.order), .geometry = geometry};
     for (int i = 0; i < steps.size; ++i) {  // filters in the same order serve convolutions of several geometries
-      const kernel_spec& made = kernels[steps[i].call.kernel];
-      if (steps[i].in[0] == w.value && steps[i].offset[0] == w.offset && made.kind == kind && made.lanes == k.lanes) return {steps[i].out};
+      const step& made = steps.data[i];
+      if (made.in[0] != w.value || made.offset[0] != w.offset) continue;
+      const kernel_spec& m = kernels.data[made.call.kernel];
+      if (m.kind == kind && m.lanes == k.lanes) return {made.out};
     }
     const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
     const int packed = new_value(base_of(g, weights), facts.packed, invariant);

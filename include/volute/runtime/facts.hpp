@@ -13,7 +13,7 @@ inline namespace VOLUTE_ISA {
 
 /// Puts all that distinguishes a kernel into `h`.
 template <class Plan>
-constexpr void put_kernel(hash& h, const graph::kernel_spec& k) {
+void put_kernel(hash& h, const graph::kernel_spec& k) {
   using graph::kernel_kind;
   h.put(static_cast<int>(k.kind)), h.put(k.lanes), h.put(k.first), h.put(k.second);
   if (k.program >= 0) {
@@ -41,7 +41,7 @@ constexpr void put_kernel(hash& h, const graph::kernel_spec& k) {
 /// The keys of what the prologue makes: each stands for the launches that made it, their kernels and what those read, down to the
 /// parameters' places.
 template <class Plan, class Table>
-constexpr Table derived_values() {
+Table derived_values() {
   using graph::space;
   Table t;
   for (int i = 0; i < Plan::value_count; ++i)
@@ -68,7 +68,7 @@ constexpr Table derived_values() {
 
 /// True where a launch reads operand k element by element as it writes its result: the operand's memory may be the result's.
 template <class Plan>
-constexpr bool reads_where_it_writes(const graph::launch& c, int k) {
+bool reads_where_it_writes(const graph::launch& c, int k) {
   if (Plan::tables.kernels[c.kernel].kind != graph::kernel_kind::elementwise || c.in[k].offset != 0 || c.out.offset != 0) return false;
   std::int64_t dense = 1;
   for (int a = c.nest.rank; a-- > 0; dense *= c.nest.extent[a])
@@ -77,7 +77,7 @@ constexpr bool reads_where_it_writes(const graph::launch& c, int k) {
 }
 
 template <class Plan, class Table>
-constexpr Table find_overlaps(int inputs, int outputs) {
+Table find_overlaps(int inputs, int outputs) {
   Table t;
   for (int i = 0; i < inputs; ++i) t.last_read[i] = -1;
   for (int k = 0; k < outputs; ++k) t.first_write[k] = Plan::size.launches;
@@ -203,7 +203,8 @@ struct facts {
   struct derived_table {
     derived_value value[static_cast<std::size_t>(derived_count) + 1]{};
   };
-  static constexpr derived_table derived = derived_values<plan, derived_table>();
+  /// Worked out when a program is made: while compiling, each step of these loops would cost g++ a kilobyte.
+  static derived_table derived() { return derived_values<plan, derived_table>(); }
 
   /// Where an input may not lie in the memory of a result: the result is begun while the input is still to be read.
   struct overlap_table {
@@ -211,7 +212,11 @@ struct facts {
     bool in_place[static_cast<std::size_t>(input_count) + 1]{};     // that launch reads each element where it writes it
     int first_write[static_cast<std::size_t>(output_count) + 1]{};  // launch
   };
-  static constexpr overlap_table overlap = find_overlaps<plan, overlap_table>(input_count, output_count);
+  /// Worked out at the first run, for the same reason.
+  static const overlap_table& overlap() noexcept {
+    static const overlap_table table = find_overlaps<plan, overlap_table>(input_count, output_count);
+    return table;
+  }
 };
 
 template <text Name>

@@ -24,8 +24,9 @@ class machine {
   static constexpr int input_count = graph.size.inputs, parameter_count = graph.size.parameters, output_count = graph.size.outputs;
 
   explicit machine(weights_type w) : weights_(std::move(w)) {
+    const auto wanted = info::derived();
     for (int k = 0; k < info::derived_count; ++k) {
-      derived_[k] = &weights_.store().find(info::derived.value[k].key, info::derived.value[k].size);
+      derived_[k] = &weights_.store().find(wanted.value[k].key, wanted.value[k].size);
       derived_data_[k] = derived_[k]->data();
     }
   }
@@ -139,11 +140,12 @@ class machine {
   static const T* apart(workspace& w, int i, const T* from, T* const* outputs, int foreign) noexcept {
     const std::int64_t size = graph.inputs[i].shape.size();
     const bool inside = from + size > output(w, 0) && from < output(w, output_count);
-    const int last = info::overlap.last_read[i];
     for (int k = 0; k < (inside ? info::results : foreign); ++k) {
       const bool overlaps = from < outputs[k] + graph.shape(graph.outputs[k]).size() && outputs[k] < from + size;
-      const int first = info::overlap.first_write[k];
-      if (!overlaps || first > last || (first == last && info::overlap.in_place[i] && from == outputs[k])) continue;
+      if (!overlaps) continue;
+      const auto& order = info::overlap();
+      const int first = order.first_write[k], last = order.last_read[i];
+      if (first > last || (first == last && order.in_place[i] && from == outputs[k])) continue;
       return static_cast<const T*>(std::memcpy(static_cast<void*>(input(w, i)), from, static_cast<std::size_t>(size) * sizeof(T)));
     }
     return from;
