@@ -208,11 +208,14 @@ result<load_report> fill_parameters(const File& file, P& p, const load_options& 
   return std::move(f.report);
 }
 
-/// A program's parameters to be written; they are only read.
+/// A program's parameters to be written; only read, where it has a table for that.
 template <class P>
-std::vector<memory_tensor<const std::byte>> parameters_of(const P& p) {
+std::vector<memory_tensor<const std::byte>> parameters_of(P& p) {
   std::vector<memory_tensor<const std::byte>> tensors;
-  append_tensors(p.parameter_table(), "", tensors);
+  if constexpr (requires(const P& c) { c.parameter_table(); })
+    append_tensors(std::as_const(p).parameter_table(), "", tensors);
+  else
+    append_tensors(p.parameter_table(), "", tensors);
   return tensors;
 }
 
