@@ -170,7 +170,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   /// run; a scalar comes as a number, gradient(loss, parameters) as a table of (path, shape, data). A result may be bound as an input: it
   /// is read as it is before the run. Throws shape_error.
   template <class... Node, class... V>
-  [[nodiscard]] auto operator()(const binding<Node, V>&... b) {
+  auto operator()(const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<run_failure<Node...>>) {
       run_into(nullptr, b...);
       return results(workspace_, std::index_sequence_for<E...>{});
@@ -182,7 +182,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   /// The same in a workspace of the caller's, where the results lie then. Several threads may do so at once, each with its own workspace.
   /// Only for inputs, and for programs that change no states.
   template <class... Node, class... V>
-  [[nodiscard]] auto operator()(workspace& w, const binding<Node, V>&... b) const {
+  auto operator()(workspace& w, const binding<Node, V>&... b) const {
     if constexpr (std::is_void_v<const_run_failure<Node...>>) {
       run_into(w, nullptr, b...);
       return results(w, std::index_sequence_for<E...>{});
