@@ -68,7 +68,7 @@ class machine {
   void run(workspace& w, const T* const* inputs, T* const* outputs, int foreign, Observer&& observe) const {
     const occupation here(w.busy_);
     w.release_result();
-    const T* in[input_count + 1];
+    const T* in[input_count + 1]{};
     for (int i = 0; i < input_count; ++i) in[i] = apart(w, i, inputs[i], outputs, foreign);
     // A cache line apart: 16 elements are 64 bytes of float.
     constexpr std::int64_t each = info::worker_bytes / static_cast<std::int64_t>(sizeof(T));
