@@ -32,10 +32,11 @@ __attribute__((noinline)) bool all_finite(const T* p, int64_t n) noexcept {
 template <class T>
 __attribute__((noinline)) void without_unread(const ops::conv_geometry& q, const ops::conv_layouts& layouts, const T* x, const T* g, T* dw,
                                               tap_range outputs, tap_range inputs) noexcept {
-  const auto row = [](const ops::volume_layout& l, int64_t channels, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
+  const auto row = [](const ops::volume_layout& l, int64_t channel_count, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
                       int64_t h) {
-    if (!l.blocked()) return p + (((n * channels + c) * size[0] + d) * size[1] + h) * size[2];
-    return p + ((n * (channels / l.block) + c / l.block) * size[0] + d) * l.plane() + l.first() + h * l.all_columns * l.block + c % l.block;
+    if (!l.blocked()) return p + (((n * channel_count + c) * size[0] + d) * size[1] + h) * size[2];
+    return p + ((n * (channel_count / l.block) + c / l.block) * size[0] + d) * l.plane() + l.first() + h * l.all_columns * l.block +
+           c % l.block;
   };
   const int64_t x_step = layouts.source.blocked() ? layouts.source.block : 1, g_step = layouts.target.blocked() ? layouts.target.block : 1;
   const auto source = [&](int a, int64_t position, int64_t tap) { return position * q.stride[a] - q.lo[a] + tap * q.dilation[a]; };

@@ -96,6 +96,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   using value_type = T;
   using weights_type = runtime::weight_set<facts, T>;
   static constexpr bool is_refused = !std::is_void_v<failure>;
+  using refusal = failure;  // why, or void
   /// Which parameters there are gradients by, and where those lie.
   static constexpr const auto& gradient_layout = runtime::gradient_layout<list, facts>::table;
 
@@ -226,13 +227,13 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   }
   /// The same in a workspace of the caller's. Throws shape_error if that is too small.
   void run(workspace& w, const T* const* inputs, T* const* outputs) const {
-    using refusal = decltype(runtime::const_run_failure<facts::changes_states>());
-    if constexpr (std::is_void_v<refusal>) {
+    using obstacle = decltype(runtime::const_run_failure<facts::changes_states>());
+    if constexpr (std::is_void_v<obstacle>) {
       machine::enter(w);
       check_results(outputs);
       machine_.run(w, inputs, outputs, facts::results, [](int) {});
     } else {
-      static_assert(detail::accepted<detail::refused_for<refusal>>::value);
+      static_assert(detail::accepted<detail::refused_for<obstacle>>::value);
     }
   }
   /// Its own workspace.

@@ -144,7 +144,10 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   using weights_type = typename program_type::weights_type;
   static constexpr bool is_refused = program_type::is_refused;
 
-  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : basic_trainer_of(weights_type(), o, std::move(s)) {}
+  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : basic_trainer_of(weights_type(), o, std::move(s)) {
+    if constexpr (is_refused && requires { typename program_type::refusal; })  // here, where the backtrace is short
+      static_assert(detail::accepted<detail::refused_for<typename program_type::refusal>>::value);
+  }
   /// Trains weights that models may use too; they do not run during a step.
   explicit basic_trainer_of(weights_type w, Optimiser o = {}, training_settings s = {})
       : optimiser(o),
