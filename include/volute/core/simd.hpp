@@ -341,8 +341,8 @@ VOLUTE_INLINE V unzip(V a, V b) {
 
 /// `rounds` perfect shuffles of the elements of r[0], r[1], ... in a row: log2(n) of them leave the elements of the n vectors in turn
 /// (r[0][0], r[1][0], ...), log2(lanes) of them undo that.
-template <class V, int n>
-VOLUTE_INLINE void shuffle(V (&r)[n], int rounds) {
+template <int rounds, class V, int n>
+VOLUTE_INLINE void shuffle(V (&r)[n]) {
   VOLUTE_UNROLL
   for (int round = 0; round < rounds; ++round) {
     V t[n];
@@ -361,7 +361,7 @@ constexpr int log2_of(int n) { return n > 1 ? 1 + log2_of(n / 2) : 0; }
 /// Transposes the square matrix whose rows are r.
 template <class V>
 VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
-  shuffle(r, log2_of(lanes<V>));
+  shuffle<log2_of(lanes<V>)>(r);
 }
 
 /// Lane i of the result is r[i] combined across its lanes by f: a tree over all rows at once, three instructions a row.

@@ -264,7 +264,7 @@ __attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, 
       V r[L / 2];
       VOLUTE_UNROLL
       for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
-      simd::shuffle(r, simd::log2_of(L / 2));
+      simd::shuffle<simd::log2_of(L / 2)>(r);
       VOLUTE_UNROLL
       for (int i = 0; i < L / 2; ++i) {
         T* const at = to + w * pixel + i * L;
