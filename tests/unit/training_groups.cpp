@@ -80,8 +80,8 @@ TEST_CASE("a group of one step is the optimiser with other numbers") {
 
 TEST_CASE("groups that change nothing leave the bits, a rate of 0 freezes, the last group counts") {
   const adam o{.lr = 0.1};
-  const auto plain = after(o), same = after(o, {{.where = paths("*")}, {.where = biases_and_norms, .weight_decay = 0}});
-  for (auto path : all) CHECK(numbers(plain, path) == numbers(same, path));
+  const auto plain = after(o), equal_to_it = after(o, {{.where = paths("*")}, {.where = biases_and_norms, .weight_decay = 0}});
+  for (auto path : all) CHECK(numbers(plain, path) == numbers(equal_to_it, path));
   training_with<adam> begin;
   const auto frozen = after(o, {{.where = paths("*"), .rate = 0}, {.where = paths("head.*"), .rate = 2}});
   for (auto path : all) CHECK((numbers(frozen, path) == numbers(begin, path)) == path.starts_with("encoder"));
