@@ -1,10 +1,12 @@
-// Volute: 3D neural networks as C++ types. This header is everything; the first three lines keep compilers' include stacks in error
+// Volute: 3D neural networks as C++ types. This header is everything; the first five lines keep compilers' include stacks in error
 // messages short.
 #pragma once
 
 #include <volute/language/failure.hpp>
 #include <volute/language/expression.hpp>
 #include <volute/language/call.hpp>
+#include <volute/runtime/files.hpp>
+#include <volute/runtime/weights.hpp>
 
 #include <volute/version.hpp>
 

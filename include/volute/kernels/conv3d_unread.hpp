@@ -20,12 +20,12 @@ __attribute__((noinline)) bool all_finite(const T* p, int64_t n) noexcept {
   constexpr int64_t L = simd::lanes<V>;
   V a[4];
   for (V& v : a) v = V(T(0));
-  int64_t i = 0;
-  for (; i + 4 * L <= n; i += 4 * L)
+  const int64_t whole = n / (4 * L) * (4 * L);
+  for (int64_t i = 0; i < whole; i += 4 * L)
     for (int k = 0; k < 4; ++k) a[k] = simd::fma(simd::load<V>(p + i + k * L), V(T(0)), a[k]);
-  T sum = simd::reduce_add((a[0] + a[1]) + (a[2] + a[3]));
-  for (; i < n; ++i) sum += p[i] * T(0);
-  return sum == T(0);
+  for (int64_t i = whole; i < n; i += L)
+    a[0] = simd::fma(n - i < L ? simd::load_partial<V>(p + i, static_cast<int>(n - i)) : simd::load<V>(p + i), V(T(0)), a[0]);
+  return simd::reduce_add((a[0] + a[1]) + (a[2] + a[3])) == T(0);
 }
 
 /// Sums again, product by product, what is NaN of dw[o][i][tap]: o of `outputs`, i of `inputs` (of a group).

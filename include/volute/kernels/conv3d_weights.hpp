@@ -374,9 +374,10 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
       transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
     else
       scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
+    constexpr int64_t most_lanes = p.lanes * (p.main > p.last ? p.main : p.last);  // there is room for these
     bool finite = true;
     for (int64_t k = 0; k < p.parts; ++k)
-      finite = finite && all_finite(sum + k * p.sum_chunks * p.sum_chunk, p.sum_chunk / p.block_lanes(0) * lanes);
+      finite = finite && all_finite(sum + k * p.sum_chunks * p.sum_chunk, p.sum_chunk / most_lanes * lanes);
     if (finite) return;
     const tap_range targets{channel, channel + valid}, sources{c * p.chunk, c * p.chunk + channels};
     const auto of_group = [group](tap_range r) { return tap_range{group * G.group_out() + r.first, group * G.group_out() + r.last}; };

@@ -96,26 +96,24 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   using value_type = T;
   using weights_type = runtime::weight_set<facts, T>;
   static constexpr bool is_refused = !std::is_void_v<failure>;
-  using refusal = failure;  // why, or void
   /// Which parameters there are gradients by, and where those lie.
   static constexpr const auto& gradient_layout = runtime::gradient_layout<list, facts>::table;
 
   /// With weights of its own, the layers' initial values for seed 0.
-  program() : program(weights_type()) {
+  program() : program(checked{}, weights_type(), workspace::of<program>()) {
     if constexpr (is_refused) static_assert(detail::accepted<detail::refused_for<failure>>::value);
   }
   /// On weights that other programs may use too, of the same parameters in the same order.
-  explicit program(weights_type w) : program(std::move(w), workspace::of<program>()) {}
+  explicit program(weights_type w) : program(checked{}, std::move(w), workspace::of<program>()) {
+    if constexpr (is_refused) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  }
   /// In this workspace, such as one in memory of the caller's. Throws shape_error if it is too small.
-  program(weights_type w, workspace memory) : machine_(std::move(w)), workspace_(std::move(memory)) {
-    if constexpr (is_refused)
-      static_assert(detail::accepted<detail::refused_for<failure>>::value);
-    else
-      machine::enter(workspace_);
+  program(weights_type w, workspace memory) : program(checked{}, std::move(w), std::move(memory)) {
+    if constexpr (is_refused) static_assert(detail::accepted<detail::refused_for<failure>>::value);
   }
   program(program&&) noexcept = default;
   program& operator=(program&&) noexcept = default;
-  program(const program& p) : program(p.weights().clone()) {
+  program(const program& p) : program(checked{}, p.weights().clone(), workspace::of<program>()) {
     workspace_.set_random(p.random());
     if (executor* const e = p.workspace_.workers()) workspace_.use(*e);
     for (int i = 0; i < facts::graph.size.outputs; ++i)
@@ -250,6 +248,11 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   static constexpr int first_gradient = static_cast<int>(sizeof...(E)) - gradient_maps;
   machine machine_;
   workspace workspace_;
+
+  struct checked {};  // a refusal is reported by who calls: once, and with a short backtrace
+  program(checked, weights_type w, workspace memory) : machine_(std::move(w)), workspace_(std::move(memory)) {
+    if constexpr (!is_refused) machine::enter(workspace_);
+  }
 
   static constexpr int gradient_place(int parameter) {
     for (int k = 0; k < gradient_layout.entry_count; ++k)

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace volute {
@@ -86,6 +87,33 @@ class weight_store {
   owned_memory memory_;
   std::atomic<std::uint64_t> version_{1};
   std::vector<std::unique_ptr<derived>> derived_;
+  std::atomic<int> holders_{1};
+  template <class>
+  friend class store_handle;
+};
+
+/// Shares a store. (std::shared_ptr has virtual functions, which differ between files with and without run-time type information.)
+template <class T>
+class store_handle {
+ public:
+  explicit store_handle(std::int64_t elements) : store_(new weight_store<T>(elements)) {}
+  store_handle(const store_handle& h) noexcept : store_(h.store_) {
+    if (store_ != nullptr) store_->holders_.fetch_add(1, std::memory_order_relaxed);
+  }
+  store_handle(store_handle&& h) noexcept : store_(std::exchange(h.store_, nullptr)) {}
+  store_handle& operator=(store_handle h) noexcept {
+    std::swap(store_, h.store_);
+    return *this;
+  }
+  ~store_handle() {
+    if (store_ != nullptr && store_->holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete store_;
+  }
+  weight_store<T>* operator->() const noexcept { return store_; }
+  weight_store<T>& operator*() const noexcept { return *store_; }
+  friend bool operator==(const store_handle&, const store_handle&) = default;
+
+ private:
+  weight_store<T>* store_;
 };
 
 /// Why programs of facts B cannot use the weights of facts A: a failure, or void.
@@ -164,7 +192,7 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
   static constexpr bool is_refused = false;
 
   /// A new set, with the layers' initial values for seed 0. Allocates.
-  weight_set() : store_(std::make_shared<weight_store<T>>(facts::parameter_elements)) { initialize(0); }
+  weight_set() : store_(facts::parameter_elements) { initialize(0); }
   /// The set of another program, which must have the same parameters in the same order: another batch or volume size, a trainer's.
   template <class Other>
   weight_set(const weight_set<Other, T>& other) : store_(other.store_) {
@@ -174,7 +202,7 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
 
   /// A set of its own with the same values.
   weight_set clone() const {
-    weight_set w{std::make_shared<weight_store<T>>(facts::parameter_elements)};
+    weight_set w{store_handle<T>(facts::parameter_elements)};
     std::memcpy(static_cast<void*>(w.store_->parameters()), store_->parameters(), facts::parameter_elements * sizeof(T));
     return w;
   }
@@ -225,9 +253,9 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
  private:
   template <class, class>
   friend class weight_set;
-  explicit weight_set(std::shared_ptr<weight_store<T>> s) : store_(std::move(s)) {}
+  explicit weight_set(store_handle<T> s) : store_(std::move(s)) {}
 
-  std::shared_ptr<weight_store<T>> store_;
+  store_handle<T> store_;
 
   T* at(int i) const noexcept { return store_->parameters() + facts::graph.parameters[i].offset; }
   template <class Element>

@@ -66,13 +66,19 @@ struct weight_shrinkage {
     return p - simd::fma(power, V(dither), V(part) * p);
   }
 };
+struct no_shrinkage {
+  template <class V>
+  VOLUTE_INLINE V operator()(V p) const {
+    return p;
+  }
+};
 /// What adam and adamw share: weight decay by the gradient (`decay`) or of the weights themselves (`shrink`).
-template <class T>
+template <class T, class Shrinkage>
 struct adam_rule {
   T beta1, rest1, beta2, rest2, rate, root, eps, decay;
-  weight_shrinkage<T> shrink;
+  Shrinkage shrink;
 
-  adam_rule(double lr, double b1, double b2, double epsilon, double l2, double shrinks, std::int64_t step)
+  adam_rule(double lr, double b1, double b2, double epsilon, double l2, Shrinkage shrinks, std::int64_t step)
       : beta1(static_cast<T>(b1)),
         rest1(static_cast<T>(1 - b1)),
         beta2(static_cast<T>(b2)),
@@ -81,7 +87,7 @@ struct adam_rule {
         root(static_cast<T>(1 / std::sqrt(1 - std::pow(b2, static_cast<double>(step + 1))))),
         eps(static_cast<T>(epsilon)),
         decay(static_cast<T>(l2)),
-        shrink(shrinks, step) {}
+        shrink(shrinks) {}
 
   template <class V>
   VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
@@ -101,8 +107,8 @@ struct adam {
   static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
   constexpr bool uses(int) const { return true; }
   template <class T>
-  training_parts::adam_rule<T> rule(std::int64_t step) const {
-    return {lr, beta1, beta2, eps, weight_decay, 0, step};
+  training_parts::adam_rule<T, training_parts::no_shrinkage> rule(std::int64_t step) const {
+    return {lr, beta1, beta2, eps, weight_decay, {}, step};
   }
 };
 
@@ -114,8 +120,8 @@ struct adamw {
   static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
   constexpr bool uses(int) const { return true; }
   template <class T>
-  training_parts::adam_rule<T> rule(std::int64_t step) const {
-    return {lr, beta1, beta2, eps, 0, lr * weight_decay, step};
+  training_parts::adam_rule<T, training_parts::weight_shrinkage<T>> rule(std::int64_t step) const {
+    return {lr, beta1, beta2, eps, 0, {lr * weight_decay, step}, step};
   }
 };
 

@@ -144,17 +144,10 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   using weights_type = typename program_type::weights_type;
   static constexpr bool is_refused = program_type::is_refused;
 
-  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : basic_trainer_of(weights_type(), o, std::move(s)) {
-    if constexpr (is_refused && requires { typename program_type::refusal; })  // here, where the backtrace is short
-      static_assert(detail::accepted<detail::refused_for<typename program_type::refusal>>::value);
-  }
+  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : optimiser(o), settings(std::move(s)) {}
   /// Trains weights that models may use too; they do not run during a step.
   explicit basic_trainer_of(weights_type w, Optimiser o = {}, training_settings s = {})
-      : optimiser(o),
-        settings(std::move(s)),
-        program_(std::move(w)),
-        blocks_((Optimiser::blocks + 2) * elements),
-        partial_(norm_partials) {}
+      : optimiser(o), settings(std::move(s)), program_(std::move(w)) {}
   basic_trainer_of(basic_trainer_of&&) noexcept = default;
   basic_trainer_of& operator=(basic_trainer_of&&) noexcept = default;
   basic_trainer_of(const basic_trainer_of& t)
@@ -163,7 +156,6 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
         progress(t.progress),
         program_(t.program_),
         workers_(t.workers_),
-        blocks_((Optimiser::blocks + 2) * elements),
         partial_(t.partial_),
         norm_(t.norm_) {
     for (int k = 0; k < Optimiser::blocks + 2; ++k)
@@ -292,8 +284,8 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
 
   program_type program_;
   kernels::team<T> workers_;
-  training_parts::zeros<T> blocks_;
-  std::vector<double> partial_;
+  training_parts::zeros<T> blocks_{(Optimiser::blocks + 2) * elements};
+  std::vector<double> partial_ = std::vector<double>(norm_partials);
   double norm_ = 0;
 
   T* block(int k) const noexcept { return blocks_.data() + k * elements; }
