@@ -4,6 +4,7 @@
 #include <volute/volute.hpp>
 
 #include <cstdio>
+#include <filesystem>
 
 using namespace volute;
 
@@ -24,7 +25,8 @@ void check_error(const status& s, error_kind kind, const char* part) {
 }  // namespace
 
 int main() {
-  const std::string path = "/tmp/volute-no-exceptions-" + std::to_string(::getpid()), none = path + "/none";
+  const std::string path = std::filesystem::temp_directory_path().string() + "/volute-no-exceptions-" + std::to_string(::getpid()),
+                    none = path + "/none";
   model<net, x> m, n;
   model<nn::sequential<net>, x> other;
   m.initialize(5);
