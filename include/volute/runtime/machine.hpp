@@ -48,11 +48,7 @@ class machine {
   /// of the gradients). Throws shape_error.
   static void enter(workspace& w) {
     if (w.tenant_ == &tag) return;
-    if (w.bytes_ < info::workspace_bytes)
-      fail("workspace: expected " + std::to_string(info::workspace_bytes) + " bytes, found " + std::to_string(w.bytes_));
-    if (w.workers_ != nullptr && w.worker_bytes_ < info::worker_bytes)
-      fail("workspace for workers: expected " + std::to_string(info::worker_bytes) + " bytes each, found " +
-           std::to_string(w.worker_bytes_));
+    w.require(info::workspace_bytes, info::worker_bytes);
     for (int i = 0; i < output_count; ++i) {
       const std::int64_t end = info::layout.outputs[i] + graph.shape(graph.outputs[i]).size();
       std::memset(static_cast<void*>(data(w) + end), 0, static_cast<std::size_t>(info::layout.outputs[i + 1] - end) * sizeof(T));

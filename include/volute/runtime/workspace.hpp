@@ -130,6 +130,12 @@ class workspace {
   runtime::borrower* borrower_ = nullptr;
   std::atomic<bool> busy_{false};
 
+  /// Throws shape_error if a program that needs so much does not fit.
+  void require(std::int64_t bytes, std::int64_t worker_bytes) const {
+    if (bytes_ < bytes) fail("workspace: expected " + std::to_string(bytes) + " bytes, found " + std::to_string(bytes_));
+    if (workers_ != nullptr && worker_bytes_ < worker_bytes)
+      fail("workspace for workers: expected " + std::to_string(worker_bytes) + " bytes each, found " + std::to_string(worker_bytes_));
+  }
   /// Whoever reads the last result here is about to lose it.
   void release_result() noexcept {
     if (borrower_ == nullptr) return;
