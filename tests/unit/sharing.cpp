@@ -145,6 +145,35 @@ TEST_CASE("two programs take turns in one workspace") {
   }
 }
 
+TEST_CASE("a result in a workspace as the input of another program's run there") {
+  constexpr auto w = input<"w", 8>;
+  constexpr auto v = input<"v", 8>;
+  const program<outputs(exp(w) + w)> first;
+  const program<outputs(concat(axis<0>, slice(v, axis<0>, range<3, 8>), slice(v, axis<0>, range<0, 3>)) * sum(v))> second;
+  auto shared = workspace::of<decltype(first), decltype(second)>();
+  const xt::xtensor<float, 1> x{1, 2, 3, 4, 5, 6, 7, 8};
+  const auto [y] = first(shared, w = x);
+  CHECK_THROWS_WITH(second(shared, v = y),
+                    "input: expected outside the workspace, found a result of another program in it, which must be copied first");
+  const float* inputs[]{y.data()};
+  float result[8];
+  float* outputs[]{result};
+  CHECK_THROWS_WITH(second.run(shared, inputs, outputs),
+                    "input: expected outside the workspace, found a result of another program in it, which must be copied first");
+  const xt::xtensor<float, 1> copied = y;
+  const auto [z] = second(shared, v = copied);
+  const float total = xt::sum(copied)();
+  CHECK(z(0) == Approx(copied(3) * total));
+
+  const model<nn::sequential<nn::conv3d<1, 1, nn::kernel<3>, nn::padding<1>>>, input<"x", 1, 1, 4, 4, 4>> blur;
+  const model<nn::sequential<nn::conv3d<1, 2, nn::kernel<3>>>, input<"x", 1, 1, 4, 4, 4>> edges;
+  auto both = workspace::of<decltype(blur), decltype(edges)>(), one = workspace::of<decltype(blur)>(),
+       other = workspace::of<decltype(edges)>();
+  const volume in = ramp({1, 1, 4, 4, 4}, 0.3f), soft = blur(one, in), expected = edges(other, soft);
+  CHECK(alike(edges(both, blur(both, in)), expected));  // a lazy result takes a copy of itself
+  CHECK(alike(edges(both, blur(both, in)), expected));
+}
+
 TEST_CASE("models move, swap, copy, and live in containers") {
   const auto made = [](std::uint64_t seed) {
     small_model m;

@@ -178,6 +178,9 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
     return E();
   }
 
+  /// Computes the value now if it has not been.
+  void settle() const { value(); }
+
   /// The value of a result with one element.
   operator T() const requires(Shape.size() == 1) { return data_ != nullptr ? *data_ : *runner_(nullptr); }
 

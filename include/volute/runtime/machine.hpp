@@ -44,6 +44,14 @@ class machine {
   static T* input(const workspace& w, int i) noexcept { return data(w) + info::layout.inputs[i]; }
   static T* output(const workspace& w, int i) noexcept { return data(w) + info::layout.outputs[i]; }
 
+  /// Whether this program was the last one there.
+  static bool owns(const workspace& w) noexcept { return w.tenant_ == &tag; }
+  /// Throws shape_error if input i lies in a workspace that another program has left.
+  static void refuse_inside(const workspace& w, int i, const T* from) {
+    if (!owns(w)) w.refuse_inside(from, graph.inputs[i].shape.size() * static_cast<std::int64_t>(sizeof(T)));
+  }
+  /// Lazy results that lie there take their copies.
+  static void release_results(workspace& w) noexcept { w.release_result(); }
   /// Makes a workspace this program's: there is room, and the gaps between its results are zeros (a norm over gradient_values is the norm
   /// of the gradients). Throws shape_error.
   static void enter(workspace& w) {

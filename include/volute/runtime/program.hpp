@@ -199,6 +199,9 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   template <class... Node, class... V>
   void run_into(workspace& w, T* destination, const binding<Node, V>&... b) const {
     if constexpr (std::is_void_v<const_run_failure<Node...>>) {
+      (settle(b.value), ...);
+      machine::release_results(w);
+      (refuse_inside(w, b), ...);
       machine::enter(w);
       bound_run(
           w, [](int) {}, destination, b...);
@@ -211,6 +214,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   void run_observed(Observer&& observe, T* destination, const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<run_failure<Node...>>) {
       (take_parameter(b), ...);
+      machine::enter(workspace_);
       bound_run(workspace_, static_cast<Observer&&>(observe), destination, b...);
     } else if constexpr (!is_refused) {
       static_assert(detail::accepted<detail::refused_for<run_failure<Node...>>>::value);
@@ -220,6 +224,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   /// Pointers in, pointers out: the whole program for code that uses no xtensor. Inputs in the order of facts::graph.inputs, dense, as the
   /// results. An input may overlap a result (it is read as it was before the run); results overlap neither each other nor parameters.
   void run(const T* const* inputs, T* const* outputs) noexcept {
+    machine::enter(workspace_);
     check_results(outputs);
     machine_.run(workspace_, inputs, outputs, facts::results, [](int) {});
   }
@@ -227,6 +232,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   void run(workspace& w, const T* const* inputs, T* const* outputs) const {
     using obstacle = decltype(runtime::const_run_failure<facts::changes_states>());
     if constexpr (std::is_void_v<obstacle>) {
+      for (int i = 0; i < facts::graph.size.inputs; ++i) machine::refuse_inside(w, i, inputs[i]);
       machine::enter(w);
       check_results(outputs);
       machine_.run(w, inputs, outputs, facts::results, [](int) {});
@@ -267,6 +273,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
     for (int attempt = 0;; ++attempt) {
       const random_state before = w.random();
       (take_input(w, b, in), ...);
+      if (!machine::owns(w)) fail("inputs: expected values, found an expression that runs another program in this workspace");
       if (w.random() == before) break;
       if (attempt == 2) fail("inputs: expected values, found an expression that runs this program each time it is read");
     }
@@ -274,6 +281,18 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
     for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine::output(w, i);  // new values of states are among them
     if (destination != nullptr) out[0] = destination;
     machine_.run(w, in, out, destination != nullptr ? 1 : 0, static_cast<Observer&&>(observe));
+  }
+
+  /// A lazy value is computed before anything is written for this run.
+  template <class V>
+  static void settle(const V& v) {
+    if constexpr (requires { v.settle(); }) v.settle();
+  }
+  template <text Name, extents S, class V>
+  static void refuse_inside(const workspace& w, const binding<input_node<Name, S>, V>& b) {
+    constexpr int slot = runtime::find_input<Name>(facts::graph);
+    if constexpr (slot >= 0 && !std::is_arithmetic_v<std::remove_cvref_t<V>>)
+      if (const T* const from = runtime::dense_data<T>(b.value)) machine::refuse_inside(w, slot, from);
   }
 
   /// Debug builds look whether the caller's results overlap each other.

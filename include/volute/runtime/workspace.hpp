@@ -47,7 +47,8 @@ inline namespace VOLUTE_ISA {
 
 /// `auto mine = workspace::of<decltype(m)>();` is memory for runs of m, or of several programs in turn: workspace::of<A, B>(). One thread
 /// uses it at a time: a run that meets another one in its workspace ends the program with a message. Results stay in it until its next
-/// run. It can be moved, not while a run or a result's view is in use.
+/// run, of whichever program: a result that lies there is no input of another program's run there (copy it first; a lazy one copies
+/// itself). It can be moved, not while a run or a result's view is in use.
 class workspace {
  public:
   /// Of no bytes: fits no program.
@@ -130,6 +131,12 @@ class workspace {
   runtime::borrower* borrower_ = nullptr;
   std::atomic<bool> busy_{false};
 
+  /// Throws shape_error if a program, another than the last, is to read `size` bytes where it is about to write.
+  void refuse_inside(const void* from, std::int64_t size) const {
+    const auto* const p = static_cast<const std::byte*>(from);
+    if (p < data_ + bytes_ && data_ < p + size)
+      fail("input: expected outside the workspace, found a result of another program in it, which must be copied first");
+  }
   /// Throws shape_error if a program that needs so much does not fit.
   void require(std::int64_t bytes, std::int64_t worker_bytes) const {
     if (bytes_ < bytes) fail("workspace: expected " + std::to_string(bytes) + " bytes, found " + std::to_string(bytes_));
