@@ -168,8 +168,8 @@ TEMPLATE_TEST_CASE("reduce: the mean of equal numbers is that number", "[kernels
       volute::kernels::reduce<T, value, lanes{{A}}, R, Inner>(nest, in, out.data(), {}, terms);
       for (std::int64_t k = 0; k < results; ++k) wrong += out[static_cast<std::size_t>(k)] != c;
     };
-    const auto inner = [&](const loop_nest& nest) { mean.template operator()<reduction::sum, true, C>(nest); };
-    const auto outer = [&](const loop_nest& nest) { mean.template operator()<reduction::sum, false, C>(nest); };
+    const auto inner = [&](const loop_nest& nest) { mean.template operator()<reduction::mean, true, C>(nest); };
+    const auto outer = [&](const loop_nest& nest) { mean.template operator()<reduction::mean, false, C>(nest); };
     for (std::int64_t n = 1; n <= 300; ++n) {
       inner(make_nest({n}, 0, {{1}}));
       inner(make_nest({40, n}, 1, {{n, 1}}));

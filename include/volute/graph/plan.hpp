@@ -190,19 +190,6 @@ class planner {
     s.call.nest.extent[0] = n;
   }
 
-  VOLUTE_EXHAUSTIVE_BEGIN
-  static constexpr bool takes_maximum(ops::reduction how) {
-    switch (how) {
-      case ops::reduction::sum:
-      case ops::reduction::mean:  // the launch's value is what the sum is divided by
-        return false;
-      case ops::reduction::maximum:
-        return true;
-    }
-    return false;
-  }
-  VOLUTE_EXHAUSTIVE_END
-
   constexpr void group(int root) {
     group_inputs in;
     const ops::scalar_program p = groups_.program_of(root, -1, in);
@@ -217,7 +204,7 @@ class planner {
     bool inner = false;
     kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
     k.lanes = groups_.nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
-    if (reduces) k.first = inner, k.second = takes_maximum(g.as<ops::reduce>(root).how());
+    if (reduces) k.first = inner, k.how = g.as<ops::reduce>(root).how();
     source memory[ops::max_program_inputs]{};
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     step& s = new_step(root, k);

@@ -15,10 +15,20 @@ VOLUTE_INLINE void elementwise_row(const row<T, P.inputs>& r, std::int64_t n, T*
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   std::int64_t j = 0;
-  for (; j + width <= n; j += width) simd::store(out + j, program_at<P, L, V>(r, j));
-  if (j < n) {
-    const int left = static_cast<int>(n - j);
-    simd::store_partial(out + j, program_at_partial<P, L, V>(r, j, left), left);
+  if constexpr (short_program(P)) {
+    for (; j + width <= n; j += width) simd::store(out + j, program_at<P, L, V>(r, j));
+    if (j < n) {
+      const int left = static_cast<int>(n - j);
+      simd::store_partial(out + j, program_at_partial<P, L, V>(r, j, left), left);
+    }
+  } else {
+    for (; j < n; j += width) {
+      const V v = program_at_most<P, L, V>(r, j, n - j);
+      if (n - j >= width)
+        simd::store(out + j, v);
+      else
+        simd::store_partial(out + j, v, static_cast<int>(n - j));
+    }
   }
 }
 

@@ -14,45 +14,36 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Worth repeating in the code: a few instructions.
-constexpr bool short_program(const ops::scalar_program& p) {
-  for (int i = 0; i < p.length; ++i)
-    if ((p.code[i].f >= ops::fn::exp && p.code[i].f <= ops::fn::erf) || p.code[i].f == ops::fn::power) return false;
-  return p.length <= 4;
-}
-
-/// The sum of rows of equal length. What does not fill four vectors is piled up over the rows: whole vectors, and the first lanes of one.
-template <ops::reduction R, class V>
-struct row_sum {
-  total<R, V> sum;
-  pile<R, V> vectors, ends;
-
-  VOLUTE_INLINE const total<R, V>& complete() {
-    vectors.to(sum), ends.to(sum);
-    return sum;
-  }
-};
-
 /// Adds one row of n elements.
 template <ops::scalar_program P, ops::lanes L, ops::reduction R, class V, class T>
-VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, row_sum<R, V>& to) noexcept {
+VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, total<R, V>& sum) noexcept {
   using C = combine<R, T>;
   constexpr int width = simd::width<T>;
   std::int64_t j = 0;
-  while (j + 4 * width <= n) {
-    block<R, V> b;
-    std::int64_t t = 0;
-    for (; t < terms_per_block && j + 4 * width <= n; ++t, j += 4 * width) {
-      V a[4];
-      unroll<4>([&](auto u) __attribute__((always_inline)) { a[u] = program_at<P, L, V>(r, j + u * width); });
-      b.add(C::apply(C::apply(a[0], a[1]), C::apply(a[2], a[3])));
+  if constexpr (short_program(P)) {
+    while (j + 4 * width <= n) {
+      block<R, V> b;
+      std::int64_t t = 0;
+      for (; t < terms_per_block && j + 4 * width <= n; ++t, j += 4 * width) {
+        V a[4];
+        unroll<4>([&](auto u) __attribute__((always_inline)) { a[u] = program_at<P, L, V>(r, j + u * width); });
+        b.add(C::apply(C::apply(a[0], a[1]), C::apply(a[2], a[3])));
+      }
+      if (t == terms_per_block)
+        sum.add(b.whole());
+      else
+        b.to(sum);
     }
-    b.to(to.sum, t);
-  }
-  for (; j + width <= n; j += width) to.vectors.add(program_at<P, L, V>(r, j), to.sum);
-  if (j < n) {
-    const int left = static_cast<int>(n - j);
-    to.ends.add(first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left), to.sum);
+    for (; j + width <= n; j += width) sum.add(program_at<P, L, V>(r, j));
+    if (j < n) {
+      const int left = static_cast<int>(n - j);
+      sum.add(first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left));
+    }
+  } else {
+    for (; j < n; j += width) {
+      const V v = program_at_most<P, L, V>(r, j, n - j);
+      sum.add(n - j >= width ? v : first_lanes<R>(v, static_cast<int>(n - j)));
+    }
   }
 }
 
@@ -68,14 +59,14 @@ total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* b
   const std::int64_t n = any ? nest.extent[axis] : 1;
   row<T, inputs> r;
   for (int i = 0; i < inputs; ++i) r.step[i] = any ? nest.stride[i][axis] : 0;
-  row_sum<R, V> sum;
+  total<R, V> sum;
   odometer<inputs> at(nest, nest.kept, axis, first);
   if (n > short_row<T> || positions(nest, nest.kept, axis) == 1) {
     for (std::int64_t k = first; k < last; ++k, at.next()) {
       for (int i = 0; i < inputs; ++i) r.p[i] = base[i] + at.offset[i] + begin * r.step[i];
       reduce_row<P, L, R>(r, end - begin, sum);
     }
-    return sum.complete();
+    return sum;
   }
   constexpr int width = simd::width<T>;
   alignas(64) T buffer[inputs][gathered] = {};
@@ -87,14 +78,11 @@ total<R, simd::vec<T>> reduce_part(const ops::loop_nest& nest, const T* const* b
     for (std::int64_t j = 0, size = some * n; j < size; j += width) {
       const std::int64_t left = size - j;
       const V v = program_at<P, all_contiguous, V>(r, j);
-      if (left >= width)
-        sum.vectors.add(v, sum.sum);
-      else
-        sum.sum.add(first_lanes<R>(v, static_cast<int>(left)));
+      sum.add(left >= width ? v : first_lanes<R>(v, static_cast<int>(left)));
     }
     rows -= some;
   }
-  return sum.complete();
+  return sum;
 }
 
 /// As many short rows as W has lanes (or `some` of them), one after the other in `kept`: their results in one W. Rows have at most four
@@ -110,13 +98,16 @@ VOLUTE_INLINE W reduce_short(odometer<P.inputs>& kept, const T* const* in, row<T
   for (int i = 0; i < simd::lanes<W> && i < some; ++i, kept.next()) {
     for (int k = 0; k < P.inputs; ++k) r.p[k] = in[k] + kept.offset[k];
     block<R, V> b;
-    std::int64_t j = 0;
-    for (; j + width <= n; j += width) b.add(program_at<P, L, V>(r, j));
-    if (n >= width) lanes[i] = j == 3 * width ? C::apply(enter(b.even), enter(b.odd)) : enter(combine<R, T>::apply(b.even, b.odd));
-    if (j < n) {
-      const int left = static_cast<int>(n - j);
-      lanes[i] = C::apply(lanes[i], enter(first_lanes<R>(program_at_partial<P, L, V>(r, j, left), left)));
+    V end(combine<R, T>::identity);
+    for (std::int64_t j = 0; j < n; j += width) {
+      const V v = program_at_most<P, L, V>(r, j, n - j);
+      if (n - j >= width)
+        b.add(v);
+      else
+        end = first_lanes<R>(v, static_cast<int>(n - j));
     }
+    lanes[i] = n / width == 3 ? C::apply(enter(b.even), enter(b.odd)) : enter(b.whole());
+    if (n % width != 0) lanes[i] = C::apply(lanes[i], enter(end));
   }
   return simd::fold(
       lanes, [](W a, W b) __attribute__((always_inline)) { return C::apply(a, b); });
@@ -129,8 +120,8 @@ VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const
                                         double count) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
-  if constexpr (R == ops::reduction::sum && totals_in_double<V>) {
-    if (count != 1 && (n % width != 0 || n == 3 * width)) {
+  if constexpr (R == ops::reduction::mean && totals_in_double<V>) {
+    if (n % width != 0 || n == 3 * width) {
       using D = simd::vec<double, width / 2>;
       const auto wide = [](V one) __attribute__((always_inline)) {
         D low, high;
@@ -144,7 +135,10 @@ VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const
   }
   const V sum = reduce_short<V, P, L, R>(
       kept, in, r, n, some, [](V one) __attribute__((always_inline)) { return one; });
-  return count == 1 ? sum : sum / V(static_cast<T>(count));
+  if constexpr (R == ops::reduction::mean)
+    return sum / V(static_cast<T>(count));
+  else
+    return sum;
 }
 
 /// A reduction of many terms to few numbers is cut into this many parts, each with a total of its own, whether or not threads share them.
@@ -187,7 +181,7 @@ void reduce_inner(const ops::loop_nest& nest, const T* const* in, T* out, const 
   constexpr int width = simd::width<T>;
   share_ranges(workers, results, width, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
     odometer<inputs> kept(nest, 0, nest.kept, begin);
-    if (any && rows == 1 && n <= 4 * width && (totals_in_double<V> || count == 1)) {
+    if (any && rows == 1 && n <= 4 * width && (totals_in_double<V> || R != ops::reduction::mean)) {
       row<T, inputs> r;
       for (int i = 0; i < inputs; ++i) r.step[i] = nest.stride[i][axis];
       for (std::int64_t k = begin; k < end; k += width) {
@@ -233,7 +227,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
     row<T, inputs> q = r;
     for (int i = 0; i < inputs; ++i) q.p[i] += at.offset[i];
     for (std::int64_t t = 0; t < terms;) {
-      if (short_program(P) && rows == 0 && t + 4 <= terms) {
+      if (Vectors > 1 && short_program(P) && rows == 0 && t + 4 <= terms) {
         V a[4][Vectors];
         unroll<4>([&](auto k) __attribute__((always_inline)) {
           unroll<Vectors>([&](auto u) __attribute__((always_inline)) { a[k][u] = value(q, u); });
@@ -249,7 +243,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
         ++t;
         if (++rows == 4) {
           unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
-            many[u].add(C::apply(few[u].even, few[u].odd));
+            many[u].add(few[u].whole());
             few[u] = {};
           });
           rows = 0, ++blocks;
@@ -257,7 +251,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
       }
       if (blocks == 4) {
         unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
-          many[u].to(sum[u], 4);
+          sum[u].add(many[u].whole());
           many[u] = {};
         });
         blocks = 0, totalled = true;
@@ -266,11 +260,10 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   } while (at.next());
   unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
     V result;
-    if (count == 1 && !totalled) {  // so few terms need no total
-      result = C::apply(C::apply(many[u].even, many[u].odd), C::apply(few[u].even, few[u].odd));
+    if (R != ops::reduction::mean && !totalled) {  // so few terms need no total
+      result = C::apply(many[u].whole(), few[u].whole());
     } else {
-      if (blocks > 0) many[u].to(sum[u], blocks);
-      if (rows > 0) few[u].to(sum[u], rows);
+      many[u].to(sum[u]), few[u].to(sum[u]);
       result = sum[u].lanes(count);
     }
     if (Vectors > 1 || n == width)
@@ -308,8 +301,8 @@ void reduce_outer(const ops::loop_nest& nest, const T* const* in, T* out, const 
 }
 
 /// out (dense over the first nest.kept axes) = reduction of program(in...) over the other axes. InnerReduced: the last axis of the
-/// nest has the lanes L; otherwise the last kept axis has. kept == 0 gives one number. Extents are at least 1. Sums are divided by `count`:
-/// a mean is a sum over the number of its terms.
+/// nest has the lanes L; otherwise the last kept axis has. kept == 0 gives one number. Extents are at least 1. A mean is a sum divided by
+/// `count`, the number of its terms.
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool InnerReduced>
 void reduce(const ops::loop_nest& nest, const T* const* in, T* out, const team<T>& workers = {}, double count = 1) noexcept {
   static_assert(P.inputs >= 1, "volute: a program without inputs is a fill");

@@ -15,18 +15,18 @@ inline namespace VOLUTE_ISA {
 /// How two partial results become one, on vectors and numbers.
 template <ops::reduction R, class T>
 struct combine {
-  static constexpr T identity = R == ops::reduction::sum ? T(0) : -std::numeric_limits<T>::infinity();
+  static constexpr T identity = R == ops::reduction::maximum ? -std::numeric_limits<T>::infinity() : T(0);
 
   template <class V>
   VOLUTE_INLINE static V apply(V a, V b) {
-    if constexpr (R == ops::reduction::sum)
+    if constexpr (R != ops::reduction::maximum)
       return a + b;
     else
       return math::maximum(a, b);  // a NaN wins
   }
 
   VOLUTE_INLINE static T apply_scalar(T a, T b) {
-    if constexpr (R == ops::reduction::sum)
+    if constexpr (R != ops::reduction::maximum)
       return a + b;
     else
       return b > a || b != b ? b : a;
@@ -34,7 +34,7 @@ struct combine {
 
   template <class V>
   VOLUTE_INLINE static T across(V v) {
-    if constexpr (R == ops::reduction::sum)
+    if constexpr (R != ops::reduction::maximum)
       return simd::reduce_add(v);
     else {
       alignas(64) T lane[simd::lanes<V>];
@@ -58,42 +58,10 @@ T quotient(T value, T lost, T count) {
 template <class V>
 inline constexpr bool totals_in_double = sizeof(typename V::value_type) == 4 && simd::has_width<double, simd::lanes<V> / 2>;
 
-/// The second level of a reduction: vectors that each hold the result of a block. `lanes` and `across` divide a sum by `count`.
-template <ops::reduction R, class V, bool InDouble = R == ops::reduction::sum&& totals_in_double<V>>
+/// The second level of a reduction: vectors that each hold the result of a block. `lanes` and `across` divide a mean's sum by `count`.
+/// Sums in the element type are compensated (TwoSum), so that the error does not grow with the number of blocks.
+template <ops::reduction R, class V, bool InDouble = R != ops::reduction::maximum&& totals_in_double<V>>
 struct total {
-  using T = typename V::value_type;
-  V value = V(combine<R, T>::identity);
-
-  VOLUTE_INLINE void add(V x) { value = combine<R, T>::apply(value, x); }
-  VOLUTE_INLINE void add(const total& other) { add(other.value); }
-  VOLUTE_INLINE V lanes(double) const { return value; }
-  VOLUTE_INLINE T across(double) const { return combine<R, T>::across(value); }
-};
-
-template <class V>
-struct total<ops::reduction::sum, V, true> {
-  using T = typename V::value_type;
-  using D = simd::vec<double, simd::lanes<V> / 2>;
-  D low = D(0.0), high = D(0.0);
-
-  VOLUTE_INLINE void add(V x) {
-    D a, b;
-    simd::widen(x, a, b);
-    low = low + a, high = high + b;
-  }
-  VOLUTE_INLINE void add(const total& other) { low = low + other.low, high = high + other.high; }
-  VOLUTE_INLINE V lanes(double count) const {
-    return count == 1 ? simd::narrow<V>(low, high) : simd::narrow<V>(low / D(count), high / D(count));
-  }
-  VOLUTE_INLINE T across(double count) const {
-    const double sum = simd::reduce_add(low + high);
-    return static_cast<T>(count == 1 ? sum : sum / count);
-  }
-};
-
-/// Compensated (TwoSum), so that the error does not grow with the number of blocks.
-template <class V>
-struct total<ops::reduction::sum, V, false> {
   using T = typename V::value_type;
   V value = V(T(0)), lost = V(T(0));
 
@@ -109,14 +77,14 @@ struct total<ops::reduction::sum, V, false> {
   }
   VOLUTE_INLINE V result() const { return xsimd::select(lost == lost, value + lost, value); }
   V lanes(double count) const {
-    if (count == 1) return result();
+    if constexpr (R != ops::reduction::mean) return result();
     alignas(64) T v[simd::lanes<V>], l[simd::lanes<V>];
     value.store_aligned(v), lost.store_aligned(l);
     for (int k = 0; k < simd::lanes<V>; ++k) v[k] = quotient(v[k], l[k], static_cast<T>(count));
     return V::load_aligned(v);
   }
   T across(double count) const {
-    if (count == 1) return simd::reduce_add(result());
+    if constexpr (R != ops::reduction::mean) return simd::reduce_add(result());
     alignas(64) T v[simd::lanes<V>], l[simd::lanes<V>];
     value.store_aligned(v), lost.store_aligned(l);
     T s = v[0], c = l[0];
@@ -129,8 +97,43 @@ struct total<ops::reduction::sum, V, false> {
   }
 };
 
-/// A sum of up to four terms, one after the other, that is exact where all are equal: every second one in each of two sums, of which three
-/// terms leave 1 and 2.
+template <class V>
+struct total<ops::reduction::maximum, V, false> {
+  using T = typename V::value_type;
+  V value = V(combine<ops::reduction::maximum, T>::identity);
+
+  VOLUTE_INLINE void add(V x) { value = combine<ops::reduction::maximum, T>::apply(value, x); }
+  VOLUTE_INLINE void add(const total& other) { add(other.value); }
+  VOLUTE_INLINE V lanes(double) const { return value; }
+  VOLUTE_INLINE T across(double) const { return combine<ops::reduction::maximum, T>::across(value); }
+};
+
+template <ops::reduction R, class V>
+struct total<R, V, true> {
+  using T = typename V::value_type;
+  using D = simd::vec<double, simd::lanes<V> / 2>;
+  D low = D(0.0), high = D(0.0);
+
+  VOLUTE_INLINE void add(V x) {
+    D a, b;
+    simd::widen(x, a, b);
+    low = low + a, high = high + b;
+  }
+  VOLUTE_INLINE void add(const total& other) { low = low + other.low, high = high + other.high; }
+  VOLUTE_INLINE V lanes(double count) const {
+    if constexpr (R == ops::reduction::mean)
+      return simd::narrow<V>(low / D(count), high / D(count));
+    else
+      return simd::narrow<V>(low, high);
+  }
+  VOLUTE_INLINE T across(double count) const {
+    const double sum = simd::reduce_add(low + high);
+    return static_cast<T>(R == ops::reduction::mean ? sum / count : sum);
+  }
+};
+
+/// A sum of up to four terms, one after the other, that is exact where all are equal: every second one in each of two sums. Of three terms
+/// these leave 1 and 2, which only the total can add without a loss.
 template <ops::reduction R, class V>
 struct block {
   V even = V(combine<R, typename V::value_type>::identity), odd = even;
@@ -139,33 +142,11 @@ struct block {
     const V s = combine<R, typename V::value_type>::apply(even, x);
     even = odd, odd = s;
   }
-  VOLUTE_INLINE void to(total<R, V>& sum, std::int64_t terms) const {
-    if (terms == 3) {
-      sum.add(even);
-      sum.add(odd);
-    } else {
-      sum.add(combine<R, typename V::value_type>::apply(even, odd));
-    }
-  }
+  /// The sum of one, two or four terms.
+  VOLUTE_INLINE V whole() const { return combine<R, typename V::value_type>::apply(even, odd); }
+  VOLUTE_INLINE void to(total<R, V>& sum) const { sum.add(even), sum.add(odd); }
 };
 inline constexpr std::int64_t terms_per_block = 4;
-
-/// Blocks of vectors that come one by one.
-template <ops::reduction R, class V>
-struct pile {
-  block<R, V> last;
-  std::int64_t terms = 0;
-
-  VOLUTE_INLINE void add(V x, total<R, V>& sum) {
-    last.add(x);
-    if (++terms == terms_per_block) to(sum);
-  }
-  VOLUTE_INLINE void to(total<R, V>& sum) {
-    if (terms == 0) return;
-    last.to(sum, terms);
-    *this = {};
-  }
-};
 
 /// Lanes 0 .. n-1 of v; the others become the identity.
 template <ops::reduction R, class V>

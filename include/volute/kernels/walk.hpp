@@ -120,14 +120,29 @@ struct row {
   std::int64_t step[Inputs];
 };
 
+/// The inputs at the elements j .. j+lanes-1 of a row.
+template <ops::lanes L, class V, class T, int Inputs>
+VOLUTE_INLINE void load_row(const row<T, Inputs>& r, std::int64_t j, V* in) {
+  unroll<Inputs>([&](auto i) __attribute__((always_inline)) {
+    constexpr ops::lane lane = L.input[decltype(i)::value];
+    in[i] = load_lane<lane, V>(r.p[i] + (lane == ops::lane::broadcast ? 0 : lane == ops::lane::contiguous ? j : j * r.step[i]), r.step[i]);
+  });
+}
+/// Those at j .. j+n-1, n < lanes; what the other lanes hold is not specified.
+template <ops::lanes L, class V, class T, int Inputs>
+VOLUTE_INLINE void load_row_partial(const row<T, Inputs>& r, std::int64_t j, int n, V* in) {
+  unroll<Inputs>([&](auto i) __attribute__((always_inline)) {
+    constexpr ops::lane lane = L.input[decltype(i)::value];
+    const std::int64_t at = lane == ops::lane::broadcast ? 0 : lane == ops::lane::contiguous ? j : j * r.step[i];
+    in[i] = load_lane_partial<lane, V>(r.p[i] + at, r.step[i], n);
+  });
+}
+
 /// The program on the elements j .. j+lanes-1 of a row.
 template <ops::scalar_program P, ops::lanes L, class V, class T>
 VOLUTE_INLINE V program_at(const row<T, P.inputs>& r, std::int64_t j) {
   V in[P.inputs];
-  unroll<P.inputs>([&](auto i) __attribute__((always_inline)) {
-    constexpr ops::lane lane = L.input[decltype(i)::value];
-    in[i] = load_lane<lane, V>(r.p[i] + (lane == ops::lane::broadcast ? 0 : lane == ops::lane::contiguous ? j : j * r.step[i]), r.step[i]);
-  });
+  load_row<L, V>(r, j, in);
   return run_program<P, V>(in);
 }
 
@@ -135,13 +150,25 @@ VOLUTE_INLINE V program_at(const row<T, P.inputs>& r, std::int64_t j) {
 template <ops::scalar_program P, ops::lanes L, class V, class T>
 VOLUTE_INLINE V program_at_partial(const row<T, P.inputs>& r, std::int64_t j, int n) {
   V in[P.inputs];
-  unroll<P.inputs>([&](auto i) __attribute__((always_inline)) {
-    constexpr ops::lane lane = L.input[decltype(i)::value];
-    in[i] = load_lane_partial<lane, V>(r.p[i] + (lane == ops::lane::broadcast    ? 0
-                                                 : lane == ops::lane::contiguous ? j
-                                                                                 : j * r.step[i]),
-                                       r.step[i], n);
-  });
+  load_row_partial<L, V>(r, j, n, in);
+  return run_program<P, V>(in);
+}
+
+/// Worth repeating in the code: a few instructions. An exponential or a logarithm is a hundred.
+constexpr bool short_program(const ops::scalar_program& p) {
+  for (int i = 0; i < p.length; ++i)
+    if ((p.code[i].f >= ops::fn::exp && p.code[i].f <= ops::fn::erf) || p.code[i].f == ops::fn::power) return false;
+  return p.length <= 4;
+}
+
+/// The program on the next of the `left` elements from j on: on as many as there are lanes, at most. Stands once in the code.
+template <ops::scalar_program P, ops::lanes L, class V, class T>
+VOLUTE_INLINE V program_at_most(const row<T, P.inputs>& r, std::int64_t j, std::int64_t left) {
+  V in[P.inputs];
+  if (left >= simd::lanes<V>)
+    load_row<L, V>(r, j, in);
+  else
+    load_row_partial<L, V>(r, j, static_cast<int>(left), in);
   return run_program<P, V>(in);
 }
 

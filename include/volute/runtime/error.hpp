@@ -3,6 +3,7 @@
 
 #include <volute/core/exceptions.hpp>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -25,6 +26,14 @@ inline namespace VOLUTE_ERRORS {
   std::fprintf(stderr, "volute: %s\n", what.c_str());
   std::abort();
 #endif
+}
+
+/// The same where memory is too small. (One format costs a program less code than strings that are added up.)
+[[noreturn]] inline void fail_bytes(const char* what, std::int64_t expected, std::int64_t found) {
+  char text[128];
+  std::snprintf(text, sizeof text, "%s: expected %lld bytes, found %lld", what, static_cast<long long>(expected),
+                static_cast<long long>(found));
+  fail(text);
 }
 
 }  // namespace VOLUTE_ERRORS

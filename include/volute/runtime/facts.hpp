@@ -15,7 +15,7 @@ inline namespace VOLUTE_ISA {
 template <class Plan>
 void put_kernel(hash& h, const graph::kernel_spec& k) {
   using graph::kernel_kind;
-  h.put(static_cast<int>(k.kind)), h.put(k.lanes), h.put(k.first), h.put(k.second);
+  h.put(static_cast<int>(k.kind)), h.put(k.lanes), h.put(k.first), h.put(k.second), h.put(static_cast<int>(k.how));
   if (k.program >= 0) {
     const ops::scalar_program& p = Plan::tables.programs[k.program];
     for (int i = 0; i < p.constants; ++i) h.put(std::bit_cast<std::uint64_t>(p.constant[i]));

@@ -195,8 +195,8 @@ struct fields<graph::kernel_spec> {
   template <class V, class S>
   static constexpr void visit(V& v, S& s) {
     VOLUTE_ROOM
-    [[maybe_unused]] auto& [kind, program, lanes, geometry, first, second, source, target] = s;
-    VOLUTE_WORD(kind) VOLUTE_WORD(program) VOLUTE_WORD(lanes) VOLUTE_WORD(geometry) VOLUTE_WORD(first) VOLUTE_WORD(second)
+    [[maybe_unused]] auto& [kind, program, lanes, geometry, first, second, how, source, target] = s;
+    VOLUTE_WORD(kind) VOLUTE_WORD(program) VOLUTE_WORD(lanes) VOLUTE_WORD(geometry) VOLUTE_WORD(first) VOLUTE_WORD(second) VOLUTE_WORD(how)
     VOLUTE_WORD(source) VOLUTE_WORD(target)
   }
 };

@@ -126,8 +126,7 @@ constexpr kernel_function<T> function_of() {
   if constexpr (k.kind == kernel_kind::elementwise) {
     return &run_elementwise<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes)>;
   } else if constexpr (k.kind == kernel_kind::reduce) {
-    return &run_reduce < T, Plan::tables.programs[k.program], unpack_lanes(k.lanes),
-           k.second ? ops::reduction::maximum : ops::reduction::sum, k.first > ;
+    return &run_reduce<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes), k.how, k.first>;
   } else if constexpr (k.kind == kernel_kind::matmul) {
     return &run_matmul<T, k.first, k.second>;
   } else if constexpr (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data) {

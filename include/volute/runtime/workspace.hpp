@@ -63,7 +63,7 @@ class workspace {
     if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0)
       fail("memory of a workspace: expected on a cache line of 64 bytes, found between two");
     if (static_cast<std::int64_t>(memory.size()) < bytes)
-      fail("memory of a workspace: expected " + std::to_string(bytes) + " bytes, found " + std::to_string(memory.size()));
+      fail_bytes("memory of a workspace", bytes, static_cast<std::int64_t>(memory.size()));
     rest_ = memory.subspan(static_cast<std::size_t>(bytes));
   }
 
@@ -139,9 +139,8 @@ class workspace {
   }
   /// Throws shape_error if a program that needs so much does not fit.
   void require(std::int64_t bytes, std::int64_t worker_bytes) const {
-    if (bytes_ < bytes) fail("workspace: expected " + std::to_string(bytes) + " bytes, found " + std::to_string(bytes_));
-    if (workers_ != nullptr && worker_bytes_ < worker_bytes)
-      fail("workspace for workers: expected " + std::to_string(worker_bytes) + " bytes each, found " + std::to_string(worker_bytes_));
+    if (bytes_ < bytes) fail_bytes("workspace", bytes, bytes_);
+    if (workers_ != nullptr && worker_bytes_ < worker_bytes) fail_bytes("workspace for each worker", worker_bytes, worker_bytes_);
   }
   /// Whoever reads the last result here is about to lose it.
   void release_result() noexcept {
