@@ -5,7 +5,7 @@
 #include <barrier>
 #include <thread>
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 
 #include "timing.hpp"
 

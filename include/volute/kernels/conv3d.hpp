@@ -1,9 +1,9 @@
 // The three faces of 3D convolution for every geometry: forward, adjoint in the data (which is also transposed convolution) and adjoint
-// in the filter. Direct, without im2col. Each geometry is one instantiation of the kernel that conv3d_choice.hpp finds for it.
+// in the filter. Direct, without im2col. Each geometry is one instantiation of the kernel that conv3d/choice.hpp finds for it.
 #pragma once
 
-#include <volute/kernels/conv3d_facts.hpp>
-#include <volute/kernels/conv3d_unread.hpp>
+#include <volute/kernels/conv3d/facts.hpp>
+#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/elementwise.hpp>
 #include <volute/ops/volume_layout.hpp>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/volume_layout.hpp>
 

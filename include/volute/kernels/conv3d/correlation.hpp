@@ -2,7 +2,7 @@
 // stride on the source only, one for each residue class of the destination's position (forward: one class). Nothing is zero-stuffed.
 #pragma once
 
-#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d/machine.hpp>
 #include <volute/kernels/team.hpp>
 #include <volute/ops/convolution.hpp>
 
@@ -11,23 +11,12 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-using std::int64_t;
-
 /// Which tensor is written: y (forward, source x) or dx (backward, source g).
 enum class conv_side { forward, backward };
 
 constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-/// Registers that a micro-kernel may fill with accumulators: 28 of 32, or 12 of 16; 8 without FMA, where each product needs a register too.
-#if defined(__AVX512F__) || defined(__ARM_NEON)
-inline constexpr int accumulators = 28;
-#elif defined(__FMA__)
-inline constexpr int accumulators = 12;
-#else
-inline constexpr int accumulators = 8;
-#endif
 
 /// The same convolution with its trivial axes moved out of the width: axes without kernel, stride or padding merge (1x1x1: the whole
 /// volume is one row), and a width of one voxel takes its place with the depth.
@@ -185,17 +174,16 @@ constexpr double conv_work(const ops::conv_geometry& g) { return static_cast<dou
 /// Pairs need no barrier, but so many of them that no thread waits long for the last one, and memory for each thread.
 constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_bytes, bool pairs_allowed) {
   if (work < worth_sharing) return sharing::none;
-  const bool possible = pairs_allowed && pairs > 1 && scratch_bytes <= (8 << 20);
+  const bool possible = pairs_allowed && pairs > 1 && scratch_bytes <= machine.cached * 2;
   if (possible && pairs >= 8) return sharing::pairs;
   if (work / static_cast<double>(pairs) >= worth_sharing) return sharing::inside;
   return possible ? sharing::pairs : sharing::none;
 }
 
-/// Parts in which threads make a copy of so many elements, about 2 a nanosecond: of 3 us at least, and as many as 2, 4, 8 ... threads share
-/// without a rest.
+/// Parts in which threads make a copy of so many elements: each is worth a hand-over, and 2, 4, 8 ... threads share them without a rest.
 constexpr int64_t copy_parts(int64_t elements) {
   int64_t n = 1;
-  while (n < 32 && elements >= 2 * n * 6000) n *= 2;
+  while (n < 32 && elements >= 2 * n * machine.hand_over * machine.copied) n *= 2;
   return n;
 }
 
@@ -205,7 +193,7 @@ constexpr int64_t copy_parts(int64_t elements) {
 /// `room` and that they are small beside the products: of 1024 pixels at least (5 % lost with 256), or of 256 if they stay in the
 /// first-level cache.
 constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, int64_t bytes, int64_t room) {
-  const int64_t most = smaller(smaller(32 / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= (16 << 10) ? 256 : 1024));
+  const int64_t most = smaller(smaller(32 / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= machine.l1 / 2 ? 256 : 1024));
   return most > 1 && tasks < 16 ? ceil_divide(planes, most) : planes;
 }
 

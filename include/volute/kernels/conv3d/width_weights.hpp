@@ -1,11 +1,11 @@
 // The adjoint in the filter where both tensors have few channels (depthwise, stems, heads): neighbouring pixels lie in the lanes, on the
-// padded rows of conv3d_width.hpp, and a horizontal sum ends each slab of pixels. Large volumes and batches are cut into parts, whose sums
+// padded rows of conv3d/width.hpp, and a horizontal sum ends each slab of pixels. Large volumes and batches are cut into parts, whose sums
 // are added in order at the end: the parts depend on the geometry alone, and so do the bits.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_width.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/width.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -45,7 +45,7 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   // One part of a batch, or of a sample, for each thread and some to spare; but sums of at most 1 MiB of them all.
   const double work = conv_work(g) * 2;  // about half the peak
   p.partial = s.source_channels * s.target_channels * s.taps();
-  const int64_t most_parts = smaller(16, (1 << 20) / (p.partial * size));
+  const int64_t most_parts = smaller(16, machine.l2 / (p.partial * size));
   p.share = work < worth_sharing ? sharing::none : s.groups >= 8 || s.batch >= 8 ? sharing::pairs : sharing::inside;
   if (p.share == sharing::pairs && s.groups < 8) p.parts = larger(1, smaller(smaller(s.batch, ceil_divide(16, s.groups)), most_parts));
   if (p.share == sharing::inside && work / static_cast<double>(s.batch * s.groups) < worth_sharing) p.share = sharing::none;
@@ -60,8 +60,8 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   }
   p.lanes = ceil_divide((g.out[1] - 1) * p.rows.pitch + g.out[2], width) * width;
   p.segment = p.lanes;
-  p.planes = smaller(g.out[0], larger(1, (128 << 10) / (p.channels * p.lanes * size)));  // g's slab stays in the second-level cache
-  if (p.share == sharing::inside) {                                                      // no part without a slab
+  p.planes = smaller(g.out[0], larger(1, (machine.l2 / 8) / (p.channels * p.lanes * size)));  // g's slab stays in the second-level cache
+  if (p.share == sharing::inside) {                                                           // no part without a slab
     p.planes = smaller(p.planes, ceil_divide(g.out[0], p.parts));
     p.parts = smaller(p.parts, ceil_divide(g.out[0], p.planes));
   }
@@ -212,7 +212,7 @@ void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>
       for (int64_t n = 0; n < s.batch; ++n) {
         const int64_t pair = n * s.groups + group;
         // The copy runs at about 2 elements a nanosecond.
-        share_ranges(workers, planes, 1, larger(1, smaller(32, p.source_size / (2 * 5000))),
+        share_ranges(workers, planes, 1, copy_parts(p.source_size),
                      [&](int64_t begin, int64_t end, int) noexcept { copy(pair, scratch, begin, end); });
         share(workers, p.blocks * p.parts, [&](int64_t i, int worker) noexcept {
           const int64_t part = i / p.blocks;

@@ -1,12 +1,12 @@
 // The adjoint in the filter with several planes of g in flight, for depthwise convolution and few channels: a vector of x, loaded once for
 // each tap of height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose 27
-// sums stay in registers). x is copied as in conv3d_planes.hpp, g with the same pitch and zeros in the gaps. What a task adds up depends on
+// sums stay in registers). x is copied as in conv3d/planes.hpp, g with the same pitch and zeros in the gaps. What a task adds up depends on
 // the geometry alone, and so do the bits.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_planes.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/planes.hpp>
 
 #include <cstdint>
 
@@ -64,7 +64,7 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   };
   resize(g.out[1]);
   const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(g.out[1], p.slabs + 1))); };
-  while (p.rows > 4 && p.own() > (384 << 10) / size) cut_rows();
+  while (p.rows > 4 && p.own() > (machine.l2 * 3 / 8) / size) cut_rows();
   p.targets = s.target_channels;
   p.partial = g.w_size();
   const double work = conv_work(g) * 1.5;
@@ -75,7 +75,7 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
       p.targets = ceil_divide(s.target_channels, p.blocks);
       p.blocks = ceil_divide(s.target_channels, p.targets);
     }
-    const int64_t most_parts = larger(1, (1 << 20) / (p.partial * size));
+    const int64_t most_parts = larger(1, machine.l2 / (p.partial * size));
     const int64_t parts = smaller(ceil_divide(tasks, s.groups * p.blocks), most_parts);
     while (p.rows > 4 && s.batch * p.slabs < parts) cut_rows();
     p.parts = smaller(s.batch * p.slabs, parts);

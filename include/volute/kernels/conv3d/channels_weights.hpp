@@ -1,12 +1,12 @@
 // The adjoint in the filter: dw[o,i,k] = sum over pixels of g[o] * x[i at tap k]. One tensor's channels lie in the lanes, the other is
 // broadcast from a channels-last window; (x, g) may take either part, because the list of correlations of either side names every product.
-// Where both have few channels, see conv3d_pixel_weights.hpp.
+// Where both have few channels, see conv3d/width_weights.hpp.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_channels.hpp>
-#include <volute/kernels/conv3d_store.hpp>
-#include <volute/kernels/conv3d_unread.hpp>
+#include <volute/kernels/conv3d/channels.hpp>
+#include <volute/kernels/conv3d/store.hpp>
+#include <volute/kernels/conv3d/unread.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -80,12 +80,12 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   }
   p.sum_chunk = g.kernel[0] * g.kernel[1] * widths * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
-  p.samples = smaller(s.batch, larger(1, (4 << 20) / ((p.source_sample + p.target_sample) * size)));
+  p.samples = smaller(s.batch, larger(1, machine.cached / ((p.source_sample + p.target_sample) * size)));
   p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * size, true);
   const correlation_axis depth = correlation(g, side, 0, 0);
   const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
   p.part = planes;
-  if (p.share == sharing::inside) p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, 1 << 20);
+  if (p.share == sharing::inside) p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, machine.l2);
   p.parts = ceil_divide(planes, p.part);
   p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
@@ -103,7 +103,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
   // sums.
   const int64_t pixel = (lanes + width.step * p.chunk) * size;
-  const int64_t pixels = larger(128, (24 << 10) / pixel);
+  const int64_t pixels = larger(128, (machine.l1 * 3 / 4) / pixel);
   p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
   p.slab_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
   p.ahead = p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) > (3 << 19);
@@ -420,19 +420,18 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
         const int64_t samples = smaller(p.samples, s.batch - n0), lanes = p.block_lanes(b);
         // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
         const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
-        const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));  // about 2 a nanosecond
+        const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));
         // In the order of the target's depth, which is that of the parts: a thread finds most of what it needs in its own cache.
         const int64_t steps = p.parts > 1 ? s.target_size[0] : source_planes + s.target_size[0];
-        share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, elements / (2 * 5000))),
-                     [&](int64_t begin, int64_t end, int) noexcept {
-                       for (int64_t i = begin; i < end; ++i) {
-                         const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
-                         copy_source(n0 + n, group, source_copy + n * p.source_sample,
-                                     p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
-                                     p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes), 0);
-                         if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
-                       }
-                     });
+        share_ranges(helpers, samples * steps, 1, copy_parts(elements), [&](int64_t begin, int64_t end, int) noexcept {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
+            copy_source(n0 + n, group, source_copy + n * p.source_sample,
+                        p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
+                        p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes), 0);
+            if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
+          }
+        });
         // A task that has all pixels completes its sums at once.
         const bool last = n0 + samples == s.batch;
         share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_blocked.hpp>
-#include <volute/kernels/pack.hpp>
+#include <volute/kernels/conv3d/blocked.hpp>
+#include <volute/kernels/conv3d/pack.hpp>
 
 #include <cstdint>
 
@@ -90,11 +90,11 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   p.segment = smaller(width, larger(1, 128 / (p.main.pixels * s.class_counts[2])) * p.main.pixels);
   p.unit_size = rows * smaller(s.target_size[2], p.segment * s.class_counts[2]) * lanes;
   p.pass = p.chunks;
-  if (p.chunks * chunk_bytes > (512 << 10)) {
-    p.pass = smaller(p.chunks, larger(1, (128 << 10) / chunk_bytes));
-    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
+  if (p.chunks * chunk_bytes > machine.l2 / 2) {
+    p.pass = smaller(p.chunks, larger(1, (machine.l2 / 8) / chunk_bytes));
+    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
     const int64_t all = p.samples * p.slabs.size * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
-    p.units = smaller(all, larger(1, (256 << 10) / (p.unit_size * size)));
+    p.units = smaller(all, larger(1, (machine.l2 / 4) / (p.unit_size * size)));
   }
   const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
   p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);

@@ -5,9 +5,9 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_rows_plan.hpp>
-#include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/rows_plan.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
 #include <utility>

@@ -2,7 +2,7 @@
 // 9 ms so, 12 with one copy of all, which goes to memory and back; and threads that copy what they convolve need nothing from each other.
 #pragma once
 
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct depth_slab {
 };
 
 /// Copies of the source beyond this many bytes are made slab by slab, and leave the caches only as what the next slab overwrites.
-inline constexpr int64_t slab_bytes = 3 << 20;
+inline constexpr int64_t slab_bytes = machine.cached * 3 / 4;
 
 /// How the depth is cut into slabs. Neighbours copy the planes that both read, so thin slabs cost time.
 struct depth_slabs {
@@ -68,7 +68,7 @@ constexpr weights_slabs cut_weights(const ops::conv_geometry& g, conv_side side,
   const correlation_axis longest = correlation(g, side, 0, 0);
   const int64_t planes = source_of(g, side, 0, 1, false).count, eight = smaller(longest.n, ceil_divide(8, g.batch));
   const depth_slabs depth = cut_depth(g, side, planes, source + target * longest.dst_step / longest.step, eight, 1);
-  const int64_t parts = smaller(smaller(16, g.batch * depth.count), (4 << 20) / larger(1, sums));
+  const int64_t parts = smaller(smaller(16, g.batch * depth.count), machine.cached / larger(1, sums));
   return depth.count > 1 && parts >= 8 ? weights_slabs{depth, parts} : weights_slabs{};
 }
 

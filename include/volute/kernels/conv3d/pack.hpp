@@ -2,7 +2,7 @@
 // filter elements. Gathering one element after the other takes 1 to 2 ns for each.
 #pragma once
 
-#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d/machine.hpp>
 
 #include <cstdint>
 
@@ -11,7 +11,7 @@ inline namespace VOLUTE_ISA {
 
 /// Packed filters of more bytes than this are written past the caches: they would drive out what the convolution reads next, and a store
 /// of whole lines need not read them first.
-inline constexpr std::int64_t pack_streams = 8 << 20;
+inline constexpr std::int64_t pack_streams = machine.cached * 2;
 
 /// One block of `lanes` target channels and up to `chunk` source channels of filters with `taps` elements. Element `tap` of the source
 /// channel k goes to to[place[tap] + k * step + target]. Strides of w are target_stride and source_stride; target channels from `valid` on

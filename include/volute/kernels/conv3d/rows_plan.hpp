@@ -1,9 +1,9 @@
-// How conv3d_rows.hpp and conv3d_row_weights.hpp cut a convolution of stride 1 into rows of pixels, and its packed filters.
+// How conv3d/rows.hpp and conv3d/rows_weights.hpp cut a convolution of stride 1 into rows of pixels, and its packed filters.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_slabs.hpp>
-#include <volute/kernels/pack.hpp>
+#include <volute/kernels/conv3d/slabs.hpp>
+#include <volute/kernels/conv3d/pack.hpp>
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
@@ -56,16 +56,7 @@ struct rows_plan {
   }
 };
 
-/// Registers for accumulators and weights; one or two more hold a pixel.
-#if defined(__AVX512F__) || defined(__ARM_NEON)
-inline constexpr int64_t row_registers = 30;
-#elif defined(__FMA__)
-inline constexpr int64_t row_registers = 14;
-#else
-inline constexpr int64_t row_registers = 12;
-#endif
-
-/// Wide rows of several vectors have little rim, and conv3d_channels.hpp reads its weights less often.
+/// Wide rows of several vectors have little rim, and conv3d/channels.hpp reads its weights less often.
 template <class T>
 constexpr bool rows_possible(const ops::conv_geometry& g, conv_side side) {
   const bool unit = g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1;
@@ -123,7 +114,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
   constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
   plan_rows_blocks<T>(p, g, side, s, 24);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
-  c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > (192 << 10);
+  c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
   p.slabs = cut_depth(g, side, p.count[0], p.chunks * p.source_plane * size);
@@ -134,15 +125,15 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
   if (c.slab) {
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(wanted, room)));
-    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, (4 << 20) / (p.source_sample * size)));
-    p.unit = smaller(p.samples * planes, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * row) * size)));
+    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
+    p.unit = smaller(p.samples * planes, larger(1, (machine.l2 / 2) / ((p.source_plane + p.axis[1].n * row) * size)));
     p.tile = p.unit * p.axis[1].n * row;
     units = p.samples * planes;
   } else {
     const int64_t rows = planes * p.axis[1].n;  // whole vectors of pixels, if possible
     int64_t together = 1;
     while (together * c.width % simd::width<T> != 0) ++together;
-    p.unit = larger(1, (8 << 10) / (row * size));
+    p.unit = larger(1, (machine.l1 / 4) / (row * size));
     if (p.unit > together) p.unit -= p.unit % together;
     p.unit = smaller(p.unit, rows);
     p.tile = p.unit * row;

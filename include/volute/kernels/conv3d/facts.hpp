@@ -3,7 +3,7 @@
 #pragma once
 
 #include <volute/core/hash.hpp>
-#include <volute/kernels/conv3d_choice.hpp>
+#include <volute/kernels/conv3d/choice.hpp>
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>

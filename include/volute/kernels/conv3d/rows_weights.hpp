@@ -1,11 +1,11 @@
-// The adjoint in the filter for stride 1, as conv3d_rows.hpp turned round: a block of target rows (their channels in the lanes) stays in
+// The adjoint in the filter for stride 1, as conv3d/rows.hpp turned round: a block of target rows (their channels in the lanes) stays in
 // registers while the sums of one pair of taps in depth and height pass by, and each source pixel is loaded once for all taps of the width.
 // What falls on the padding is left out.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_rows.hpp>
-#include <volute/kernels/conv3d_rows_plan.hpp>
+#include <volute/kernels/conv3d/rows.hpp>
+#include <volute/kernels/conv3d/rows_plan.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -57,27 +57,27 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   plan_rows_blocks<T>(p, g, side, s, 14);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
   p.sum = s.taps() * (c.chunk / c.fold) * lanes;
-  const bool whole = p.sum * size <= (16 << 10) && pixels * c.vectors >= 6;
+  const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;
   if (c.segments == 1 && !whole) {  // sums come and go for 16 products each at least
     const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
   }
   c.slab = !whole;
   // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
-  c.column = c.slab && c.rows == 1 && p.axis[1].taps * (c.chunk / c.fold) * c.taps * lanes * size <= (32 << 10);
+  c.column = c.slab && c.rows == 1 && p.axis[1].taps * (c.chunk / c.fold) * c.taps * lanes * size <= machine.l1;
   p.source_plane = p.count[1] * c.source_width * c.chunk;
   p.source_chunk = p.count[0] * p.source_plane;
   p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
   p.target_block = s.target_volume() * lanes;
   p.target_sample = p.blocks * p.target_block;
-  p.samples = smaller(s.batch, larger(1, (8 << 20) / ((p.source_sample + p.target_sample) * size)));
-  c.ahead = c.slab && p.samples * (p.source_sample + p.target_sample) * size > (1 << 20);  // else no gain
-  p.unit = smaller(p.samples * p.axis[0].n, larger(1, (512 << 10) / ((p.source_plane + p.axis[1].n * c.width * lanes) * size)));
+  p.samples = smaller(s.batch, larger(1, (machine.cached * 2) / ((p.source_sample + p.target_sample) * size)));
+  c.ahead = c.slab && p.samples * (p.source_sample + p.target_sample) * size > machine.l2;  // else no gain
+  p.unit = smaller(p.samples * p.axis[0].n, larger(1, (machine.l2 / 2) / ((p.source_plane + p.axis[1].n * c.width * lanes) * size)));
   p.share = choose_sharing(conv_work(g), s.groups, (p.samples * (p.source_sample + p.target_sample) + p.sum) * size, true);
   if (p.share == sharing::inside && s.groups >= 4) p.share = sharing::pairs;  // no thread waits for what another copies
   const int64_t tasks = p.blocks * p.chunks, planes = p.samples * p.axis[0].n;
   p.part = planes;
-  if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size, 512 << 10);
+  if (p.share == sharing::inside) p.part = planes_of_part(tasks, planes, p.axis[1].n * c.width, tasks * p.sum * size, machine.l2 / 2);
   p.parts = ceil_divide(planes, p.part);
   if (p.share == sharing::inside && c.slab) {
     const int64_t wanted = ceil_divide(16, tasks * p.parts), columns = p.axis[0].taps;
@@ -86,7 +86,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   }
   if (p.parts * p.tap_parts > 1) p.pieces = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
   p.sum_count = p.samples == s.batch && p.parts * p.tap_parts == 1 ? 1 : tasks;
-  p.stream = g.w_size() * size >= (8 << 20);
+  p.stream = g.w_size() * size >= machine.cached * 2;
   const int64_t target_plane = p.axis[1].n * c.width * lanes;
   const weights_slabs cut = cut_weights(g, side, p.chunks * p.source_plane * size, p.blocks * target_plane * size, tasks * p.sum * size);
   if (p.share == sharing::inside && cut.parts > 0) {
@@ -457,7 +457,7 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
       // 16 pixels of all channels of both tensors at a time, in the order of the parts: a thread finds most of what it needs in its own
       // cache. The copies run at about 2 elements a nanosecond.
       const int64_t samples = smaller(p.samples, s.batch - n0), steps = ceil_divide(g_volume, 16), x_steps = ceil_divide(x_volume, 16);
-      share_ranges(helpers, samples * steps, 1, larger(1, smaller(32, samples * (p.source_sample + p.target_sample) / (2 * 5000))),
+      share_ranges(helpers, samples * steps, 1, copy_parts(samples * (p.source_sample + p.target_sample)),
                    [&](int64_t begin, int64_t end, int) noexcept {
                      for (int64_t i = begin; i < end;) {  // runs of one sample
                        const int64_t n = i / steps, first = i % steps, last = smaller(steps, first + end - i),

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_blocked.hpp>
-#include <volute/kernels/conv3d_rows_plan.hpp>
+#include <volute/kernels/conv3d/blocked.hpp>
+#include <volute/kernels/conv3d/rows_plan.hpp>
 
 #include <cstdint>
 #include <cstring>

@@ -1,13 +1,13 @@
 // Direct convolution with the width in the vector and several planes of the destination in flight, for few channels on one side: depthwise,
 // and layers from or to one to four channels. A vector of a source plane, loaded once for each tap of height and width, feeds the
 // accumulators of all destination planes that see it (3x3x3: 9 loads for 27 multiply-adds), so loads are not the limit, and the sums of one
-// destination channel finish plane by plane. Lanes run over the ends of rows as in conv3d_width.hpp.
+// destination channel finish plane by plane. Lanes run over the ends of rows as in conv3d/width.hpp.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_store.hpp>
-#include <volute/kernels/conv3d_width.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/store.hpp>
+#include <volute/kernels/conv3d/width.hpp>
 
 #include <cstdint>
 
@@ -102,7 +102,7 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   // All planes of all rows, if source and tile then stay in the second-level cache; else fewer rows, but long runs of memory; else fewer
   // planes, whose sums wait in memory for the next chunk.
   const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(ch.n, p.slabs + 1)), p.planes); };
-  const int64_t all = cd.n + cd.taps - 1, budget = (chunks > 1 ? 128 << 10 : 384 << 10) / size;
+  const int64_t all = cd.n + cd.taps - 1, budget = (chunks > 1 ? machine.l2 / 8 : machine.l2 * 3 / 8) / size;
   resize(ch.n, chunks > 1 ? 1 : all);
   while (p.rows > 16 && p.source_size + p.tile_size > budget) cut_rows();
   while (p.planes > 1 && p.source_size + p.tile_size > budget) resize(p.rows, ceil_divide(p.planes, 2));

@@ -1,11 +1,11 @@
-// The adjoint in the filter with the pixels of whole planes in the lanes, as conv3d_flat.hpp: each sum is a vector, and its lanes are added
+// The adjoint in the filter with the pixels of whole planes in the lanes, as conv3d/flat.hpp: each sum is a vector, and its lanes are added
 // up at the end, those of as many sums as a vector has lanes at once. The source is read where it is, with masks; each of its vectors meets
 // the target's vectors of several planes and channels.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_flat.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d/flat.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 
 #include <cstdint>
 #include <utility>

@@ -1,11 +1,11 @@
-// The adjoint in the filter where the tensors are, for few channels, as conv3d_in_place.hpp: a vector of x, read once for each tap of
+// The adjoint in the filter where the tensors are, for few channels, as conv3d/in_place.hpp: a vector of x, read once for each tap of
 // height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose sums stay in
 // registers). What a task adds up depends on the geometry alone, and so do the bits.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_in_place.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d/in_place.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 
 #include <cstdint>
 
@@ -45,8 +45,8 @@ template <class T>
 constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
   const int64_t x_bytes = g.group_in() * g.in_volume() * static_cast<int64_t>(sizeof(T)),
                 g_bytes = g.out_volume() * static_cast<int64_t>(sizeof(T));
-  return prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20 && (g.group_out() == 1 || x_bytes <= (512 << 10)) &&
-         (g.group_in() == 1 || g_bytes <= (256 << 10));
+  return prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20 &&
+         (g.group_out() == 1 || x_bytes <= machine.l2 / 2) && (g.group_in() == 1 || g_bytes <= machine.l2 / 4);
 }
 
 template <class T>
@@ -72,7 +72,7 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
   for (int k = 0; k < H * KW; ++k) acc[t][k] = V(T(0));
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
-  const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % 2048 == 0 ? 8 : 16;
+  const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % machine.aliasing == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + most, j.last);
     const int64_t both = smaller(hi, j.planes);

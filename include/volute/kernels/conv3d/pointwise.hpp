@@ -6,9 +6,9 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_store.hpp>
-#include <volute/kernels/conv3d_windows.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/store.hpp>
+#include <volute/kernels/conv3d/windows.hpp>
 
 #include <cstdint>
 #include <type_traits>
@@ -63,7 +63,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
   const int64_t block = p.vectors * width;
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
-  const int64_t goal = larger(block, smaller(1024, (256 << 10) / (p.depth * size)));
+  const int64_t goal = larger(block, smaller(1024, (machine.l2 / 4) / (p.depth * size)));
   p.panel = ceil_divide(ceil_divide(p.pixels, ceil_divide(p.pixels, goal)), block) * block;
   const double work = conv_work(g);
   p.shared = work >= worth_sharing;
@@ -84,14 +84,14 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.panels = ceil_divide(p.pixels, p.panel);
   p.pitch = p.straight ? ceil_divide(p.panel, block) * block : ((ceil_divide(p.panel, width) + 1) | 1) * width;
   p.tile_row = forward || rows_of_pixels(g, true).straight ? block : ceil_divide(p.panel, block) * block;
-  p.stream = (forward ? g.y_size() : g.x_size()) * size >= (8 << 20);
+  p.stream = (forward ? g.y_size() : g.x_size()) * size >= machine.cached * 2;
   p.tasks = g.batch * g.groups * p.panels;
   const int64_t enough = p.straight ? 32 : 8;
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
   if (p.straight)
     p.asks = static_cast<int>(ceil_divide(ceil_divide(block * size, 64), larger(1, p.units / p.slices * p.blocks)));
-  else if (g.taps() == 1 && g.x_size() * size > (4 << 20))  // no gain where caches hold the source
+  else if (g.taps() == 1 && g.x_size() * size > machine.cached)  // no gain where caches hold the source
     p.asks = 1;
   return p;
 }
@@ -101,7 +101,7 @@ template <class T>
 constexpr bool prefers_pointwise(const ops::conv_geometry& g, conv_side side) {
   if (!windows_apart(g) || g.out_volume() < simd::width<T>) return false;
   const pointwise_plan p = plan_pointwise<T>(g, side);
-  return p.depth > 1 && p.depth * p.pitch * static_cast<int64_t>(sizeof(T)) <= (512 << 10);
+  return p.depth > 1 && p.depth * p.pitch * static_cast<int64_t>(sizeof(T)) <= machine.l2 / 2;
 }
 
 /// Packed: [group][unit][block][depth][row].

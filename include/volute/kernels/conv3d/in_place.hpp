@@ -1,13 +1,13 @@
 // Convolution where the tensors are, for few channels: no copy of the source, no tile. A depthwise convolution does 27 products for each
 // element that it reads, so a copy and a tile take as long as the products. Whole rows are accumulators, of several planes of the
-// destination at once as in conv3d_planes.hpp; lanes that would read beyond a row's ends are masked, rows of the padding are read from a
+// destination at once as in conv3d/planes.hpp; lanes that would read beyond a row's ends are masked, rows of the padding are read from a
 // row of zeros; a stride of the width is taken out by shuffles (forward) or put in when the two residue classes are stored (data).
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_planes.hpp>
-#include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/planes.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
 #include <type_traits>
@@ -83,8 +83,9 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
     c.source_width = s.source_size[2];
     c.target_width = s.target_size[2];
     c.before = before;
-    c.stream = g.batch * g.groups * s.target_channels * s.target_size[0] * s.target_size[1] * s.target_size[2] * size > (16 << 20) &&
-               c.target_width * size % 64 == 0;
+    c.stream =
+        g.batch * g.groups * s.target_channels * s.target_size[0] * s.target_size[1] * s.target_size[2] * size > machine.cached * 4 &&
+        c.target_width * size % 64 == 0;
     for (int b = 0; b < c.classes[1]; ++b) before += c.taps_of(0, b);
   }
   const in_place_code& c = p.code[0];
@@ -97,8 +98,8 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
   // of them.
   const int64_t all = s.target_size[0] + c.depth - 1, plane = s.source_size[1] * c.source_width * size;
   const bool many = s.target_channels > 1 || s.source_channels > 1;
-  const int64_t room = larger(1, (24 << 10) / (s.source_channels * c.span() * c.source_width * size));
-  p.planes = !many ? all : smaller(plane % 2048 == 0 ? 8 : all, ceil_divide(all, ceil_divide(all, room)));
+  const int64_t room = larger(1, (machine.l1 * 3 / 4) / (s.source_channels * c.span() * c.source_width * size));
+  p.planes = !many ? all : smaller(plane % machine.aliasing == 0 ? 8 : all, ceil_divide(all, ceil_divide(all, room)));
   p.targets = s.target_channels;
   const auto resize = [&](int64_t slab) {
     p.slab = slab;
@@ -116,7 +117,7 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
     return s.source_channels * p.planes * high * c.source_width * size + p.carry_size * size;
   };
   if (many)
-    while (p.slab > 1 && bytes() > (512 << 10)) resize(p.slab - 1);
+    while (p.slab > 1 && bytes() > machine.l2 / 2) resize(p.slab - 1);
   const double work = conv_work(g);
   if (work >= worth_sharing) {
     const int64_t pairs = s.batch * s.groups, tasks = smaller(16, static_cast<int64_t>(work / 10e3));
@@ -140,7 +141,7 @@ constexpr bool prefers_in_place(const ops::conv_geometry& g, conv_side side) {
   if (s.class_counts[1] > 2 || classes == 2 || g.kernel[0] * s.class_counts[2] * vectors > 24) return false;
   if (w.step == 2 && g.kernel[0] * w.taps > 9) return false;
   const int64_t bytes = s.source_channels * s.source_volume() * static_cast<int64_t>(sizeof(T));
-  return w.n * 4 >= vectors * L * 3 && (s.source_channels <= 8 || bytes <= (1 << 20));
+  return w.n * 4 >= vectors * L * 3 && (s.source_channels <= 8 || bytes <= machine.l2);
 }
 
 template <class T>

@@ -4,8 +4,8 @@
 
 #include <volute/core/executor.hpp>
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_pointwise.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/pointwise.hpp>
 #include <volute/kernels/copy.hpp>
 
 #include <cstdint>
@@ -66,13 +66,13 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.vectors = static_cast<int>(ceil_divide(vectors, p.blocks));
   p.blocks = ceil_divide(vectors, p.vectors);
   p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
-  p.part_blocks = smaller(p.blocks, larger(1, (256 << 10) / (p.vectors * width * weights_slab * size)));
+  p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * weights_slab * size)));
   const int64_t most = smaller(12, (registers - 1 - p.vectors) / p.vectors);
   p.rows = static_cast<int>(ceil_divide(p.broadcast, ceil_divide(p.broadcast, most)));
   p.step = p.rows;
   while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);
-  p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (128 << 10) / (p.pitch * size * p.step)))) * p.step;
+  p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (machine.l2 / 8) / (p.pitch * size * p.step)))) * p.step;
   p.sums = p.blocks * p.block_sums();
   const int64_t slabs = ceil_divide(g.out_volume(), weights_slab);
   p.slab = ceil_divide(ceil_divide(g.out_volume(), slabs), width) * width;  // not larger than weights_slab
@@ -81,7 +81,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
               p.slab * size / 64 * (ceil_divide(p.turned, p.slab) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.slab));
   p.shared = conv_work(g) >= worth_sharing;
   // An even number of parts, of three slabs or so for the sake of the sums, and at most 2 MiB of these.
-  if (p.shared) p.parts = larger(1, smaller(smaller(16, (p.slabs + 2) / 6 * 2), (2 << 20) / (p.groups * p.sums * size)));
+  if (p.shared) p.parts = larger(1, smaller(smaller(16, (p.slabs + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;
 }
 

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_channels.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
-#include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d/channels.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -171,7 +171,7 @@ constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
       p.slab > 1 ? ceil_divide(lanes, block) * block : smaller(ceil_divide(lanes, block), larger(1, ceil_divide(goal, block))) * block;
   p.tile_class = p.segment;
   const int64_t window = smaller(g.kernel[0], 4) * smaller(p.rows.plane, p.segment + p.rows.pitch * (g.kernel[1] - 1));
-  p.pass = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (16 << 10) / (window * size)));
+  p.pass = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (machine.l1 / 2) / (window * size)));
   p.tile_size = p.tile_class * p.channels * s.class_counts[2] + 64;  // 64: the store of a row's end reads whole vectors
   p.weights_size = p.rows.direct ? ceil_divide(p.channels * s.source_channels, 16) * 16 : 0;
   // Direct: only the last channel is copied, whose end the last vectors may pass.
@@ -431,7 +431,7 @@ void run_width(const T* x, const T* packed, T* y, const T* const* extra, const T
     for (int64_t sample = 0; sample < s.batch; ++sample)
       for (int64_t group = 0; group < s.groups; ++group) {
         // The copy runs at about 2 elements a nanosecond.
-        share_ranges(workers, planes, 1, larger(1, smaller(32, p.source_size / (2 * 5000))),
+        share_ranges(workers, planes, 1, copy_parts(p.source_size),
                      [&](int64_t begin, int64_t end, int) noexcept { copy(sample, group, scratch, begin, end); });
         share(workers, p.blocks * p.slices, [&](int64_t i, int worker) noexcept {
           block(sample, group, i % p.blocks, i / p.blocks, p.slices, scratch, workers.memory(worker, scratch + p.source_size));

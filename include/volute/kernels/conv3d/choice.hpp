@@ -1,20 +1,20 @@
 // Which kernel computes a convolution: settled while compiling, by rough counts of cycles and by measurements (AVX-512, 2026).
 #pragma once
 
-#include <volute/kernels/conv3d_channels.hpp>
-#include <volute/kernels/conv3d_flat.hpp>
-#include <volute/kernels/conv3d_flat_weights.hpp>
-#include <volute/kernels/conv3d_in_place.hpp>
-#include <volute/kernels/conv3d_in_place_weights.hpp>
-#include <volute/kernels/conv3d_pixel_weights.hpp>
-#include <volute/kernels/conv3d_planes.hpp>
-#include <volute/kernels/conv3d_planes_weights.hpp>
-#include <volute/kernels/conv3d_pointwise.hpp>
-#include <volute/kernels/conv3d_pointwise_weights.hpp>
-#include <volute/kernels/conv3d_row_weights.hpp>
-#include <volute/kernels/conv3d_rows.hpp>
-#include <volute/kernels/conv3d_weights.hpp>
-#include <volute/kernels/conv3d_width.hpp>
+#include <volute/kernels/conv3d/channels.hpp>
+#include <volute/kernels/conv3d/flat.hpp>
+#include <volute/kernels/conv3d/flat_weights.hpp>
+#include <volute/kernels/conv3d/in_place.hpp>
+#include <volute/kernels/conv3d/in_place_weights.hpp>
+#include <volute/kernels/conv3d/width_weights.hpp>
+#include <volute/kernels/conv3d/planes.hpp>
+#include <volute/kernels/conv3d/planes_weights.hpp>
+#include <volute/kernels/conv3d/pointwise.hpp>
+#include <volute/kernels/conv3d/pointwise_weights.hpp>
+#include <volute/kernels/conv3d/rows_weights.hpp>
+#include <volute/kernels/conv3d/rows.hpp>
+#include <volute/kernels/conv3d/channels_weights.hpp>
+#include <volute/kernels/conv3d/width.hpp>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -71,7 +71,7 @@ constexpr bool prefers_planes(const ops::conv_geometry& g, conv_side side) {
   const bool single = s.target_channels == 1 && s.source_channels <= 8;
   if (s.source_channels * g.taps() > 128 && !single) {  // so many products pay for turning channels into lanes
     const int64_t bytes = s.source_channels * s.source_volume() * static_cast<int64_t>(sizeof(T));
-    return s.target_channels < 4 && bytes > ((s.target_channels == 2 ? 8 : 2) << 20);
+    return s.target_channels < 4 && bytes > (s.target_channels == 2 ? machine.cached * 2 : machine.cached / 2);
   }
   const planes_plan p = plan_planes<T>(g, side);
   const double used = static_cast<double>(correlation(g, side, 1, 0).n * correlation(g, side, 2, 0).n);
@@ -120,7 +120,7 @@ template <class T>
 constexpr bool in_place_beats(const ops::conv_geometry& g, conv_side side, double cycles) {
   const conv_shape s = shape_of(g, side);
   const int64_t vectors = s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
-  return (g.x_size() + g.y_size()) * static_cast<int64_t>(sizeof(T)) > (4 << 20) ||
+  return (g.x_size() + g.y_size()) * static_cast<int64_t>(sizeof(T)) > machine.cached ||
          cycles > 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
 }
 
@@ -130,9 +130,9 @@ template <class T>
 constexpr bool flat_worth_trying(const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
-  return flat_possible<T>(g) && g.taps() > 1 && s.source_channels * s.source_volume() * size <= (2 << 20) && s.target_size[0] <= 128 &&
-         s.target_size[1] * s.target_size[2] * s.kernel[1] * s.kernel[2] <= (32 << 10) &&
-         s.source_size[1] * s.source_size[2] * size % 2048 != 0;
+  return flat_possible<T>(g) && g.taps() > 1 && s.source_channels * s.source_volume() * size <= machine.cached / 2 &&
+         s.target_size[0] <= 128 && s.target_size[1] * s.target_size[2] * s.kernel[1] * s.kernel[2] <= machine.l1 &&
+         s.source_size[1] * s.source_size[2] * size % machine.aliasing != 0;
 }
 
 /// True where whole planes in the lanes are expected to be faster. The plan's cycles are estimated (0.75 to 1.05 times as many were
@@ -191,7 +191,7 @@ template <class T>
 constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side) {
   if (!rows_possible<T>(g, side) || g.out[2] <= 32) return rows_possible<T>(g, side);
   const row_weights_plan p = plan_row_weights<T>(g, side);
-  return p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) <= (4 << 20);
+  return p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) <= machine.cached;
 }
 
 template <class T>
@@ -233,7 +233,7 @@ constexpr weights_family choose_weights(const ops::conv_geometry& g) {
   const pixel_weights_plan p = plan_pixel_weights<T>(g);
   // Each block of output channels reads x again, from memory if no cache holds a sample (16 -> 16 at 64^3: 2150 us, by pointwise 1110).
   const int64_t sample = g.group_in() * g.in_volume() + g.group_out() * g.out_volume();
-  const bool again = p.rows.direct && p.blocks > 1 && sample * static_cast<int64_t>(sizeof(T)) > (16 << 20);
+  const bool again = p.rows.direct && p.blocks > 1 && sample * static_cast<int64_t>(sizeof(T)) > machine.cached * 4;
   const double pixels = (again ? 0.5 : 1) * count(g.out[1] * g.out[2]) / count(p.lanes) * count(g.group_out()) /
                         count(p.blocks * p.channels) *
                         (p.channels == 1  ? 0.4

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_plan.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/scalar_program.hpp>
 #include <volute/ops/elementwise.hpp>
 

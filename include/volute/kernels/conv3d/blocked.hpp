@@ -3,8 +3,8 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d_slabs.hpp>
-#include <volute/kernels/conv3d_store.hpp>
+#include <volute/kernels/conv3d/slabs.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
@@ -104,7 +104,7 @@ __attribute__((noinline)) void copy_blocked(const ops::volume_layout& from, cons
       std::memset(to + i * pitch + channels, 0, static_cast<std::size_t>(pitch - channels) * sizeof(T));
 }
 
-/// run_pieces() (see conv3d_slabs.hpp) where the source lies as its copy would: nothing is copied, and tasks of all pieces are shared.
+/// run_pieces() (see conv3d/slabs.hpp) where the source lies as its copy would: nothing is copied, and tasks of all pieces are shared.
 /// block(piece, b, slice, slices, source, tile), with the source of the piece's first sample and first plane.
 template <sharing Share, class T, class Plan, class Block>
 VOLUTE_INLINE void run_blocked_pieces(const conv_shape& s, const Plan& p, const T* x, T* scratch, const team<T>& workers, Block block) {
