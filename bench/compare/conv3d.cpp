@@ -10,23 +10,7 @@ namespace {
 using namespace compare;
 namespace kernels = volute::kernels;
 
-constexpr conv_geometry geometry_of(int64_t n, int64_t ic, int64_t oc, int64_t groups, int64_t id, int64_t ih, int64_t iw, int64_t kd,
-                                    int64_t kh, int64_t kw, int64_t sd, int64_t sh, int64_t sw, int64_t front, int64_t back, int64_t ph,
-                                    int64_t pw, int64_t dd, int64_t dh, int64_t dw) {
-  conv_geometry g{n, ic, oc, groups, {id, ih, iw}, {}, {kd, kh, kw}, {sd, sh, sw}, {front, ph, pw}, {dd, dh, dw}};
-  const int64_t high[]{back, ph, pw};
-  for (int a = 0; a < 3; ++a) g.out[a] = (g.in[a] + g.lo[a] + high[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
-  return g;
-}
 constexpr conv_geometry geometry = geometry_of(NUMBERS);
-
-struct aligned_free {
-  void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
-};
-std::shared_ptr<float> memory(int64_t elements) {
-  return {static_cast<float*>(::operator new (static_cast<std::size_t>(elements + 16) * sizeof(float), std::align_val_t{64})),
-          aligned_free{}};
-}
 
 /// Volute's workers, and their scratch memory as a program would give it to them.
 struct company {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <new>
 #include <string>
 #include <vector>
 #include <xsimd/xsimd.hpp>
@@ -18,6 +20,25 @@ using volute::ops::conv_geometry;
 
 /// At the beginning of a cache line, as PyTorch's tensors and volute's own memory are.
 using floats = std::vector<float, xsimd::aligned_allocator<float, 64>>;
+
+/// The columns of workloads/conv3d.csv.
+constexpr conv_geometry geometry_of(int64_t n, int64_t ic, int64_t oc, int64_t groups, int64_t id, int64_t ih, int64_t iw, int64_t kd,
+                                    int64_t kh, int64_t kw, int64_t sd, int64_t sh, int64_t sw, int64_t front, int64_t back, int64_t ph,
+                                    int64_t pw, int64_t dd, int64_t dh, int64_t dw) {
+  conv_geometry g{n, ic, oc, groups, {id, ih, iw}, {}, {kd, kh, kw}, {sd, sh, sw}, {front, ph, pw}, {dd, dh, dw}};
+  const int64_t high[]{back, ph, pw};
+  for (int a = 0; a < 3; ++a) g.out[a] = (g.in[a] + g.lo[a] + high[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
+  return g;
+}
+
+struct aligned_free {
+  void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
+};
+/// Uninitialised, at the beginning of a cache line, with a line behind it.
+inline std::shared_ptr<float> memory(int64_t elements) {
+  return {static_cast<float*>(::operator new (static_cast<std::size_t>(elements + 16) * sizeof(float), std::align_val_t{64})),
+          aligned_free{}};
+}
 
 enum class pass { forward, data, weights };
 inline constexpr const char* pass_names[]{"forward", "backward data", "backward weights"};

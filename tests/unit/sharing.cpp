@@ -101,6 +101,28 @@ TEST_CASE("a model follows the trainer whose weights it uses, a copy does not") 
   CHECK(alike(copied(x), after));
 }
 
+TEST_CASE("weights in the caller's memory") {
+  using facts = small_model::facts;
+  alignas(64) static std::byte memory[facts::weights_bytes];
+  const auto inside = [&](const void* p) { return p >= memory && p < memory + sizeof memory; };
+  {
+    shared_weights<small_model> w(memory);
+    small_model m(w), own;
+    const volume x = in_small(), a = m(x);
+    CHECK(alike(a, own(x)));
+    CHECK(w.bytes() <= facts::weights_bytes);
+    CHECK(inside(m.parameter_values().data()));
+    CHECK(inside(m.parameter_table().back().data));
+    model<net, large> of_another_size(w);  // packs some filters for itself, beyond the memory if they are of another form
+    CHECK(of_another_size.parameter_values().data() == m.parameter_values().data());
+  }
+  alignas(64) static std::byte small[640];
+  CHECK_THROWS_WITH(shared_weights<small_model>(std::span(small)),
+                    "memory of weights: expected " + std::to_string(facts::weights_bytes) + " bytes, found 640");
+  CHECK_THROWS_WITH(shared_weights<small_model>(std::span(memory).subspan(4)),
+                    "memory of weights: expected on a cache line of 64 bytes, found between two");
+}
+
 TEST_CASE("a const model runs in workspaces, also those in the caller's memory") {
   const small_model m;
   auto first = workspace::of<small_model>(), second = workspace::of<small_model>();

@@ -17,6 +17,9 @@ constexpr std::int64_t whole_lines_of_bytes(std::int64_t bytes) {
   return (bytes + line - 1) / line * line;
 }
 
+/// Room for a tensor of so many bytes: whole lines, and one behind them for vectors that go beyond its end.
+constexpr std::int64_t bytes_of_tensor(std::int64_t bytes) { return whole_lines_of_bytes(bytes) + static_cast<std::int64_t>(cache_line); }
+
 struct release_memory {
   void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{cache_line}); }
 };

@@ -13,16 +13,21 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+/// The family that a geometry gets, and that of its adjoint in the filter.
+template <class T>
+constexpr conv_family family_of(const ops::conv_geometry& original, conv_side side) {
+  return choose_family<T>(canonical(original), side);
+}
+template <class T>
+constexpr weights_family weights_family_of(const ops::conv_geometry& original) {
+  return choose_weights<T>(canonical(original));
+}
+
+/// Elements of the packed filters.
 template <class T>
 constexpr int64_t conv3d_packed_size(const ops::conv_geometry& g, conv_side side) {
   return conv3d_facts<T>(g, side).packed;
 }
-template <class T>
-constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
-  return with_plan<T>(canonical(original), side, source, [](const auto& plan) { return plan.scratch(); });
-}
-
-/// Elements of the packed filters.
 template <class T>
 constexpr int64_t conv3d_forward_packed_size(const ops::conv_geometry& g) {
   return conv3d_packed_size<T>(g, conv_side::forward);
@@ -33,6 +38,10 @@ constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) 
 }
 
 /// Elements of workspace.
+template <class T>
+constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
+  return with_plan<T>(family_of<T>(original, side), canonical(original), side, source, [](const auto& plan) { return plan.scratch(); });
+}
 template <class T>
 constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) {
   return conv3d_scratch_size<T>(g, conv_side::forward);
@@ -49,19 +58,20 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
 /// Elements of workspace that each worker of a team needs beside that, but for the first.
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
-  return with_plan<T>(canonical(original), side, source, [](const auto& plan) { return plan.worker_scratch(); });
+  return with_plan<T>(family_of<T>(original, side), canonical(original), side, source,
+                      [](const auto& plan) { return plan.worker_scratch(); });
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
-  const ops::conv_geometry g = canonical(original);
-  return with_weights_plan<T>(g, choose_weights<T>(g), [](const auto& plan) { return plan.worker_scratch(); });
+  return with_weights_plan<T>(canonical(original), weights_family_of<T>(original), [](const auto& plan) { return plan.worker_scratch(); });
 }
 
-template <class T, ops::conv_geometry Original, conv_side Side>
+/// Filters into the order in which a family reads them.
+template <class T, ops::conv_geometry Original, conv_side Side, conv_family Family = family_of<T>(Original, Side)>
 struct conv3d_pack {
   static void run(const T* w, T* packed, [[maybe_unused]] const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    constexpr conv_family family = choose_family<T>(g, Side);
+    constexpr conv_family family = Family;
     if constexpr (family == conv_family::pointwise) {
       static constexpr pointwise_plan p = plan_pointwise<T>(g, Side);
       pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
@@ -85,7 +95,9 @@ struct conv3d_pack {
   }
 };
 
-template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
+/// The forward face and the adjoint in the data. Another family than the chosen one is for measurements.
+template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts,
+          conv_family Family = family_of<T>(Original, Side)>
 struct conv3d_correlate {
   static_assert(!Layouts.source.blocked() || (!Scale && conv3d_facts<T>(Original, Side).reads_source(Layouts.source)),
                 "this convolution cannot read this layout, or not scale it");
@@ -94,7 +106,7 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    constexpr conv_family family = choose_family<T>(g, Side);
+    constexpr conv_family family = Family;
     if constexpr (family == conv_family::pointwise)
       run_pointwise<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else if constexpr (family == conv_family::planes)
@@ -133,7 +145,7 @@ template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale =
 struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale, Layouts> {};
 
 /// dw[o,i,k] from x and g. Layouts.source is that of x, Layouts.target that of g.
-template <class T, ops::conv_geometry Original, ops::conv_layouts Layouts = {}>
+template <class T, ops::conv_geometry Original, ops::conv_layouts Layouts = {}, weights_family Family = weights_family_of<T>(Original)>
 struct conv3d_backward_weights {
   static_assert(!Layouts.source.blocked() || conv3d_weights_facts<T>(Original).reads_source(Layouts.source),
                 "x cannot be read in this layout");
@@ -141,7 +153,7 @@ struct conv3d_backward_weights {
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
-    constexpr weights_family family = choose_weights<T>(q);
+    constexpr weights_family family = Family;
     constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
     if constexpr (family == weights_family::outputs)
       run_weights_channels<T, q, conv_side::forward, Layouts>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <volute/core/exceptions.hpp>
+#include <volute/core/memory.hpp>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -34,6 +36,13 @@ inline namespace VOLUTE_ERRORS {
   std::snprintf(text, sizeof text, "%s: expected %lld bytes, found %lld", what, static_cast<long long>(expected),
                 static_cast<long long>(found));
   fail(text);
+}
+
+/// Throws shape_error if the caller's memory does not begin on a cache line, or is smaller than `bytes`.
+inline void require_memory(const char* what, std::span<const std::byte> memory, std::int64_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0)
+    fail(std::string(what) + ": expected on a cache line of 64 bytes, found between two");
+  if (static_cast<std::int64_t>(memory.size()) < bytes) fail_bytes(what, bytes, static_cast<std::int64_t>(memory.size()));
 }
 
 }  // namespace VOLUTE_ERRORS

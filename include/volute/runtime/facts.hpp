@@ -182,8 +182,14 @@ struct facts {
     for (int i = learned; i < graph.size.parameters; ++i) n += whole_lines(graph.parameters[i].shape.size());
     return n;
   }();
-  /// What the weights of this program hold: parameters, states, and what is kept with them.
-  static constexpr std::int64_t weights_bytes = parameter_elements * static_cast<std::int64_t>(sizeof(T)) + prologue_bytes;
+  /// What the weights of this program take: parameters, states, and what is kept with them.
+  static constexpr std::int64_t weights_bytes = [] {
+    std::int64_t n = bytes_of_tensor(parameter_elements * static_cast<std::int64_t>(sizeof(T)));
+    for (int i = 0; i < plan::value_count; ++i)
+      if (const graph::value_info& v = plan::tables.values[i]; v.at.where == graph::space::derived)
+        n += bytes_of_tensor(v.size * static_cast<std::int64_t>(sizeof(T)));
+    return n;
+  }();
   /// Whether a run writes states: such a program is no program of constant weights.
   static constexpr bool changes_states = graph.size.updates > 0;
   /// Results that the user gets; the others are new values of states.

@@ -27,7 +27,7 @@ class machine {
     const auto wanted = info::derived();
     for (int k = 0; k < info::derived_count; ++k) {
       derived_[k] = &weights_.store().find(wanted.value[k].key, wanted.value[k].size);
-      derived_data_[k] = derived_[k]->data();
+      derived_data_[k] = derived_[k]->data;
     }
   }
   machine(machine&& m) noexcept : weights_(std::move(m.weights_)) { take(m); }

@@ -46,16 +46,16 @@ class weight_store {
   struct derived {
     std::uint64_t key = 0;
     std::int64_t size = 0;
-    owned_memory memory;
+    T* data = nullptr;
     std::uint64_t version = 0;  // guarded by `mutex`
-    T* data() const noexcept { return reinterpret_cast<T*>(memory.get()); }
   };
 
-  explicit weight_store(std::int64_t elements)
-      : elements_(elements), memory_(allocate(elements * static_cast<std::int64_t>(sizeof(T)) + static_cast<std::int64_t>(cache_line))) {
-    std::memset(memory_.get(), 0, static_cast<std::size_t>(elements) * sizeof(T));
+  /// In `memory` as far as that suffices, in memory of its own beyond.
+  explicit weight_store(std::int64_t elements, std::span<std::byte> memory = {})
+      : elements_(elements), rest_(memory), parameters_(room(elements)) {
+    std::memset(static_cast<void*>(parameters_), 0, static_cast<std::size_t>(elements) * sizeof(T));
   }
-  T* parameters() const noexcept { return reinterpret_cast<T*>(memory_.get()); }
+  T* parameters() const noexcept { return parameters_; }
   std::int64_t elements() const noexcept { return elements_; }
 
   std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire); }
@@ -70,7 +70,7 @@ class weight_store {
       if (d->key == key && d->size == size) return *d;
     auto made = std::make_unique<derived>();
     made->key = key, made->size = size;
-    made->memory = allocate(size * static_cast<std::int64_t>(sizeof(T)) + static_cast<std::int64_t>(cache_line));
+    made->data = room(size);
     derived_.push_back(std::move(made));
     return *derived_.back();
   }
@@ -84,19 +84,31 @@ class weight_store {
 
  private:
   std::int64_t elements_;
-  owned_memory memory_;
+  std::span<std::byte> rest_;  // of the caller's memory
+  std::vector<owned_memory> owned_;
+  T* parameters_;
   std::atomic<std::uint64_t> version_{1};
   std::vector<std::unique_ptr<derived>> derived_;
   std::atomic<int> holders_{1};
   template <class>
   friend class store_handle;
+
+  T* room(std::int64_t elements) {
+    const std::int64_t bytes = bytes_of_tensor(elements * static_cast<std::int64_t>(sizeof(T)));
+    std::byte* p = rest_.data();
+    if (static_cast<std::int64_t>(rest_.size()) >= bytes)
+      rest_ = rest_.subspan(static_cast<std::size_t>(bytes));
+    else
+      p = owned_.emplace_back(allocate(bytes)).get();
+    return reinterpret_cast<T*>(p);
+  }
 };
 
 /// Shares a store. (std::shared_ptr has virtual functions, which differ between files with and without run-time type information.)
 template <class T>
 class store_handle {
  public:
-  explicit store_handle(std::int64_t elements) : store_(new weight_store<T>(elements)) {}
+  explicit store_handle(std::int64_t elements, std::span<std::byte> memory = {}) : store_(new weight_store<T>(elements, memory)) {}
   store_handle(const store_handle& h) noexcept : store_(h.store_) {
     if (store_ != nullptr) store_->holders_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -193,6 +205,9 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
 
   /// A new set, with the layers' initial values for seed 0. Allocates.
   weight_set() : store_(facts::parameter_elements) { initialize(0); }
+  /// The same in memory of the caller's, facts::weights_bytes from a cache line on, which outlives all handles; what lies in it is lost.
+  /// Allocates a few words, and what programs of other sizes derive from the parameters for themselves. Throws shape_error.
+  explicit weight_set(std::span<std::byte> memory) : store_(facts::parameter_elements, checked(memory)) { initialize(0); }
   /// The set of another program, which must have the same parameters in the same order: another batch or volume size, a trainer's.
   template <class Other>
   weight_set(const weight_set<Other, T>& other) : store_(other.store_) {
@@ -257,6 +272,10 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
 
   store_handle<T> store_;
 
+  static std::span<std::byte> checked(std::span<std::byte> memory) {
+    require_memory("memory of weights", memory, facts::weights_bytes);
+    return memory;
+  }
   T* at(int i) const noexcept { return store_->parameters() + facts::graph.parameters[i].offset; }
   template <class Element>
   auto table() const noexcept {

@@ -60,10 +60,7 @@ class workspace {
   /// shape_error if it does not. Memory for workers is taken from what is beyond `bytes`, and allocated where that does not suffice.
   workspace(std::span<std::byte> memory, std::int64_t bytes, std::int64_t worker_bytes)
       : data_(memory.data()), bytes_(bytes), worker_bytes_(worker_bytes), rest_(memory) {
-    if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0)
-      fail("memory of a workspace: expected on a cache line of 64 bytes, found between two");
-    if (static_cast<std::int64_t>(memory.size()) < bytes)
-      fail_bytes("memory of a workspace", bytes, static_cast<std::int64_t>(memory.size()));
+    require_memory("memory of a workspace", memory, bytes);
     rest_ = memory.subspan(static_cast<std::size_t>(bytes));
   }
 

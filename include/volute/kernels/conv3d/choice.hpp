@@ -20,6 +20,7 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 /// The kernels of the forward face and of the adjoint in the data, each in a header of its name.
+inline constexpr int conv_families = 7;
 enum class conv_family {
   channels,   // channels in the lanes, for many of them
   rows,       // the same with whole rows as accumulators and without the padding's rim: narrow volumes, few target channels
@@ -124,6 +125,13 @@ constexpr bool in_place_beats(const ops::conv_geometry& g, conv_side side, doubl
          cycles > 1.15 * static_cast<double>(s.source_channels * s.source_size[0] * g.taps() * s.target_channels * vectors) / 2;
 }
 
+/// True where whole planes in the lanes are possible, and their masks take the compiler no time.
+template <class T>
+constexpr bool flat_compiles(const ops::conv_geometry& g) {
+  const int64_t x = g.in[1] * g.in[2], y = g.out[1] * g.out[2], masks = larger(x, y) * g.kernel[1] * g.kernel[2];
+  return flat_possible<T>(g) && g.taps() > 1 && larger(g.in[0], g.out[0]) <= 128 && masks <= (32 << 10);
+}
+
 /// True where whole planes in the lanes are possible and the source stays in the second-level cache. Planes a multiple of 2 KiB apart lie
 /// in the same few sets of the first-level cache (4 -> 4 at 32^3: 1.7 times the time).
 template <class T>
@@ -156,11 +164,34 @@ constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side)
   return rows_possible<T>(g, side) ? conv_family::rows : conv_family::channels;
 }
 
-/// f(plan) with the plan of the chosen family, which reads its source in layout `from`.
+/// True where a family can compute a convolution, fast or not.
+VOLUTE_EXHAUSTIVE_BEGIN
+template <class T>
+constexpr bool possible(conv_family family, const ops::conv_geometry& g, conv_side side) {
+  switch (family) {
+    case conv_family::channels:
+    case conv_family::width:
+      return true;
+    case conv_family::rows:
+      return rows_possible<T>(g, side);
+    case conv_family::planes:
+      return planes_possible(g, side);
+    case conv_family::in_place:
+      return prefers_in_place<T>(g, side);
+    case conv_family::flat:
+      return flat_compiles<T>(g);
+    case conv_family::pointwise:
+      return windows_apart(g) && g.out_volume() >= simd::width<T> && plan_pointwise<T>(g, side).depth > 1;
+  }
+  return false;
+}
+VOLUTE_EXHAUSTIVE_END
+
+/// f(plan) with the plan of a family, which reads its source in layout `from`.
 VOLUTE_EXHAUSTIVE_BEGIN
 template <class T, class F>
-constexpr int64_t with_plan(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from, F f) {
-  switch (choose_family<T>(g, side)) {
+constexpr int64_t with_plan(conv_family family, const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from, F f) {
+  switch (family) {
     case conv_family::pointwise:
       return f(plan_pointwise<T>(g, side));
     case conv_family::planes:
@@ -183,6 +214,7 @@ VOLUTE_EXHAUSTIVE_END
 /// The kernels of the adjoint in the filter: channels of g or of x in the lanes (`row_`: whole rows in registers), pixels in the lanes, the
 /// same with several planes in flight, that without a copy, whole planes in the lanes (blocks of channels of g or of x), or a product of
 /// matrices.
+inline constexpr int weights_families = 10;
 enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, in_place, flat_outputs, flat_inputs, pointwise };
 
 /// Wide rows pay in the filter's adjoint while the copies stay in the caches: 16 -> 8 channels take 20 ms by rows at 64^3 if each tensor is
@@ -249,6 +281,33 @@ constexpr weights_family choose_weights(const ops::conv_geometry& g) {
   if (rate[0] >= rate[1]) return row_weights_possible<T>(g, conv_side::forward) ? weights_family::row_outputs : weights_family::outputs;
   return row_weights_possible<T>(g, conv_side::backward) ? weights_family::row_inputs : weights_family::inputs;
 }
+
+/// True where a family can compute the adjoint in the filter, fast or not.
+VOLUTE_EXHAUSTIVE_BEGIN
+template <class T>
+constexpr bool possible(weights_family family, const ops::conv_geometry& g) {
+  switch (family) {
+    case weights_family::outputs:
+    case weights_family::inputs:
+    case weights_family::pixels:
+      return true;
+    case weights_family::row_outputs:
+      return rows_possible<T>(g, conv_side::forward);
+    case weights_family::row_inputs:
+      return rows_possible<T>(g, conv_side::backward);
+    case weights_family::planes:
+      return planes_possible(g, conv_side::forward);
+    case weights_family::in_place:
+      return prefers_in_place_weights<T>(g);
+    case weights_family::flat_outputs:
+    case weights_family::flat_inputs:
+      return flat_compiles<T>(g);
+    case weights_family::pointwise:
+      return windows_apart(g) && g.out_volume() >= simd::width<T>;
+  }
+  return false;
+}
+VOLUTE_EXHAUSTIVE_END
 
 /// f(plan) with the plan of a family.
 VOLUTE_EXHAUSTIVE_BEGIN

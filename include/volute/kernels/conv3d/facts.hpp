@@ -55,12 +55,11 @@ constexpr hash order_of_taps(const ops::conv_geometry& g, conv_side side, const 
 /// Of the forward face, or the adjoint in the data.
 VOLUTE_EXHAUSTIVE_BEGIN
 template <class T>
-constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
+constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side, conv_family family) {
   const ops::conv_geometry g = canonical(original);
   const conv_shape s = shape_of(g, side);
   ops::conv_facts f;
   f.source = volume_of(original, side == conv_side::forward), f.target = volume_of(original, side == conv_side::backward);
-  const conv_family family = choose_family<T>(g, side);
   hash order = order_of_taps(g, side, s, family);
   const auto depends_on = [&](auto... numbers) { (order.put(static_cast<int64_t>(numbers)), ...); };
   switch (family) {
@@ -111,14 +110,17 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   return f;
 }
 VOLUTE_EXHAUSTIVE_END
+template <class T>
+constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
+  return conv3d_facts<T>(original, side, choose_family<T>(canonical(original), side));
+}
 
 /// Of the adjoint in the filter: source is x, target g.
 template <class T>
-constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& original) {
+constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& original, weights_family family) {
   const ops::conv_geometry g = canonical(original);
   ops::conv_facts f;
   f.source = volume_of(original, true), f.target = volume_of(original, false);
-  const weights_family family = choose_weights<T>(g);
   const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
   bool lanes = false, window = false;
   f.scratch = with_weights_plan<T>(g, family, [&](const auto& plan) {
@@ -135,6 +137,10 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
   f.any_source = g.groups == 1 && (inputs ? lanes : window);
   f.any_target = g.groups == 1 && (inputs ? window : lanes);
   return f;
+}
+template <class T>
+constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& original) {
+  return conv3d_weights_facts<T>(original, choose_weights<T>(canonical(original)));
 }
 
 }  // namespace VOLUTE_ISA
