@@ -16,16 +16,6 @@ using kernels::weights_family;
 constexpr conv_geometry geometry = geometry_of(NUMBERS);
 constexpr conv_geometry canonical = kernels::canonical(geometry);
 
-constexpr const char* name_of(conv_family f) {
-  constexpr const char* names[]{"channels", "rows", "width", "planes", "in_place", "flat", "pointwise"};
-  return names[static_cast<int>(f)];
-}
-constexpr const char* name_of(weights_family f) {
-  constexpr const char* names[]{"outputs", "inputs",   "row_outputs",  "row_inputs",  "pixels",
-                                "planes",  "in_place", "flat_outputs", "flat_inputs", "pointwise"};
-  return names[static_cast<int>(f)];
-}
-
 std::shared_ptr<float> numbers(int64_t n) {
   auto p = memory(n);
   for (int64_t i = 0; i < n; ++i) p.get()[i] = noise(i, 1);
@@ -35,7 +25,7 @@ std::shared_ptr<float> numbers(int64_t n) {
 template <conv_side Side, conv_family Family>
 void enter() {
   if constexpr (kernels::possible<float>(Family, canonical, Side)) {
-    contender c{NAME, Side == conv_side::forward ? "forward" : "data", name_of(Family), {}};
+    contender c{NAME, Side == conv_side::forward ? "forward" : "data", kernels::family_name(Family), {}};
     c.prepare = [] {
       const auto facts = kernels::conv3d_facts<float>(geometry, Side, Family);
       const bool forward = Side == conv_side::forward;
@@ -54,7 +44,7 @@ void enter() {
 template <weights_family Family>
 void enter() {
   if constexpr (kernels::possible<float>(Family, canonical)) {
-    contender c{NAME, "weights", name_of(Family), {}};
+    contender c{NAME, "weights", kernels::family_name(Family), {}};
     c.prepare = [] {
       const auto x = numbers(geometry.x_size()), g = numbers(geometry.y_size()), dw = memory(geometry.w_size());
       const auto scratch = memory(kernels::conv3d_weights_facts<float>(geometry, Family).scratch);
@@ -68,10 +58,10 @@ const bool entered = [] {
   [&]<int... I>(std::integer_sequence<int, I...>) {
     (enter<conv_side::forward, static_cast<conv_family>(I)>(), ...);
     (enter<conv_side::backward, static_cast<conv_family>(I)>(), ...);
-  }(std::make_integer_sequence<int, kernels::conv_families>{});
-  [&]<int... I>(std::integer_sequence<int, I...>) {
-    (enter<static_cast<weights_family>(I)>(), ...);
-  }(std::make_integer_sequence<int, kernels::weights_families>{});
+  }
+  (std::make_integer_sequence<int, kernels::conv_families>{});
+  [&]<int... I>(std::integer_sequence<int, I...>) { (enter<static_cast<weights_family>(I)>(), ...); }
+  (std::make_integer_sequence<int, kernels::weights_families>{});
   return true;
 }();
 

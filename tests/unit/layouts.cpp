@@ -73,6 +73,7 @@ TEST_CASE("convolutions that follow each other agree on a layout") {
   const auto [wanted, of_a, of_b] = plain(x = data);
   CHECK(made == wanted);
   CHECK(launches(p).find("blocks of") != std::string::npos);
+  CHECK(launches(p).find("; rows: target channels in the lanes, a copy channels last") != std::string::npos);
   spinning_pool pool(3);
   p.use(pool);
   const xt::xtensor<double, 5> shared = std::get<0>(p(x = data));

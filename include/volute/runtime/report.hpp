@@ -2,6 +2,7 @@
 // their places.
 #pragma once
 
+#include <volute/kernels/conv3d/schedule.hpp>
 #include <volute/runtime/model.hpp>
 
 #include <array>
@@ -198,7 +199,21 @@ std::string saved_for_backward(const Program&) {
   return s + "kept for the backward pass: " + report::amount(static_cast<double>(total)) + "B\n";
 }
 
-/// The launches in their order: kernel, node, result's place and, where it is not NCDHW, its layout.
+namespace report {
+/// "rows: target channels in the lanes, a copy channels last, 2 x 14 sums" and so on.
+inline std::string words_of(const kernels::conv_schedule& c) {
+  static constexpr const char* lanes[] = {"target channels in the lanes", "source channels in the lanes", "pixels in the lanes"};
+  static constexpr const char* copies[] = {"the source in place", "a copy channels last", "a copy of padded rows", "panels of a matrix"};
+  static constexpr const char* carried[] = {"", ", sums in a tile", ", planes in flight"};
+  static constexpr const char* shared[] = {"", ", threads share samples and groups", ", threads share each sample"};
+  return std::string(c.family) + ": " + lanes[static_cast<int>(c.lanes)] + ", " + copies[static_cast<int>(c.copy)] + ", " +
+         std::to_string(c.vectors) + " x " + std::to_string(c.sums) + " sums in registers" + carried[static_cast<int>(c.carried)] +
+         (c.slabs > 1 ? ", " + std::to_string(c.slabs) + " slabs" : "") + shared[static_cast<int>(c.share)];
+}
+}  // namespace report
+
+/// The launches in their order: kernel, node, result's place and, where it is not NCDHW, its layout; of a convolution the family of kernels
+/// that was chosen, in words.
 template <class Program>
 std::string launches(const Program&) {
   using facts = typename Program::facts;
@@ -215,6 +230,15 @@ std::string launches(const Program&) {
     const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
     if (k.target >= 0 && graph::convolves(k.kind))
       s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
+    if (graph::convolves(k.kind) || k.kind == graph::kernel_kind::conv_weights) {
+      using T = typename Program::value_type;
+      const ops::conv_geometry& q = facts::plan::tables.convolutions[k.geometry];
+      const ops::conv_geometry canonical = kernels::canonical(q);
+      const auto side = k.kind == graph::kernel_kind::conv_forward ? kernels::conv_side::forward : kernels::conv_side::backward;
+      s += "; " + report::words_of(k.kind == graph::kernel_kind::conv_weights
+                                       ? kernels::schedule_of<T>(kernels::weights_family_of<T>(q), canonical)
+                                       : kernels::schedule_of<T>(kernels::family_of<T>(q, side), canonical, side));
+    }
     s += '\n';
   }
   return s;

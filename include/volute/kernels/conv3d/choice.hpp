@@ -31,6 +31,12 @@ enum class conv_family {
   pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
 };
 
+constexpr const char* family_name(conv_family f) {
+  constexpr const char* names[]{"channels", "rows", "width", "planes", "in_place", "flat", "pointwise"};
+  static_assert(sizeof names / sizeof *names == conv_families);
+  return names[static_cast<int>(f)];
+}
+
 /// Cycles for each output element that it takes to turn channels into lanes and back.
 template <class T>
 constexpr double turning_cycles(const ops::conv_geometry& g, conv_side side) {
@@ -216,6 +222,13 @@ VOLUTE_EXHAUSTIVE_END
 /// matrices.
 inline constexpr int weights_families = 10;
 enum class weights_family { outputs, inputs, row_outputs, row_inputs, pixels, planes, in_place, flat_outputs, flat_inputs, pointwise };
+
+constexpr const char* family_name(weights_family f) {
+  constexpr const char* names[]{"outputs", "inputs",   "row_outputs",  "row_inputs",  "pixels",
+                                "planes",  "in_place", "flat_outputs", "flat_inputs", "pointwise"};
+  static_assert(sizeof names / sizeof *names == weights_families);
+  return names[static_cast<int>(f)];
+}
 
 /// Wide rows pay in the filter's adjoint while the copies stay in the caches: 16 -> 8 channels take 20 ms by rows at 64^3 if each tensor is
 /// copied whole, 11 by channels, and 10 by slabs of rows.

@@ -1,0 +1,82 @@
+// The families that are chosen, beside what each family took on a named processor (data/conv3d_families.csv, which bench/families
+// measures): close to the fastest one. No kernel is instantiated.
+#include <volute/kernels/conv3d.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace volute;
+using namespace volute::kernels;
+
+namespace {
+
+#define VOLUTE_NAME_OF(x) #x
+#define VOLUTE_EXPANDED_NAME_OF(x) VOLUTE_NAME_OF(x)
+constexpr const char* instruction_set = VOLUTE_EXPANDED_NAME_OF(VOLUTE_ISA_NAME);
+
+ops::conv_geometry geometry_of(std::istream& numbers) {
+  std::vector<int64_t> v;
+  for (std::string number; std::getline(numbers, number, ',');) v.push_back(std::stoll(number));
+  REQUIRE(v.size() == 20);
+  ops::conv_geometry g{v[0],
+                       v[1],
+                       v[2],
+                       v[3],
+                       {v[4], v[5], v[6]},
+                       {},
+                       {v[7], v[8], v[9]},
+                       {v[10], v[11], v[12]},
+                       {v[13], v[15], v[16]},
+                       {v[17], v[18], v[19]}};
+  const int64_t high[]{v[14], v[15], v[16]};
+  for (int a = 0; a < 3; ++a) g.out[a] = (g.in[a] + g.lo[a] + high[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
+  return g;
+}
+
+std::string chosen(const ops::conv_geometry& g, const std::string& face) {
+  if (face == "weights") return family_name(weights_family_of<float>(g));
+  return family_name(family_of<float>(g, face == "forward" ? conv_side::forward : conv_side::backward));
+}
+
+}  // namespace
+
+TEST_CASE("the chosen family is within 5 % of the fastest in 95 of 100 rows, and never beyond 25 %") {
+  std::ifstream file(VOLUTE_TEST_DATA "/conv3d_families.csv");
+  REQUIRE(file);
+  std::map<std::string, ops::conv_geometry> geometries;
+  std::map<std::pair<std::string, std::string>, std::map<std::string, double>> rows;
+  bool ours = false;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream cells(line);
+    std::string first;
+    if (line.rfind("# ", 0) == 0) {
+      ours = line.rfind(std::string("# ") + instruction_set + ",", 0) == 0;
+    } else if (line.rfind("#geometry ", 0) == 0) {
+      std::getline(cells.ignore(10), first, ',');
+      geometries[first] = geometry_of(cells);
+    } else if (ours) {
+      std::string face, family, time;
+      std::getline(cells, first, ','), std::getline(cells, face, ','), std::getline(cells, family, ','), std::getline(cells, time);
+      rows[{first, face}][family] = std::stod(time);
+    }
+  }
+  std::size_t close = 0;
+  for (const auto& [key, times] : rows) {
+    const std::string family = chosen(geometries.at(key.first), key.second);
+    const auto best = std::min_element(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    INFO(key.first << ' ' << key.second << ": chosen " << family << ", fastest " << best->first << " of " << best->second << " us");
+    REQUIRE(times.count(family) == 1);
+    const double ratio = times.at(family) / best->second;
+    CHECK(ratio <= 1.25);
+    if (ratio > 1.05)
+      WARN(key.first << ' ' << key.second << ": " << family << " takes " << ratio << " times what " << best->first << " does");
+    close += ratio <= 1.05;
+  }
+  if (!rows.empty()) CHECK(static_cast<double>(close) >= 0.95 * static_cast<double>(rows.size()));
+}
