@@ -24,19 +24,36 @@ std::vector<T> blocked(const std::vector<T>& v, const ops::volume_layout& l, T b
   return to;
 }
 
+/// The family that takes and gives blocks: whole rows where that can be, else channels.
+template <class T>
+constexpr kernels::conv_family linked(const conv_geometry& g, kernels::conv_side side) {
+  const bool rows = kernels::possible<T>(kernels::conv_family::rows, kernels::canonical(g), side);
+  return rows ? kernels::conv_family::rows : kernels::conv_family::channels;
+}
+template <class T>
+constexpr ops::conv_facts facts_of(const conv_geometry& g, kernels::conv_side side) {
+  return kernels::conv3d_facts<T>(g, side, linked<T>(g, side));
+}
+template <class T>
+constexpr int64_t scratch_of(const conv_geometry& g, kernels::conv_side side, const ops::volume_layout& source) {
+  return kernels::with_plan<T>(linked<T>(g, side), kernels::canonical(g), side, source, [](const auto& plan) { return plan.scratch(); });
+}
+
 /// One face, with `threads` workers.
 template <class T, conv_geometry G, kernels::conv_side Side, ops::epilogue E, ops::conv_layouts Layouts>
 std::vector<T> run(const std::vector<T>& x, const std::vector<T>& w, const T* const* extra, int threads) {
   constexpr bool forward = Side == front;
   const int64_t y_size = Layouts.target.blocked() ? Layouts.target.size() : forward ? G.y_size() : G.x_size();
-  guarded<T> packed(kernels::conv3d_packed_size<T>(G, Side)), y(y_size);
-  guarded<T> scratch(kernels::conv3d_scratch_size<T>(G, Side, Layouts.source));
+  constexpr kernels::conv_family family = linked<T>(G, Side);
+  guarded<T> packed(facts_of<T>(G, Side).packed), y(y_size), scratch(scratch_of<T>(G, Side, Layouts.source));
   volute::spinning_pool pool(threads);
-  const int64_t each = kernels::conv3d_worker_size<T>(G, Side, Layouts.source);
+  const int64_t each =
+      kernels::with_plan<T>(family, kernels::canonical(G), Side, Layouts.source, [](const auto& plan) { return plan.worker_scratch(); });
   std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
   const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
-  kernels::conv3d_pack<T, G, Side>::run(w.data(), packed.data(), team);
-  kernels::conv3d_correlate<T, G, Side, E, false, Layouts>::run(x.data(), packed.data(), y.data(), extra, nullptr, scratch.data(), team);
+  kernels::conv3d_pack<T, G, Side, family>::run(w.data(), packed.data(), team);
+  kernels::conv3d_correlate<T, G, Side, E, false, Layouts, family>::run(x.data(), packed.data(), y.data(), extra, nullptr, scratch.data(),
+                                                                        team);
   CHECK((packed.intact() && y.intact() && scratch.intact()));
   return y.values();
 }
@@ -60,8 +77,8 @@ constexpr ops::epilogue every_operand = [] {
 template <class T, conv_geometry G, kernels::conv_side Side, conv_geometry Reader, kernels::conv_side ReaderSide = front>
 void check_writes(const char* name, int threads = 1) {
   INFO(name);
-  constexpr ops::volume_layout layout = kernels::conv3d_facts<T>(Reader, ReaderSide).source;
-  static_assert(layout.blocked() && kernels::conv3d_facts<T>(G, Side).writes(layout));
+  constexpr ops::volume_layout layout = facts_of<T>(Reader, ReaderSide).source;
+  static_assert(layout.blocked() && facts_of<T>(G, Side).writes(layout));
   constexpr ops::conv_layouts to{.target = layout};
   const auto x = numbers<T>(Side == front ? G.x_size() : G.y_size(), 7, 3, 11), w = numbers<T>(G.w_size(), 5, 1, 7);
   const auto scale = numbers<T>(layout.channels, 3, 1, 5), gain = numbers<T>(layout.batch * layout.channels, 5, 2, 9);
@@ -75,12 +92,12 @@ void check_writes(const char* name, int threads = 1) {
 }
 
 /// G reads its source blocked.
-template <class T, conv_geometry G, kernels::conv_side Side, ops::volume_layout Layout = kernels::conv3d_facts<T>(G, Side).source>
+template <class T, conv_geometry G, kernels::conv_side Side, ops::volume_layout Layout = facts_of<T>(G, Side).source>
 void check_reads(const char* name, int threads = 1) {
   INFO(name);
   constexpr ops::volume_layout layout = Layout;
-  static_assert(kernels::conv3d_facts<T>(G, Side).reads_source(layout));
-  static_assert(kernels::conv3d_scratch_size<T>(G, Side, layout) < kernels::conv3d_scratch_size<T>(G, Side));
+  static_assert(facts_of<T>(G, Side).reads_source(layout));
+  static_assert(scratch_of<T>(G, Side, layout) < scratch_of<T>(G, Side, {}));
   const auto x = numbers<T>(Side == front ? G.x_size() : G.y_size(), 7, 3, 11), w = numbers<T>(G.w_size(), 5, 1, 7);
   const auto plain = run<T, G, Side, ops::epilogue{}, ops::conv_layouts{}>(x, w, nullptr, 1);
   const auto made = run<T, G, Side, ops::epilogue{}, ops::conv_layouts{.source = layout}>(blocked<T>(x, layout, T(0)), w, nullptr, threads);
@@ -138,7 +155,7 @@ TEST_CASE("conv3d blocked: rows", "[conv3d]") {
 
 TEST_CASE("conv3d blocked: channels", "[conv3d]") {
   constexpr conv_geometry wide = make(1, 32, 48, {4, 5, 30}, {3, 3, 3}, one, one, {1, 1, 0});
-  static_assert(kernels::choose_family<float>(wide, front) == kernels::conv_family::channels);
+  static_assert(linked<float>(wide, front) == kernels::conv_family::channels);
   check_reads<float, wide, front>("wide rows");
   check_writes<float, wide, front, make(1, 48, 32, {4, 5, 29}, {3, 3, 3}, one, one, {1, 1, 0})>("wide rows, padded");
   check_writes<float, wide, back, make(1, 32, 32, {4, 5, 30}, {1, 3, 3}, one, {0, 2, 1})>("wide rows, causal reader");
@@ -166,11 +183,11 @@ TEST_CASE("conv3d blocked: more zeros than a reader needs", "[conv3d]") {
     l.rows_before += 1, l.all_rows += 3, l.columns_before += 2, l.all_columns += 5;
     return l;
   };
-  check_reads<float, rows, front, more(kernels::conv3d_facts<float>(rows, front).source)>("rows");
-  check_reads<float, channels, front, more(kernels::conv3d_facts<float>(channels, front).source)>("channels");
-  constexpr ops::volume_layout wide = kernels::conv3d_facts<float>(channels, front).source;
+  check_reads<float, rows, front, more(facts_of<float>(rows, front).source)>("rows");
+  check_reads<float, channels, front, more(facts_of<float>(channels, front).source)>("channels");
+  constexpr ops::volume_layout wide = facts_of<float>(channels, front).source;
   STATIC_REQUIRE(join(wide, more(wide)) == more(wide));
-  STATIC_REQUIRE(!kernels::conv3d_facts<float>(channels, front).reads_source(kernels::conv3d_facts<float>(rows, front).source));
+  STATIC_REQUIRE(!facts_of<float>(channels, front).reads_source(facts_of<float>(rows, front).source));
 }
 
 TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {
@@ -198,12 +215,12 @@ TEST_CASE("conv3d blocked: the filter's adjoint", "[conv3d]") {
 }
 
 TEST_CASE("conv3d blocked: who cannot", "[conv3d]") {
-  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 1, 32, {8, 8, 8}, {3, 3, 3}, one, one, one), front).source.blocked());
+  STATIC_REQUIRE(!facts_of<float>(make(1, 1, 32, {8, 8, 8}, {3, 3, 3}, one, one, one), front).source.blocked());
   STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 8, 8}, {1, 1, 1}), front).source.blocked());
-  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one, one, 2), front).source.blocked());
+  STATIC_REQUIRE(!facts_of<float>(make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one, one, 2), front).source.blocked());
   constexpr conv_geometry wide = make(1, 64, 64, {8, 16, 32}, {3, 3, 3}, one, one, one);
-  constexpr ops::volume_layout layout = kernels::conv3d_facts<float>(wide, front).source;
-  STATIC_REQUIRE(kernels::conv3d_facts<float>(wide, front).writes(layout));
-  STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 64, 64, {8, 16, 31}, {3, 3, 3}, one, one, one), front).writes(layout));
+  constexpr ops::volume_layout layout = facts_of<float>(wide, front).source;
+  STATIC_REQUIRE(facts_of<float>(wide, front).writes(layout));
+  STATIC_REQUIRE(!facts_of<float>(make(1, 64, 64, {8, 16, 31}, {3, 3, 3}, one, one, one), front).writes(layout));
   STATIC_REQUIRE(!kernels::conv3d_facts<float>(make(1, 32, 64, {8, 16, 32}, {1, 1, 1}), front).writes(layout));
 }

@@ -8,32 +8,33 @@ namespace {
 
 constexpr auto forward_side = kernels::conv_side::forward, data_side = kernels::conv_side::backward;
 
-constexpr bool flat_weights(kernels::weights_family f) {
-  return f == kernels::weights_family::flat_outputs || f == kernels::weights_family::flat_inputs;
-}
-
 template <class T, conv_geometry G>
-constexpr bool flat() {
+constexpr families flat() {
   constexpr conv_geometry g = kernels::canonical(G);
-  return !volute::simd::masks<T> ||
-         (kernels::choose_family<T>(g, forward_side) == kernels::conv_family::flat &&
-          kernels::choose_family<T>(g, data_side) == kernels::conv_family::flat && flat_weights(kernels::choose_weights<T>(g)));
+  static_assert(!volute::simd::masks<T> || kernels::flat_possible<T>(g));
+  const bool inputs = kernels::plan_flat_weights<T>(g, data_side).cycles < kernels::plan_flat_weights<T>(g, forward_side).cycles;
+  return of<T, G>(kernels::conv_family::flat, kernels::conv_family::flat,
+                  inputs ? kernels::weights_family::flat_inputs : kernels::weights_family::flat_outputs);
 }
 
 template <class T, conv_geometry G>
 void check_flat(const char* name) {
-  static_assert(flat<T, G>());
-  check<T, G>(name);
+  check<T, G, flat<T, G>()>(name);
 }
 
 /// The same bits by one and by three threads, which have something to share.
 template <conv_geometry G>
 void check_threads() {
-  static_assert(flat<float, G>());
-  constexpr bool inputs = kernels::choose_weights<float>(G) == kernels::weights_family::flat_inputs;
+  constexpr families f = flat<float, G>();
   static_assert(kernels::plan_flat<float>(G, forward_side).parts > 1 && kernels::plan_flat<float>(G, data_side).parts > 1);
-  static_assert(kernels::plan_flat_weights<float>(G, inputs ? data_side : forward_side).share != kernels::sharing::none);
-  check_bits<G>();
+  static_assert(kernels::plan_flat_weights<float>(G, f.dw == kernels::weights_family::flat_inputs ? data_side : forward_side).share !=
+                kernels::sharing::none);
+  check_bits<G, f>();
+}
+
+template <conv_geometry G>
+void check_flat_epilogue(const char* name) {
+  check_epilogue<G, flat<float, G>()>(name);
 }
 
 }  // namespace
@@ -65,8 +66,8 @@ TEST_CASE("conv3d flat: kernels, padding, dilation", "[conv3d]") {
 }
 
 TEST_CASE("conv3d flat: epilogues and input scale", "[conv3d]") {
-  check_epilogue<make(2, 3, 4, {3, 5, 5}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels");
-  check_epilogue<make(2, 6, 12, {4, 6, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3)>("groups");
+  check_flat_epilogue<make(2, 3, 4, {3, 5, 5}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels");
+  check_flat_epilogue<make(2, 6, 12, {4, 6, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3)>("groups");
 }
 
 /// A lane that a tap reads of the padding must not read the neighbouring row: its number there would come out as NaN.

@@ -9,14 +9,20 @@ namespace {
 constexpr auto forward_side = kernels::conv_side::forward, data_side = kernels::conv_side::backward;
 
 template <class T, conv_geometry G>
-constexpr bool in_place(kernels::conv_side side) {
-  return !volute::simd::masks<T> || kernels::choose_family<T>(kernels::canonical(G), side) == kernels::conv_family::in_place;
+constexpr families in_place() {
+  using kernels::conv_family::in_place;
+  constexpr conv_geometry g = kernels::canonical(G);
+  static_assert(!volute::simd::masks<T> || kernels::possible<T>(in_place, g, forward_side) || kernels::possible<T>(in_place, g, data_side));
+  return of<T, G>(in_place, in_place, kernels::weights_family::in_place);
 }
 
 template <class T, conv_geometry G>
 void check_in_place(const char* name) {
-  static_assert(in_place<T, G>(forward_side) && in_place<T, G>(data_side));
-  check<T, G>(name);
+  check<T, G, in_place<T, G>()>(name);
+}
+template <conv_geometry G>
+void check_in_place_epilogue(const char* name) {
+  check_epilogue<G, in_place<float, G>()>(name);
 }
 
 }  // namespace
@@ -48,16 +54,18 @@ TEST_CASE("conv3d in place: several channels, chunks of planes, long results", "
   CHECK_IN_PLACE(float, 1, 2, 3, {10, 32, 64}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1});  // residue classes' sums wait for a chunk
   constexpr conv_geometry large = make(1, 2, 65, {4, 128, 128}, {2, 1, 2}, {1, 1, 1}, {1, 0, 1}, {0, 0, 0});
   static_assert(kernels::plan_in_place<float>(large, forward_side).code[0].stream);
-  check<float, large>("streamed");
+  check<float, large, in_place<float, large>()>("streamed");
 }
 
 TEST_CASE("conv3d in place: epilogues and input scale", "[conv3d]") {
-  check_epilogue<make(2, 4, 4, {3, 5, 28}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 4)>("depthwise");
-  check_epilogue<make(2, 2, 3, {11, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels, chunks of planes");
-  check_epilogue<make(2, 2, 4, {3, 7, 58}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2)>("stride");
+  check_in_place_epilogue<make(2, 4, 4, {3, 5, 28}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 4)>("depthwise");
+  check_in_place_epilogue<make(2, 2, 3, {11, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>("channels, chunks of planes");
+  check_in_place_epilogue<make(2, 2, 4, {3, 7, 58}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2)>("stride");
 }
 
 TEST_CASE("conv3d in place: the same bits for any number of threads", "[conv3d]") {
-  check_bits<make(2, 3, 3, {9, 50, 60}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3)>();
-  check_bits<make(1, 1, 12, {20, 16, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>();
+  check_bits<make(2, 3, 3, {9, 50, 60}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3),
+             in_place<float, make(2, 3, 3, {9, 50, 60}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3)>()>();
+  check_bits<make(1, 1, 12, {20, 16, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
+             in_place<float, make(1, 1, 12, {20, 16, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>()>();
 }

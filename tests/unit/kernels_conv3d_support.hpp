@@ -101,44 +101,62 @@ std::string where(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() ? "equal" : "sizes differ";
 }
 
-template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false>
+/// Which family computes each face.
+struct families {
+  kernels::conv_family y, dx;
+  kernels::weights_family dw;
+};
+/// The chosen ones; or a named one wherever it can (`of`), chosen ones elsewhere.
+template <class T, conv_geometry G>
+constexpr families chosen() {
+  return {kernels::family_of<T>(G, kernels::conv_side::forward), kernels::family_of<T>(G, kernels::conv_side::backward),
+          kernels::weights_family_of<T>(G)};
+}
+template <class T, conv_geometry G>
+constexpr families of(kernels::conv_family y, kernels::conv_family dx, kernels::weights_family dw) {
+  families f = chosen<T, G>();
+  if (kernels::possible<T>(y, kernels::canonical(G), kernels::conv_side::forward)) f.y = y;
+  if (kernels::possible<T>(dx, kernels::canonical(G), kernels::conv_side::backward)) f.dx = dx;
+  if (kernels::possible<T>(dw, kernels::canonical(G))) f.dw = dw;
+  return f;
+}
+
+/// y from x, or dx from g (`source`).
+template <class T, conv_geometry G, kernels::conv_side Side, kernels::conv_family Family, ops::epilogue E, bool Scale>
+std::vector<T> correlate(const std::vector<T>& source, const std::vector<T>& w, const T* const* extra, const T* scale,
+                         const std::vector<T>* start) {
+  constexpr ops::conv_facts facts = kernels::conv3d_facts<T>(G, Side, Family);
+  guarded<T> packed(facts.packed), target(Side == kernels::conv_side::forward ? G.y_size() : G.x_size()), scratch(facts.scratch);
+  if (start != nullptr) std::copy(start->begin(), start->end(), target.data());
+  const T* operands[ops::max_program_inputs]{};
+  if (extra != nullptr)
+    for (int i = 0; i + 1 < E.program.inputs; ++i) operands[i] = extra[i] != nullptr ? extra[i] : target.data();  // null: itself
+  kernels::conv3d_pack<T, G, Side, Family>::run(w.data(), packed.data());
+  kernels::conv3d_correlate<T, G, Side, E, Scale, ops::conv_layouts{}, Family>::run(source.data(), packed.data(), target.data(), operands,
+                                                                                    scale, scratch.data());
+  CHECK((packed.intact() && target.intact() && scratch.intact()));
+  return target.values();
+}
+template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false, families F = chosen<T, G>()>
 std::vector<T> forward(const std::vector<T>& x, const std::vector<T>& w, const T* const* extra = nullptr, const T* scale = nullptr,
                        const std::vector<T>* start = nullptr) {
-  guarded<T> packed(kernels::conv3d_forward_packed_size<T>(G)), y(G.y_size()), scratch(kernels::conv3d_forward_scratch_size<T>(G));
-  if (start != nullptr) std::copy(start->begin(), start->end(), y.data());
-  const T* operands[ops::max_program_inputs]{};
-  if (extra != nullptr)
-    for (int i = 0; i + 1 < E.program.inputs; ++i) operands[i] = extra[i] != nullptr ? extra[i] : y.data();  // null: y itself
-  kernels::conv3d_pack_forward<T, G>::run(w.data(), packed.data());
-  kernels::conv3d_forward<T, G, E, Scale>::run(x.data(), packed.data(), y.data(), operands, scale, scratch.data());
-  CHECK((packed.intact() && y.intact() && scratch.intact()));
-  return y.values();
+  return correlate<T, G, kernels::conv_side::forward, F.y, E, Scale>(x, w, extra, scale, start);
 }
-
-template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false>
+template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false, families F = chosen<T, G>()>
 std::vector<T> backward_data(const std::vector<T>& g, const std::vector<T>& w, const T* const* extra = nullptr, const T* scale = nullptr,
                              const std::vector<T>* start = nullptr) {
-  guarded<T> packed(kernels::conv3d_backward_data_packed_size<T>(G)), dx(G.x_size()),
-      scratch(kernels::conv3d_backward_data_scratch_size<T>(G));
-  if (start != nullptr) std::copy(start->begin(), start->end(), dx.data());
-  const T* operands[ops::max_program_inputs]{};
-  if (extra != nullptr)
-    for (int i = 0; i + 1 < E.program.inputs; ++i) operands[i] = extra[i] != nullptr ? extra[i] : dx.data();
-  kernels::conv3d_pack_backward_data<T, G>::run(w.data(), packed.data());
-  kernels::conv3d_backward_data<T, G, E, Scale>::run(g.data(), packed.data(), dx.data(), operands, scale, scratch.data());
-  CHECK((packed.intact() && dx.intact() && scratch.intact()));
-  return dx.values();
+  return correlate<T, G, kernels::conv_side::backward, F.dx, E, Scale>(g, w, extra, scale, start);
 }
 
-template <class T, conv_geometry G>
+template <class T, conv_geometry G, families F = chosen<T, G>()>
 std::vector<T> backward_weights(const std::vector<T>& x, const std::vector<T>& g) {
-  guarded<T> dw(G.w_size()), scratch(kernels::conv3d_backward_weights_scratch_size<T>(G));
-  kernels::conv3d_backward_weights<T, G>::run(x.data(), g.data(), dw.data(), scratch.data());
+  guarded<T> dw(G.w_size()), scratch(kernels::conv3d_weights_facts<T>(G, F.dw).scratch);
+  kernels::conv3d_backward_weights<T, G, ops::conv_layouts{}, F.dw>::run(x.data(), g.data(), dw.data(), scratch.data());
   CHECK((dw.intact() && scratch.intact()));
   return dw.values();
 }
 
-template <class T, conv_geometry G>
+template <class T, conv_geometry G, families F = chosen<T, G>()>
 void check(const char* name) {
   INFO(name);
   const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
@@ -149,7 +167,8 @@ void check(const char* name) {
     dx[a] += g[c] * w[b];
     dw[b] += g[c] * x[a];
   });
-  const auto y_is = forward<T, G>(x, w), dx_is = backward_data<T, G>(g, w), dw_is = backward_weights<T, G>(x, g);
+  const auto y_is = forward<T, G, {}, false, F>(x, w), dx_is = backward_data<T, G, {}, false, F>(g, w);
+  const auto dw_is = backward_weights<T, G, F>(x, g);
   INFO("y " << where(y_is, y) << "; dx " << where(dx_is, dx) << "; dw " << where(dw_is, dw));
   CHECK(y_is == y);
   CHECK(dx_is == dx);
@@ -177,7 +196,7 @@ constexpr ops::epilogue every_access() {
   return e;
 }
 
-template <conv_geometry G>
+template <conv_geometry G, families F = chosen<float, G>()>
 void check_epilogue(const char* name) {
   INFO(name);
   using T = float;
@@ -203,8 +222,8 @@ void check_epilogue(const char* name) {
   for (const bool in_place : {false, true}) {
     const T* extra_y[]{c.data(), nc.data(), &three, in_place ? nullptr : g.data()};
     const T* extra_x[]{c.data(), nc.data(), &three, in_place ? nullptr : x.data()};
-    const auto y_is = forward<T, G, every_access(), true>(x, w, extra_y, sx.data(), &g);
-    const auto dx_is = backward_data<T, G, every_access(), true>(g, w, extra_x, sg.data(), &x);
+    const auto y_is = forward<T, G, every_access(), true, F>(x, w, extra_y, sx.data(), &g);
+    const auto dx_is = backward_data<T, G, every_access(), true, F>(g, w, extra_x, sg.data(), &x);
     INFO("in place " << in_place << "; y " << where(y_is, y) << "; dx " << where(dx_is, dx));
     CHECK(y_is == y);
     CHECK(dx_is == dx);
@@ -222,7 +241,7 @@ inline std::vector<float> random(int64_t n, unsigned state) {
 }
 
 /// The three faces one after the other, by so many threads.
-template <conv_geometry G>
+template <conv_geometry G, families F = chosen<float, G>()>
 std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& w, const std::vector<float>& g, int threads) {
   volute::spinning_pool pool(threads);
   std::vector<float> all;
@@ -233,30 +252,33 @@ std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& 
     const auto values = y.values();
     all.insert(all.end(), values.begin(), values.end());
   };
-  run(kernels::conv3d_forward_packed_size<float>(G), G.y_size(), kernels::conv3d_forward_scratch_size<float>(G),
-      kernels::conv3d_worker_size<float>(G, kernels::conv_side::forward),
-      [&](float* packed, float* y, float* scratch, const kernels::team<float>& t) {
-        kernels::conv3d_pack_forward<float, G>::run(w.data(), packed);
-        kernels::conv3d_forward<float, G>::run(x.data(), packed, y, nullptr, nullptr, scratch, t);
-      });
-  run(kernels::conv3d_backward_data_packed_size<float>(G), G.x_size(), kernels::conv3d_backward_data_scratch_size<float>(G),
-      kernels::conv3d_worker_size<float>(G, kernels::conv_side::backward),
-      [&](float* packed, float* dx, float* scratch, const kernels::team<float>& t) {
-        kernels::conv3d_pack_backward_data<float, G>::run(w.data(), packed);
-        kernels::conv3d_backward_data<float, G>::run(g.data(), packed, dx, nullptr, nullptr, scratch, t);
-      });
-  run(0, G.w_size(), kernels::conv3d_backward_weights_scratch_size<float>(G), kernels::conv3d_backward_weights_worker_size<float>(G),
+  const auto correlation = [&]<kernels::conv_side Side, kernels::conv_family Family>(const float* source) {
+    constexpr ops::conv_facts facts = kernels::conv3d_facts<float>(G, Side, Family);
+    constexpr int64_t each =
+        kernels::with_plan<float>(Family, kernels::canonical(G), Side, {}, [](const auto& plan) { return plan.worker_scratch(); });
+    run(facts.packed, Side == kernels::conv_side::forward ? G.y_size() : G.x_size(), facts.scratch, each,
+        [&](float* packed, float* y, float* scratch, const kernels::team<float>& t) {
+          kernels::conv3d_pack<float, G, Side, Family>::run(w.data(), packed);
+          kernels::conv3d_correlate<float, G, Side, ops::epilogue{}, false, ops::conv_layouts{}, Family>::run(source, packed, y, nullptr,
+                                                                                                              nullptr, scratch, t);
+        });
+  };
+  correlation.template operator()<kernels::conv_side::forward, F.y>(x.data());
+  correlation.template operator()<kernels::conv_side::backward, F.dx>(g.data());
+  constexpr int64_t each =
+      kernels::with_weights_plan<float>(F.dw, kernels::canonical(G), [](const auto& plan) { return plan.worker_scratch(); });
+  run(0, G.w_size(), kernels::conv3d_weights_facts<float>(G, F.dw).scratch, each,
       [&](float*, float* dw, float* scratch, const kernels::team<float>& t) {
-        kernels::conv3d_backward_weights<float, G>::run(x.data(), g.data(), dw, scratch, t);
+        kernels::conv3d_backward_weights<float, G, ops::conv_layouts{}, F.dw>::run(x.data(), g.data(), dw, scratch, t);
       });
   return all;
 }
 
 /// The same bits by one and by three threads.
-template <conv_geometry G>
+template <conv_geometry G, families F = chosen<float, G>()>
 void check_bits() {
   const auto x = random(G.x_size(), 1), w = random(G.w_size(), 2), g = random(G.y_size(), 3);
-  CHECK(faces<G>(x, w, g, 1) == faces<G>(x, w, g, 3));
+  CHECK(faces<G, F>(x, w, g, 1) == faces<G, F>(x, w, g, 3));
 }
 
 }  // namespace conv3d_test

@@ -63,7 +63,7 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
-  return with_weights_plan<T>(canonical(original), weights_family_of<T>(original), [](const auto& plan) { return plan.worker_scratch(); });
+  return with_weights_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
 }
 
 /// Filters into the order in which a family reads them.
@@ -99,9 +99,9 @@ struct conv3d_pack {
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts,
           conv_family Family = family_of<T>(Original, Side)>
 struct conv3d_correlate {
-  static_assert(!Layouts.source.blocked() || (!Scale && conv3d_facts<T>(Original, Side).reads_source(Layouts.source)),
+  static_assert(!Layouts.source.blocked() || (!Scale && conv3d_facts<T>(Original, Side, Family).reads_source(Layouts.source)),
                 "this convolution cannot read this layout, or not scale it");
-  static_assert(!Layouts.target.blocked() || conv3d_facts<T>(Original, Side).writes(Layouts.target),
+  static_assert(!Layouts.target.blocked() || conv3d_facts<T>(Original, Side, Family).writes(Layouts.target),
                 "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
@@ -147,9 +147,9 @@ struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, Inp
 /// dw[o,i,k] from x and g. Layouts.source is that of x, Layouts.target that of g.
 template <class T, ops::conv_geometry Original, ops::conv_layouts Layouts = {}, weights_family Family = weights_family_of<T>(Original)>
 struct conv3d_backward_weights {
-  static_assert(!Layouts.source.blocked() || conv3d_weights_facts<T>(Original).reads_source(Layouts.source),
+  static_assert(!Layouts.source.blocked() || conv3d_weights_facts<T>(Original, Family).reads_source(Layouts.source),
                 "x cannot be read in this layout");
-  static_assert(!Layouts.target.blocked() || conv3d_weights_facts<T>(Original).reads_target(Layouts.target),
+  static_assert(!Layouts.target.blocked() || conv3d_weights_facts<T>(Original, Family).reads_target(Layouts.target),
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);

@@ -123,7 +123,7 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
   f.source = volume_of(original, true), f.target = volume_of(original, false);
   const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
   bool lanes = false, window = false;
-  f.scratch = with_weights_plan<T>(g, family, [&](const auto& plan) {
+  f.scratch = with_weights_plan<T>(family, g, [&](const auto& plan) {
     using plan_type = std::remove_cvref_t<decltype(plan)>;
     if constexpr (std::is_same_v<plan_type, row_weights_plan>) {
       window = true;

@@ -59,7 +59,6 @@ constexpr conv_schedule schedule_of(conv_family family, const ops::conv_geometry
       set(pixels, p.straight ? source_copy::none : source_copy::panels, carry::nothing, p.vectors, p.rows);
     if constexpr (requires { p.share; }) s.share = p.share;
     if constexpr (requires { p.slabs.count; }) s.slabs = p.slabs.count;
-    return int64_t{0};
   });
   return s;
 }
@@ -69,13 +68,12 @@ template <class T>
 constexpr conv_schedule schedule_of(weights_family family, const ops::conv_geometry& g) {
   conv_schedule s;
   s.family = family_name(family);
-  const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs || family == weights_family::flat_inputs;
-  with_weights_plan<T>(g, family, [&](const auto& p) {
+  with_weights_plan<T>(family, g, [&](const auto& p) {
     using plan = std::remove_cvref_t<decltype(p)>;
     const auto set = [&](lane_axis lanes, source_copy copy, int64_t vectors, int64_t sums) {
       s.lanes = lanes, s.copy = copy, s.carried = carry::tile, s.vectors = vectors, s.sums = sums;
     };
-    const lane_axis channels = inputs ? lane_axis::source_channels : lane_axis::target_channels;
+    const lane_axis channels = side_of(family) == conv_side::backward ? lane_axis::source_channels : lane_axis::target_channels;
     if constexpr (std::is_same_v<plan, weights_plan>)
       set(channels, source_copy::channels_last, p.main, p.window);
     else if constexpr (std::is_same_v<plan, row_weights_plan>)
@@ -92,7 +90,6 @@ constexpr conv_schedule schedule_of(weights_family family, const ops::conv_geome
       set(channels, source_copy::panels, p.vectors, p.rows);
     if constexpr (requires { p.share; }) s.share = p.share;
     if constexpr (requires { p.depth.count; }) s.slabs = p.depth.count;
-    return int64_t{0};
   });
   return s;
 }
