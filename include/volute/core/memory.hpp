@@ -17,6 +17,7 @@ constexpr std::int64_t whole_lines_of_bytes(std::int64_t bytes) {
   return (bytes + line - 1) / line * line;
 }
 
+/// A block on a cache line that is freed with its owner.
 struct release_memory {
   void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{cache_line}); }
 };

@@ -9,6 +9,7 @@
 
 namespace volute::graph {
 
+/// The builder that all code uses: one smart constructor for each primitive.
 class algebra : public builder {
  public:
   // ---- leaves

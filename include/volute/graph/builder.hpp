@@ -18,6 +18,7 @@ struct node {
   int count = 0;
 };
 
+/// Nodes, operands, and the interned shapes and attributes; make() gives an equal node where there is one.
 class builder {
  public:
   buffer<node> nodes;

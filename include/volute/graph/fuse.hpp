@@ -19,6 +19,7 @@ enum class role : std::int8_t {
   merged,   // a convolution that carries its users' group as its epilogue
 };
 
+/// What fusion decides: the role of each node, and the members and bounds of each group.
 struct fusion {
   static constexpr int most_groups = 4;  // that one node may be a member of
 
@@ -146,6 +147,7 @@ constexpr void price(const view& g, buffer<int>& cost) {
   }
 }
 
+/// Decides for every node of a graph.
 constexpr void fuse(const view& g, fusion& f) {
   constexpr int separate = -2, most = fusion::most_groups;
   const int n = g.size.nodes;

@@ -35,6 +35,7 @@ class known_facts {
   buffer<ops::conv_facts> facts_;
 };
 
+/// Whether a kernel takes packed filters and has an epilogue.
 constexpr bool convolves(kernel_kind k) { return k == kernel_kind::conv_forward || k == kernel_kind::conv_data; }
 /// The face of a convolution's kernel, and of a pack; of others nobody asks.
 VOLUTE_EXHAUSTIVE_BEGIN
@@ -53,6 +54,7 @@ constexpr ops::face face_of(kernel_kind k) {
 }
 VOLUTE_EXHAUSTIVE_END
 
+/// Chooses the layouts of values.
 class layout_pass {
  public:
   buffer<ops::volume_layout> table;

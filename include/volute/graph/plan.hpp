@@ -7,6 +7,7 @@
 
 namespace volute::graph {
 
+/// The plan of a graph, made by its constructor.
 class planner {
  public:
   view g;

@@ -32,6 +32,7 @@ struct conv_geometry {
   constexpr std::int64_t w_size() const { return out_channels * group_in() * taps(); }
 };
 
+/// The three: y by (x, w), dx by (g, w), dw by (x, g).
 enum class face : std::int64_t { forward, data, weights };
 
 /// The primitive: one face of the form. Operands are (x, w), (g, w) or (x, g); `extent` is what they leave open: the spatial extents

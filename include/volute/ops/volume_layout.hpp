@@ -25,6 +25,7 @@ struct volume_layout {
   constexpr std::int64_t size() const { return batch * (channels / block) * planes * plane(); }
 };
 
+/// Equal but for blocks and zeros.
 constexpr bool same_shape(const volume_layout& a, const volume_layout& b) {
   return a.batch == b.batch && a.channels == b.channels && a.planes == b.planes && a.rows == b.rows && a.columns == b.columns;
 }

@@ -15,6 +15,7 @@ inline namespace VOLUTE_ISA {
 
 namespace report {
 
+/// A shape as text.
 inline std::string shape_text(const extents& e) {
   line l;
   l << e;
@@ -33,6 +34,7 @@ inline std::string amount(double v) {
   return s;
 }
 
+/// Text with spaces up to a width, behind it or before.
 inline std::string padded(std::string s, std::size_t width, bool right = false) {
   if (s.size() >= width) return s;
   return right ? std::string(width - s.size(), ' ') + s : s + std::string(width - s.size(), ' ');
@@ -56,6 +58,7 @@ inline std::string layer_of(const graph::view& g, int node) {
   return found;
 }
 
+/// The name of a scalar function.
 VOLUTE_EXHAUSTIVE_BEGIN
 inline const char* function_name(ops::fn f) {
   using ops::fn;
@@ -99,6 +102,7 @@ inline const char* function_name(ops::fn f) {
 }
 VOLUTE_EXHAUSTIVE_END
 
+/// A node as reports name it: its function, or what it stands for.
 inline std::string node_text(const graph::view& g, int i) {
   if (g.is<ops::elementwise>(i)) return function_name(g.as<ops::elementwise>(i).f());
   if (g.is<ops::input>(i)) return "input " + std::string(g.inputs[g.as<ops::input>(i).slot].name.view());

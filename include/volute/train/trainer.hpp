@@ -81,6 +81,7 @@ class zeros {
   std::unique_ptr<void, release> memory_;
 };
 
+/// How many operands of a loss are targets.
 template <class L>
 constexpr int targets_of() {
   if constexpr (requires { L::targets; })
@@ -417,10 +418,12 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
     return base::step(binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
   }
 };
+/// basic_trainer with elements of float.
 template <class Net, class Loss, class Optimiser, auto... Inputs>
 using trainer = basic_trainer<float, Net, Loss, Optimiser, Inputs...>;
 
 namespace training_parts {
+/// The trainer of a list of outputs.
 template <class T, class Optimiser, class Set, class Outputs>
 struct trainer_type;
 template <class T, class Optimiser, class Set, class... E>
