@@ -10,7 +10,7 @@ struct layer_info {
   line path;
   line kind;
   extents shape{};
-  int first_node = 0, last_node = 0;  // the nodes that it made, in the graph before dead ones are left out
+  int first_node = 0, last_node = 0;  // the nodes that it made
   int first_parameter = 0, last_parameter = 0;
 };
 
