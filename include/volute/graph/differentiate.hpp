@@ -82,7 +82,7 @@ constexpr bool moves(const algebra& g, int id) {
 
 /// What a derivative rule sees: see ops/primitives.hpp.
 struct rule {
-  algebra& graph;
+  contractor& graph;
   int node;
   value y, g;
   const bool* depends;
@@ -157,7 +157,7 @@ struct rule {
 };
 
 /// Gradients of <y, seed> by each of the nodes `wrt`, written to `result`; a zero tensor where y does not depend on one.
-constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int count, int* result) {
+constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result) {
   const int n = y + 1;
   int lowest = n;
   buffer<bool> depends(n, false);

@@ -293,96 +293,95 @@ class planner {
     }
   }
 
-  /// The steps of a node that has a kernel of its own.
-  template <class Op>
-  constexpr void kernel(const Op& op, int i) {
-    const node& v = g.nodes[i];
-    const extents e = g.shape(i);
-    const auto operand_shape = [&](int k) { return g.shape(g.operand(i, k)); };
-    const auto simple = [&](const kernel_spec& k) {
-      source memory[max_operands]{};
-      for (int n = 0; n < v.count; ++n) memory[n] = source_of(g.operand(i, n));
-      step& s = new_step(i, k);
-      for (int n = 0; n < v.count; ++n) add_input(s, memory[n]);
-      return steps.size - 1;
-    };
-    if constexpr (std::is_same_v<Op, ops::convolution>) {
-      convolution(i, i);
-    } else if constexpr (std::is_same_v<Op, ops::matmul>) {
-      step& s = steps[simple({.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0})];
-      const extents a = operand_shape(0), b = operand_shape(1);
-      ops::loop_nest& n = s.call.nest;
-      n.rank = 4;
-      n.extent[0] = e[0], n.extent[1] = e[1], n.extent[2] = e[2], n.extent[3] = op.transpose_a ? a[1] : a[2];
-      n.stride[0][0] = a[0] == 1 ? 0 : a[1] * a[2];
-      n.stride[1][0] = b[0] == 1 ? 0 : b[1] * b[2];
-    } else if constexpr (std::is_same_v<Op, ops::max_pool>) {
-      const extents x = operand_shape(0);
-      const bool self = g.operand(i, 0) == g.operand(i, 1);
-      const auto q = op.window.geometry(x, op.scatters ? operand_shape(1) : e);
-      const auto kind = op.scatters ? kernel_kind::max_scatter : self ? kernel_kind::max_pool : kernel_kind::max_gather;
-      simple({.kind = kind, .geometry = index(pools, q)});
-    } else if constexpr (std::is_same_v<Op, ops::avg_pool>) {
-      const auto q = op.window.geometry(op.adjoint ? e : operand_shape(0), op.adjoint ? operand_shape(0) : e);
-      simple({.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
-    } else if constexpr (std::is_same_v<Op, ops::transpose>) {
-      const source from = source_of(g.operand(i, 0));
-      step& s = new_step(i, {.kind = kernel_kind::copy});
-      add_input(s, from);
-      const extents x = operand_shape(0);
-      for (int a = 0; a < e.rank; ++a) axis(s, e[a], x.stride(static_cast<int>(op.axis[a])), e.stride(a));
-    } else if constexpr (std::is_same_v<Op, ops::slice>) {
-      const source from = source_of(g.operand(i, 0));
-      step& s = new_step(i, {.kind = kernel_kind::copy});
-      const extents x = operand_shape(0);
-      std::int64_t start = 0;
-      for (int a = 0; a < e.rank; ++a) {
-        start += op.start[a] * x.stride(a);
-        axis(s, e[a], x.stride(a) * op.step[a], e.stride(a));
-      }
-      add_input(s, {from.value, from.offset + start});
-    } else if constexpr (std::is_same_v<Op, ops::pad>) {
-      const source from = source_of(g.operand(i, 0));
-      step& blank = new_step(i, {.kind = kernel_kind::fill});
-      blank.call.value = op.value;
-      set_extent(blank, e.size());
-      step& s = new_step(i, {.kind = kernel_kind::copy});
-      add_input(s, from);
-      const extents x = operand_shape(0);
-      for (int a = 0; a < e.rank; ++a) {
-        s.out_offset += op.lo[a] * e.stride(a);
-        axis(s, x[a], x.stride(a), e.stride(a) * (op.interior[a] + 1));
-      }
-    } else if constexpr (std::is_same_v<Op, ops::concat>) {
-      std::int64_t start = 0;
-      for (int k = 0; k < v.count; ++k) {
-        const source from = source_of(g.operand(i, k)), whole = source_of(i);
-        const extents x = operand_shape(k);
-        if (from.value == whole.value && from.offset == whole.offset + start) {  // made there (see find_views)
-          start += x.size();
-          continue;
-        }
-        step& s = new_step(i, {.kind = kernel_kind::copy});
-        add_input(s, from);
-        s.out_offset += start;
-        for (int a = 0; a < e.rank; ++a) axis(s, x[a], x.stride(a), e.stride(a));
-        start += x[static_cast<int>(op.axis)] * e.stride(static_cast<int>(op.axis));
-      }
-    } else if constexpr (std::is_same_v<Op, ops::arange>) {
-      set_extent(new_step(i, {.kind = kernel_kind::arange}), e.size());
-    } else if constexpr (std::is_same_v<Op, ops::random>) {
-      step& s = new_step(i, {.kind = kernel_kind::random});
-      s.call.value = static_cast<double>(op.stream);
-      set_extent(s, e.size());
-    } else if constexpr (!(std::is_same_v<Op, ops::input> || std::is_same_v<Op, ops::parameter> || std::is_same_v<Op, ops::fill> ||
-                           std::is_same_v<Op, ops::barrier> || std::is_same_v<Op, ops::elementwise> || std::is_same_v<Op, ops::broadcast> ||
-                           std::is_same_v<Op, ops::reduce> || std::is_same_v<Op, ops::reshape>)) {  // those have another role (see fuse)
-      static_assert(sizeof(ops::no_branch<Op, "graph/plan.hpp: kernel">) > 0);
+  // The steps of a node that has a kernel of its own, by its primitive.
+  constexpr void kernel(const ops::convolution&, int i) { convolution(i, i); }
+  constexpr void kernel(const ops::matmul& op, int i) {
+    step& s = new_step_of(i, {.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0});
+    const extents e = g.shape(i), a = g.shape(g.operand(i, 0)), b = g.shape(g.operand(i, 1));
+    ops::loop_nest& n = s.call.nest;
+    n.rank = 4;
+    n.extent[0] = e[0], n.extent[1] = e[1], n.extent[2] = e[2], n.extent[3] = op.transpose_a ? a[1] : a[2];
+    n.stride[0][0] = a[0] == 1 ? 0 : a[1] * a[2];
+    n.stride[1][0] = b[0] == 1 ? 0 : b[1] * b[2];
+  }
+  constexpr void kernel(const ops::max_pool& op, int i) {
+    const bool self = g.operand(i, 0) == g.operand(i, 1);
+    const auto q = op.window.geometry(g.shape(g.operand(i, 0)), op.scatters ? g.shape(g.operand(i, 1)) : g.shape(i));
+    const auto kind = op.scatters ? kernel_kind::max_scatter : self ? kernel_kind::max_pool : kernel_kind::max_gather;
+    new_step_of(i, {.kind = kind, .geometry = index(pools, q)});
+  }
+  constexpr void kernel(const ops::avg_pool& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    const auto q = op.window.geometry(op.adjoint ? e : x, op.adjoint ? x : e);
+    new_step_of(i, {.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
+  }
+  constexpr void kernel(const ops::transpose& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    step& s = new_step_of(i, {.kind = kernel_kind::copy});
+    for (int a = 0; a < e.rank; ++a) axis(s, e[a], x.stride(static_cast<int>(op.axis[a])), e.stride(a));
+  }
+  constexpr void kernel(const ops::slice& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    step& s = new_step_of(i, {.kind = kernel_kind::copy});
+    for (int a = 0; a < e.rank; ++a) {
+      s.offset[0] += op.start[a] * x.stride(a);
+      axis(s, e[a], x.stride(a) * op.step[a], e.stride(a));
     }
   }
+  constexpr void kernel(const ops::pad& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    const source from = source_of(g.operand(i, 0));
+    step& blank = new_step(i, {.kind = kernel_kind::fill});
+    blank.call.value = op.value;
+    set_extent(blank, e.size());
+    step& s = new_step(i, {.kind = kernel_kind::copy});
+    add_input(s, from);
+    for (int a = 0; a < e.rank; ++a) {
+      s.out_offset += op.lo[a] * e.stride(a);
+      axis(s, x[a], x.stride(a), e.stride(a) * (op.interior[a] + 1));
+    }
+  }
+  constexpr void kernel(const ops::concat& op, int i) {
+    const extents e = g.shape(i);
+    std::int64_t start = 0;
+    for (int k = 0; k < g.nodes[i].count; ++k) {
+      const source from = source_of(g.operand(i, k)), whole = source_of(i);
+      const extents x = g.shape(g.operand(i, k));
+      if (from.value == whole.value && from.offset == whole.offset + start) {  // made there (see find_views)
+        start += x.size();
+        continue;
+      }
+      step& s = new_step(i, {.kind = kernel_kind::copy});
+      add_input(s, from);
+      s.out_offset += start;
+      for (int a = 0; a < e.rank; ++a) axis(s, x[a], x.stride(a), e.stride(a));
+      start += x[static_cast<int>(op.axis)] * e.stride(static_cast<int>(op.axis));
+    }
+  }
+  constexpr void kernel(const ops::arange&, int i) { set_extent(new_step(i, {.kind = kernel_kind::arange}), g.shape(i).size()); }
+  constexpr void kernel(const ops::random& op, int i) {
+    step& s = new_step(i, {.kind = kernel_kind::random});
+    s.call.value = static_cast<double>(op.stream);
+    set_extent(s, g.shape(i).size());
+  }
+  template <class Op>
+  constexpr void kernel(const Op&, int) {
+    using known =
+        ops::op_list<ops::input, ops::parameter, ops::fill, ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape>;
+    if constexpr (known::template index_of<Op>() < 0)  // those have another role (see fuse)
+      static_assert(sizeof(ops::no_branch<Op, "graph/plan.hpp: kernel">) > 0);
+  }
   constexpr void kernel(
-      int i) {  // behind the template: clang, which parses members in their order, evaluates no call of one that comes later
+      int i) {  // behind the others: clang, which parses members in their order, evaluates no call of one that comes later
     ops::primitives::visit(g.nodes[i].op, g.attributes[g.nodes[i].attribute], [&](const auto& op) { kernel(op, i); });
+  }
+  /// A step that reads the operands of its node.
+  constexpr step& new_step_of(int node, const kernel_spec& k) {
+    source memory[max_operands]{};
+    for (int n = 0; n < g.nodes[node].count; ++n) memory[n] = source_of(g.operand(node, n));
+    step& s = new_step(node, k);
+    for (int n = 0; n < g.nodes[node].count; ++n) add_input(s, memory[n]);
+    return s;
   }
   /// One more axis of a copy, merged into the one before where both strides allow.
   static constexpr void axis(step& s, std::int64_t extent, std::int64_t from, std::int64_t to) {

@@ -29,7 +29,7 @@ struct remembered {
 
 /// What the lowering of one program knows.
 struct session {
-  graph::algebra g;
+  graph::contractor g;
   buffer<graph::input_info> inputs;
   buffer<graph::parameter_info> parameters;
   buffer<int> owner_of;  // of each parameter: the module call that claimed it; -1: only looked up so far
