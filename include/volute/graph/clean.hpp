@@ -1,5 +1,5 @@
 // Makes a graph again without its barriers and dead nodes. Everything passes through the smart constructors once more, so what the barriers
-// kept apart is simplified and shared now.
+// kept apart is simplified, and one node where it is equal.
 #pragma once
 
 #include <volute/graph/differentiate.hpp>

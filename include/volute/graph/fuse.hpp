@@ -254,7 +254,7 @@ class fuser {
 
   /// A convolution, but for the filter's adjoint, carries the one group that reads it, and takes a scale of its input along.
   constexpr demand convolve(int i) {
-    if (g.as<ops::convolution>(i).side() == ops::face::weights) return {};
+    if (g.as<ops::convolution>(i).face() == ops::face::weights) return {};
     const int to = wanting_.data[i] == 1 ? wanted_.data[most * i] : separate;
     if (to >= 0 && !stored_.data[i] && f.carrier.data[to] < 0 && g.nodes[to].op == elementwise) {
       f.carrier.data[to] = i;  // provisional: the planner may find that the group does not fit (see `carries`)

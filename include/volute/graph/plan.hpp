@@ -70,13 +70,13 @@ class planner {
   }
 
   /// Where a node's value lies.
-  struct source {
+  struct location {
     int value = 0;
     std::int64_t offset = 0;
   };
-  constexpr source source_of(int node) { return {value(node), offset_of_[base_of(g, node)]}; }
+  constexpr location location_of(int node) { return {value(node), offset_of_[base_of(g, node)]}; }
 
-  /// Parts without copies: a piece of a concatenation is made where it will lie, and a slice is read where it lies, if the part is one
+  /// Concatenations and slices without copies: an operand is made where it will lie, and a slice is read where it lies, if that is one
   /// run of memory and begins with a cache line as every value does. Batches of more than one sample are not, along channels.
   constexpr void find_views() {
     buffer<char> result(g.size.nodes, 0);
@@ -88,7 +88,7 @@ class planner {
       bool run = true;
       for (int a = 0; a < axis; ++a) run = run && e[a] == 1;
       if (!run) continue;
-      const source whole = source_of(i);
+      const location whole = location_of(i);
       std::int64_t start = whole.offset;
       for (int k = 0; k < g.nodes[i].count; ++k) {
         const int b = base_of(g, g.operand(i, k));
@@ -113,7 +113,7 @@ class planner {
         start += op.start[a] * x.stride(a);
       }
       if (!run || whole_lines(start) != start) continue;
-      const source whole = source_of(g.operand(i, 0));
+      const location whole = location_of(g.operand(i, 0));
       value_of_[i] = whole.value, offset_of_[i] = whole.offset + start;
       f.roles.data[i] = role::alias;
     }
@@ -143,18 +143,18 @@ class planner {
     step& s = steps[steps.size - 1];
     s.call.node = node;
     s.call.kernel = index(kernels, k);
-    const source at = source_of(node);
+    const location at = location_of(node);
     s.out = at.value, s.out_offset = at.offset;
     s.invariant = hoists && invariant_[node] != 0;
     return s;
   }
-  static constexpr int add_input(step& s, source from) {
+  static constexpr int add_input(step& s, location from) {
     s.in[s.call.count] = from.value;
     s.offset[s.call.count] = from.offset;
     return s.call.count++;
   }
 
-  constexpr source memory_of(int operand) { return source_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
+  constexpr location memory_of(int operand) { return location_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
 
   // ---- steps
   constexpr void make_steps() {
@@ -206,7 +206,7 @@ class planner {
     kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
     k.lanes = groups_.nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
     if (reduces) k.first = inner, k.how = g.as<ops::reduce>(root).how();
-    source memory[ops::max_program_inputs]{};
+    location memory[ops::max_program_inputs]{};
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     step& s = new_step(root, k);
     s.call.nest = nest;
@@ -226,8 +226,8 @@ class planner {
     }
   }
 
-  constexpr source pack(int weights, kernel_kind kind, int geometry) {
-    const source w = source_of(weights);
+  constexpr location pack(int weights, kernel_kind kind, int geometry) {
+    const location w = location_of(weights);
     const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
     const kernel_spec k{.kind = kind, .lanes = static_cast<std::int64_t>(facts.order), .geometry = geometry};
     for (int i = 0; i < steps.size; ++i) {  // filters in the same order serve convolutions of several geometries
@@ -256,17 +256,17 @@ class planner {
     kernel_spec k{.geometry = index(convolutions, q)};
     int from = first, scale = f.scale[conv];
     if (scale >= 0) from = g.operand(first, g.operand(first, 0) == scale ? 1 : 0);
-    const source a = source_of(from);
-    if (op.side() == ops::face::weights) {
+    const location a = location_of(from);
+    if (op.face() == ops::face::weights) {
       k.kind = kernel_kind::conv_weights;
-      const source b = source_of(second);
+      const location b = location_of(second);
       step& s = new_step(conv, k);
-      s.call.scratch_size = facts_.of(k.geometry, op.side()).scratch;
+      s.call.scratch_size = facts_.of(k.geometry, op.face()).scratch;
       add_input(s, a), add_input(s, b);
       return;
     }
-    const bool forward = op.side() == ops::face::forward;
-    const source b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
+    const bool forward = op.face() == ops::face::forward;
+    const location b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
     k.kind = forward ? kernel_kind::conv_forward : kernel_kind::conv_data;
     k.first = scale >= 0;
     group_inputs in;
@@ -279,11 +279,11 @@ class planner {
         k.lanes |= static_cast<std::int64_t>(how) << (2 * i);
       }
     }
-    source memory[ops::max_program_inputs]{};
+    location memory[ops::max_program_inputs]{};
     for (int i = 1; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
-    const source scales = scale >= 0 ? memory_of(scale) : source{};
+    const location scales = scale >= 0 ? memory_of(scale) : location{};
     step& s = new_step(root, k);
-    s.call.scratch_size = facts_.of(k.geometry, op.side()).scratch;
+    s.call.scratch_size = facts_.of(k.geometry, op.face()).scratch;
     add_input(s, a), add_input(s, b);
     if (scale >= 0) add_input(s, scales);
     for (int i = 1; i < in.count; ++i) {
@@ -330,7 +330,7 @@ class planner {
   }
   constexpr void kernel(const ops::pad& op, int i) {
     const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
-    const source from = source_of(g.operand(i, 0));
+    const location from = location_of(g.operand(i, 0));
     step& blank = new_step(i, {.kind = kernel_kind::fill});
     blank.call.value = op.value;
     set_extent(blank, e.size());
@@ -345,7 +345,7 @@ class planner {
     const extents e = g.shape(i);
     std::int64_t start = 0;
     for (int k = 0; k < g.nodes[i].count; ++k) {
-      const source from = source_of(g.operand(i, k)), whole = source_of(i);
+      const location from = location_of(g.operand(i, k)), whole = location_of(i);
       const extents x = g.shape(g.operand(i, k));
       if (from.value == whole.value && from.offset == whole.offset + start) {  // made there (see find_views)
         start += x.size();
@@ -377,8 +377,8 @@ class planner {
   }
   /// A step that reads the operands of its node.
   constexpr step& new_step_of(int node, const kernel_spec& k) {
-    source memory[max_operands]{};
-    for (int n = 0; n < g.nodes[node].count; ++n) memory[n] = source_of(g.operand(node, n));
+    location memory[max_operands]{};
+    for (int n = 0; n < g.nodes[node].count; ++n) memory[n] = location_of(g.operand(node, n));
     step& s = new_step(node, k);
     for (int n = 0; n < g.nodes[node].count; ++n) add_input(s, memory[n]);
     return s;

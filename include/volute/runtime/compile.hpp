@@ -63,8 +63,8 @@ template <class... E>
 constexpr image translate(output_list<E...> list) {
   session s;
   buffer<int> outputs;
-  (output_rule<E>::run(s, outputs), ...);
-  (output_rule<E>::finish(s, outputs), ...);
+  (output_lowering<E>::run(s, outputs), ...);
+  (output_lowering<E>::finish(s, outputs), ...);
   int updates = 0;  // the new values of states follow the outputs
   for (int i = 0; i < s.parameters.size; ++i)
     if (s.updates[i] >= 0) s.parameters[i].update = outputs.size, outputs.push_back(s.updates[i]), ++updates;

@@ -115,8 +115,8 @@ inline std::string node_text(const graph::view& g, int i) {
   constexpr const char* reduction_name[] = {"sum", "maximum", "mean"};
   if (g.is<ops::reduce>(i)) return reduction_name[g.as<ops::reduce>(i).kind];
   if (g.is<ops::convolution>(i)) {
-    const auto side = g.as<ops::convolution>(i).side();
-    return side == ops::face::forward ? "conv3d" : side == ops::face::data ? "conv3d data" : "conv3d weights";
+    const ops::face face = g.as<ops::convolution>(i).face();
+    return face == ops::face::forward ? "conv3d" : face == ops::face::data ? "conv3d data" : "conv3d weights";
   }
   return std::string(ops::primitive_name[g.nodes[i].op]);
 }
