@@ -238,16 +238,17 @@ class machine {
     if (n.kept < n.rank) check_lanes(spec().first ? n.rank - 1 : n.kept - 1);
     const extents reduced = nest_extents(n, n.kept, n.rank);
     each(nest_extents(n, 0, n.kept), [&](const index& i, std::int64_t to) {
-      double total = spec().second ? -INFINITY : 0;
+      const bool largest = spec().how == ops::reduction::maximum;
+      double total = largest ? -INFINITY : 0;
       each(reduced, [&](const index& k, std::int64_t) {
         index all = i;
         for (int a = n.kept; a < n.rank; ++a) all[at(a)] = k[at(a - n.kept)];
         double x[ops::max_program_inputs]{};
         for (int o = 0; o < step().call.count; ++o) x[o] = in(o, element(o, all));
         const double v = program(p.programs[spec().program], x);
-        total = spec().second ? std::fmax(total, v) : total + v;
+        total = largest ? std::fmax(total, v) : total + v;
       });
-      out(to, total);
+      out(to, total / step().call.value);  // 1, but for a mean
     });
   }
   void matmul() {

@@ -48,7 +48,7 @@ void for_graphs(int count, int size, std::uint64_t first, judge property) {
 }
 
 outcome simplified(const random_graph& g, int root) {
-  graph::algebra plain, simple;
+  graph::contractor plain, simple;
   std::vector<int> in_plain, in_simple;
   build_plainly(plain, g.all, in_plain);
   build_simplified(simple, g.all, in_simple);
@@ -60,7 +60,7 @@ outcome simplified(const random_graph& g, int root) {
 
 /// Barriers out, everything through the constructors once more.
 outcome cleaned(const random_graph& g, int root) {
-  graph::algebra from, to;
+  graph::contractor from, to;
   std::vector<int> number;
   build_plainly(from, g.all, number);
   const items plain = items_of(from);
@@ -76,7 +76,7 @@ outcome cleaned(const random_graph& g, int root) {
 
 /// What lies inside checkpointed modules is computed once more for the nodes behind them.
 outcome recomputed(const random_graph& g, int root) {
-  graph::algebra from;
+  graph::contractor from;
   graph::builder to;
   std::vector<int> number;
   build_plainly(from, g.all, number);
@@ -118,7 +118,7 @@ double slope(F f, double scale) {
 /// <y, seed> of a graph, differentiated by all leaves at once: along random directions.
 class derivative_check {
  public:
-  derivative_check(const random_graph& random, graph::algebra& graph, int y) : g(graph), given(random.given), r(11) {
+  derivative_check(const random_graph& random, graph::contractor& graph, int y) : g(graph), given(random.given), r(11) {
     for (std::size_t i = 0; i < random.given.inputs.size(); ++i) wrt.push_back(g.input(static_cast<int>(i), random.given.inputs[i].shape));
     for (std::size_t i = 0; i < random.given.parameters.size(); ++i)
       wrt.push_back(g.parameter(static_cast<int>(i), random.given.parameters[i].shape));
@@ -163,7 +163,7 @@ class derivative_check {
   }
 
  private:
-  graph::algebra& g;
+  graph::contractor& g;
   leaves given;
   numbers r;
   std::vector<int> wrt;
@@ -184,7 +184,7 @@ class derivative_check {
 
 template <bool Simplified, int Order>
 outcome differentiated(const random_graph& random, int root) {
-  graph::algebra g;
+  graph::contractor g;
   std::vector<int> number;
   if (Simplified)
     build_simplified(g, random.all, number);

@@ -41,7 +41,7 @@ struct census {
 
 /// A graph with its results, as the planner takes it.
 struct planned_graph {
-  graph::algebra g;
+  graph::contractor g;
   items made;
   std::vector<int> outputs;
   std::vector<graph::input_info> inputs;
@@ -67,7 +67,7 @@ std::string complaint(std::uint64_t seed, int size, bool derivatives, std::strin
   random_graph random(seed, size);
   planned_graph p;
   std::vector<int> number;
-  graph::algebra with_barriers;
+  graph::contractor with_barriers;
   if (random.r.below(3) == 0)
     build_plainly(with_barriers, random.all, number);
   else
@@ -80,7 +80,7 @@ std::string complaint(std::uint64_t seed, int size, bool derivatives, std::strin
     for (std::size_t i = 0; i < random.all.size(); ++i)
       if (random.all[i].is<ops::input>() || random.all[i].is<ops::parameter>()) wrt.push_back(number[i]);
     result.resize(wrt.size());
-    graph::algebra& g = with_barriers;
+    graph::contractor& g = with_barriers;
     graph::differentiate(g, number.back(), g.fill(1, g.shape(number.back())), wrt.data(), static_cast<int>(wrt.size()), result.data());
     p.outputs.insert(p.outputs.end(), result.begin(), result.end());
   }

@@ -497,8 +497,8 @@ inline void build_plainly(graph::builder& g, const items& all, std::vector<int>&
 }
 
 /// The same through the smart constructors; barriers stay.
-inline void build_simplified(graph::algebra& g, const items& all, std::vector<int>& number) {
-  graph::algebra plain;
+inline void build_simplified(graph::contractor& g, const items& all, std::vector<int>& number) {
+  graph::contractor plain;
   std::vector<int> as_they_are;
   build_plainly(plain, all, as_they_are);
   number.clear();

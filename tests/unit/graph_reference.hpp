@@ -238,9 +238,9 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
     });
   } else if constexpr (std::is_same_v<Op, ops::convolution>) {
     each_product(op.geometry(x[0]->shape, x[1]->shape), [&](std::int64_t in, std::int64_t tap, std::int64_t out) {
-      if (op.side() == ops::face::forward) y.v[at(out)] += x[0]->v[at(in)] * x[1]->v[at(tap)];
-      if (op.side() == ops::face::data) y.v[at(in)] += x[0]->v[at(out)] * x[1]->v[at(tap)];
-      if (op.side() == ops::face::weights) y.v[at(tap)] += x[0]->v[at(in)] * x[1]->v[at(out)];
+      if (op.face() == ops::face::forward) y.v[at(out)] += x[0]->v[at(in)] * x[1]->v[at(tap)];
+      if (op.face() == ops::face::data) y.v[at(in)] += x[0]->v[at(out)] * x[1]->v[at(tap)];
+      if (op.face() == ops::face::weights) y.v[at(tap)] += x[0]->v[at(in)] * x[1]->v[at(out)];
     });
   } else if constexpr (std::is_same_v<Op, ops::max_pool>) {
     const std::vector<double>&all = x[0]->v, &v = x[1]->v;

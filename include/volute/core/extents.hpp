@@ -67,6 +67,7 @@ struct shape_constant {
   constexpr operator extents() const { return value; }
 };
 
+/// `shape<1, 8, 4, 4, 4>`: a shape as a value.
 template <std::int64_t... D>
 inline constexpr shape_constant<D...> shape{};
 

@@ -20,6 +20,7 @@ constexpr std::int64_t whole_lines_of_bytes(std::int64_t bytes) {
 /// Room for a tensor of so many bytes: whole lines, and one behind them for vectors that go beyond its end.
 constexpr std::int64_t bytes_of_tensor(std::int64_t bytes) { return whole_lines_of_bytes(bytes) + static_cast<std::int64_t>(cache_line); }
 
+/// A block on a cache line that is freed with its owner.
 struct release_memory {
   void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{cache_line}); }
 };

@@ -16,6 +16,7 @@ namespace volute::placement {
 
 #ifdef VOLUTE_PLACEMENT
 
+/// A set of processors.
 using processors = cpu_set_t;
 
 /// The processor that the calling thread runs on; negative if the system does not say.
@@ -27,6 +28,7 @@ inline int available() noexcept {
   return pthread_getaffinity_np(pthread_self(), sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
 }
 
+/// Empties a set, adds to it, asks it.
 inline void clear(processors& set) noexcept { CPU_ZERO(&set); }
 inline void insert(processors& set, int processor) noexcept { CPU_SET(static_cast<unsigned>(processor), &set); }
 inline bool contains(const processors& set, int processor) noexcept { return CPU_ISSET(static_cast<unsigned>(processor), &set); }

@@ -9,6 +9,7 @@
 
 namespace volute::graph {
 
+/// One smart constructor for each primitive. What makes graphs is a `contractor` (graph/contract.hpp), which is one of these.
 class algebra : public builder {
  public:
   // ---- leaves
@@ -126,11 +127,9 @@ class algebra : public builder {
   }
 
   // ---- sums
-  constexpr int reduce(ops::reduction how, int x, ops::axis_set axes);  // graph/contract.hpp: sums of products are split there
-  constexpr int sum(int x, ops::axis_set axes) { return reduce(ops::reduction::sum, x, axes); }
-
-  /// The node itself. Axes of extent 1 are left out of the set; and where a kept axis lies between reduced ones, the last axes are reduced
-  /// first: a batch's sum over samples and voxels is then made of the sums of each sample, which others may need too.
+  /// A reduction as it is: see contractor::reduce for what is tried before. Axes of extent 1 are left out of the set; and where a kept axis
+  /// lies between reduced ones, the last axes are reduced first: a batch's sum over samples and voxels is then made of the sums of each
+  /// sample, which others may need too.
   constexpr int make_reduce(ops::reduction how, int x, ops::axis_set axes) {
     const extents e = shape(x), result = without(e, axes);
     if (result.size() == e.size()) return reshape(x, result);
@@ -148,23 +147,6 @@ class algebra : public builder {
   }
   static constexpr std::int64_t worth_a_step = 64;  // elements that become one in the first step
 
-  /// Whether a sum is 0 for its form alone: of x - mean(x), or of a multiple of that.
-  constexpr bool sums_to_zero(int x, ops::axis_set axes) {
-    using ops::fn;
-    if (is_map(x, fn::negate)) return sums_to_zero(operand(x, 0), axes);
-    if (is_map(x, fn::multiply)) {
-      const int a = operand(x, 0), b = operand(x, 1);
-      return (constant_along(b, axes) && sums_to_zero(a, axes)) || (constant_along(a, axes) && sums_to_zero(b, axes));
-    }
-    if (!is_map(x, fn::subtract)) return false;
-    const int whole = operand(x, 0), repeated = operand(x, 1);
-    if (!is<ops::broadcast>(repeated)) return false;
-    const int mean = operand(repeated, 0);
-    const int made = is<ops::reshape>(mean) ? operand(mean, 0) : mean;
-    if (!is_map(made, fn::multiply) && !(is<ops::reduce>(made) && as<ops::reduce>(made).how() == ops::reduction::mean)) return false;
-    if (shape(mean).size() != without(shape(whole), axes).size()) return false;
-    return reshape(reduce(ops::reduction::mean, whole, axes), shape(mean)) == mean;
-  }
   /// The same number along each of these axes.
   constexpr bool constant_along(int x, ops::axis_set axes) const {
     if (is_fill(x)) return true;
@@ -217,8 +199,6 @@ class algebra : public builder {
     const int args[2]{a, b};
     return make(op, r, args, 2);
   }
-  /// y[n] = conv(x[n], w[n]): one filter bank a sample; graph/contract.hpp factors the bank where it can.
-  constexpr int convolution_per_sample(const ops::convolution& op, int x, int w);
 
   constexpr int max_pool(const ops::max_pool& op, int x, int v, const extents& result) {
     if (is_fill(v, 0)) return fill(0, result);
@@ -252,6 +232,46 @@ class algebra : public builder {
     return is_fill(id) ? make(nodes.data[id].op, nodes.data[id].attribute, small, nullptr, 0) : operand(id, 0);
   }
 
+  /// f of a constant where arithmetic gives it exactly: false where it does not, as of NaN.
+  static constexpr bool fold(ops::fn f, double v, double& folded) {
+    using ops::fn;
+    if (v != v) return false;
+    // clang-format off
+    switch (f) {
+      case fn::negate: folded = -v; return true;
+      case fn::abs: folded = v < 0 ? -v : v; return true;
+      case fn::sign: folded = v > 0 ? 1 : v < 0 ? -1 : 0; return true;
+      case fn::square: folded = v * v; return true;
+      case fn::relu: folded = v < 0 ? 0 : v; return true;
+      case fn::step: folded = v > 0 ? 1 : 0; return true;
+      case fn::reciprocal: folded = v != 0 ? 1 / v : 0; return v != 0;
+      case fn::sqrt: case fn::rsqrt: folded = 1; return v == 1;
+      case fn::exp: folded = 1; return v == 0;
+      case fn::log: folded = 0; return v == 1;
+      case fn::sin: case fn::tanh: case fn::erf: case fn::expm1: case fn::log1p: folded = 0; return v == 0;
+      default: return false;
+    }
+    // clang-format on
+  }
+  /// The same of two constants that are no NaN.
+  static constexpr bool fold(ops::fn f, double p, double q, double& folded) {
+    using ops::fn;
+    // clang-format off
+    switch (f) {
+      case fn::add: folded = p + q; return true;
+      case fn::subtract: folded = p - q; return true;
+      case fn::multiply: folded = p * q; return true;
+      case fn::divide: folded = q != 0 ? p / q : 0; return q != 0;
+      case fn::minimum: folded = p < q ? p : q; return true;
+      case fn::maximum: folded = p > q ? p : q; return true;
+      case fn::less: folded = p < q; return true;
+      case fn::less_equal: folded = p <= q; return true;
+      case fn::equal: folded = p == q; return true;
+      default: return false;
+    }
+    // clang-format on
+  }
+
   constexpr int map1(ops::fn f, int a) {
     using ops::fn;
     const int s = nodes.data[a].shape;
@@ -259,53 +279,7 @@ class algebra : public builder {
     if (is_fill(a)) {
       const double v = fill_value(a);
       double folded = 0;
-      bool known = true;
-      switch (v == v ? f : fn::select) {  // of NaN nothing is known
-        case fn::negate:
-          folded = -v;
-          break;
-        case fn::abs:
-          folded = v < 0 ? -v : v;
-          break;
-        case fn::sign:
-          folded = v > 0 ? 1 : v < 0 ? -1 : 0;
-          break;
-        case fn::square:
-          folded = v * v;
-          break;
-        case fn::relu:
-          folded = v < 0 ? 0 : v;
-          break;
-        case fn::step:
-          folded = v > 0 ? 1 : 0;
-          break;
-        case fn::reciprocal:
-          known = v != 0;
-          folded = known ? 1 / v : 0;
-          break;
-        case fn::sqrt:
-        case fn::rsqrt:
-          known = v == 1;
-          folded = 1;
-          break;
-        case fn::exp:
-          known = v == 0;
-          folded = 1;
-          break;
-        case fn::log:
-          known = v == 1;
-          break;
-        case fn::sin:
-        case fn::tanh:
-        case fn::erf:
-        case fn::expm1:
-        case fn::log1p:
-          known = v == 0;
-          break;
-        default:
-          known = false;
-      }
-      if (known) return fill(folded, shapes.data[s]);
+      if (fold(f, v, folded)) return fill(folded, shapes.data[s]);
       if (shapes.data[s].rank > 0) return broadcast(map1(f, fill(v, extents{})), s);  // once, at run time
     }
     if (f == fn::negate && is_map(a, fn::negate)) return operand(a, 0);
@@ -318,40 +292,28 @@ class algebra : public builder {
   constexpr int map2(ops::fn f, int a, int b) {
     using ops::fn;
     const int s = nodes.data[a].shape;
-    if (is_fill(a) && is_fill(b) && f < fn::power && !(fill_value(a) == fill_value(a) && fill_value(b) == fill_value(b)))
-      return fill(not_a_number, shapes.data[s]);
-    if (is_fill(a) && is_fill(b) && fill_value(a) == fill_value(a) && fill_value(b) == fill_value(b)) {
+    if (is_fill(a) && is_fill(b)) {
       const double p = fill_value(a), q = fill_value(b);
-      const extents e = shapes.data[s];
-      switch (f) {
-        case fn::add:
-          return fill(p + q, e);
-        case fn::subtract:
-          return fill(p - q, e);
-        case fn::multiply:
-          return fill(p * q, e);
-        case fn::divide:
-          if (q != 0) return fill(p / q, e);
-          break;
-        case fn::minimum:
-          return fill(p != p || p < q ? p : q, e);
-        case fn::maximum:
-          return fill(p != p || p > q ? p : q, e);
-        case fn::less:
-          return fill(p < q, e);
-        case fn::less_equal:
-          return fill(p <= q, e);
-        case fn::equal:
-          return fill(p == q, e);
-        default:
-          break;
-      }
+      double folded = 0;
+      if ((p != p || q != q) && f < fn::power) return fill(not_a_number, shapes.data[s]);
+      if (p == p && q == q && fold(f, p, q, folded)) return fill(folded, shapes.data[s]);
     }
     const bool commutes = f == fn::add || f == fn::multiply || f == fn::minimum || f == fn::maximum || f == fn::equal;
     if (commutes && (is_fill(a) ? !is_fill(b) : (!is_fill(b) && a > b))) {  // one order, constants behind
       const int t = a;
       a = b, b = t;
     }
+    if (const int simpler = identity(f, a, b); simpler >= 0) return simpler;
+    if (is_fill(a) && is_fill(b) && shapes.data[s].rank > 0)
+      return broadcast(map2(f, fill(fill_value(a), extents{}), fill(fill_value(b), extents{})), s);
+    const int args[2]{a, b};
+    if (const int small = small_shape(args, 2); small >= 0) return broadcast(map2(f, shrink(a, small), shrink(b, small)), s);
+    return elementwise(f, args, 2);
+  }
+
+  /// What a function of two operands is for its form; -1: itself. Where they commute a constant is b.
+  constexpr int identity(ops::fn f, int a, int b) {
+    using ops::fn;
     switch (f) {
       case fn::add:
         if (is_fill(b, 0)) return a;
@@ -386,7 +348,7 @@ class algebra : public builder {
         if (is_fill(a, 1)) return map1(fn::reciprocal, b);
         break;
       case fn::power:
-        if (is_fill(b, 0)) return fill(1, shapes.data[s]);
+        if (is_fill(b, 0)) return fill(1, shape(a));
         if (is_fill(b, 1)) return a;
         if (is_fill(b, 2)) return map1(fn::square, a);
         if (is_fill(b, 3)) return map2(fn::multiply, map1(fn::square, a), a);
@@ -397,11 +359,7 @@ class algebra : public builder {
       default:
         break;
     }
-    if (is_fill(a) && is_fill(b) && shapes.data[s].rank > 0)
-      return broadcast(map2(f, fill(fill_value(a), extents{}), fill(fill_value(b), extents{})), s);
-    const int args[2]{a, b};
-    if (const int small = small_shape(args, 2); small >= 0) return broadcast(map2(f, shrink(a, small), shrink(b, small)), s);
-    return elementwise(f, args, 2);
+    return -1;
   }
 
   constexpr int map3(int c, int a, int b) {  // select
@@ -415,5 +373,3 @@ class algebra : public builder {
 };
 
 }  // namespace volute::graph
-
-#include <volute/graph/contract.hpp>  // defines reduce and convolution_per_sample

@@ -1,4 +1,4 @@
-// A graph under construction, in constexpr code: a flat array of nodes with integer operands. Equal nodes are shared as they are made
+// A graph under construction, in constexpr code: a flat array of nodes with integer operands. Equal nodes are one node from the beginning
 // (value numbering by hashing), so that no later pass has to look for them. Operands always have smaller numbers than their users.
 #pragma once
 
@@ -18,6 +18,7 @@ struct node {
   int count = 0;
 };
 
+/// Nodes, operands, and the interned shapes and attributes; make() gives an equal node where there is one.
 class builder {
  public:
   buffer<node> nodes;

@@ -1,5 +1,5 @@
 // Makes a graph again without its barriers and dead nodes. Everything passes through the smart constructors once more, so what the barriers
-// kept apart is simplified and shared now.
+// kept apart is simplified, and one node where it is equal.
 #pragma once
 
 #include <volute/graph/differentiate.hpp>
@@ -7,7 +7,7 @@
 namespace volute::graph {
 
 /// The node `id` of `from`, made in `to` over operands that exist there already (`at[old] = new`).
-constexpr int remake(algebra& to, const algebra& from, int id, const int* at) {
+constexpr int remake(contractor& to, const algebra& from, int id, const int* at) {
   const node n = from.nodes.data[id];
   const extents e = from.shape(id);
   const auto arg = [&](int i) { return at[from.operands.data[n.first + i]]; };
@@ -48,7 +48,7 @@ constexpr int remake(algebra& to, const algebra& from, int id, const int* at) {
 }
 
 /// Rebuilds what the outputs need; outputs and the given leaf nodes are renumbered in place. Leaves are kept even if nothing needs them.
-constexpr void rebuild(algebra& to, const algebra& from, int* outputs, int count, buffer<int>& at) {
+constexpr void rebuild(contractor& to, const algebra& from, int* outputs, int count, buffer<int>& at) {
   const int n = from.nodes.size;
   buffer<bool> live(n, false);
   for (int i = 0; i < count; ++i) live[outputs[i]] = true;

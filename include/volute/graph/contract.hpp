@@ -95,130 +95,162 @@ constexpr int contract(algebra& g, int a, ops::axis_set va, int b, ops::axis_set
   return g.reshape(g.matmul(pa, pb, ta, tb), result);
 }
 
-constexpr int algebra::reduce(ops::reduction how, int x, ops::axis_set axes) {
-  using ops::fn;
-  const extents e = shape(x);
-  axes &= ops::all_axes(e.rank);
-  const extents result = without(e, axes);
-  if (result.size() == e.size()) return reshape(x, result);
-  const bool sums = how == ops::reduction::sum, linear = how != ops::reduction::maximum;
-  if (e.size() == 0)  // of nothing: 0, NaN, and what no function asks for
-    return fill(sums ? 0 : linear ? not_a_number : -std::numeric_limits<double>::infinity(), result);
-  const double terms = static_cast<double>(e.size()) / static_cast<double>(result.size());
-  if (linear && sums_to_zero(x, axes)) return fill(0, result);
-  if (linear && is_map(x, fn::add)) {
-    const int a = operand(x, 0), b = operand(x, 1);
-    if (sums_to_zero(b, axes)) return reduce(how, a, axes);
-    if (sums_to_zero(a, axes)) return reduce(how, b, axes);
+/// The algebra whose sums and convolutions take products apart, and so the builder that all code makes nodes with.
+class contractor : public algebra {
+ public:
+  /// A reduction of any axes. Sums of products are split into sums of their factors, and into matrix products.
+  constexpr int reduce(ops::reduction how, int x, ops::axis_set axes) {
+    using ops::fn;
+    const extents e = shape(x);
+    axes &= ops::all_axes(e.rank);
+    const extents result = without(e, axes);
+    if (result.size() == e.size()) return reshape(x, result);
+    const bool sums = how == ops::reduction::sum, linear = how != ops::reduction::maximum;
+    if (e.size() == 0)  // of nothing: 0, NaN, and what no function asks for
+      return fill(sums ? 0 : linear ? not_a_number : -std::numeric_limits<double>::infinity(), result);
+    const double terms = static_cast<double>(e.size()) / static_cast<double>(result.size());
+    if (linear && sums_to_zero(x, axes)) return fill(0, result);
+    if (linear && is_map(x, fn::add)) {
+      const int a = operand(x, 0), b = operand(x, 1);
+      if (sums_to_zero(b, axes)) return reduce(how, a, axes);
+      if (sums_to_zero(a, axes)) return reduce(how, b, axes);
+    }
+    if (is_fill(x)) return fill(sums && fill_value(x) == fill_value(x) ? fill_value(x) * terms : fill_value(x), result);
+    if (linear && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
+    if (sums && is_map(x, fn::select) && is_indicator(operand(x, 0)) && is_fill(operand(x, 1)) && is_fill(operand(x, 2), 0))  // a count
+      return map(fn::multiply, reduce(how, operand(x, 0), axes), fill(fill_value(operand(x, 1)), make_extents()));
+    if (is<ops::broadcast>(x)) {  // along a repeated axis the sum is a multiple, maximum and mean are the same
+      const int full = reshape(operand(x, 0), aligned(shape(operand(x, 0)), e.rank));
+      const extents small = shape(full);
+      std::int64_t repeated = 1;
+      for (int i = 0; i < e.rank; ++i)
+        if (ops::contains(axes, i) && small[i] != e[i]) repeated *= e[i];
+      const int part = broadcast(reduce(how, full, axes), result);
+      return sums ? map(fn::multiply, part, fill(static_cast<double>(repeated), make_extents())) : part;
+    }
+    if (linear && (is_map(x, fn::multiply) || is_map(x, fn::square)))
+      if (const int split = reduce_product(how, x, axes); split >= 0) return split;
+    return make_reduce(how, x, axes);
   }
-  if (is_fill(x)) return fill(sums && fill_value(x) == fill_value(x) ? fill_value(x) * terms : fill_value(x), result);
-  if (linear && is_map(x, fn::negate)) return map(fn::negate, reduce(how, operand(x, 0), axes));
-  if (sums && is_map(x, fn::select) && is_indicator(operand(x, 0)) && is_fill(operand(x, 1)) && is_fill(operand(x, 2), 0))  // a count
-    return map(fn::multiply, reduce(how, operand(x, 0), axes), fill(fill_value(operand(x, 1)), make_extents()));
-  if (is<ops::broadcast>(x)) {  // along a repeated axis the sum is a multiple, maximum and mean are the same
-    const int full = reshape(operand(x, 0), aligned(shape(operand(x, 0)), e.rank));
-    const extents small = shape(full);
-    std::int64_t repeated = 1;
-    for (int i = 0; i < e.rank; ++i)
-      if (ops::contains(axes, i) && small[i] != e[i]) repeated *= e[i];
-    const int part = broadcast(reduce(how, full, axes), result);
-    return sums ? map(fn::multiply, part, fill(static_cast<double>(repeated), make_extents())) : part;
+  constexpr int sum(int x, ops::axis_set axes) { return reduce(ops::reduction::sum, x, axes); }
+
+  /// Whether a sum is 0 for its form alone: of x - mean(x), or of a multiple of that.
+  constexpr bool sums_to_zero(int x, ops::axis_set axes) {
+    using ops::fn;
+    if (is_map(x, fn::negate)) return sums_to_zero(operand(x, 0), axes);
+    if (is_map(x, fn::multiply)) {
+      const int a = operand(x, 0), b = operand(x, 1);
+      return (constant_along(b, axes) && sums_to_zero(a, axes)) || (constant_along(a, axes) && sums_to_zero(b, axes));
+    }
+    if (!is_map(x, fn::subtract)) return false;
+    const int whole = operand(x, 0), repeated = operand(x, 1);
+    if (!is<ops::broadcast>(repeated)) return false;
+    const int mean = operand(repeated, 0);
+    const int made = is<ops::reshape>(mean) ? operand(mean, 0) : mean;
+    if (!is_map(made, fn::multiply) && !(is<ops::reduce>(made) && as<ops::reduce>(made).how() == ops::reduction::mean)) return false;
+    if (shape(mean).size() != without(shape(whole), axes).size()) return false;
+    return reshape(reduce(ops::reduction::mean, whole, axes), shape(mean)) == mean;
   }
-  if (linear && (is_map(x, fn::multiply) || is_map(x, fn::square))) {
+
+  /// y[n] = conv(x[n], w[n]): one filter bank a sample, factored where it can be.
+  constexpr int convolution_per_sample(const ops::convolution& op, int x, int w) {
+    using ops::fn;
+    const extents xs = shape(x), ws = shape(w);  // (b, i, d, h, w) and (b, o, i / groups, kd, kh, kw)
+    if (xs.size() == 0 || ws.size() == 0) return fill(0, make_extents(xs[0], ws[1], op.extent[0], op.extent[1], op.extent[2]));
+    product p;
+    p.collect(*this, w, ws, false);
+    int weights = -1, inputs = -1, outputs = -1;
+    bool factored = p.complete && op.groups == 1;
+    const auto into = [&](int& whole, int f) { whole = whole < 0 ? f : map(fn::multiply, whole, f); };
+    constexpr ops::axis_set b = 1, o = 2, i = 4;
+    for (int k = 0; k < p.size && factored; ++k) {
+      const ops::axis_set v = p.axes[k];
+      const bool of_sample = (v & b) != 0 || ws[0] == 1;  // a single sample's scales do not vary along b, and must not make a bank either
+      if (of_sample && (v & ~(b | o)) == 0)
+        into(outputs, p.id[k]);
+      else if (of_sample && (v & ~(b | i)) == 0)
+        into(inputs, p.id[k]);
+      else if ((v & b) == 0)
+        into(weights, p.id[k]);
+      else
+        factored = false;
+    }
+    if (factored) {
+      const extents bank = make_extents(ws[1], ws[2], ws[3], ws[4], ws[5]);
+      int plain = weights < 0 ? fill(1, bank) : broadcast(reshape(weights, without(shape(weights), b)), bank);
+      if (inputs >= 0) x = map(fn::multiply, x, reshape(inputs, make_extents(shape(inputs)[0], shape(inputs)[2], 1, 1, 1)));
+      int y = convolution(op, x, plain);
+      if (outputs >= 0) y = map(fn::multiply, y, reshape(outputs, make_extents(shape(outputs)[0], shape(outputs)[1], 1, 1, 1)));
+      return p.scale == 1 ? y : map(fn::multiply, y, fill(p.scale, make_extents()));
+    }
+    // A bank that does not factor is built, and the samples become groups of one convolution.
+    ops::convolution grouped = op;
+    grouped.groups = op.groups * ws[0];
+    const int flat = reshape(x, make_extents(1, xs[0] * xs[1], xs[2], xs[3], xs[4]));
+    const int y = convolution(grouped, flat, reshape(w, make_extents(ws[0] * ws[1], ws[2], ws[3], ws[4], ws[5])));
+    return reshape(y, make_extents(xs[0], ws[1], shape(y)[2], shape(y)[3], shape(y)[4]));
+  }
+
+ private:
+  /// A sum or mean of a product, by its factors; -1 where nothing is won.
+  constexpr int reduce_product(ops::reduction how, int x, ops::axis_set axes) {
+    using ops::fn;
+    const extents e = shape(x), result = without(e, axes);
     product p;
     p.collect(*this, x, e, false);
     const ops::axis_set wide = difference(e, flattened(e, ops::all_axes(e.rank)));
     bool splits = p.scale != 1;
     for (int i = 0; i < p.size; ++i) splits = splits || p.axes[i] != wide;
-    if (p.complete && splits) {
-      const ops::axis_set summed = axes & wide;
-      double scale = p.scale, divisor = sums ? 1 : terms;
-      const auto part = [&](int node, ops::axis_set over) {  // as a mean where the whole is one
-        const extents full = shape(node);
-        if (!sums) divisor /= static_cast<double>(full.size() / without(full, over).size());
-        return make_reduce(how, node, over);
-      };
-      int outside = -1;  // the product of what does not vary along the sum
-      int inside[product::capacity]{};
-      ops::axis_set varies[product::capacity]{};
-      int count = 0;
-      ops::axis_set covered = 0;
-      for (int i = 0; i < p.size; ++i) covered |= p.axes[i];
-      for (int i = 0; i < e.rank; ++i)
-        if (ops::contains(summed & ~covered, i)) scale *= static_cast<double>(e[i]);
-      for (int i = 0; i < p.size; ++i) {
-        ops::axis_set others = 0;
-        for (int k = 0; k < p.size; ++k)
-          if (k != i) others |= p.axes[k];
-        int f = p.id[i];
-        ops::axis_set v = p.axes[i];
-        if (const ops::axis_set own = v & summed & ~others; own != 0) {  // what only this factor varies along
-          const extents kept = flattened(shape(f), own);
-          f = reshape(part(f, own), kept);
-          v &= ~own;
-        }
-        if ((v & summed) == 0) {
-          const int placed = reshape(f, without(shape(f), axes));
-          outside = outside < 0 ? placed : map(fn::multiply, outside, placed);
-        } else {
-          inside[count] = f, varies[count++] = v;
-        }
+    if (!p.complete || !splits) return -1;
+    const bool sums = how == ops::reduction::sum;
+    const ops::axis_set summed = axes & wide;
+    double scale = p.scale, divisor = sums ? 1 : static_cast<double>(e.size()) / static_cast<double>(result.size());
+    const auto part = [&](int node, ops::axis_set over) {  // as a mean where the whole is one
+      const extents full = shape(node);
+      if (!sums) divisor /= static_cast<double>(full.size() / without(full, over).size());
+      return make_reduce(how, node, over);
+    };
+    int outside = -1;  // the product of what does not vary along the sum
+    int inside[product::capacity]{};
+    ops::axis_set varies[product::capacity]{};
+    int count = 0;
+    ops::axis_set covered = 0;
+    for (int i = 0; i < p.size; ++i) covered |= p.axes[i];
+    for (int i = 0; i < e.rank; ++i)
+      if (ops::contains(summed & ~covered, i)) scale *= static_cast<double>(e[i]);
+    for (int i = 0; i < p.size; ++i) {
+      ops::axis_set others = 0;
+      for (int k = 0; k < p.size; ++k)
+        if (k != i) others |= p.axes[k];
+      int f = p.id[i];
+      ops::axis_set v = p.axes[i];
+      if (const ops::axis_set own = v & summed & ~others; own != 0) {  // what only this factor varies along
+        const extents kept = flattened(shape(f), own);
+        f = reshape(part(f, own), kept);
+        v &= ~own;
       }
-      int total = -1;
-      if (count == 2) {
-        extents r = without(flattened(e, ~(varies[0] | varies[1])), axes);
-        total = contract(*this, inside[0], varies[0], inside[1], varies[1], summed, r);
+      if ((v & summed) == 0) {
+        const int placed = reshape(f, without(shape(f), axes));
+        outside = outside < 0 ? placed : map(fn::multiply, outside, placed);
+      } else {
+        inside[count] = f, varies[count++] = v;
       }
-      if (total < 0 && count > 0) {
-        int whole = inside[0];
-        for (int i = 1; i < count; ++i) whole = map(fn::multiply, whole, inside[i]);
-        total = part(whole, axes);
-      }
-      if (outside >= 0) total = total < 0 ? outside : map(fn::multiply, total, outside);
-      if (total < 0) total = fill(1, result);
-      if (scale != divisor) total = map(fn::multiply, total, fill(scale / divisor, make_extents()));
-      return broadcast(total, result);
     }
+    int total = -1;
+    if (count == 2) {
+      extents r = without(flattened(e, ~(varies[0] | varies[1])), axes);
+      total = contract(*this, inside[0], varies[0], inside[1], varies[1], summed, r);
+    }
+    if (total < 0 && count > 0) {
+      int whole = inside[0];
+      for (int i = 1; i < count; ++i) whole = map(fn::multiply, whole, inside[i]);
+      total = part(whole, axes);
+    }
+    if (outside >= 0) total = total < 0 ? outside : map(fn::multiply, total, outside);
+    if (total < 0) total = fill(1, result);
+    if (scale != divisor) total = map(fn::multiply, total, fill(scale / divisor, make_extents()));
+    return broadcast(total, result);
   }
-  return make_reduce(how, x, axes);
-}
-
-constexpr int algebra::convolution_per_sample(const ops::convolution& op, int x, int w) {
-  using ops::fn;
-  const extents xs = shape(x), ws = shape(w);  // (b, i, d, h, w) and (b, o, i / groups, kd, kh, kw)
-  if (xs.size() == 0 || ws.size() == 0) return fill(0, make_extents(xs[0], ws[1], op.extent[0], op.extent[1], op.extent[2]));
-  product p;
-  p.collect(*this, w, ws, false);
-  int weights = -1, inputs = -1, outputs = -1;
-  bool factored = p.complete && op.groups == 1;
-  const auto into = [&](int& whole, int f) { whole = whole < 0 ? f : map(fn::multiply, whole, f); };
-  constexpr ops::axis_set b = 1, o = 2, i = 4;
-  for (int k = 0; k < p.size && factored; ++k) {
-    const ops::axis_set v = p.axes[k];
-    const bool of_sample = (v & b) != 0 || ws[0] == 1;  // a single sample's scales do not vary along b, and must not make a bank either
-    if (of_sample && (v & ~(b | o)) == 0)
-      into(outputs, p.id[k]);
-    else if (of_sample && (v & ~(b | i)) == 0)
-      into(inputs, p.id[k]);
-    else if ((v & b) == 0)
-      into(weights, p.id[k]);
-    else
-      factored = false;
-  }
-  if (factored) {
-    const extents bank = make_extents(ws[1], ws[2], ws[3], ws[4], ws[5]);
-    int plain = weights < 0 ? fill(1, bank) : broadcast(reshape(weights, without(shape(weights), b)), bank);
-    if (inputs >= 0) x = map(fn::multiply, x, reshape(inputs, make_extents(shape(inputs)[0], shape(inputs)[2], 1, 1, 1)));
-    int y = convolution(op, x, plain);
-    if (outputs >= 0) y = map(fn::multiply, y, reshape(outputs, make_extents(shape(outputs)[0], shape(outputs)[1], 1, 1, 1)));
-    return p.scale == 1 ? y : map(fn::multiply, y, fill(p.scale, make_extents()));
-  }
-  // A bank that does not factor is built, and the samples become groups of one convolution.
-  ops::convolution grouped = op;
-  grouped.groups = op.groups * ws[0];
-  const int flat = reshape(x, make_extents(1, xs[0] * xs[1], xs[2], xs[3], xs[4]));
-  const int y = convolution(grouped, flat, reshape(w, make_extents(ws[0] * ws[1], ws[2], ws[3], ws[4], ws[5])));
-  return reshape(y, make_extents(xs[0], ws[1], shape(y)[2], shape(y)[3], shape(y)[4]));
-}
+};
 
 }  // namespace volute::graph

@@ -81,8 +81,8 @@ constexpr bool moves(const algebra& g, int id) {
 }
 
 /// What a derivative rule sees: see ops/primitives.hpp.
-struct rule {
-  algebra& graph;
+struct derivative_context {
+  contractor& graph;
   int node;
   value y, g;
   const bool* depends;
@@ -157,7 +157,7 @@ struct rule {
 };
 
 /// Gradients of <y, seed> by each of the nodes `wrt`, written to `result`; a zero tensor where y does not depend on one.
-constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int count, int* result) {
+constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result) {
   const int n = y + 1;
   int lowest = n;
   buffer<bool> depends(n, false);
@@ -175,10 +175,10 @@ constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int co
   for (int i = y; i >= lowest; --i) {
     if (adjoint.data[i] < 0 || g.nodes.data[i].count == 0) continue;
     const node v = g.nodes.data[i];
-    const auto run = [&](rule& r) {
+    const auto run = [&](derivative_context& r) {
       ops::primitives::visit(v.op, g.attributes.data[v.attribute], [&](const auto& op) { op.derivative(op, r); });
     };
-    rule r{g, i, {&g, i}, {&g, adjoint.data[i]}, depends.data, adjoint.data, masks.data, {masks.data[i]}};
+    derivative_context r{g, i, {&g, i}, {&g, adjoint.data[i]}, depends.data, adjoint.data, masks.data, {masks.data[i]}};
     if (!r.taken.any()) {
       run(r);
     } else if (g.is<ops::elementwise>(i)) {
@@ -191,7 +191,8 @@ constexpr void differentiate(algebra& g, int y, int seed, const int* wrt, int co
       run(r);
     } else if (r.taken.strict() && moves(g, i)) {
       const value m{&g, r.taken.node()};
-      rule mover{g, i, r.y, g.is_indicator(m.id) ? m : select(m, m.like(1), m.like(0)), depends.data, moved.data, nullptr, r.taken};
+      derivative_context mover{g,          i,       r.y,    g.is_indicator(m.id) ? m : select(m, m.like(1), m.like(0)), depends.data,
+                               moved.data, nullptr, r.taken};
       run(mover);
       r.moved = moved.data;
       run(r);

@@ -10,17 +10,19 @@ struct layer_info {
   line path;
   line kind;
   extents shape{};
-  int first_node = 0, last_node = 0;  // the nodes that it made, in the graph before dead ones are left out
+  int first_node = 0, last_node = 0;  // the nodes that it made
   int first_parameter = 0, last_parameter = 0;
 };
 
 namespace graph {
 
+/// An input of the program, bound by name.
 struct input_info {
   line name;
   extents shape{};
   int node = 0;
 };
+/// A parameter or state, its first value and its place among the weights.
 struct parameter_info {
   line path;
   extents shape{};
@@ -79,6 +81,7 @@ struct view {
   }
 };
 
+/// The view of a finished graph.
 template <graph_size Size>
 constexpr view view_of(const frozen<Size>& g) {
   return {g.nodes, g.operands, g.shapes, g.attributes, g.inputs, g.parameters, g.outputs, g.layers, Size, g.forward_nodes};

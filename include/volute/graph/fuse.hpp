@@ -6,6 +6,8 @@
 
 #include <volute/graph/frozen.hpp>
 
+#include <array>
+
 namespace volute::graph {
 
 /// The decision for each node.
@@ -19,6 +21,7 @@ enum class role : std::int8_t {
   merged,   // a convolution that carries its users' group as its epilogue
 };
 
+/// What fusion decides: the role of each node, and the members and bounds of each group.
 struct fusion {
   static constexpr int most_groups = 4;  // that one node may be a member of
 
@@ -146,124 +149,168 @@ constexpr void price(const view& g, buffer<int>& cost) {
   }
 }
 
-constexpr void fuse(const view& g, fusion& f) {
-  constexpr int separate = -2, most = fusion::most_groups;
-  const int n = g.size.nodes;
-  const int elementwise = ops::opcode<ops::elementwise>, broadcast = ops::opcode<ops::broadcast>, fill = ops::opcode<ops::fill>,
-            reduce = ops::opcode<ops::reduce>, reshape = ops::opcode<ops::reshape>, convolution = ops::opcode<ops::convolution>;
-  buffer<int> wanted(most * n, -1), wanting(n, 0);  // the groups that users are in; how many, or separate
-  buffer<int> cost(n, 0);
-  buffer<char> live(n, 0), stored(n, 0);  // stored: some user reads it from memory
-  price(g, cost);
-  const auto ask = [&](int a, int to) {  // a user of `a` is in group `to`
-    int& count = wanting.data[a];
-    for (int k = 0; k < count; ++k)
-      if (wanted.data[most * a + k] == to) return;
-    if (to < 0 || count == most || count < 0 || (count > 0 && cost.data[a] == 0))
-      count = separate;
-    else
-      wanted.data[most * a + count++] = to;
-  };
-  for (int i = 0; i < g.size.outputs; ++i) {
-    live[g.outputs[i]] = f.output[g.outputs[i]] = stored[g.outputs[i]] = 1;
-    wanting[g.outputs[i]] = separate;
-  }
-  for (int i = n - 1; i >= 0; --i) {
-    const node& v = g.nodes[i];
-    if (v.op == ops::opcode<ops::input> || v.op == ops::opcode<ops::parameter>) {
-      f.roles.data[i] = role::leaf;
-      continue;
+/// The role of a node that nothing is fused with, by its primitive.
+inline constexpr auto role_alone = [] {
+  std::array<role, static_cast<std::size_t>(ops::primitives::size)> roles{};
+  roles.fill(role::kernel);
+  roles[ops::opcode<ops::input>] = roles[ops::opcode<ops::parameter>] = role::leaf;
+  roles[ops::opcode<ops::reshape>] = role::alias;
+  roles[ops::opcode<ops::broadcast>] = roles[ops::opcode<ops::fill>] = role::inlined;
+  roles[ops::opcode<ops::elementwise>] = roles[ops::opcode<ops::reduce>] = role::root;
+  return roles;
+}();
+
+/// Decides for every node of a graph, from the results to the inputs: each user has said what it wants before its operands are asked.
+class fuser {
+ public:
+  constexpr fuser(const view& graph, fusion& decisions)
+      : g(graph),
+        f(decisions),
+        wanted_(most * graph.size.nodes, -1),
+        wanting_(graph.size.nodes, 0),
+        cost_(graph.size.nodes, 0),
+        live_(graph.size.nodes, 0),
+        stored_(graph.size.nodes, 0) {
+    price(g, cost_);
+    for (int i = 0; i < g.size.outputs; ++i) {
+      live_[g.outputs[i]] = f.output[g.outputs[i]] = stored_[g.outputs[i]] = 1;
+      wanting_[g.outputs[i]] = separate;
     }
-    if (!live.data[i]) continue;
-    int mine = separate;  // the group that my operands may join
-    int skip = -1;        // an operand that needs no memory
-    bool inside = false;  // I am a member of other groups
-    if (v.op == elementwise) {
-      int fills = 0, space = -1;
-      for (int k = 0; k < v.count; ++k) {
-        const int a = g.operand(i, k);
-        fills += g.nodes[a].op == fill;
-        if (g.nodes[a].op == broadcast) space = v.shape;
-      }
-      const int reads = v.count - fills;
-      inside = wanting.data[i] > 0 && reads > 0 && !stored.data[i];
-      for (int k = 0; k < wanting.data[i] && inside; ++k) {
-        const int to = wanted.data[most * i + k];
-        inside = f.length.data[to] < ops::max_program_length && f.inputs.data[to] + reads - 1 <= ops::max_program_inputs &&
-                 f.constants.data[to] + fills <= ops::max_program_constants &&
-                 (space < 0 || f.space.data[to] < 0 || f.space.data[to] == space);
-      }
-      if (inside) {
-        f.roles.data[i] = role::inlined;
-        for (int k = 0; k < wanting.data[i]; ++k) {
-          const int to = wanted.data[most * i + k];
-          f.join(i, to);
-          f.length.data[to] += 1;
-          f.inputs.data[to] += reads - 1;
-          f.constants.data[to] += fills;
-          if (space >= 0) f.space.data[to] = space;
-        }
-      } else {
-        f.roles.data[i] = role::root;
-        f.join(i, i);
-        mine = i;
-        f.length.data[i] = 1;
-        f.inputs.data[i] = reads;
-        f.constants.data[i] = fills;
-        f.space.data[i] = space;
-      }
-    } else if (v.op == reduce) {
-      f.roles.data[i] = role::root;
-      mine = i;
+    for (int i = g.size.nodes - 1; i >= 0; --i) {
+      const role alone = role_alone[static_cast<std::size_t>(g.nodes[i].op)];
+      if (alone == role::leaf || live_.data[i]) f.roles.data[i] = alone;
+      if (alone != role::leaf && live_.data[i]) ask_operands(i, decide(i));
+    }
+  }
+
+ private:
+  static constexpr int separate = -2, most = fusion::most_groups;
+  static constexpr int elementwise = ops::opcode<ops::elementwise>, broadcast = ops::opcode<ops::broadcast>, fill = ops::opcode<ops::fill>,
+                       reduce = ops::opcode<ops::reduce>, reshape = ops::opcode<ops::reshape>, convolution = ops::opcode<ops::convolution>;
+
+  /// What a node wants of its operands.
+  struct demand {
+    int group = separate;  // the one that they may join
+    bool inside = false;   // it is a member of other groups, which they may join
+    int skip = -1;         // the one that needs no memory
+  };
+
+  const view& g;
+  fusion& f;
+  buffer<int> wanted_, wanting_;  // the groups that users are in; how many, or separate
+  buffer<int> cost_;              // see price
+  buffer<char> live_, stored_;    // stored: some user reads it from memory
+
+  constexpr demand decide(int i) {
+    const int op = g.nodes[i].op;
+    if (op == elementwise) return map(i);
+    if (op == convolution) return convolve(i);
+    if (op == reduce) {
       f.inputs.data[i] = 1;
       f.space.data[i] = g.nodes[g.operand(i, 0)].shape;
-    } else if (v.op == broadcast || v.op == fill) {
-      f.roles.data[i] = stored.data[i] ? role::root : role::inlined;  // stored: an identity program
-    } else if (v.op == reshape) {
-      f.roles.data[i] = role::alias;
-      inside = wanting.data[i] > 0 && !stored.data[i];  // a group does not mind: its tensors are dense
-    } else {
-      f.roles.data[i] = role::kernel;
-      if (v.op == convolution) {
-        const auto op = g.as<ops::convolution>(i);
-        const int to = wanting.data[i] == 1 ? wanted.data[most * i] : separate;
-        if (op.side() != ops::face::weights && to >= 0 && !stored.data[i] && f.carrier.data[to] < 0 && g.nodes[to].op == elementwise) {
-          f.carrier.data[to] = i;  // provisional: the planner may find that the group does not fit (see `carries`)
-          f.roles.data[i] = role::merged;
-        }
-        // conv(x * s, w) with s (N, C): the scale rides in the copy that brings x into the kernel's layout
-        const int x = g.operand(i, 0);
-        if (op.side() != ops::face::weights && g.nodes[x].op == elementwise && g.as<ops::elementwise>(x).f() == ops::fn::multiply &&
-            f.users.data[x] == 0 && !f.output.data[x] && v.count == 2 && g.operand(i, 1) != x) {
-          for (int k = 0; k < 2; ++k) {
-            const int b = g.operand(x, k), whole = g.operand(x, 1 - k);
-            ops::access how{};
-            if (f.scale.data[i] < 0 && g.nodes[b].op == broadcast && g.nodes[whole].op != fill && epilogue_access(g, b, g.shape(x), how) &&
-                (how == ops::access::per_sample_channel || (how == ops::access::per_channel && g.shape(x)[0] == 1))) {
-              f.scale.data[i] = b;
-              skip = x;
-              live.data[whole] = stored.data[whole] = 1;
-              live.data[g.operand(b, 0)] = stored.data[g.operand(b, 0)] = 1;
-              ask(whole, separate), ask(g.operand(b, 0), separate);
-              f.users.data[whole] += 1;
-            }
-          }
-        }
-      }
+      return {.group = i};
     }
+    if (op == reshape) return {.inside = wanting_.data[i] > 0 && !stored_.data[i]};        // a group does not mind: its tensors are dense
+    if ((op == broadcast || op == fill) && stored_.data[i]) f.roles.data[i] = role::root;  // an identity program
+    return {};
+  }
+
+  /// An elementwise node joins the groups of its users, if each has room for it, or begins one.
+  constexpr demand map(int i) {
+    const node& v = g.nodes[i];
+    int fills = 0, space = -1;
     for (int k = 0; k < v.count; ++k) {
       const int a = g.operand(i, k);
+      fills += g.nodes[a].op == fill;
+      if (g.nodes[a].op == broadcast) space = v.shape;
+    }
+    const int reads = v.count - fills;
+    bool inside = wanting_.data[i] > 0 && reads > 0 && !stored_.data[i];
+    for (int k = 0; k < wanting_.data[i] && inside; ++k) {
+      const int to = wanted_.data[most * i + k];
+      inside = f.length.data[to] < ops::max_program_length && f.inputs.data[to] + reads - 1 <= ops::max_program_inputs &&
+               f.constants.data[to] + fills <= ops::max_program_constants &&
+               (space < 0 || f.space.data[to] < 0 || f.space.data[to] == space);
+    }
+    if (!inside) {
+      f.join(i, i);
+      f.length.data[i] = 1;
+      f.inputs.data[i] = reads;
+      f.constants.data[i] = fills;
+      f.space.data[i] = space;
+      return {.group = i};
+    }
+    f.roles.data[i] = role::inlined;
+    for (int k = 0; k < wanting_.data[i]; ++k) {
+      const int to = wanted_.data[most * i + k];
+      f.join(i, to);
+      f.length.data[to] += 1;
+      f.inputs.data[to] += reads - 1;
+      f.constants.data[to] += fills;
+      if (space >= 0) f.space.data[to] = space;
+    }
+    return {.inside = true};
+  }
+
+  /// A convolution, but for the filter's adjoint, carries the one group that reads it, and takes a scale of its input along.
+  constexpr demand convolve(int i) {
+    if (g.as<ops::convolution>(i).face() == ops::face::weights) return {};
+    const int to = wanting_.data[i] == 1 ? wanted_.data[most * i] : separate;
+    if (to >= 0 && !stored_.data[i] && f.carrier.data[to] < 0 && g.nodes[to].op == elementwise) {
+      f.carrier.data[to] = i;  // provisional: the planner may find that the group does not fit (see `carries`)
+      f.roles.data[i] = role::merged;
+    }
+    // conv(x * s, w) with s (N, C): the scale rides in the copy that brings x into the kernel's layout
+    const int x = g.operand(i, 0);
+    if (g.nodes[x].op != elementwise || g.as<ops::elementwise>(x).f() != ops::fn::multiply || f.users.data[x] != 0 || f.output.data[x] ||
+        g.operand(i, 1) == x)
+      return {};
+    for (int k = 0; k < 2; ++k) {
+      const int b = g.operand(x, k), whole = g.operand(x, 1 - k);
+      ops::access how{};
+      if (g.nodes[b].op != broadcast || g.nodes[whole].op == fill || !epilogue_access(g, b, g.shape(x), how) ||
+          (how != ops::access::per_sample_channel && (how != ops::access::per_channel || g.shape(x)[0] != 1)))
+        continue;
+      f.scale.data[i] = b;
+      for (int read : {whole, g.operand(b, 0)}) {
+        live_.data[read] = stored_.data[read] = 1;
+        ask(read, separate);
+      }
+      f.users.data[whole] += 1;
+      return {.skip = x};
+    }
+    return {};
+  }
+
+  /// A user of `a` is in group `to`.
+  constexpr void ask(int a, int to) {
+    int& count = wanting_.data[a];
+    for (int k = 0; k < count; ++k)
+      if (wanted_.data[most * a + k] == to) return;
+    if (to < 0 || count == most || count < 0 || (count > 0 && cost_.data[a] == 0))
+      count = separate;
+    else
+      wanted_.data[most * a + count++] = to;
+  }
+
+  constexpr void ask_operands(int i, const demand& of) {
+    const node& v = g.nodes[i];
+    for (int k = 0; k < v.count; ++k) {
+      const int a = g.operand(i, k), op = g.nodes[a].op;
       f.users.data[a] += 1;
-      if (a == skip) continue;
-      live.data[a] = 1;
-      if (inside && (v.op == elementwise || g.nodes[a].op == elementwise || g.nodes[a].op == reshape || g.nodes[a].op == convolution)) {
-        for (int m = 0; m < wanting.data[i]; ++m) ask(a, wanted.data[most * i + m]);
+      if (a == of.skip) continue;
+      live_.data[a] = 1;
+      if (of.inside && (v.op == elementwise || op == elementwise || op == reshape || op == convolution)) {
+        for (int m = 0; m < wanting_.data[i]; ++m) ask(a, wanted_.data[most * i + m]);
         continue;
       }
-      ask(a, mine);
-      if (mine < 0 && (v.op != broadcast || g.nodes[a].op != fill)) stored.data[a] = 1;
+      ask(a, of.group);
+      if (of.group < 0 && (v.op != broadcast || op != fill)) stored_.data[a] = 1;
     }
   }
-}
+};
+
+/// Decides for every node of a graph.
+constexpr void fuse(const view& g, fusion& f) { fuser(g, f); }
 
 }  // namespace volute::graph

@@ -13,6 +13,7 @@ struct group_inputs {
   int count = 0;
 };
 
+/// Reads the groups of a fusion, one at a time.
 class group_reader {
  public:
   constexpr group_reader(const view& graph, const fusion& fused) : g(graph), f(fused), register_(graph.size.nodes, -1) {}

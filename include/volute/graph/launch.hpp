@@ -7,6 +7,7 @@
 
 namespace volute::graph {
 
+/// Every kind of kernel that a launch can call.
 enum class kernel_kind : std::int8_t {
   elementwise,
   reduce,
@@ -26,6 +27,7 @@ enum class kernel_kind : std::int8_t {
   arange,
   random,
 };
+/// The name of a kind in reports.
 VOLUTE_EXHAUSTIVE_BEGIN
 constexpr std::string_view kernel_name(kernel_kind k) {
   // clang-format off
@@ -79,6 +81,7 @@ struct place {
   friend constexpr bool operator==(const place&, const place&) = default;
 };
 
+/// The most operands of a launch.
 inline constexpr int max_operands = 11;  // a convolution's two, its scale and 7 epilogue operands, with one in reserve
 static_assert(3 + ops::max_program_inputs - 1 <= max_operands, "volute: a launch has too few operands for a convolution's epilogue");
 

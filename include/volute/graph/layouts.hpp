@@ -19,12 +19,12 @@ class known_facts {
  public:
   constexpr known_facts(const kernel_facts& facts, const buffer<ops::conv_geometry>& geometries) : ask(facts), convolutions_(geometries) {}
   const kernel_facts ask;
-  constexpr const ops::conv_facts& of(int geometry, ops::face side) {
-    const int want = 3 * geometry + static_cast<int>(side);
+  constexpr const ops::conv_facts& of(int geometry, ops::face f) {
+    const int want = 3 * geometry + static_cast<int>(f);
     while (at_.size <= want) at_.push_back(-1);
     if (at_.data[want] < 0) {
       at_.data[want] = facts_.size;
-      facts_.push_back(ask.of(convolutions_.data[geometry], side));
+      facts_.push_back(ask.of(convolutions_.data[geometry], f));
     }
     return facts_.data[at_.data[want]];
   }
@@ -35,6 +35,7 @@ class known_facts {
   buffer<ops::conv_facts> facts_;
 };
 
+/// Whether a kernel takes packed filters and has an epilogue.
 constexpr bool convolves(kernel_kind k) { return k == kernel_kind::conv_forward || k == kernel_kind::conv_data; }
 /// The face of a convolution's kernel, and of a pack; of others nobody asks.
 VOLUTE_EXHAUSTIVE_BEGIN
@@ -53,6 +54,7 @@ constexpr ops::face face_of(kernel_kind k) {
 }
 VOLUTE_EXHAUSTIVE_END
 
+/// Chooses the layouts of values.
 class layout_pass {
  public:
   buffer<ops::volume_layout> table;

@@ -7,6 +7,7 @@
 
 namespace volute::graph {
 
+/// The plan of a graph, made by its constructor.
 class planner {
  public:
   view g;
@@ -69,13 +70,13 @@ class planner {
   }
 
   /// Where a node's value lies.
-  struct source {
+  struct location {
     int value = 0;
     std::int64_t offset = 0;
   };
-  constexpr source source_of(int node) { return {value(node), offset_of_[base_of(g, node)]}; }
+  constexpr location location_of(int node) { return {value(node), offset_of_[base_of(g, node)]}; }
 
-  /// Parts without copies: a piece of a concatenation is made where it will lie, and a slice is read where it lies, if the part is one
+  /// Concatenations and slices without copies: an operand is made where it will lie, and a slice is read where it lies, if that is one
   /// run of memory and begins with a cache line as every value does. Batches of more than one sample are not, along channels.
   constexpr void find_views() {
     buffer<char> result(g.size.nodes, 0);
@@ -87,7 +88,7 @@ class planner {
       bool run = true;
       for (int a = 0; a < axis; ++a) run = run && e[a] == 1;
       if (!run) continue;
-      const source whole = source_of(i);
+      const location whole = location_of(i);
       std::int64_t start = whole.offset;
       for (int k = 0; k < g.nodes[i].count; ++k) {
         const int b = base_of(g, g.operand(i, k));
@@ -112,7 +113,7 @@ class planner {
         start += op.start[a] * x.stride(a);
       }
       if (!run || whole_lines(start) != start) continue;
-      const source whole = source_of(g.operand(i, 0));
+      const location whole = location_of(g.operand(i, 0));
       value_of_[i] = whole.value, offset_of_[i] = whole.offset + start;
       f.roles.data[i] = role::alias;
     }
@@ -142,18 +143,18 @@ class planner {
     step& s = steps[steps.size - 1];
     s.call.node = node;
     s.call.kernel = index(kernels, k);
-    const source at = source_of(node);
+    const location at = location_of(node);
     s.out = at.value, s.out_offset = at.offset;
     s.invariant = hoists && invariant_[node] != 0;
     return s;
   }
-  static constexpr int add_input(step& s, source from) {
+  static constexpr int add_input(step& s, location from) {
     s.in[s.call.count] = from.value;
     s.offset[s.call.count] = from.offset;
     return s.call.count++;
   }
 
-  constexpr source memory_of(int operand) { return source_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
+  constexpr location memory_of(int operand) { return location_of(g.is<ops::broadcast>(operand) ? g.operand(operand, 0) : operand); }
 
   // ---- steps
   constexpr void make_steps() {
@@ -205,7 +206,7 @@ class planner {
     kernel_spec k{.kind = reduces ? kernel_kind::reduce : kernel_kind::elementwise, .program = index(programs, p)};
     k.lanes = groups_.nest_of(nest, over, reduces ? g.as<ops::reduce>(root).axes : 0, in, inner);
     if (reduces) k.first = inner, k.how = g.as<ops::reduce>(root).how();
-    source memory[ops::max_program_inputs]{};
+    location memory[ops::max_program_inputs]{};
     for (int i = 0; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
     step& s = new_step(root, k);
     s.call.nest = nest;
@@ -225,8 +226,8 @@ class planner {
     }
   }
 
-  constexpr source pack(int weights, kernel_kind kind, int geometry) {
-    const source w = source_of(weights);
+  constexpr location pack(int weights, kernel_kind kind, int geometry) {
+    const location w = location_of(weights);
     const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
     const kernel_spec k{.kind = kind, .lanes = static_cast<std::int64_t>(facts.order), .geometry = geometry};
     for (int i = 0; i < steps.size; ++i) {  // filters in the same order serve convolutions of several geometries
@@ -255,17 +256,17 @@ class planner {
     kernel_spec k{.geometry = index(convolutions, q)};
     int from = first, scale = f.scale[conv];
     if (scale >= 0) from = g.operand(first, g.operand(first, 0) == scale ? 1 : 0);
-    const source a = source_of(from);
-    if (op.side() == ops::face::weights) {
+    const location a = location_of(from);
+    if (op.face() == ops::face::weights) {
       k.kind = kernel_kind::conv_weights;
-      const source b = source_of(second);
+      const location b = location_of(second);
       step& s = new_step(conv, k);
-      s.call.scratch_size = facts_.of(k.geometry, op.side()).scratch;
+      s.call.scratch_size = facts_.of(k.geometry, op.face()).scratch;
       add_input(s, a), add_input(s, b);
       return;
     }
-    const bool forward = op.side() == ops::face::forward;
-    const source b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
+    const bool forward = op.face() == ops::face::forward;
+    const location b = pack(second, forward ? kernel_kind::pack_forward : kernel_kind::pack_data, k.geometry);
     k.kind = forward ? kernel_kind::conv_forward : kernel_kind::conv_data;
     k.first = scale >= 0;
     group_inputs in;
@@ -278,11 +279,11 @@ class planner {
         k.lanes |= static_cast<std::int64_t>(how) << (2 * i);
       }
     }
-    source memory[ops::max_program_inputs]{};
+    location memory[ops::max_program_inputs]{};
     for (int i = 1; i < in.count; ++i) memory[i] = memory_of(in.id[i]);
-    const source scales = scale >= 0 ? memory_of(scale) : source{};
+    const location scales = scale >= 0 ? memory_of(scale) : location{};
     step& s = new_step(root, k);
-    s.call.scratch_size = facts_.of(k.geometry, op.side()).scratch;
+    s.call.scratch_size = facts_.of(k.geometry, op.face()).scratch;
     add_input(s, a), add_input(s, b);
     if (scale >= 0) add_input(s, scales);
     for (int i = 1; i < in.count; ++i) {
@@ -292,96 +293,95 @@ class planner {
     }
   }
 
-  /// The steps of a node that has a kernel of its own.
-  template <class Op>
-  constexpr void kernel(const Op& op, int i) {
-    const node& v = g.nodes[i];
-    const extents e = g.shape(i);
-    const auto operand_shape = [&](int k) { return g.shape(g.operand(i, k)); };
-    const auto simple = [&](const kernel_spec& k) {
-      source memory[max_operands]{};
-      for (int n = 0; n < v.count; ++n) memory[n] = source_of(g.operand(i, n));
-      step& s = new_step(i, k);
-      for (int n = 0; n < v.count; ++n) add_input(s, memory[n]);
-      return steps.size - 1;
-    };
-    if constexpr (std::is_same_v<Op, ops::convolution>) {
-      convolution(i, i);
-    } else if constexpr (std::is_same_v<Op, ops::matmul>) {
-      step& s = steps[simple({.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0})];
-      const extents a = operand_shape(0), b = operand_shape(1);
-      ops::loop_nest& n = s.call.nest;
-      n.rank = 4;
-      n.extent[0] = e[0], n.extent[1] = e[1], n.extent[2] = e[2], n.extent[3] = op.transpose_a ? a[1] : a[2];
-      n.stride[0][0] = a[0] == 1 ? 0 : a[1] * a[2];
-      n.stride[1][0] = b[0] == 1 ? 0 : b[1] * b[2];
-    } else if constexpr (std::is_same_v<Op, ops::max_pool>) {
-      const extents x = operand_shape(0);
-      const bool self = g.operand(i, 0) == g.operand(i, 1);
-      const auto q = op.window.geometry(x, op.scatters ? operand_shape(1) : e);
-      const auto kind = op.scatters ? kernel_kind::max_scatter : self ? kernel_kind::max_pool : kernel_kind::max_gather;
-      simple({.kind = kind, .geometry = index(pools, q)});
-    } else if constexpr (std::is_same_v<Op, ops::avg_pool>) {
-      const auto q = op.window.geometry(op.adjoint ? e : operand_shape(0), op.adjoint ? operand_shape(0) : e);
-      simple({.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
-    } else if constexpr (std::is_same_v<Op, ops::transpose>) {
-      const source from = source_of(g.operand(i, 0));
-      step& s = new_step(i, {.kind = kernel_kind::copy});
-      add_input(s, from);
-      const extents x = operand_shape(0);
-      for (int a = 0; a < e.rank; ++a) axis(s, e[a], x.stride(static_cast<int>(op.axis[a])), e.stride(a));
-    } else if constexpr (std::is_same_v<Op, ops::slice>) {
-      const source from = source_of(g.operand(i, 0));
-      step& s = new_step(i, {.kind = kernel_kind::copy});
-      const extents x = operand_shape(0);
-      std::int64_t start = 0;
-      for (int a = 0; a < e.rank; ++a) {
-        start += op.start[a] * x.stride(a);
-        axis(s, e[a], x.stride(a) * op.step[a], e.stride(a));
-      }
-      add_input(s, {from.value, from.offset + start});
-    } else if constexpr (std::is_same_v<Op, ops::pad>) {
-      const source from = source_of(g.operand(i, 0));
-      step& blank = new_step(i, {.kind = kernel_kind::fill});
-      blank.call.value = op.value;
-      set_extent(blank, e.size());
-      step& s = new_step(i, {.kind = kernel_kind::copy});
-      add_input(s, from);
-      const extents x = operand_shape(0);
-      for (int a = 0; a < e.rank; ++a) {
-        s.out_offset += op.lo[a] * e.stride(a);
-        axis(s, x[a], x.stride(a), e.stride(a) * (op.interior[a] + 1));
-      }
-    } else if constexpr (std::is_same_v<Op, ops::concat>) {
-      std::int64_t start = 0;
-      for (int k = 0; k < v.count; ++k) {
-        const source from = source_of(g.operand(i, k)), whole = source_of(i);
-        const extents x = operand_shape(k);
-        if (from.value == whole.value && from.offset == whole.offset + start) {  // made there (see find_views)
-          start += x.size();
-          continue;
-        }
-        step& s = new_step(i, {.kind = kernel_kind::copy});
-        add_input(s, from);
-        s.out_offset += start;
-        for (int a = 0; a < e.rank; ++a) axis(s, x[a], x.stride(a), e.stride(a));
-        start += x[static_cast<int>(op.axis)] * e.stride(static_cast<int>(op.axis));
-      }
-    } else if constexpr (std::is_same_v<Op, ops::arange>) {
-      set_extent(new_step(i, {.kind = kernel_kind::arange}), e.size());
-    } else if constexpr (std::is_same_v<Op, ops::random>) {
-      step& s = new_step(i, {.kind = kernel_kind::random});
-      s.call.value = static_cast<double>(op.stream);
-      set_extent(s, e.size());
-    } else if constexpr (!(std::is_same_v<Op, ops::input> || std::is_same_v<Op, ops::parameter> || std::is_same_v<Op, ops::fill> ||
-                           std::is_same_v<Op, ops::barrier> || std::is_same_v<Op, ops::elementwise> || std::is_same_v<Op, ops::broadcast> ||
-                           std::is_same_v<Op, ops::reduce> || std::is_same_v<Op, ops::reshape>)) {  // those have another role (see fuse)
-      static_assert(sizeof(ops::no_branch<Op, "graph/plan.hpp: kernel">) > 0);
+  // The steps of a node that has a kernel of its own, by its primitive.
+  constexpr void kernel(const ops::convolution&, int i) { convolution(i, i); }
+  constexpr void kernel(const ops::matmul& op, int i) {
+    step& s = new_step_of(i, {.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0});
+    const extents e = g.shape(i), a = g.shape(g.operand(i, 0)), b = g.shape(g.operand(i, 1));
+    ops::loop_nest& n = s.call.nest;
+    n.rank = 4;
+    n.extent[0] = e[0], n.extent[1] = e[1], n.extent[2] = e[2], n.extent[3] = op.transpose_a ? a[1] : a[2];
+    n.stride[0][0] = a[0] == 1 ? 0 : a[1] * a[2];
+    n.stride[1][0] = b[0] == 1 ? 0 : b[1] * b[2];
+  }
+  constexpr void kernel(const ops::max_pool& op, int i) {
+    const bool self = g.operand(i, 0) == g.operand(i, 1);
+    const auto q = op.window.geometry(g.shape(g.operand(i, 0)), op.scatters ? g.shape(g.operand(i, 1)) : g.shape(i));
+    const auto kind = op.scatters ? kernel_kind::max_scatter : self ? kernel_kind::max_pool : kernel_kind::max_gather;
+    new_step_of(i, {.kind = kind, .geometry = index(pools, q)});
+  }
+  constexpr void kernel(const ops::avg_pool& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    const auto q = op.window.geometry(op.adjoint ? e : x, op.adjoint ? x : e);
+    new_step_of(i, {.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
+  }
+  constexpr void kernel(const ops::transpose& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    step& s = new_step_of(i, {.kind = kernel_kind::copy});
+    for (int a = 0; a < e.rank; ++a) axis(s, e[a], x.stride(static_cast<int>(op.axis[a])), e.stride(a));
+  }
+  constexpr void kernel(const ops::slice& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    step& s = new_step_of(i, {.kind = kernel_kind::copy});
+    for (int a = 0; a < e.rank; ++a) {
+      s.offset[0] += op.start[a] * x.stride(a);
+      axis(s, e[a], x.stride(a) * op.step[a], e.stride(a));
     }
   }
+  constexpr void kernel(const ops::pad& op, int i) {
+    const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
+    const location from = location_of(g.operand(i, 0));
+    step& blank = new_step(i, {.kind = kernel_kind::fill});
+    blank.call.value = op.value;
+    set_extent(blank, e.size());
+    step& s = new_step(i, {.kind = kernel_kind::copy});
+    add_input(s, from);
+    for (int a = 0; a < e.rank; ++a) {
+      s.out_offset += op.lo[a] * e.stride(a);
+      axis(s, x[a], x.stride(a), e.stride(a) * (op.interior[a] + 1));
+    }
+  }
+  constexpr void kernel(const ops::concat& op, int i) {
+    const extents e = g.shape(i);
+    std::int64_t start = 0;
+    for (int k = 0; k < g.nodes[i].count; ++k) {
+      const location from = location_of(g.operand(i, k)), whole = location_of(i);
+      const extents x = g.shape(g.operand(i, k));
+      if (from.value == whole.value && from.offset == whole.offset + start) {  // made there (see find_views)
+        start += x.size();
+        continue;
+      }
+      step& s = new_step(i, {.kind = kernel_kind::copy});
+      add_input(s, from);
+      s.out_offset += start;
+      for (int a = 0; a < e.rank; ++a) axis(s, x[a], x.stride(a), e.stride(a));
+      start += x[static_cast<int>(op.axis)] * e.stride(static_cast<int>(op.axis));
+    }
+  }
+  constexpr void kernel(const ops::arange&, int i) { set_extent(new_step(i, {.kind = kernel_kind::arange}), g.shape(i).size()); }
+  constexpr void kernel(const ops::random& op, int i) {
+    step& s = new_step(i, {.kind = kernel_kind::random});
+    s.call.value = static_cast<double>(op.stream);
+    set_extent(s, g.shape(i).size());
+  }
+  template <class Op>
+  constexpr void kernel(const Op&, int) {
+    using known =
+        ops::op_list<ops::input, ops::parameter, ops::fill, ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape>;
+    if constexpr (known::template index_of<Op>() < 0)  // those have another role (see fuse)
+      static_assert(sizeof(ops::no_branch<Op, "graph/plan.hpp: kernel">) > 0);
+  }
   constexpr void kernel(
-      int i) {  // behind the template: clang, which parses members in their order, evaluates no call of one that comes later
+      int i) {  // behind the others: clang, which parses members in their order, evaluates no call of one that comes later
     ops::primitives::visit(g.nodes[i].op, g.attributes[g.nodes[i].attribute], [&](const auto& op) { kernel(op, i); });
+  }
+  /// A step that reads the operands of its node.
+  constexpr step& new_step_of(int node, const kernel_spec& k) {
+    location memory[max_operands]{};
+    for (int n = 0; n < g.nodes[node].count; ++n) memory[n] = location_of(g.operand(node, n));
+    step& s = new_step(node, k);
+    for (int n = 0; n < g.nodes[node].count; ++n) add_input(s, memory[n]);
+    return s;
   }
   /// One more axis of a copy, merged into the one before where both strides allow.
   static constexpr void axis(step& s, std::int64_t extent, std::int64_t from, std::int64_t to) {

@@ -52,6 +52,7 @@ struct training_numbers {
   }
 };
 
+/// The tensors of a checkpoint: the model, the optimiser's state, the extras, and the numbers of the training.
 template <resumable X>
 std::vector<memory_tensor<std::byte>> training_tensors(X& t, std::span<const extra> extras) {
   std::vector<memory_tensor<std::byte>> all;

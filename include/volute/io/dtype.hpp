@@ -20,6 +20,7 @@ static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<doubl
 
 /// The element types of the safetensors format that have whole bytes, in its order.
 enum class dtype : std::uint8_t { boolean, u8, i8, f8_e5m2, f8_e4m3, f8_e8m0, i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64 };
+/// The name of an element type in the format, and its bytes.
 struct dtype_row {
   std::string_view name;
   std::uint64_t bytes;
@@ -28,6 +29,7 @@ inline constexpr dtype_row dtype_rows[]{{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F
                                         {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},     {"U32", 4},
                                         {"F32", 4},  {"C64", 8}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
 
+/// Name and bytes of an element type, and the type of a name, if there is one.
 constexpr std::string_view name_of(dtype t) { return dtype_rows[static_cast<std::size_t>(t)].name; }
 constexpr std::uint64_t bytes_of(dtype t) { return dtype_rows[static_cast<std::size_t>(t)].bytes; }
 constexpr std::optional<dtype> find_dtype(std::string_view name) {
@@ -41,6 +43,7 @@ template <class T>
 concept storable =
     std::is_arithmetic_v<T> && !std::same_as<T, bool> && !std::same_as<T, long double> && std::same_as<T, std::remove_cv_t<T>>;
 
+/// The element type of a C++ type.
 template <storable T>
 constexpr dtype dtype_of() {
   if constexpr (std::is_floating_point_v<T>)

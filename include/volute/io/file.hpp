@@ -26,6 +26,7 @@
 
 namespace volute::io {
 
+/// What the system refused to do with a file, and why (errno).
 inline status system_failure(const std::string& path, const char* what, int error) {
   return file_failure(path + ": " + what + ": " + std::strerror(error));
 }

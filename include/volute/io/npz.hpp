@@ -11,6 +11,7 @@
 namespace volute {
 namespace io {
 
+/// Closes what libzip opened; what was written and not committed is dropped.
 struct zip_closer {
   void operator()(zip_t* z) const noexcept { zip_discard(z); }
   void operator()(zip_file_t* f) const noexcept { zip_fclose(f); }

@@ -9,11 +9,13 @@
 namespace volute {
 namespace io {
 
+/// The `__metadata__` of a file: text by name.
 using metadata_map = std::map<std::string, std::string>;
 
 /// By name; `begin` counts from the end of the header.
 using tensor_map = std::map<std::string, tensor_info, std::less<>>;
 
+/// What nlohmann-json does with text that is no UTF-8.
 using json_errors = nlohmann::json::error_handler_t;
 
 /// The reference implementation's limit too.

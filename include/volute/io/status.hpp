@@ -54,6 +54,7 @@ class [[nodiscard]] result : public status {
 
 namespace io {
 
+/// A failure of each kind.
 inline status file_failure(std::string message) { return {error_kind::file, std::move(message)}; }
 inline status shape_failure(std::string message) { return {error_kind::shape, std::move(message)}; }
 
@@ -67,6 +68,7 @@ inline void demand(const status& s) {
 #endif
   fail(s.message());
 }
+/// The value, or the door that throws.
 template <class T>
 T demand(result<T> r) {
   demand(static_cast<const status&>(r));

@@ -22,6 +22,7 @@ struct sequence_body : expression_tag {
   static constexpr extents shape() { return Out; }
 };
 
+/// The trait behind body_t.
 template <class M, extents... S>
 struct body_of;
 

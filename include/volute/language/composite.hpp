@@ -7,6 +7,7 @@
 namespace volute {
 namespace function {
 
+/// The modules behind the functions of these names below.
 struct clamp {  // select and not minimum, which would halve the derivative at the limits
   static constexpr auto forward(auto a, auto low, auto high) {
     const auto floored = select(a < low, low, a);
@@ -75,6 +76,7 @@ template <expression A> constexpr auto silu(A a) { return invoke<function::silu>
 template <expression A> constexpr auto gelu(A a) { return invoke<function::gelu>(a); }
 /// exp(x) / sum(exp(x)) along an axis; the maximum is taken off first.
 template <expression A, int X> constexpr auto softmax(A a, option::axis<X>) { return invoke<function::softmax<X>>(a); }
+/// x - max - log(sum(exp(x - max))) along an axis: the logarithm of softmax, also where that is too small for a number.
 template <expression A, int X> constexpr auto log_softmax(A a, option::axis<X>) { return invoke<function::log_softmax<X>>(a); }
 // clang-format on
 

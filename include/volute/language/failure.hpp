@@ -41,6 +41,7 @@ struct failed : expression_tag {
   static constexpr text where = Where, wanted = Wanted, got = Got;
 };
 
+/// Whether an expression is a failure, reported or not.
 template <class E>
 inline constexpr bool is_failed = std::is_same_v<E, reported>;
 template <text Where, text Wanted, text Got>

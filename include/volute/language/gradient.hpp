@@ -28,7 +28,9 @@ constexpr bool path_under(std::string_view path, std::string_view of) {
 /// Parameters of the program: those at or below one of these paths, or all of them.
 template <text... Paths>
 struct parameter_set {
-  static constexpr bool has([[maybe_unused]] std::string_view path) { return sizeof...(Paths) == 0 || (detail::path_under(path, Paths.view()) || ...); }
+  static constexpr bool has([[maybe_unused]] std::string_view path) {
+    return sizeof...(Paths) == 0 || (detail::path_under(path, Paths.view()) || ...);
+  }
   static constexpr line name() {
     line l;
     ((l << (l.empty() ? "" : ", ") << Paths.view()), ...);
@@ -51,6 +53,7 @@ struct parameter_gradients : expression_tag {
 /// The weights of a non-scalar's elements: gradient(y, x, cotangent(v)) is the gradient of sum(y * v) with v held fixed.
 template <expression V>
 struct cotangent_of {};
+/// The third operand of gradient(y, x, cotangent(v)): v has the shape of y.
 template <expression V>
 constexpr cotangent_of<V> cotangent(V) {
   return {};
@@ -112,6 +115,7 @@ template <expression Y, expression X, expression V>
 constexpr auto gradient(Y, X, cotangent_of<V>) {
   return detail::gradients<Y, V, X>();
 }
+/// By several variables: a tuple.
 template <expression Y, expression X1, expression X2, expression V>
 constexpr auto gradient(Y, X1, X2, cotangent_of<V>) {
   return detail::gradients<Y, V, X1, X2>();
@@ -136,6 +140,7 @@ template <class... E>
 struct output_list {
   static constexpr int size = sizeof...(E);
 };
+/// The results of a program, in this order: outputs(y, gradient(y, x)).
 template <expression... E>
 constexpr output_list<E...> outputs(E...) {
   return {};

@@ -22,11 +22,13 @@ template <double V>
 struct label_smoothing {
   static constexpr void apply(class_options& o) { o.smoothing = V; }
 };
+/// Labels of the number L have no part in the loss, nor their logits in the gradient.
 template <std::int64_t L>
 struct ignore_label {
   static constexpr void apply(class_options& o) { o.ignores = true, o.ignored = L; }
 };
 }  // namespace option
+/// Options of cross_entropy as values: cross_entropy(logits, labels, label_smoothing<0.1>, ignore_label<255>).
 template <auto V>
 inline constexpr option::label_smoothing<static_cast<double>(V)> label_smoothing{};
 template <std::int64_t L>
@@ -48,6 +50,7 @@ struct of_equal_shapes {
   }
 };
 
+/// The modules behind the functions of these names below.
 struct mse : of_equal_shapes<mse, "mse"> {
   static constexpr auto of(auto a, auto b) { return mean(square(a - b)); }
 };
@@ -84,6 +87,7 @@ constexpr auto binary_entropy(auto logits, auto target, auto weighted_target) {
 struct bce_with_logits : of_equal_shapes<bce_with_logits, "bce_with_logits"> {
   static constexpr auto of(auto logits, auto target) { return binary_entropy(logits, target, target); }
 };
+/// The same with a factor of the first term, which repeats to the logits.
 struct weighted_bce_with_logits {
   static constexpr auto forward(auto logits, auto target, auto pos_weight) {
     constexpr extents x = decltype(logits)::shape(), w = decltype(pos_weight)::shape();
@@ -104,6 +108,7 @@ constexpr double one_of(std::int64_t n) { return n > 0 ? 1.0 / static_cast<doubl
 /// 1 / N of (N, ...).
 template <class E>
 inline constexpr auto per_sample = constant<one_of(E::shape().rank > 0 ? E::shape()[0] : 1)>;
+/// The modules behind the functions of these names below.
 struct kl_div : of_equal_shapes<kl_div, "kl_div"> {
   static constexpr auto of(auto log_input, auto target) {
     return sum(select(equal(target, 0_c), 0_c, target * (log(target) - log_input))) * per_sample<decltype(target)>;  // 0 log (0 / q) = 0
@@ -150,6 +155,7 @@ constexpr auto chosen_class(auto labels) {
   return equal(apply<ops::reshape_to{s.spread}>(labels), apply<ops::reshape_to{s.classes}>(arange<X[1]>));
 }
 
+/// Over classes, with these options; `make` is the formula for any weights.
 template <class_options Options>
 struct cross_entropy {
   static constexpr auto forward(auto logits, auto labels) { return make(logits, labels, 1_c); }
@@ -229,6 +235,7 @@ constexpr auto one_less_dice(auto probability, auto target) {
   const auto all = apply<over>(probability + target);
   return 1_c - mean((2_c * common + constant<Smoothing>) / (all + constant<Smoothing>));
 }
+/// The modules behind dice and binary_dice below.
 template <double Smoothing>
 struct dice {
   static constexpr auto forward(auto logits, auto labels) {
@@ -262,8 +269,9 @@ struct length_of_squares {
 }  // namespace function
 
 // clang-format off
-/// Mean of (a - b)^2; of |a - b|.
+/// Mean of (a - b)^2. (torch mse_loss)
 template <expression A, expression B> constexpr auto mse(A a, B b) { return invoke<function::mse>(a, b); }
+/// Mean of |a - b|. (torch l1_loss)
 template <expression A, expression B> constexpr auto l1(A a, B b) { return invoke<function::l1>(a, b); }
 /// Mean of d < Beta ? d^2 / (2 Beta) : d - Beta / 2, d = |a - b|. (torch smooth_l1_loss)
 template <auto Beta = 1.0, expression A, expression B> constexpr auto smooth_l1(A a, B b) { return invoke<function::smooth_l1<static_cast<double>(Beta)>>(a, b); }

@@ -18,6 +18,7 @@ inline constexpr std::int64_t whole = [] {
   }
   return static_cast<std::int64_t>(V);
 }();
+/// Whether an option was given a fraction: the shape rules refuse it.
 constexpr bool is_fraction(std::int64_t v) { return v < fraction_base / 2; }
 
 /// One number for all three axes, or three: depth, height, width. The shape rules refuse any other count, and fractions.
@@ -31,15 +32,18 @@ constexpr ops::triple to_triple() {
   return sizeof...(V) == 3 ? ops::triple{v[0], v[sizeof...(V) / 2], v[sizeof...(V) - 1]} : ops::triple{v[0], v[0], v[0]};
 }
 
+/// Extents of a window or of filters: one number, or three (d, h, w).
 template <std::int64_t... V>
 struct kernel {
   static constexpr ops::triple value = to_triple<V...>();
   static constexpr void apply(ops::pool_options& o) { o.kernel = value; }
 };
+/// Steps between windows, one number or three; 1 for convolutions, the kernel for pooling where it is not given.
 template <std::int64_t... V>
 struct stride {
   static constexpr void apply(auto& o) { o.stride = to_triple<V...>(); }
 };
+/// Distances between taps, one number or three; 1 where it is not given.
 template <std::int64_t... V>
 struct dilation {
   static constexpr void apply(auto& o) { o.dilation = to_triple<V...>(); }
@@ -70,26 +74,32 @@ struct valid {
 struct causal {
   static constexpr void apply(ops::conv_options& o) { o.mode = ops::border::causal; }
 };
+/// Input and output channels in N blocks: each block of outputs reads one block of inputs. N divides both.
 template <std::int64_t N>
 struct groups {
   static constexpr std::int64_t value = N;
   static constexpr void apply(ops::conv_options& o) { o.groups = N; }
 };
+/// Elements that conv_transpose3d adds on the high side, one number or three.
 template <std::int64_t... V>
 struct output_padding {
   static constexpr void apply(ops::conv_options& o) { o.output_padding = to_triple<V...>(); }
 };
+/// A last window may reach over the end of the padded input by less than a stride. (torch ceil_mode)
 struct ceil_mode {
   static constexpr void apply(ops::pool_options& o) { o.ceil_mode = true; }
 };
+/// Whether the divisor of avg_pool3d counts the taps on the padding; true where it is not given.
 template <bool Include>
 struct count_include_pad {
   static constexpr void apply(ops::pool_options& o) { o.count_include_pad = Include; }
 };
+/// Divides each sum of avg_pool3d, whatever the taps.
 template <std::int64_t N>
 struct divisor {
   static constexpr void apply(ops::pool_options& o) { o.divisor = N; }
 };
+/// Spatial extents of an adaptive pooling, one number or three.
 template <std::int64_t... V>
 struct output_size {
   static constexpr ops::triple value = to_triple<V...>();
@@ -104,6 +114,7 @@ struct scale_factor {
 struct nearest {};
 /// Linear interpolation along each axis between the centres of voxels; or, with align_corners, such that the first and last stay.
 struct trilinear {};
+/// Beside trilinear: voxel o of the result stands at o (S - 1) / (s S - 1).
 struct align_corners {};
 
 /// A set or a list of axes; negative ones count from the last.
@@ -119,12 +130,15 @@ struct axes {
  private:
   static constexpr int place(int a) { return a < 0 || a >= max_rank ? max_rank : a; }  // what no tensor has, the shape rule refuses
 };
+/// One axis; a negative one counts from the last.
 template <int A>
 struct axis {
   static constexpr int index(int rank) { return A < 0 ? A + rank : A; }
 };
+/// Start, Start + Step, ... before Stop; negative ones of the first two count from the end. Step is at least 1.
 template <std::int64_t Start, std::int64_t Stop, std::int64_t Step = 1>
 struct range {};
+/// Reduced axes stay, with extent 1.
 struct keepdims {};
 
 /// Options folded into one structure.
@@ -137,6 +151,7 @@ constexpr Options collect() {
 
 }  // namespace option
 
+/// The options as values, for the functions: conv3d(x, w, stride<2>, padding<1>). See volute::option for each.
 template <auto... V>
 inline constexpr option::kernel<option::whole<V>...> kernel{};
 template <auto... V>

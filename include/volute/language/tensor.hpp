@@ -37,6 +37,7 @@ template <expression A, int... X> constexpr auto mean(A a, option::axes<X...>, o
 template <expression A, std::int64_t... D> constexpr auto reshape(A a, shape_constant<D...>) { return apply<ops::reshape_to{make_extents(D...)}>(a); }
 /// (N, a, b, ...) -> (N, a * b * ...).
 template <expression A> constexpr auto flatten(A a) { return apply<ops::flatten_from{1}>(a); }
+/// Repeated to a larger shape, as operands of a function are by themselves: broadcast_to(v, shape<4, 8>).
 template <expression A, std::int64_t... D> constexpr auto broadcast_to(A a, shape_constant<D...>) { return apply<ops::broadcast_to{make_extents(D...)}>(a); }
 /// Axis i of the result is axis X[i] of the operand: transpose(x, axes<0, 2, 1>).
 template <expression A, int... X> constexpr auto transpose(A a, option::axes<X...>) { return apply<ops::permute{option::axes<X...>::list}>(a); }

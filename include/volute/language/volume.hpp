@@ -23,6 +23,7 @@ template <expression X, expression W, class... O>
 requires(!expression<O> && ...) constexpr auto conv_transpose3d(X x, W w, O...) {
   return apply<ops::conv_transpose3d{option::collect<ops::conv_options, O...>()}>(x, w);
 }
+/// The same plus a bias (O).
 template <expression X, expression W, expression B, class... O>
 requires(!expression<O> && ...) constexpr auto conv_transpose3d(X x, W w, B b, O...) {
   return apply<ops::conv_transpose3d{option::collect<ops::conv_options, O...>()}>(x, w) + per_channel(b);
@@ -52,6 +53,7 @@ constexpr auto adaptive_max_pool3d(X x, option::output_size<S...>) {
 
 namespace function {
 
+/// What the voxels of a border are.
 enum class border_of { zeros, replicate, reflect };
 
 /// A border whose voxels repeat the outermost ones, or mirror what lies inside of them: one axis after the other, its slices before and
@@ -191,6 +193,7 @@ enum class eps_mode { floor, added };
 
 namespace function {
 
+/// The modules behind modulate and demodulate below.
 struct modulate {
   static constexpr auto forward(auto w, auto mod) {
     constexpr extents e = decltype(w)::shape(), m = decltype(mod)::shape();

@@ -5,36 +5,46 @@
 
 namespace volute::nn {
 
+/// max(x, 0). Activations have no parameters and keep the shape; docs/semantics.md has their derivatives at special points.
 struct relu : layer<relu> {
   static constexpr auto forward(expression auto x) { return volute::relu(x); }
 };
+/// x > 0 ? x : Slope * x.
 template <auto Slope = 0.01>
 struct leaky_relu : layer<leaky_relu<Slope>> {
   static constexpr auto forward(expression auto x) { return volute::leaky_relu<Slope>(x); }
 };
+/// x > 0 ? x : Alpha * (exp(x) - 1).
 template <auto Alpha = 1.0>
 struct elu : layer<elu<Alpha>> {
   static constexpr auto forward(expression auto x) { return volute::elu<Alpha>(x); }
 };
+/// x * Phi(x), the exact form with erf.
 struct gelu : layer<gelu> {
   static constexpr auto forward(expression auto x) { return volute::gelu(x); }
 };
+/// x * sigmoid(x).
 struct silu : layer<silu> {
   static constexpr auto forward(expression auto x) { return volute::silu(x); }
 };
+/// 1 / (1 + exp(-x)).
 struct sigmoid : layer<sigmoid> {
   static constexpr auto forward(expression auto x) { return volute::sigmoid(x); }
 };
+/// The hyperbolic tangent.
 struct tanh : layer<tanh> {
   static constexpr auto forward(expression auto x) { return volute::tanh(x); }
 };
+/// log(1 + exp(x)), without overflow.
 struct softplus : layer<softplus> {
   static constexpr auto forward(expression auto x) { return volute::softplus(x); }
 };
+/// exp(x) / sum(exp(x)) along an axis, the channels by default.
 template <int Axis = 1>
 struct softmax : layer<softmax<Axis>> {
   static constexpr auto forward(expression auto x) { return volute::softmax(x, axis<Axis>); }
 };
+/// The logarithm of softmax, without its underflow.
 template <int Axis = 1>
 struct log_softmax : layer<log_softmax<Axis>> {
   static constexpr auto forward(expression auto x) { return volute::log_softmax(x, axis<Axis>); }

@@ -9,9 +9,12 @@
 namespace volute::nn {
 
 // clang-format off
+/// Filter extents in height and width, and in time: odd, 3 where they are not given. (Document AdaptiveConv3DMod.)
 template <std::int64_t K> struct spatial_kernel { static constexpr std::int64_t value = K; };
 template <std::int64_t K> struct time_kernel { static constexpr std::int64_t value = K; };
+/// Output channels; as many as there are input channels where it is not given.
 template <std::int64_t N> struct dim_out { static constexpr std::int64_t value = N; };
+/// Whether the filters are demodulated; true where it is not given (StyleGAN2 does not in ToRGB).
 template <bool On> struct demod { static constexpr bool value = On; };
 /// rsqrt(q + eps), as StyleGAN2 writes it; without this option eps is a floor: rsqrt(max(q, eps)).
 struct added_eps {};

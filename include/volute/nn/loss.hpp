@@ -7,6 +7,7 @@
 namespace volute::nn {
 
 // clang-format off
+/// Options of cross_entropy: see volute::option.
 template <double V> using label_smoothing = option::label_smoothing<V>;
 template <std::int64_t L> using ignore_label = option::ignore_label<L>;
 // clang-format on
@@ -15,16 +16,20 @@ struct class_weights {};
 /// The loss takes one operand more: the weight of the positive targets.
 struct pos_weight {};
 
+/// Mean of (prediction - target)^2. Losses of two tensors want equal shapes; language/loss.hpp has the formulas and sources.
 struct mse : layer<mse> {
   static constexpr auto forward(expression auto prediction, expression auto target) { return volute::mse(prediction, target); }
 };
+/// Mean of |prediction - target|.
 struct l1 : layer<l1> {
   static constexpr auto forward(expression auto prediction, expression auto target) { return volute::l1(prediction, target); }
 };
+/// Mean of d < Beta ? d^2 / (2 Beta) : d - Beta / 2, d = |prediction - target|; Beta > 0.
 template <auto Beta = 1.0>
 struct smooth_l1 : layer<smooth_l1<Beta>> {
   static constexpr auto forward(expression auto prediction, expression auto target) { return volute::smooth_l1<Beta>(prediction, target); }
 };
+/// Mean of d < Delta ? d^2 / 2 : Delta (d - Delta / 2), d = |prediction - target|; Delta > 0.
 template <auto Delta = 1.0>
 struct huber : layer<huber<Delta>> {
   static constexpr auto forward(expression auto prediction, expression auto target) { return volute::huber<Delta>(prediction, target); }
@@ -65,14 +70,17 @@ struct bce_with_logits : layer<bce_with_logits<O...>> {
       return volute::bce_with_logits(logits, target...);
   }
 };
+/// Dice over classes: logits (N, C, D, ...), labels (N, D, ...).
 template <auto Smoothing = 1e-5>
 struct dice : layer<dice<Smoothing>> {
   static constexpr auto forward(expression auto logits, expression auto labels) { return volute::dice<Smoothing>(logits, labels); }
 };
+/// Dice of each channel by itself: logits and targets of one shape (N, C, D, ...), targets 0 or 1.
 template <auto Smoothing = 1e-5>
 struct binary_dice : layer<binary_dice<Smoothing>> {
   static constexpr auto forward(expression auto logits, expression auto target) { return volute::binary_dice<Smoothing>(logits, target); }
 };
+/// Sum of p (log p - log q) / N: log q is the prediction, p the target.
 struct kl_div : layer<kl_div> {
   static constexpr auto forward(expression auto log_input, expression auto target) { return volute::kl_div(log_input, target); }
 };

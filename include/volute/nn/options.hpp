@@ -8,6 +8,8 @@
 namespace volute::nn {
 
 // clang-format off
+/// The options as types, for the layers: nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>. See volute::option for each; `scale` is
+/// upsample's scale_factor.
 template <auto... V> using kernel = option::kernel<option::whole<V>...>;
 template <auto... V> using stride = option::stride<option::whole<V>...>;
 template <auto... V> using padding = option::padding<option::whole<V>...>;

@@ -43,6 +43,7 @@ struct streaming : layer<streaming<L>> {
   }
 };
 
+/// By kind of layer: rows, residual and named ones by their parts, a convolution with its frames; a shared one is refused.
 template <class L>
 requires requires { typename L::modules; }
 struct streaming<L> : layer<streaming<L>> {

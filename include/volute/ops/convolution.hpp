@@ -32,6 +32,7 @@ struct conv_geometry {
   constexpr std::int64_t w_size() const { return out_channels * group_in() * taps(); }
 };
 
+/// The three: y by (x, w), dx by (g, w), dw by (x, g).
 enum class face : std::int64_t { forward, data, weights };
 
 /// The primitive: one face of the form. Operands are (x, w), (g, w) or (x, g); `extent` is what they leave open: the spatial extents
@@ -43,9 +44,9 @@ struct convolution {
   std::int64_t dilation[3]{1, 1, 1};
   std::int64_t groups = 1;
   std::int64_t extent[3]{};
-  constexpr face side() const { return static_cast<face>(which); }
+  constexpr ops::face face() const { return static_cast<ops::face>(which); }
 
-  constexpr convolution as(face f, const extents& like) const {
+  constexpr convolution as(ops::face f, const extents& like) const {
     convolution c = *this;
     c.which = static_cast<std::int64_t>(f);
     for (int a = 0; a < 3; ++a) c.extent[a] = like[2 + a];
@@ -59,18 +60,18 @@ struct convolution {
     q.batch = first[0];
     for (int a = 0; a < 3; ++a) {
       q.stride[a] = stride[a], q.lo[a] = lo[a], q.dilation[a] = dilation[a];
-      q.in[a] = side() == face::data ? extent[a] : first[2 + a];
-      q.out[a] = side() == face::forward ? extent[a] : side() == face::data ? first[2 + a] : second[2 + a];
-      q.kernel[a] = side() == face::weights ? extent[a] : second[2 + a];
+      q.in[a] = face() == ops::face::data ? extent[a] : first[2 + a];
+      q.out[a] = face() == ops::face::forward ? extent[a] : face() == ops::face::data ? first[2 + a] : second[2 + a];
+      q.kernel[a] = face() == ops::face::weights ? extent[a] : second[2 + a];
     }
-    q.in_channels = side() == face::data ? second[1] * groups : first[1];
-    q.out_channels = side() == face::weights ? second[1] : second[0];
+    q.in_channels = face() == ops::face::data ? second[1] * groups : first[1];
+    q.out_channels = face() == ops::face::weights ? second[1] : second[0];
     return q;
   }
 
   constexpr extents shape(const conv_geometry& q) const {
-    if (side() == face::forward) return make_extents(q.batch, q.out_channels, q.out[0], q.out[1], q.out[2]);
-    if (side() == face::data) return make_extents(q.batch, q.in_channels, q.in[0], q.in[1], q.in[2]);
+    if (face() == ops::face::forward) return make_extents(q.batch, q.out_channels, q.out[0], q.out[1], q.out[2]);
+    if (face() == ops::face::data) return make_extents(q.batch, q.in_channels, q.in[0], q.in[1], q.in[2]);
     return make_extents(q.out_channels, q.group_in(), q.kernel[0], q.kernel[1], q.kernel[2]);
   }
 
@@ -78,19 +79,19 @@ struct convolution {
   template <class R>
   static constexpr void derivative(const convolution& op, R& r) {
     const auto a = r.x(0), b = r.x(1), g = r.g;
-    const auto conv = [&](face f, auto p, auto q, const extents& like) { return r.convolution(op.as(f, like), p, q); };
-    switch (op.side()) {
-      case face::forward:  // y = conv(x, w)
-        if (r.needs(0)) r.give(0, conv(face::data, g, b, r.shape(0)));
-        if (r.needs(1)) r.give(1, conv(face::weights, a, g, r.shape(1)));
+    const auto conv = [&](ops::face f, auto p, auto q, const extents& like) { return r.convolution(op.as(f, like), p, q); };
+    switch (op.face()) {
+      case ops::face::forward:  // y = conv(x, w)
+        if (r.needs(0)) r.give(0, conv(ops::face::data, g, b, r.shape(0)));
+        if (r.needs(1)) r.give(1, conv(ops::face::weights, a, g, r.shape(1)));
         return;
-      case face::data:  // dx = data(gy, w)
-        if (r.needs(0)) r.give(0, conv(face::forward, g, b, r.shape(0)));
-        if (r.needs(1)) r.give(1, conv(face::weights, g, a, r.shape(1)));
+      case ops::face::data:  // dx = data(gy, w)
+        if (r.needs(0)) r.give(0, conv(ops::face::forward, g, b, r.shape(0)));
+        if (r.needs(1)) r.give(1, conv(ops::face::weights, g, a, r.shape(1)));
         return;
-      case face::weights:  // dw = weights(x, gy)
-        if (r.needs(0)) r.give(0, conv(face::data, b, g, r.shape(0)));
-        if (r.needs(1)) r.give(1, conv(face::forward, a, g, r.shape(1)));
+      case ops::face::weights:  // dw = weights(x, gy)
+        if (r.needs(0)) r.give(0, conv(ops::face::data, b, g, r.shape(0)));
+        if (r.needs(1)) r.give(1, conv(ops::face::forward, a, g, r.shape(1)));
         return;
     }
   }

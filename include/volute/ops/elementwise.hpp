@@ -20,6 +20,7 @@ enum class fn : std::int8_t {
 };
 // clang-format on
 
+/// The number of operands.
 constexpr int arity(fn f) { return f < fn::add ? 1 : f < fn::select ? 2 : 3; }
 
 /// Everything in a scalar program is a register: first the inputs, then the constants, then one register for each instruction.
@@ -30,6 +31,7 @@ struct instruction {
   friend constexpr bool operator==(const instruction&, const instruction&) = default;
 };
 
+/// The most that one program holds: what a group of fused nodes may need.
 inline constexpr int max_program_inputs = 8;
 inline constexpr int max_program_constants = 8;
 inline constexpr int max_program_length = 24;

@@ -10,6 +10,7 @@
 
 namespace volute::ops {
 
+/// A list of primitives: place, decoding, and a check that a chain of branches names all of them.
 template <class... Op>
 struct op_list {
   static constexpr int size = sizeof...(Op);
@@ -39,14 +40,17 @@ struct op_list {
   }
 };
 
+/// Every kind of node that a graph has.
 using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
                            concat, matmul, convolution, max_pool, avg_pool>;
 
+/// Their names in reports.
 inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",      "arange",    "barrier",
                                                       "elementwise", "broadcast", "reduce", "reshape",     "transpose", "slice",
                                                       "pad",         "concat",    "matmul", "convolution", "max_pool",  "avg_pool"};
 static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size, "volute: primitive_name names every primitive");
 
+/// A primitive's place in the list: what a node stores.
 template <class Op>
 inline constexpr int opcode = primitives::index_of<Op>();
 

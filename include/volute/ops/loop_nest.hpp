@@ -36,6 +36,7 @@ struct copy_nest {
   std::int64_t in_offset = 0, out_offset = 0;
 };
 
+/// What a reduction makes of its terms; a mean is a sum that is divided once.
 enum class reduction : std::int8_t { sum, maximum, mean };
 
 }  // namespace volute::ops

@@ -1,5 +1,6 @@
 // The primitives that have no numbers of their own kernel geometry: leaves, elementwise functions, and movement of data. Each is its
-// attributes (64-bit fields only, see rule.hpp) and its derivative rule, written against a rule context `r`:
+// attributes (64-bit fields only, see rule.hpp) and its derivative rule, written against a context `r` (graph/differentiate.hpp:
+// derivative_context):
 //   r.x(i), r.y, r.g   operand i, the result, and the gradient that arrives, as values with operators
 //   r.needs(i)         whether anything asks for the gradient of operand i
 //   r.give(i, v)       adds v to it

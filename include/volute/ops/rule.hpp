@@ -17,6 +17,7 @@ struct inferred {
   constexpr bool ok() const { return wanted.empty(); }
 };
 
+/// A refusal: what was wanted, what was found.
 constexpr inferred refuse(const line& wanted, const line& got) { return {{}, wanted, got}; }
 
 /// More elements no machine can address; with them as a bound, the bytes of thousands of tensors still are 64-bit numbers.
@@ -51,6 +52,7 @@ constexpr attributes encode(const Op& op) {
   return a;
 }
 
+/// The primitive back from its words.
 template <class Op>
 constexpr Op decode(const attributes& a) {
   if constexpr (sizeof(Op) >= sizeof(std::int64_t)) {

@@ -167,6 +167,7 @@ struct pool_options {
   std::int64_t divisor = 0;
 };
 
+/// The shape of a pooling, or why it is refused.
 constexpr inferred infer_pool(line who, const pool_options& o, const extents& x) {
   if (x.rank != 5) return refuse(line(who) << " wants rank 5 (N,C,D,H,W)", line("got ") << x);
   if (const inferred r = check_counts(who, {o.kernel, o.stride, o.padding, o.dilation}); !r.ok()) return r;
@@ -197,6 +198,7 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   return {r, {}, {}};
 }
 
+/// The window that options mean.
 constexpr pool_window window_of(const pool_options& o) {
   pool_window w;
   for (int a = 0; a < 3; ++a) {
@@ -207,6 +209,7 @@ constexpr pool_window window_of(const pool_options& o) {
   return w;
 }
 
+/// Largest value of each window; padding is -inf, a NaN wins.
 struct max_pool3d {
   pool_options options{};
   constexpr inferred infer(const extents* x, int) const { return infer_pool(line("max_pool3d"), options, x[0]); }
@@ -216,6 +219,7 @@ struct max_pool3d {
   }
 };
 
+/// Mean of each window.
 struct avg_pool3d {
   pool_options options{};
   constexpr inferred infer(const extents* x, int) const { return infer_pool(line("avg_pool3d"), options, x[0]); }
@@ -225,6 +229,7 @@ struct avg_pool3d {
   }
 };
 
+/// The shape of an adaptive pooling, or why it is refused.
 constexpr inferred infer_adaptive(const line& who, const triple& size, const extents& x) {
   if (x.rank != 5) return refuse(line(who) << ": rank 5", line("got ") << x);
   if (const inferred r = check_counts(who, {size}); !r.ok()) return r;
@@ -258,6 +263,7 @@ struct adaptive_max_pool3d {
   }
 };
 
+/// The shape of an upsampling, or why it is refused.
 constexpr inferred infer_upsample(const extents& x, const triple& s) {
   if (x.rank != 5) return refuse(line("upsample wants rank 5 (N,C,D,H,W)"), line("got ") << x);
   if (const inferred r = check_counts(line("upsample"), {s}); !r.ok()) return r;

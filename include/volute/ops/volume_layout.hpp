@@ -25,6 +25,7 @@ struct volume_layout {
   constexpr std::int64_t size() const { return batch * (channels / block) * planes * plane(); }
 };
 
+/// Equal but for blocks and zeros.
 constexpr bool same_shape(const volume_layout& a, const volume_layout& b) {
   return a.batch == b.batch && a.channels == b.channels && a.planes == b.planes && a.rows == b.rows && a.columns == b.columns;
 }
@@ -48,7 +49,7 @@ struct conv_layouts {
 
 /// What a planner must know of one face of a convolution: sizes in elements, and which layouts its kernel takes.
 struct conv_facts {
-  std::int64_t packed = 0, scratch = 0;  // of the filters (no filter's adjoint has them); of workspace with both tensors NCDHW
+  std::int64_t packed = 0, scratch = 0;  // of the filters (no filter's adjoint has them); scratch memory with both tensors NCDHW
   std::uint64_t order = 0;               // stands for the order of the packed filters: equal for geometries that share them
   volume_layout source{}, target{};      // shapes; of the source also the blocks in which the kernel would like to find it (0: none)
   bool more_zeros = false;               // the source may have more zeros around it than that

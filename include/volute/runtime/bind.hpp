@@ -12,6 +12,7 @@
 
 namespace volute::runtime {
 
+/// What knows its shape: an xtensor expression, such as a tensor or a view of one.
 template <class V>
 concept shaped = requires(const V& v) {
   v.shape();

@@ -39,7 +39,7 @@ struct translated_graph {
 /// In place of a graph that found no room: zeros of the outputs' shapes, and the refusal.
 template <class... E>
 constexpr void give_up(image& im, output_list<E...>) {
-  graph::algebra g;
+  graph::contractor g;
   buffer<int> outputs;
   const auto zeros = [&]<class Output>(Output) {
     if constexpr (requires { Output::shape(); }) outputs.push_back(g.fill(0, Output::shape()));
@@ -63,13 +63,13 @@ template <class... E>
 constexpr image translate(output_list<E...> list) {
   session s;
   buffer<int> outputs;
-  (output_rule<E>::run(s, outputs), ...);
-  (output_rule<E>::finish(s, outputs), ...);
+  (output_lowering<E>::run(s, outputs), ...);
+  (output_lowering<E>::finish(s, outputs), ...);
   int updates = 0;  // the new values of states follow the outputs
   for (int i = 0; i < s.parameters.size; ++i)
     if (s.updates[i] >= 0) s.parameters[i].update = outputs.size, outputs.push_back(s.updates[i]), ++updates;
-  graph::algebra cleaned;
-  graph::algebra* g = &s.g;
+  graph::contractor cleaned;
+  graph::contractor* g = &s.g;
   int forward = s.first_derivative < 0 ? s.g.nodes.size : s.first_derivative;
   if (s.has_barrier) {
     buffer<int> at(s.g.nodes.size + 1, 0);
@@ -82,7 +82,7 @@ constexpr image translate(output_list<E...> list) {
     for (auto& r : s.regions) r.first = at[r.first], r.last = at[r.last], r.result = at[r.result];
     forward = at[forward];
   }
-  graph::algebra recomputing;
+  graph::contractor recomputing;
   if (s.regions.size > 0) {
     buffer<int> at(g->nodes.size + 1, 0);
     graph::recomputation(recomputing, *g, s.regions, forward).run(outputs.data, outputs.size, at);

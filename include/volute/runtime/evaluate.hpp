@@ -11,6 +11,7 @@
 
 namespace volute {
 inline namespace VOLUTE_ISA {
+/// The result of evaluate(), and of a program with one output: see below.
 template <class Runner, extents Shape, class T>
 class lazy;
 
@@ -53,6 +54,7 @@ constexpr auto refuse_destination() {
     return failed<text(""), to_text<wanted>(), to_text<got>()>{};
   }
 }
+/// The failure of such a destination.
 template <class To, extents Shape>
 using destination_failure = decltype(refuse_destination<To, Shape>());
 
@@ -233,6 +235,7 @@ class evaluation {
   std::unique_ptr<program<output_list<E>{}, T>> program_;
 };
 
+/// A value of its own: a number as it is, a view of the workspace copied.
 template <class T, class Out, class V>
 auto own(V&& v) {
   if constexpr (std::is_same_v<std::remove_cvref_t<V>, T>)
@@ -241,6 +244,7 @@ auto own(V&& v) {
     return owned_tensor<T, Out::shape().rank>(v);
 }
 
+/// Runs a program once and copies its results out.
 template <class T, class... E, class... B>
 auto evaluate_all(output_list<E...>, B&&... b) {
   program<output_list<E...>{}, T> p;

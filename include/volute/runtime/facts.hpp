@@ -76,6 +76,7 @@ bool reads_where_it_writes(const graph::launch& c, int k) {
   return true;
 }
 
+/// Which launch reads each input last, and which begins each result.
 template <class Plan, class Table>
 Table find_overlaps(int inputs, int outputs) {
   Table t;
@@ -225,6 +226,7 @@ struct facts {
   }
 };
 
+/// The slot of an input by its name, of a parameter or state by its path; -1 if there is none.
 template <text Name>
 constexpr int find_input(const graph::view& g) {
   for (int i = 0; i < g.size.inputs; ++i)

@@ -15,6 +15,7 @@ void try_save() = delete;
 
 inline namespace VOLUTE_ERRORS {
 
+/// The members load, save, try_load and try_save of models and programs.
 template <class Self>
 class file_members {
  public:

@@ -20,6 +20,7 @@ struct gradient_set<parameter_gradients<Y, Set>, Rest...> {
   using type = Set;
 };
 
+/// Where the gradient of each parameter lies, and which runs of parameters and gradients lie alike.
 template <class Outputs, class Facts>
 struct gradient_layout;
 template <class... E, class Facts>

@@ -1,5 +1,6 @@
 // Lowering: from expression types to a graph value. The one bridge between the language and the graph. Each distinct (module, argument
-// shapes) is one instantiation, run once per use; a shared expression is lowered once, remembered by the address of a variable template.
+// shapes) is one instantiation, run once per use; an expression that is used twice is lowered once, remembered by the address of a variable
+// template.
 #pragma once
 
 #include <volute/graph/frozen.hpp>
@@ -29,7 +30,7 @@ struct remembered {
 
 /// What the lowering of one program knows.
 struct session {
-  graph::algebra g;
+  graph::contractor g;
   buffer<graph::input_info> inputs;
   buffer<graph::parameter_info> parameters;
   buffer<int> owner_of;  // of each parameter: the module call that claimed it; -1: only looked up so far
@@ -80,14 +81,14 @@ struct session {
   constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
 };
 
-/// An expression that no rule lowers. Never defined: naming it is the error message.
+/// An expression that nothing lowers. Never defined: naming it is the error message.
 template <class Expression>
-struct no_rule;
+struct no_lowering;
 template <class E>
-struct rule {
+struct lowering_of {
   static constexpr bool remember = false;
   static constexpr int run(session& s) {
-    static_assert(sizeof(no_rule<E>) > 0);
+    static_assert(sizeof(no_lowering<E>) > 0);
     return s.g.fill(0, E::shape());
   }
 };
@@ -95,12 +96,12 @@ struct rule {
 /// The node of an expression.
 template <class E>
 constexpr int lower(session& s) {
-  if constexpr (rule<E>::remember) {
+  if constexpr (lowering_of<E>::remember) {
     int id = s.recall(&tag<E>);
-    if (id < 0) s.remember(&tag<E>, id = rule<E>::run(s));
+    if (id < 0) s.remember(&tag<E>, id = lowering_of<E>::run(s));
     return id;
   } else {
-    return rule<E>::run(s);
+    return lowering_of<E>::run(s);
   }
 }
 
@@ -112,7 +113,7 @@ constexpr extents checked_shape(session& s, const extents& shape) {
 }
 
 template <text Name, extents Shape>
-struct rule<input_node<Name, Shape>> {
+struct lowering_of<input_node<Name, Shape>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     for (int i = 0; i < s.inputs.size; ++i)
@@ -153,12 +154,12 @@ constexpr int lower_parameter(session& s, std::string_view name, const extents& 
 }
 
 template <text Name, extents Shape, initializer Init>
-struct rule<parameter_node<Name, Shape, Init>> {
+struct lowering_of<parameter_node<Name, Shape, Init>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, true); }
 };
 template <text Name, extents Shape, initializer Init>
-struct rule<state_node<Name, Shape, Init>> {
+struct lowering_of<state_node<Name, Shape, Init>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, false); }
 };
@@ -166,7 +167,7 @@ struct rule<state_node<Name, Shape, Init>> {
 /// What is looked at a second time, for a gradient by an intermediate value, changes no state again. A state that is updated twice in a
 /// program reads its first new value in the second formula.
 template <class Y, class State, class Value>
-struct rule<update_node<Y, State, Value>> {
+struct lowering_of<update_node<Y, State, Value>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     const int y = lower<Y>(s);
@@ -185,7 +186,7 @@ struct rule<update_node<Y, State, Value>> {
 
 /// A random tensor is told from others by its path and name, and from those of a layer that is applied several times by their order.
 template <text Name, int Part, extents Shape>
-struct rule<noise_node<Name, Part, Shape>> {
+struct lowering_of<noise_node<Name, Part, Shape>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     line path = s.path;
@@ -203,7 +204,7 @@ struct rule<noise_node<Name, Part, Shape>> {
 };
 
 template <bool Training, class E>
-struct rule<mode_node<Training, E>> {
+struct lowering_of<mode_node<Training, E>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) {
     const mode outer = s.mode;
@@ -214,7 +215,7 @@ struct rule<mode_node<Training, E>> {
   }
 };
 template <text Where, text Wanted, text Got, class B>
-struct rule<mode_choice<failed<Where, Wanted, Got>, B>> {
+struct lowering_of<mode_choice<failed<Where, Wanted, Got>, B>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) {
     if (s.mode == mode::training) s.refuse(line(Wanted.view()), line(Got.view()));
@@ -222,31 +223,31 @@ struct rule<mode_choice<failed<Where, Wanted, Got>, B>> {
   }
 };
 template <class A, class B>
-struct rule<mode_choice<A, B>> {
+struct lowering_of<mode_choice<A, B>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.mode == mode::training ? lower<A>(s) : lower<B>(s); }
 };
 
 template <double Value, extents Shape>
-struct rule<constant_node<Value, Shape>> {
+struct lowering_of<constant_node<Value, Shape>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.g.fill(Value, Shape); }
 };
 
 template <std::int64_t N>
-struct rule<arange_node<N>> {
+struct lowering_of<arange_node<N>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.g.arange(N); }
 };
 
 template <int I, extents Shape>
-struct rule<formal<I, Shape>> {
+struct lowering_of<formal<I, Shape>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.arguments[I]; }
 };
 
 template <auto F, class... Operands>
-struct rule<node<F, Operands...>> {
+struct lowering_of<node<F, Operands...>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     const int id[]{lower<Operands>(s)...};
@@ -288,7 +289,7 @@ constexpr int lower_module(session& s, const int* arguments) {
 }
 
 template <class M, class... A>
-struct rule<call<M, A...>> {
+struct lowering_of<call<M, A...>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     const int id[]{lower<A>(s)...};
@@ -313,7 +314,7 @@ constexpr auto operator>>(running<S> r, detail::link<M>) {
 }
 
 template <class... M, extents In, extents Out>
-struct rule<sequence_body<sequence<M...>, In, Out>> {
+struct lowering_of<sequence_body<sequence<M...>, In, Out>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return detail::walk(running<In>{&s, s.arguments[0], 0}, sequence<M...>{}).id; }
 };
@@ -384,19 +385,19 @@ constexpr int lower_gradients(session& s) {
 }
 
 template <class Y, class Cotangent, int I, class... Wrt>
-struct rule<gradient_node<Y, Cotangent, I, Wrt...>> {
+struct lowering_of<gradient_node<Y, Cotangent, I, Wrt...>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.gradients[lower_gradients<Y, Cotangent, Wrt...>(s) + I]; }
 };
 
 /// Appends the nodes of an output; the gradients by all parameters are made last, when all parameters are known.
 template <class E>
-struct output_rule {
+struct output_lowering {
   static constexpr void run(session& s, buffer<int>& out) { out.push_back(lower<E>(s)); }
   static constexpr void finish(session&, buffer<int>&) {}
 };
 template <class Y, class Set>
-struct output_rule<parameter_gradients<Y, Set>> {
+struct output_lowering<parameter_gradients<Y, Set>> {
   static constexpr void run(session& s, buffer<int>&) { lower<Y>(s); }
   static constexpr void finish(session& s, buffer<int>& out) {
     const int y = lower<Y>(s);

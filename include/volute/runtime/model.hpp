@@ -77,13 +77,13 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
       constexpr line got = line("got ") << there;
       static_assert(detail::accepted<detail::refused_for<failed<text(""), to_text<wanted>(), to_text<got>()>>>::value);
     } else {
-      const auto source = from.parameter_table();
+      const auto theirs = from.parameter_table();
       const auto mine = this->parameter_table();
       for (std::size_t i = 0; i < mine.size(); ++i)
-        if (source[i].path != mine[i].path || !(source[i].shape == mine[i].shape))
-          fail("parameter '" + std::string(mine[i].path) + "': the other program has '" + std::string(source[i].path) + "' in its place");
+        if (theirs[i].path != mine[i].path || !(theirs[i].shape == mine[i].shape))
+          fail("parameter '" + std::string(mine[i].path) + "': the other program has '" + std::string(theirs[i].path) + "' in its place");
       for (std::size_t i = 0; i < mine.size(); ++i)
-        for (std::int64_t k = 0; k < mine[i].shape.size(); ++k) mine[i].data[k] = static_cast<T>(source[i].data[k]);
+        for (std::int64_t k = 0; k < mine[i].shape.size(); ++k) mine[i].data[k] = static_cast<T>(theirs[i].data[k]);
     }
   }
 

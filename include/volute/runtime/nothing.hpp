@@ -6,6 +6,7 @@
 
 namespace volute::runtime {
 
+/// A value that anything can be made of and done with; its members are never defined.
 struct nothing {
   template <class Anything>
   operator Anything() const;
@@ -21,6 +22,7 @@ struct nothing {
   const nothing* data() const;
 };
 
+/// What such an operand may stand beside.
 template <class A, class B>
 concept either_is_nothing = std::is_same_v<A, nothing> || std::is_same_v<B, nothing>;
 template <class A, class B>

@@ -14,6 +14,7 @@ namespace volute {
 namespace runtime {
 inline namespace VOLUTE_ISA {
 
+/// Whether a binding is of an input; of a parameter or state otherwise.
 template <class Node>
 inline constexpr bool is_input = false;
 template <text Name, extents S>

@@ -16,6 +16,7 @@ inline namespace VOLUTE_ISA {
 
 namespace report {
 
+/// A shape as text.
 inline std::string shape_text(const extents& e) {
   line l;
   l << e;
@@ -34,6 +35,7 @@ inline std::string amount(double v) {
   return s;
 }
 
+/// Text with spaces up to a width, behind it or before.
 inline std::string padded(std::string s, std::size_t width, bool right = false) {
   if (s.size() >= width) return s;
   return right ? std::string(width - s.size(), ' ') + s : s + std::string(width - s.size(), ' ');
@@ -57,6 +59,7 @@ inline std::string layer_of(const graph::view& g, int node) {
   return found;
 }
 
+/// The name of a scalar function.
 VOLUTE_EXHAUSTIVE_BEGIN
 inline const char* function_name(ops::fn f) {
   using ops::fn;
@@ -100,6 +103,7 @@ inline const char* function_name(ops::fn f) {
 }
 VOLUTE_EXHAUSTIVE_END
 
+/// A node as reports name it: its function, or what it stands for.
 inline std::string node_text(const graph::view& g, int i) {
   if (g.is<ops::elementwise>(i)) return function_name(g.as<ops::elementwise>(i).f());
   if (g.is<ops::input>(i)) return "input " + std::string(g.inputs[g.as<ops::input>(i).slot].name.view());
@@ -112,8 +116,8 @@ inline std::string node_text(const graph::view& g, int i) {
   constexpr const char* reduction_name[] = {"sum", "maximum", "mean"};
   if (g.is<ops::reduce>(i)) return reduction_name[g.as<ops::reduce>(i).kind];
   if (g.is<ops::convolution>(i)) {
-    const auto side = g.as<ops::convolution>(i).side();
-    return side == ops::face::forward ? "conv3d" : side == ops::face::data ? "conv3d data" : "conv3d weights";
+    const ops::face face = g.as<ops::convolution>(i).face();
+    return face == ops::face::forward ? "conv3d" : face == ops::face::data ? "conv3d data" : "conv3d weights";
   }
   return std::string(ops::primitive_name[g.nodes[i].op]);
 }

@@ -66,6 +66,7 @@ struct weight_shrinkage {
     return p - simd::fma(power, V(dither), V(part) * p);
   }
 };
+/// Weights keep their size.
 struct no_shrinkage {
   template <class V>
   VOLUTE_INLINE V operator()(V p) const {

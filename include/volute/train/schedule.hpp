@@ -12,6 +12,7 @@ namespace detail {
 inline double half_cosine(double a, double b, double t) { return b + (a - b) * 0.5 * (1 + std::cos(std::numbers::pi * t)); }
 }  // namespace detail
 
+/// The same rate in every step.
 struct constant {
   double lr;
   double operator()(std::int64_t) const { return lr; }

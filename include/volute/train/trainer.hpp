@@ -49,13 +49,13 @@ struct state_block {
 /// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape.
 template <class From, class To>
 void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
-  const auto source = std::as_const(from).parameter_table();
+  const auto given = std::as_const(from).parameter_table();
   bool any = false;
   for (const auto& mine : to.parameter_table()) {
     if (!detail::path_under(mine.path, path)) continue;
     any = true;
-    const auto theirs = std::find_if(source.begin(), source.end(), [&](const auto& s) { return s.path == mine.path; });
-    if (theirs == source.end()) fail("parameter '" + std::string(mine.path) + "': not in the program it is to be copied from");
+    const auto theirs = std::find_if(given.begin(), given.end(), [&](const auto& s) { return s.path == mine.path; });
+    if (theirs == given.end()) fail("parameter '" + std::string(mine.path) + "': not in the program it is to be copied from");
     if (!(theirs->shape == mine.shape))
       fail("parameter '" + std::string(mine.path) + "': another shape in the program it is to be copied from");
     std::copy_n(theirs->data, mine.shape.size(), mine.data);
@@ -81,6 +81,7 @@ class zeros {
   std::unique_ptr<void, release> memory_;
 };
 
+/// How many operands of a loss are targets.
 template <class L>
 constexpr int targets_of() {
   if constexpr (requires { L::targets; })
@@ -417,10 +418,12 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
     return base::step(binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
   }
 };
+/// basic_trainer with elements of float.
 template <class Net, class Loss, class Optimiser, auto... Inputs>
 using trainer = basic_trainer<float, Net, Loss, Optimiser, Inputs...>;
 
 namespace training_parts {
+/// The trainer of a list of outputs.
 template <class T, class Optimiser, class Set, class Outputs>
 struct trainer_type;
 template <class T, class Optimiser, class Set, class... E>

@@ -1,4 +1,4 @@
-// expect: no_rule<roll
+// expect: no_lowering<roll
 #include <volute/runtime/compile.hpp>
 
 using namespace volute;
@@ -10,10 +10,10 @@ struct roll : expression_tag {
 };
 #if defined(VOLUTE_CONTROL)
 template <>
-struct lowering::rule<roll> {
+struct lowering::lowering_of<roll> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.g.fill(0, roll::shape()); }
 };
 #else
-template struct lowering::rule<roll>;
+template struct lowering::lowering_of<roll>;
 #endif
