@@ -168,25 +168,25 @@ constexpr conv_side side_of(weights_family f) {
 /// Cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products take 1.2 to 1.7 times
 /// their ideal everywhere; what a family counts as steps differs.
 inline constexpr conv_counts family_cycles[conv_families]{
-    {1.42, 1.11, 1.53, 0.3, 0.709, 991},      // channels
-    {1.42, 1.89, 0.269, 0.29, 2.5, 0},        // rows
-    {1.76, 3.12, 1.37, 0.185, 0.374, 4e+03},  // width
-    {1.44, 1.08, 1.23, 0.176, 20.3, 0},       // planes
-    {1.47, 0, 0.173, 0.0108, 46.2, 1.08e+03},  // in_place
-    {1.33, 0, 0, 0.0451, 4.54, 36.5},         // flat
-    {1.33, 0.422, 0.731, 0, 0, 4e+03},        // pointwise
+    {1.57, 0.76, 1.5, 0.3, 4.98, 1.63e+03},   // channels
+    {1.35, 1.89, 0.839, 0.192, 1.9, 188},     // rows
+    {1.74, 2.95, 1.47, 0.163, 0.465, 4e+03},  // width
+    {1.37, 0.859, 1.55, 0.144, 25.1, 0},      // planes
+    {1.47, 0, 0.105, 0.0315, 49.3, 0},        // in_place
+    {1.35, 0, 0, 0.0582, 3.79, 0},            // flat
+    {1.45, 0.194, 0.56, 0.0541, 0, 4e+03},    // pointwise
 };
 inline constexpr conv_counts weights_family_cycles[weights_families]{
-    {1.48, 0.691, 0, 0.3, 0.703, 4e+03},      // outputs
-    {1.64, 0.78, 0, 0.3, 1.12, 950},          // inputs
-    {1.37, 1.64, 0.817, 0.3, 0.184, 1.49e+03},  // row_outputs
-    {1.22, 1.21, 3.44, 0.142, 1.31, 1.36e+03},  // row_inputs
-    {2.49, 2, 0.134, 0.0765, 3.72, 1.74e+03},  // pixels
-    {1.57, 1.26, 7.21, 0.206, 13.3, 210},     // planes
-    {0.7, 0, 11.1, 0.0417, 29.7, 4e+03},      // in_place
-    {1.52, 0, 6.49, 0.098, 1.12, 0},          // flat_outputs
-    {1.8, 0, 4.66, 0.0586, 2.91, 0},          // flat_inputs
-    {0.881, 0.458, 1.93, 0.0288, 4.24, 3.57e+03},  // pointwise
+    {1.46, 0.576, 0, 0.259, 0.695, 4e+03},    // outputs
+    {1.48, 1.02, 0, 0.3, 2.28, 554},          // inputs
+    {1.46, 1.63, 0, 0.3, 0.629, 1.52e+03},    // row_outputs
+    {1.15, 1.28, 2.93, 0, 2.63, 904},         // row_inputs
+    {2.44, 1.91, 0.174, 0.0548, 3.95, 1.43e+03},  // pixels
+    {1.69, 1.06, 4.09, 0.0664, 15, 21.7},     // planes
+    {0.829, 0, 12.3, 0.074, 9.11, 677},       // in_place
+    {1.46, 0, 2.71, 0.208, 1.65, 0},          // flat_outputs
+    {1.57, 0, 6.71, 0.177, 5.15, 0},          // flat_inputs
+    {0.869, 0.64, 1.58, 0.0549, 4.68, 4e+03},  // pointwise
 };
 // clang-format on
 
