@@ -114,36 +114,6 @@ VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
   rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// n pixels of a tile of one block, neighbours in the volume, through the epilogue. `at` is the place of the first.
-template <class T, rows_code C, ops::epilogue E>
-__attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t channels, T* y, int64_t volume, const T* const* extra,
-                                          conv_place at) noexcept {
-  constexpr int L = C.lanes;
-  if constexpr (C.fold == 1) {
-    store_pixels<T, L, E>(tile, L * C.vectors, n, channels, y, volume, extra, at);
-  } else {
-    using V = simd::vec<T, L>;
-    const int64_t channel = at.channel, offset = at.offset;
-    for (int64_t w = 0; w < n; w += L) {
-      V r[L];
-      const int count = static_cast<int>(smaller(L, n - w));
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < count ? w + i : w) * L);
-      simd::transpose(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / C.fold; ++i) {
-        if (i >= channels) break;
-        VOLUTE_UNROLL
-        for (int half = C.fold / 2; half > 0; half /= 2) VOLUTE_UNROLL
-        for (int f = 0; f < half; ++f) r[i * C.fold + f] = r[i * C.fold + f] + r[i * C.fold + f + half];
-        at.channel = channel + i;
-        at.offset = offset + i * volume + w;
-        finish<E>(r[i * C.fold], y, extra, at, count);
-      }
-    }
-  }
-}
-
 /// One block of target channels of a piece from its copy: slice number `slice` of its `slices` parts.
 template <class T, rows_code C, ops::epilogue E, ops::volume_layout Target>
 __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
@@ -160,7 +130,7 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
     if constexpr (Target.blocked())
       store_blocked<T, C.lanes, E, Target>(from, lanes, first, pixels, valid, y, extra, at);
     else
-      store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
+      store_pixels<T, C.lanes, E, C.fold>(from, lanes, pixels, valid, y, volume, extra, at);
   };
   if constexpr (C.slab) {
     const int64_t depth = range.last - range.first, all = piece.samples * depth, last = all * (slice + 1) / slices;
@@ -239,58 +209,6 @@ __attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p
         rows_segments<T, C, 1>(j);
       }
       store(tile, piece.sample + n, first * C.width, (last - first) * C.width);
-    }
-  }
-}
-
-/// n pixels of `channels` channels to [pixel][chunk][Fold], channels last and each Fold times; zeros for those beyond.
-template <class T, int Fold, bool Scale>
-__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
-                                           const T* scale) noexcept {
-  constexpr int L = simd::width<T>;
-  using V = simd::vec<T>;
-  const int64_t pixel = chunk * Fold;
-  T* const end = to + n * pixel;
-  const auto get = [&](int64_t c, int64_t w, int count) __attribute__((always_inline)) {
-    if (c >= channels) return V(T(0));
-    const T* const at = x + c * volume + w;
-    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
-    if constexpr (Scale) v = v * V(scale[c]);
-    return v;
-  };
-  for (int64_t w = 0; w < n; w += L) {
-    const int count = static_cast<int>(smaller(L, n - w));
-    if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
-      V r[L / 2];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
-      simd::shuffle<simd::log2_of(L / 2)>(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) {
-        T* const at = to + w * pixel + i * L;
-        if (at >= end) break;
-        if (end - at >= L)
-          simd::store(at, r[i]);
-        else
-          simd::store_partial(at, r[i], static_cast<int>(end - at));
-      }
-      continue;
-    }
-    for (int64_t c = 0; c < pixel; c += L) {
-      V r[L];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = get((c + i) / Fold, w, count);
-      simd::transpose(r);
-      const int valid = static_cast<int>(smaller(L, pixel - c));
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) {
-        if (i >= count) break;
-        T* const at = to + (w + i) * pixel + c;
-        if (valid == L || (pixel < L && end - at >= L))  // a narrow pixel's surplus lanes are overwritten by those that follow
-          simd::store(at, r[i]);
-        else
-          simd::store_partial(at, r[i], valid);
-      }
     }
   }
 }
