@@ -44,6 +44,7 @@ struct channels_plan {
   sharing share = sharing::none;
   int64_t slices = 1;  // parts of the pixels of one block of output channels, if threads share its work
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
+  constexpr filter_order order() const { return {blocks, block_lanes(0), block_lanes(blocks - 1), 1, chunk, chunks, false}; }
   constexpr int64_t tile() const { return units * unit_size; }
   constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile(); }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
@@ -117,78 +118,12 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
 }
 
 constexpr int64_t channels_packed_size(const channels_plan& p, const ops::conv_geometry& g) {
-  return g.groups * ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * g.taps() * p.chunk * p.chunks;
+  return g.groups * p.order().group_size(g.taps());
 }
 
-/// Runs f(d class, h class, w class, taps so far) over all residue classes in the order of the packed weights.
-template <class F>
-VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
-  int64_t taps = 0;
-  for (int64_t d = 0; d < s.class_counts[0]; ++d)
-    for (int64_t h = 0; h < s.class_counts[1]; ++h)
-      for (int64_t w = 0; w < s.class_counts[2]; ++w) {
-        const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h], &cw = s.classes[2][w];
-        f(cd, ch, cw, taps);
-        taps += cd.taps * ch.taps * cw.taps;
-      }
-}
-
-/// Where each tap of the filter goes, if all taps belong to one class.
-struct pack_order {
-  static constexpr int64_t most = 512;
-  bool one_class = false;
-  int64_t place[most]{};  // of tap k: its number in the packed order
-  explicit pack_order(const conv_shape& s) noexcept {
-    const correlation_axis &d = s.classes[0][0], &h = s.classes[1][0], &w = s.classes[2][0];
-    one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && d.taps * h.taps * w.taps == s.taps() && s.taps() <= most;
-    if (!one_class) return;
-    int64_t at = 0;
-    for (int64_t i = 0; i < d.taps; ++i)
-      for (int64_t j = 0; j < h.taps; ++j)
-        for (int64_t k = 0; k < w.taps; ++k)
-          place[((d.k + i * d.k_step) * s.kernel[1] + h.k + j * h.k_step) * s.kernel[2] + w.k + k * w.k_step] = at++;
-  }
-};
-
-/// Packed: [group][block of output channels][class][chunk][tap d][tap h][tap w][source channel][lane].
 template <class T>
-__attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed,
-                                             const team<T>& workers) noexcept {
-  const int64_t group_size = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * s.taps() * p.chunk * p.chunks;
-  const int64_t all = s.groups * p.blocks * p.chunks;
-  const pack_order order(s);
-  const bool streams = s.groups * group_size * static_cast<int64_t>(sizeof(T)) > pack_streams;
-  // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
-  share_ranges(workers, all, 1, parts_of(static_cast<double>(s.groups * group_size)), [&](int64_t begin, int64_t end, int) noexcept {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / (p.blocks * p.chunks), b = i / p.chunks % p.blocks, c = i % p.chunks;
-      const int64_t first = b * p.block_lanes(0), lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - first);
-      const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
-      T* const block = packed + group * group_size + first * s.taps() * p.chunk * p.chunks;
-      if (order.one_class && lanes % simd::width<T> == 0) {
-        int64_t place[pack_order::most];
-        for (int64_t k = 0; k < s.taps(); ++k) place[k] = order.place[k] * p.chunk * lanes;
-        pack_block(wg + first * s.weight_target + c * p.chunk * s.weight_source, s.weight_target, s.weight_source, s.taps(), place, lanes,
-                   valid, smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, lanes, streams,
-                   block + c * s.taps() * p.chunk * lanes);
-        continue;
-      }
-      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
-        T* to = block + (taps * p.chunks + c * cd.taps * ch.taps * cw.taps) * p.chunk * lanes;
-        for (int64_t d = 0; d < cd.taps; ++d)
-          for (int64_t h = 0; h < ch.taps; ++h)
-            for (int64_t x = 0; x < cw.taps; ++x) {
-              const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
-              for (int64_t k = 0; k < p.chunk; ++k, to += lanes) {
-                const int64_t channel = c * p.chunk + k, n = channel < s.source_channels ? valid : 0;
-                const T* from = wg + first * s.weight_target + channel * s.weight_source + tap;
-                for (int64_t o = 0; o < n; ++o) to[o] = from[o * s.weight_target];
-                for (int64_t o = n; o < lanes; ++o) to[o] = T(0);
-              }
-            }
-      });
-    }
-  });
+void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
+  pack_filters(s, p.order(), w, packed, workers);
 }
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
@@ -402,11 +337,9 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
                   const team<T>& workers) noexcept {
   static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.source);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
-  const int64_t block_weights = s.taps() * p.chunk * p.chunks;
-  const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
     const int64_t channel = b * p.block_lanes(0);
-    const T* w = packed + piece.group * group_weights + channel * block_weights;
+    const T* w = packed + p.order().block_first(piece.group, b, s.taps());
     if (p.last == p.main || b + 1 < p.blocks)
       channels_task<T, p.lanes, step, p.main, E, Layouts.target>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
     else if constexpr (p.last != p.main)

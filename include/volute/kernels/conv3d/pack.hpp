@@ -108,7 +108,8 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_bloc
 
 /// The same for any classes and folds, element by element: `from` is the filter of the first channels, `c` the chunk.
 template <class T>
-void gather_block(const conv_shape& s, const filter_order& order, const T* from, int64_t c, int64_t lanes, int64_t targets, T* to) noexcept {
+void gather_block(const conv_shape& s, const filter_order& order, const T* from, int64_t c, int64_t lanes, int64_t targets,
+                  T* to) noexcept {
   for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
     T* const first = to + (taps * order.chunks + c * cd.taps * ch.taps * cw.taps) * order.steps() * lanes;
     for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
@@ -145,9 +146,9 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
                    T* const to = packed + order.block_first(group, b, s.taps());
                    if (turns && lanes % simd::width<T> == 0) {
                      const int64_t sources = smaller(order.chunk, s.source_channels - source);
-                     pack_block<T>(s,
-                                   {from + source * s.weight_source, lanes, targets, sources, order.chunk, rows, order.row_step(cw), streams},
-                                   to + source * s.taps() * lanes);
+                     pack_block<T>(
+                         s, {from + source * s.weight_source, lanes, targets, sources, order.chunk, rows, order.row_step(cw), streams},
+                         to + source * s.taps() * lanes);
                    } else {
                      gather_block(s, order, from, c, lanes, targets, to);
                    }

@@ -230,10 +230,9 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
               const team<T>& workers) noexcept {
   static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.source);
   const int64_t plane = s.source_size[1] * s.source_size[2];
-  const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
-    rows_task<T, p.code, E, Layouts.target>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block,
-                                            slice, slices, y, extra);
+    rows_task<T, p.code, E, Layouts.target>(s, p, piece, source, packed + p.order().block_first(piece.group, b, s.taps()), tile,
+                                            b * p.block, slice, slices, y, extra);
   };
   if constexpr (Layouts.source.blocked())
     run_blocked_pieces<p.share>(s, p, x + p.source_first, scratch, workers, block);

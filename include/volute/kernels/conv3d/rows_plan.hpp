@@ -50,6 +50,7 @@ struct rows_plan {
   sharing share = sharing::none;
   int64_t slices = 1;  // parts of the pixels of one block, if threads share its work
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
+  constexpr filter_order order() const { return {blocks, block_lanes(), block_lanes(), code.fold, code.chunk, chunks, true}; }
   constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile, 16) * 16;
@@ -158,49 +159,11 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
   return p;
 }
 
-constexpr int64_t rows_packed_size(const rows_plan& p, const ops::conv_geometry& g) {
-  return g.groups * p.blocks * p.block_lanes() * g.taps() * (p.code.chunk / p.code.fold) * p.chunks;
-}
+constexpr int64_t rows_packed_size(const rows_plan& p, const ops::conv_geometry& g) { return g.groups * p.order().group_size(g.taps()); }
 
-/// Packed: [group][block of target channels][chunk][tap d][tap h][source channel / fold][tap w][lane].
 template <class T>
-__attribute__((noinline)) void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
-  const int64_t lanes = p.block_lanes(), part = s.taps() * (p.code.chunk / p.code.fold) * lanes, all = s.groups * p.blocks * p.chunks;
-  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t most = 512;
-  int64_t place[most];
-  const bool turns = p.code.fold == 1 && s.taps() <= most && cd.taps * ch.taps * cw.taps == s.taps();  // else element by element
-  if (turns)
-    for (int64_t d = 0; d < cd.taps; ++d)
-      for (int64_t h = 0; h < ch.taps; ++h)
-        for (int64_t x = 0; x < cw.taps; ++x)
-          place[((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step] =
-              ((d * ch.taps + h) * p.code.chunk * cw.taps + x) * lanes;
-  const bool streams = all * part * static_cast<int64_t>(sizeof(T)) > pack_streams;
-  // An element takes about 0.3 ns, in reads of stride `weight_target` 1 ns.
-  share_ranges(workers, all, 1, parts_of(static_cast<double>(all * part)), [&](int64_t begin, int64_t end, int) noexcept {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / (p.blocks * p.chunks), first = i / p.chunks % p.blocks * p.block, c = i % p.chunks * p.code.chunk;
-      const T* wg = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
-      const int64_t valid = smaller(p.block, s.target_channels - first), fold = p.code.fold;
-      T* to = packed + i * part;
-      if (turns) {
-        pack_block(wg + c * s.weight_source, s.weight_target, s.weight_source, s.taps(), place, cw.taps * lanes, valid,
-                   smaller(p.code.chunk, s.source_channels - c), p.code.chunk, lanes, streams, to);
-        continue;
-      }
-      for (int64_t d = 0; d < cd.taps; ++d)
-        for (int64_t h = 0; h < ch.taps; ++h)
-          for (int64_t k = c; k < c + p.code.chunk; k += fold)
-            for (int64_t x = 0; x < cw.taps; ++x, to += lanes) {
-              const T* from = wg + k * s.weight_source + ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] +
-                              cw.k + x * cw.k_step;
-              for (int64_t o = 0; o < p.block; ++o)
-                for (int64_t f = 0; f < fold; ++f)
-                  to[o * fold + f] = o < valid && k + f < s.source_channels ? from[o * s.weight_target + f * s.weight_source] : T(0);
-            }
-    }
-  });
+void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
+  pack_filters(s, p.order(), w, packed, workers);
 }
 
 }  // namespace VOLUTE_ISA
