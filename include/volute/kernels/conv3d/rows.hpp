@@ -5,7 +5,6 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/blocked.hpp>
 #include <volute/kernels/conv3d/rows_plan.hpp>
 
 #include <cstdint>
@@ -114,137 +113,139 @@ VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
   rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// One block of target channels of a piece from its copy: slice number `slice` of its `slices` parts.
-template <class T, rows_code C, ops::epilogue E, ops::volume_layout Target>
-__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
-                                         T* tile, int64_t channel, int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
-  const depth_slab& range = piece.slab;
-  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes;
-  const int64_t x_row = p.source_row;
+/// A task of run_lanes().
+template <class T, rows_code C, ops::epilogue E, ops::volume_layout To>
+struct rows_task {
+  static constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, tap_weights = C.chunk / C.fold * C.taps * lanes;
+  const conv_shape& s;
+  const rows_plan& p;
+  const lanes_operands<T>& operands;
+  const lanes_task<T>& t;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
-  constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
-  const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
-    const conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels,
-                        (n * s.groups * s.target_channels + piece.group * s.target_channels + channel) * volume + first};
-    if constexpr (Target.blocked())
-      store_blocked<T, C.lanes, E, Target>(from, lanes, first, pixels, valid, y, extra, at);
-    else
-      store_pixels<T, C.lanes, E, C.fold>(from, lanes, pixels, valid, y, volume, extra, at);
-  };
-  if constexpr (C.slab) {
-    const int64_t depth = range.last - range.first, all = piece.samples * depth, last = all * (slice + 1) / slices;
-    for (int64_t begin = all * slice / slices; begin < last; begin += p.unit) {
-      const int64_t end = smaller(last, begin + p.unit);
-      std::memset(tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
-      const T* w = packed;
-      for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
-        for (int64_t td = 0; td < cd.taps; ++td)
-          for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) {
-            const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
-            const tap_range rd{larger(0, inside.first - range.first), smaller(depth, inside.last - range.first)};  // from range.first on
-            const auto planes_before = [&](int64_t u) {
-              return u / depth * (rd.last - rd.first) + larger(0, smaller(u % depth, rd.last) - rd.first);
-            };
-            const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
-            rows_job<T, C.rows> j;
-            j.w = w;
-            j.ahead = w + tap_weights;
-            j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
-            int waiting = 0;
-            for (int64_t u = begin; u < end; ++u) {
-              const int64_t n = u / depth, d = u % depth;
-              if (d < rd.first || d >= rd.last) continue;
-              const T* x = source + n * p.source_sample + chunk * p.source_chunk +
-                           (range.first + d + cd.offset + td * cd.offset_step - range.begin) * p.source_plane +
-                           (rh.first + ch.offset + th * ch.offset_step) * x_row;
-              T* to = tile + ((u - begin) * ch.n + rh.first) * tile_row;
-              for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, to += tile_row) {
-                j.x[waiting] = x;
-                j.tile[waiting] = to;
-                if (++waiting < C.rows) continue;
-                rows_segments<T, C, C.rows>(j);
-                j.ahead += 2 * j.ahead_step * (C.chunk / C.fold) * C.segments;
-                waiting = 0;
-              }
-            }
-            for (int i = 0; i < waiting; ++i) {
-              rows_job<T, 1> one;
-              one.x[0] = j.x[i];
-              one.tile[0] = j.tile[i];
-              one.w = w;
-              one.ahead = j.ahead;
-              one.ahead_step = j.ahead_step;
-              rows_segments<T, C, 1>(one);
-            }
-          }
-      for (int64_t u = begin; u < end;) {  // sample by sample
-        const int64_t n = u / depth, planes = smaller(end, (n + 1) * depth) - u;
-        store(tile + (u - begin) * ch.n * tile_row, piece.sample + n, (range.first + u % depth) * ch.n * C.width, planes * ch.n * C.width);
-        u += planes;
+  const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
+
+  __attribute__((noinline)) void run() const noexcept {
+    const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together), all = t.piece.samples * each;
+    const int64_t end = all * (t.slice + 1) / t.slices;
+    for (int64_t i = all * t.slice / t.slices; i < end;) {
+      if constexpr (C.slab) {  // planes of all samples
+        const int64_t last = smaller(end, i + p.together);
+        slabs_of_filters(i, last);
+        for (T* from = t.tile; i < last;) {  // sample by sample
+          const int64_t planes = smaller(last, (i / depth + 1) * depth) - i;
+          store(from, i / depth, i % depth * ch.n, planes * ch.n);
+          from += planes * ch.n * tile_row;
+          i += planes;
+        }
+      } else {
+        const int64_t row = i % each * p.together, count = smaller(p.together, rows - row);
+        all_filters(i / each, row, row + count);
+        store(t.tile, i / each, row, count);
+        ++i;
       }
     }
-  } else {
-    const int64_t rows = range.last * ch.n, units = ceil_divide(rows - range.first * ch.n, p.unit), all = piece.samples * units;
+  }
+
+  /// `count` rows of sample n of the piece from its row number `row` on.
+  VOLUTE_INLINE void store(const T* tile, int64_t n, int64_t row, int64_t count) const noexcept {
+    t.template store<C.lanes, C.fold, E, To>(s, operands, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
+  }
+
+  /// The source's row that tap th reads for row h, of a plane.
+  int64_t source_row(int64_t h, int64_t th) const { return (h + ch.offset + th * ch.offset_step) * p.source_row; }
+
+  /// Rows [begin, end) of sample n: the sums stay in registers until all filters have been met.
+  VOLUTE_INLINE void all_filters(int64_t n, int64_t begin, int64_t end) const noexcept {
     rows_job<T, 1> j;
     j.chunks = p.chunks;
     j.x_chunk = p.source_chunk;
     j.x_d = cd.offset_step * p.source_plane;
-    j.x_h = ch.offset_step * x_row;
+    j.x_h = ch.offset_step * p.source_row;
     j.w_h = tap_weights;
     j.w_d = ch.taps * j.w_h;
     j.w_chunk = cd.taps * j.w_d;
-    for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
-      const int64_t n = u / units, first = range.first * ch.n + u % units * p.unit, last = smaller(rows, first + p.unit);
-      j.tile[0] = tile;
-      for (int64_t row = first; row < last; ++row, j.tile[0] += tile_row) {
-        const int64_t d = row / ch.n, h = row % ch.n;
-        const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
-        j.d = td.last - td.first;
-        j.h = th.last - th.first;
-        j.w = packed + td.first * j.w_d + th.first * j.w_h;
-        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step - range.begin) * p.source_plane +
-                 (h + ch.offset + th.first * ch.offset_step) * x_row;
-        j.next = j.x[0] + x_row;
-        rows_segments<T, C, 1>(j);
-      }
-      store(tile, piece.sample + n, first * C.width, (last - first) * C.width);
+    j.tile[0] = t.tile;
+    for (int64_t row = first * ch.n + begin; row < first * ch.n + end; ++row, j.tile[0] += tile_row) {
+      const int64_t d = row / ch.n, h = row % ch.n;
+      const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
+      j.d = td.last - td.first;
+      j.h = th.last - th.first;
+      j.w = t.filters + td.first * j.w_d + th.first * j.w_h;
+      j.x[0] = t.plane(p, n, d + cd.offset + td.first * cd.offset_step) + source_row(h, th.first);
+      j.next = j.x[0] + p.source_row;
+      rows_segments<T, C, 1>(j);
     }
   }
-}
 
-/// Pixels [begin, end) of all source channels of one group of one sample into the copy, which begins with the source's pixel `base`.
-template <class T, bool Scale>
-void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                      int64_t begin, int64_t end, int64_t base) noexcept {
-  const int64_t volume = s.source_volume(), chunk = p.code.chunk;
-  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
-    const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
-    copy_pixels<T, 1, Scale>(x + first * volume + begin, to + (begin - base) * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
-                             volume, end - begin, Scale ? scale + first : nullptr);
+  /// Planes [begin, end), counted through all samples: one chunk and pair of taps after the other meets all of them.
+  VOLUTE_INLINE void slabs_of_filters(int64_t begin, int64_t end) const noexcept {
+    std::memset(t.tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
+    const T* w = t.filters;
+    for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
+      for (int64_t td = 0; td < cd.taps; ++td)
+        for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) slab_of_filters(w, chunk, td, th, begin, end);
   }
-}
+
+  VOLUTE_INLINE void slab_of_filters(const T* w, int64_t chunk, int64_t td, int64_t th, int64_t begin, int64_t end) const noexcept {
+    const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+    const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from the slab's first plane on
+    const auto planes_before = [&](int64_t i) {
+      return i / depth * (rd.last - rd.first) + larger(0, smaller(i % depth, rd.last) - rd.first);
+    };
+    const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
+    rows_job<T, C.rows> j;
+    j.w = w;
+    j.ahead = w + tap_weights;
+    j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
+    int waiting = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / depth, d = i % depth;
+      if (d < rd.first || d >= rd.last) continue;
+      const T* x = t.plane(p, n, first + d + cd.offset + td * cd.offset_step) + chunk * p.source_chunk + source_row(rh.first, th);
+      T* to = t.tile + ((i - begin) * ch.n + rh.first) * tile_row;
+      for (int64_t h = rh.first; h < rh.last; ++h, x += p.source_row, to += tile_row) {
+        j.x[waiting] = x;
+        j.tile[waiting] = to;
+        if (++waiting < C.rows) continue;
+        rows_segments<T, C, C.rows>(j);
+        j.ahead += 2 * j.ahead_step * (C.chunk / C.fold) * C.segments;
+        waiting = 0;
+      }
+    }
+    for (int i = 0; i < waiting; ++i) {
+      rows_job<T, 1> one;
+      one.x[0] = j.x[i];
+      one.tile[0] = j.tile[i];
+      one.w = w;
+      one.ahead = j.ahead;
+      one.ahead_step = j.ahead_step;
+      rows_segments<T, C, 1>(one);
+    }
+  }
+};
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
   static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.source);
-  const int64_t plane = s.source_size[1] * s.source_size[2];
-  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
-    rows_task<T, p.code, E, Layouts.target>(s, p, piece, source, packed + p.order().block_first(piece.group, b, s.taps()), tile,
-                                            b * p.block, slice, slices, y, extra);
-  };
-  if constexpr (Layouts.source.blocked())
-    run_blocked_pieces<p.share>(s, p, x + p.source_first, scratch, workers, block);
-  else
-    run_pieces<p.share>(
-        s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each
-        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-          const int64_t first = piece.slab.begin * plane, last = piece.slab.end * plane;
-          copy_rows_source<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * 64, smaller(last, first + end * 64),
-                                     first);
-        },
-        block);
+  constexpr int64_t pixels = 64;  // that a thread copies at least
+  const int64_t volume = s.source_volume(), plane = s.source_size[1] * s.source_size[2];
+  const lanes_operands<T> operands{x, packed, y, extra};
+  run_lanes<p.share, p.blocked>(
+      s, p, operands, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * plane + begin * pixels,
+                      last = smaller(piece.slab.end * plane, piece.slab.begin * plane + end * pixels);
+        to += begin * pixels * p.code.chunk;
+        for (int64_t c = 0, channel = 0; c < p.chunks; ++c, channel += p.code.chunk, to += p.source_chunk) {
+          const int64_t row = ((piece.sample + n) * s.groups + piece.group) * s.source_channels + channel;
+          copy_pixels<T, 1, Scale>(x + row * volume + first, to, smaller(p.code.chunk, s.source_channels - channel), p.code.chunk, volume,
+                                   last - first, Scale ? scale + row : nullptr);
+        }
+      },
+      [&](int64_t, const lanes_task<T>& task) noexcept {
+        rows_task<T, p.code, E, Layouts.target>{s, p, operands, task}.run();
+      });
 }
 
 }  // namespace VOLUTE_ISA

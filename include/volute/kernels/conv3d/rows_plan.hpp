@@ -2,9 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/slabs.hpp>
-#include <volute/kernels/conv3d/pack.hpp>
-#include <volute/ops/volume_layout.hpp>
+#include <volute/kernels/conv3d/lanes.hpp>
 
 #include <cstdint>
 
@@ -34,27 +32,14 @@ constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
   return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, c.source_width - from)))};
 }
 
-struct rows_plan {
+struct rows_plan : lanes_plan {
   rows_code code;
-  int64_t blocks = 1, block = 1;  // of target channels
-  int64_t chunks = 1;
+  int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
-  depth_slabs slabs;
-  bool blocked = false;  // the source lies as its copy would, and is read in place
-  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
-  int64_t source_first = 0;  // of a blocked source: where its first plane's first pixel lies
-  int64_t samples = 1;       // that share a slab of weights
-  int64_t unit = 1;          // rows, or planes between slabs of weights, whose sums stand in the tile together
-  int64_t tile = 0;
-  sharing share = sharing::none;
-  int64_t slices = 1;  // parts of the pixels of one block, if threads share its work
+  int64_t together = 1;        // rows, or planes between slabs of filters, that make a tile
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
   constexpr filter_order order() const { return {blocks, block_lanes(), block_lanes(), code.fold, code.chunk, chunks, true}; }
-  constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile; }
-  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile, 16) * 16;
-  }
 };
 
 /// Wide rows of several vectors have little rim, and conv3d/channels.hpp reads its weights less often.
@@ -107,6 +92,12 @@ constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side 
   p.chunks = ceil_divide(s.source_channels, c.chunk);
 }
 
+/// Rows of `pixels` pixels that meet a slab of filters together: accumulators enough to hide their latency, if registers allow.
+constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
+  const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
+  return static_cast<int>(larger(1, smaller(wanted, room)));
+}
+
 template <class T>
 constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
   rows_plan p;
@@ -114,48 +105,29 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
   const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
   plan_rows_blocks<T>(p, g, side, s, 24);
-  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
   c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
-  p.slabs = cut_depth(g, side, p.count[0], p.chunks * p.source_plane * size);
-  p.source_chunk = p.slabs.planes * p.source_plane;
-  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
-  const int64_t row = c.width * lanes, planes = p.slabs.size;
-  int64_t units = 1;
+  plan_copy(p, g, side, p.count[0], size);
+  int64_t tiles = 1;
   if (c.slab) {
-    const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-    c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(wanted, room)));
-    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
-    p.unit = smaller(p.samples * planes, larger(1, (machine.l2 / 2) / ((p.source_plane + p.axis[1].n * row) * size)));
-    p.tile = p.unit * p.axis[1].n * row;
-    units = p.samples * planes;
+    if (c.segments == 1) c.rows = rows_at_once(c, pixels);
+    plan_samples(p, s, size);
+    tiles = p.samples * p.slabs.size;
+    p.together = smaller(tiles, larger(1, (machine.l2 / 2) / ((p.source_plane + height * row) * size)));
+    p.tile = p.together * height * row;
   } else {
-    const int64_t rows = planes * p.axis[1].n;  // whole vectors of pixels, if possible
-    int64_t together = 1;
-    while (together * c.width % simd::width<T> != 0) ++together;
-    p.unit = larger(1, (machine.l1 / 4) / (row * size));
-    if (p.unit > together) p.unit -= p.unit % together;
-    p.unit = smaller(p.unit, rows);
-    p.tile = p.unit * row;
-    units = ceil_divide(rows, p.unit);
+    int64_t whole = 1;  // rows that are whole vectors of pixels
+    while (whole * c.width % simd::width<T> != 0) ++whole;
+    p.together = larger(1, (machine.l1 / 4) / (row * size));
+    if (p.together > whole) p.together -= p.together % whole;
+    p.together = smaller(p.together, p.slabs.size * height);
+    p.tile = p.together * row;
+    tiles = ceil_divide(p.slabs.size * height, p.together);
   }
-  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
-  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
-  // Every slice reads a slab's weights again: cut no further than to feed four threads.
-  if (p.share == sharing::inside)
-    p.slices = smaller(
-        units, smaller(ceil_divide(c.slab ? 8 : 32, p.blocks), larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks)))));
-  if (from.blocked()) {
-    p.blocked = true;
-    if (from.padded()) {
-      p.source_row = from.all_columns * c.chunk;
-      p.source_plane = from.plane();
-      p.source_first = from.first();
-    }
-    p.source_chunk = p.count[0] * p.source_plane;
-    p.source_sample = p.chunks * p.source_chunk;
-  }
+  plan_threads(p, g, s, size, c.slab, tiles);
+  plan_in_place(p, from, p.count[0]);
   return p;
 }
 
