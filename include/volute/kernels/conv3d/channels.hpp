@@ -104,13 +104,11 @@ void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* p
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
 template <class T>
-struct channels_job {
+struct channels_job : tap_loops {
   const T* x = nullptr;
   const T* w = nullptr;
   T* tile = nullptr;
-  int64_t chunks = 0, d = 0, h = 0, segments = 0, length = 0;  // a segment: neighbouring taps and their channels, contiguous in x and w
-  int64_t x_chunk = 0, x_d = 0, x_h = 0, x_segment = 0, x_row = 0;
-  int64_t w_chunk = 0, w_d = 0, w_h = 0;
+  int64_t runs = 0, length = 0, x_run = 0, x_row = 0;  // a run: neighbouring taps and their channels, contiguous in x and w
   int64_t tile_row = 0, tile_pixel = 0;
   int64_t row_first = 0, row_last = 0, pixel_first = 0, pixel_last = 0;
   const T* next = nullptr;  // x of the next block
@@ -149,7 +147,7 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
                          : d + 1 < j.d      ? j.x + c * j.x_chunk + (d + 1) * j.x_d
                          : c + 1 < j.chunks ? j.x + (c + 1) * j.x_chunk
                                             : j.next;
-        for (int64_t s = 0; s < j.segments; ++s, xs += j.x_segment) {
+        for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_UNROLL
           for (int r = 0; r < R; ++r) row[r] = xs + r * j.x_row;
@@ -255,29 +253,21 @@ struct channels_task {
     const tap_range td = taps_inside(cd, at.d, p.source[0].count), th = taps_of_any(ch, at.h, at.rows, p.source[1].count);
     channels_job<T> j;
     j.chunks = smaller(p.together, p.chunks - chunk);
-    j.d = td.last - td.first;
-    j.h = th.last - th.first;
-    j.x_chunk = p.source_chunk;
-    j.x_d = cd.offset_step * p.source_plane;
-    j.x_h = ch.offset_step * p.source_row;
     j.x_row = ch.step * p.source_row;
     j.tile_row = tile_row;
     j.row_last = at.rows;
     j.add = chunk > 0;
     T* const tile = t.tile + i * B.rows * tile_row;
-    const T* const from = t.plane(p, at.sample, at.d * cd.step + cd.offset + td.first * cd.offset_step) + chunk * p.source_chunk +
-                          (at.h * ch.step + ch.offset + th.first * ch.offset_step) * p.source_row;
+    const T* const from = t.row(p, cd, ch, at.sample, at.d, td.first, at.h, th.first) + chunk * p.source_chunk;
     for (int64_t iw = 0; iw < classes; ++iw) {
       const correlation_axis& cw = s.classes[2][iw];
       const bool joined = cw.taps <= 1 || cw.offset_step == 1;
-      j.segments = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
+      j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
       j.length = (joined ? cw.taps : 1) * p.chunk;
-      j.x_segment = cw.offset_step * p.chunk;
-      j.w_h = cw.taps * tap_weights;
-      j.w_d = ch.taps * j.w_h;
-      j.w_chunk = cd.taps * j.w_d;
+      j.x_run = cw.offset_step * p.chunk;
+      j.steps(p, cd, ch, cw.taps * tap_weights);
       const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
-      j.w = filters + td.first * j.w_d + th.first * j.w_h;
+      j.w = filters + j.take(td, th);
       j.tile_pixel = cw.dst_step * lanes;
       const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
       j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));

@@ -66,6 +66,22 @@ constexpr void plan_in_place(lanes_plan& p, const ops::volume_layout& from, int6
   p.source_sample = p.chunks * p.source_chunk;
 }
 
+/// How far the loops of a register block go over chunks and taps of depth and height, and their steps in the source and in the filters.
+struct tap_loops {
+  int64_t chunks = 1, d = 1, h = 1;
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+
+  void steps(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
+    x_chunk = p.source_chunk, x_d = cd.offset_step * p.source_plane, x_h = ch.offset_step * p.source_row;
+    w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
+  }
+  /// Returns where the filters of these taps begin.
+  int64_t take(const tap_range& td, const tap_range& th) {
+    d = td.last - td.first, h = th.last - th.first;
+    return td.first * w_d + th.first * w_h;
+  }
+};
+
 /// The tensors of a call. `extra`: operands of the epilogue.
 template <class T>
 struct lanes_operands {
@@ -85,8 +101,12 @@ struct lanes_task {
   const T* filters = nullptr;
   T* tile = nullptr;
 
-  const T* plane(const lanes_plan& p, int64_t n, int64_t d) const {  // of the piece's sample n
-    return source + n * p.source_sample + (d - piece.slab.begin) * p.source_plane;
+  /// The row of the source that taps td and th of depth and height read for position (d, h) of sample n.
+  const T* row(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t n, int64_t d, int64_t td, int64_t h,
+               int64_t th) const {
+    const int64_t plane = d * cd.step + cd.offset + td * cd.offset_step - piece.slab.begin,
+                  line = h * ch.step + ch.offset + th * ch.offset_step;
+    return source + n * p.source_sample + plane * p.source_plane + line * p.source_row;
   }
   /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>

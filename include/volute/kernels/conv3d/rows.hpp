@@ -16,12 +16,10 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 template <class T, int R>
-struct rows_job {
+struct rows_job : tap_loops {
   const T* x[R]{};
   T* tile[R]{};
   const T* w = nullptr;
-  int64_t chunks = 1, d = 1, h = 1;
-  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
   const T* next = nullptr;   // x of the row after this one, unless slab
   const T* ahead = nullptr;  // what the next slab of weights reads, and how much of it for each source channel
   int64_t ahead_step = 0;
@@ -75,9 +73,9 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             ahead += 2 * j.ahead_step;
           }
           if constexpr (!C.slab) {
-            constexpr int step = (S.high - S.low) * C.fold, line = 64 / static_cast<int>(sizeof(T));
+            constexpr int step = (S.high - S.low) * C.fold;
             VOLUTE_UNROLL
-            for (int i = 0; i < step; i += line) simd::prefetch(next + i);
+            for (int i = 0; i < step; i += cache_line<T>) simd::prefetch(next + i);
             next += step;
           }
           VOLUTE_UNROLL
@@ -151,27 +149,17 @@ struct rows_task {
     t.template store<C.lanes, C.fold, E, To>(s, operands, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
   }
 
-  /// The source's row that tap th reads for row h, of a plane.
-  int64_t source_row(int64_t h, int64_t th) const { return (h + ch.offset + th * ch.offset_step) * p.source_row; }
-
   /// Rows [begin, end) of sample n: the sums stay in registers until all filters have been met.
   VOLUTE_INLINE void all_filters(int64_t n, int64_t begin, int64_t end) const noexcept {
     rows_job<T, 1> j;
     j.chunks = p.chunks;
-    j.x_chunk = p.source_chunk;
-    j.x_d = cd.offset_step * p.source_plane;
-    j.x_h = ch.offset_step * p.source_row;
-    j.w_h = tap_weights;
-    j.w_d = ch.taps * j.w_h;
-    j.w_chunk = cd.taps * j.w_d;
+    j.steps(p, cd, ch, tap_weights);
     j.tile[0] = t.tile;
     for (int64_t row = first * ch.n + begin; row < first * ch.n + end; ++row, j.tile[0] += tile_row) {
       const int64_t d = row / ch.n, h = row % ch.n;
       const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
-      j.d = td.last - td.first;
-      j.h = th.last - th.first;
-      j.w = t.filters + td.first * j.w_d + th.first * j.w_h;
-      j.x[0] = t.plane(p, n, d + cd.offset + td.first * cd.offset_step) + source_row(h, th.first);
+      j.w = t.filters + j.take(td, th);
+      j.x[0] = t.row(p, cd, ch, n, d, td.first, h, th.first);
       j.next = j.x[0] + p.source_row;
       rows_segments<T, C, 1>(j);
     }
@@ -201,7 +189,7 @@ struct rows_task {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / depth, d = i % depth;
       if (d < rd.first || d >= rd.last) continue;
-      const T* x = t.plane(p, n, first + d + cd.offset + td * cd.offset_step) + chunk * p.source_chunk + source_row(rh.first, th);
+      const T* x = t.row(p, cd, ch, n, first + d, td, rh.first, th) + chunk * p.source_chunk;
       T* to = t.tile + ((i - begin) * ch.n + rh.first) * tile_row;
       for (int64_t h = rh.first; h < rh.last; ++h, x += p.source_row, to += tile_row) {
         j.x[waiting] = x;
