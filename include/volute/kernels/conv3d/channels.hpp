@@ -20,8 +20,8 @@ struct pixel_block {
 /// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time, but at most seven.
 constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
   const int64_t most = accumulators / vectors;
-  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(ceil_divide(width, ceil_divide(width, most)))};
-  const int64_t rows = ceil_divide(height, ceil_divide(height, smaller(most / width, 7)));
+  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(near_equal(width, most))};
+  const int64_t rows = near_equal(height, smaller(most / width, 7));
   return {vectors, static_cast<int>(rows), static_cast<int>(width)};
 }
 
@@ -61,8 +61,8 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
-  p.chunks = ceil_divide(s.source_channels, 16);
-  p.chunk = ceil_divide(s.source_channels, p.chunks);
+  p.chunk = near_equal(s.source_channels, 16);
+  p.chunks = ceil_divide(s.source_channels, p.chunk);
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
   p.source[0] = source_of(g, side, 0, 1, false);
@@ -204,7 +204,8 @@ struct tile_place {
 
 /// All tiles of a piece in one class of depth and height.
 struct class_tiles {
-  int64_t first = 0, planes = 0, height = 0, rows = 1, width = 1, down = 1, across = 1;  // rows, width: of one tile
+  int64_t first = 0, planes = 0, height = 0, rows = 1, width = 1, across = 1;  // rows, width: of one tile
+  int64_t down = ceil_divide(height, rows);
   constexpr int64_t count(int64_t samples) const { return samples * planes * down * across; }
   constexpr tile_place operator[](int64_t i) const {
     const int64_t plane = i / (across * down), h = i / across % down * rows;
@@ -218,7 +219,6 @@ struct channels_task {
   static constexpr int64_t lanes = B.vectors * L;
   const conv_shape& s;
   const channels_plan& p;
-  const lanes_operands<T>& operands;
   const lanes_task<T>& t;
   const int64_t classes = s.class_counts[2], tile_row = smaller(s.target_size[2], p.tile_width*classes) * lanes;
 
@@ -228,13 +228,8 @@ struct channels_task {
     for (int64_t id = 0; id < s.class_counts[0]; ++id)
       for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
         const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-        const class_tiles tiles{slab.first,
-                                larger(0, smaller(slab.last, cd.n) - slab.first),
-                                ch.n,
-                                B.rows,
-                                p.tile_width,
-                                ceil_divide(ch.n, B.rows),
-                                ceil_divide(s.classes[2][0].n, p.tile_width)};
+        const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
+                                p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
         const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
         for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
           const int64_t count = smaller(p.tiles, end - first);
@@ -296,7 +291,7 @@ struct channels_task {
     const int64_t row = s.target_size[2], first = at.w * classes, width = smaller(p.tile_width * classes, row - first);
     for (int64_t r = 0; r < at.rows; ++r) {
       const int64_t line = (cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + (at.h + r) * ch.dst_step;
-      t.template store<L, 1, E, To>(s, operands, t.tile + (i * B.rows + r) * tile_row, lanes, at.sample, line * row + first, width);
+      t.template store<L, 1, E, To>(s, t.tile + (i * B.rows + r) * tile_row, lanes, at.sample, line * row + first, width);
     }
   }
 };
@@ -322,18 +317,17 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
                   const team<T>& workers) noexcept {
   static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.source);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
-  const lanes_operands<T> operands{x, packed, y, extra};
-  run_lanes<p.share, p.blocked>(
-      s, p, operands, scratch, workers, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
+  run_lanes<p.share, p.blocked, T>(
+      s, p, {x, packed, y, extra}, scratch, workers, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
       [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
         const int64_t first = piece.slab.begin * p.chunks;
         copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
       },
       [&](int64_t b, const lanes_task<T>& task) noexcept {
         if (p.last == p.main || b + 1 < p.blocks)
-          channels_task<T, p.lanes, step, p.main, E, Layouts.target>{s, p, operands, task}.run();
+          channels_task<T, p.lanes, step, p.main, E, Layouts.target>{s, p, task}.run();
         else if constexpr (p.last != p.main)
-          channels_task<T, p.lanes, step, p.last, E, Layouts.target>{s, p, operands, task}.run();
+          channels_task<T, p.lanes, step, p.last, E, Layouts.target>{s, p, task}.run();
       });
 }
 

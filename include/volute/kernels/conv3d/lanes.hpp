@@ -94,6 +94,7 @@ struct lanes_operands {
 /// One slice of one block of target channels of a piece.
 template <class T>
 struct lanes_task {
+  const lanes_operands<T>& operands;
   conv_piece piece;
   int64_t channel = 0, channels = 0;  // the block's first, in the group, and their number
   int64_t slice = 0, slices = 1;
@@ -110,15 +111,14 @@ struct lanes_task {
   }
   /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
-  void store(const conv_shape& s, const lanes_operands<T>& o, const T* from, int64_t pitch, int64_t sample, int64_t first,
-             int64_t n) const noexcept {
+  void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
     conv_place at{piece.sample + sample, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
     if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, pitch, first, n, channels, o.y, o.extra, at);
+      store_blocked<T, L, E, To>(from, pitch, first, n, channels, operands.y, operands.extra, at);
     } else {
       const int64_t volume = s.target_volume();
       at.offset = (at.sample * at.channels + at.channel) * volume + first;
-      store_pixels<T, L, E, Fold>(from, pitch, n, channels, o.y, volume, o.extra, at);
+      store_pixels<T, L, E, Fold>(from, pitch, n, channels, operands.y, volume, operands.extra, at);
     }
   }
 };
@@ -132,7 +132,7 @@ VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const lanes_ope
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
     const int64_t channel = b * order.lanes / order.fold,
                   channels = smaller(order.block_lanes(b) / order.fold, s.target_channels - channel);
-    compute(b, lanes_task<T>{piece, channel, channels, slice, slices, source + p.source_first,
+    compute(b, lanes_task<T>{o, piece, channel, channels, slice, slices, source + p.source_first,
                              o.packed + order.block_first(piece.group, b, s.taps()), tile});
   };
   if constexpr (InPlace)

@@ -58,27 +58,21 @@ struct filter_order {
   constexpr int64_t row_step(const correlation_axis& w_axis) const { return width_last ? w_axis.taps : 1; }
 };
 
-/// One chunk of a block of target channels, for filters whose taps all belong to one class.
+/// One chunk of a block of target channels, for filters whose taps all belong to one class: `targets` channels in `lanes`, a multiple of
+/// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel.
 template <class T>
-struct filter_block {
-  const T* from = nullptr;
-  int64_t lanes = 1, targets = 1, sources = 1, chunk = 1;  // lanes: a multiple of the widest vector; channels behind the last are zeros
-  const int64_t* row = nullptr;                            // of each tap and the first source channel
-  int64_t row_step = 1;
-  bool streams = false;
-};
-
-template <class T>
-__attribute__((noinline)) void pack_block(const conv_shape& s, const filter_block<T>& b, T* to) noexcept {
+__attribute__((noinline)) void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
+                                          int64_t targets, int64_t sources, bool streams, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
-  const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source, step = b.row_step * b.lanes;
+  const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source;
+  const int64_t step = order.row_step(s.classes[2][0]) * lanes;
   const bool dense = source_stride == taps;  // the source channels of a target channel lie one after the other
-  const int64_t runs = dense ? 1 : b.sources, length = dense ? b.sources * taps : taps;
+  const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
   const int64_t ahead = dense ? 8 * L : source_stride;  // the rows lie far apart: the processor does not see what comes next
   for (int64_t run = 0; run < runs; ++run)
-    for (int64_t first = 0; first < b.lanes; first += L) {
-      const T* const from = b.from + first * target_stride + run * source_stride;
+    for (int64_t first = 0; first < lanes; first += L) {
+      const T* const from = w + first * target_stride + run * source_stride;
       int64_t tap = 0;
       T* base = to + run * step + first;
       for (int64_t m = 0; m < length; m += L) {
@@ -86,13 +80,13 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_bloc
         V r[L];
         for (int o = 0; o < L; ++o) simd::prefetch(from + o * target_stride + m + ahead);
         for (int o = 0; o < L; ++o)
-          r[o] = first + o >= b.targets ? V(T(0))
-                 : n == L               ? simd::load<V>(from + o * target_stride + m)
-                                        : simd::load_partial<V>(from + o * target_stride + m, n);
+          r[o] = first + o >= targets ? V(T(0))
+                 : n == L             ? simd::load<V>(from + o * target_stride + m)
+                                      : simd::load_partial<V>(from + o * target_stride + m, n);
         simd::transpose(r);
         for (int i = 0; i < n; ++i) {
-          T* const at = base + b.row[tap] * b.lanes;
-          if (b.streams)
+          T* const at = base + rows[tap] * lanes;
+          if (streams)
             simd::stream(at, r[i]);
           else
             simd::store(at, r[i]);
@@ -100,10 +94,10 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_bloc
         }
       }
     }
-  for (int64_t k = b.sources; k < b.chunk; ++k)
+  for (int64_t k = sources; k < order.chunk; ++k)
     for (int64_t tap = 0; tap < taps; ++tap)
-      for (int64_t o = 0; o < b.lanes; ++o) to[b.row[tap] * b.lanes + k * step + o] = T(0);
-  if (b.streams) simd::stream_fence();
+      for (int64_t o = 0; o < lanes; ++o) to[rows[tap] * lanes + k * step + o] = T(0);
+  if (streams) simd::stream_fence();
 }
 
 /// The same for any classes and folds, element by element: `from` is the filter of the first channels, `c` the chunk.
@@ -145,10 +139,8 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
                    const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
                    T* const to = packed + order.block_first(group, b, s.taps());
                    if (turns && lanes % simd::width<T> == 0) {
-                     const int64_t sources = smaller(order.chunk, s.source_channels - source);
-                     pack_block<T>(
-                         s, {from + source * s.weight_source, lanes, targets, sources, order.chunk, rows, order.row_step(cw), streams},
-                         to + source * s.taps() * lanes);
+                     pack_block(s, order, rows, from + source * s.weight_source, lanes, targets,
+                                smaller(order.chunk, s.source_channels - source), streams, to + source * s.taps() * lanes);
                    } else {
                      gather_block(s, order, from, c, lanes, targets, to);
                    }

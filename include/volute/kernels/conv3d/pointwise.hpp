@@ -36,7 +36,7 @@ struct pointwise_plan {
   constexpr int64_t packed() const { return units * blocks * block_weights(); }  // of one group
   constexpr int64_t tile() const { return blocks * rows * tile_row; }
   constexpr int64_t scratch() const { return depth * pitch + tile(); }
-  constexpr int64_t worker_scratch() const { return shared ? ceil_divide(scratch(), 16) * 16 : 0; }
+  constexpr int64_t worker_scratch() const { return shared ? whole_lines(scratch()) : 0; }
 };
 
 template <class T>
@@ -49,7 +49,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.targets = forward ? g.group_out() : g.group_in() * g.taps();
   p.pixels = g.out_volume();
   if (taps == 1) {
-    p.rows = static_cast<int>(ceil_divide(p.targets, ceil_divide(p.targets, most_rows)));
+    p.rows = static_cast<int>(near_equal(p.targets, most_rows));
     p.unit = p.rows;
   } else {  // whole windows: several of them in one block, or one of them in several blocks
     p.unit = taps * larger(1, most_rows / taps);
@@ -59,11 +59,11 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.units = ceil_divide(p.targets, p.unit);
   const int64_t vectors = ceil_divide(p.pixels, width);
   const int64_t most = smaller(8, (accumulators + 3) / (p.rows + 1));  // beside the accumulators, a vector of pixels each and one weight
-  p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
+  p.vectors = static_cast<int>(near_equal(vectors, most));
   const int64_t block = p.vectors * width;
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
   const int64_t goal = larger(block, smaller(1024, (machine.l2 / 4) / (p.depth * size)));
-  p.panel = ceil_divide(ceil_divide(p.pixels, ceil_divide(p.pixels, goal)), block) * block;
+  p.panel = ceil_divide(near_equal(p.pixels, goal), block) * block;
   const double work = conv_work(g);
   p.shared = work >= worth_sharing;
   if (!rows_of_pixels(g, true).straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
@@ -89,7 +89,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
   if (p.straight)
-    p.asks = static_cast<int>(ceil_divide(ceil_divide(block * size, 64), larger(1, p.units / p.slices * p.blocks)));
+    p.asks = static_cast<int>(ceil_divide(ceil_divide(block, cache_line<T>), larger(1, p.units / p.slices * p.blocks)));
   else if (g.taps() == 1 && g.x_size() * size > machine.cached)  // no gain where caches hold the source
     p.asks = 1;
   return p;

@@ -117,7 +117,6 @@ struct rows_task {
   static constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, tap_weights = C.chunk / C.fold * C.taps * lanes;
   const conv_shape& s;
   const rows_plan& p;
-  const lanes_operands<T>& operands;
   const lanes_task<T>& t;
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
@@ -146,7 +145,7 @@ struct rows_task {
 
   /// `count` rows of sample n of the piece from its row number `row` on.
   VOLUTE_INLINE void store(const T* tile, int64_t n, int64_t row, int64_t count) const noexcept {
-    t.template store<C.lanes, C.fold, E, To>(s, operands, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
+    t.template store<C.lanes, C.fold, E, To>(s, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
   }
 
   /// Rows [begin, end) of sample n: the sums stay in registers until all filters have been met.
@@ -218,9 +217,9 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
   static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.source);
   constexpr int64_t pixels = 64;  // that a thread copies at least
   const int64_t volume = s.source_volume(), plane = s.source_size[1] * s.source_size[2];
-  const lanes_operands<T> operands{x, packed, y, extra};
-  run_lanes<p.share, p.blocked>(
-      s, p, operands, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
+  run_lanes<p.share, p.blocked, T>(
+      s, p, {x, packed, y, extra}, scratch, workers,
+      [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
       [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
         const int64_t first = piece.slab.begin * plane + begin * pixels,
                       last = smaller(piece.slab.end * plane, piece.slab.begin * plane + end * pixels);
@@ -232,7 +231,7 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
         }
       },
       [&](int64_t, const lanes_task<T>& task) noexcept {
-        rows_task<T, p.code, E, Layouts.target>{s, p, operands, task}.run();
+        rows_task<T, p.code, E, Layouts.target>{s, p, task}.run();
       });
 }
 

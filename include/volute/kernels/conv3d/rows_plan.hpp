@@ -63,9 +63,7 @@ constexpr int lanes_fold(const conv_shape& s) {
 }
 
 /// Source channels at a time: near-equal chunks of at most 64.
-constexpr int64_t rows_chunk(int64_t channels, int fold) {
-  return ceil_divide(ceil_divide(channels, ceil_divide(channels, 64)), fold) * fold;
-}
+constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(near_equal(channels, 64), fold) * fold; }
 
 /// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
 template <class T, class Plan>

@@ -14,13 +14,6 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Elements of a line of the caches.
-template <class T>
-inline constexpr int cache_line = 64 / static_cast<int>(sizeof(T));
-
-/// n elements and those that fill a line, whatever their type.
-constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
-
 /// Where a vector of results stands: what the operands of an epilogue are addressed by.
 struct conv_place {
   int64_t sample = 0, channel = 0, channels = 1, offset = 0;  // offset: from the destination's first element

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
