@@ -1,6 +1,11 @@
-// What conv3d/channels.hpp and conv3d/rows.hpp share: target channels in the lanes. A convolution goes piece by piece (some samples of one
-// group, one slab of the depth), whose source is copied with its channels last, in chunks; each block of target channels, or slices of it,
-// then becomes a tile of results after the other, which are stored through the epilogue. The two differ in the register block and its copy.
+// What conv3d/channels.hpp and conv3d/rows.hpp share: target channels in the lanes. They differ in the register block and in the copy that
+// it reads. The words for what the loops go over, from the outside in:
+//   piece  what is computed from one copy of the source: some samples of one group, and a slab, a range of planes of the depth
+//   block  target channels of one task (and their pixels in one call of a micro-kernel: the register block)
+//   slice  a task's share of the pixels; however many there are, no sum changes
+//   class  positions of the target with the same residues modulo the stride, which meet the same taps (stride 1: one class)
+//   tile   results that wait in memory for more products, or for the epilogue on their way to the target
+//   chunk  source channels that lie together in the copy and in the filters
 #pragma once
 
 #include <volute/kernels/conv3d/blocked.hpp>
@@ -49,8 +54,9 @@ constexpr void plan_threads(lanes_plan& p, const ops::conv_geometry& g, const co
   const int64_t pieces = piece_count(s, p);
   p.share = choose_sharing(conv_work(g), pieces, p.scratch() * size, p.samples == 1);
   if (p.share != sharing::inside) return;
+  const int64_t tasks = streams ? 8 : 32;  // 32: what 2, 4, 8 or 16 threads share without a rest
   const int64_t worth = larger(1, parts_of(conv_work(g) / static_cast<double>(pieces * p.blocks)));
-  p.slices = smaller(smaller(tiles, ceil_divide(streams ? 8 : 32, p.blocks)), worth);
+  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), worth);
 }
 
 /// A source of `planes` planes in layout `from`, if that is blocked.

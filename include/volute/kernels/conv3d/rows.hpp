@@ -21,7 +21,7 @@ struct rows_job : tap_loops {
   T* tile[R]{};
   const T* w = nullptr;
   const T* next = nullptr;   // x of the row after this one, unless slab
-  const T* ahead = nullptr;  // what the next slab of weights reads, and how much of it for each source channel
+  const T* ahead = nullptr;  // the filters that come next, and how much of them to fetch for each source channel
   int64_t ahead_step = 0;
 };
 
@@ -127,7 +127,7 @@ struct rows_task {
     for (int64_t i = all * t.slice / t.slices; i < end;) {
       if constexpr (C.slab) {  // planes of all samples
         const int64_t last = smaller(end, i + p.together);
-        slabs_of_filters(i, last);
+        pair_by_pair(i, last);
         for (T* from = t.tile; i < last;) {  // sample by sample
           const int64_t planes = smaller(last, (i / depth + 1) * depth) - i;
           store(from, i / depth, i % depth * ch.n, planes * ch.n);
@@ -164,18 +164,19 @@ struct rows_task {
     }
   }
 
-  /// Planes [begin, end), counted through all samples: one chunk and pair of taps after the other meets all of them.
-  VOLUTE_INLINE void slabs_of_filters(int64_t begin, int64_t end) const noexcept {
+  /// Planes [begin, end), counted through all samples: the filters of one chunk and pair of taps after the other meet all of them.
+  VOLUTE_INLINE void pair_by_pair(int64_t begin, int64_t end) const noexcept {
     std::memset(t.tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
     const T* w = t.filters;
     for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
       for (int64_t td = 0; td < cd.taps; ++td)
-        for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) slab_of_filters(w, chunk, td, th, begin, end);
+        for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) pair_of_taps(w, chunk, td, th, begin, end);
   }
 
-  VOLUTE_INLINE void slab_of_filters(const T* w, int64_t chunk, int64_t td, int64_t th, int64_t begin, int64_t end) const noexcept {
+  /// Those of one chunk and taps td of the depth and th of the height, w.
+  VOLUTE_INLINE void pair_of_taps(const T* w, int64_t chunk, int64_t td, int64_t th, int64_t begin, int64_t end) const noexcept {
     const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
-    const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from the slab's first plane on
+    const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from `first` on
     const auto planes_before = [&](int64_t i) {
       return i / depth * (rd.last - rd.first) + larger(0, smaller(i % depth, rd.last) - rd.first);
     };

@@ -13,7 +13,7 @@ inline namespace VOLUTE_ISA {
 /// source channels, and these are added up at the end: 8 channels fill 16 lanes.
 struct rows_code {
   int lanes = 1, vectors = 1, rows = 1, fold = 1;
-  bool slab = false;    // the sums stay in memory between slabs of weights, or else in registers till the end
+  bool slab = false;    // one chunk and pair of taps after the other meets all rows, whose sums wait in memory; else in registers
   bool column = false;  // filter's adjoint, slab: a row meets all taps of the height, one tap of the depth after the other
   bool ahead = false;   // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
   int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
@@ -37,10 +37,13 @@ struct rows_plan : lanes_plan {
   int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
-  int64_t together = 1;        // rows, or planes between slabs of filters, that make a tile
+  int64_t together = 1;        // rows, or planes if `slab`, that make a tile
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
   constexpr filter_order order() const { return {blocks, block_lanes(), block_lanes(), code.fold, code.chunk, chunks, true}; }
 };
+
+/// Pixels of a row that are accumulated together, at most.
+inline constexpr int64_t longest_row = 24;
 
 /// Wide rows of several vectors have little rim, and conv3d/channels.hpp reads its weights less often.
 template <class T>
@@ -48,7 +51,7 @@ constexpr bool rows_possible(const ops::conv_geometry& g, conv_side side) {
   const bool unit = g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1;
   const int64_t width = side == conv_side::forward ? g.out[2] : g.in[2];
   const int64_t channels = shape_of(g, side).target_channels;
-  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= 24 || channels <= simd::width<T>);
+  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= longest_row || channels <= simd::width<T>);
 }
 
 /// Lanes of each target channel, so that the fewest stay empty.
@@ -90,7 +93,7 @@ constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side 
   p.chunks = ceil_divide(s.source_channels, c.chunk);
 }
 
-/// Rows of `pixels` pixels that meet a slab of filters together: accumulators enough to hide their latency, if registers allow.
+/// Rows of `pixels` pixels that meet the filters of a pair of taps together: 14 accumulators hide their latency, if registers allow.
 constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
   const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
   return static_cast<int>(larger(1, smaller(wanted, room)));
@@ -101,10 +104,10 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
   rows_plan p;
   rows_code& c = p.code;
   const conv_shape s = shape_of(g, side);
-  constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
-  plan_rows_blocks<T>(p, g, side, s, 24);
+  constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
+  plan_rows_blocks<T>(p, g, side, s, longest_row);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
-  c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
+  c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
   plan_copy(p, g, side, p.count[0], size);
