@@ -135,7 +135,9 @@ template <sharing Share, bool InPlace, class T, class Plan, class Units, class C
 VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const lanes_operands<T>& o, T* scratch, const team<T>& workers,
                              Units units, Copy copy, Compute compute) {
   const filter_order order = p.order();
-  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
+  // Not inline: the driver calls it in two places.
+  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
+      __attribute__((noinline)) {
     const int64_t channel = b * order.lanes / order.fold,
                   channels = smaller(order.block_lanes(b) / order.fold, s.target_channels - channel);
     compute(b, lanes_task<T>{o, piece, channel, channels, slice, slices, source + p.source_first,

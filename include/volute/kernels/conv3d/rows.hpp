@@ -212,24 +212,30 @@ struct rows_task {
   }
 };
 
+/// Pixels [begin, end) of the source channels of one group of one sample into their copy, which begins with the source's pixel `base`.
+template <class T, bool Scale>
+void copy_source_rows(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
+                      int64_t begin, int64_t end, int64_t base) noexcept {
+  const int64_t volume = s.source_volume(), chunk = p.code.chunk;
+  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
+    const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
+    copy_pixels<T, 1, Scale>(x + first * volume + begin, to + (begin - base) * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
+                             volume, end - begin, Scale ? scale + first : nullptr);
+  }
+}
+
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
   static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.source);
   constexpr int64_t pixels = 64;  // that a thread copies at least
-  const int64_t volume = s.source_volume(), plane = s.source_size[1] * s.source_size[2];
+  const int64_t plane = s.source_size[1] * s.source_size[2];
   run_lanes<p.share, p.blocked, T>(
       s, p, {x, packed, y, extra}, scratch, workers,
       [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
       [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t first = piece.slab.begin * plane + begin * pixels,
-                      last = smaller(piece.slab.end * plane, piece.slab.begin * plane + end * pixels);
-        to += begin * pixels * p.code.chunk;
-        for (int64_t c = 0, channel = 0; c < p.chunks; ++c, channel += p.code.chunk, to += p.source_chunk) {
-          const int64_t row = ((piece.sample + n) * s.groups + piece.group) * s.source_channels + channel;
-          copy_pixels<T, 1, Scale>(x + row * volume + first, to, smaller(p.code.chunk, s.source_channels - channel), p.code.chunk, volume,
-                                   last - first, Scale ? scale + row : nullptr);
-        }
+        const int64_t first = piece.slab.begin * plane, last = smaller(piece.slab.end * plane, first + end * pixels);
+        copy_source_rows<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * pixels, last, first);
       },
       [&](int64_t, const lanes_task<T>& task) noexcept {
         rows_task<T, p.code, E, Layouts.target>{s, p, task}.run();

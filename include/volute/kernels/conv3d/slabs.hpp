@@ -107,7 +107,7 @@ template <sharing Share, class T, class Plan, class Units, class Copy, class Blo
 VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Units units, Copy copy, Block block) {
   const bool inside = Share == sharing::inside && !workers.alone();
   const int64_t pieces = piece_count(s, p), slices = inside ? p.slices : 1, tasks = p.blocks * slices;
-  const auto run = [&](const conv_piece& at, int64_t task, const T* source, T* tile) __attribute__((always_inline)) {
+  const auto run = [&](const conv_piece& at, int64_t task, const T* source, T* tile) noexcept {
     block(at, task % p.blocks, task / p.blocks, slices, source, tile);
   };
   if constexpr (std::is_pointer_v<Copy>) {
