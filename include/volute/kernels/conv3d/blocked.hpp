@@ -3,7 +3,6 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 #include <volute/ops/volume_layout.hpp>
 
@@ -102,20 +101,6 @@ __attribute__((noinline)) void copy_blocked(const ops::volume_layout& from, cons
   if (channels < pitch)
     for (int64_t i = 0; i < end - begin; ++i)
       std::memset(to + i * pitch + channels, 0, static_cast<std::size_t>(pitch - channels) * sizeof(T));
-}
-
-/// run_pieces() (see conv3d/slabs.hpp) where the source lies as its copy would: nothing is copied, and tasks of all pieces are shared.
-/// block(piece, b, slice, slices, source, tile), with the source of the piece's first sample and first plane.
-template <sharing Share, class T, class Plan, class Block>
-VOLUTE_INLINE void run_blocked_pieces(const conv_shape& s, const Plan& p, const T* x, T* scratch, const team<T>& workers, Block block) {
-  const int64_t pieces = piece_count(s, p), slices = Share == sharing::inside && !workers.alone() ? p.slices : 1;
-  share_if<Share != sharing::none>(
-      workers, pieces * p.blocks * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const conv_piece at = piece_of(s, p, i / (p.blocks * slices));
-        const int64_t k = i % (p.blocks * slices);
-        block(at, k % p.blocks, k / p.blocks, slices, x + at.sample * p.source_sample + at.slab.begin * p.source_plane,
-              workers.memory(worker, scratch));
-      });
 }
 
 }  // namespace VOLUTE_ISA

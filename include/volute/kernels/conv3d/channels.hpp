@@ -1,10 +1,9 @@
-// Direct convolution with output channels in the vector. The source is copied once, channels last in blocks of at most 16 channels and
-// with zero borders; R x Q pixels times NV vectors of output channels stay in registers through the whole reduction over taps and channels.
+// Direct convolution with target channels in the vector. The source is copied once, channels last in chunks of at most 16 channels and
+// with zero borders; R x Q pixels times NV vectors of target channels stay in registers through the whole reduction over taps and channels.
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/blocked.hpp>
-#include <volute/kernels/conv3d/pack.hpp>
+#include <volute/kernels/conv3d/lanes.hpp>
 
 #include <cstdint>
 
@@ -18,37 +17,25 @@ struct pixel_block {
   friend constexpr bool operator==(const pixel_block&, const pixel_block&) = default;
 };
 
-/// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time.
+/// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time, but at most seven.
 constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
   const int64_t most = accumulators / vectors;
-  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(ceil_divide(width, ceil_divide(width, most)))};
-  const int64_t rows = ceil_divide(height, ceil_divide(height, smaller(most / width, 7)));
+  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(near_equal(width, most))};
+  const int64_t rows = near_equal(height, smaller(most / width, 7));
   return {vectors, static_cast<int>(rows), static_cast<int>(width)};
 }
 
-/// Sizes that depend on the geometry, its side and T; everything in elements.
-struct channels_plan {
+/// A tile holds `main.rows` rows of one residue class of height and depth, `tile_width` pixels of each class of the width.
+struct channels_plan : lanes_plan {
   int lanes = 1;
-  pixel_block main, last;         // the last block of output channels may have three vectors
-  int64_t blocks = 1;             // of output channels, in one group
-  int64_t chunk = 1, chunks = 1;  // source channels are taken in `chunks` blocks of `chunk`
+  pixel_block main, last;  // the last block of target channels may have three vectors
+  int64_t chunk = 1;
   source_axis source[3]{};
-  depth_slabs slabs;
-  bool blocked = false;  // the source lies as its copy would, and is read in place
-  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
-  int64_t pass = 1;       // chunks of one pass over the pixels
-  int64_t samples = 1;    // samples that share a pass
-  int64_t segment = 1;    // elements of a row of the target that are computed together, in each residue class
-  int64_t units = 1;      // groups of row segments whose results wait in the tile between passes
-  int64_t unit_size = 0;  // of one such group, for the widest block
-  sharing share = sharing::none;
-  int64_t slices = 1;  // parts of the pixels of one block of output channels, if threads share its work
+  int64_t tile_width = 1, tile_size = 0;  // the size for the widest block
+  int64_t tiles = 1;                      // that wait in memory while some of the chunks meet their pixels
+  int64_t together = 1;                   // these chunks
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
-  constexpr int64_t tile() const { return units * unit_size; }
-  constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile(); }
-  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile(), 16) * 16;
-  }
+  constexpr filter_order order() const { return {blocks, block_lanes(0), block_lanes(blocks - 1), 1, chunk, chunks, false}; }
 };
 
 template <class T>
@@ -60,9 +47,13 @@ constexpr int channel_lanes(int64_t channels) {
   return full;
 }
 
+/// Elements that vectors of the copy, or those of a window that reads it, may pass its end by.
+inline constexpr int64_t copy_surplus = 64;
+
 template <class T>
 constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
   channels_plan p;
+  constexpr int64_t size = sizeof(T);
   const conv_shape s = shape_of(g, side);
   p.lanes = channel_lanes<T>(s.target_channels);
   const int64_t vectors = ceil_divide(s.target_channels, p.lanes);
@@ -70,8 +61,8 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
-  p.chunks = ceil_divide(s.source_channels, 16);
-  p.chunk = ceil_divide(s.source_channels, p.chunks);
+  p.chunk = near_equal(s.source_channels, 16);
+  p.chunks = ceil_divide(s.source_channels, p.chunk);
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
   p.source[0] = source_of(g, side, 0, 1, false);
@@ -79,127 +70,45 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   p.source[2] = source_of(g, side, 2, pixels, true);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;
-  constexpr int64_t size = sizeof(T);
-  p.slabs = cut_depth(g, side, p.source[0].count, p.chunks * p.source_plane * size);
-  p.source_chunk = p.slabs.planes * p.source_plane;
-  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy
-  // Weights of one block beyond 512 KiB do not stay in the second-level cache: pass over all pixels with 128 KiB of them at a time.
-  const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors);
-  const int64_t chunk_bytes = s.taps() * p.chunk * lanes * size;
+  p.source_first = p.source[1].pad * p.source_row + p.source[2].pad * p.chunk;
+  plan_copy(p, g, side, p.source[0].count, size);
+  p.source_sample += copy_surplus;
   // 128 pixels of a row at a time at most, or the tile of a long row would leave the first-level cache.
-  p.segment = smaller(width, larger(1, 128 / (p.main.pixels * s.class_counts[2])) * p.main.pixels);
-  p.unit_size = rows * smaller(s.target_size[2], p.segment * s.class_counts[2]) * lanes;
-  p.pass = p.chunks;
-  if (p.chunks * chunk_bytes > machine.l2 / 2) {
-    p.pass = smaller(p.chunks, larger(1, (machine.l2 / 8) / chunk_bytes));
-    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
-    const int64_t all = p.samples * p.slabs.size * ceil_divide(height, smaller(p.main.rows, p.last.rows)) * ceil_divide(width, p.segment);
-    p.units = smaller(all, larger(1, (machine.l2 / 4) / (p.unit_size * size)));
+  const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors), classes = s.class_counts[2];
+  p.tile_width = smaller(width, larger(1, 128 / (p.main.pixels * classes)) * p.main.pixels);
+  p.tile_size = rows * smaller(s.target_size[2], p.tile_width * classes) * lanes;
+  // Filters of one block beyond 512 KiB do not stay in the second-level cache: 128 KiB of them at a time meet all pixels.
+  const int64_t chunk_bytes = s.taps() * p.chunk * lanes * size;
+  const bool streams = p.chunks * chunk_bytes > machine.l2 / 2;
+  p.together = p.chunks;
+  if (streams) {
+    p.together = smaller(p.chunks, larger(1, (machine.l2 / 8) / chunk_bytes));
+    plan_samples(p, s, size);
+    const int64_t down = ceil_divide(height, smaller(p.main.rows, p.last.rows)), across = ceil_divide(width, p.tile_width);
+    p.tiles = smaller(p.samples * p.slabs.size * down * across, larger(1, (machine.l2 / 4) / (p.tile_size * size)));
   }
-  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
-  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
-  // Blocks that stream their weights are cut no further than to feed four threads: every slice reads them again.
-  if (p.share == sharing::inside)
-    p.slices = smaller(ceil_divide(p.pass < p.chunks ? 8 : 32, p.blocks),
-                       larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks))));
-  if (from.blocked()) {
-    p.blocked = true;
-    if (from.padded()) {
-      p.source[1].pad = from.rows_before, p.source[1].extent = from.all_rows;
-      p.source[2].pad = from.columns_before, p.source[2].extent = from.all_columns;
-    }
-    p.source_row = p.source[2].extent * p.chunk;
-    p.source_plane = p.source[1].extent * p.source_row;
-    p.source_chunk = p.source[0].count * p.source_plane;
-    p.source_sample = p.chunks * p.source_chunk;
-  }
+  p.tile = p.tiles * p.tile_size;
+  plan_threads(p, g, s, size, p.together < p.chunks, 32);
+  plan_in_place(p, from, p.source[0].count);
   return p;
 }
 
 constexpr int64_t channels_packed_size(const channels_plan& p, const ops::conv_geometry& g) {
-  return g.groups * ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * g.taps() * p.chunk * p.chunks;
+  return g.groups * p.order().group_size(g.taps());
 }
 
-/// Runs f(d class, h class, w class, taps so far) over all residue classes in the order of the packed weights.
-template <class F>
-VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
-  int64_t taps = 0;
-  for (int64_t d = 0; d < s.class_counts[0]; ++d)
-    for (int64_t h = 0; h < s.class_counts[1]; ++h)
-      for (int64_t w = 0; w < s.class_counts[2]; ++w) {
-        const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h], &cw = s.classes[2][w];
-        f(cd, ch, cw, taps);
-        taps += cd.taps * ch.taps * cw.taps;
-      }
-}
-
-/// Where each tap of the filter goes, if all taps belong to one class.
-struct pack_order {
-  static constexpr int64_t most = 512;
-  bool one_class = false;
-  int64_t place[most]{};  // of tap k: its number in the packed order
-  explicit pack_order(const conv_shape& s) noexcept {
-    const correlation_axis &d = s.classes[0][0], &h = s.classes[1][0], &w = s.classes[2][0];
-    one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && d.taps * h.taps * w.taps == s.taps() && s.taps() <= most;
-    if (!one_class) return;
-    int64_t at = 0;
-    for (int64_t i = 0; i < d.taps; ++i)
-      for (int64_t j = 0; j < h.taps; ++j)
-        for (int64_t k = 0; k < w.taps; ++k)
-          place[((d.k + i * d.k_step) * s.kernel[1] + h.k + j * h.k_step) * s.kernel[2] + w.k + k * w.k_step] = at++;
-  }
-};
-
-/// Packed: [group][block of output channels][class][chunk][tap d][tap h][tap w][source channel][lane].
 template <class T>
-__attribute__((noinline)) void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed,
-                                             const team<T>& workers) noexcept {
-  const int64_t group_size = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * s.taps() * p.chunk * p.chunks;
-  const int64_t all = s.groups * p.blocks * p.chunks;
-  const pack_order order(s);
-  const bool streams = s.groups * group_size * static_cast<int64_t>(sizeof(T)) > pack_streams;
-  // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
-  share_ranges(workers, all, 1, parts_of(static_cast<double>(s.groups * group_size)), [&](int64_t begin, int64_t end, int) noexcept {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / (p.blocks * p.chunks), b = i / p.chunks % p.blocks, c = i % p.chunks;
-      const int64_t first = b * p.block_lanes(0), lanes = p.block_lanes(b), valid = smaller(lanes, s.target_channels - first);
-      const T* wg = w + group * s.target_channels * s.source_channels * s.taps();
-      T* const block = packed + group * group_size + first * s.taps() * p.chunk * p.chunks;
-      if (order.one_class && lanes % simd::width<T> == 0) {
-        int64_t place[pack_order::most];
-        for (int64_t k = 0; k < s.taps(); ++k) place[k] = order.place[k] * p.chunk * lanes;
-        pack_block(wg + first * s.weight_target + c * p.chunk * s.weight_source, s.weight_target, s.weight_source, s.taps(), place, lanes,
-                   valid, smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, lanes, streams,
-                   block + c * s.taps() * p.chunk * lanes);
-        continue;
-      }
-      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
-        T* to = block + (taps * p.chunks + c * cd.taps * ch.taps * cw.taps) * p.chunk * lanes;
-        for (int64_t d = 0; d < cd.taps; ++d)
-          for (int64_t h = 0; h < ch.taps; ++h)
-            for (int64_t x = 0; x < cw.taps; ++x) {
-              const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
-              for (int64_t k = 0; k < p.chunk; ++k, to += lanes) {
-                const int64_t channel = c * p.chunk + k, n = channel < s.source_channels ? valid : 0;
-                const T* from = wg + first * s.weight_target + channel * s.weight_source + tap;
-                for (int64_t o = 0; o < n; ++o) to[o] = from[o * s.weight_target];
-                for (int64_t o = n; o < lanes; ++o) to[o] = T(0);
-              }
-            }
-      });
-    }
-  });
+void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
+  pack_filters(s, p.order(), w, packed, workers);
 }
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
 template <class T>
-struct channels_job {
+struct channels_job : tap_loops {
   const T* x = nullptr;
   const T* w = nullptr;
   T* tile = nullptr;
-  int64_t chunks = 0, d = 0, h = 0, segments = 0, length = 0;  // a segment: neighbouring taps and their channels, contiguous in x and w
-  int64_t x_chunk = 0, x_d = 0, x_h = 0, x_segment = 0, x_row = 0;
-  int64_t w_chunk = 0, w_d = 0, w_h = 0;
+  int64_t runs = 0, length = 0, x_run = 0, x_row = 0;  // a run: neighbouring taps and their channels, contiguous in x and w
   int64_t tile_row = 0, tile_pixel = 0;
   int64_t row_first = 0, row_last = 0, pixel_first = 0, pixel_last = 0;
   const T* next = nullptr;  // x of the next block
@@ -238,7 +147,7 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
                          : d + 1 < j.d      ? j.x + c * j.x_chunk + (d + 1) * j.x_d
                          : c + 1 < j.chunks ? j.x + (c + 1) * j.x_chunk
                                             : j.next;
-        for (int64_t s = 0; s < j.segments; ++s, xs += j.x_segment) {
+        for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_UNROLL
           for (int r = 0; r < R; ++r) row[r] = xs + r * j.x_row;
@@ -275,111 +184,117 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
     }
 }
 
-/// One block of output channels of a piece from its copy: slice number `slice` of its `slices` parts of the pixels.
-template <class T, int L, int Step, pixel_block B, ops::epilogue E, ops::volume_layout Target>
-__attribute__((noinline)) void channels_task(const conv_shape& s, const channels_plan& p, const conv_piece& piece, const T* source,
-                                             const T* packed, T* tile, int64_t channel, int64_t slice, int64_t slices, T* y,
-                                             const T* const* extra) noexcept {
-  const depth_slab& slab = piece.slab;
-  constexpr int64_t lanes = B.vectors * L;
-  const int64_t valid = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
-  const int64_t target_row = s.target_size[2], weights_tap = p.chunk * lanes, classes = s.class_counts[2];
-  const int64_t tile_row = smaller(target_row, p.segment * classes) * lanes, unit = B.rows * tile_row;
-  const int64_t segments = ceil_divide(s.classes[2][0].n, p.segment);
-  int64_t taps_before = 0;
-  for (int64_t id = 0; id < s.class_counts[0]; ++id)
-    for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
-      const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-      const int64_t planes = larger(0, smaller(slab.last, cd.n) - slab.first);
-      const int64_t row_groups = ceil_divide(ch.n, B.rows), all = piece.samples * planes * row_groups * segments;
-      const int64_t units = all * (slice + 1) / slices;
-      for (int64_t begin = all * slice / slices; begin < units; begin += p.units) {
-        const int64_t end = smaller(units, begin + p.units);
-        for (int64_t chunk = 0; chunk < p.chunks; chunk += p.pass) {
-          channels_job<T> j;
-          j.chunks = smaller(p.pass, p.chunks - chunk);
-          j.x_chunk = p.source_chunk;
-          j.x_d = cd.offset_step * p.source_plane;
-          j.x_h = ch.offset_step * p.source_row;
-          j.x_row = ch.step * p.source_row;
-          j.tile_row = tile_row;
-          j.add = chunk > 0;
-          for (int64_t u = begin; u < end; ++u) {
-            const int64_t group_row = u / segments, plane = group_row / row_groups;
-            const int64_t n = plane / planes, d = slab.first + plane % planes;
-            const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment;
-            const tap_range td = taps_inside(cd, d, p.source[0].count);
-            j.row_last = smaller(B.rows, ch.n - h);
-            tap_range th = taps_inside(ch, h, p.source[1].count);
-            for (int64_t r = 1; r < j.row_last; ++r) {
-              const tap_range other = taps_inside(ch, h + r, p.source[1].count);
-              if (th.first == th.last)
-                th = other;
-              else if (other.first < other.last)
-                th = {smaller(th.first, other.first), larger(th.last, other.last)};
-            }
-            j.d = td.last - td.first;
-            j.h = th.last - th.first;
-            const T* from = source + n * p.source_sample + chunk * p.source_chunk +
-                            (d * cd.step + cd.offset + td.first * cd.offset_step - slab.begin) * p.source_plane +
-                            (h * ch.step + ch.offset + th.first * ch.offset_step + p.source[1].pad) * p.source_row;
-            int64_t taps = taps_before;
-            for (int64_t iw = 0; iw < classes; ++iw) {
-              const correlation_axis& cw = s.classes[2][iw];
-              const bool joined = cw.taps <= 1 || cw.offset_step == 1;
-              j.segments = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
-              j.length = (joined ? cw.taps : 1) * p.chunk;
-              j.x_segment = cw.offset_step * p.chunk;
-              j.w_h = cw.taps * weights_tap;
-              j.w_d = ch.taps * j.w_h;
-              j.w_chunk = cd.taps * j.w_d;
-              const T* pass = packed + taps * p.chunks * weights_tap + chunk * j.w_chunk;
-              j.w = pass + td.first * j.w_d + th.first * j.w_h;
-              j.tile_pixel = cw.dst_step * lanes;
-              const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
-              j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));
-              const T* const next_row = from + (iw + 1 < classes ? 0 : B.rows * j.x_row);
-              const int64_t last = smaller(cw.n, first + p.segment);
-              if (p.pass < p.chunks) {  // this unit's share of what the next pass reads
-                const int64_t size = j.chunks * j.w_chunk, share = size / (end - begin) + 1;
-                const T* next = pass + size + (u - begin) * share;
-                for (int64_t i = 0; i < share; i += 64 / static_cast<int64_t>(sizeof(T))) simd::prefetch(next + i);
-              }
-              for (int64_t q = first; q < last; q += B.pixels) {
-                const int64_t q0 = larger(0, smaller(q, cw.n - B.pixels));
-                j.pixel_first = q - q0;
-                j.pixel_last = smaller(B.pixels, last - q0);
-                const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset + p.source[2].pad) * p.chunk; };
-                j.x = from + column(q0);
-                j.next = q + B.pixels < last ? from + column(q + B.pixels) : next_row + column(first);
-                j.tile = tile + (u - begin) * unit + (cw.dst + (q0 - first) * cw.dst_step) * lanes;
-                channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
-              }
-              taps += cd.taps * ch.taps * cw.taps;
-            }
-          }
-        }
-        for (int64_t u = begin; u < end; ++u) {
-          const int64_t group_row = u / segments, plane = group_row / row_groups;
-          const int64_t n = piece.sample + plane / planes, d = slab.first + plane % planes;
-          const int64_t h = (group_row % row_groups) * B.rows, first = (u % segments) * p.segment * classes;
-          const int64_t width = smaller(p.segment * classes, target_row - first);
-          conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
-          for (int64_t r = 0; r < smaller(B.rows, ch.n - h); ++r) {
-            const T* const results = tile + (u - begin) * unit + r * tile_row;
-            const int64_t pixel = ((cd.dst + d * cd.dst_step) * s.target_size[1] + ch.dst + (h + r) * ch.dst_step) * target_row + first;
-            if constexpr (Target.blocked()) {
-              store_blocked<T, L, E, Target>(results, lanes, pixel, width, valid, y, extra, at);
-            } else {
-              at.offset = (n * at.channels + at.channel) * volume + pixel;
-              store_pixels<T, L, E>(results, lanes, width, valid, y, volume, extra, at);
-            }
-          }
-        }
-      }
-      for (int64_t iw = 0; iw < classes; ++iw) taps_before += cd.taps * ch.taps * s.classes[2][iw].taps;
-    }
+/// Taps of an axis that any of the positions [j, j + n) needs.
+constexpr tap_range taps_of_any(const correlation_axis& c, int64_t j, int64_t n, int64_t count) {
+  tap_range r = taps_inside(c, j, count);
+  for (int64_t i = 1; i < n; ++i) {
+    const tap_range other = taps_inside(c, j + i, count);
+    if (r.first == r.last)
+      r = other;
+    else if (other.first < other.last)
+      r = {smaller(r.first, other.first), larger(r.last, other.last)};
+  }
+  return r;
 }
+
+/// Where a tile lies: sample of the piece, plane, first row and how many there are, first pixel of a row. Positions in a residue class.
+struct tile_place {
+  int64_t sample = 0, d = 0, h = 0, rows = 0, w = 0;
+};
+
+/// All tiles of a piece in one class of depth and height.
+struct class_tiles {
+  int64_t first = 0, planes = 0, height = 0, rows = 1, width = 1, across = 1;  // rows, width: of one tile
+  int64_t down = ceil_divide(height, rows);
+  constexpr int64_t count(int64_t samples) const { return samples * planes * down * across; }
+  constexpr tile_place operator[](int64_t i) const {
+    const int64_t plane = i / (across * down), h = i / across % down * rows;
+    return {plane / planes, first + plane % planes, h, smaller(rows, height - h), i % across * width};
+  }
+};
+
+/// A task of run_lanes(): class after class, tile after tile.
+template <class T, int L, int Step, pixel_block B, ops::epilogue E, ops::volume_layout To>
+struct channels_task {
+  static constexpr int64_t lanes = B.vectors * L;
+  const conv_shape& s;
+  const channels_plan& p;
+  const lanes_task<T>& t;
+  const int64_t classes = s.class_counts[2], tile_row = smaller(s.target_size[2], p.tile_width*classes) * lanes;
+
+  __attribute__((noinline)) void run() const noexcept {
+    const depth_slab& slab = t.piece.slab;
+    int64_t taps = 0;
+    for (int64_t id = 0; id < s.class_counts[0]; ++id)
+      for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
+        const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
+        const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
+                                p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
+        const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
+        for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
+          const int64_t count = smaller(p.tiles, end - first);
+          for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
+            for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
+          for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
+        }
+        for (int64_t iw = 0; iw < classes; ++iw) taps += cd.taps * ch.taps * s.classes[2][iw].taps;
+      }
+  }
+
+  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait. `taps`: those of the classes before.
+  VOLUTE_INLINE void compute(const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t chunk, const tile_place& at,
+                             int64_t i, int64_t count) const noexcept {
+    const int64_t tap_weights = p.chunk * lanes;
+    const tap_range td = taps_inside(cd, at.d, p.source[0].count), th = taps_of_any(ch, at.h, at.rows, p.source[1].count);
+    channels_job<T> j;
+    j.chunks = smaller(p.together, p.chunks - chunk);
+    j.x_row = ch.step * p.source_row;
+    j.tile_row = tile_row;
+    j.row_last = at.rows;
+    j.add = chunk > 0;
+    T* const tile = t.tile + i * B.rows * tile_row;
+    const T* const from = t.row(p, cd, ch, at.sample, at.d, td.first, at.h, th.first) + chunk * p.source_chunk;
+    for (int64_t iw = 0; iw < classes; ++iw) {
+      const correlation_axis& cw = s.classes[2][iw];
+      const bool joined = cw.taps <= 1 || cw.offset_step == 1;
+      j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
+      j.length = (joined ? cw.taps : 1) * p.chunk;
+      j.x_run = cw.offset_step * p.chunk;
+      j.steps(p, cd, ch, cw.taps * tap_weights);
+      const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
+      j.w = filters + j.take(td, th);
+      j.tile_pixel = cw.dst_step * lanes;
+      const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
+      j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));
+      if (p.together < p.chunks) {  // this tile's share of what the next chunks read
+        const int64_t size = j.chunks * j.w_chunk, share = size / count + 1;
+        const T* const next = filters + size + i * share;
+        for (int64_t k = 0; k < share; k += cache_line<T>) simd::prefetch(next + k);
+      }
+      const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset) * p.chunk; };
+      const T* const next_row = from + (iw + 1 < classes ? 0 : B.rows * j.x_row) + column(at.w);
+      const int64_t last = smaller(cw.n, at.w + p.tile_width);
+      for (int64_t q = at.w; q < last; q += B.pixels) {
+        const int64_t first = larger(0, smaller(q, cw.n - B.pixels));
+        j.pixel_first = q - first;
+        j.pixel_last = smaller(B.pixels, last - first);
+        j.x = from + column(first);
+        j.next = q + B.pixels < last ? from + column(q + B.pixels) : next_row;
+        j.tile = tile + (cw.dst + (first - at.w) * cw.dst_step) * lanes;
+        channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
+      }
+      taps += cd.taps * ch.taps * cw.taps;
+    }
+  }
+
+  VOLUTE_INLINE void store(const correlation_axis& cd, const correlation_axis& ch, const tile_place& at, int64_t i) const noexcept {
+    const int64_t row = s.target_size[2], first = at.w * classes, width = smaller(p.tile_width * classes, row - first);
+    for (int64_t r = 0; r < at.rows; ++r) {
+      const int64_t line = (cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + (at.h + r) * ch.dst_step;
+      t.template store<L, 1, E, To>(s, t.tile + (i * B.rows + r) * tile_row, lanes, at.sample, line * row + first, width);
+    }
+  }
+};
 
 /// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
 /// The copy's first plane is the source's plane `base`.
@@ -402,26 +317,18 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
                   const team<T>& workers) noexcept {
   static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.source);
   constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
-  const int64_t block_weights = s.taps() * p.chunk * p.chunks;
-  const int64_t group_weights = ((p.blocks - 1) * p.block_lanes(0) + p.block_lanes(p.blocks - 1)) * block_weights;
-  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
-    const int64_t channel = b * p.block_lanes(0);
-    const T* w = packed + piece.group * group_weights + channel * block_weights;
-    if (p.last == p.main || b + 1 < p.blocks)
-      channels_task<T, p.lanes, step, p.main, E, Layouts.target>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
-    else if constexpr (p.last != p.main)
-      channels_task<T, p.lanes, step, p.last, E, Layouts.target>(s, p, piece, source, w, tile, channel, slice, slices, y, extra);
-  };
-  if constexpr (Layouts.source.blocked())
-    run_blocked_pieces<p.share>(s, p, x, scratch, workers, block);
-  else
-    run_pieces<p.share>(
-        s, p, scratch, workers, [&](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
-        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-          const int64_t first = piece.slab.begin * p.chunks;
-          copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
-        },
-        block);
+  run_lanes<p.share, p.blocked, T>(
+      s, p, {x, packed, y, extra}, scratch, workers, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * p.chunks;
+        copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
+      },
+      [&](int64_t b, const lanes_task<T>& task) noexcept {
+        if (p.last == p.main || b + 1 < p.blocks)
+          channels_task<T, p.lanes, step, p.main, E, Layouts.target>{s, p, task}.run();
+        else if constexpr (p.last != p.main)
+          channels_task<T, p.lanes, step, p.last, E, Layouts.target>{s, p, task}.run();
+      });
 }
 
 }  // namespace VOLUTE_ISA

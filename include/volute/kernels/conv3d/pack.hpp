@@ -1,8 +1,10 @@
-// Filters into the order in which a convolution reads them: transposes in registers, rows of target channels, columns of neighbouring
-// filter elements. Gathering one element after the other takes 1 to 2 ns for each.
+// Filters into the order in which a convolution with target channels in the lanes reads them: transposes in registers, rows of target
+// channels, columns of neighbouring filter elements. Gathering one element after the other takes 1 to 2 ns for each.
 #pragma once
 
-#include <volute/kernels/conv3d/machine.hpp>
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/team.hpp>
 
 #include <cstdint>
 
@@ -11,47 +13,139 @@ inline namespace VOLUTE_ISA {
 
 /// Packed filters of more bytes than this are written past the caches: they would drive out what the convolution reads next, and a store
 /// of whole lines need not read them first.
-inline constexpr std::int64_t pack_streams = machine.cached * 2;
+inline constexpr int64_t pack_streams = machine.cached * 2;
 
-/// One block of `lanes` target channels and up to `chunk` source channels of filters with `taps` elements. Element `tap` of the source
-/// channel k goes to to[place[tap] + k * step + target]. Strides of w are target_stride and source_stride; target channels from `valid` on
-/// and source channels from `sources` on are zeros. `lanes` is a multiple of the widest vector.
+/// Runs f(d class, h class, w class, taps so far) over all residue classes in the order of the packed weights.
+template <class F>
+VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
+  int64_t taps = 0;
+  for (int64_t d = 0; d < s.class_counts[0]; ++d)
+    for (int64_t h = 0; h < s.class_counts[1]; ++h)
+      for (int64_t w = 0; w < s.class_counts[2]; ++w) {
+        const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h], &cw = s.classes[2][w];
+        f(cd, ch, cw, taps);
+        taps += cd.taps * ch.taps * cw.taps;
+      }
+}
+
+/// Runs f(d, h, w, the filter's element) over the taps of one class.
+template <class F>
+VOLUTE_INLINE void for_each_tap(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw,
+                                F f) {
+  for (int64_t d = 0; d < cd.taps; ++d)
+    for (int64_t h = 0; h < ch.taps; ++h)
+      for (int64_t w = 0; w < cw.taps; ++w)
+        f(d, h, w, ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step);
+}
+
+/// The order of packed filters: [group][block of target channels][class][chunk of source channels][tap d][tap h] and then [tap w][source
+/// channel / fold][lane] or, `width_last`, [source channel / fold][tap w][lane].
+struct filter_order {
+  int64_t blocks = 1, lanes = 1, last_lanes = 1;  // in one group; lanes of a block, and of the last one
+  int64_t fold = 1;                               // neighbouring lanes for each target channel, with as many source channels
+  int64_t chunk = 1, chunks = 1;
+  bool width_last = false;
+  constexpr int64_t steps() const { return chunk / fold; }
+  constexpr int64_t block_lanes(int64_t b) const { return b + 1 < blocks ? lanes : last_lanes; }
+  constexpr int64_t group_size(int64_t taps) const { return ((blocks - 1) * lanes + last_lanes) * taps * steps() * chunks; }
+  constexpr int64_t block_first(int64_t group, int64_t b, int64_t taps) const {
+    return group * group_size(taps) + b * lanes * taps * steps() * chunks;
+  }
+  /// Rows of lanes before tap (d, h, w) and the first source channel, in a chunk of one class; and from one source channel to the next.
+  constexpr int64_t row(const correlation_axis& h_axis, const correlation_axis& w_axis, int64_t d, int64_t h, int64_t w) const {
+    return (d * h_axis.taps + h) * w_axis.taps * steps() + w * (width_last ? 1 : steps());
+  }
+  constexpr int64_t row_step(const correlation_axis& w_axis) const { return width_last ? w_axis.taps : 1; }
+};
+
+/// One chunk of a block of target channels, for filters whose taps all belong to one class: `targets` channels in `lanes`, a multiple of
+/// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel.
 template <class T>
-__attribute__((noinline)) void pack_block(const T* w, std::int64_t target_stride, std::int64_t source_stride, std::int64_t taps,
-                                          const std::int64_t* place, std::int64_t step, std::int64_t valid, std::int64_t sources,
-                                          std::int64_t chunk, std::int64_t lanes, bool streams, T* to) noexcept {
+__attribute__((noinline)) void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
+                                          int64_t targets, int64_t sources, bool streams, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
+  const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source;
+  const int64_t step = order.row_step(s.classes[2][0]) * lanes;
   const bool dense = source_stride == taps;  // the source channels of a target channel lie one after the other
-  const std::int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
-  const std::int64_t ahead = dense ? 8 * L : source_stride;  // the rows lie far apart: the processor does not see what comes next
-  for (std::int64_t run = 0; run < runs; ++run)
-    for (std::int64_t part = 0; part < lanes; part += L) {
-      const T* const from = w + part * target_stride + run * source_stride;
-      std::int64_t tap = 0;
-      T* base = to + run * step + part;
-      for (std::int64_t m = 0; m < length; m += L) {
-        const int n = static_cast<int>(length - m < L ? length - m : L);
+  const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
+  const int64_t ahead = dense ? 8 * L : source_stride;  // the rows lie far apart: the processor does not see what comes next
+  for (int64_t run = 0; run < runs; ++run)
+    for (int64_t first = 0; first < lanes; first += L) {
+      const T* const from = w + first * target_stride + run * source_stride;
+      int64_t tap = 0;
+      T* base = to + run * step + first;
+      for (int64_t m = 0; m < length; m += L) {
+        const int n = static_cast<int>(smaller(L, length - m));
         V r[L];
         for (int o = 0; o < L; ++o) simd::prefetch(from + o * target_stride + m + ahead);
         for (int o = 0; o < L; ++o)
-          r[o] = part + o >= valid ? V(T(0))
-                 : n == L          ? simd::load<V>(from + o * target_stride + m)
-                                   : simd::load_partial<V>(from + o * target_stride + m, n);
+          r[o] = first + o >= targets ? V(T(0))
+                 : n == L             ? simd::load<V>(from + o * target_stride + m)
+                                      : simd::load_partial<V>(from + o * target_stride + m, n);
         simd::transpose(r);
         for (int i = 0; i < n; ++i) {
+          T* const at = base + rows[tap] * lanes;
           if (streams)
-            simd::stream(base + place[tap], r[i]);
+            simd::stream(at, r[i]);
           else
-            simd::store(base + place[tap], r[i]);
+            simd::store(at, r[i]);
           if (++tap == taps) tap = 0, base += step;
         }
       }
     }
-  for (std::int64_t k = sources; k < chunk; ++k)
-    for (std::int64_t tap = 0; tap < taps; ++tap)
-      for (std::int64_t o = 0; o < lanes; ++o) to[place[tap] + k * step + o] = T(0);
+  for (int64_t k = sources; k < order.chunk; ++k)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      for (int64_t o = 0; o < lanes; ++o) to[rows[tap] * lanes + k * step + o] = T(0);
   if (streams) simd::stream_fence();
+}
+
+/// The same for any classes and folds, element by element: `from` is the filter of the first channels, `c` the chunk.
+template <class T>
+void gather_block(const conv_shape& s, const filter_order& order, const T* from, int64_t c, int64_t lanes, int64_t targets,
+                  T* to) noexcept {
+  for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
+    T* const first = to + (taps * order.chunks + c * cd.taps * ch.taps * cw.taps) * order.steps() * lanes;
+    for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
+      T* out = first + order.row(ch, cw, d, h, w) * lanes;
+      for (int64_t k = c * order.chunk; k < (c + 1) * order.chunk; k += order.fold, out += order.row_step(cw) * lanes)
+        for (int64_t o = 0; o < lanes / order.fold; ++o)
+          for (int64_t f = 0; f < order.fold; ++f)
+            out[o * order.fold + f] =
+                o < targets && k + f < s.source_channels ? from[o * s.weight_target + (k + f) * s.weight_source + tap] : T(0);
+    });
+  });
+}
+
+/// Filters w to `packed`.
+template <class T>
+__attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_order& order, const T* w, T* packed,
+                                            const team<T>& workers) noexcept {
+  constexpr int64_t most_taps = 512;  // of a table on the stack; filters with more are gathered
+  int64_t rows[most_taps];
+  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  const bool one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && cd.taps * ch.taps * cw.taps == s.taps();
+  const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
+  if (turns) for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(ch, cw, d, h, x); });
+  const int64_t size = s.groups * order.group_size(s.taps());
+  const bool streams = size * static_cast<int64_t>(sizeof(T)) > pack_streams;
+  // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
+  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(static_cast<double>(size)),
+               [&](int64_t begin, int64_t end, int) noexcept {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t c = i % order.chunks, b = i / order.chunks % order.blocks, group = i / (order.blocks * order.chunks);
+                   const int64_t lanes = order.block_lanes(b), first = b * order.lanes / order.fold;
+                   const int64_t targets = smaller(lanes / order.fold, s.target_channels - first), source = c * order.chunk;
+                   const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
+                   T* const to = packed + order.block_first(group, b, s.taps());
+                   if (turns && lanes % simd::width<T> == 0) {
+                     pack_block(s, order, rows, from + source * s.weight_source, lanes, targets,
+                                smaller(order.chunk, s.source_channels - source), streams, to + source * s.taps() * lanes);
+                   } else {
+                     gather_block(s, order, from, c, lanes, targets, to);
+                   }
+                 }
+               });
 }
 
 }  // namespace VOLUTE_ISA

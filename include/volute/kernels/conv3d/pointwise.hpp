@@ -11,7 +11,6 @@
 #include <volute/kernels/conv3d/windows.hpp>
 
 #include <cstdint>
-#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -37,7 +36,7 @@ struct pointwise_plan {
   constexpr int64_t packed() const { return units * blocks * block_weights(); }  // of one group
   constexpr int64_t tile() const { return blocks * rows * tile_row; }
   constexpr int64_t scratch() const { return depth * pitch + tile(); }
-  constexpr int64_t worker_scratch() const { return shared ? ceil_divide(scratch(), 16) * 16 : 0; }
+  constexpr int64_t worker_scratch() const { return shared ? whole_lines(scratch()) : 0; }
 };
 
 template <class T>
@@ -50,7 +49,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.targets = forward ? g.group_out() : g.group_in() * g.taps();
   p.pixels = g.out_volume();
   if (taps == 1) {
-    p.rows = static_cast<int>(ceil_divide(p.targets, ceil_divide(p.targets, most_rows)));
+    p.rows = static_cast<int>(near_equal(p.targets, most_rows));
     p.unit = p.rows;
   } else {  // whole windows: several of them in one block, or one of them in several blocks
     p.unit = taps * larger(1, most_rows / taps);
@@ -60,11 +59,11 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.units = ceil_divide(p.targets, p.unit);
   const int64_t vectors = ceil_divide(p.pixels, width);
   const int64_t most = smaller(8, (accumulators + 3) / (p.rows + 1));  // beside the accumulators, a vector of pixels each and one weight
-  p.vectors = static_cast<int>(ceil_divide(vectors, ceil_divide(vectors, most)));
+  p.vectors = static_cast<int>(near_equal(vectors, most));
   const int64_t block = p.vectors * width;
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
   const int64_t goal = larger(block, smaller(1024, (machine.l2 / 4) / (p.depth * size)));
-  p.panel = ceil_divide(ceil_divide(p.pixels, ceil_divide(p.pixels, goal)), block) * block;
+  p.panel = ceil_divide(near_equal(p.pixels, goal), block) * block;
   const double work = conv_work(g);
   p.shared = work >= worth_sharing;
   if (!rows_of_pixels(g, true).straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
@@ -90,7 +89,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
   if (p.straight)
-    p.asks = static_cast<int>(ceil_divide(ceil_divide(block * size, 64), larger(1, p.units / p.slices * p.blocks)));
+    p.asks = static_cast<int>(ceil_divide(ceil_divide(block, cache_line<T>), larger(1, p.units / p.slices * p.blocks)));
   else if (g.taps() == 1 && g.x_size() * size > machine.cached)  // no gain where caches hold the source
     p.asks = 1;
   return p;
@@ -163,7 +162,7 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
         acc[r][v] = simd::fma(wv, From == pixels_from::tensor_once && !Scale ? simd::load<V>(b.from + v * L) : bv[v], acc[r][v]);
       if constexpr (Asks > 0) {  // some with each row: clang would ask for all of them in one go, which takes longer
         VOLUTE_UNROLL
-        for (int a = Asks * r / R; a < Asks * (r + 1) / R; ++a) simd::prefetch_far(b.next + a * (64 / static_cast<int>(sizeof(T))));
+        for (int a = Asks * r / R; a < Asks * (r + 1) / R; ++a) simd::prefetch_far(b.next + a * cache_line<T>);
         simd::in_order();
       }
     }
@@ -179,92 +178,103 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
   }
 }
 
-/// Units [begin, end) of one panel: pixels [first, first + count) of one sample and group, whose source is x. From: of the first block of
-/// each column. `follows`: the sample and group after this one, if its first column comes next.
+/// Units [begin, end) of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first
+/// register block of each column.
 template <class T, int R, int NV, int Asks, pixels_from From, ops::epilogue E, bool Scale, bool Stream>
-__attribute__((noinline)) void pointwise_task(const pixel_rows& source, const pixel_rows& target, const pointwise_plan& p, const T* x,
-                                              const T* scale, const T* packed, T* memory, int64_t begin, int64_t end, int64_t first,
-                                              int64_t count, T* y, const T* const* extra, const conv_place& place,
-                                              const T* follows) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>;
-  constexpr int64_t row = NV * L, line = 64 / static_cast<int64_t>(sizeof(T));
-  constexpr bool straight = From != pixels_from::panel;
-  const int64_t step = straight ? row : p.pitch;
+struct pointwise_task {
+  static constexpr int64_t L = simd::width<T>, row = NV * L;
+  static constexpr bool straight = From != pixels_from::panel;
+  const pointwise_plan& p;
+  const pixel_rows &source, &target;
+  const T* x = nullptr;  // of the sample and group, as its scale and filters
+  const T* scale = nullptr;
+  const T* packed = nullptr;
+  const T* follows = nullptr;  // the sample and group after this one, if its first column comes next
+  T* memory = nullptr;
+  T* y = nullptr;
+  const T* const* extra = nullptr;
+  conv_place place{};
+  int64_t begin = 0, end = 0, first = 0, count = 0;
+  lines_of_pixels ahead{};  // of the next panel, in next_panel
+  const T* next_panel = nullptr;
   T* const tile = memory + p.depth * p.pitch;
-  // What the next panel packs: each block asks for a line of every row (64 -> 128 channels with stride 2 at 56^2: 0.94 of
-  // the time if no cache holds x).
-  const int64_t after_panel = first + count;
-  const T* const next_panel = after_panel < p.pixels ? x : follows;
-  lines_of_pixels ahead;
-  if (!straight && Asks > 0 && next_panel != nullptr) {
-    ahead.first = after_panel < p.pixels ? after_panel : 0;
-    ahead.end = smaller(p.pixels, ahead.first + p.panel);
+
+  __attribute__((noinline)) void run() noexcept {
+    if constexpr (!straight) {
+      // What the next panel packs: each block asks for a line of every row (64 -> 128 channels with stride 2 at 56^2: 0.94 of
+      // the time if no cache holds x).
+      const int64_t after = first + count < p.pixels ? first + count : 0;
+      next_panel = after > 0 ? x : follows;
+      if (Asks > 0 && next_panel != nullptr) ahead = {after, smaller(p.pixels, after + p.panel)};
+      pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first, count, memory, p.pitch);
+    }
+    const int64_t together = target.straight ? row : count;  // pixels of a panel that are stored together
+    for (int64_t at = 0; at < count; at += together)
+      for (int64_t u = begin; u < end; ++u) unit(u, at, smaller(together, count - at));
   }
-  // One column times the weights of one block, `done` of which this panel has seen.
-  const auto multiply = [&](auto streams, int64_t at, int64_t n, int64_t done, const T* w, T* to, int64_t to_row) {
-    constexpr bool S = decltype(streams)::value;
-    T* const own = memory + (!straight ? at : target.straight ? 0 : at * p.depth);
-    const T* const from = x + first + at;
-    pixel_operand<T> b{own, step, nullptr, own, 0, own, 0};
-    if (straight && done == 0) b = {from, source.volume, scale, own, row, own, 0};
-    if (n == row) {
-      if constexpr (!straight && Asks > 0) {
-        if (const int64_t offset = ahead.next(source, line); offset >= 0) b.next = next_panel + offset, b.next_step = source.volume;
-      } else if (Asks > 0 && done * Asks * line < row) {
-        const int64_t after = first + at + (target.straight ? row : count);
-        const T* const next = after < p.pixels ? x + after : follows;
-        // The last element of each line: that of the line's first is the column's before, unless rows begin at lines.
-        if (next != nullptr) b.next = next + (done * Asks + 1) * line - 1, b.next_step = source.volume;
+
+  /// Unit u of n pixels from the panel's pixel `at` on.
+  VOLUTE_INLINE void unit(int64_t u, int64_t at, int64_t n) noexcept {
+    const int64_t valid = smaller(p.unit, p.targets - u * p.unit);
+    const T* w = packed + u * p.blocks * p.block_weights();
+    conv_place to = place;
+    to.channel += u * p.unit / target.taps;
+    to.offset = (to.sample * to.channels + to.channel) * target.volume + first + at;
+    if (E.program.length == 0 && target.straight && n == row && valid == R)
+      return multiply<Stream>(at, n, u - begin, w, y + to.offset, target.volume);
+    for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights())
+      for (int64_t j = 0; j < n; j += row)
+        multiply<false>(at + j, smaller(row, n - j), (u - begin) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
+    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, y, extra, to);
+    const int64_t offset = to.offset;
+    for (int64_t r = 0; r < valid; ++r, ++to.channel)
+      for (int64_t j = 0; j < n; j += L) {
+        to.offset = offset + r * target.volume + j;
+        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), y, extra, to, static_cast<int>(smaller(L, n - j)));
       }
-      if (straight && done == 0)
+  }
+
+  /// n pixels of a column times the weights of one block, `done` of which this panel has seen.
+  template <bool S>
+  VOLUTE_INLINE void multiply(int64_t at, int64_t n, int64_t done, const T* w, T* to, int64_t to_row) noexcept {
+    const bool reads = straight && done == 0;  // the tensor
+    T* const own = memory + (!straight ? at : target.straight ? 0 : at * p.depth);
+    pixel_operand<T> b{own, straight ? row : p.pitch, nullptr, own, 0, own, 0};
+    if (reads) b = {x + first + at, source.volume, scale, own, row, own, 0};
+    if (n == row) {
+      if constexpr (Asks > 0) ask(b, at, done);
+      if (reads)
         pointwise_block<T, R, NV, Asks, From, Scale && straight, S>(b, w, p.depth, to, to_row);
       else if constexpr (From != pixels_from::tensor_once)
         pointwise_block<T, R, NV, Asks, pixels_from::panel, false, S>(b, w, p.depth, to, to_row);
       return;
     }
     for (int64_t j = 0; j < n; j += L, b.from += L, b.copy += L, to += L) {
-      if (straight && done == 0) {
-        if (j + L <= n) {
-          pointwise_block<T, R, 1, 0, From, Scale && straight, false>(b, w, p.depth, to, to_row);
-          continue;
-        }
-        pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first + at + j, n - j, own + j, row);  // not to read behind the tensor
+      if (reads && j + L <= n) {
+        pointwise_block<T, R, 1, 0, From, Scale && straight, false>(b, w, p.depth, to, to_row);
+        continue;
+      }
+      if (reads) {  // not to read behind the tensor
+        pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first + at + j, n - j, own + j, row);
         b.from = own + j, b.step = row;
       }
       pointwise_block<T, R, 1, 0, pixels_from::panel, false, false>(b, w, p.depth, to, to_row);
     }
-  };
-  if (!straight) pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first, count, memory, p.pitch);
-  const int64_t piece = target.straight ? row : count;  // of a panel, that is stored together
-  for (int64_t at = 0; at < count; at += piece) {
-    const int64_t n = smaller(piece, count - at);
-    for (int64_t u = begin; u < end; ++u) {
-      const int64_t valid = smaller(p.unit, p.targets - u * p.unit);
-      const T* w = packed + u * p.blocks * p.block_weights();
-      conv_place to = place;
-      to.channel += u * p.unit / target.taps;
-      if (E.program.length == 0 && target.straight && n == row && valid == R) {
-        multiply(std::bool_constant<Stream>{}, at, n, u - begin, w, y + (to.sample * to.channels + to.channel) * target.volume + first + at,
-                 target.volume);
-        continue;
-      }
-      for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights())
-        for (int64_t j = 0; j < n; j += row)
-          multiply(std::false_type{}, at + j, smaller(row, n - j), (u - begin) * p.blocks + b, w, tile + b * R * p.tile_row + j,
-                   p.tile_row);
-      if (target.straight) {
-        for (int64_t r = 0; r < valid; ++r, ++to.channel) {
-          to.offset = (to.sample * to.channels + to.channel) * target.volume + first + at;
-          for (int64_t j = 0; j < n; j += L, to.offset += L)
-            finish<E, Stream>(simd::load<V>(tile + r * row + j), y, extra, to, static_cast<int>(smaller(L, n - j)));
-        }
-      } else {
-        store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, y, extra, to);
-      }
+  }
+
+  /// Has a register block ask for a part of the next panel, or of the next column.
+  VOLUTE_INLINE void ask(pixel_operand<T>& b, int64_t at, int64_t done) noexcept {
+    constexpr int64_t line = cache_line<T>;
+    if constexpr (!straight) {
+      if (const int64_t offset = ahead.next(source, line); offset >= 0) b.next = next_panel + offset, b.next_step = source.volume;
+    } else if (done * Asks * line < row) {
+      const int64_t after = first + at + (target.straight ? row : count);
+      const T* const next = after < p.pixels ? x + after : follows;
+      // The last element of each line: that of the line's first is the column's before, unless rows begin at lines.
+      if (next != nullptr) b.next = next + (done * Asks + 1) * line - 1, b.next_step = source.volume;
     }
   }
-}
+};
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
 void run_pointwise(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
@@ -283,11 +293,23 @@ void run_pointwise(const T* x, const T* packed, T* y, const T* const* extra, con
           const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
           const int64_t n = target.straight && p.straight ? smaller(last - k, p.panels - panel) : 1;
           const T* const own = x + pair * sources * source.volume;
-          pointwise_task<T, p.rows, p.vectors, p.asks, from, E, Scale, p.stream>(
-              source, target, p, own, Scale ? scale + pair * sources : nullptr, packed + pair % G.groups * p.packed(),
-              workers.memory(worker, scratch), p.units * slice / slices, p.units * (slice + 1) / slices, first,
-              smaller(n * p.panel, p.pixels - first), y, extra, {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0},
-              pair + 1 < pairs ? own + sources * source.volume : nullptr);
+          pointwise_task<T, p.rows, p.vectors, p.asks, from, E, Scale, p.stream>{
+              .p = p,
+              .source = source,
+              .target = target,
+              .x = own,
+              .scale = Scale ? scale + pair * sources : nullptr,
+              .packed = packed + pair % G.groups * p.packed(),
+              .follows = pair + 1 < pairs ? own + sources * source.volume : nullptr,
+              .memory = workers.memory(worker, scratch),
+              .y = y,
+              .extra = extra,
+              .place = {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0},
+              .begin = p.units * slice / slices,
+              .end = p.units * (slice + 1) / slices,
+              .first = first,
+              .count = smaller(n * p.panel, p.pixels - first)}
+              .run();
           k += n;
         }
         if constexpr (p.stream) simd::stream_fence();

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/blocked.hpp>
 #include <volute/kernels/conv3d/rows_plan.hpp>
 
 #include <cstdint>
@@ -17,14 +16,12 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 template <class T, int R>
-struct rows_job {
+struct rows_job : tap_loops {
   const T* x[R]{};
   T* tile[R]{};
   const T* w = nullptr;
-  int64_t chunks = 1, d = 1, h = 1;
-  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
   const T* next = nullptr;   // x of the row after this one, unless slab
-  const T* ahead = nullptr;  // what the next slab of weights reads, and how much of it for each source channel
+  const T* ahead = nullptr;  // the filters that come next, and how much of them to fetch for each source channel
   int64_t ahead_step = 0;
 };
 
@@ -76,9 +73,9 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             ahead += 2 * j.ahead_step;
           }
           if constexpr (!C.slab) {
-            constexpr int step = (S.high - S.low) * C.fold, line = 64 / static_cast<int>(sizeof(T));
+            constexpr int step = (S.high - S.low) * C.fold;
             VOLUTE_UNROLL
-            for (int i = 0; i < step; i += line) simd::prefetch(next + i);
+            for (int i = 0; i < step; i += cache_line<T>) simd::prefetch(next + i);
             next += step;
           }
           VOLUTE_UNROLL
@@ -114,190 +111,110 @@ VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
   rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
 }
 
-/// n pixels of a tile of one block, neighbours in the volume, through the epilogue. `at` is the place of the first.
-template <class T, rows_code C, ops::epilogue E>
-__attribute__((noinline)) void store_rows(const T* tile, int64_t n, int64_t channels, T* y, int64_t volume, const T* const* extra,
-                                          conv_place at) noexcept {
-  constexpr int L = C.lanes;
-  if constexpr (C.fold == 1) {
-    store_pixels<T, L, E>(tile, L * C.vectors, n, channels, y, volume, extra, at);
-  } else {
-    using V = simd::vec<T, L>;
-    const int64_t channel = at.channel, offset = at.offset;
-    for (int64_t w = 0; w < n; w += L) {
-      V r[L];
-      const int count = static_cast<int>(smaller(L, n - w));
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < count ? w + i : w) * L);
-      simd::transpose(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / C.fold; ++i) {
-        if (i >= channels) break;
-        VOLUTE_UNROLL
-        for (int half = C.fold / 2; half > 0; half /= 2) VOLUTE_UNROLL
-        for (int f = 0; f < half; ++f) r[i * C.fold + f] = r[i * C.fold + f] + r[i * C.fold + f + half];
-        at.channel = channel + i;
-        at.offset = offset + i * volume + w;
-        finish<E>(r[i * C.fold], y, extra, at, count);
+/// A task of run_lanes().
+template <class T, rows_code C, ops::epilogue E, ops::volume_layout To>
+struct rows_task {
+  static constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, tap_weights = C.chunk / C.fold * C.taps * lanes;
+  const conv_shape& s;
+  const rows_plan& p;
+  const lanes_task<T>& t;
+  const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
+  const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
+
+  __attribute__((noinline)) void run() const noexcept {
+    const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together), all = t.piece.samples * each;
+    const int64_t end = all * (t.slice + 1) / t.slices;
+    for (int64_t i = all * t.slice / t.slices; i < end;) {
+      if constexpr (C.slab) {  // planes of all samples
+        const int64_t last = smaller(end, i + p.together);
+        pair_by_pair(i, last);
+        for (T* from = t.tile; i < last;) {  // sample by sample
+          const int64_t planes = smaller(last, (i / depth + 1) * depth) - i;
+          store(from, i / depth, i % depth * ch.n, planes * ch.n);
+          from += planes * ch.n * tile_row;
+          i += planes;
+        }
+      } else {
+        const int64_t row = i % each * p.together, count = smaller(p.together, rows - row);
+        all_filters(i / each, row, row + count);
+        store(t.tile, i / each, row, count);
+        ++i;
       }
     }
   }
-}
 
-/// One block of target channels of a piece from its copy: slice number `slice` of its `slices` parts.
-template <class T, rows_code C, ops::epilogue E, ops::volume_layout Target>
-__attribute__((noinline)) void rows_task(const conv_shape& s, const rows_plan& p, const conv_piece& piece, const T* source, const T* packed,
-                                         T* tile, int64_t channel, int64_t slice, int64_t slices, T* y, const T* const* extra) noexcept {
-  const depth_slab& range = piece.slab;
-  constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes;
-  const int64_t x_row = p.source_row;
-  const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  const int64_t valid = smaller(p.block, s.target_channels - channel), volume = s.target_volume();
-  constexpr int64_t tap_weights = C.chunk / C.fold * C.taps * lanes;
-  const auto store = [&](const T* from, int64_t n, int64_t first, int64_t pixels) noexcept {  // of sample n, `pixels` from the first-th on
-    const conv_place at{n, piece.group * s.target_channels + channel, s.groups * s.target_channels,
-                        (n * s.groups * s.target_channels + piece.group * s.target_channels + channel) * volume + first};
-    if constexpr (Target.blocked())
-      store_blocked<T, C.lanes, E, Target>(from, lanes, first, pixels, valid, y, extra, at);
-    else
-      store_rows<T, C, E>(from, pixels, valid, y, volume, extra, at);
-  };
-  if constexpr (C.slab) {
-    const int64_t depth = range.last - range.first, all = piece.samples * depth, last = all * (slice + 1) / slices;
-    for (int64_t begin = all * slice / slices; begin < last; begin += p.unit) {
-      const int64_t end = smaller(last, begin + p.unit);
-      std::memset(tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
-      const T* w = packed;
-      for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
-        for (int64_t td = 0; td < cd.taps; ++td)
-          for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) {
-            const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
-            const tap_range rd{larger(0, inside.first - range.first), smaller(depth, inside.last - range.first)};  // from range.first on
-            const auto planes_before = [&](int64_t u) {
-              return u / depth * (rd.last - rd.first) + larger(0, smaller(u % depth, rd.last) - rd.first);
-            };
-            const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
-            rows_job<T, C.rows> j;
-            j.w = w;
-            j.ahead = w + tap_weights;
-            j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
-            int waiting = 0;
-            for (int64_t u = begin; u < end; ++u) {
-              const int64_t n = u / depth, d = u % depth;
-              if (d < rd.first || d >= rd.last) continue;
-              const T* x = source + n * p.source_sample + chunk * p.source_chunk +
-                           (range.first + d + cd.offset + td * cd.offset_step - range.begin) * p.source_plane +
-                           (rh.first + ch.offset + th * ch.offset_step) * x_row;
-              T* to = tile + ((u - begin) * ch.n + rh.first) * tile_row;
-              for (int64_t h = rh.first; h < rh.last; ++h, x += x_row, to += tile_row) {
-                j.x[waiting] = x;
-                j.tile[waiting] = to;
-                if (++waiting < C.rows) continue;
-                rows_segments<T, C, C.rows>(j);
-                j.ahead += 2 * j.ahead_step * (C.chunk / C.fold) * C.segments;
-                waiting = 0;
-              }
-            }
-            for (int i = 0; i < waiting; ++i) {
-              rows_job<T, 1> one;
-              one.x[0] = j.x[i];
-              one.tile[0] = j.tile[i];
-              one.w = w;
-              one.ahead = j.ahead;
-              one.ahead_step = j.ahead_step;
-              rows_segments<T, C, 1>(one);
-            }
-          }
-      for (int64_t u = begin; u < end;) {  // sample by sample
-        const int64_t n = u / depth, planes = smaller(end, (n + 1) * depth) - u;
-        store(tile + (u - begin) * ch.n * tile_row, piece.sample + n, (range.first + u % depth) * ch.n * C.width, planes * ch.n * C.width);
-        u += planes;
-      }
-    }
-  } else {
-    const int64_t rows = range.last * ch.n, units = ceil_divide(rows - range.first * ch.n, p.unit), all = piece.samples * units;
+  /// `count` rows of sample n of the piece from its row number `row` on.
+  VOLUTE_INLINE void store(const T* tile, int64_t n, int64_t row, int64_t count) const noexcept {
+    t.template store<C.lanes, C.fold, E, To>(s, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
+  }
+
+  /// Rows [begin, end) of sample n: the sums stay in registers until all filters have been met.
+  VOLUTE_INLINE void all_filters(int64_t n, int64_t begin, int64_t end) const noexcept {
     rows_job<T, 1> j;
     j.chunks = p.chunks;
-    j.x_chunk = p.source_chunk;
-    j.x_d = cd.offset_step * p.source_plane;
-    j.x_h = ch.offset_step * x_row;
-    j.w_h = tap_weights;
-    j.w_d = ch.taps * j.w_h;
-    j.w_chunk = cd.taps * j.w_d;
-    for (int64_t u = all * slice / slices; u < all * (slice + 1) / slices; ++u) {
-      const int64_t n = u / units, first = range.first * ch.n + u % units * p.unit, last = smaller(rows, first + p.unit);
-      j.tile[0] = tile;
-      for (int64_t row = first; row < last; ++row, j.tile[0] += tile_row) {
-        const int64_t d = row / ch.n, h = row % ch.n;
-        const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
-        j.d = td.last - td.first;
-        j.h = th.last - th.first;
-        j.w = packed + td.first * j.w_d + th.first * j.w_h;
-        j.x[0] = source + n * p.source_sample + (d + cd.offset + td.first * cd.offset_step - range.begin) * p.source_plane +
-                 (h + ch.offset + th.first * ch.offset_step) * x_row;
-        j.next = j.x[0] + x_row;
-        rows_segments<T, C, 1>(j);
-      }
-      store(tile, piece.sample + n, first * C.width, (last - first) * C.width);
+    j.steps(p, cd, ch, tap_weights);
+    j.tile[0] = t.tile;
+    for (int64_t row = first * ch.n + begin; row < first * ch.n + end; ++row, j.tile[0] += tile_row) {
+      const int64_t d = row / ch.n, h = row % ch.n;
+      const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
+      j.w = t.filters + j.take(td, th);
+      j.x[0] = t.row(p, cd, ch, n, d, td.first, h, th.first);
+      j.next = j.x[0] + p.source_row;
+      rows_segments<T, C, 1>(j);
     }
   }
-}
 
-/// n pixels of `channels` channels to [pixel][chunk][Fold], channels last and each Fold times; zeros for those beyond.
-template <class T, int Fold, bool Scale>
-__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
-                                           const T* scale) noexcept {
-  constexpr int L = simd::width<T>;
-  using V = simd::vec<T>;
-  const int64_t pixel = chunk * Fold;
-  T* const end = to + n * pixel;
-  const auto get = [&](int64_t c, int64_t w, int count) __attribute__((always_inline)) {
-    if (c >= channels) return V(T(0));
-    const T* const at = x + c * volume + w;
-    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
-    if constexpr (Scale) v = v * V(scale[c]);
-    return v;
-  };
-  for (int64_t w = 0; w < n; w += L) {
-    const int count = static_cast<int>(smaller(L, n - w));
-    if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
-      V r[L / 2];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
-      simd::shuffle<simd::log2_of(L / 2)>(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) {
-        T* const at = to + w * pixel + i * L;
-        if (at >= end) break;
-        if (end - at >= L)
-          simd::store(at, r[i]);
-        else
-          simd::store_partial(at, r[i], static_cast<int>(end - at));
+  /// Planes [begin, end), counted through all samples: the filters of one chunk and pair of taps after the other meet all of them.
+  VOLUTE_INLINE void pair_by_pair(int64_t begin, int64_t end) const noexcept {
+    std::memset(t.tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
+    const T* w = t.filters;
+    for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
+      for (int64_t td = 0; td < cd.taps; ++td)
+        for (int64_t th = 0; th < ch.taps; ++th, w += tap_weights) pair_of_taps(w, chunk, td, th, begin, end);
+  }
+
+  /// Those of one chunk and taps td of the depth and th of the height, w.
+  VOLUTE_INLINE void pair_of_taps(const T* w, int64_t chunk, int64_t td, int64_t th, int64_t begin, int64_t end) const noexcept {
+    const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+    const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from `first` on
+    const auto planes_before = [&](int64_t i) {
+      return i / depth * (rd.last - rd.first) + larger(0, smaller(i % depth, rd.last) - rd.first);
+    };
+    const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
+    rows_job<T, C.rows> j;
+    j.w = w;
+    j.ahead = w + tap_weights;
+    j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
+    int waiting = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / depth, d = i % depth;
+      if (d < rd.first || d >= rd.last) continue;
+      const T* x = t.row(p, cd, ch, n, first + d, td, rh.first, th) + chunk * p.source_chunk;
+      T* to = t.tile + ((i - begin) * ch.n + rh.first) * tile_row;
+      for (int64_t h = rh.first; h < rh.last; ++h, x += p.source_row, to += tile_row) {
+        j.x[waiting] = x;
+        j.tile[waiting] = to;
+        if (++waiting < C.rows) continue;
+        rows_segments<T, C, C.rows>(j);
+        j.ahead += 2 * j.ahead_step * (C.chunk / C.fold) * C.segments;
+        waiting = 0;
       }
-      continue;
     }
-    for (int64_t c = 0; c < pixel; c += L) {
-      V r[L];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = get((c + i) / Fold, w, count);
-      simd::transpose(r);
-      const int valid = static_cast<int>(smaller(L, pixel - c));
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) {
-        if (i >= count) break;
-        T* const at = to + (w + i) * pixel + c;
-        if (valid == L || (pixel < L && end - at >= L))  // a narrow pixel's surplus lanes are overwritten by those that follow
-          simd::store(at, r[i]);
-        else
-          simd::store_partial(at, r[i], valid);
-      }
+    for (int i = 0; i < waiting; ++i) {
+      rows_job<T, 1> one;
+      one.x[0] = j.x[i];
+      one.tile[0] = j.tile[i];
+      one.w = w;
+      one.ahead = j.ahead;
+      one.ahead_step = j.ahead_step;
+      rows_segments<T, C, 1>(one);
     }
   }
-}
+};
 
-/// Pixels [begin, end) of all source channels of one group of one sample into the copy, which begins with the source's pixel `base`.
+/// Pixels [begin, end) of the source channels of one group of one sample into their copy, which begins with the source's pixel `base`.
 template <class T, bool Scale>
-void copy_rows_source(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
+void copy_source_rows(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
                       int64_t begin, int64_t end, int64_t base) noexcept {
   const int64_t volume = s.source_volume(), chunk = p.code.chunk;
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
@@ -311,23 +228,18 @@ template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool S
 void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
               const team<T>& workers) noexcept {
   static constexpr rows_plan p = plan_rows<T>(G, Side, Layouts.source);
+  constexpr int64_t pixels = 64;  // that a thread copies at least
   const int64_t plane = s.source_size[1] * s.source_size[2];
-  const int64_t block_weights = s.taps() * (p.code.chunk / p.code.fold) * p.chunks * p.block_lanes();
-  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) noexcept {
-    rows_task<T, p.code, E, Layouts.target>(s, p, piece, source, packed + (piece.group * p.blocks + b) * block_weights, tile, b * p.block,
-                                            slice, slices, y, extra);
-  };
-  if constexpr (Layouts.source.blocked())
-    run_blocked_pieces<p.share>(s, p, x + p.source_first, scratch, workers, block);
-  else
-    run_pieces<p.share>(
-        s, p, scratch, workers, [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, 64); },  // 64 pixels each
-        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-          const int64_t first = piece.slab.begin * plane, last = piece.slab.end * plane;
-          copy_rows_source<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * 64, smaller(last, first + end * 64),
-                                     first);
-        },
-        block);
+  run_lanes<p.share, p.blocked, T>(
+      s, p, {x, packed, y, extra}, scratch, workers,
+      [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
+      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = piece.slab.begin * plane, last = smaller(piece.slab.end * plane, first + end * pixels);
+        copy_source_rows<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin * pixels, last, first);
+      },
+      [&](int64_t, const lanes_task<T>& task) noexcept {
+        rows_task<T, p.code, E, Layouts.target>{s, p, task}.run();
+      });
 }
 
 }  // namespace VOLUTE_ISA

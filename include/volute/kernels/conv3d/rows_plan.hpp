@@ -2,9 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/slabs.hpp>
-#include <volute/kernels/conv3d/pack.hpp>
-#include <volute/ops/volume_layout.hpp>
+#include <volute/kernels/conv3d/lanes.hpp>
 
 #include <cstdint>
 
@@ -15,7 +13,7 @@ inline namespace VOLUTE_ISA {
 /// source channels, and these are added up at the end: 8 channels fill 16 lanes.
 struct rows_code {
   int lanes = 1, vectors = 1, rows = 1, fold = 1;
-  bool slab = false;    // the sums stay in memory between slabs of weights, or else in registers till the end
+  bool slab = false;    // one chunk and pair of taps after the other meets all rows, whose sums wait in memory; else in registers
   bool column = false;  // filter's adjoint, slab: a row meets all taps of the height, one tap of the depth after the other
   bool ahead = false;   // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
   int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
@@ -34,27 +32,18 @@ constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
   return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, c.source_width - from)))};
 }
 
-struct rows_plan {
+struct rows_plan : lanes_plan {
   rows_code code;
-  int64_t blocks = 1, block = 1;  // of target channels
-  int64_t chunks = 1;
+  int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
-  depth_slabs slabs;
-  bool blocked = false;  // the source lies as its copy would, and is read in place
-  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
-  int64_t source_first = 0;  // of a blocked source: where its first plane's first pixel lies
-  int64_t samples = 1;       // that share a slab of weights
-  int64_t unit = 1;          // rows, or planes between slabs of weights, whose sums stand in the tile together
-  int64_t tile = 0;
-  sharing share = sharing::none;
-  int64_t slices = 1;  // parts of the pixels of one block, if threads share its work
+  int64_t together = 1;        // rows, or planes if `slab`, that make a tile
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
-  constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile; }
-  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    return share == sharing::none ? 0 : ceil_divide(share == sharing::pairs ? scratch() : tile, 16) * 16;
-  }
+  constexpr filter_order order() const { return {blocks, block_lanes(), block_lanes(), code.fold, code.chunk, chunks, true}; }
 };
+
+/// Pixels of a row that are accumulated together, at most.
+inline constexpr int64_t longest_row = 24;
 
 /// Wide rows of several vectors have little rim, and conv3d/channels.hpp reads its weights less often.
 template <class T>
@@ -62,7 +51,7 @@ constexpr bool rows_possible(const ops::conv_geometry& g, conv_side side) {
   const bool unit = g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1;
   const int64_t width = side == conv_side::forward ? g.out[2] : g.in[2];
   const int64_t channels = shape_of(g, side).target_channels;
-  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= 24 || channels <= simd::width<T>);
+  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= longest_row || channels <= simd::width<T>);
 }
 
 /// Lanes of each target channel, so that the fewest stay empty.
@@ -77,9 +66,7 @@ constexpr int lanes_fold(const conv_shape& s) {
 }
 
 /// Source channels at a time: near-equal chunks of at most 64.
-constexpr int64_t rows_chunk(int64_t channels, int fold) {
-  return ceil_divide(ceil_divide(channels, ceil_divide(channels, 64)), fold) * fold;
-}
+constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(near_equal(channels, 64), fold) * fold; }
 
 /// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
 template <class T, class Plan>
@@ -106,101 +93,50 @@ constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side 
   p.chunks = ceil_divide(s.source_channels, c.chunk);
 }
 
+/// Rows of `pixels` pixels that meet the filters of a pair of taps together: 14 accumulators hide their latency, if registers allow.
+constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
+  const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
+  return static_cast<int>(larger(1, smaller(wanted, room)));
+}
+
 template <class T>
 constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
   rows_plan p;
   rows_code& c = p.code;
   const conv_shape s = shape_of(g, side);
-  constexpr int64_t size = sizeof(T), most = row_registers >= 28 ? 10 : 8;  // accumulators that hide the latency of their sums
-  plan_rows_blocks<T>(p, g, side, s, 24);
-  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes();
-  c.slab = pixels * c.vectors < most || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
+  constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
+  plan_rows_blocks<T>(p, g, side, s, longest_row);
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
+  c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
-  p.slabs = cut_depth(g, side, p.count[0], p.chunks * p.source_plane * size);
-  p.source_chunk = p.slabs.planes * p.source_plane;
-  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16;
-  const int64_t row = c.width * lanes, planes = p.slabs.size;
-  int64_t units = 1;
+  plan_copy(p, g, side, p.count[0], size);
+  int64_t tiles = 1;
   if (c.slab) {
-    const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-    c.rows = static_cast<int>(c.segments > 1 ? 1 : larger(1, smaller(wanted, room)));
-    if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
-    p.unit = smaller(p.samples * planes, larger(1, (machine.l2 / 2) / ((p.source_plane + p.axis[1].n * row) * size)));
-    p.tile = p.unit * p.axis[1].n * row;
-    units = p.samples * planes;
+    if (c.segments == 1) c.rows = rows_at_once(c, pixels);
+    plan_samples(p, s, size);
+    tiles = p.samples * p.slabs.size;
+    p.together = smaller(tiles, larger(1, (machine.l2 / 2) / ((p.source_plane + height * row) * size)));
+    p.tile = p.together * height * row;
   } else {
-    const int64_t rows = planes * p.axis[1].n;  // whole vectors of pixels, if possible
-    int64_t together = 1;
-    while (together * c.width % simd::width<T> != 0) ++together;
-    p.unit = larger(1, (machine.l1 / 4) / (row * size));
-    if (p.unit > together) p.unit -= p.unit % together;
-    p.unit = smaller(p.unit, rows);
-    p.tile = p.unit * row;
-    units = ceil_divide(rows, p.unit);
+    int64_t whole = 1;  // rows that are whole vectors of pixels
+    while (whole * c.width % simd::width<T> != 0) ++whole;
+    p.together = larger(1, (machine.l1 / 4) / (row * size));
+    if (p.together > whole) p.together -= p.together % whole;
+    p.together = smaller(p.together, p.slabs.size * height);
+    p.tile = p.together * row;
+    tiles = ceil_divide(p.slabs.size * height, p.together);
   }
-  const int64_t pairs = ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
-  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, p.samples == 1);
-  // Every slice reads a slab's weights again: cut no further than to feed four threads.
-  if (p.share == sharing::inside)
-    p.slices = smaller(
-        units, smaller(ceil_divide(c.slab ? 8 : 32, p.blocks), larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks)))));
-  if (from.blocked()) {
-    p.blocked = true;
-    if (from.padded()) {
-      p.source_row = from.all_columns * c.chunk;
-      p.source_plane = from.plane();
-      p.source_first = from.first();
-    }
-    p.source_chunk = p.count[0] * p.source_plane;
-    p.source_sample = p.chunks * p.source_chunk;
-  }
+  plan_threads(p, g, s, size, c.slab, tiles);
+  plan_in_place(p, from, p.count[0]);
   return p;
 }
 
-constexpr int64_t rows_packed_size(const rows_plan& p, const ops::conv_geometry& g) {
-  return g.groups * p.blocks * p.block_lanes() * g.taps() * (p.code.chunk / p.code.fold) * p.chunks;
-}
+constexpr int64_t rows_packed_size(const rows_plan& p, const ops::conv_geometry& g) { return g.groups * p.order().group_size(g.taps()); }
 
-/// Packed: [group][block of target channels][chunk][tap d][tap h][source channel / fold][tap w][lane].
 template <class T>
-__attribute__((noinline)) void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
-  const int64_t lanes = p.block_lanes(), part = s.taps() * (p.code.chunk / p.code.fold) * lanes, all = s.groups * p.blocks * p.chunks;
-  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t most = 512;
-  int64_t place[most];
-  const bool turns = p.code.fold == 1 && s.taps() <= most && cd.taps * ch.taps * cw.taps == s.taps();  // else element by element
-  if (turns)
-    for (int64_t d = 0; d < cd.taps; ++d)
-      for (int64_t h = 0; h < ch.taps; ++h)
-        for (int64_t x = 0; x < cw.taps; ++x)
-          place[((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step] =
-              ((d * ch.taps + h) * p.code.chunk * cw.taps + x) * lanes;
-  const bool streams = all * part * static_cast<int64_t>(sizeof(T)) > pack_streams;
-  // An element takes about 0.3 ns, in reads of stride `weight_target` 1 ns.
-  share_ranges(workers, all, 1, parts_of(static_cast<double>(all * part)), [&](int64_t begin, int64_t end, int) noexcept {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / (p.blocks * p.chunks), first = i / p.chunks % p.blocks * p.block, c = i % p.chunks * p.code.chunk;
-      const T* wg = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
-      const int64_t valid = smaller(p.block, s.target_channels - first), fold = p.code.fold;
-      T* to = packed + i * part;
-      if (turns) {
-        pack_block(wg + c * s.weight_source, s.weight_target, s.weight_source, s.taps(), place, cw.taps * lanes, valid,
-                   smaller(p.code.chunk, s.source_channels - c), p.code.chunk, lanes, streams, to);
-        continue;
-      }
-      for (int64_t d = 0; d < cd.taps; ++d)
-        for (int64_t h = 0; h < ch.taps; ++h)
-          for (int64_t k = c; k < c + p.code.chunk; k += fold)
-            for (int64_t x = 0; x < cw.taps; ++x, to += lanes) {
-              const T* from = wg + k * s.weight_source + ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] +
-                              cw.k + x * cw.k_step;
-              for (int64_t o = 0; o < p.block; ++o)
-                for (int64_t f = 0; f < fold; ++f)
-                  to[o * fold + f] = o < valid && k + f < s.source_channels ? from[o * s.weight_target + f * s.weight_source] : T(0);
-            }
-    }
-  });
+void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
+  pack_filters(s, p.order(), w, packed, workers);
 }
 
 }  // namespace VOLUTE_ISA

@@ -6,9 +6,20 @@
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
+
+/// Elements of a line of the caches.
+template <class T>
+inline constexpr int cache_line = 64 / static_cast<int>(sizeof(T));
+
+/// n elements and those that fill a line, whatever their type.
+constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
+
+/// The size of near-equal parts of n, of at most `most` each.
+constexpr int64_t near_equal(int64_t n, int64_t most) { return ceil_divide(n, ceil_divide(n, most)); }
 
 /// A slab of the depth: target positions [first, last) of each residue class, which read the source's planes [begin, end).
 struct depth_slab {
@@ -90,32 +101,49 @@ constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
 
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
 /// units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
-/// block(piece, b, slice, slices, source, tile): one slice of block b.
+/// block(piece, b, slice, slices, source, tile): one slice of block b. A pointer for copy: the source, which lies as its copy would; then
+/// threads take slices of all pieces.
 template <sharing Share, class T, class Plan, class Units, class Copy, class Block>
 VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Units units, Copy copy, Block block) {
-  const int64_t pieces = piece_count(s, p), sources = p.samples * p.source_sample;
-  if (Share != sharing::inside || workers.alone()) {
-    share_if<Share == sharing::pairs>(
-        workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
-          const conv_piece at = piece_of(s, p, i);
-          T* const source = workers.memory(worker, scratch);
-          for (int64_t n = 0; n < at.samples; ++n) copy(at, n, source + n * p.source_sample, int64_t{0}, units(at.slab));
-          for (int64_t b = 0; b < p.blocks; ++b) block(at, b, int64_t{0}, int64_t{1}, source, source + sources);
+  const bool inside = Share == sharing::inside && !workers.alone();
+  const int64_t pieces = piece_count(s, p), slices = inside ? p.slices : 1, tasks = p.blocks * slices;
+  const auto run = [&](const conv_piece& at, int64_t task, const T* source, T* tile) noexcept {
+    block(at, task % p.blocks, task / p.blocks, slices, source, tile);
+  };
+  if constexpr (std::is_pointer_v<Copy>) {
+    share_if<Share != sharing::none>(
+        workers, pieces * tasks, [&](int64_t i, int worker) __attribute__((always_inline)) {
+          const conv_piece at = piece_of(s, p, i / tasks);
+          run(at, i % tasks, copy + at.sample * p.source_sample + at.slab.begin * p.source_plane, workers.memory(worker, scratch));
         });
-    return;
-  }
-  if constexpr (Share == sharing::inside)
-    for (int64_t i = 0; i < pieces; ++i) {
-      const conv_piece at = piece_of(s, p, i);
-      const int64_t each = units(at.slab);
-      share_ranges(workers, at.samples * each, 1, copy_parts(at.samples * p.source_sample), [&](int64_t begin, int64_t end, int) noexcept {
-        for (int64_t n = begin / each; n * each < end; ++n)
-          copy(at, n, scratch + n * p.source_sample, larger(0, begin - n * each), smaller(each, end - n * each));
-      });
-      share(workers, p.blocks * p.slices, [&](int64_t k, int worker) noexcept {
-        block(at, k % p.blocks, k / p.blocks, p.slices, scratch, workers.memory(worker, scratch + sources));
-      });
+  } else {
+    const int64_t sources = p.samples * p.source_sample;
+    const auto fill = [&](const conv_piece& at, T* source, int64_t each, int64_t begin, int64_t end) __attribute__((always_inline)) {
+      for (int64_t n = 0; n < at.samples; ++n) {
+        const int64_t first = larger(0, begin - n * each), last = smaller(each, end - n * each);
+        if (first < last) copy(at, n, source + n * p.source_sample, first, last);
+      }
+    };
+    if (!inside) {
+      share_if<Share == sharing::pairs>(
+          workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
+            const conv_piece at = piece_of(s, p, i);
+            T* const source = workers.memory(worker, scratch);
+            const int64_t each = units(at.slab);
+            fill(at, source, each, 0, at.samples * each);
+            for (int64_t task = 0; task < tasks; ++task) run(at, task, source, source + sources);
+          });
+    } else if constexpr (Share == sharing::inside) {
+      for (int64_t i = 0; i < pieces; ++i) {
+        const conv_piece at = piece_of(s, p, i);
+        const int64_t each = units(at.slab);
+        share_ranges(workers, at.samples * each, 1, copy_parts(at.samples * p.source_sample),
+                     [&](int64_t begin, int64_t end, int) noexcept { fill(at, scratch, each, begin, end); });
+        share(workers, tasks,
+              [&](int64_t task, int worker) noexcept { run(at, task, scratch, workers.memory(worker, scratch + sources)); });
+      }
     }
+  }
 }
 
 }  // namespace VOLUTE_ISA

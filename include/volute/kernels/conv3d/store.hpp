@@ -56,28 +56,89 @@ VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place
 }
 VOLUTE_EXHAUSTIVE_END
 
-/// One row of `width` pixels from a tile [pixel][pitch] with `channels` channels in its lanes to NCDHW rows `step` elements apart.
-template <class T, int L, ops::epilogue E>
+/// `width` neighbouring pixels of a tile [pixel][pitch] to `channels` NCDHW rows, `step` elements apart. Each channel is the sum of Fold
+/// neighbouring lanes.
+template <class T, int L, ops::epilogue E, int Fold = 1>
 __attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, T* y, int64_t step,
                                             const T* const* extra, conv_place at) noexcept {
   using V = simd::vec<T, L>;
   const int64_t channel = at.channel, offset = at.offset;
-  for (int64_t c = 0; c < channels; c += L)
+  for (int64_t c = 0; c < channels; c += L / Fold)
     for (int64_t w = 0; w < width; w += L) {
       V r[L];
       const int n = static_cast<int>(smaller(L, width - w));
       VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < n ? w + i : w) * pitch + c);
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < n ? w + i : w) * pitch + c * Fold);
       simd::transpose(r);
-      const int valid = static_cast<int>(smaller(L, channels - c));
+      const int valid = static_cast<int>(smaller(L / Fold, channels - c));
       VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) {
+      for (int i = 0; i < L / Fold; ++i) {
         if (i >= valid) break;
+        V* const lanes = r + i * Fold;
+        VOLUTE_UNROLL
+        for (int half = Fold / 2; half > 0; half /= 2) VOLUTE_UNROLL
+        for (int f = 0; f < half; ++f) lanes[f] = lanes[f] + lanes[f + half];
         at.channel = channel + c + i;
         at.offset = offset + (c + i) * step + w;
-        finish<E>(r[i], y, extra, at, n);
+        finish<E>(lanes[0], y, extra, at, n);
       }
     }
+}
+
+/// n pixels of `channels` channels, `step` elements apart, to [pixel][chunk][Fold], channels last and each Fold times; zeros for those
+/// beyond. Vectors are whole up to `end`: a narrow pixel's surplus lanes are overwritten by the pixels that follow.
+template <class T, int Fold, bool Scale>
+VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t step, int64_t n, const T* scale,
+                                 const T* end) noexcept {
+  constexpr int L = simd::width<T>;
+  using V = simd::vec<T>;
+  const int64_t pixel = chunk * Fold;
+  const auto get = [&](int64_t c, int64_t w, int count) __attribute__((always_inline)) {
+    if (c >= channels) return V(T(0));
+    const T* const at = x + c * step + w;
+    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
+    if constexpr (Scale) v = v * V(scale[c]);
+    return v;
+  };
+  const auto put = [&](T * at, V v, int64_t valid) __attribute__((always_inline)) {
+    if (valid == L || (pixel < L && end - at >= L))
+      simd::store(at, v);
+    else
+      simd::store_partial(at, v, static_cast<int>(valid));
+  };
+  for (int64_t w = 0; w < n; w += L) {
+    const int count = static_cast<int>(smaller(L, n - w));
+    if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
+      V r[L / 2];
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
+      simd::shuffle<simd::log2_of(L / 2)>(r);
+      VOLUTE_UNROLL
+      for (int i = 0; i < L / 2; ++i) {
+        if (2 * i >= count) break;
+        put(to + w * pixel + i * L, r[i], smaller(L, (count - 2 * i) * pixel));
+      }
+      continue;
+    }
+    for (int64_t c = 0; c < pixel; c += L) {
+      V r[L];
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) r[i] = get((c + i) / Fold, w, count);
+      simd::transpose(r);
+      VOLUTE_UNROLL
+      for (int i = 0; i < L; ++i) {
+        if (i >= count) break;
+        put(to + (w + i) * pixel + c, r[i], smaller(L, pixel - c));
+      }
+    }
+  }
+}
+
+/// The same, and nothing behind the last pixel.
+template <class T, int Fold, bool Scale>
+__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
+                                           const T* scale) noexcept {
+  turn_channels<T, Fold, Scale>(x, to, channels, chunk, volume, n, scale, to + n * chunk * Fold);
 }
 
 /// A block of source channels, channels last: to[h][w][C] for one plane, zeros where the source has nothing. `scale`: one factor a channel.
@@ -90,58 +151,29 @@ struct channels_last_copy {
 /// Writes the plane and nothing else: another thread may be at the next one.
 template <class T, bool Scale>
 __attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
-  constexpr int L = simd::width<T>;
-  using V = simd::vec<T>;
-  const int64_t block = p.block, row = p.width.extent * block;
+  const int64_t block = p.block, row = p.width.extent * block, rest = p.width.extent - p.width.pad - p.width.count;
   const T* const end = to + p.height.extent * row;
+  const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * block) * sizeof(T)); };
   for (int64_t h = 0; h < p.height.extent; ++h, to += row) {
     const int64_t source_row = h - p.height.pad;
     if (source_row < 0 || source_row >= p.height.count) {
-      std::memset(to, 0, static_cast<std::size_t>(row) * sizeof(T));
+      clear(to, p.width.extent);
       continue;
     }
     const T* line = from + (p.height.start + source_row * p.height.step) * p.row_step + p.width.start;
-    T* first = to + p.width.pad * block;
-    std::memset(to, 0, static_cast<std::size_t>(p.width.pad * block) * sizeof(T));
-    if (p.width.step != 1 || block == 1) {
-      for (int64_t c = 0; c < block; ++c) {
+    T* const first = to + p.width.pad * block;
+    clear(to, p.width.pad);
+    if (p.width.step == 1 && block > 1) {
+      turn_channels<T, 1, Scale>(line, first, p.channels, block, p.channel_step, p.width.count, scale, end);
+    } else {
+      for (int64_t c = 0; c < block; ++c, line += p.channel_step) {
         const bool there = c < p.channels;
-        const T* s = line + c * p.channel_step;
         T factor(1);
         if constexpr (Scale) factor = there ? scale[c] : T(0);
-        for (int64_t w = 0; w < p.width.count; ++w) first[w * block + c] = there ? s[w * p.width.step] * factor : T(0);
-      }
-    } else {
-      for (int64_t w = 0; w < p.width.count; w += L) {
-        const int n = static_cast<int>(smaller(L, p.width.count - w));
-        for (int64_t c = 0; c < block; c += L) {
-          V r[L];
-          VOLUTE_UNROLL
-          for (int i = 0; i < L; ++i) {
-            if (c + i >= p.channels) {
-              r[i] = V(T(0));
-              continue;
-            }
-            const T* s = line + (c + i) * p.channel_step + w;
-            r[i] = n == L ? simd::load<V>(s) : simd::load_partial<V>(s, n);
-            if constexpr (Scale) r[i] = r[i] * V(scale[c + i]);
-          }
-          simd::transpose(r);
-          const int valid = static_cast<int>(smaller(L, block - c));
-          VOLUTE_UNROLL
-          for (int i = 0; i < L; ++i) {
-            if (i >= n) break;
-            T* pixel = first + (w + i) * block + c;
-            if (valid == L || (block < L && end - pixel >= L))  // a narrow block's surplus lanes are overwritten by the pixels that follow
-              simd::store(pixel, r[i]);
-            else
-              simd::store_partial(pixel, r[i], valid);
-          }
-        }
+        for (int64_t w = 0; w < p.width.count; ++w) first[w * block + c] = there ? line[w * p.width.step] * factor : T(0);
       }
     }
-    const int64_t rest = p.width.extent - p.width.pad - p.width.count;
-    std::memset(first + p.width.count * block, 0, static_cast<std::size_t>(rest * block) * sizeof(T));
+    clear(first + p.width.count * block, rest);
   }
 }
 

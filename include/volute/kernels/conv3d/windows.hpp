@@ -3,7 +3,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
@@ -25,6 +25,9 @@ struct pixel_rows {
   int64_t taps = 1, volume = 1;
   int64_t kernel[3]{1, 1, 1}, stride[3]{1, 1, 1}, size[3]{1, 1, 1}, out[3]{1, 1, 1};
   bool straight = true;
+  constexpr int64_t offset(int64_t d, int64_t h, int64_t w) const {  // of the first tap of a pixel
+    return (d * stride[0] * size[1] + h * stride[1]) * size[2] + w * stride[2];
+  }
 };
 
 /// Of x (or dx), or of y (or g).
@@ -67,7 +70,7 @@ struct lines_of_pixels {
     }
     const int64_t w = at % q.out[2], h = at / q.out[2] % q.out[1], d = at / (q.out[2] * q.out[1]);
     first += smaller(larger(1, line / q.stride[2]), q.out[2] - w);
-    return (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
+    return q.offset(d, h, w);
   }
   /// Takes the next line along if it begins at `offset`.
   VOLUTE_INLINE bool follows(const pixel_rows& q, int64_t offset, int64_t line) {
@@ -78,6 +81,46 @@ struct lines_of_pixels {
   }
 };
 
+/// v times the factor, if Scale.
+template <bool Scale, class V>
+VOLUTE_INLINE V scaled(V v, V factor) {
+  return Scale ? v * factor : v;
+}
+
+/// n neighbouring elements, in whole vectors.
+template <bool Scale, class T, class V>
+VOLUTE_INLINE void copy_run(const T* from, int64_t n, V factor, T* out) noexcept {
+  constexpr int L = simd::lanes<V>;
+  int64_t j = 0;
+  for (; j + L <= n; j += L) simd::store(out + j, scaled<Scale>(simd::load<V>(from + j), factor));
+  if (j < n) simd::store(out + j, scaled<Scale>(simd::load_partial<V>(from + j, static_cast<int>(n - j)), factor));
+}
+
+/// A run of n pixels, `step` elements apart, and the `columns` - 1 elements behind each to the rows that follow.
+template <bool Scale, class T, class V>
+VOLUTE_INLINE void pack_run(const T* from, int64_t n, int64_t step, int64_t columns, T factor, T* out, int64_t pitch) noexcept {
+  constexpr int L = simd::lanes<V>;
+  if (step == 1) return copy_run<Scale>(from, n, V(factor), out);
+  if (step > 2) {
+    for (int64_t k = 0; k < columns; ++k, out += pitch)
+      for (int64_t j = 0; j < n; ++j) out[j] = scaled<Scale>(from[j * step + k], factor);
+    return;
+  }
+  for (int64_t j = 0; j < n; j += L, from += 2 * L, out += L) {
+    const int64_t there = 2 * (n - j) - (2 - columns);  // behind the last pixel's window nothing need exist
+    V a, b;
+    if (there >= 2 * L) {
+      a = simd::load<V>(from), b = simd::load<V>(from + L);
+    } else {
+      a = simd::load_partial<V>(from, static_cast<int>(smaller(L, there)));
+      b = there > L ? simd::load_partial<V>(from + L, static_cast<int>(there - L)) : V(T(0));
+    }
+    a = scaled<Scale>(a, V(factor)), b = scaled<Scale>(b, V(factor));
+    simd::store(out, simd::unzip<0>(a, b));
+    if (columns == 2) simd::store(out + pitch, simd::unzip<1>(a, b));
+  }
+}
+
 /// Rows [row, row + rows) of pixels [first, first + count) to to[row][pitch], whole vectors, zero behind the last pixel. `row` and `rows`
 /// are multiples of kernel[2]; pitch >= count + lanes. `scale`: one factor a channel.
 template <class T, bool Scale>
@@ -85,60 +128,26 @@ __attribute__((noinline)) void pack_pixels(const pixel_rows& q, const T* x, cons
                                            int64_t count, T* to, int64_t pitch) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
-  const auto copy = [](const T* from, int64_t n, V factor, T* out) __attribute__((always_inline)) {
-    const auto scaled = [&](V v) __attribute__((always_inline)) { return Scale ? v * factor : v; };
-    int64_t j = 0;
-    for (; j + L <= n; j += L) simd::store(out + j, scaled(simd::load<V>(from + j)));
-    if (j < n) simd::store(out + j, scaled(simd::load_partial<V>(from + j, static_cast<int>(n - j))));
-  };
+  const auto factor_of = [&](int64_t channel) { return Scale ? scale[channel] : T(1); };
   if (q.straight) {
     const int64_t ahead = ceil_divide(1024, count);  // rows, in which memory answers
     for (int64_t r = row; r < row + rows; ++r, to += pitch) {
-      V factor(T(1));
-      if constexpr (Scale) factor = V(scale[r]);
       const T* const next = r + ahead < row + rows ? x + (r + ahead) * q.volume + first : x + (r + ahead - rows) * q.volume + first + count;
-      for (int64_t j = 0; j < count; j += 64 / static_cast<int64_t>(sizeof(T))) simd::prefetch(next + j);
-      copy(x + r * q.volume + first, count, factor, to);
+      for (int64_t j = 0; j < count; j += cache_line<T>) simd::prefetch(next + j);
+      copy_run<Scale>(x + r * q.volume + first, count, V(factor_of(r)), to);
     }
     return;
   }
-  const int64_t last = (count - 1) / L * L, columns = q.kernel[2], step = q.stride[2];
+  const int64_t last = (count - 1) / L * L, columns = q.kernel[2];
   for (int64_t r = row; r < row + rows; r += columns, to += columns * pitch) {
     const int64_t channel = r / q.taps, tap = r % q.taps / columns;
-    const T* base = x + channel * q.volume + (tap / q.kernel[1] * q.size[1] + tap % q.kernel[1]) * q.size[2];
-    V factor(T(1));
-    if constexpr (Scale) factor = V(scale[channel]);
+    const T* const base = x + channel * q.volume + (tap / q.kernel[1] * q.size[1] + tap % q.kernel[1]) * q.size[2];
+    const T factor = factor_of(channel);
     for (int64_t k = 0; k < columns; ++k) simd::store(to + k * pitch + last, V(T(0)));
     for_each_run(
         q, first, count, [&](int64_t at, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) __attribute__((always_inline)) {
-          const T* line = base + (d * q.stride[0] * q.size[1] + h * q.stride[1]) * q.size[2] + w * step;
-          T* start = to + at;
-          for (int64_t i = 0; i < lines; ++i, line += q.stride[1] * q.size[2], start += n) {
-            const T* from = line;
-            T* out = start;
-            if (step == 1) {
-              copy(from, n, factor, out);
-            } else if (step == 2) {
-              for (int64_t j = 0; j < n; j += L, from += 2 * L, out += L) {
-                const int64_t there = 2 * (n - j) - (2 - columns);  // behind the last pixel's window nothing need exist
-                V a, b;
-                if (there >= 2 * L) {
-                  a = simd::load<V>(from), b = simd::load<V>(from + L);
-                } else {
-                  a = simd::load_partial<V>(from, static_cast<int>(smaller(L, there)));
-                  b = there > L ? simd::load_partial<V>(from + L, static_cast<int>(there - L)) : V(T(0));
-                }
-                if constexpr (Scale) a = a * factor, b = b * factor;
-                simd::store(out, simd::unzip<0>(a, b));
-                if (columns == 2) simd::store(out + pitch, simd::unzip<1>(a, b));
-              }
-            } else {
-              T f(1);
-              if constexpr (Scale) f = scale[channel];
-              for (int64_t k = 0; k < columns; ++k, out += pitch)
-                for (int64_t j = 0; j < n; ++j) out[j] = Scale ? from[j * step + k] * f : from[j * step + k];
-            }
-          }
+          for (int64_t i = 0; i < lines; ++i)
+            pack_run<Scale, T, V>(base + q.offset(d, h + i, w), n, q.stride[2], columns, factor, to + at + i * n, pitch);
         });
   }
 }
@@ -193,30 +202,30 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
 template <class T, ops::epilogue E, bool Stream>
 __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile, int64_t tile_row, int64_t channels, int64_t first,
                                              int64_t count, T* y, const T* const* extra, conv_place at) noexcept {
+  const auto extent = [&](int a, int64_t i, int64_t next) {  // of dx, for positions [i, next) of y
+    return (next < q.out[a] ? next * q.stride[a] : q.size[a]) - i * q.stride[a];
+  };
+  const int64_t row_taps = q.kernel[2];
   for (int64_t c = 0; c < channels; ++c, ++at.channel, tile += q.taps * tile_row) {
     const int64_t base = (at.sample * at.channels + at.channel) * q.volume;
     for_each_run(
         q, first, count, [&](int64_t from, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) __attribute__((always_inline)) {
-          const auto extent = [&](int a, int64_t i, int64_t next) {
-            return next < q.out[a] ? (next - i) * q.stride[a] : q.size[a] - i * q.stride[a];
-          };
           const int64_t planes = extent(0, d, d + 1), columns = extent(2, w, w + n);
+          const bool whole = columns == q.size[2];  // rows of dx; the last one with a tap takes those behind it along
           for (int64_t i = 0; i < planes; ++i) {
-            const int64_t start = base + ((d * q.stride[0] + i) * q.size[1] + h * q.stride[1]) * q.size[2] + w * q.stride[2];
-            at.offset = start;
-            if (i >= q.kernel[0] && columns == q.size[2]) {  // whole rows without a tap
-              const int64_t all = extent(1, h, h + lines) * columns;
-              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, all, y, extra, at);
+            const bool none = i >= q.kernel[0];
+            const int64_t start = base + i * q.size[1] * q.size[2] + q.offset(d, h, w);
+            if (none && whole) {
+              at.offset = start;
+              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, extent(1, h, h + lines) * columns, y, extra, at);
               continue;
             }
-            const T* results = i < q.kernel[0] ? tile + i * q.kernel[1] * q.kernel[2] * tile_row + from : nullptr;
             for (int64_t l = 0; l < lines; ++l) {
-              const int64_t rows = extent(1, h + l, h + l + 1);
-              const bool whole = columns == q.size[2];  // then the last row with a tap takes those behind it along
-              for (int64_t j = 0; j < (whole ? smaller(rows, q.kernel[1]) : rows); ++j) {
+              const int64_t rows = extent(1, h + l, h + l + 1), last = whole ? smaller(rows, q.kernel[1]) : rows;
+              for (int64_t j = 0; j < last; ++j) {
                 at.offset = start + (l * q.stride[1] + j) * q.size[2];
-                store_columns<T, E, Stream>(results != nullptr && j < q.kernel[1] ? results + j * q.kernel[2] * tile_row + l * n : nullptr,
-                                            tile_row, q.kernel[2], q.stride[2], n,
+                const T* const results = tile + (i * q.kernel[1] + j) * row_taps * tile_row + from + l * n;
+                store_columns<T, E, Stream>(none || j >= q.kernel[1] ? nullptr : results, tile_row, row_taps, q.stride[2], n,
                                             whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, y, extra, at);
               }
             }

@@ -1,0 +1,154 @@
+// What conv3d/channels.hpp and conv3d/rows.hpp share: target channels in the lanes. They differ in the register block and in the copy that
+// it reads. The words for what the loops go over, from the outside in:
+//   piece  what is computed from one copy of the source: some samples of one group, and a slab, a range of planes of the depth
+//   block  target channels of one task (and their pixels in one call of a micro-kernel: the register block)
+//   slice  a task's share of the pixels; however many there are, no sum changes
+//   class  positions of the target with the same residues modulo the stride, which meet the same taps (stride 1: one class)
+//   tile   results that wait in memory for more products, or for the epilogue on their way to the target
+//   chunk  source channels that lie together in the copy and in the filters
+#pragma once
+
+#include <volute/kernels/conv3d/blocked.hpp>
+#include <volute/kernels/conv3d/pack.hpp>
+#include <volute/kernels/conv3d/slabs.hpp>
+#include <volute/kernels/conv3d/store.hpp>
+#include <volute/ops/volume_layout.hpp>
+
+#include <cstdint>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// What run_lanes() reads of a plan; sizes in elements.
+struct lanes_plan {
+  int64_t blocks = 1, chunks = 1;  // of target channels, and of source channels, in one group
+  depth_slabs slabs;
+  bool blocked = false;  // the source lies as its copy would, and is read in place
+  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+  int64_t source_first = 0;  // of a plane's first pixel, behind its zeros
+  int64_t samples = 1;       // that meet a part of the filters one after the other
+  int64_t tile = 0;          // results of a block of target channels that wait in memory
+  sharing share = sharing::none;
+  int64_t slices = 1;  // of the pixels of one block, if threads share its work
+  constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile; }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    return share == sharing::none ? 0 : whole_lines(share == sharing::pairs ? scratch() : tile);
+  }
+};
+
+/// The copy of `planes` planes of source_plane elements, each of `size` bytes.
+constexpr void plan_copy(lanes_plan& p, const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t size) {
+  p.slabs = cut_depth(g, side, planes, p.chunks * p.source_plane * size);
+  p.source_chunk = p.slabs.planes * p.source_plane;
+  p.source_sample = whole_lines(p.chunks * p.source_chunk);
+}
+
+/// Filters that do not stay in the second-level cache are read once for as many samples as have copies that do, in any.
+constexpr void plan_samples(lanes_plan& p, const conv_shape& s, int64_t size) {
+  if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
+}
+
+/// Threads. Every slice reads the filters again: those that stream are cut no further than to feed four threads. `tiles`: of a block.
+constexpr void plan_threads(lanes_plan& p, const ops::conv_geometry& g, const conv_shape& s, int64_t size, bool streams, int64_t tiles) {
+  const int64_t pieces = piece_count(s, p);
+  p.share = choose_sharing(conv_work(g), pieces, p.scratch() * size, p.samples == 1);
+  if (p.share != sharing::inside) return;
+  const int64_t tasks = streams ? 8 : 32;  // 32: what 2, 4, 8 or 16 threads share without a rest
+  const int64_t worth = larger(1, parts_of(conv_work(g) / static_cast<double>(pieces * p.blocks)));
+  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), worth);
+}
+
+/// A source of `planes` planes in layout `from`, if that is blocked.
+constexpr void plan_in_place(lanes_plan& p, const ops::volume_layout& from, int64_t planes) {
+  if (!from.blocked()) return;
+  p.blocked = true;
+  if (from.padded()) {
+    p.source_row = from.all_columns * from.block;
+    p.source_plane = from.plane();
+  }
+  p.source_first = from.first();
+  p.source_chunk = planes * p.source_plane;
+  p.source_sample = p.chunks * p.source_chunk;
+}
+
+/// How far the loops of a register block go over chunks and taps of depth and height, and their steps in the source and in the filters.
+struct tap_loops {
+  int64_t chunks = 1, d = 1, h = 1;
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+
+  void steps(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
+    x_chunk = p.source_chunk, x_d = cd.offset_step * p.source_plane, x_h = ch.offset_step * p.source_row;
+    w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
+  }
+  /// Returns where the filters of these taps begin.
+  int64_t take(const tap_range& td, const tap_range& th) {
+    d = td.last - td.first, h = th.last - th.first;
+    return td.first * w_d + th.first * w_h;
+  }
+};
+
+/// The tensors of a call. `extra`: operands of the epilogue.
+template <class T>
+struct lanes_operands {
+  const T* x = nullptr;
+  const T* packed = nullptr;
+  T* y = nullptr;
+  const T* const* extra = nullptr;
+};
+
+/// One slice of one block of target channels of a piece.
+template <class T>
+struct lanes_task {
+  const lanes_operands<T>& operands;
+  conv_piece piece;
+  int64_t channel = 0, channels = 0;  // the block's first, in the group, and their number
+  int64_t slice = 0, slices = 1;
+  const T* source = nullptr;  // the first pixel of the piece
+  const T* filters = nullptr;
+  T* tile = nullptr;
+
+  /// The row of the source that taps td and th of depth and height read for position (d, h) of sample n.
+  const T* row(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t n, int64_t d, int64_t td, int64_t h,
+               int64_t th) const {
+    const int64_t plane = d * cd.step + cd.offset + td * cd.offset_step - piece.slab.begin,
+                  line = h * ch.step + ch.offset + th * ch.offset_step;
+    return source + n * p.source_sample + plane * p.source_plane + line * p.source_row;
+  }
+  /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
+  template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
+  void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
+    conv_place at{piece.sample + sample, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
+    if constexpr (To.blocked()) {
+      store_blocked<T, L, E, To>(from, pitch, first, n, channels, operands.y, operands.extra, at);
+    } else {
+      const int64_t volume = s.target_volume();
+      at.offset = (at.sample * at.channels + at.channel) * volume + first;
+      store_pixels<T, L, E, Fold>(from, pitch, n, channels, operands.y, volume, operands.extra, at);
+    }
+  }
+};
+
+/// All pieces. units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
+/// compute(block of target channels, task).
+template <sharing Share, bool InPlace, class T, class Plan, class Units, class Copy, class Compute>
+VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const lanes_operands<T>& o, T* scratch, const team<T>& workers,
+                             Units units, Copy copy, Compute compute) {
+  const filter_order order = p.order();
+  // Not inline: the driver calls it in two places.
+  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
+      __attribute__((noinline)) {
+    const int64_t channel = b * order.lanes / order.fold,
+                  channels = smaller(order.block_lanes(b) / order.fold, s.target_channels - channel);
+    compute(b, lanes_task<T>{o, piece, channel, channels, slice, slices, source + p.source_first,
+                             o.packed + order.block_first(piece.group, b, s.taps()), tile});
+  };
+  if constexpr (InPlace)
+    run_pieces<Share>(s, p, scratch, workers, units, o.x, block);
+  else
+    run_pieces<Share>(s, p, scratch, workers, units, copy, block);
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END
