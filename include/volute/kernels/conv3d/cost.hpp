@@ -93,7 +93,7 @@ constexpr conv_counts count(const channels_plan& p, const ops::conv_geometry& g,
   return {.products = cycles_of_products(products / used, sums, p.main.vectors + p.main.rows * p.main.pixels),
           .copied = real(s.source_channels * s.source_volume()),
           .stored = real(s.target_volume() * vectors * simd::width<T>),
-          .steps = p.pass < p.chunks ? real(s.target_channels * s.target_volume() * ceil_divide(p.chunks, p.pass)) : 0};
+          .steps = p.together < p.chunks ? real(s.target_channels * s.target_volume() * ceil_divide(p.chunks, p.together)) : 0};
 }
 
 /// Steps: rows and pairs of taps, about 14 cycles where their sums come from memory, and 8 where they stay in registers.

@@ -40,7 +40,7 @@ constexpr conv_schedule schedule_of(conv_family family, const ops::conv_geometry
     };
     const int64_t planes = correlation(g, side, 0, 0).taps;
     if constexpr (std::is_same_v<plan, channels_plan>)
-      set(target_channels, source_copy::channels_last, p.pass < p.chunks ? carry::tile : carry::nothing, p.main.vectors,
+      set(target_channels, source_copy::channels_last, p.together < p.chunks ? carry::tile : carry::nothing, p.main.vectors,
           p.main.rows * p.main.pixels);
     else if constexpr (std::is_same_v<plan, rows_plan>)
       set(target_channels, source_copy::channels_last, p.code.slab ? carry::tile : carry::nothing, p.code.vectors,
