@@ -23,6 +23,10 @@ constexpr weights_family weights_family_of(const ops::conv_geometry& original) {
   return choose_weights<T>(canonical(original));
 }
 
+/// The same, worked out once for all kernels of a geometry.
+template <class T, ops::conv_geometry Original, conv_side Side>
+inline constexpr conv_family family_for = family_of<T>(Original, Side);
+
 /// Elements of the packed filters.
 template <class T>
 constexpr int64_t conv3d_packed_size(const ops::conv_geometry& g, conv_side side) {
@@ -67,7 +71,7 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
 }
 
 /// Filters into the order in which a family reads them.
-template <class T, ops::conv_geometry Original, conv_side Side, conv_family Family = family_of<T>(Original, Side)>
+template <class T, ops::conv_geometry Original, conv_side Side, conv_family Family = family_for<T, Original, Side>>
 struct conv3d_pack {
   static void run(const T* w, T* packed, [[maybe_unused]] const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
@@ -97,7 +101,7 @@ struct conv3d_pack {
 
 /// The forward face and the adjoint in the data. Another family than the chosen one is for measurements.
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts,
-          conv_family Family = family_of<T>(Original, Side)>
+          conv_family Family = family_for<T, Original, Side>>
 struct conv3d_correlate {
   static_assert(!Layouts.source.blocked() || (!Scale && conv3d_facts<T>(Original, Side, Family).reads_source(Layouts.source)),
                 "this convolution cannot read this layout, or not scale it");
