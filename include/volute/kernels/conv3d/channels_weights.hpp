@@ -97,15 +97,10 @@ template <class T, int L, int NV, int J, bool Ahead>
 __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[J][NV];
-  if (j.add) {
-    VOLUTE_UNROLL
-    for (int i = 0; i < J; ++i) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
-  } else {
-    VOLUTE_UNROLL
-    for (int i = 0; i < J; ++i) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[i][v] = V(T(0));
-  }
+  if (j.add)
+    load_tile(acc, j.sum);
+  else
+    clear_tile(acc);
   const T* ahead = j.ahead;
   for (int64_t d = 0; d < j.planes; ++d)
     for (int64_t h = 0; h < j.rows; ++h) {
@@ -129,9 +124,7 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
         }
       }
     }
-  VOLUTE_UNROLL
-  for (int i = 0; i < J; ++i) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
+  store_tile(acc, j.sum);
 }
 
 /// What the next panel will read, fetched by the register blocks of one tap of the depth: half of them take the source, half the target.
@@ -296,7 +289,7 @@ void complete_weights_channels(const conv_shape& s, const T* source, const T* ta
   constexpr bool single = forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1);
   const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
   const int64_t first = c * p.chunk, channels = smaller(p.chunk, s.source_channels - first), part = p.sum_count * p.sum;
-  T* const to = filters_at(s, dw, group, channel, first);
+  T* const to = dw + filter_offset(s, group, channel, first);
   if constexpr (single && G.taps() > 1) {
     const window_runs runs(s.classes[2][0], p.chunk, p.window);
     const int64_t row = runs.count * runs.length * lanes;

@@ -335,7 +335,7 @@ void run_row_weights(const conv_shape& s, const T* source, const T* target, T* d
     const int64_t end = smaller(sources, steps * (slice + 1) / slices * p.code.fold), valid = smaller(p.block, s.target_channels - channel);
     const int64_t row = s.classes[2][0].taps * lanes, tap = p.code.chunk / p.code.fold * row;
     const sums_layout layout(s, {p.axis[1].taps * tap, tap, lanes}, row, p.parts, p.sum_count * p.sum);
-    T* const to = filters_at(s, dw, group, channel, first);
+    T* const to = dw + filter_offset(s, group, channel, first);
     if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
       dense_sums<T, p.code.lanes>(s, layout, valid, begin, end, p.stream, sum, to);
     else

@@ -16,10 +16,31 @@ inline constexpr int64_t most_sums = smaller(accumulators, 24);
 inline constexpr int64_t most_parts = 16;
 /// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
 inline constexpr double lanes_of_pixels_work = 1.5;
-/// Nanoseconds of such a task at least: twice what a hand-over takes from a thread that is asleep.
+/// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
 
 constexpr int64_t pad_to_line(int64_t elements) { return ceil_divide(elements, 16) * 16; }
+
+/// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
+/// elements) that are added in order.
+struct weights_parts {
+  int64_t source_size = 0, target_size = 0;
+  int64_t parts = 1, partial = 0;
+  sharing share = sharing::none;
+  constexpr int64_t copies() const { return source_size + target_size; }
+  constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
+  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : pad_to_line(copies()); }
+  /// Where part number `part` has its sums: with one part only, in dw.
+  template <class T>
+  T* sums(T* scratch, int64_t part, T* dw) const {
+    return parts > 1 ? scratch + copies() + part * partial : dw;
+  }
+};
+
+/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
+constexpr int64_t tasks_worth(double work) {
+  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
+}
 
 /// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
 template <bool Shared, class T, class F>
@@ -29,6 +50,13 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
         const int64_t part = i % parts;
         f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
       });
+}
+
+/// Planes of the source, counted from the one that the target's first plane reads with its first tap, that exist and are read: of an axis
+/// without stride and dilation, whose source has `count`.
+constexpr tap_range planes_read(const correlation_axis& c, int64_t count) {
+  const int64_t first = larger(0, -c.offset);
+  return {first, larger(first, smaller(c.n + c.taps - 1, count - c.offset))};
 }
 
 /// What one task adds up.

@@ -2,14 +2,39 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/channels.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
+
+/// A register block's sums: zeros, from memory, to memory, and the sums of their lanes.
+template <class V, int R, int C>
+VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int c = 0; c < C; ++c) tile[r][c] = V(typename V::value_type(0));
+}
+template <class V, int R, int C, class T>
+VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from) noexcept {
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int c = 0; c < C; ++c) tile[r][c] = simd::load<V>(from + (r * C + c) * simd::lanes<V>);
+}
+template <class V, int R, int C, class T>
+VOLUTE_INLINE void store_tile(const V (&tile)[R][C], T* to) noexcept {
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int c = 0; c < C; ++c) simd::store(to + (r * C + c) * simd::lanes<V>, tile[r][c]);
+}
+template <class V, int R, int C, class T>
+VOLUTE_INLINE void reduce_tile(const V (&tile)[R][C], T* to) noexcept {
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int c = 0; c < C; ++c) to[r * C + c] = simd::reduce_add(tile[r][c]);
+}
 
 /// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.
 template <class T>
@@ -21,10 +46,9 @@ VOLUTE_INLINE void put_sums(const T* sums, int64_t row, int64_t rows, int64_t co
     }
 }
 
-/// Where dw has the filters of a group's target channels from `target` and source channels from `source` on.
-template <class T>
-T* filters_at(const conv_shape& s, T* dw, int64_t group, int64_t target, int64_t source) {
-  return dw + group * s.target_channels * s.source_channels * s.taps() + target * s.weight_target + source * s.weight_source;
+/// Where dw has the filter of target channel `target` and source channel `source` of a group.
+constexpr int64_t filter_offset(const conv_shape& s, int64_t group, int64_t target, int64_t source) {
+  return group * s.target_channels * s.source_channels * s.taps() + target * s.weight_target + source * s.weight_source;
 }
 
 /// Where the sums of a task of a single residue class stand: those of the kernel's element k and source channel c at first + k * step +
