@@ -165,6 +165,7 @@ VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept
 template <class T, rows_code C>
 struct row_weights_copies {
   static constexpr int64_t g_row = C.width * C.lanes * C.vectors, x_row = C.source_width * C.chunk;
+  static constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * C.lanes * C.vectors;  // of one pair of taps
   const row_weights_plan& p;
   const T* source;
   const T* target;
@@ -180,62 +181,35 @@ struct row_weights_copies {
   VOLUTE_INLINE int64_t row(int64_t h, int64_t th) const { return (h + p.axis[1].offset + th * p.axis[1].offset_step) * x_row; }
 };
 
-/// Sums of one pair of taps.
-template <rows_code C>
-inline constexpr int64_t row_weights_sums = C.chunk / C.fold* C.taps* C.lanes* C.vectors;
-
 template <class T>
 void clear_sums(T* sums, int64_t n) noexcept {
   std::memset(sums, 0, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-/// Row by row, all pairs of taps.
+/// Planes [begin, end) row by row: each meets the taps td of the depth and th of the height that find a row of the source.
 template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_whole(const row_weights_copies<T, C>& at, T* sums) noexcept {
+VOLUTE_INLINE void row_weights_taps(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, tap_range td,
+                                    tap_range th) noexcept {
   const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
+  const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
   row_weights_job<T, 1> j;
   j.x_d = cd.offset_step * at.p.source_plane;
   j.x_h = ch.offset_step * at.x_row;
-  j.sum_h = row_weights_sums<C>;
+  j.sum_h = at.tap_sums;
   j.sum_d = ch.taps * j.sum_h;
   j.add = true;
-  if (!at.range.add) clear_sums(sums, cd.taps * j.sum_d);
-  for (int64_t u = at.range.first; u < at.range.last; ++u) {
-    const tap_range td = taps_inside(cd, u % cd.n, at.p.count[0]);
-    const T* const x = at.x(u, td.first);
-    j.d = td.last - td.first;
-    j.g[0] = at.g(u);
-    for (int64_t h = 0; h < ch.n; ++h, j.g[0] += at.g_row) {
-      const tap_range th = taps_inside(ch, h, at.p.count[1]);
-      j.h = th.last - th.first;
-      j.sum = sums + td.first * j.sum_d + th.first * j.sum_h;
-      j.x[0] = x + at.row(h, th.first);
-      row_weights_segments<T, C, 1>(j);
-    }
-  }
-}
-
-/// Planes [begin, end) row by row, the taps [low, high) of the height for one of the depth.
-template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_column(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, int64_t td, int64_t low,
-                                      int64_t high) noexcept {
-  const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
-  const tap_range inside_d = positions_inside(cd, td, at.p.count[0]);
-  row_weights_job<T, 1> j;
-  j.x_h = ch.offset_step * at.x_row;
-  j.sum_h = row_weights_sums<C>;
-  if (!at.range.add && begin == at.range.first) clear_sums(sums + (td * ch.taps + low) * j.sum_h, (high - low) * j.sum_h);
   for (int64_t u = begin; u < end; ++u) {
-    if (u % cd.n < inside_d.first || u % cd.n >= inside_d.last) continue;
-    const T* const x = at.x(u, td);
+    const tap_range inside_d = both(taps_inside(cd, u % cd.n, at.p.count[0]), td);
+    j.d = inside_d.last - inside_d.first;
+    if (j.d <= 0) continue;
+    const T* const x = at.x(u, inside_d.first);
     j.g[0] = at.g(u);
     for (int64_t h = 0; h < ch.n; ++h, j.g[0] += at.g_row) {
-      const tap_range inside = taps_inside(ch, h, at.p.count[1]);
-      const int64_t th = larger(inside.first, low);
-      j.h = smaller(inside.last, high) - th;
+      const tap_range inside_h = both(taps_inside(ch, h, at.p.count[1]), th);
+      j.h = inside_h.last - inside_h.first;
       if (j.h <= 0) continue;
-      j.sum = sums + (td * ch.taps + th) * j.sum_h;
-      j.x[0] = x + at.row(h, th);
+      j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
+      j.x[0] = x + at.row(h, inside_h.first);
       row_weights_segments<T, C, 1>(j);
     }
   }
@@ -248,7 +222,7 @@ VOLUTE_INLINE void row_weights_pair(const row_weights_copies<T, C>& at, T* sums,
   const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
   const tap_range rd = positions_inside(cd, td, at.p.count[0]), rh = positions_inside(ch, th, at.p.count[1]);
   row_weights_job<T, C.rows> j;
-  j.sum = sums + (td * ch.taps + th) * row_weights_sums<C>;
+  j.sum = sums + (td * ch.taps + th) * at.tap_sums;
   j.add = at.range.add || begin > at.range.first;
   int waiting = 0;
   for (int64_t u = begin; u < end; ++u) {
@@ -272,7 +246,7 @@ VOLUTE_INLINE void row_weights_pair(const row_weights_copies<T, C>& at, T* sums,
     one.add = j.add;
     row_weights_segments<T, C, 1>(one);
   }
-  if (!j.add) clear_sums(j.sum, row_weights_sums<C>);
+  if (!j.add) clear_sums(j.sum, at.tap_sums);
 }
 
 /// The sums of one chunk and block, of one slice of the pairs of taps if these come one after the other.
@@ -280,20 +254,23 @@ template <class T, rows_code C>
 __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums,
                                                 const weights_range& range) noexcept {
   const row_weights_copies<T, C> at{p, source, target, range};
+  const int64_t height = p.axis[1].taps, taps = p.axis[0].taps * height;
+  const int64_t first = taps * range.slice / range.slices, last = taps * (range.slice + 1) / range.slices;
   if constexpr (!C.slab) {
-    row_weights_whole<T, C>(at, sums);
+    if (!range.add) clear_sums(sums, taps * at.tap_sums);
+    row_weights_taps<T, C>(at, sums, range.first, range.last, {0, p.axis[0].taps}, {0, height});
   } else {
-    const int64_t height = p.axis[1].taps, taps = p.axis[0].taps * height;
-    const int64_t first = taps * range.slice / range.slices, last = taps * (range.slice + 1) / range.slices;
     for (int64_t begin = range.first; begin < range.last; begin += p.panel) {
       const int64_t end = smaller(range.last, begin + p.panel);
       for (int64_t tap = first, after = 0; tap < last; tap = after) {
         const int64_t td = tap / height, th = tap % height;
         after = C.column ? smaller(last, (td + 1) * height) : tap + 1;
-        if constexpr (C.column)
-          row_weights_column<T, C>(at, sums, begin, end, td, th, th + after - tap);
-        else
+        if constexpr (C.column) {
+          if (!range.add && begin == range.first) clear_sums(sums + tap * at.tap_sums, (after - tap) * at.tap_sums);
+          row_weights_taps<T, C>(at, sums, begin, end, {td, td + 1}, {th, th + after - tap});
+        } else {
           row_weights_pair<T, C>(at, sums, begin, end, td, th);
+        }
       }
     }
   }
