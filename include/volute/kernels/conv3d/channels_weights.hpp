@@ -27,6 +27,10 @@ struct weights_plan : weights_cut {
   int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
   bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
+  constexpr tap_range targets(int64_t b, int64_t channels) const {
+    const int64_t first = b * block_lanes(0);
+    return {first, smaller(channels, first + block_lanes(b))};
+  }
 };
 
 constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
@@ -264,32 +268,35 @@ void copy_blocked_planes(const conv_shape& s, const weights_plan& p, const ops::
   }
 }
 
-/// Planes [begin, end) of the target channels of block b.
+/// Planes of the target channels of a block.
 template <class T, ops::volume_layout Layout>
-void copy_target_channels(const conv_shape& s, const weights_plan& p, const T* target, int64_t sample, int64_t group, int64_t b, T* to,
-                          int64_t begin, int64_t end) noexcept {
-  const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
-  const int64_t volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
+void copy_target_channels(const conv_shape& s, const weights_plan& p, const T* target, const weights_copy& c, T* to) noexcept {
+  const int64_t lanes = p.block_lanes(c.block), volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
+  const tap_range channels = p.targets(c.block, s.target_channels);
+  const int64_t valid = channels.last - channels.first;
+  to += (c.begin - c.base) * plane * lanes;
   if constexpr (Layout.blocked()) {
-    copy_blocked<T>(Layout, target, sample, channel, valid, begin * plane, end * plane, to, lanes);
+    copy_blocked<T>(Layout, target, c.sample, channels.first, valid, c.begin * plane, c.end * plane, to, lanes);
   } else {
     const auto all = [&](int a) { return source_axis{0, 1, s.target_size[a], 0, s.target_size[a]}; };
     const channels_last_copy copy{valid, lanes, volume, s.target_size[2], all(1), all(2)};
-    const T* const from = target + ((sample * s.groups + group) * s.target_channels + channel) * volume;
-    for (int64_t d = begin; d < end; ++d, to += plane * lanes) copy_channels_last<T, false>(from + d * plane, to, nullptr, copy);
+    const T* const from = target + ((c.sample * s.groups + c.group) * s.target_channels + channels.first) * volume;
+    for (int64_t d = c.begin; d < c.end; ++d, to += plane * lanes) copy_channels_last<T, false>(from + d * plane, to, nullptr, copy);
   }
 }
 
 /// The sums of a task, those of all parts together, to dw. The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void complete_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, int64_t group, int64_t b, int64_t c,
+void complete_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, const weights_place& at,
                                const T* sums) noexcept {
   static constexpr weights_plan p = plan_weights<T>(G, Side);
   constexpr bool forward = Side == conv_side::forward;
   constexpr bool single = forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1);
-  const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
-  const int64_t first = c * p.chunk, channels = smaller(p.chunk, s.source_channels - first), part = p.sum_count * p.sum;
-  T* const to = dw + filter_offset(s, group, channel, first);
+  const tap_range targets = p.targets(at.block, s.target_channels);
+  const tap_range sources{at.chunk * p.chunk, smaller(s.source_channels, (at.chunk + 1) * p.chunk)};
+  const int64_t lanes = p.block_lanes(at.block), valid = targets.last - targets.first, channels = sources.last - sources.first;
+  const int64_t part = p.sum_count * p.sum;
+  T* const to = dw + filter_offset(s, at.group, targets.first, sources.first);
   if constexpr (single && G.taps() > 1) {
     const window_runs runs(s.classes[2][0], p.chunk, p.window);
     const int64_t row = runs.count * runs.length * lanes;
@@ -302,8 +309,7 @@ void complete_weights_channels(const conv_shape& s, const T* source, const T* ta
   bool finite = true;
   for (int64_t k = 0; k < p.parts; ++k) finite = finite && all_finite(sums + k * part, p.sum / most_lanes * lanes);
   if (finite) return;
-  const tap_range targets{channel, channel + valid}, sources{first, first + channels};
-  const auto of_group = [group](tap_range r) { return tap_range{group * G.group_out() + r.first, group * G.group_out() + r.last}; };
+  const auto of_group = [&](tap_range r) { return tap_range{at.group * G.group_out() + r.first, at.group * G.group_out() + r.last}; };
   if constexpr (forward)
     without_unread<T>(G, Layouts, source, target, dw, of_group(targets), sources);
   else
@@ -319,24 +325,21 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
   copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
 
-  const auto copy_source = [&](int64_t sample, int64_t group, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
+  const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
     if constexpr (Layouts.source.blocked())
-      copy_blocked_planes<T>(s, p, Layouts.source, source, sample, to, begin, end, base / p.chunks);
+      copy_blocked_planes<T>(s, p, Layouts.source, source, c.sample, to, c.begin, c.end, c.base / p.chunks);
     else
-      copy_source_channels<T, false>(s, copy, source, nullptr, sample, group, to, begin, end, base / p.chunks);
+      copy_source_channels<T, false>(s, copy, source, nullptr, c.sample, c.group, to, c.begin, c.end, c.base / p.chunks);
   };
-  const auto copy_target = [&](int64_t sample, int64_t group, int64_t b, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
-    const int64_t plane = s.target_size[1] * s.target_size[2] * p.block_lanes(b);
-    copy_target_channels<T, Layouts.target>(s, p, target, sample, group, b, to + (begin - base) * plane, begin, end);
-  };
-  const auto task = [&](int64_t b, int64_t, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
-    if (p.last == p.main || b + 1 < p.blocks)
+  const auto copy_target = [&](const weights_copy& c, T* to) noexcept { copy_target_channels<T, Layouts.target>(s, p, target, c, to); };
+  const auto task = [&](const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
+    if (p.last == p.main || at.block + 1 < p.blocks)
       weights_task<T, p.lanes, p.main, p.window, p.ahead>(s, p, x, g, sum, range);
     else if constexpr (p.last != p.main)
       weights_task<T, p.lanes, p.last, p.window, p.ahead>(s, p, x, g, sum, range);
   };
-  const auto complete = [&](int64_t group, int64_t b, int64_t c, int64_t, int64_t, const T* sum) noexcept {
-    complete_weights_channels<T, G, Side, Layouts>(s, source, target, dw, group, b, c, sum);
+  const auto complete = [&](const weights_place& at, const T* sum) noexcept {
+    complete_weights_channels<T, G, Side, Layouts>(s, source, target, dw, at, sum);
   };
   run_weights_pieces<(p.depth.count > 1), p.share>(s, p, weights_kernel{copy_source, copy_target, task, complete}, scratch, workers);
 }

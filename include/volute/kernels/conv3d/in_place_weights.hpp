@@ -185,14 +185,12 @@ void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<
   constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   static constexpr in_place_weights_plan p = plan_in_place_weights<T>(G);
   constexpr int64_t height = s.target_size[1];
-  share_parts<p.share != sharing::none>(
-      workers, s.groups * s.target_channels, p.parts,
-      s.batch * height, [&](int64_t o, int64_t part, int64_t begin, int64_t end, int) __attribute__((always_inline)) {
+  run_parts<p.share != sharing::none>(
+      p, s.groups * s.target_channels, s.batch * height, scratch, dw,
+      workers, [&](int64_t o, int64_t begin, int64_t end, T*, T * to) __attribute__((always_inline)) {
         for (int64_t i = begin; i < end; i = (i / height + 1) * height)
-          in_place_weights_task<T, p>(s, x, g, i / height, o, i % height, smaller(height, end - i / height * height),
-                                      p.sums(scratch, part, dw), i == begin);
+          in_place_weights_task<T, p>(s, x, g, i / height, o, i % height, smaller(height, end - i / height * height), to, i == begin);
       });
-  if constexpr (p.parts > 1) add_parts(scratch, p.parts, p.partial, dw);
 }
 
 }  // namespace VOLUTE_ISA

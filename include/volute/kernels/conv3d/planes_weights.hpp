@@ -15,21 +15,21 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-struct planes_weights_plan : weights_parts {  // parts: of the samples' slabs
+struct planes_weights_plan : weights_parts {  // parts: of the samples' pieces
   int depth = 1, taps = 1;                    // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
   slab_layout layout{}, target{};   // of x, of g
-  int64_t rows = 1, slabs = 1;      // rows of g of one slab
+  int64_t rows = 1, slabs = 1;      // rows of g of one piece; pieces
   int64_t targets = 1, blocks = 1;  // channels of g of one task
   bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
   int64_t vectors = 1;              // of one plane of g
 
-  /// Sizes for slabs of so many rows, with what x's copy has beside them: `halo` rows and `gap` elements.
+  /// Sizes for pieces of so many rows, with what x's copy has beside them: `halo` rows and `gap` elements.
   template <class T>
-  constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_slab, int64_t halo, int64_t gap) {
+  constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
     slab_layout& l = layout;
-    rows = target.rows = rows_of_slab;
+    rows = target.rows = rows_of_piece;
     slabs = ceil_divide(g.out[1], rows);
     l.rows = rows + halo;
     l.part = l.rows * l.pitch + gap;
@@ -92,7 +92,7 @@ struct planes_weights_job {
   int64_t x_lines = 0, g_lines = 0, next_x_plane = 0, next_g_plane = 0;
 };
 
-/// All lanes of all planes of one slab and one pair of channels.
+/// All lanes of all planes of one piece and one pair of channels.
 template <class T, int KD, int TB>
 __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
@@ -176,7 +176,7 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
   for (int k = 0; k < TB; ++k) j.sum[t * TB + k] = simd::reduce_add(acc[t][k]);
 }
 
-/// The rows of x that a slab reads, from row h0 of g on: the planes `planes` of all channels of one sample and group.
+/// The rows of x that a piece reads, from row h0 of g on: the planes `planes` of all channels of one sample and group.
 template <class T>
 VOLUTE_INLINE void copy_planes_source(const conv_shape& s, const planes_weights_plan& p, const T* x, int64_t pair, tap_range planes,
                                       int64_t h0, T* to) noexcept {
@@ -188,7 +188,7 @@ VOLUTE_INLINE void copy_planes_source(const conv_shape& s, const planes_weights_
                            to + q * p.layout.plane);
 }
 
-/// The rows of one channel of g, `from`, of a slab.
+/// The rows of one channel of g, `from`, of a piece.
 template <class T>
 VOLUTE_INLINE void copy_planes_target(const conv_shape& s, const planes_weights_plan& p, const T* from, const T* end, int64_t h0,
                                       T* to) noexcept {
@@ -199,14 +199,14 @@ VOLUTE_INLINE void copy_planes_target(const conv_shape& s, const planes_weights_
     copy_slab<T, false, 1>(p.target, height, width, from, width.count, end, h0, T(1), to);
 }
 
-/// Adds (writes, if `first`) the products of one slab of one sample and one group for some channels of g.
+/// Adds (writes, if `first`) the products of one piece of one sample and one group for some channels of g.
 template <class T, int KD, int TB>
 __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const planes_weights_plan& p, const int64_t* offsets, const T* x,
-                                                   const T* g, T* source, int64_t sample, int64_t group, tap_range targets, int64_t slab,
+                                                   const T* g, T* source, int64_t sample, int64_t group, tap_range targets, int64_t piece,
                                                    T* dw, bool first) noexcept {
   const correlation_axis& cd = s.classes[0][0];
   const int64_t row = s.source_size[2], volume = s.source_volume(), pair = sample * s.groups + group;
-  const int64_t g_row = s.target_size[2], h0 = slab * p.rows, list = s.kernel[1] * s.kernel[2];
+  const int64_t g_row = s.target_size[2], h0 = piece * p.rows, list = s.kernel[1] * s.kernel[2];
   const tap_range planes = planes_read(cd, p.source[0].count);
   T* const target = source + p.source_size;
   T sum[KD * TB];
@@ -227,7 +227,7 @@ __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const pl
   j.g_plane = p.direct ? j.next_g_plane : p.target.plane;
   const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * static_cast<int64_t>(64 / sizeof(T)));
   copy_planes_source(s, p, x, pair, {planes.first + cd.offset, planes.last + cd.offset}, h0, source);
-  const bool more_rows = slab + 1 < p.slabs;
+  const bool more_rows = piece + 1 < p.slabs;
   for (int64_t o = targets.first; o < targets.last; ++o) {
     const T* from = g + (pair * s.target_channels + o) * s.target_volume();
     j.g = p.direct ? from + h0 * g_row : target;
@@ -269,16 +269,15 @@ void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>
   static constexpr planes_weights_plan p = plan_planes_weights<T>(G);
   // Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   const int64_t blocks = workers.alone() ? 1 : smaller(p.blocks, 4 * workers.workers->threads());
-  share_parts<p.share != sharing::none>(
-      workers, s.groups * blocks, p.parts,
-      s.batch * p.slabs, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
+  run_parts<p.share != sharing::none>(
+      p, s.groups * blocks, s.batch * p.slabs, scratch, dw,
+      workers, [&](int64_t task, int64_t begin, int64_t end, T * memory, T * to) __attribute__((always_inline)) {
         const int64_t b = task % blocks;
         const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
         for (int64_t i = begin; i < end; ++i)
-          planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, workers.memory(worker, scratch),
-                                                  i / p.slabs, task / blocks, targets, i % p.slabs, p.sums(scratch, part, dw), i == begin);
+          planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, memory, i / p.slabs, task / blocks,
+                                                  targets, i % p.slabs, to, i == begin);
       });
-  if constexpr (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
 }
 
 }  // namespace VOLUTE_ISA

@@ -42,7 +42,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), column = p.axis[1].taps * (c.chunk / c.fold) * c.taps;
   p.together = p.blocks;
   p.sum = p.axis[0].taps * column * lanes;
-  const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;
+  const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;  // fewer products are not worth their sums' way
   if (c.segments == 1 && !whole) {  // sums come and go for as many products at least, of four rows at most
     const int64_t wanted = smaller(4, ceil_divide(longest, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
     c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
@@ -60,7 +60,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   c.ahead = c.slab && p.copies() * size > machine.l2;  // else no gain
   p.panel = smaller(p.samples * p.axis[0].n, larger(1, (machine.l2 / 2) / ((p.source_plane + target_plane) * size)));
   p.share = choose_sharing(conv_work(g), s.groups, (p.copies() + p.sum) * size, true);
-  if (p.share == sharing::inside && s.groups >= 4) p.share = sharing::pairs;  // no thread waits for what another copies
+  constexpr int64_t enough_groups = 4;
+  if (p.share == sharing::inside && s.groups >= enough_groups) p.share = sharing::pairs;  // no thread waits for what another copies
   const int64_t tasks = p.blocks * p.chunks;
   p.cut_planes(p.axis[0].n, p.axis[1].n * c.width, size, machine.l2 / 2);
   if (p.share == sharing::inside && c.slab) {
@@ -71,7 +72,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.sum_count = p.samples == s.batch && p.parts * p.tap_slices == 1 ? 1 : tasks;
   p.stream = g.w_size() * size >= machine.cached * 2;
   if (p.cut_slabs(g, side, target_plane, 0, size)) p.panel = smaller(p.panel, p.depth.size);
-  if (p.parts * p.tap_slices > 1) p.slices = smaller(c.chunk / c.fold, ceil_divide(8, tasks));
+  if (p.parts * p.tap_slices > 1) p.slices = smaller(c.chunk / c.fold, ceil_divide(most_parts / 2, tasks));
   return p;
 }
 
@@ -276,43 +277,40 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
 }
 
-/// Pixels [begin, end) of up to `most` of a sample's channels from number `first` on to to[pixel][most][Fold]; `pair`: the sample and
-/// group.
+/// Pixels of up to `most` channels of a group, from number `first` on, to to[pixel][most][Fold].
 template <class T, int Fold, ops::volume_layout Layout>
-void copy_rows_of(const T* x, int64_t pair, int64_t channels, int64_t first, int64_t most, int64_t volume, int64_t begin, int64_t end,
+void copy_rows_of(const conv_shape& s, const T* x, int64_t channels, int64_t volume, int64_t first, int64_t most, const weights_copy& c,
                   T* to) noexcept {
   const int64_t there = smaller(most, channels - first);
+  to += (c.begin - c.base) * most * Fold;
   if constexpr (Layout.blocked())
-    copy_blocked<T>(Layout, x, pair, first, there, begin, end, to, most * Fold);
+    copy_blocked<T>(Layout, x, c.sample, first, there, c.begin, c.end, to, most * Fold);
   else
-    copy_pixels<T, Fold, false>(x + (pair * channels + first) * volume + begin, to, there, most, volume, end - begin, nullptr);
+    copy_pixels<T, Fold, false>(x + ((c.sample * s.groups + c.group) * channels + first) * volume + c.begin, to, there, most, volume,
+                                c.end - c.begin, nullptr);
 }
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
-  const int64_t lanes = p.block_lanes();
-
-  const auto copy_source = [&](int64_t sample, int64_t group, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
-    to += (begin - base) * p.code.chunk;
+  const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
     for (int64_t k = 0; k < s.source_channels; k += p.code.chunk, to += p.source_chunk)
-      copy_rows_of<T, 1, Layouts.source>(source, sample * s.groups + group, s.source_channels, k, p.code.chunk, s.source_volume(), begin,
-                                         end, to);
+      copy_rows_of<T, 1, Layouts.source>(s, source, s.source_channels, s.source_volume(), k, p.code.chunk, c, to);
   };
-  const auto copy_target = [&](int64_t sample, int64_t group, int64_t b, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
-    copy_rows_of<T, p.code.fold, Layouts.target>(target, sample * s.groups + group, s.target_channels, b * p.block, p.block,
-                                                 s.target_volume(), begin, end, to + (begin - base) * lanes);
+  const auto copy_target = [&](const weights_copy& c, T* to) noexcept {
+    copy_rows_of<T, p.code.fold, Layouts.target>(s, target, s.target_channels, s.target_volume(), c.block * p.block, p.block, c, to);
   };
-  const auto task = [&](int64_t, int64_t, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
+  const auto task = [&](const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
     row_weights_task<T, p.code>(p, x, g, sum, range);
   };
-  const auto complete = [&](int64_t group, int64_t b, int64_t c, int64_t slice, int64_t slices, const T* sum) noexcept {
-    const int64_t channel = b * p.block, first = c * p.code.chunk, sources = smaller(p.code.chunk, s.source_channels - first);
-    const int64_t steps = ceil_divide(sources, p.code.fold), begin = steps * slice / slices * p.code.fold;
-    const int64_t end = smaller(sources, steps * (slice + 1) / slices * p.code.fold), valid = smaller(p.block, s.target_channels - channel);
+  const auto complete = [&](const weights_place& at, const T* sum) noexcept {
+    const int64_t channel = at.block * p.block, first = at.chunk * p.code.chunk, lanes = p.block_lanes();
+    const int64_t sources = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(sources, p.code.fold);
+    const int64_t begin = steps * at.slice / at.slices * p.code.fold, valid = smaller(p.block, s.target_channels - channel);
+    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * p.code.fold);
     const int64_t row = s.classes[2][0].taps * lanes, tap = p.code.chunk / p.code.fold * row;
     const sums_layout layout(s, {p.axis[1].taps * tap, tap, lanes}, row, p.parts, p.sum_count * p.sum);
-    T* const to = dw + filter_offset(s, group, channel, first);
+    T* const to = dw + filter_offset(s, at.group, channel, first);
     if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
       dense_sums<T, p.code.lanes>(s, layout, valid, begin, end, p.stream, sum, to);
     else

@@ -52,6 +52,18 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
       });
 }
 
+/// f(task, begin, end, memory, to) likewise, where `to` takes the sums of a part; at the end dw has those of all parts.
+template <bool Shared, class T, class F>
+VOLUTE_INLINE void run_parts(const weights_parts& p, int64_t tasks, int64_t steps, T* scratch, T* dw, const team<T>& workers,
+                             F f) noexcept {
+  share_parts<Shared>(
+      workers, tasks, p.parts,
+      steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
+        f(task, begin, end, workers.memory(worker, scratch), p.sums(scratch, part, dw));
+      });
+  if (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
+}
+
 /// Planes of the source, counted from the one that the target's first plane reads with its first tap, that exist and are read: of an axis
 /// without stride and dilation, whose source has `count`.
 constexpr tap_range planes_read(const correlation_axis& c, int64_t count) {
@@ -67,8 +79,9 @@ struct weights_range {
   int64_t slice = 0, slices = 1;             // of the taps
 };
 
-/// What plans with channels in the lanes have in common. A task has one block of target channels and one chunk of source channels; both
-/// tensors are copied, in elements: [sample][chunk][plane] and [sample][block][plane].
+/// What plans with channels in the lanes have in common. A piece: some samples of one group, or a slab of one sample. A task has one block
+/// of target channels and one chunk of source channels; both tensors are copied, in elements: [sample][chunk][plane] and
+/// [sample][block][plane].
 struct weights_cut {
   int64_t blocks = 1, chunks = 1;
   int64_t together = 1;  // blocks whose copies stand together: one, or all
@@ -127,10 +140,18 @@ struct weights_cut {
   }
 };
 
-/// What a kernel does in units of its own (see weights_cut):
-/// copy_source(sample, group, to, begin, end, base), copy_target(sample, group, block, to, begin, end, base): units [begin, end) into a
-/// copy that begins with unit `base`; task(block, chunk, source, target, sum, range); complete(group, block, chunk, slice, slices, sum):
-/// one slice of a task's sums, those of all parts together, to their places in dw.
+/// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
+struct weights_copy {
+  int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
+};
+
+/// A task, and one slice of its source channels when its sums are completed.
+struct weights_place {
+  int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
+};
+
+/// What a kernel does: copy_source(copy, to) and copy_target(copy, to); task(place, source, target, sum, range); complete(place, sum): the
+/// sums of a task, those of all parts together, to their places in dw.
 template <class Source, class Target, class Task, class Complete>
 struct weights_kernel {
   Source copy_source;
@@ -144,7 +165,7 @@ void complete_weights(const weights_cut& p, const Kernel& k, int64_t group, int6
                       const team<T>& workers) noexcept {
   share(workers, blocks * p.chunks * slices, [&](int64_t i, int) noexcept {
     const int64_t task = i / slices;
-    k.complete(group, block + task / p.chunks, task % p.chunks, i % slices, slices, sums + task * p.sum);
+    k.complete({block + task / p.chunks, task % p.chunks, group, i % slices, slices}, sums + task * p.sum);
   });
 }
 
@@ -163,12 +184,12 @@ void run_weights_slabs(const conv_shape& s, const weights_cut& p, const Kernel& 
       const int64_t first = slab.first * step, last = smaller(s.target_size[0], slab.last * step);
       const weights_range range{slab.first, slab.last, slab.begin, first, i > begin};
       const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
-      k.copy_source(n, group, source, base, slab.end * p.source_units, base);
+      k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
       for (int64_t b = 0; b < p.blocks; ++b) {
         T* const target = source + p.source_sample + b % p.together * p.target_block;
-        k.copy_target(n, group, b, target, target_base, last * p.target_units, target_base);
+        k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
         for (int64_t c = 0; c < p.chunks; ++c)
-          k.task(b, c, source + c * p.source_chunk, target, sums + (part * tasks + b * p.chunks + c) * p.sum, range);
+          k.task({b, c}, source + c * p.source_chunk, target, sums + (part * tasks + b * p.chunks + c) * p.sum, range);
       }
     }
   });
@@ -192,11 +213,12 @@ void copy_weights(const conv_shape& s, const weights_cut& p, const Kernel& k, in
                    const int64_t n = i / steps, from = i - n * steps;
                    next = smaller(end, (n + 1) * steps);
                    const int64_t to = next - n * steps;
-                   k.copy_source(first + n, group, source + n * p.source_sample, source_step(from) * p.grain,
-                                 smaller(sources, source_step(to) * p.grain), 0);
+                   k.copy_source({first + n, group, source_step(from) * p.grain, smaller(sources, source_step(to) * p.grain)},
+                                 source + n * p.source_sample);
                    for (int64_t b = 0; b < p.together; ++b)
-                     k.copy_target(first + n, group, block + b, target + n * p.target_sample + b * p.target_block,
-                                   target_step(from) * p.grain, smaller(targets, target_step(to) * p.grain), 0);
+                     k.copy_target(
+                         {first + n, group, target_step(from) * p.grain, smaller(targets, target_step(to) * p.grain), 0, block + b},
+                         target + n * p.target_sample + b * p.target_block);
                  }
                });
 }
@@ -217,12 +239,12 @@ void run_weights_group(const conv_shape& s, const weights_cut& p, const Kernel& 
       copy_weights(s, p, k, group, block, first, samples, memory, target, helpers);
       share(helpers, p.parts * tap_slices * tasks, [&](int64_t i, int worker) noexcept {
         const bool inside = alone && p.parts_inside;
-        const int64_t task = inside ? i / p.parts : i % tasks, piece = inside ? i % p.parts : i / tasks, part = piece / tap_slices;
+        const int64_t task = inside ? i / p.parts : i % tasks, cut = inside ? i % p.parts : i / tasks, part = cut / tap_slices;
         const int64_t b = task / p.chunks, c = task % p.chunks;
         T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + (part * p.sum_count + task) * p.sum;
-        k.task(block + b, c, memory + c * p.source_chunk, target + b * p.target_block, sum,
-               {part * p.part, smaller(samples * depth, (part + 1) * p.part), 0, 0, first > 0, piece % tap_slices, tap_slices});
-        if (last && whole) k.complete(group, block + b, c, 0, 1, sum);
+        k.task({block + b, c}, memory + c * p.source_chunk, target + b * p.target_block, sum,
+               {part * p.part, smaller(samples * depth, (part + 1) * p.part), 0, 0, first > 0, cut % tap_slices, tap_slices});
+        if (last && whole) k.complete({block + b, c, group}, sum);
       });
       if (last && !whole) complete_weights(p, k, group, block, p.together, alone ? 1 : p.slices, sums, helpers);
     }

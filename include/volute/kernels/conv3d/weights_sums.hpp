@@ -10,30 +10,33 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// A register block's sums: zeros, from memory, to memory, and the sums of their lanes.
-template <class V, int R, int C>
-VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
+/// f(sum, its number) for all of a register block's sums.
+template <class V, int R, int C, class F>
+VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) tile[r][c] = V(typename V::value_type(0));
+  for (int c = 0; c < C; ++c) f(tile[r][c], r * C + c);
+}
+/// Zeros, from memory, to memory, and the sum of each one's lanes.
+template <class V, int R, int C>
+VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
+  for_each_sum(
+      tile, [](V & v, int) __attribute__((always_inline)) { v = V(typename V::value_type(0)); });
 }
 template <class V, int R, int C, class T>
 VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) tile[r][c] = simd::load<V>(from + (r * C + c) * simd::lanes<V>);
+  for_each_sum(
+      tile, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(from + i * simd::lanes<V>); });
 }
 template <class V, int R, int C, class T>
-VOLUTE_INLINE void store_tile(const V (&tile)[R][C], T* to) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) simd::store(to + (r * C + c) * simd::lanes<V>, tile[r][c]);
+VOLUTE_INLINE void store_tile(V (&tile)[R][C], T* to) noexcept {
+  for_each_sum(
+      tile, [&](const V& v, int i) __attribute__((always_inline)) { simd::store(to + i * simd::lanes<V>, v); });
 }
 template <class V, int R, int C, class T>
-VOLUTE_INLINE void reduce_tile(const V (&tile)[R][C], T* to) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) to[r * C + c] = simd::reduce_add(tile[r][c]);
+VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
+  for_each_sum(
+      tile, [&](const V& v, int i) __attribute__((always_inline)) { to[i] = simd::reduce_add(v); });
 }
 
 /// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.

@@ -220,14 +220,13 @@ void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>
         workers, s.groups, [&](int64_t group, int worker) __attribute__((always_inline)) {
           samples_of(group, 0, s.batch, workers.memory(worker, scratch), dw + group * p.partial);
         });
+  } else if constexpr (p.share != sharing::inside) {
+    for (int64_t group = 0; group < s.groups; ++group, dw += p.partial)
+      run_parts<true>(p, 1, s.batch, scratch, dw, workers,
+                      [&](int64_t, int64_t begin, int64_t end, T* memory, T* to) noexcept { samples_of(group, begin, end, memory, to); });
   } else {
     for (int64_t group = 0; group < s.groups; ++group, dw += p.partial) {
-      if constexpr (p.share == sharing::inside)
-        group_inside(group, dw);
-      else
-        share_parts<true>(workers, 1, p.parts, s.batch, [&](int64_t, int64_t part, int64_t begin, int64_t end, int worker) noexcept {
-          samples_of(group, begin, end, workers.memory(worker, scratch), p.sums(scratch, part, dw));
-        });
+      group_inside(group, dw);
       if constexpr (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
     }
   }
