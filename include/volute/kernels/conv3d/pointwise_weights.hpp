@@ -6,8 +6,7 @@
 #include <volute/core/executor.hpp>
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/pointwise.hpp>
-#include <volute/kernels/conv3d/weights_driver.hpp>
-#include <volute/kernels/conv3d/weights_sums.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 #include <volute/kernels/copy.hpp>
 
 #include <cstdint>

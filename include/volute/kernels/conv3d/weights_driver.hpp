@@ -1,75 +1,14 @@
-// The adjoint in the filter runs over the same pieces as the forward face, but what they yield is added up: how pixels are cut into parts
-// with sums of their own, which are added in order, and who copies, multiplies and completes what. Parts depend on the geometry alone,
-// and so do the bits.
+// The adjoint in the filter with channels in the lanes runs over the same pieces as the forward face, but what they yield is added up: how
+// pixels are cut into parts and tasks, and who copies, multiplies and completes what.
 #pragma once
 
 #include <volute/kernels/conv3d/slabs.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// Accumulators of a register block at most: they leave registers to what is multiplied.
-inline constexpr int64_t most_sums = smaller(accumulators, 24);
-/// Parts at most: as many tasks as 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t most_parts = 16;
-/// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
-inline constexpr double lanes_of_pixels_work = 1.5;
-/// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
-inline constexpr double least_task = 10e3;
-
-constexpr int64_t pad_to_line(int64_t elements) { return ceil_divide(elements, 16) * 16; }
-
-/// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
-/// elements) that are added in order.
-struct weights_parts {
-  int64_t source_size = 0, target_size = 0;
-  int64_t parts = 1, partial = 0;
-  sharing share = sharing::none;
-  constexpr int64_t copies() const { return source_size + target_size; }
-  constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
-  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : pad_to_line(copies()); }
-  /// Where part number `part` has its sums: with one part only, in dw.
-  template <class T>
-  T* sums(T* scratch, int64_t part, T* dw) const {
-    return parts > 1 ? scratch + copies() + part * partial : dw;
-  }
-};
-
-/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
-constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
-}
-
-/// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
-template <bool Shared, class T, class F>
-VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t parts, int64_t steps, F f) noexcept {
-  share_if<Shared>(
-      workers, tasks * parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t part = i % parts;
-        f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
-      });
-}
-
-/// f(task, begin, end, memory, to) likewise, where `to` takes the sums of a part; at the end dw has those of all parts.
-template <bool Shared, class T, class F>
-VOLUTE_INLINE void run_parts(const weights_parts& p, int64_t tasks, int64_t steps, T* scratch, T* dw, const team<T>& workers,
-                             F f) noexcept {
-  share_parts<Shared>(
-      workers, tasks, p.parts,
-      steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
-        f(task, begin, end, workers.memory(worker, scratch), p.sums(scratch, part, dw));
-      });
-  if (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
-}
-
-/// Planes of the source, counted from the one that the target's first plane reads with its first tap, that exist and are read: of an axis
-/// without stride and dilation, whose source has `count`.
-constexpr tap_range planes_read(const correlation_axis& c, int64_t count) {
-  const int64_t first = larger(0, -c.offset);
-  return {first, larger(first, smaller(c.n + c.taps - 1, count - c.offset))};
-}
 
 /// What one task adds up.
 struct weights_range {
@@ -89,10 +28,10 @@ struct weights_cut {
   int64_t source_planes = 0, source_plane = 0, source_chunk = 0, source_sample = 0, target_block = 0, target_sample = 0;
   int64_t source_units = 1, target_units = 1;  // that a plane's copy can be cut into
   int64_t grain = 1;                           // units that one thread copies together
-  bool interleaved = false;                    // both copies are made at once, in the order of the parts: a thread finds most of what it
-                                               // needs in its own cache
-  bool parts_inside = false;                   // one thread does all parts of a task before the next task
-  int64_t sum = 0, sum_count = 1;              // the sums of a task; tasks whose sums wait in memory
+  /// Both copies are made at once, in the order of the parts: a thread finds most of what it needs in its own cache.
+  bool interleaved = false;
+  bool parts_inside = false;       // one thread does all parts of a task before the next task
+  int64_t sum = 0, sum_count = 1;  // the sums of a task; tasks whose sums wait in memory
   sharing share = sharing::none;
   int64_t parts = 1, part = 1;         // of the planes in the copies, each with sums of its own that are added in order; planes of a part
   int64_t tap_slices = 1, slices = 1;  // of the taps, and of a task's source channels when its sums are completed
@@ -118,7 +57,7 @@ struct weights_cut {
   constexpr int64_t samples_in(int64_t room, int64_t batch, int64_t size) const {
     return smaller(batch, larger(1, room / ((source_sample + target_sample) * size)));
   }
-  /// Parts of `depth` planes of each sample, of `pixels` pixels, if their sums stay in `room` bytes.
+  /// Parts of the planes, of `pixels` pixels each, if their sums stay in `room` bytes.
   constexpr void cut_planes(int64_t planes_of_sample, int64_t pixels, int64_t size, int64_t room) {
     const int64_t planes = samples * planes_of_sample, tasks = together * chunks;
     part = share == sharing::inside ? planes_of_part(tasks, planes, pixels, tasks * sum * size, room) : planes;

@@ -1,4 +1,4 @@
-// Where the sums of the adjoint in the filter go: tiles of registers from and to memory, and complete sums to their places in dw.
+// Complete sums of the adjoint in the filter, with channels in the lanes, to their places in dw: turned in registers.
 #pragma once
 
 #include <volute/core/simd.hpp>
@@ -9,50 +9,6 @@
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// f(sum, its number) for all of a register block's sums.
-template <class V, int R, int C, class F>
-VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) f(tile[r][c], r * C + c);
-}
-/// Zeros, from memory, to memory, and the sum of each one's lanes.
-template <class V, int R, int C>
-VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
-  for_each_sum(
-      tile, [](V & v, int) __attribute__((always_inline)) { v = V(typename V::value_type(0)); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from) noexcept {
-  for_each_sum(
-      tile, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(from + i * simd::lanes<V>); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void store_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { simd::store(to + i * simd::lanes<V>, v); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { to[i] = simd::reduce_add(v); });
-}
-
-/// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.
-template <class T>
-VOLUTE_INLINE void put_sums(const T* sums, int64_t row, int64_t rows, int64_t count, T* to, int64_t to_row, bool add) noexcept {
-  for (int64_t t = 0; t < rows; ++t)
-    for (int64_t k = 0; k < count; ++k) {
-      T& e = to[t * to_row + k];
-      e = add ? e + sums[t * row + k] : sums[t * row + k];
-    }
-}
-
-/// Where dw has the filter of target channel `target` and source channel `source` of a group.
-constexpr int64_t filter_offset(const conv_shape& s, int64_t group, int64_t target, int64_t source) {
-  return group * s.target_channels * s.source_channels * s.taps() + target * s.weight_target + source * s.weight_source;
-}
 
 /// Where the sums of a task of a single residue class stand: those of the kernel's element k and source channel c at first + k * step +
 /// c / fold * channel, target channels (with `fold` source channels each) in lanes behind that; `parts` times, `part` apart.

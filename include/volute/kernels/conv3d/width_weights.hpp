@@ -4,8 +4,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/weights_driver.hpp>
-#include <volute/kernels/conv3d/weights_sums.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 #include <volute/kernels/conv3d/width.hpp>
 
 #include <cstdint>
