@@ -57,7 +57,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   const correlation_axis width = correlation(g, side, 2, 0), depth = correlation(g, side, 0, 0);
   const int64_t height = correlation(g, side, 1, 0).n, vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
-  p.window = static_cast<int>(ceil_divide(length, ceil_divide(length, most_sums / vectors)));
+  p.window = near_equal(length, most_sums / vectors);
   for (int a = 0; a < 3; ++a) p.source[a] = source_of(g, side, a, 1, a == 2);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;
@@ -128,7 +128,9 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
         }
       }
     }
-  store_tile(acc, j.sum);
+  VOLUTE_UNROLL
+  for (int i = 0; i < J; ++i) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
 }
 
 /// What the next panel will read, fetched by the register blocks of one tap of the depth: half of them take the source, half the target.
@@ -249,6 +251,14 @@ __attribute__((noinline)) void scatter_sums(const conv_shape& s, const weights_p
   });
 }
 
+/// What copy_source_channels() reads of a plan.
+constexpr channels_plan copied_source(const weights_plan& p) {
+  channels_plan copy;
+  for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
+  copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
+  return copy;
+}
+
 /// copy_source_channels() from a blocked layout, of a source that is read whole.
 template <class T>
 void copy_blocked_planes(const conv_shape& s, const weights_plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
@@ -321,10 +331,7 @@ void run_weights_channels(const conv_shape& s, const T* source, const T* target,
   static constexpr weights_plan p = plan_weights<T>(G, Side);
   if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
     std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
-  channels_plan copy;                                                      // the part of a plan that the copy reads
-  for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
-  copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
-
+  const channels_plan copy = copied_source(p);
   const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
     if constexpr (Layouts.source.blocked())
       copy_blocked_planes<T>(s, p, Layouts.source, source, c.sample, to, c.begin, c.end, c.base / p.chunks);

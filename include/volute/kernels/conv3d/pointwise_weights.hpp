@@ -69,7 +69,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
   p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * piece_pixels * size)));
   const int64_t most = smaller(most_rows, (registers - 1 - p.vectors) / p.vectors);
-  p.rows = static_cast<int>(ceil_divide(p.broadcast, ceil_divide(p.broadcast, most)));
+  p.rows = near_equal(p.broadcast, most);
   p.step = p.rows;
   while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);

@@ -21,6 +21,8 @@ inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
 
+/// How many of n to take at once: near-equal shares, of `most` at most.
+constexpr int near_equal(int64_t n, int64_t most) { return static_cast<int>(ceil_divide(n, ceil_divide(n, most))); }
 constexpr int64_t pad_to_line(int64_t elements) { return ceil_divide(elements, 16) * 16; }
 
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`

@@ -36,10 +36,10 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   const conv_shape s = shape_of(g, conv_side::forward);
   p.rows = rows_of(g, conv_side::forward);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4, most_taps = 9;
-  p.channels = static_cast<int>(ceil_divide(s.target_channels, ceil_divide(s.target_channels, most_channels)));
+  p.channels = near_equal(s.target_channels, most_channels);
   p.blocks = ceil_divide(s.target_channels, p.channels);
   const int64_t list = s.source_channels * g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, most_sums / p.channels);
-  p.taps = static_cast<int>(ceil_divide(list, ceil_divide(list, at_once)));
+  p.taps = near_equal(list, at_once);
   // One part of a batch, or of a sample, for each thread and some to spare; but sums of at most 1 MiB of them all.
   const double work = conv_work(g) * 2, sample = work / static_cast<double>(s.batch * s.groups);  // about half the peak
   p.partial = s.source_channels * s.target_channels * s.taps();
