@@ -5,8 +5,9 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/channels.hpp>
-#include <volute/kernels/conv3d/store.hpp>
 #include <volute/kernels/conv3d/unread.hpp>
+#include <volute/kernels/conv3d/weights_driver.hpp>
+#include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -15,98 +16,71 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side).
-struct weights_plan {
+/// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side). The sums of a task:
+/// [class][tap d][tap h][run][window elements][lanes]. A run: neighbouring taps of the width and their channels, contiguous in the copy.
+struct weights_plan : weights_cut {
   int lanes = 1, main = 1, last = 1;  // vectors of a block of target channels
-  int window = 1;                     // window elements (neighbouring taps x channels) that one register block holds
-  int64_t blocks = 1, chunk = 1, chunks = 1;
+  int window = 1;                     // elements of a run (neighbouring taps x channels) that one register block holds
+  int64_t chunk = 1;                  // source channels
   source_axis source[3]{};
-  int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
-  int64_t target_sample = 0;              // the copy of one block of target channels
-  int64_t samples = 1;                    // samples whose copies stand together
-  int64_t sum_chunk = 0, sum_chunks = 1;  // the sums of one block: [chunk][class][tap d][tap h][segment][window elements][lanes]
-  int64_t slab_planes = 1, slab_rows = 1;
-  bool ahead = false;  // the copies outgrow the second-level cache: a slab is fetched during the one before (5 to 15 % of the time)
-  sharing share = sharing::none;
-  int64_t parts = 1, part = 1;  // of the planes of a pass, each with sums of its own that are added in order; planes of a part
-  depth_slabs depth;            // more than one: a part has some of them, and copies what it needs of both tensors itself
+  int64_t source_row = 0;
+  int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
+  bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
-  constexpr int64_t scratch() const { return samples * (source_sample + target_sample) + parts * sum_chunks * sum_chunk; }
-  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    if (share == sharing::none) return 0;
-    const int64_t n = depth.count > 1           ? source_sample + target_sample
-                      : share == sharing::pairs ? scratch()
-                                                : (sum_chunks == 1 && parts == 1 ? sum_chunk : 0);
-    return ceil_divide(n, 16) * 16;
+  constexpr tap_range targets(int64_t b, int64_t channels) const {
+    const int64_t first = b * block_lanes(0);
+    return {first, smaller(channels, first + block_lanes(b))};
   }
 };
 
 constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
 
-/// Elements of one segment's sums, rounded up to whole register blocks.
-constexpr int64_t window_sums(const correlation_axis& c, int64_t chunk, int64_t window) {
-  return ceil_divide((joined_taps(c) ? c.taps : 1) * chunk, window) * window;
-}
+/// The runs of one pair of taps in depth and height, and elements of the sums of one, rounded up to whole register blocks.
+struct window_runs {
+  bool joined = true;
+  int64_t count = 0, length = 0;
+  constexpr window_runs(const correlation_axis& c, int64_t chunk, int64_t window) : joined(joined_taps(c)) {
+    count = joined ? smaller(c.taps, 1) : c.taps;
+    length = ceil_divide((joined ? c.taps : 1) * chunk, window) * window;
+  }
+};
 
 template <class T>
 constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side) {
+  constexpr int64_t size = sizeof(T), surplus = 64;  // lanes of the copy beyond the last pixel, elements of a window beyond its run
   weights_plan p;
   const conv_shape s = shape_of(g, side);
-  p.lanes = channel_lanes<T>(s.target_channels);
-  const int64_t vectors = ceil_divide(s.target_channels, p.lanes);
-  p.main = p.last = vectors == 1 ? 1 : vectors == 3 ? 3 : 2;
-  if (vectors > 3 && vectors % 2 == 1) p.last = 3;
-  p.blocks = vectors <= 3 ? 1 : vectors / 2;
-  p.chunks = ceil_divide(s.source_channels, 16);
-  p.chunk = ceil_divide(s.source_channels, p.chunks);
-  const correlation_axis width = correlation(g, side, 2, 0);
+  const channels_plan forward = plan_channels<T>(g, side);
+  p.lanes = forward.lanes;
+  p.main = forward.main.vectors, p.last = forward.last.vectors;
+  p.blocks = forward.blocks, p.chunks = forward.chunks, p.chunk = forward.chunk;
+  const correlation_axis width = correlation(g, side, 2, 0), depth = correlation(g, side, 0, 0);
+  const int64_t height = correlation(g, side, 1, 0).n, vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
-  const int64_t most = smaller(accumulators, 24) / larger(p.main, p.last);
-  p.window = static_cast<int>(ceil_divide(length, ceil_divide(length, most)));
-  p.source[0] = source_of(g, side, 0, 1, false);
-  p.source[1] = source_of(g, side, 1, 1, false);
-  p.source[2] = source_of(g, side, 2, 1, true);
+  p.window = near_equal(length, most_sums / vectors);
+  for (int a = 0; a < 3; ++a) p.source[a] = source_of(g, side, a, 1, a == 2);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;
-  p.source_chunk = p.source[0].count * p.source_plane;
-  p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;  // 64: surplus lanes of the copy, surplus elements of a window
-  constexpr int64_t size = sizeof(T);
-  const int64_t lanes = p.lanes * larger(p.main, p.last);
-  p.target_sample = s.target_volume() * lanes + 64;
-  int64_t widths = 0;
-  for (int64_t r = 0; r < class_count(g, side, 2); ++r) {
-    const correlation_axis c = correlation(g, side, 2, r);
-    widths += (joined_taps(c) ? 1 : c.taps) * window_sums(c, p.chunk, p.window);
-  }
-  p.sum_chunk = g.kernel[0] * g.kernel[1] * widths * lanes;
-  // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
-  p.samples = smaller(s.batch, larger(1, machine.cached / ((p.source_sample + p.target_sample) * size)));
-  p.share = choose_sharing(conv_work(g), s.groups, p.samples * (p.source_sample + p.target_sample) * size, true);
-  const correlation_axis depth = correlation(g, side, 0, 0);
-  const int64_t planes = p.samples * depth.n, height = correlation(g, side, 1, 0).n;
-  p.part = planes;
-  if (p.share == sharing::inside) p.part = planes_of_part(p.chunks, planes, height * width.n, p.chunks * p.sum_chunk * size, machine.l2);
-  p.parts = ceil_divide(planes, p.part);
-  p.sum_chunks = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
+  p.source_units = p.chunks;
   const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
-  const weights_slabs cut =
-      cut_weights(g, side, p.chunks * p.source_plane * size, target_plane * size, p.blocks * p.chunks * p.sum_chunk * size);
-  if (p.share == sharing::inside && cut.parts > 0) {
-    p.depth = cut.depth;
-    p.source_chunk = p.depth.planes * p.source_plane;
-    p.source_sample = ceil_divide(p.chunks * p.source_chunk, 16) * 16 + 64;
-    p.target_sample = ceil_divide(smaller(s.target_size[0], p.depth.size * depth.dst_step) * target_plane, 16) * 16 + 64;
-    p.samples = 1;
-    p.parts = cut.parts;
-    p.sum_chunks = p.blocks * p.chunks;
+  p.size_copies(p.source[0].count, s.target_size[0], target_plane, surplus);
+  for (int64_t r = 0; r < class_count(g, side, 2); ++r) {
+    const window_runs runs(correlation(g, side, 2, r), p.chunk, p.window);
+    p.sum += (runs.joined ? 1 : runs.count) * runs.length;
   }
-  // A slab of pixels whose part of both copies stays in the first-level cache: 24 KiB, and at least 128 pixels against the cost of the
-  // sums.
-  const int64_t pixel = (lanes + width.step * p.chunk) * size;
-  const int64_t pixels = larger(128, (machine.l1 * 3 / 4) / pixel);
-  p.slab_rows = smaller(height, ceil_divide(pixels, width.n));
-  p.slab_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
-  p.ahead = p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) > (3 << 19);
+  p.sum *= g.kernel[0] * g.kernel[1] * lanes;
+  // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
+  p.samples = p.samples_in(machine.cached, s.batch, size);
+  p.share = choose_sharing(conv_work(g), s.groups, p.copies() * size, true);
+  p.cut_planes(depth.n, height * width.n, size, machine.l2);
+  p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
+  p.interleaved = p.parts > 1;
+  p.cut_slabs(g, side, target_plane, surplus, size);
+  // Copies that fill three quarters of the first-level cache, and 128 pixels at least against the cost of the sums.
+  const int64_t pixels = larger(128, (machine.l1 * 3 / 4) / ((lanes + width.step * p.chunk) * size));
+  p.panel_rows = smaller(height, ceil_divide(pixels, width.n));
+  p.panel_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
+  p.ahead = p.copies() * size > machine.l2 * 3 / 2;
   return p;
 }
 
@@ -117,25 +91,20 @@ struct weights_job {
   T* sum = nullptr;
   int64_t planes = 0, rows = 0, pixels = 0;
   int64_t x_plane = 0, x_row = 0, x_pixel = 0, g_plane = 0, g_row = 0, g_pixel = 0;
-  const T* ahead = nullptr;  // what the next slab reads, and how much of it for each pixel
+  const T* ahead = nullptr;  // what the next panel reads, and how much of it for each pixel
   int64_t ahead_step = 0;
   bool add = false;
 };
 
-/// sum[j][lanes] += x[pixel's window + j] * g[pixel][lanes] over a slab of pixels.
+/// sum[j][lanes] += x[pixel's window + j] * g[pixel][lanes] over a panel of pixels.
 template <class T, int L, int NV, int J, bool Ahead>
 __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[J][NV];
-  if (j.add) {
-    VOLUTE_UNROLL
-    for (int i = 0; i < J; ++i) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[i][v] = simd::load<V>(j.sum + (i * NV + v) * L);
-  } else {
-    VOLUTE_UNROLL
-    for (int i = 0; i < J; ++i) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[i][v] = V(T(0));
-  }
+  if (j.add)
+    load_tile(acc, j.sum);
+  else
+    clear_tile(acc);
   const T* ahead = j.ahead;
   for (int64_t d = 0; d < j.planes; ++d)
     for (int64_t h = 0; h < j.rows; ++h) {
@@ -164,151 +133,135 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
 }
 
-/// One sample's products of one chunk of source channels and one block of target channels, into the sums or (add) onto them: of the
-/// planes [first, last) of each class. The copies begin with the planes `source_base` and `target_base`.
+/// What the next panel will read, fetched by the register blocks of one tap of the depth: half of them take the source, half the target.
+template <class T>
+struct panel_ahead {
+  const T* from[2]{};
+  int64_t size[2]{}, half = 1, block = 0;
+  void next(weights_job<T>& j) noexcept {
+    const int64_t kind = block < half ? 0 : 1, share = size[kind] / half + 1;
+    j.ahead = from[kind] + (block - kind * half) * share;
+    j.ahead_step = share / larger(1, j.planes * j.rows * j.pixels) + 1;
+    ++block;
+  }
+};
+
+/// Planes [first, last) and rows [row, row + panel_rows) of each class, and the first ones of the next panel.
+struct weights_panel {
+  int64_t first = 0, last = 0, row = 0, next = 0, next_row = 0;
+};
+
+/// The products of one panel of one sample, whose copies are `source` and `target`, into the sums or (add) onto them.
 template <class T, int L, int NV, int J, bool Ahead>
-__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums, bool add,
-                                            int64_t first, int64_t last, int64_t source_base, int64_t target_base) noexcept {
+__attribute__((noinline)) void weights_panel_task(const conv_shape& s, const weights_plan& p, const weights_range& range,
+                                                  const weights_panel& panel, const T* source, const T* target, T* sum, bool add) noexcept {
   constexpr int64_t lanes = NV * L;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
   weights_job<T> j;
-  const int64_t height = s.classes[1][0].n;  // class 0 is the longest
-  for (int64_t d0 = first; d0 < last; d0 += p.slab_planes)
-    for (int64_t h0 = 0; h0 < height; h0 += p.slab_rows) {
-      T* sum = sums;
-      j.add = add || d0 > first || h0 > 0;
-      const int64_t next_h = h0 + p.slab_rows < height ? h0 + p.slab_rows : 0, next_d = next_h > 0 ? d0 : d0 + p.slab_planes;
-      for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-        const bool joined = joined_taps(cw);
-        const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, J);
-        j.pixels = cw.n;
-        j.x_plane = cd.step * p.source_plane;
-        j.x_row = ch.step * p.source_row;
-        j.x_pixel = cw.step * p.chunk;
-        j.g_plane = cd.dst_step * plane;
-        j.g_row = ch.dst_step * row;
-        j.g_pixel = cw.dst_step * lanes;
-        for (int64_t td = 0; td < cd.taps; ++td) {
-          // Of the next slab, the rows of x that this tap will read, and a share of g; half of the blocks fetch the one and half the other.
-          const int64_t old = next_h > 0 ? larger(0, (ch.taps - 1) * ch.offset_step + 1 - ch.step) : 0;  // rows that this slab reads too
-          const T* const next[2]{source + (next_d * cd.step + cd.offset + td * cd.offset_step - source_base) * p.source_plane +
-                                     larger(0, next_h * ch.step + ch.offset + old) * p.source_row,
-                                 target + (cd.dst + next_d * cd.dst_step - target_base) * plane + (ch.dst + next_h * ch.dst_step) * row +
-                                     p.slab_rows * ch.dst_step * row * td / cd.taps};
-          const int64_t next_size[2]{((p.slab_rows - 1) * ch.step + (ch.taps - 1) * ch.offset_step + 1 - old) * p.source_row,
-                                     p.slab_rows * ch.dst_step * row / cd.taps};
-          const int64_t blocks = ch.taps * segments * (segment / J), half = ceil_divide(blocks, 2);
-          int64_t block = 0;
-          const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
-          const int64_t d = larger(d0, inside_d.first);
-          j.planes = smaller(smaller(d0 + p.slab_planes, last), inside_d.last) - d;
-          for (int64_t th = 0; th < ch.taps; ++th) {
-            const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
-            const int64_t h = larger(h0, inside_h.first);
-            j.rows = smaller(h0 + p.slab_rows, inside_h.last) - h;
-            if (j.add && (j.planes <= 0 || j.rows <= 0)) {
-              sum += segments * segment * lanes;
-              block += segments * (segment / J);
-              continue;
-            }
-            const T* x = source + (d * cd.step + cd.offset + td * cd.offset_step - source_base) * p.source_plane +
-                         (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
-            j.g = target + (cd.dst + d * cd.dst_step - target_base) * plane + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
-            for (int64_t t = 0; t < segments; ++t, x += cw.offset_step * p.chunk)
-              for (int64_t i = 0; i < segment; i += J, sum += J * lanes) {
-                j.x = x + i;
-                j.sum = sum;
-                if constexpr (Ahead) {
-                  const int64_t kind = block < half ? 0 : 1, share = next_size[kind] / half + 1;
-                  j.ahead = next[kind] + (block - kind * half) * share;
-                  j.ahead_step = share / larger(1, j.planes * j.rows * j.pixels) + 1;
-                  ++block;
-                }
-                weights_block<T, L, NV, J, Ahead>(j);
-              }
-          }
-        }
-      });
-    }
-}
-
-/// Sums of one chunk (`channels` source channels) and one block of target channels, those of all parts together, to their places in dw.
-template <class T>
-__attribute__((noinline)) void scatter_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, int64_t channels,
-                                               const T* sums, T* dw) noexcept {
-  const int64_t part = p.sum_chunks * p.sum_chunk;
+  j.add = add;
   for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-    const bool joined = joined_taps(cw);
-    const int64_t segments = joined ? (cw.taps > 0 ? 1 : 0) : cw.taps, segment = window_sums(cw, p.chunk, p.window);
-    const int64_t length = joined ? cw.taps : 1;
-    for (int64_t d = 0; d < cd.taps; ++d)
-      for (int64_t h = 0; h < ch.taps; ++h)
-        for (int64_t t = 0; t < segments; ++t, sums += segment * lanes)
-          for (int64_t x = 0; x < length; ++x) {
-            const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + (t + x) * cw.k_step;
-            for (int64_t i = 0; i < channels; ++i) {
-              const T* from = sums + (x * p.chunk + i) * lanes;
-              T* to = dw + i * s.weight_source + tap;
-              for (int64_t o = 0; o < valid; ++o) {
-                T sum = from[o];
-                for (int64_t k = 1; k < p.parts; ++k) sum += from[k * part + o];
-                to[o * s.weight_target] = sum;
-              }
-            }
+    const window_runs runs(cw, p.chunk, J);
+    j.pixels = cw.n;
+    j.x_plane = cd.step * p.source_plane;
+    j.x_row = ch.step * p.source_row;
+    j.x_pixel = cw.step * p.chunk;
+    j.g_plane = cd.dst_step * plane;
+    j.g_row = ch.dst_step * row;
+    j.g_pixel = cw.dst_step * lanes;
+    const auto x_plane = [&](int64_t d, int64_t tap) {
+      return source + (d * cd.step + cd.offset + tap * cd.offset_step - range.source_base) * p.source_plane;
+    };
+    const auto g_plane = [&](int64_t d) { return target + (cd.dst + d * cd.dst_step - range.target_base) * plane; };
+    for (int64_t td = 0; td < cd.taps; ++td) {
+      panel_ahead<T> ahead;
+      if constexpr (Ahead) {  // the rows of x that this tap will read, but for those that this panel reads too, and a share of g
+        const int64_t read = (ch.taps - 1) * ch.offset_step + 1, old = panel.next_row > 0 ? larger(0, read - ch.step) : 0;
+        const int64_t rows = p.panel_rows * ch.dst_step * row;
+        ahead.from[0] = x_plane(panel.next, td) + larger(0, panel.next_row * ch.step + ch.offset + old) * p.source_row;
+        ahead.from[1] = g_plane(panel.next) + (ch.dst + panel.next_row * ch.dst_step) * row + rows * td / cd.taps;
+        ahead.size[0] = ((p.panel_rows - 1) * ch.step + read - old) * p.source_row;
+        ahead.size[1] = rows / cd.taps;
+        ahead.half = ceil_divide(ch.taps * runs.count * (runs.length / J), 2);
+      }
+      const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
+      const int64_t d = larger(panel.first, inside_d.first);
+      j.planes = smaller(panel.last, inside_d.last) - d;
+      for (int64_t th = 0; th < ch.taps; ++th) {
+        const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
+        const int64_t h = larger(panel.row, inside_h.first);
+        j.rows = smaller(panel.row + p.panel_rows, inside_h.last) - h;
+        if (j.add && (j.planes <= 0 || j.rows <= 0)) {
+          sum += runs.count * runs.length * lanes;
+          ahead.block += runs.count * (runs.length / J);
+          continue;
+        }
+        const T* x =
+            x_plane(d, td) + (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
+        j.g = g_plane(d) + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
+        for (int64_t t = 0; t < runs.count; ++t, x += cw.offset_step * p.chunk)
+          for (int64_t i = 0; i < runs.length; i += J, sum += J * lanes) {
+            j.x = x + i;
+            j.sum = sum;
+            if constexpr (Ahead) ahead.next(j);
+            weights_block<T, L, NV, J, Ahead>(j);
           }
+      }
+    }
   });
 }
 
-/// The same through register transposes, for a single class (stride 1, or g in the lanes): L taps of one pair of channels at a time.
-template <class T, int L>
-__attribute__((noinline)) void transpose_weights(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t valid, int64_t channels,
-                                                 const T* sums, T* dw) noexcept {
-  using V = simd::vec<T, L>;
-  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  const bool joined = joined_taps(cw);
-  const int64_t w_step = (joined ? p.chunk : window_sums(cw, p.chunk, p.window)) * lanes;
-  const int64_t h_step = window_sums(cw, p.chunk, p.window) * (joined ? 1 : cw.taps) * lanes, d_step = ch.taps * h_step;
-  const int64_t part = p.sum_chunks * p.sum_chunk;
-  int64_t k[3]{};
-  for (int64_t first = 0; first < s.taps(); first += L) {
-    const int n = static_cast<int>(smaller(L, s.taps() - first));
-    int64_t at[L];
-    for (int i = 0; i < L; ++i) {
-      at[i] = (k[0] - cd.k) * cd.k_step * d_step + (k[1] - ch.k) * ch.k_step * h_step +
-              (k[2] - cw.k) * cw.k_step * w_step;  // steps are 1 or -1
-      if (i + 1 >= n) continue;
-      if (++k[2] == s.kernel[2]) k[2] = 0, ++k[1];
-      if (k[1] == s.kernel[1]) k[1] = 0, ++k[0];
-    }
-    if (++k[2] == s.kernel[2]) k[2] = 0, ++k[1];
-    if (k[1] == s.kernel[1]) k[1] = 0, ++k[0];
-    for (int64_t c = 0; c < channels; ++c)
-      for (int64_t o = 0; o < valid; o += L) {
-        V r[L];
-        VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(sums + at[i] + c * lanes + o);
-        for (const T *more = sums + part, *const end = sums + p.parts * part; more != end; more += part) {
-          VOLUTE_UNROLL
-          for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i] + c * lanes + o);
-        }
-        simd::transpose(r);
-        T* to = dw + c * s.weight_source + o * s.weight_target + first;
-        const int64_t count = valid - o;
-        VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) {
-          if (i >= count) break;
-          if (n == L)
-            simd::store(to + i * s.weight_target, r[i]);
-          else
-            simd::store_partial(to + i * s.weight_target, r[i], n);
-        }
+/// The products of one chunk of source channels and one block of target channels, panel by panel.
+template <class T, int L, int NV, int J, bool Ahead>
+__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums,
+                                            const weights_range& range) noexcept {
+  const int64_t depth = s.classes[0][0].n, height = s.classes[1][0].n;  // class 0 is the longest
+  bool add = range.add;
+  for (int64_t u = range.first, next = 0; u < range.last; u = next) {
+    const int64_t n = u / depth, last = smaller(depth, range.last - n * depth);
+    next = n * depth + last;
+    for (int64_t d = u - n * depth; d < last; d += p.panel_planes)
+      for (int64_t h = 0; h < height; h += p.panel_rows, add = true) {
+        const int64_t below = h + p.panel_rows < height ? h + p.panel_rows : 0;
+        const weights_panel panel{d, smaller(d + p.panel_planes, last), h, below > 0 ? d : d + p.panel_planes, below};
+        weights_panel_task<T, L, NV, J, Ahead>(s, p, range, panel, source + n * p.source_sample, target + n * p.target_sample, sums, add);
       }
   }
 }
 
+/// turn_sums() for any number of classes, and filters of one element.
+template <class T>
+__attribute__((noinline)) void scatter_sums(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t targets, int64_t sources,
+                                            const T* sums, T* dw) noexcept {
+  for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+    const window_runs runs(cw, p.chunk, p.window);
+    for (int64_t d = 0; d < cd.taps; ++d)
+      for (int64_t h = 0; h < ch.taps; ++h)
+        for (int64_t w = 0; w < cw.taps; ++w) {
+          const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step;
+          const T* from = sums + w * (runs.joined ? p.chunk : runs.length) * lanes;
+          T* to = dw + tap;
+          for (int64_t i = 0; i < sources; ++i, from += lanes, to += s.weight_source)
+            for (int64_t o = 0; o < targets; ++o) {
+              T sum = from[o];
+              for (int64_t k = 1; k < p.parts; ++k) sum += from[k * p.sum_count * p.sum + o];
+              to[o * s.weight_target] = sum;
+            }
+          if (w + 1 == cw.taps) sums += runs.count * runs.length * lanes;
+        }
+  });
+}
+
+/// What copy_source_channels() reads of a plan.
+constexpr channels_plan copied_source(const weights_plan& p) {
+  channels_plan copy;
+  for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
+  copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
+  return copy;
+}
+
 /// copy_source_channels() from a blocked layout, of a source that is read whole.
 template <class T>
-void copy_blocked_planes(const conv_shape& s, const channels_plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
+void copy_blocked_planes(const conv_shape& s, const weights_plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
                          int64_t begin, int64_t end, int64_t base) noexcept {
   const source_axis &rows = p.source[1], &row = p.source[2];
   const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * p.chunk) * sizeof(T)); };
@@ -325,136 +278,77 @@ void copy_blocked_planes(const conv_shape& s, const channels_plan& p, const ops:
   }
 }
 
+/// Planes of the target channels of a block.
+template <class T, ops::volume_layout Layout>
+void copy_target_channels(const conv_shape& s, const weights_plan& p, const T* target, const weights_copy& c, T* to) noexcept {
+  const int64_t lanes = p.block_lanes(c.block), volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
+  const tap_range channels = p.targets(c.block, s.target_channels);
+  const int64_t valid = channels.last - channels.first;
+  to += (c.begin - c.base) * plane * lanes;
+  if constexpr (Layout.blocked()) {
+    copy_blocked<T>(Layout, target, c.sample, channels.first, valid, c.begin * plane, c.end * plane, to, lanes);
+  } else {
+    const auto all = [&](int a) { return source_axis{0, 1, s.target_size[a], 0, s.target_size[a]}; };
+    const channels_last_copy copy{valid, lanes, volume, s.target_size[2], all(1), all(2)};
+    const T* const from = target + ((c.sample * s.groups + c.group) * s.target_channels + channels.first) * volume;
+    for (int64_t d = c.begin; d < c.end; ++d, to += plane * lanes) copy_channels_last<T, false>(from + d * plane, to, nullptr, copy);
+  }
+}
+
+/// The sums of a task, those of all parts together, to dw. The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
+template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
+void complete_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, const weights_place& at,
+                               const T* sums) noexcept {
+  static constexpr weights_plan p = plan_weights<T>(G, Side);
+  constexpr bool forward = Side == conv_side::forward;
+  constexpr bool single = forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1);
+  const tap_range targets = p.targets(at.block, s.target_channels);
+  const tap_range sources{at.chunk * p.chunk, smaller(s.source_channels, (at.chunk + 1) * p.chunk)};
+  const int64_t lanes = p.block_lanes(at.block), valid = targets.last - targets.first, channels = sources.last - sources.first;
+  const int64_t part = p.sum_count * p.sum;
+  T* const to = dw + filter_offset(s, at.group, targets.first, sources.first);
+  if constexpr (single && G.taps() > 1) {
+    const window_runs runs(s.classes[2][0], p.chunk, p.window);
+    const int64_t row = runs.count * runs.length * lanes;
+    const sums_layout layout(s, {s.classes[1][0].taps * row, row, (runs.joined ? p.chunk : runs.length) * lanes}, lanes, p.parts, part);
+    turn_sums<T, p.lanes, 1>(s, layout, valid, 0, channels, sums, to);
+  } else {
+    scatter_sums<T>(s, p, lanes, valid, channels, sums, to);
+  }
+  constexpr int64_t most_lanes = p.lanes * larger(p.main, p.last);  // there is room for these
+  bool finite = true;
+  for (int64_t k = 0; k < p.parts; ++k) finite = finite && all_finite(sums + k * part, p.sum / most_lanes * lanes);
+  if (finite) return;
+  const auto of_group = [&](tap_range r) { return tap_range{at.group * G.group_out() + r.first, at.group * G.group_out() + r.last}; };
+  if constexpr (forward)
+    without_unread<T>(G, Layouts, source, target, dw, of_group(targets), sources);
+  else
+    without_unread<T>(G, {Layouts.target, Layouts.source}, target, source, dw, of_group(sources), targets);
+}
+
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   static constexpr weights_plan p = plan_weights<T>(G, Side);
-  constexpr bool single = class_count(G, Side, 0) * class_count(G, Side, 1) * class_count(G, Side, 2) == 1 &&
-                          (Side == conv_side::forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1));
-  const int64_t volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
   if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
     std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
-  channels_plan copy;                                                      // the part of a plan that the copy reads
-  for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
-  copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
-
-  /// Planes of the source, as copy_source_channels() has them.
-  const auto copy_source = [&](int64_t sample, int64_t group, T* to, int64_t begin, int64_t end, int64_t base) noexcept {
+  const channels_plan copy = copied_source(p);
+  const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
     if constexpr (Layouts.source.blocked())
-      copy_blocked_planes<T>(s, copy, Layouts.source, source, sample, to, begin, end, base);
+      copy_blocked_planes<T>(s, p, Layouts.source, source, c.sample, to, c.begin, c.end, c.base / p.chunks);
     else
-      copy_source_channels<T, false>(s, copy, source, nullptr, sample, group, to, begin, end, base);
+      copy_source_channels<T, false>(s, copy, source, nullptr, c.sample, c.group, to, c.begin, c.end, c.base / p.chunks);
   };
-  /// Planes [begin, end) of one sample's target channels of block b.
-  const auto copy_target = [&](int64_t sample, int64_t group, int64_t b, T* to, int64_t begin, int64_t end) noexcept {
-    const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
-    if constexpr (Layouts.target.blocked())
-      return copy_blocked<T>(Layouts.target, target, sample, channel, valid, begin * plane, end * plane, to, lanes);
-    const channels_last_copy flat{valid,
-                                  lanes,
-                                  volume,
-                                  s.target_size[2],
-                                  {0, 1, s.target_size[1], 0, s.target_size[1]},
-                                  {0, 1, s.target_size[2], 0, s.target_size[2]}};
-    const T* from = target + ((sample * s.groups + group) * s.target_channels + channel) * volume;
-    for (int64_t d = begin; d < end; ++d) copy_channels_last<T, false>(from + d * plane, to + (d - begin) * plane * lanes, nullptr, flat);
-  };
-  const auto task = [&](int64_t b, const T* x, const T* g, T* sum, bool add, int64_t first, int64_t last, int64_t source_base,
-                        int64_t target_base) noexcept {
-    if (p.last == p.main || b + 1 < p.blocks)
-      weights_task<T, p.lanes, p.main, p.window, p.ahead>(s, p, x, g, sum, add, first, last, source_base, target_base);
+  const auto copy_target = [&](const weights_copy& c, T* to) noexcept { copy_target_channels<T, Layouts.target>(s, p, target, c, to); };
+  const auto task = [&](const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
+    if (p.last == p.main || at.block + 1 < p.blocks)
+      weights_task<T, p.lanes, p.main, p.window, p.ahead>(s, p, x, g, sum, range);
     else if constexpr (p.last != p.main)
-      weights_task<T, p.lanes, p.last, p.window, p.ahead>(s, p, x, g, sum, add, first, last, source_base, target_base);
+      weights_task<T, p.lanes, p.last, p.window, p.ahead>(s, p, x, g, sum, range);
   };
-  const auto complete = [&](int64_t group, int64_t b, int64_t c, const T* sum) noexcept {
-    const int64_t lanes = p.block_lanes(b), channel = b * p.block_lanes(0), valid = smaller(lanes, s.target_channels - channel);
-    T* const part =
-        dw + (group * s.target_channels * s.source_channels) * s.taps() + channel * s.weight_target + c * p.chunk * s.weight_source;
-    const int64_t channels = smaller(p.chunk, s.source_channels - c * p.chunk);
-    if constexpr (single && G.taps() > 1)
-      transpose_weights<T, p.lanes>(s, p, lanes, valid, channels, sum, part);
-    else
-      scatter_weights<T>(s, p, lanes, valid, channels, sum, part);
-    constexpr int64_t most_lanes = p.lanes * (p.main > p.last ? p.main : p.last);  // there is room for these
-    bool finite = true;
-    for (int64_t k = 0; k < p.parts; ++k)
-      finite = finite && all_finite(sum + k * p.sum_chunks * p.sum_chunk, p.sum_chunk / most_lanes * lanes);
-    if (finite) return;
-    const tap_range targets{channel, channel + valid}, sources{c * p.chunk, c * p.chunk + channels};
-    const auto of_group = [group](tap_range r) { return tap_range{group * G.group_out() + r.first, group * G.group_out() + r.last}; };
-    if constexpr (Side == conv_side::forward)
-      without_unread<T>(G, Layouts, source, target, dw, of_group(targets), sources);
-    else
-      without_unread<T>(G, {Layouts.target, Layouts.source}, target, source, dw, of_group(sources), targets);
+  const auto complete = [&](const weights_place& at, const T* sum) noexcept {
+    complete_weights_channels<T, G, Side, Layouts>(s, source, target, dw, at, sum);
   };
-
-  const auto run_slabs = [&](int64_t group) noexcept {
-    T* const sums = scratch + p.source_sample + p.target_sample;
-    const int64_t pieces = s.batch * p.depth.count, all = p.blocks * p.chunks;
-    const correlation_axis& longest = s.classes[0][0];
-    share(workers, p.parts, [&](int64_t part, int worker) noexcept {
-      T* const source_copy = workers.memory(worker, scratch);
-      T* const target_copy = source_copy + p.source_sample;
-      const int64_t begin = pieces * part / p.parts;
-      for (int64_t i = begin; i < pieces * (part + 1) / p.parts; ++i) {
-        const int64_t n = i / p.depth.count;
-        const depth_slab slab = p.depth.slab(i % p.depth.count);
-        const int64_t first = slab.first * longest.dst_step, last = smaller(s.target_size[0], slab.last * longest.dst_step);
-        copy_source(n, group, source_copy, slab.begin * p.chunks, slab.end * p.chunks, slab.begin);
-        for (int64_t b = 0; b < p.blocks; ++b) {
-          copy_target(n, group, b, target_copy, first, last);
-          for (int64_t c = 0; c < p.chunks; ++c)
-            task(b, source_copy + c * p.source_chunk, target_copy, sums + (part * all + b * p.chunks + c) * p.sum_chunk, i > begin,
-                 slab.first, slab.last, slab.begin, first);
-        }
-      }
-    });
-    share(workers, all, [&](int64_t i, int) noexcept { complete(group, i / p.chunks, i % p.chunks, sums + i * p.sum_chunk); });
-  };
-  const auto run_group = [&](int64_t group, T* memory, const team<T>& helpers) noexcept {
-    T* const source_copy = memory;
-    T* const target_copy = memory + p.samples * p.source_sample;
-    T* const sums = target_copy + p.samples * p.target_sample;
-    const int64_t depth = s.classes[0][0].n, part_sums = p.sum_chunks * p.sum_chunk;
-    for (int64_t b = 0; b < p.blocks; ++b)
-      for (int64_t n0 = 0; n0 < s.batch; n0 += p.samples) {
-        const int64_t samples = smaller(p.samples, s.batch - n0), lanes = p.block_lanes(b);
-        // Planes of both copies, sample by sample; the source's serve all blocks if all samples stand together.
-        const int64_t source_planes = b == 0 || p.samples < s.batch ? p.chunks * p.source[0].count : 0;
-        const int64_t elements = samples * (p.target_sample + (source_planes > 0 ? p.source_sample : 0));
-        // In the order of the target's depth, which is that of the parts: a thread finds most of what it needs in its own cache.
-        const int64_t steps = p.parts > 1 ? s.target_size[0] : source_planes + s.target_size[0];
-        share_ranges(helpers, samples * steps, 1, copy_parts(elements), [&](int64_t begin, int64_t end, int) noexcept {
-          for (int64_t i = begin; i < end; ++i) {
-            const int64_t n = i / steps, k = i % steps, d = p.parts > 1 ? k : k - source_planes;
-            copy_source(n0 + n, group, source_copy + n * p.source_sample,
-                        p.parts > 1 ? source_planes * k / steps : smaller(k, source_planes),
-                        p.parts > 1 ? source_planes * (k + 1) / steps : smaller(k + 1, source_planes), 0);
-            if (d >= 0) copy_target(n0 + n, group, b, target_copy + n * p.target_sample + d * plane * lanes, d, d + 1);
-          }
-        });
-        // A task that has all pixels completes its sums at once.
-        const bool last = n0 + samples == s.batch;
-        share(helpers, p.chunks * p.parts, [&](int64_t i, int worker) noexcept {
-          const int64_t c = i % p.chunks, part = i / p.chunks, end = smaller(samples * depth, (part + 1) * p.part);
-          T* const sum = p.sum_chunks == 1 && p.parts == 1 ? helpers.memory(worker, sums) : sums + part * part_sums + c * p.sum_chunk;
-          bool add = n0 > 0;
-          for (int64_t u = part * p.part; u < end; add = true) {
-            const int64_t n = u / depth, first = u % depth, planes = smaller(depth - first, end - u);
-            task(b, source_copy + n * p.source_sample + c * p.source_chunk, target_copy + n * p.target_sample, sum, add, first,
-                 first + planes, 0, 0);
-            u += planes;
-          }
-          if (last && p.parts == 1) complete(group, b, c, sum);
-        });
-        if (last && p.parts > 1) share(helpers, p.chunks, [&](int64_t c, int) noexcept { complete(group, b, c, sums + c * p.sum_chunk); });
-      }
-  };
-  if constexpr (p.depth.count > 1)
-    for (int64_t group = 0; group < s.groups; ++group) run_slabs(group);
-  else if constexpr (p.share == sharing::pairs)
-    share(workers, s.groups, [&](int64_t group, int worker) noexcept { run_group(group, workers.memory(worker, scratch), {}); });
-  else
-    for (int64_t group = 0; group < s.groups; ++group) run_group(group, scratch, p.share == sharing::inside ? workers : team<T>{});
+  run_weights_pieces<(p.depth.count > 1), p.share>(s, p, weights_kernel{copy_source, copy_target, task, complete}, scratch, workers);
 }
 
 }  // namespace VOLUTE_ISA

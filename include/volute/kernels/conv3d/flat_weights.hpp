@@ -5,7 +5,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/flat.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
 #include <utility>
@@ -24,45 +24,52 @@ struct flat_weights_code {
 };
 
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
-struct flat_weights_plan {
+struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums are vectors
   flat_weights_code code;
   int64_t segments = 1, blocks = 1;  // of the depth, of target channels
-  int64_t vectors = 1, tile = 1;     // of a plane; those whose targets stay in the first-level cache
-  int64_t group = 0;                 // elements of dw of one group
-  int64_t parts = 1;                 // of the batch, each with sums of its own
+  int64_t vectors = 1, panel = 1;    // of a plane; those whose targets stay in the first-level cache
   double cycles = 0;                 // of all samples and groups, as expected
-  sharing share = sharing::none;
-  int64_t sums = 0;  // elements of one part's sums
-  constexpr int64_t scratch() const { return parts * sums; }
-  constexpr int64_t worker_scratch() const { return 0; }
+  constexpr int64_t scratch() const { return parts * partial; }
 };
 
-/// The block of which the least cycles are expected, as in plan_flat.
+/// The cycles that are expected of a block, as in plan_flat: products or loads, two at once, but no less than the chains of sums take, and
+/// what a vector, a call and its sums cost beside that.
+constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, int64_t planes_read, int64_t planes, int64_t sources,
+                                     int64_t sums) {
+  const int64_t channels = p.code.channels, window = p.code.window, taps = s.kernel[1] * s.kernel[2];
+  const int64_t products = planes_read * channels * window, chains = p.segments * machine.latency * machine.products * planes;
+  const int64_t loads = p.segments * (2 * sources * window + channels * planes);  // one from an odd place counts twice
+  const int64_t step = larger(products, larger(loads, chains)) / machine.products + p.segments * (3 + window);
+  const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel);
+  const int64_t cycles = s.source_channels * p.blocks * (taps / window * (p.vectors * step + calls * (4 + sums)) + calls * 40);
+  return static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps()));
+}
+
+/// The block of which the least cycles are expected.
 template <class T>
 constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_side side) {
-  flat_weights_plan best;
+  constexpr int64_t lanes = simd::width<T>, most_planes = 8, most_channels = 8;
+  constexpr int64_t panel_vectors = machine.l1 / 2 / 64;  // 16 KiB with AVX-512
+  flat_weights_plan best, p;
   const conv_shape s = shape_of(g, side);
   const correlation_axis d = correlation(g, side, 0, 0), h = correlation(g, side, 1, 0), w = correlation(g, side, 2, 0);
-  constexpr int64_t lanes = simd::width<T>;
-  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes), taps = h.taps * w.taps,
-                planes_read = positions_read(d, s.source_size[0]);
-  for (int64_t most = smaller(d.n, 8); most > 0; --most) {
-    flat_weights_plan p;
+  p.vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes);
+  p.code.taps = d.taps;
+  p.code.dilation = d.offset_step;
+  p.code.channel_step = s.weight_target;
+  p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
+  p.code.window_step = w.k_step;
+  p.code.source_plane = s.source_size[1] * s.source_size[2];
+  p.code.target_plane = s.target_size[1] * s.target_size[2];
+  p.code.target_channel = s.target_volume();
+  for (int64_t most = smaller(d.n, most_planes); most > 0; --most) {
     p.segments = ceil_divide(d.n, most);
-    p.code.taps = d.taps;
-    p.code.dilation = d.offset_step;
-    p.code.channel_step = s.weight_target;
-    p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
-    p.code.window_step = w.k_step;
-    p.code.source_plane = s.source_size[1] * s.source_size[2];
-    p.code.target_plane = s.target_size[1] * s.target_size[2];
-    p.code.target_channel = s.target_volume();
     const int64_t planes = ceil_divide(d.n, p.segments);
     int64_t sources = 0;
     for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
-    for (int64_t window = 1; window <= taps; ++window) {
-      if (taps % window != 0) continue;
-      for (int64_t channels = 1; channels <= smaller(8, s.target_channels); ++channels) {
+    for (int64_t window = 1; window <= h.taps * w.taps; ++window) {
+      if (h.taps * w.taps % window != 0) continue;
+      for (int64_t channels = 1; channels <= smaller(most_channels, s.target_channels); ++channels) {
         const int64_t sums = channels * d.taps * window;
         // The target's vectors stay in registers for several taps, too.
         const int64_t held = window > 1 ? channels * planes : 1;
@@ -70,23 +77,16 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
         p.blocks = ceil_divide(s.target_channels, channels);
         p.code.channels = static_cast<int>(channels);
         p.code.window = static_cast<int>(window);
-        const int64_t products = planes_read * channels * window, chains = p.segments * 8 * planes;
-        const int64_t loads = p.segments * (2 * sources * window + channels * planes);
-        const int64_t step = larger(products, larger(loads, chains)) / 2 + p.segments * (3 + window);
-        p.tile = smaller(vectors, larger(1, 256 / (channels * planes)));  // 16 KiB
-        const int64_t calls = p.segments * ceil_divide(vectors, p.tile);
-        const int64_t cycles = s.source_channels * p.blocks * (taps / window * (vectors * step + calls * (4 + sums)) + calls * 40);
-        p.cycles = static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps()));
+        p.panel = smaller(p.vectors, larger(1, panel_vectors / (channels * planes)));
+        p.cycles = flat_weights_cycles(p, s, positions_read(d, s.source_size[0]), planes, sources, sums);
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
     }
   }
-  best.vectors = vectors;
-  best.group = s.target_channels * s.source_channels * s.taps();
-  best.sums = g.w_size() * lanes;
+  best.partial = g.w_size() * lanes;
   const int64_t tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {
-    if (tasks < 8) best.parts = smaller(s.batch, ceil_divide(16, tasks));
+    if (tasks < 8) best.parts = smaller(s.batch, ceil_divide(most_parts, tasks));
     if (tasks * best.parts > 1) best.share = sharing::pairs;
   }
   return best;
@@ -100,7 +100,7 @@ struct flat_weights_job {
   const uint16_t* masks = nullptr;
   int64_t masks_step = 0, taps = 1, width = 1;  // taps of height and width together, and of the width
   int64_t x_h = 0, x_w = 0;
-  int64_t whole = 1, rest = 0;  // whole vectors of the tile, and pixels behind them
+  int64_t whole = 1, rest = 0;  // whole vectors of the panel, and pixels behind them
   int64_t known = 0;            // target channels that the block before had too
   bool add = false;
 };
@@ -211,46 +211,55 @@ __attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, i
   for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
 }
 
+/// The products of samples [begin, end) of one group, block b of target channels and source channel c, panel by panel.
+template <class T, ops::conv_geometry G, conv_side Side>
+VOLUTE_INLINE void flat_weights_task(const T* source, const T* target, int64_t group, int64_t b, int64_t c, int64_t begin, int64_t end,
+                                     T* sums) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  static constexpr flat_weights_blocks<T, G, Side> blocks;
+  constexpr const flat_weights_plan& p = blocks.plan;
+  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
+  const int64_t wanted = b * p.code.channels, first = smaller(wanted, s.target_channels - p.code.channels);
+  flat_weights_job<T> j;
+  j.known = wanted - first;
+  j.masks_step = flat_masks<T, G, Side>::vectors;
+  j.taps = ch.taps * cw.taps;
+  j.width = cw.taps;
+  j.x_h = ch.offset_step * row;
+  j.x_w = cw.offset_step;
+  j.sum = sums + (filter_offset(s, group, first, c) + first_tap) * L;
+  for (int64_t n = begin; n < end; ++n)
+    for (int64_t v = 0; v < p.vectors; v += p.panel) {
+      const T* const x = source + ((n * s.groups + group) * s.source_channels + c) * s.source_volume() + cd.offset * p.code.source_plane +
+                         ch.offset * row + cw.offset + v * L;
+      const T* const g = target + ((n * s.groups + group) * s.target_channels + first) * s.target_volume() + v * L;
+      j.masks = flat_masks_of<T, G, Side>.list + v;
+      j.whole = smaller(p.panel, p.code.target_plane / L - v);
+      j.rest = v + p.panel < p.vectors ? 0 : p.code.target_plane % L;
+      for (int64_t segment = 0; segment < p.segments; ++segment) {
+        const int64_t plane = cd.n * segment / p.segments;
+        j.x = x + plane * p.code.source_plane;
+        j.g = g + plane * p.code.target_plane;
+        j.add = n > begin || v > 0 || segment > 0;
+        blocks.list[segment](j);
+      }
+    }
+}
+
 /// `source`, `target`: x and g for the forward side, g and x for the backward side.
 template <class T, ops::conv_geometry G, conv_side Side>
 void run_flat_weights(const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
-  static constexpr flat_weights_blocks<T, G, Side> blocks;
-  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t L = simd::width<T>, volume = s.source_volume(), row = s.source_size[2];
-  constexpr int64_t first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
-  share_if<p.share != sharing::none>(
-      workers, s.groups * p.blocks * s.source_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
-        const int64_t part = i % p.parts, c = i / p.parts % s.source_channels, b = i / (p.parts * s.source_channels) % p.blocks;
-        const int64_t group = i / (p.parts * s.source_channels * p.blocks), wanted = b * p.code.channels;
-        const int64_t first = smaller(wanted, s.target_channels - p.code.channels), begin = s.batch * part / p.parts;
-        flat_weights_job<T> j;
-        j.known = wanted - first;
-        j.masks_step = flat_masks<T, G, Side>::vectors;
-        j.taps = ch.taps * cw.taps;
-        j.width = cw.taps;
-        j.x_h = ch.offset_step * row;
-        j.x_w = cw.offset_step;
-        j.sum = scratch + part * p.sums + (group * p.group + first * s.weight_target + c * s.weight_source + first_tap) * L;
-        for (int64_t n = begin; n < s.batch * (part + 1) / p.parts; ++n)
-          for (int64_t v = 0; v < p.vectors; v += p.tile) {
-            const T* const x = source + ((n * s.groups + group) * s.source_channels + c) * volume + cd.offset * p.code.source_plane +
-                               ch.offset * row + cw.offset + v * L;
-            const T* const g = target + ((n * s.groups + group) * s.target_channels + first) * s.target_volume() + v * L;
-            j.masks = flat_masks_of<T, G, Side>.list + v;
-            j.whole = smaller(p.tile, p.code.target_plane / L - v);
-            j.rest = v + p.tile < p.vectors ? 0 : p.code.target_plane % L;
-            for (int64_t segment = 0; segment < p.segments; ++segment) {
-              const int64_t plane = cd.n * segment / p.segments;
-              j.x = x + plane * p.code.source_plane;
-              j.g = g + plane * p.code.target_plane;
-              j.add = n > begin || v > 0 || segment > 0;
-              blocks.list[segment](j);
-            }
-          }
+  share_parts<p.share != sharing::none>(
+      workers, s.groups * p.blocks * s.source_channels, p.parts,
+      s.batch, [&](int64_t i, int64_t part, int64_t begin, int64_t end, int) __attribute__((always_inline)) {
+        const int64_t block = i / s.source_channels;
+        flat_weights_task<T, G, Side>(source, target, block / p.blocks, block % p.blocks, i % s.source_channels, begin, end,
+                                      scratch + part * p.partial);
       });
-  fold_flat_weights(scratch, p.parts, p.sums, s.groups * p.group, dw);
+  fold_flat_weights(scratch, p.parts, p.partial, G.w_size(), dw);
 }
 
 }  // namespace VOLUTE_ISA

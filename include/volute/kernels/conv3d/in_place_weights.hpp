@@ -5,7 +5,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/in_place.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
 
@@ -13,13 +13,9 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-struct in_place_weights_plan {
+struct in_place_weights_plan : weights_parts {  // parts: of the samples' rows
   in_place_code code;
-  int taps = 1;                    // of the height, whose sums stay in registers together
-  int64_t parts = 1, partial = 0;  // ranges of (sample, row) whose sums are added at the end; elements of one part's sums
-  sharing share = sharing::none;
-  constexpr int64_t scratch() const { return parts > 1 ? parts * partial : 0; }
-  constexpr int64_t worker_scratch() const { return 0; }
+  int taps = 1;  // of the height, whose sums stay in registers together
 };
 
 template <class T>
@@ -29,12 +25,12 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
   p.code.stream = false;
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
-  p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], (p.code.width[0].step == 1 ? 27 : 20) / (g.kernel[0] * g.kernel[2]))));
+  const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
+  p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
   p.partial = g.w_size();
-  const double work = conv_work(g) * 1.5;
-  if (work >= worth_sharing) {
-    const int64_t tasks = smaller(16, static_cast<int64_t>(work / 10e3)), most = larger(1, (int64_t{1} << 18) / p.partial);
-    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.out_channels), most));
+  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); tasks > 1) {
+    constexpr int64_t most_partial = int64_t{1} << 18;  // elements of all parts: they stay in the second-level cache
+    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.out_channels), larger(1, most_partial / p.partial)));
     if (g.out_channels * p.parts > 1) p.share = sharing::pairs;
   }
   return p;
@@ -68,9 +64,7 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   constexpr int64_t step = C.height[0].step, width = C.width[0].n;
   const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
-  VOLUTE_UNROLL
-  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
-  for (int k = 0; k < H * KW; ++k) acc[t][k] = V(T(0));
+  clear_tile(acc);
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
   const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % machine.aliasing == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
@@ -144,18 +138,19 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
       });
     }
   }
-  VOLUTE_UNROLL
-  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
-  for (int k = 0; k < H * KW; ++k) sum[t * H * KW + k] = simd::reduce_add(acc[t][k]);
+  reduce_tile(acc, sum);
 }
 
 /// Adds (writes, if `first`) the products of rows [begin, end) of channel `o` of g in one sample.
 template <class T, in_place_weights_plan P>
 __attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t o, int64_t begin,
                                                      int64_t end, T* dw, bool first) noexcept {
-  constexpr int KD = P.code.depth, KH = static_cast<int>(P.code.height[0].taps);
+  constexpr in_place_code C = P.code;
+  constexpr int KH = static_cast<int>(C.height[0].taps);
+  constexpr int64_t KW = C.width[0].taps;
   const correlation_axis& cd = s.classes[0][0];
-  const int64_t group = o / s.target_channels, pair = sample * s.groups + group, volume = s.source_volume();
+  const int64_t pair = sample * s.groups + o / s.target_channels, volume = s.source_volume();
+  const tap_range planes = planes_read(cd, s.source_size[0]);
   in_place_weights_job<T> j;
   j.x_plane = s.source_size[1] * s.source_size[2];
   j.g_plane = s.target_size[1] * s.target_size[2];
@@ -165,22 +160,18 @@ __attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const 
   j.end = end;
   j.height = s.source_size[1];
   j.planes = cd.n;
-  j.first = larger(0, -cd.offset);
-  j.last = larger(j.first, smaller(cd.n + KD - 1, s.source_size[0] - cd.offset));
+  j.first = planes.first;
+  j.last = planes.last;
   T* to = dw + o * s.source_channels * s.taps();
   const bool more = pair + 1 < s.batch * s.groups;
   for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
     const auto block = [&](auto rows, int64_t h0) __attribute__((always_inline)) {
-      T sum[P.code.depth * rows * P.code.width[0].taps];
-      const bool last = h0 + rows == P.code.height[0].taps && more;
+      T sum[C.depth * rows * KW];
+      const bool last = h0 + rows == KH && more;
       j.next_x = last ? j.x + volume : j.x;
       j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
-      in_place_weights_block<T, P.code, rows>(j, h0, sum);
-      for (int64_t t = 0; t < P.code.depth; ++t)
-        for (int64_t k = 0, n = rows * P.code.width[0].taps; k < n; ++k) {
-          T& e = to[(t * P.code.height[0].taps + h0) * P.code.width[0].taps + k];
-          e = first ? sum[t * n + k] : e + sum[t * n + k];
-        }
+      in_place_weights_block<T, C, rows>(j, h0, sum);
+      put_sums(sum, rows * KW, C.depth, rows * KW, to + h0 * KW, KH * KW, !first);
     };
     int64_t h0 = 0;
     for (; h0 + P.taps <= KH; h0 += P.taps) block(std::integral_constant<int, P.taps>{}, h0);
@@ -192,15 +183,13 @@ template <class T, ops::conv_geometry G>
 void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   static constexpr in_place_weights_plan p = plan_in_place_weights<T>(G);
-  share_if<p.share != sharing::none>(
-      workers, s.groups * s.target_channels * p.parts, [&](int64_t i, int) __attribute__((always_inline)) {
-        const int64_t part = i % p.parts, o = i / p.parts, height = s.target_size[1], rows = s.batch * height;
-        const int64_t first = rows * part / p.parts, end = rows * (part + 1) / p.parts;
-        T* const to = p.parts > 1 ? scratch + part * p.partial : dw;
-        for (int64_t u = first; u < end; u = (u / height + 1) * height)
-          in_place_weights_task<T, p>(s, x, g, u / height, o, u % height, smaller(height, end - u / height * height), to, u == first);
+  constexpr int64_t height = s.target_size[1];
+  run_parts<p.share != sharing::none>(
+      p, s.groups * s.target_channels, s.batch * height, scratch, dw,
+      workers, [&](int64_t o, int64_t begin, int64_t end, T*, T * to) __attribute__((always_inline)) {
+        for (int64_t i = begin; i < end; i = (i / height + 1) * height)
+          in_place_weights_task<T, p>(s, x, g, i / height, o, i % height, smaller(height, end - i / height * height), to, i == begin);
       });
-  if constexpr (p.parts > 1) add_parts(scratch, p.parts, p.partial, dw);
 }
 
 }  // namespace VOLUTE_ISA

@@ -5,8 +5,8 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/planes.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
 
@@ -14,72 +14,65 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-struct planes_weights_plan {
-  int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
+struct planes_weights_plan : weights_parts {  // parts: of the samples' pieces
+  int depth = 1, taps = 1;                    // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
   slab_layout layout{}, target{};   // of x, of g
-  int64_t rows = 1, slabs = 1;      // rows of g of one step
+  int64_t rows = 1, slabs = 1;      // rows of g of one piece; pieces
   int64_t targets = 1, blocks = 1;  // channels of g of one task
   bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
   int64_t vectors = 1;              // of one plane of g
-  int64_t parts = 1, partial = 0;   // ranges of (sample, slab) whose sums are added at the end; elements of one part's sums
-  int64_t source_size = 0, target_size = 0;
-  sharing share = sharing::none;
-  constexpr int64_t own() const { return source_size + target_size; }
-  constexpr int64_t scratch() const { return own() + (parts > 1 ? parts * partial : 0); }
-  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : ceil_divide(own(), 16) * 16; }
+
+  /// Sizes for pieces of so many rows, with what x's copy has beside them: `halo` rows and `gap` elements.
+  template <class T>
+  constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
+    constexpr int64_t size = sizeof(T), width = simd::width<T>;
+    slab_layout& l = layout;
+    rows = target.rows = rows_of_piece;
+    slabs = ceil_divide(g.out[1], rows);
+    l.rows = rows + halo;
+    l.part = l.rows * l.pitch + gap;
+    l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
+    l.channel = source[0].count * l.plane;
+    vectors = direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
+    target.pitch = l.pitch;
+    target.part = rows * l.pitch + 2 * width;
+    target.plane = odd_lines(target.part, size);
+    source_size = pad_to_line(g.group_in() * l.channel + l.pitch + 2 * width);
+    target_size = direct ? 0 : pad_to_line(g.out[0] * target.plane);
+  }
 };
 
 template <class T>
 constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   planes_weights_plan p;
-  const conv_shape s = shape_of(g, conv_side::forward);
-  constexpr int64_t size = sizeof(T), width = simd::width<T>;
+  constexpr int64_t size = sizeof(T), width = simd::width<T>, most_taps = 9, least_rows = 4;
   const planes_plan forward = plan_planes<T>(g, conv_side::forward);
   for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
   p.layout = forward.layout;
   p.depth = static_cast<int>(g.kernel[0]);
-  const int64_t list = g.kernel[1] * g.kernel[2], most = smaller(9, (accumulators - 1) / p.depth);
-  p.taps = static_cast<int>(ceil_divide(list, ceil_divide(list, most)));
+  const int64_t list = g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, (accumulators - 1) / p.depth);
+  p.taps = near_equal(list, at_once);
   // A copy costs more than up to a seventh of the lanes.
   p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
   const int64_t aligned = ceil_divide(p.layout.pitch, width) * width;  // one tap of the width then crosses no cache line: 9 % less time
   if (p.direct && aligned * 8 <= p.layout.pitch * 9) p.layout.pitch = aligned;
-  const auto resize = [&](int64_t rows) {
-    p.rows = rows;
-    p.slabs = ceil_divide(g.out[1], rows);
-    slab_layout& l = p.layout;
-    l.rows = rows + halo;
-    l.part = l.rows * l.pitch + gap;
-    l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
-    l.channel = p.source[0].count * l.plane;
-    p.vectors = p.direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
-    p.target.rows = rows;
-    p.target.pitch = l.pitch;
-    p.target.part = rows * l.pitch + 2 * width;
-    p.target.plane = odd_lines(p.target.part, size);
-    p.source_size = ceil_divide(s.source_channels * l.channel + l.pitch + 2 * width, 16) * 16;
-    p.target_size = p.direct ? 0 : ceil_divide(g.out[0] * p.target.plane, 16) * 16;
-  };
-  resize(g.out[1]);
-  const auto cut_rows = [&] { resize(smaller(p.rows - 1, ceil_divide(g.out[1], p.slabs + 1))); };
-  while (p.rows > 4 && p.own() > (machine.l2 * 3 / 8) / size) cut_rows();
-  p.targets = s.target_channels;
+  p.cut_rows<T>(g, g.out[1], halo, gap);
+  const auto cut_further = [&] { p.cut_rows<T>(g, smaller(p.rows - 1, ceil_divide(g.out[1], p.slabs + 1)), halo, gap); };
+  while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
+  p.targets = g.group_out();
   p.partial = g.w_size();
-  const double work = conv_work(g) * 1.5;
-  if (work >= worth_sharing) {
-    const int64_t tasks = smaller(16, static_cast<int64_t>(work / 10e3));
-    if (s.groups < tasks && p.targets >= 4) {
-      p.blocks = smaller(ceil_divide(tasks, s.groups), p.targets / 2);
-      p.targets = ceil_divide(s.target_channels, p.blocks);
-      p.blocks = ceil_divide(s.target_channels, p.targets);
+  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); tasks > 1) {
+    if (g.groups < tasks && p.targets >= 4) {
+      p.blocks = smaller(ceil_divide(tasks, g.groups), p.targets / 2);
+      p.targets = ceil_divide(g.group_out(), p.blocks);
+      p.blocks = ceil_divide(g.group_out(), p.targets);
     }
-    const int64_t most_parts = larger(1, machine.l2 / (p.partial * size));
-    const int64_t parts = smaller(ceil_divide(tasks, s.groups * p.blocks), most_parts);
-    while (p.rows > 4 && s.batch * p.slabs < parts) cut_rows();
-    p.parts = smaller(s.batch * p.slabs, parts);
-    if (s.groups * p.blocks * p.parts > 1) p.share = sharing::pairs;
+    const int64_t most = larger(1, machine.l2 / (p.partial * size)), parts = smaller(ceil_divide(tasks, g.groups * p.blocks), most);
+    while (p.rows > least_rows && g.batch * p.slabs < parts) cut_further();
+    p.parts = smaller(g.batch * p.slabs, parts);
+    if (g.groups * p.blocks * p.parts > 1) p.share = sharing::pairs;
   }
   return p;
 }
@@ -98,7 +91,7 @@ struct planes_weights_job {
   int64_t x_lines = 0, g_lines = 0, next_x_plane = 0, next_g_plane = 0;
 };
 
-/// All lanes of all planes of one slab and one pair of channels.
+/// All lanes of all planes of one piece and one pair of channels.
 template <class T, int KD, int TB>
 __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
@@ -182,17 +175,39 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
   for (int k = 0; k < TB; ++k) j.sum[t * TB + k] = simd::reduce_add(acc[t][k]);
 }
 
-/// Adds (writes, if `first`) the products of one slab of one sample and one group for block b of the channels of g.
+/// The rows of x that a piece reads, from row h0 of g on: the planes `planes` of all channels of one sample and group.
+template <class T>
+VOLUTE_INLINE void copy_planes_source(const conv_shape& s, const planes_weights_plan& p, const T* x, int64_t pair, tap_range planes,
+                                      int64_t h0, T* to) noexcept {
+  const int64_t row = s.source_size[2], plane = s.source_size[1] * row, volume = s.source_volume();
+  const T* const end = x + s.batch * s.groups * s.source_channels * volume;
+  for (int64_t c = 0; c < s.source_channels; ++c, to += p.layout.channel)
+    for (int64_t q = planes.first; q < planes.last; ++q)
+      copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + (pair * s.source_channels + c) * volume + q * plane, row, end, h0, T(1),
+                           to + q * p.layout.plane);
+}
+
+/// The rows of one channel of g, `from`, of a piece.
+template <class T>
+VOLUTE_INLINE void copy_planes_target(const conv_shape& s, const planes_weights_plan& p, const T* from, const T* end, int64_t h0,
+                                      T* to) noexcept {
+  source_axis height, width;
+  height.count = s.target_size[1];
+  width.count = s.target_size[2];
+  for (int64_t d = 0; d < s.target_size[0]; ++d, from += height.count * width.count, to += p.target.plane)
+    copy_slab<T, false, 1>(p.target, height, width, from, width.count, end, h0, T(1), to);
+}
+
+/// Adds (writes, if `first`) the products of one piece of one sample and one group for some channels of g.
 template <class T, int KD, int TB>
 __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const planes_weights_plan& p, const int64_t* offsets, const T* x,
-                                                   const T* g, T* memory, int64_t sample, int64_t group, tap_range targets, int64_t slab,
+                                                   const T* g, T* source, int64_t sample, int64_t group, tap_range targets, int64_t piece,
                                                    T* dw, bool first) noexcept {
   const correlation_axis& cd = s.classes[0][0];
-  const int64_t row = s.source_size[2], plane = s.source_size[1] * row, volume = s.source_volume(), pair = sample * s.groups + group;
-  const int64_t g_row = s.target_size[2], g_plane = s.target_size[1] * g_row, h0 = slab * p.rows, list = s.kernel[1] * s.kernel[2];
-  const T* const x_end = x + s.batch * s.groups * s.source_channels * volume;
-  const T* const g_end = g + s.batch * s.groups * s.target_channels * s.target_volume();
-  T *const source = memory, *const target = source + p.source_size;
+  const int64_t row = s.source_size[2], volume = s.source_volume(), pair = sample * s.groups + group;
+  const int64_t g_row = s.target_size[2], h0 = piece * p.rows, list = s.kernel[1] * s.kernel[2];
+  const tap_range planes = planes_read(cd, p.source[0].count);
+  T* const target = source + p.source_size;
   T sum[KD * TB];
   int64_t tap[TB];
   planes_weights_job<T> j;
@@ -203,41 +218,30 @@ __attribute__((noinline)) void planes_weights_task(const conv_shape& s, const pl
   j.x_row = p.layout.pitch;
   j.g_row = g_row;
   j.planes = cd.n;
-  j.first = larger(0, -cd.offset);
-  j.last = larger(j.first, smaller(cd.n + KD - 1, p.source[0].count - cd.offset));
+  j.first = planes.first;
+  j.last = planes.last;
+  j.next_x_plane = s.source_size[1] * row;
+  j.next_g_plane = s.target_size[1] * g_row;
   j.x_plane = p.layout.plane;
-  j.g_plane = p.direct ? g_plane : p.target.plane;
-  j.next_x_plane = plane;
-  j.next_g_plane = g_plane;
+  j.g_plane = p.direct ? j.next_g_plane : p.target.plane;
   const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * static_cast<int64_t>(64 / sizeof(T)));
-  for (int64_t c = 0; c < s.source_channels; ++c)
-    for (int64_t q = j.first; q < j.last; ++q)
-      copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + (pair * s.source_channels + c) * volume + (q + cd.offset) * plane, row,
-                           x_end, h0, T(1), source + c * p.layout.channel + (q + cd.offset) * p.layout.plane);
-  source_axis height, width;
-  height.count = s.target_size[1];
-  width.count = g_row;
-  const bool more_rows = slab + 1 < p.slabs;
+  copy_planes_source(s, p, x, pair, {planes.first + cd.offset, planes.last + cd.offset}, h0, source);
+  const bool more_rows = piece + 1 < p.slabs;
   for (int64_t o = targets.first; o < targets.last; ++o) {
     const T* from = g + (pair * s.target_channels + o) * s.target_volume();
     j.g = p.direct ? from + h0 * g_row : target;
-    for (int64_t d = 0; d < (p.direct ? 0 : cd.n); ++d)
-      copy_slab<T, false, 1>(p.target, height, width, from + d * g_plane, g_row, g_end, h0, T(1), target + d * p.target.plane);
+    if (!p.direct) copy_planes_target(s, p, from, g + s.batch * s.groups * s.target_channels * s.target_volume(), h0, target);
     j.next_g = from + (o + 1 < s.target_channels ? s.target_volume() + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : s.target_volume());
     j.next_x = x + pair * s.source_channels * volume + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
     for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
       j.x = source + c * p.layout.channel + cd.offset * p.layout.plane;
-      T* const to = dw + ((group * s.target_channels + o) * s.source_channels + c) * s.taps();
+      T* const to = dw + filter_offset(s, group, o, c);
       for (int64_t k0 = 0; k0 < list; k0 += TB) {
         for (int64_t k = 0; k < TB; ++k) tap[k] = offsets[smaller(k0 + k, list - 1)];
         j.x_lines = k0 == 0 && o + 1 == s.target_channels ? x_lines : 0;
         j.g_lines = k0 == 0 && c == 0 ? 1 : 0;
         planes_weights_block<T, KD, TB>(j);
-        for (int64_t t = 0; t < KD; ++t)
-          for (int64_t k = 0; k < smaller(TB, list - k0); ++k) {
-            T& e = to[t * list + k0 + k];
-            e = first ? sum[t * TB + k] : e + sum[t * TB + k];
-          }
+        put_sums(sum, TB, KD, smaller(TB, list - k0), to + k0, list, !first);
       }
     }
   }
@@ -262,20 +266,17 @@ template <class T, ops::conv_geometry G>
 void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   static constexpr planes_weights_plan p = plan_planes_weights<T>(G);
-  T* const sums = scratch + p.own();
   // Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   const int64_t blocks = workers.alone() ? 1 : smaller(p.blocks, 4 * workers.workers->threads());
-  share_if<p.share != sharing::none>(
-      workers, s.groups * blocks * p.parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t part = i % p.parts, b = i / p.parts % blocks, group = i / (p.parts * blocks), units = s.batch * p.slabs;
-        const int64_t first = units * part / p.parts, end = units * (part + 1) / p.parts;
-        for (int64_t u = first; u < end; ++u)
-          planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, workers.memory(worker, scratch),
-                                                  u / p.slabs, group,
-                                                  {s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks}, u % p.slabs,
-                                                  p.parts > 1 ? sums + part * p.partial : dw, u == first);
+  run_parts<p.share != sharing::none>(
+      p, s.groups * blocks, s.batch * p.slabs, scratch, dw,
+      workers, [&](int64_t task, int64_t begin, int64_t end, T * memory, T * to) __attribute__((always_inline)) {
+        const int64_t b = task % blocks;
+        const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
+        for (int64_t i = begin; i < end; ++i)
+          planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, memory, i / p.slabs, task / blocks,
+                                                  targets, i % p.slabs, to, i == begin);
       });
-  if constexpr (p.parts > 1) add_parts(sums, p.parts, p.partial, dw);
 }
 
 }  // namespace VOLUTE_ISA

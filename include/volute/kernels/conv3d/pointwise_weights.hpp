@@ -1,11 +1,12 @@
-// The adjoint in the filter where windows do not overlap: dW[o, (i, tap)] = sum over pixels p of g[o, p] x[(i, tap), p]. A slab of pixels
-// of the one tensor is turned, so that its rows lie in the lanes, and the other's rows are broadcast; sums stay in registers for a slab.
+// The adjoint in the filter where windows do not overlap: dW[o, (i, tap)] = sum over pixels p of g[o, p] x[(i, tap), p]. Pixels go piece by
+// piece: of the one matrix they are turned, so that its rows lie in the lanes, and the other's rows are broadcast; sums stay in registers
+// for a piece.
 #pragma once
 
 #include <volute/core/executor.hpp>
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/pointwise.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
 #include <volute/kernels/copy.hpp>
 
 #include <cstdint>
@@ -15,10 +16,10 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Pixels of a slab at most, and the pitch of its rows: an odd number of vectors.
-inline constexpr int64_t weights_slab = 256;
+/// Pixels of a piece at most, and the pitch of its rows: an odd number of vectors.
+inline constexpr int64_t piece_pixels = 256;
 template <class T>
-inline constexpr int64_t weights_pitch = ((weights_slab / simd::width<T> + 1) | 1) * simd::width<T>;
+inline constexpr int64_t piece_pitch = ((piece_pixels / simd::width<T> + 1) | 1) * simd::width<T>;
 
 struct pointwise_weights_plan {
   bool turn_x = false;                  // x's rows lie in the lanes, else g's
@@ -28,17 +29,17 @@ struct pointwise_weights_plan {
   int rows = 1;                         // that a register block broadcasts
   int64_t step = 1, steps = 1;          // rows of whole register blocks and of whole rows of windows
   int64_t chunk = 1;                    // rows packed at a time, 128 KiB of them at most
-  int64_t slab = 1;                     // pixels
-  int64_t slabs = 1, parts = 1;         // of the batch; the sums of each part wait to be added in order
+  int64_t piece = 1;                    // pixels
+  int64_t pieces = 1, parts = 1;        // of the batch; the sums of each part wait to be added in order
   int64_t sums = 0;                     // of one part and group
   bool several = false;                 // lines that a register block asks for in each row: one would not be enough
   bool shared = false;
   int64_t groups = 1;
   int64_t lanes = 1, pitch = 1;
+  constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? vectors : last); }
   constexpr int64_t block_sums() const { return steps * step * vectors * lanes; }
-  constexpr int64_t own() const {
-    return ceil_divide(part_blocks * vectors * lanes * weights_slab + chunk * pitch + lanes * pitch, 16) * 16;
-  }
+  constexpr int64_t turned_size() const { return part_blocks * vectors * lanes * piece_pixels; }
+  constexpr int64_t own() const { return pad_to_line(turned_size() + chunk * pitch + lanes * pitch); }
   constexpr int64_t scratch() const { return own() + parts * groups * sums; }
   constexpr int64_t worker_scratch() const { return shared ? own() : 0; }
 };
@@ -53,39 +54,40 @@ constexpr double pointwise_weights_cost(int64_t turned, int64_t broadcast) {
 template <class T>
 constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry& g) {
   pointwise_weights_plan p;
-  constexpr int64_t width = simd::width<T>, size = sizeof(T), registers = accumulators + 4;
+  constexpr int64_t width = simd::width<T>, size = sizeof(T), registers = accumulators + 4, most_rows = 12;
   const int64_t of_x = g.group_in() * g.taps(), of_g = g.group_out();
   p.turn_x = width % g.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);
   p.turned = p.turn_x ? of_x : of_g;
   p.broadcast = p.turn_x ? of_g : of_x;
   p.lanes = width;
-  p.pitch = weights_pitch<T>;
+  p.pitch = piece_pitch<T>;
   p.groups = g.groups;
   const int64_t vectors = ceil_divide(p.turned, width);
-  p.blocks = ceil_divide(vectors, 2);  // of three, a slab would outgrow the first-level cache, or leave few registers to the rows
+  p.blocks = ceil_divide(vectors, 2);  // of three, a piece would outgrow the first-level cache, or leave few registers to the rows
   p.vectors = static_cast<int>(ceil_divide(vectors, p.blocks));
   p.blocks = ceil_divide(vectors, p.vectors);
   p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
-  p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * weights_slab * size)));
-  const int64_t most = smaller(12, (registers - 1 - p.vectors) / p.vectors);
-  p.rows = static_cast<int>(ceil_divide(p.broadcast, ceil_divide(p.broadcast, most)));
+  p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * piece_pixels * size)));
+  const int64_t most = smaller(most_rows, (registers - 1 - p.vectors) / p.vectors);
+  p.rows = near_equal(p.broadcast, most);
   p.step = p.rows;
   while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);
   p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (machine.l2 / 8) / (p.pitch * size * p.step)))) * p.step;
   p.sums = p.blocks * p.block_sums();
-  const int64_t slabs = ceil_divide(g.out_volume(), weights_slab);
-  p.slab = ceil_divide(ceil_divide(g.out_volume(), slabs), width) * width;  // not larger than weights_slab
-  p.slabs = g.batch * slabs;
+  const int64_t pieces = ceil_divide(g.out_volume(), piece_pixels);
+  p.piece = ceil_divide(ceil_divide(g.out_volume(), pieces), width) * width;  // not larger than piece_pixels
+  p.pieces = g.batch * pieces;
   p.several = p.blocks * p.steps * (p.step / p.rows) <
-              p.slab * size / 64 * (ceil_divide(p.turned, p.slab) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.slab));
+              p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
   p.shared = conv_work(g) >= worth_sharing;
-  // An even number of parts, of three slabs or so for the sake of the sums, and at most 2 MiB of these.
-  if (p.shared) p.parts = larger(1, smaller(smaller(16, (p.slabs + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
+  // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
+  if (p.shared)
+    p.parts = larger(1, smaller(smaller(most_parts, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;
 }
 
-/// Cache lines that a register block asks for on its way, one in each step, for the slab after this one: a line of each of `rows` rows;
+/// Cache lines that a register block asks for on its way, one in each step, for the piece after this one: a line of each of `rows` rows;
 /// if Several, then the next line of each, and after `lines` elements again from the first. A block that asked in one go would only wait
 /// for memory.
 template <class T, bool Several>
@@ -146,107 +148,117 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
     for (int r = 0; r < R; ++r) VOLUTE_UNROLL
     for (int v = 0; v < NV; ++v) acc[r][v] = simd::load<V>(sum + (r * NV + v) * L) + acc[r][v];
   }
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(sum + (r * NV + v) * L, acc[r][v]);
+  store_tile(acc, sum);
 }
 
-/// Rows [row, row + valid), valid <= vectors * lanes, of a slab to to[p][vectors * lanes], zeros behind them. `line` holds a vector of
+/// Rows [row, row + valid), valid <= vectors * lanes, of a piece to to[p][vectors * lanes], zeros behind them. `line` holds a vector of
 /// rows.
 template <class T>
 __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
                                            int64_t vectors, T* line, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
-  constexpr int64_t pitch = weights_pitch<T>;
+  constexpr int64_t pitch = piece_pitch<T>;
   for (int64_t v = 0; v < vectors; ++v) {
-    const int64_t n = larger(0, smaller(L, valid - v * L));
-    int64_t p = 0;
-    if (q.straight && n == L)
-      for (const T* const from = x + (row + v * L) * q.volume + first; p + L <= count; p += L) {
-        V r[L];
-        VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + i * q.volume + p);
-        simd::transpose(r);
-        VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
-      }
-    if (p >= count) continue;
-    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first + p, count - p, line, pitch);
-    const int64_t packed = p;
-    if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
-    for (; p < count; p += L) {
+    const auto turn = [&](const T* from, int64_t step, int64_t p) __attribute__((always_inline)) {
       V r[L];
       VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(line + i * pitch + p - packed);
+      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + i * step);
       simd::transpose(r);
       VOLUTE_UNROLL
       for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
-    }
+    };
+    const int64_t n = larger(0, smaller(L, valid - v * L));
+    int64_t p = 0;
+    if (q.straight && n == L)
+      for (const T* const from = x + (row + v * L) * q.volume + first; p + L <= count; p += L) turn(from + p, q.volume, p);
+    if (p >= count) continue;
+    pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first + p, count - p, line, pitch);
+    if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
+    for (const T* from = line; p < count; p += L, from += L) turn(from, pitch, p);
   }
 }
 
-/// Slabs [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: broadcast rows
-/// [row_begin, row_end).
+/// One of the two matrices, of one group.
+template <class T>
+struct pointwise_matrix {
+  const pixel_rows& rows;
+  const T* first;
+  int64_t sample;  // elements from one sample to the next
+};
+
+/// What a piece copies, in columns of at most `count` rows: rows [begin, end) first of the one matrix, then of the other.
+template <class T, bool Several>
+struct piece_ahead {
+  const pixel_rows* rows[2];
+  const T* start[2];
+  int64_t begin[2], end[2];
+  int64_t first, last, count;  // pixels; rows of a column
+  const T* nothing;            // to ask for if nothing is left
+  int64_t which = 0, row = 0;
+  lines_of_pixels line{first, last};
+  VOLUTE_INLINE lines_ahead<T, Several> next() noexcept {
+    constexpr int64_t each = lines_ahead<T, Several>::line;
+    for (; which < 2; row = 0, ++which) {
+      const pixel_rows& r = *rows[which];
+      for (const int64_t all = end[which] - begin[which]; r.taps == 1 && row < all; row += count) {
+        const int64_t together = smaller(count, all - row);
+        if (const int64_t offset = line.next(r, each); offset >= 0) {
+          int64_t lines = 1;
+          while (Several && lines < count / together && line.follows(r, offset + lines * each, each)) ++lines;
+          return {start[which] + (begin[which] + row) * r.volume + offset, r.volume, together, lines * each};
+        }
+        line.first = first;
+      }
+    }
+    return {nothing};
+  }
+};
+
+/// Pieces [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: the broadcast rows of `slice`.
 template <class T, int R, int NV, int Last, bool Several>
-__attribute__((noinline)) void pointwise_weights_task(const pixel_rows& turned, const pixel_rows& broadcast,
-                                                      const pointwise_weights_plan& p, int64_t pixels, const T* t, int64_t t_sample,
-                                                      const T* b, int64_t b_sample, int64_t begin, int64_t end, int64_t row_begin,
-                                                      int64_t row_end, T* memory, T* sums, T* onto) noexcept {
+__attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
+                                                      const pointwise_matrix<T>& broadcast, int64_t pixels, int64_t begin, int64_t end,
+                                                      tap_range slice, T* memory, T* sums, T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;
-  const int64_t slabs = ceil_divide(pixels, p.slab);
-  T* const panel = memory + p.part_blocks * lanes * weights_slab;
+  const int64_t pieces = ceil_divide(pixels, p.piece);
+  T* const panel = memory + p.turned_size();
   T* const line = panel + p.chunk * p.pitch;
   for (int64_t u = begin; u < end; ++u) {
-    const int64_t sample = u / slabs, first = u % slabs * p.slab, count = smaller(p.slab, pixels - first);
-    // What the next slab copies (the next part's too: one thread often takes both), in columns of at most `count` rows: first of the one
-    // tensor, then of the other.
-    const int64_t next = u + 1 < p.slabs ? u + 1 : u, next_first = next % slabs * p.slab;
-    const int64_t next_count = smaller(p.slab, pixels - next_first);
-    const pixel_rows* const q[2]{&turned, &broadcast};
-    const T* const start[2]{t + next / slabs * t_sample, b + next / slabs * b_sample};
-    const int64_t first_row[2]{0, row_begin}, last_row[2]{p.turned, smaller(row_end, p.broadcast)};
-    int64_t which = 0, row_ahead = 0;
-    lines_of_pixels line_ahead{next_first, next_first + next_count};
-    const auto ahead = [&]() __attribute__((always_inline)) {
-      constexpr int64_t each = lines_ahead<T, Several>::line;
-      for (; which < 2; row_ahead = 0, ++which) {
-        const pixel_rows& r = *q[which];
-        for (; r.taps == 1 && row_ahead < last_row[which] - first_row[which]; row_ahead += count) {
-          const int64_t rows = smaller(count, last_row[which] - first_row[which] - row_ahead);
-          if (const int64_t offset = line_ahead.next(r, each); offset >= 0) {
-            int64_t lines = 1;
-            while (Several && lines < count / rows && line_ahead.follows(r, offset + lines * each, each)) ++lines;
-            return lines_ahead<T, Several>{start[which] + (first_row[which] + row_ahead) * r.volume + offset, r.volume, rows, lines * each};
-          }
-          line_ahead.first = next_first;
-        }
-      }
-      return lines_ahead<T, Several>{panel};
-    };
+    const int64_t sample = u / pieces, first = u % pieces * p.piece, count = smaller(p.piece, pixels - first);
+    const T *const t = turned.first + sample * turned.sample, *const b = broadcast.first + sample * broadcast.sample;
+    // The next part's piece too: one thread often takes both.
+    const int64_t next = u + 1 < p.pieces ? u + 1 : u, next_first = next % pieces * p.piece;
+    piece_ahead<T, Several> ahead{{&turned.rows, &broadcast.rows},
+                                  {turned.first + next / pieces * turned.sample, broadcast.first + next / pieces * broadcast.sample},
+                                  {0, slice.first},
+                                  {p.turned, smaller(slice.last, p.broadcast)},
+                                  next_first,
+                                  next_first + smaller(p.piece, pixels - next_first),
+                                  count,
+                                  panel};
     for (int64_t block = 0; block < p.blocks; block += p.part_blocks) {
       const int64_t last_block = smaller(p.blocks, block + p.part_blocks);
       for (int64_t i = block; i < last_block; ++i)
-        turn_pixels<T>(turned, t + sample * t_sample, i * lanes, smaller(lanes, p.turned - i * lanes), first, count,
-                       i + 1 < p.blocks ? NV : Last, line, memory + (i - block) * lanes * weights_slab);
-      for (int64_t row = row_begin; row < row_end; row += p.chunk) {
-        const int64_t rows = smaller(p.chunk, row_end - row), there = larger(0, smaller(rows, p.broadcast - row));
-        const int64_t direct = broadcast.straight ? there / R * R : 0;
-        pack_pixels<T, false>(broadcast, b + sample * b_sample, nullptr, row + direct, there - direct, first, count,
-                              panel + direct * p.pitch, p.pitch);
+        turn_pixels<T>(turned.rows, t, i * lanes, smaller(lanes, p.turned - i * lanes), first, count, i + 1 < p.blocks ? NV : Last, line,
+                       memory + (i - block) * lanes * piece_pixels);
+      for (int64_t row = slice.first; row < slice.last; row += p.chunk) {
+        const int64_t rows = smaller(p.chunk, slice.last - row), there = larger(0, smaller(rows, p.broadcast - row));
+        const int64_t direct = broadcast.rows.straight ? there / R * R : 0;
+        pack_pixels<T, false>(broadcast.rows, b, nullptr, row + direct, there - direct, first, count, panel + direct * p.pitch, p.pitch);
         if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
         for (int64_t i = block; i < last_block; ++i) {
-          const T* const from = memory + (i - block) * lanes * weights_slab;
+          const T* const from = memory + (i - block) * lanes * piece_pixels;
           const bool wide = Last == NV || i + 1 < p.blocks;
           for (int64_t r = 0; r < rows; r += R) {
             const int64_t at = i * p.block_sums() + (row + r) * (wide ? lanes : Last * L);
             T* const to = onto != nullptr && u + 1 == end ? onto + at : nullptr;
-            const T* const line_of = r < direct ? b + sample * b_sample + (row + r) * broadcast.volume + first : panel + r * p.pitch;
-            const int64_t pitch = r < direct ? broadcast.volume : p.pitch;
+            const T* const line_of = r < direct ? b + (row + r) * broadcast.rows.volume + first : panel + r * p.pitch;
+            const int64_t pitch = r < direct ? broadcast.rows.volume : p.pitch;
             if (wide)
-              pointwise_weights_block<T, R, NV, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead());
+              pointwise_weights_block<T, R, NV, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead.next());
             else
-              pointwise_weights_block<T, R, Last, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead());
+              pointwise_weights_block<T, R, Last, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead.next());
           }
         }
       }
@@ -259,9 +271,7 @@ void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team
   static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
   static constexpr pixel_rows turned = rows_of_pixels(G, p.turn_x), broadcast = rows_of_pixels(G, !p.turn_x);
   constexpr int64_t of_x = G.group_in() * G.in_volume(), of_g = G.group_out() * G.out_volume();
-  constexpr int64_t t_group = p.turn_x ? of_x : of_g, b_group = p.turn_x ? of_g : of_x, lanes = p.vectors * p.lanes;
-  const T* const t = p.turn_x ? x : g;
-  const T* const b = p.turn_x ? g : x;
+  constexpr int64_t t_group = p.turn_x ? of_x : of_g, b_group = p.turn_x ? of_g : of_x;
   T* const sums = scratch + p.own();
   // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
   const bool alone = workers.alone();
@@ -270,15 +280,16 @@ void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team
       workers, G.groups * p.parts * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
         const int64_t slice = i % slices, part = i / slices % p.parts, group = i / slices / p.parts;
         pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
-            turned, broadcast, p, G.out_volume(), t + group * t_group, G.groups * t_group, b + group * b_group, G.groups * b_group,
-            p.slabs * part / p.parts, p.slabs * (part + 1) / p.parts, p.steps * slice / slices * p.step,
-            p.steps * (slice + 1) / slices * p.step, workers.memory(worker, scratch),
-            sums + (smaller(part, alone ? 1 : part) * G.groups + group) * p.sums, alone && part > 0 ? sums + group * p.sums : nullptr);
+            p, {turned, (p.turn_x ? x : g) + group * t_group, G.groups * t_group},
+            {broadcast, (p.turn_x ? g : x) + group * b_group, G.groups * b_group}, G.out_volume(), p.pieces * part / p.parts,
+            p.pieces * (part + 1) / p.parts, {p.steps * slice / slices * p.step, p.steps * (slice + 1) / slices * p.step},
+            workers.memory(worker, scratch), sums + (smaller(part, alone ? 1 : part) * G.groups + group) * p.sums,
+            alone && part > 0 ? sums + group * p.sums : nullptr);
       });
   share_if<p.shared>(
       workers, G.groups * p.blocks, [&](int64_t i, int) __attribute__((always_inline)) {
-        const int64_t group = i / p.blocks, block = i % p.blocks, first = block * lanes, valid = smaller(lanes, p.turned - first);
-        const int64_t row = block + 1 < p.blocks ? lanes : p.last * p.lanes;
+        const int64_t group = i / p.blocks, block = i % p.blocks, row = p.block_lanes(block);
+        const int64_t first = block * p.vectors * p.lanes, valid = smaller(p.vectors * p.lanes, p.turned - first);
         T* const sum = sums + group * p.sums + block * p.block_sums();
         for (int64_t part = 1; part < (alone ? 1 : p.parts); ++part)
           for (int64_t k = 0; k < p.broadcast * row; ++k) sum[k] += sum[part * G.groups * p.sums + k];

@@ -1,0 +1,205 @@
+// The adjoint in the filter with channels in the lanes runs over the same pieces as the forward face, but what they yield is added up: how
+// pixels are cut into parts and tasks, and who copies, multiplies and completes what.
+#pragma once
+
+#include <volute/kernels/conv3d/slabs.hpp>
+#include <volute/kernels/conv3d/weights_parts.hpp>
+
+#include <cstdint>
+
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// What one task adds up.
+struct weights_range {
+  int64_t first = 0, last = 0;               // planes of the target, counted through the samples in the copies (classes: of each)
+  int64_t source_base = 0, target_base = 0;  // the planes with which the copies begin
+  bool add = false;                          // to the sums that are there
+  int64_t slice = 0, slices = 1;             // of the taps
+};
+
+/// What plans with channels in the lanes have in common. A piece: some samples of one group, or a slab of one sample. A task has one block
+/// of target channels and one chunk of source channels; both tensors are copied, in elements: [sample][chunk][plane] and
+/// [sample][block][plane].
+struct weights_cut {
+  int64_t blocks = 1, chunks = 1;
+  int64_t together = 1;  // blocks whose copies stand together: one, or all
+  int64_t samples = 1;   // the same of samples
+  int64_t source_planes = 0, source_plane = 0, source_chunk = 0, source_sample = 0, target_block = 0, target_sample = 0;
+  int64_t source_units = 1, target_units = 1;  // that a plane's copy can be cut into
+  int64_t grain = 1;                           // units that one thread copies together
+  /// Both copies are made at once, in the order of the parts: a thread finds most of what it needs in its own cache.
+  bool interleaved = false;
+  bool parts_inside = false;       // one thread does all parts of a task before the next task
+  int64_t sum = 0, sum_count = 1;  // the sums of a task; tasks whose sums wait in memory
+  sharing share = sharing::none;
+  int64_t parts = 1, part = 1;         // of the planes in the copies, each with sums of its own that are added in order; planes of a part
+  int64_t tap_slices = 1, slices = 1;  // of the taps, and of a task's source channels when its sums are completed
+  depth_slabs depth;                   // more than one: a part has some of them, and copies what it needs of both tensors itself
+
+  constexpr int64_t copies() const { return samples * (source_sample + target_sample); }
+  constexpr int64_t scratch() const { return copies() + parts * sum_count * sum; }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    if (share == sharing::none) return 0;
+    if (depth.count > 1) return pad_to_line(copies());
+    if (share == sharing::pairs) return pad_to_line(scratch());
+    return sum_count == 1 && parts * tap_slices == 1 ? pad_to_line(sum) : 0;
+  }
+
+  /// Sizes of the copies, with `surplus` elements behind each, and samples that stay in `room` bytes together.
+  constexpr void size_copies(int64_t planes, int64_t target_planes, int64_t target_plane, int64_t surplus) {
+    source_planes = planes;
+    source_chunk = planes * source_plane;
+    source_sample = pad_to_line(chunks * source_chunk) + surplus;
+    target_block = target_planes * target_plane;
+    target_sample = together * target_block + surplus;
+  }
+  constexpr int64_t samples_in(int64_t room, int64_t batch, int64_t size) const {
+    return smaller(batch, larger(1, room / ((source_sample + target_sample) * size)));
+  }
+  /// Parts of the planes, of `pixels` pixels each, if their sums stay in `room` bytes.
+  constexpr void cut_planes(int64_t planes_of_sample, int64_t pixels, int64_t size, int64_t room) {
+    const int64_t planes = samples * planes_of_sample, tasks = together * chunks;
+    part = share == sharing::inside ? planes_of_part(tasks, planes, pixels, tasks * sum * size, room) : planes;
+    parts = ceil_divide(planes, part);
+  }
+  /// Slabs of the depth instead, where caches would not hold the copies; `target_plane` elements of one block.
+  constexpr bool cut_slabs(const ops::conv_geometry& g, conv_side side, int64_t target_plane, int64_t surplus, int64_t size) {
+    const int64_t tasks = blocks * chunks;
+    const weights_slabs cut = cut_weights(g, side, chunks * source_plane * size, together * target_plane * size, tasks * sum * size);
+    if (share != sharing::inside || cut.parts == 0) return false;
+    depth = cut.depth;
+    const int64_t planes = depth.size * correlation(g, side, 0, 0).dst_step;
+    size_copies(depth.planes, smaller(shape_of(g, side).target_size[0], planes), target_plane, surplus);
+    target_sample = pad_to_line(target_sample);
+    samples = tap_slices = 1;
+    parts = cut.parts;
+    sum_count = tasks;
+    return true;
+  }
+};
+
+/// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
+struct weights_copy {
+  int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
+};
+
+/// A task, and one slice of its source channels when its sums are completed.
+struct weights_place {
+  int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
+};
+
+/// What a kernel does: copy_source(copy, to) and copy_target(copy, to); task(place, source, target, sum, range); complete(place, sum): the
+/// sums of a task, those of all parts together, to their places in dw.
+template <class Source, class Target, class Task, class Complete>
+struct weights_kernel {
+  Source copy_source;
+  Target copy_target;
+  Task task;
+  Complete complete;
+};
+
+template <class T, class Kernel>
+void complete_weights(const weights_cut& p, const Kernel& k, int64_t group, int64_t block, int64_t blocks, int64_t slices, const T* sums,
+                      const team<T>& workers) noexcept {
+  share(workers, blocks * p.chunks * slices, [&](int64_t i, int) noexcept {
+    const int64_t task = i / slices;
+    k.complete({block + task / p.chunks, task % p.chunks, group, i % slices, slices}, sums + task * p.sum);
+  });
+}
+
+/// Each part copies its slabs itself.
+template <class T, class Kernel>
+void run_weights_slabs(const conv_shape& s, const weights_cut& p, const Kernel& k, int64_t group, T* scratch,
+                       const team<T>& workers) noexcept {
+  T* const sums = scratch + p.copies();
+  const int64_t slabs = s.batch * p.depth.count, tasks = p.blocks * p.chunks, step = s.classes[0][0].dst_step;
+  share(workers, p.parts, [&](int64_t part, int worker) noexcept {
+    T* const source = workers.memory(worker, scratch);
+    const int64_t begin = slabs * part / p.parts;
+    for (int64_t i = begin; i < slabs * (part + 1) / p.parts; ++i) {
+      const int64_t n = i / p.depth.count;
+      const depth_slab slab = p.depth.slab(i % p.depth.count);
+      const int64_t first = slab.first * step, last = smaller(s.target_size[0], slab.last * step);
+      const weights_range range{slab.first, slab.last, slab.begin, first, i > begin};
+      const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
+      k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
+      for (int64_t b = 0; b < p.blocks; ++b) {
+        T* const target = source + p.source_sample + b % p.together * p.target_block;
+        k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
+        for (int64_t c = 0; c < p.chunks; ++c)
+          k.task({b, c}, source + c * p.source_chunk, target, sums + (part * tasks + b * p.chunks + c) * p.sum, range);
+      }
+    }
+  });
+  complete_weights(p, k, group, 0, p.blocks, p.slices, sums, workers);
+}
+
+/// The copies of samples [first, first + samples) of `together` blocks from `block` on, by all helpers. The source's serve all blocks if
+/// all samples stand together.
+template <class T, class Kernel>
+void copy_weights(const conv_shape& s, const weights_cut& p, const Kernel& k, int64_t group, int64_t block, int64_t first, int64_t samples,
+                  T* source, T* target, const team<T>& helpers) noexcept {
+  const bool again = block == 0 || p.samples < s.batch;
+  const int64_t sources = again ? p.source_planes * p.source_units : 0, targets = s.target_size[0] * p.target_units;
+  const int64_t source_steps = ceil_divide(sources, p.grain), target_steps = ceil_divide(targets, p.grain);
+  const int64_t steps = p.interleaved ? target_steps : source_steps + target_steps;
+  const auto source_step = [&](int64_t i) { return p.interleaved ? source_steps * i / steps : smaller(i, source_steps); };
+  const auto target_step = [&](int64_t i) { return p.interleaved ? i : larger(0, i - source_steps); };
+  share_ranges(helpers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
+               [&](int64_t begin, int64_t end, int) noexcept {
+                 for (int64_t i = begin, next = 0; i < end; i = next) {  // runs of one sample
+                   const int64_t n = i / steps, from = i - n * steps;
+                   next = smaller(end, (n + 1) * steps);
+                   const int64_t to = next - n * steps;
+                   k.copy_source({first + n, group, source_step(from) * p.grain, smaller(sources, source_step(to) * p.grain)},
+                                 source + n * p.source_sample);
+                   for (int64_t b = 0; b < p.together; ++b)
+                     k.copy_target(
+                         {first + n, group, target_step(from) * p.grain, smaller(targets, target_step(to) * p.grain), 0, block + b},
+                         target + n * p.target_sample + b * p.target_block);
+                 }
+               });
+}
+
+/// All helpers share the copies of some samples, then the tasks. A task that has all pixels completes its sums at once.
+template <class T, class Kernel>
+void run_weights_group(const conv_shape& s, const weights_cut& p, const Kernel& k, int64_t group, T* memory,
+                       const team<T>& helpers) noexcept {
+  T* const target = memory + p.samples * p.source_sample;
+  T* const sums = memory + p.copies();
+  const bool alone = helpers.alone();
+  const int64_t tasks = p.together * p.chunks, tap_slices = alone ? 1 : p.tap_slices, depth = s.classes[0][0].n;
+  const bool whole = p.parts * tap_slices == 1;
+  for (int64_t block = 0; block < p.blocks; block += p.together)
+    for (int64_t first = 0; first < s.batch; first += p.samples) {
+      const int64_t samples = smaller(p.samples, s.batch - first);
+      const bool last = first + samples == s.batch;
+      copy_weights(s, p, k, group, block, first, samples, memory, target, helpers);
+      share(helpers, p.parts * tap_slices * tasks, [&](int64_t i, int worker) noexcept {
+        const bool inside = alone && p.parts_inside;
+        const int64_t task = inside ? i / p.parts : i % tasks, cut = inside ? i % p.parts : i / tasks, part = cut / tap_slices;
+        const int64_t b = task / p.chunks, c = task % p.chunks;
+        T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + (part * p.sum_count + task) * p.sum;
+        k.task({block + b, c}, memory + c * p.source_chunk, target + b * p.target_block, sum,
+               {part * p.part, smaller(samples * depth, (part + 1) * p.part), 0, 0, first > 0, cut % tap_slices, tap_slices});
+        if (last && whole) k.complete({block + b, c, group}, sum);
+      });
+      if (last && !whole) complete_weights(p, k, group, block, p.together, alone ? 1 : p.slices, sums, helpers);
+    }
+}
+
+template <bool Slabs, sharing Share, class T, class Kernel>
+void run_weights_pieces(const conv_shape& s, const weights_cut& p, const Kernel& k, T* scratch, const team<T>& workers) noexcept {
+  if constexpr (Slabs)
+    for (int64_t group = 0; group < s.groups; ++group) run_weights_slabs(s, p, k, group, scratch, workers);
+  else if constexpr (Share == sharing::pairs)
+    share(workers, s.groups,
+          [&](int64_t group, int worker) noexcept { run_weights_group(s, p, k, group, workers.memory(worker, scratch), {}); });
+  else
+    for (int64_t group = 0; group < s.groups; ++group)
+      run_weights_group(s, p, k, group, scratch, Share == sharing::inside ? workers : team<T>{});
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels

@@ -1,0 +1,124 @@
+// What all kernels of the adjoint in the filter share: pixels are cut into parts, each with sums of its own that are added in order; sums
+// stay in registers and go to memory as tiles. Parts depend on the geometry alone, and so do the bits.
+#pragma once
+
+#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/team.hpp>
+
+#include <cstdint>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// Accumulators of a register block at most: they leave registers to what is multiplied.
+inline constexpr int64_t most_sums = smaller(accumulators, 24);
+/// Parts at most: as many tasks as 2, 4, 8 or 16 threads share without a rest.
+inline constexpr int64_t most_parts = 16;
+/// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
+inline constexpr double lanes_of_pixels_work = 1.5;
+/// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
+inline constexpr double least_task = 10e3;
+
+/// How many of n to take at once: near-equal shares, of `most` at most.
+constexpr int near_equal(int64_t n, int64_t most) { return static_cast<int>(ceil_divide(n, ceil_divide(n, most))); }
+constexpr int64_t pad_to_line(int64_t elements) { return ceil_divide(elements, 16) * 16; }
+
+/// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
+/// elements) that are added in order.
+struct weights_parts {
+  int64_t source_size = 0, target_size = 0;
+  int64_t parts = 1, partial = 0;
+  sharing share = sharing::none;
+  constexpr int64_t copies() const { return source_size + target_size; }
+  constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
+  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : pad_to_line(copies()); }
+  /// Where part number `part` has its sums: with one part only, in dw.
+  template <class T>
+  T* sums(T* scratch, int64_t part, T* dw) const {
+    return parts > 1 ? scratch + copies() + part * partial : dw;
+  }
+};
+
+/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
+constexpr int64_t tasks_worth(double work) {
+  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
+}
+
+/// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
+template <bool Shared, class T, class F>
+VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t parts, int64_t steps, F f) noexcept {
+  share_if<Shared>(
+      workers, tasks * parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
+        const int64_t part = i % parts;
+        f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
+      });
+}
+
+/// f(task, begin, end, memory, to) likewise, where `to` takes the sums of a part; at the end dw has those of all parts.
+template <bool Shared, class T, class F>
+VOLUTE_INLINE void run_parts(const weights_parts& p, int64_t tasks, int64_t steps, T* scratch, T* dw, const team<T>& workers,
+                             F f) noexcept {
+  share_parts<Shared>(
+      workers, tasks, p.parts,
+      steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
+        f(task, begin, end, workers.memory(worker, scratch), p.sums(scratch, part, dw));
+      });
+  if (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
+}
+
+/// Planes of the source, counted from the one that the target's first plane reads with its first tap, that exist and are read: of an axis
+/// without stride and dilation, whose source has `count`.
+constexpr tap_range planes_read(const correlation_axis& c, int64_t count) {
+  const int64_t first = larger(0, -c.offset);
+  return {first, larger(first, smaller(c.n + c.taps - 1, count - c.offset))};
+}
+
+/// f(sum, its number) for all of a register block's sums.
+template <class V, int R, int C, class F>
+VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int c = 0; c < C; ++c) f(tile[r][c], r * C + c);
+}
+/// Zeros, from memory, to memory, and the sum of each one's lanes.
+template <class V, int R, int C>
+VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
+  for_each_sum(
+      tile, [](V & v, int) __attribute__((always_inline)) { v = V(typename V::value_type(0)); });
+}
+template <class V, int R, int C, class T>
+VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from) noexcept {
+  for_each_sum(
+      tile, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(from + i * simd::lanes<V>); });
+}
+template <class V, int R, int C, class T>
+VOLUTE_INLINE void store_tile(V (&tile)[R][C], T* to) noexcept {
+  for_each_sum(
+      tile, [&](const V& v, int i) __attribute__((always_inline)) { simd::store(to + i * simd::lanes<V>, v); });
+}
+template <class V, int R, int C, class T>
+VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
+  for_each_sum(
+      tile, [&](const V& v, int i) __attribute__((always_inline)) { to[i] = simd::reduce_add(v); });
+}
+
+/// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.
+template <class T>
+VOLUTE_INLINE void put_sums(const T* sums, int64_t row, int64_t rows, int64_t count, T* to, int64_t to_row, bool add) noexcept {
+  for (int64_t t = 0; t < rows; ++t)
+    for (int64_t k = 0; k < count; ++k) {
+      T& e = to[t * to_row + k];
+      e = add ? e + sums[t * row + k] : sums[t * row + k];
+    }
+}
+
+/// Where dw has the filter of target channel `target` and source channel `source` of a group.
+constexpr int64_t filter_offset(const conv_shape& s, int64_t group, int64_t target, int64_t source) {
+  return group * s.target_channels * s.source_channels * s.taps() + target * s.weight_target + source * s.weight_source;
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END
