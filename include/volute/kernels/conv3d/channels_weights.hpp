@@ -57,7 +57,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   const correlation_axis width = correlation(g, side, 2, 0), depth = correlation(g, side, 0, 0);
   const int64_t height = correlation(g, side, 1, 0).n, vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
-  p.window = near_equal(length, most_sums / vectors);
+  p.window = static_cast<int>(near_equal(length, most_sums / vectors));
   for (int a = 0; a < 3; ++a) p.source[a] = source_of(g, side, a, 1, a == 2);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;

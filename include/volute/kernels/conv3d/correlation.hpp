@@ -17,6 +17,10 @@ enum class conv_side { forward, backward };
 constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+/// The size of near-equal parts of n, of at most `most` each.
+constexpr int64_t near_equal(int64_t n, int64_t most) { return ceil_divide(n, ceil_divide(n, most)); }
+/// n elements and those that fill a line, whatever their type.
+constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
 
 /// The same convolution with its trivial axes moved out of the width: axes without kernel, stride or padding merge (1x1x1: the whole
 /// volume is one row), and a width of one voxel takes its place with the depth.

@@ -211,7 +211,7 @@ constexpr conv_counts count(const pixel_weights_plan& p, const ops::conv_geometr
   return {.products = cycles_of_products(real(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
           .copied = p.rows.direct ? 0 : real(of_x + g.group_out() * g.out_volume()),
           .stored = p.rows.direct ? real(p.blocks * of_x) : 0,
-          .steps = real(g.w_size()) / real(g.groups) * real(ceil_divide(p.lanes * g.out[0], larger(1, p.segment)))};
+          .steps = real(g.w_size()) / real(g.groups) * real(ceil_divide(p.lanes * g.out[0], larger(1, p.columns)))};
 }
 
 /// Stored: register blocks of the taps of a plane. Steps: elements of dw, each slab.

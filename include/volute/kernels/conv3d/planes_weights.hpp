@@ -38,8 +38,8 @@ struct planes_weights_plan : weights_parts {  // parts: of the samples' pieces
     target.pitch = l.pitch;
     target.part = rows * l.pitch + 2 * width;
     target.plane = odd_lines(target.part, size);
-    source_size = pad_to_line(g.group_in() * l.channel + l.pitch + 2 * width);
-    target_size = direct ? 0 : pad_to_line(g.out[0] * target.plane);
+    source_size = whole_lines(g.group_in() * l.channel + l.pitch + 2 * width);
+    target_size = direct ? 0 : whole_lines(g.out[0] * target.plane);
   }
 };
 
@@ -52,7 +52,7 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   p.layout = forward.layout;
   p.depth = static_cast<int>(g.kernel[0]);
   const int64_t list = g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, (accumulators - 1) / p.depth);
-  p.taps = near_equal(list, at_once);
+  p.taps = static_cast<int>(near_equal(list, at_once));
   // A copy costs more than up to a seventh of the lanes.
   p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;

@@ -39,7 +39,7 @@ struct pointwise_weights_plan {
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? vectors : last); }
   constexpr int64_t block_sums() const { return steps * step * vectors * lanes; }
   constexpr int64_t turned_size() const { return part_blocks * vectors * lanes * piece_pixels; }
-  constexpr int64_t own() const { return pad_to_line(turned_size() + chunk * pitch + lanes * pitch); }
+  constexpr int64_t own() const { return whole_lines(turned_size() + chunk * pitch + lanes * pitch); }
   constexpr int64_t scratch() const { return own() + parts * groups * sums; }
   constexpr int64_t worker_scratch() const { return shared ? own() : 0; }
 };
@@ -69,7 +69,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
   p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * piece_pixels * size)));
   const int64_t most = smaller(most_rows, (registers - 1 - p.vectors) / p.vectors);
-  p.rows = near_equal(p.broadcast, most);
+  p.rows = static_cast<int>(near_equal(p.broadcast, most));
   p.step = p.rows;
   while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);

@@ -15,11 +15,7 @@ inline namespace VOLUTE_ISA {
 template <class T>
 inline constexpr int cache_line = 64 / static_cast<int>(sizeof(T));
 
-/// n elements and those that fill a line, whatever their type.
-constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
 
-/// The size of near-equal parts of n, of at most `most` each.
-constexpr int64_t near_equal(int64_t n, int64_t most) { return ceil_divide(n, ceil_divide(n, most)); }
 
 /// A slab of the depth: target positions [first, last) of each residue class, which read the source's planes [begin, end).
 struct depth_slab {

@@ -41,16 +41,16 @@ struct weights_cut {
   constexpr int64_t scratch() const { return copies() + parts * sum_count * sum; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     if (share == sharing::none) return 0;
-    if (depth.count > 1) return pad_to_line(copies());
-    if (share == sharing::pairs) return pad_to_line(scratch());
-    return sum_count == 1 && parts * tap_slices == 1 ? pad_to_line(sum) : 0;
+    if (depth.count > 1) return whole_lines(copies());
+    if (share == sharing::pairs) return whole_lines(scratch());
+    return sum_count == 1 && parts * tap_slices == 1 ? whole_lines(sum) : 0;
   }
 
   /// Sizes of the copies, with `surplus` elements behind each, and samples that stay in `room` bytes together.
   constexpr void size_copies(int64_t planes, int64_t target_planes, int64_t target_plane, int64_t surplus) {
     source_planes = planes;
     source_chunk = planes * source_plane;
-    source_sample = pad_to_line(chunks * source_chunk) + surplus;
+    source_sample = whole_lines(chunks * source_chunk) + surplus;
     target_block = target_planes * target_plane;
     target_sample = together * target_block + surplus;
   }
@@ -71,7 +71,7 @@ struct weights_cut {
     depth = cut.depth;
     const int64_t planes = depth.size * correlation(g, side, 0, 0).dst_step;
     size_copies(depth.planes, smaller(shape_of(g, side).target_size[0], planes), target_plane, surplus);
-    target_sample = pad_to_line(target_sample);
+    target_sample = whole_lines(target_sample);
     samples = tap_slices = 1;
     parts = cut.parts;
     sum_count = tasks;

@@ -21,9 +21,6 @@ inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
 
-/// How many of n to take at once: near-equal shares, of `most` at most.
-constexpr int near_equal(int64_t n, int64_t most) { return static_cast<int>(ceil_divide(n, ceil_divide(n, most))); }
-constexpr int64_t pad_to_line(int64_t elements) { return ceil_divide(elements, 16) * 16; }
 
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
@@ -33,7 +30,7 @@ struct weights_parts {
   sharing share = sharing::none;
   constexpr int64_t copies() const { return source_size + target_size; }
   constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
-  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : pad_to_line(copies()); }
+  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(copies()); }
   /// Where part number `part` has its sums: with one part only, in dw.
   template <class T>
   T* sums(T* scratch, int64_t part, T* dw) const {

@@ -23,7 +23,7 @@ struct pixel_weights_plan : weights_parts {
   int64_t lanes = 1;                // of one plane of g; unless read directly, its copy has the pitch of x's copy and zeros in the gaps
   int64_t planes = 1, columns = 1;  // of a piece: planes of g, or lanes of one plane
   constexpr int64_t worker_scratch() const {
-    return share == sharing::none ? 0 : pad_to_line((share == sharing::pairs ? source_size : 0) + target_size);
+    return share == sharing::none ? 0 : whole_lines((share == sharing::pairs ? source_size : 0) + target_size);
   }
 };
 
@@ -36,10 +36,10 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   const conv_shape s = shape_of(g, conv_side::forward);
   p.rows = rows_of(g, conv_side::forward);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4, most_taps = 9;
-  p.channels = near_equal(s.target_channels, most_channels);
+  p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
   const int64_t list = s.source_channels * g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, most_sums / p.channels);
-  p.taps = near_equal(list, at_once);
+  p.taps = static_cast<int>(near_equal(list, at_once));
   // One part of a batch, or of a sample, for each thread and some to spare; but sums of at most 1 MiB of them all.
   const double work = conv_work(g) * 2, sample = work / static_cast<double>(s.batch * s.groups);  // about half the peak
   p.partial = s.source_channels * s.target_channels * s.taps();
@@ -61,8 +61,8 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
     p.planes = smaller(p.planes, ceil_divide(g.out[0], p.parts));
     p.parts = smaller(p.parts, ceil_divide(g.out[0], p.planes));
   }
-  p.target_size = pad_to_line(p.channels * p.planes * p.lanes);
-  p.source_size = pad_to_line(s.source_channels * p.rows.channel + p.lanes);
+  p.target_size = whole_lines(p.channels * p.planes * p.lanes);
+  p.source_size = whole_lines(s.source_channels * p.rows.channel + p.lanes);
   return p;
 }
 
