@@ -25,12 +25,6 @@ struct slab_layout {
   }
 };
 
-/// An odd number of cache lines: planes of a power of two would all lie in the same few sets of the first-level cache.
-constexpr int64_t odd_lines(int64_t elements, int64_t size) {
-  const int64_t line = 64 / size;
-  return (ceil_divide(elements, line) | 1) * line;
-}
-
 /// True where the planes' kernel can compute this side: the depth is dense, and the width's stride at most 2.
 constexpr bool planes_possible(const ops::conv_geometry& g, conv_side side) {
   const correlation_axis d = correlation(g, side, 0, 0);
