@@ -25,7 +25,9 @@ struct in_place_code {
   int64_t dst = 0, dst_step = 1;  // of the destination's rows
   int64_t before = 0;             // taps of the classes that the other code computes before
   int64_t source_width = 1, target_width = 1;
-  bool stream = false;  // the result outgrows the caches
+  bool stream = false;                                                             // the result outgrows the caches
+  constexpr int sums() const { return classes[0] * classes[1] * rows * vectors; }  // of one plane
+  constexpr int sum(int a, int b, int r, int v) const { return ((a * classes[1] + b) * rows + r) * vectors + v; }
   constexpr int64_t lowest() const { return smaller(height[0].offset, height[classes[0] - 1].offset); }
   constexpr int64_t taps_of(int a, int b) const { return depth * height[a].taps * width[b].taps; }
   constexpr int64_t taps_before(int a, int b) const {
@@ -211,7 +213,7 @@ VOLUTE_INLINE void unrolled(F f) {
 }
 
 template <class T, in_place_code C>
-using in_place_sums = simd::vec<T>[C.depth][C.classes[0]][C.classes[1]][C.rows][C.vectors];
+using in_place_sums = simd::vec<T>[C.depth][C.sums()];
 
 /// acc += the products of one tap of the height of the classes (a, b), of all taps of the width; from: its source row for the first row.
 template <class T, in_place_code C, int a, int b, int... I>
@@ -223,7 +225,10 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
     V xv = in_place_read<V, C, b, t, v>(from[r * C.height[0].step]);
     simd::keep(xv);
     VOLUTE_UNROLL
-    for (int d = 0; d < C.depth; ++d) acc[d][a][b][r][v] = simd::fma(wv[d], xv, acc[d][a][b][r][v]);
+    for (int d = 0; d < C.depth; ++d) {
+      V& sum = acc[d][C.sum(a, b, r, v)];
+      sum = simd::fma(wv[d], xv, sum);
+    }
   };
   V wv[TW * KD];
   if constexpr (C.width[b].step == 1) {  // a vector for each tap
@@ -251,14 +256,17 @@ VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, T* y, 
   constexpr int64_t column = v * L * B, left = C.target_width - column;
   if (r * C.dst_step + a >= rows) return;
   at.offset += (r * C.dst_step + a) * C.target_width + column;
-  const V(&sum)[B][C.rows][C.vectors] = acc[C.depth - 1][a];
-  if constexpr (B == 1) {
-    finish<E, C.stream>(sum[0][r][v], y, extra, at, static_cast<int>(smaller(L, left)));
-  } else {
-    finish<E, C.stream>(simd::zip_low(sum[0][r][v], sum[1][r][v]), y, extra, at, static_cast<int>(smaller(L, left)));
+  const auto put = [&](V sum, int64_t n) __attribute__((always_inline)) {
+    finish<E, C.stream>(sum, y, extra, at, static_cast<int>(smaller(L, n)));
     at.offset += L;
-    if constexpr (left > L)
-      finish<E, C.stream>(simd::zip_high(sum[0][r][v], sum[1][r][v]), y, extra, at, static_cast<int>(smaller(L, left - L)));
+  };
+  const V(&sum)[C.sums()] = acc[C.depth - 1];
+  constexpr int even = C.sum(a, 0, r, v), odd = C.sum(a, B - 1, r, v);
+  if constexpr (B == 1) {
+    put(sum[even], left);
+  } else {
+    put(simd::zip_low(sum[even], sum[odd]), left);
+    if constexpr (left > L) put(simd::zip_high(sum[even], sum[odd]), left - L);
   }
 }
 template <class T, in_place_code C, ops::epilogue E, int... I>
@@ -272,30 +280,26 @@ VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sum
 template <class T, in_place_code C, ops::epilogue E>
 __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, const T* const* extra, conv_place at) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, KD = C.depth, A = C.classes[0], sums = A * C.classes[1] * C.rows * C.vectors;
+  constexpr int L = simd::lanes<V>, KD = C.depth, A = C.classes[0], row = C.sums() * L;
   constexpr int64_t line = line_of<T>, span = C.span();
   constexpr int64_t x_lines = lines_of<T>(C.rows * C.height[0].step * C.source_width);
   constexpr int64_t y_lines = lines_of<T>(C.rows * C.dst_step * C.target_width);
   in_place_sums<T, C> acc;
-  const auto sum = [&](int t, int i) __attribute__((always_inline))->V& { return (&acc[t][0][0][0][0])[i]; };
   VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-  for (int i = 0; i < sums; ++i) sum(t, i) = V(T(0));
+  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
   if (j.resume) {
     VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-    for (int i = 0; i < sums; ++i) sum(t, i) = simd::load<V>(j.carry + ((t - 1) * sums + i) * L);
+    for (int t = 1; t < KD; ++t) load_all(acc[t], j.carry + (t - 1) * row);
   }
   for (int64_t q = 0; q < j.planes; ++q) {
-    VOLUTE_UNROLL
-    for (int i = 0; i < sums; ++i) sum(0, i) = V(T(0));
+    set_zero(acc[0]);
     if (q >= j.first && q < j.last) {
       const T* x = j.x + q * j.x_plane;
       const T* next = j.next_x + q * j.x_plane;
       for (int64_t c = 0; c < j.channels; ++c, x += j.x_channel, next += j.x_channel) {
-        const T* row[span];
+        const T* line_at[span];
         VOLUTE_UNROLL
-        for (int64_t i = 0; i < span; ++i) row[i] = j.row[i] < 0 ? zero_row_of<T, C.source_width>.list : x + j.row[i];
+        for (int64_t i = 0; i < span; ++i) line_at[i] = j.row[i] < 0 ? zero_row_of<T, C.source_width>.list : x + j.row[i];
         if (j.ask_x) {  // no loop of a length that clang does not know: 1.5 times as long
           VOLUTE_UNROLL
           for (int64_t i = 0; i < x_lines; ++i) simd::prefetch(next + i * line);
@@ -305,7 +309,7 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, co
             const T* w = j.w + C.taps_before(a, b) * j.channels + c * C.taps_of(a, b);
             const auto add = [&](int64_t h) __attribute__((always_inline)) {
               in_place_row<T, C, a, b>(std::make_integer_sequence<int, C.rows * C.vectors>{},
-                                       row + (C.height[a].offset + h * C.height[a].offset_step - C.lowest()),
+                                       line_at + (C.height[a].offset + h * C.height[a].offset_step - C.lowest()),
                                        w + h * C.width[b].taps * C.depth, acc);
             };
             if constexpr (C.height[a].taps <= 2) {
@@ -328,13 +332,11 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, co
       in_place_store<T, C, E>(std::make_integer_sequence<int, C.rows * A * C.vectors>{}, acc, j.rows, y, extra, here);
     }
     VOLUTE_UNROLL
-    for (int t = KD - 1; t > 0; --t) VOLUTE_UNROLL
-    for (int i = 0; i < sums; ++i) sum(t, i) = sum(t - 1, i);
+    for (int t = KD - 1; t > 0; --t) set(acc[t], acc[t - 1]);
   }
   if (j.keep) {
     VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-    for (int i = 0; i < sums; ++i) simd::store(j.carry + ((t - 1) * sums + i) * L, sum(t, i));
+    for (int t = 1; t < KD; ++t) store_all(acc[t], j.carry + (t - 1) * row);
   }
 }
 

@@ -268,18 +268,17 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   constexpr int64_t line = line_of<T>;
+  constexpr int row = NV * L;
   V acc[KD][NV];
   VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[t][v] = V(T(0));
+  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
   if (j.resume) {
     VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[t][v] = simd::load<V>(j.carry + ((j.inside ? t : t - 1) * NV + v) * L);
+    for (int t = 1; t < KD; ++t) load_all(acc[t], j.carry + (j.inside ? t : t - 1) * row);
   }
   for (int64_t q = 0; q < j.planes; ++q) {
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[0][v] = j.inside ? simd::load<V>(j.carry + v * L) : V(T(0));
+    set_zero(acc[0]);
+    if (j.inside) load_all(acc[0], j.carry);
     if (q >= j.first && q < j.last) {
       const T* w = j.w;
       for (int64_t c = 0; c < j.channels; ++c) {
@@ -287,38 +286,28 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
         for (int64_t i = 0; i < j.next_lines; ++i) simd::prefetch_far(j.next + c * j.next_channel + q * j.next_plane + i * line);
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.taps; ++k, w += KD) {
-          const T* const xk = x + j.offset[k];
           V xv[NV];
+          load_all(xv, x + j.offset[k]);
           VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) xv[v] = simd::load<V>(xk + v * L);
-          VOLUTE_UNROLL
-          for (int t = 0; t < KD; ++t) {
-            const V wv(w[t]);
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) acc[t][v] = simd::fma(wv, xv[v], acc[t][v]);
-          }
+          for (int t = 0; t < KD; ++t) add_products(acc[t], V(w[t]), xv);
         }
       }
     }
     if (j.open) {
       VOLUTE_UNROLL
-      for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) simd::store(j.carry + (t * NV + v) * L, acc[t][v]);
+      for (int t = 0; t < KD; ++t) store_all(acc[t], j.carry + t * row);
       return;
     }
     if (q >= j.done) {
       for (int64_t i = 0; i < j.y_lines; ++i) simd::prefetch_write(j.y + q * j.y_plane + i * line);
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) simd::store(j.tile + q * j.tile_plane + v * L, acc[KD - 1][v]);
+      store_all(acc[KD - 1], j.tile + q * j.tile_plane);
     }
     VOLUTE_UNROLL
-    for (int t = KD - 1; t > 0; --t) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[t][v] = acc[t - 1][v];
+    for (int t = KD - 1; t > 0; --t) set(acc[t], acc[t - 1]);
   }
   if (j.keep) {
     VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) simd::store(j.carry + ((t - 1) * NV + v) * L, acc[t][v]);
+    for (int t = 1; t < KD; ++t) store_all(acc[t], j.carry + (t - 1) * row);
   }
 }
 

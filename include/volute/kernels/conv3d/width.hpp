@@ -206,12 +206,10 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   V acc[OB][NV];
   if (j.add) {
     VOLUTE_UNROLL
-    for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[o][v] = simd::load<V>(j.tile + o * j.tile_channel + v * L);
+    for (int o = 0; o < OB; ++o) load_all(acc[o], j.tile + o * j.tile_channel);
   } else {
     VOLUTE_UNROLL
-    for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[o][v] = V(T(0));
+    for (int o = 0; o < OB; ++o) set_zero(acc[o]);
   }
   for (int64_t c = 0; c < j.channels; ++c)
     for (int64_t d = 0; d < j.d; ++d)
@@ -224,21 +222,14 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
         }
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.k; ++k, w += OB) {
-          const T* xk = x + j.x_w[k];
           V xv[NV];
+          load_all(xv, x + j.x_w[k]);
           VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) xv[v] = simd::load<V>(xk + v * L);
-          VOLUTE_UNROLL
-          for (int o = 0; o < OB; ++o) {
-            const V wv(w[o]);
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) acc[o][v] = simd::fma(wv, xv[v], acc[o][v]);
-          }
+          for (int o = 0; o < OB; ++o) add_products(acc[o], V(w[o]), xv);
         }
       }
   VOLUTE_UNROLL
-  for (int o = 0; o < OB; ++o) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(j.tile + o * j.tile_channel + v * L, acc[o][v]);
+  for (int o = 0; o < OB; ++o) store_all(acc[o], j.tile + o * j.tile_channel);
 }
 
 /// Offsets of the taps of height and width in the padded copy, for all classes one after the other.
