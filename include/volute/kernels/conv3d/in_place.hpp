@@ -280,17 +280,12 @@ VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sum
 template <class T, in_place_code C, ops::epilogue E>
 __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, const T* const* extra, conv_place at) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, KD = C.depth, A = C.classes[0], row = C.sums() * L;
+  constexpr int L = simd::lanes<V>, KD = C.depth, A = C.classes[0];
   constexpr int64_t line = line_of<T>, span = C.span();
   constexpr int64_t x_lines = lines_of<T>(C.rows * C.height[0].step * C.source_width);
   constexpr int64_t y_lines = lines_of<T>(C.rows * C.dst_step * C.target_width);
   in_place_sums<T, C> acc;
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
-  if (j.resume) {
-    VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) load_all(acc[t], j.carry + (t - 1) * row);
-  }
+  begin_run(acc, j.resume, j.carry);
   for (int64_t q = 0; q < j.planes; ++q) {
     set_zero(acc[0]);
     if (q >= j.first && q < j.last) {
@@ -331,13 +326,9 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, co
       here.offset += (q - KD + 1) * j.y_plane;
       in_place_store<T, C, E>(std::make_integer_sequence<int, C.rows * A * C.vectors>{}, acc, j.rows, y, extra, here);
     }
-    VOLUTE_UNROLL
-    for (int t = KD - 1; t > 0; --t) set(acc[t], acc[t - 1]);
+    pass_on(acc);
   }
-  if (j.keep) {
-    VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) store_all(acc[t], j.carry + (t - 1) * row);
-  }
+  end_run(acc, j.keep, j.carry);
 }
 
 /// to = the filters of one target channel, each times the factor of its source channel.

@@ -52,6 +52,28 @@ constexpr void set_planes(Job& j, int64_t q0, int64_t most, int64_t all, int64_t
   j.keep = q0 + j.planes < all;
 }
 
+/// The sums in flight: acc[t] belongs to the destination plane that reads the present one with tap t. At the beginning of a run those of
+/// taps 1 ... are zeros or come from the carry, behind each plane all pass on to the next tap, at the end they go to the carry.
+template <int KD, int N, class V, class T>
+VOLUTE_INLINE void begin_run(V (&acc)[KD][N], bool resume, const T* carry) noexcept {
+  VOLUTE_UNROLL
+  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
+  if (!resume) return;
+  VOLUTE_UNROLL
+  for (int t = 1; t < KD; ++t) load_all(acc[t], carry + (t - 1) * N * simd::lanes<V>);
+}
+template <int KD, int N, class V>
+VOLUTE_INLINE void pass_on(V (&acc)[KD][N]) noexcept {
+  VOLUTE_UNROLL
+  for (int t = KD - 1; t > 0; --t) set(acc[t], acc[t - 1]);
+}
+template <int KD, int N, class V, class T>
+VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept {
+  if (!keep) return;
+  VOLUTE_UNROLL
+  for (int t = 1; t < KD; ++t) store_all(acc[t], carry + (t - 1) * N * simd::lanes<V>);
+}
+
 struct planes_plan : flight_plan {
   int taps = 1, vectors = 1;  // planes in flight and vectors of each: accumulators of one register block
   source_axis source[3]{};
@@ -262,20 +284,14 @@ struct planes_job {
   int64_t next_lines = 0, y_lines = 0, next_channel = 0, next_plane = 0, y_plane = 0;
 };
 
-/// One block of vectors through some source planes. Accumulator t belongs to the destination plane that reads the present one with tap t.
+/// One block of vectors through some source planes.
 template <class T, int KD, int NV>
 __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   constexpr int64_t line = line_of<T>;
-  constexpr int row = NV * L;
   V acc[KD][NV];
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
-  if (j.resume) {
-    VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) load_all(acc[t], j.carry + (j.inside ? t : t - 1) * row);
-  }
+  begin_run(acc, j.resume, j.carry + (j.inside ? NV * L : 0));
   for (int64_t q = 0; q < j.planes; ++q) {
     set_zero(acc[0]);
     if (j.inside) load_all(acc[0], j.carry);
@@ -295,20 +311,16 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
     }
     if (j.open) {
       VOLUTE_UNROLL
-      for (int t = 0; t < KD; ++t) store_all(acc[t], j.carry + t * row);
+      for (int t = 0; t < KD; ++t) store_all(acc[t], j.carry + t * NV * L);
       return;
     }
     if (q >= j.done) {
       for (int64_t i = 0; i < j.y_lines; ++i) simd::prefetch_write(j.y + q * j.y_plane + i * line);
       store_all(acc[KD - 1], j.tile + q * j.tile_plane);
     }
-    VOLUTE_UNROLL
-    for (int t = KD - 1; t > 0; --t) set(acc[t], acc[t - 1]);
+    pass_on(acc);
   }
-  if (j.keep) {
-    VOLUTE_UNROLL
-    for (int t = 1; t < KD; ++t) store_all(acc[t], j.carry + (t - 1) * row);
-  }
+  end_run(acc, j.keep, j.carry);
 }
 
 /// A run of planes of one destination channel from a chunk of the source's: all its residue classes, and to y if none is missing. The job
