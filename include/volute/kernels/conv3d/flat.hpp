@@ -8,6 +8,8 @@
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/pixels.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -223,25 +225,16 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
   }
 }
 
-/// The blocks of all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-struct flat_blocks {
-  using block = void (*)(const flat_job<T>&, T*, const T* const*, const conv_place&) noexcept;
-  static constexpr flat_plan plan = plan_flat<T>(G, Side);
-  block list[plan.segments];
-  constexpr flat_blocks() : list{} { fill(std::make_integer_sequence<int64_t, plan.segments>{}); }
-  template <int64_t... I>
-  constexpr void fill(std::integer_sequence<int64_t, I...>) {
-    constexpr conv_shape s = shape_of(G, Side);
-    ((list[I] = &flat_block<T, plan.code, flat_segment_of(correlation(G, Side, 0, 0), s.source_size[0], plan.segments, I), E, Scale>), ...);
-  }
-};
-
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
 void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr flat_plan p = plan_flat<T>(G, Side);
-  static constexpr flat_blocks<T, G, Side, E, Scale> blocks;
+  static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
+    return std::array{
+        &flat_block<T, p.code, flat_segment_of(correlation(G, Side, 0, 0), conv_shape_of<G, Side>.source_size[0], p.segments, I), E,
+                    Scale>...};
+  }
+  (std::make_integer_sequence<int64_t, p.segments>{});
   constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
   constexpr int64_t row = s.source_size[2], y_plane = s.target_size[1] * s.target_size[2];
   constexpr pixels_tasks all{s.batch * s.groups, p.blocks, p.segments, p.vector_blocks};
@@ -268,7 +261,7 @@ void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T*
       j.pixels = y_plane - pixel;
       conv_place at = place_of(s, task.pair, first);
       at.offset += plane * y_plane + pixel;
-      blocks.list[task.depth](j, y, extra, at);
+      blocks[static_cast<std::size_t>(task.depth)](j, y, extra, at);
     }
   });
 }

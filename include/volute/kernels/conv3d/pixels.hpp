@@ -162,6 +162,27 @@ constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const sourc
   return c.offset + t * c.offset_step + copy.pad;
 }
 
+/// Offsets of the taps in a padded copy, one residue class after the other: of the height, of the width, and of both together.
+template <ops::conv_geometry G, conv_side Side>
+struct tap_offsets {
+  int64_t h[G.kernel[1]], w[G.kernel[2]], both[G.kernel[1] * G.kernel[2]];
+  constexpr tap_offsets(const padded_layout& l, const source_axis (&source)[3]) : h{}, w{}, both{} {
+    int64_t *to_h = h, *to = both;
+    for (int64_t ih = 0; ih < class_count(G, Side, 1); ++ih) {
+      const correlation_axis ch = correlation(G, Side, 1, ih);
+      for (int64_t t = 0; t < ch.taps; ++t) to_h[t] = l.offset(tap_position(ch, t, source[1]), 0);
+      int64_t* to_w = w;
+      for (int64_t iw = 0; iw < class_count(G, Side, 2); ++iw) {
+        const correlation_axis cw = correlation(G, Side, 2, iw);
+        for (int64_t t = 0; t < cw.taps; ++t) to_w[t] = l.offset(0, tap_position(cw, t, source[2]));
+        for (int64_t t = 0; t < ch.taps * cw.taps; ++t) *to++ = to_h[t / cw.taps] + to_w[t % cw.taps];
+        to_w += cw.taps;
+      }
+      to_h += ch.taps;
+    }
+  }
+};
+
 /// Rows of results in a tile. Those of the residue classes of the width take turns, each class `step` elements behind the one before.
 template <class T>
 struct tile_rows {

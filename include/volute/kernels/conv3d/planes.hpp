@@ -177,25 +177,6 @@ void pack_planes(const conv_shape& s, const T* w, T* packed) noexcept {
   pack_filters(s, {.axes = {channel_axis, height_axis, width_axis, depth_axis}}, w, packed);
 }
 
-/// Offsets of the taps (h, w) of each class in the padded copy, one class after the other.
-template <class T, ops::conv_geometry G, conv_side Side>
-struct planes_offsets {
-  int64_t list[G.kernel[1] * G.kernel[2]];
-  constexpr planes_offsets() : list{} {
-    const planes_plan p = plan_planes<T>(G, Side);
-    int64_t* to = list;
-    for (int64_t ih = 0; ih < class_count(G, Side, 1); ++ih)
-      for (int64_t iw = 0; iw < class_count(G, Side, 2); ++iw) {
-        const correlation_axis h = correlation(G, Side, 1, ih), w = correlation(G, Side, 2, iw);
-        for (int64_t th = 0; th < h.taps; ++th)
-          for (int64_t tw = 0; tw < w.taps; ++tw)
-            *to++ = p.layout.offset(tap_position(h, th, p.source[1]), tap_position(w, tw, p.source[2]));
-      }
-  }
-};
-template <class T, ops::conv_geometry G, conv_side Side>
-inline constexpr planes_offsets<T, G, Side> planes_offsets_of{};
-
 /// to[0 .. n-1] = 0, and up to a vector beyond.
 template <class T>
 VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
@@ -428,12 +409,13 @@ template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool S
 void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr planes_plan p = plan_planes<T>(G, Side);
+  static constexpr tap_offsets<G, Side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
   const int64_t parts = workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
   share_tasks<p.share != sharing::none>(
       {s.batch * s.groups, p.blocks, parts, p.slabs}, scratch,
       workers, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
-        planes_task<T, p.taps, p.vectors, E, Scale>(s, p, planes_offsets_of<T, G, Side>.list, {x, packed, y, extra, scale}, task,
+        planes_task<T, p.taps, p.vectors, E, Scale>(s, p, offsets.both, {x, packed, y, extra, scale}, task,
                                                     {depth * task.depth / parts, depth * (task.depth + 1) / parts}, memory);
       });
 }

@@ -232,27 +232,8 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   for (int o = 0; o < OB; ++o) store_all(acc[o], j.tile + o * j.tile_channel);
 }
 
-/// Offsets of the taps of height and width in the padded copy, for all classes one after the other.
 template <ops::conv_geometry G, conv_side Side>
-struct width_offsets {
-  int64_t h[G.kernel[1]], w[G.kernel[2]];
-  constexpr width_offsets() : h{}, w{} {
-    const rows_layout r = rows_of(G, Side);
-    const auto fill = [&](int a, int64_t* to) {
-      for (int64_t i = 0; i < class_count(G, Side, a); ++i) {
-        const correlation_axis c = correlation(G, Side, a, i);
-        for (int64_t t = 0; t < c.taps; ++t) {
-          const int64_t at = tap_position(c, t, r.source[a]);
-          *to++ = a == 1 ? r.offset(at, 0) : r.offset(0, at);
-        }
-      }
-    };
-    fill(1, h);
-    fill(2, w);
-  }
-};
-template <ops::conv_geometry G, conv_side Side>
-inline constexpr width_offsets<G, Side> width_offsets_of{};
+inline constexpr tap_offsets<G, Side> width_offsets_of{rows_of(G, Side), rows_of(G, Side).source};
 
 /// What one task reads and how it writes: slice `slice` of `slices` of the tiles of one block of output channels of a pair.
 template <class T>
@@ -377,7 +358,7 @@ void run_width(const T* x, const T* packed, T* y, const T* const* extra, const T
           for (int64_t i = 0; i < size; ++i) own[i] = weights[i] * scale[first + i / p.channels];
           weights = own;
         }
-        constexpr const width_offsets<G, Side>& offsets = width_offsets_of<G, Side>;
+        constexpr const tap_offsets<G, Side>& offsets = width_offsets_of<G, Side>;
         const width_part<T> a{direct ? x + first * s.source_volume() : source,
                               source,
                               split,
