@@ -115,7 +115,7 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
   while (many && p.slab > 1 && bytes() > machine.l2 / 2) resize(p.slab - 1);
   const double work = conv_work(g);
   if (work < worth_sharing) return p;
-  const int64_t pairs = s.batch * s.groups, tasks = smaller(16, static_cast<int64_t>(work / 10e3));  // of 10 us
+  const int64_t pairs = s.batch * s.groups, tasks = smaller(most_tasks, static_cast<int64_t>(work / 10e3));  // of 10 us
   if (pairs * p.slabs < tasks && p.targets >= 8)
     p.cut_targets(s.target_channels, smaller(ceil_divide(tasks, pairs * p.slabs), p.targets / 4));
   while (p.slab > 1 && pairs * p.slabs * p.blocks < tasks) resize(p.slab - 1);

@@ -29,6 +29,9 @@ constexpr bool planes_possible(const ops::conv_geometry& g, conv_side side) {
   return correlation(g, side, 2, 0).step <= 2 && class_count(g, side, 2) <= 2;
 }
 
+/// Tasks that 2, 4, 8 or 16 threads share without a rest.
+inline constexpr int64_t most_tasks = 16;
+
 /// What plans with several planes in flight have: a task computes `targets` destination channels in one of `slabs` ranges of rows, as
 /// many virtual source planes at a time as fit a cache.
 struct flight_plan : pixels_plan {
@@ -145,9 +148,9 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   const double work = conv_work(g);
   if (chunks > 1 && work >= worth_sharing) {  // a slab's rim is copied only, a part's computed too
     while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
-    p.parts = larger(1, smaller(ceil_divide(16, pairs * p.slabs), cd.n / 8));
-  } else if (work >= worth_sharing && pairs * p.slabs < 16) {  // fewer channels or rows for each task, but 12 us of work
-    const int64_t tasks = smaller(16, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
+    p.parts = larger(1, smaller(ceil_divide(most_tasks, pairs * p.slabs), cd.n / 8));
+  } else if (work >= worth_sharing && pairs * p.slabs < most_tasks) {  // fewer channels or rows for each task, but 12 us of work
+    const int64_t tasks = smaller(most_tasks, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
     p.cut_targets(s.target_channels, p.targets < 8 ? 1 : larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4)));
     while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
   }
