@@ -279,8 +279,7 @@ VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sum
 /// One block of rows through the planes.
 template <class T, in_place_code C, ops::epilogue E>
 __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, const T* const* extra, conv_place at) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, KD = C.depth, A = C.classes[0];
+  constexpr int KD = C.depth, A = C.classes[0];
   constexpr int64_t line = line_of<T>, span = C.span();
   constexpr int64_t x_lines = lines_of<T>(C.rows * C.height[0].step * C.source_width);
   constexpr int64_t y_lines = lines_of<T>(C.rows * C.dst_step * C.target_width);

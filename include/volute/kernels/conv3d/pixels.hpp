@@ -21,12 +21,6 @@ inline constexpr int64_t line_of = 64 / sizeof(T);
 /// Parts of scratch memory begin at multiples of 16 elements: a line of floats, two of doubles.
 constexpr int64_t whole_lines(int64_t elements) { return ceil_divide(elements, 16) * 16; }
 
-/// An odd number of cache lines: planes of a power of two would all lie in the same few sets of the first-level cache.
-constexpr int64_t odd_lines(int64_t elements, int64_t size) {
-  const int64_t line = 64 / size;
-  return (ceil_divide(elements, line) | 1) * line;
-}
-
 /// A row of registers at once: zeros, another row, vectors of memory one after the other, and sum += factor * x.
 template <class V, int N>
 VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
@@ -34,7 +28,7 @@ VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
   for (int i = 0; i < N; ++i) row[i] = V(0);
 }
 template <class V, int N>
-VOLUTE_INLINE void set(V (&row)[N], const V (&other)[N]) noexcept {
+VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
   VOLUTE_UNROLL
   for (int i = 0; i < N; ++i) row[i] = other[i];
 }
@@ -146,42 +140,6 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
       if (order.gaps) packed = next;
     }
 }
-
-/// How a padded copy lies: [channel][depth][w residue][h residue][row][column].
-struct padded_layout {
-  int64_t step[2]{1, 1};                                  // residues of height and width
-  int64_t rows = 1, pitch = 1;                            // of one residue class
-  int64_t part = 0, plane = 0, channel = 0;               // elements of one residue class, of all of a plane, of a channel
-  constexpr int64_t offset(int64_t h, int64_t w) const {  // of padded position (h, w)
-    return ((w % step[1]) * step[0] + h % step[0]) * part + h / step[0] * pitch + w / step[1];
-  }
-};
-
-/// Where tap t finds the first position's element in a padded copy.
-constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const source_axis& copy) {
-  return c.offset + t * c.offset_step + copy.pad;
-}
-
-/// Offsets of the taps in a padded copy, one residue class after the other: of the height, of the width, and of both together.
-template <ops::conv_geometry G, conv_side Side>
-struct tap_offsets {
-  int64_t h[G.kernel[1]], w[G.kernel[2]], both[G.kernel[1] * G.kernel[2]];
-  constexpr tap_offsets(const padded_layout& l, const source_axis (&source)[3]) : h{}, w{}, both{} {
-    int64_t *to_h = h, *to = both;
-    for (int64_t ih = 0; ih < class_count(G, Side, 1); ++ih) {
-      const correlation_axis ch = correlation(G, Side, 1, ih);
-      for (int64_t t = 0; t < ch.taps; ++t) to_h[t] = l.offset(tap_position(ch, t, source[1]), 0);
-      int64_t* to_w = w;
-      for (int64_t iw = 0; iw < class_count(G, Side, 2); ++iw) {
-        const correlation_axis cw = correlation(G, Side, 2, iw);
-        for (int64_t t = 0; t < cw.taps; ++t) to_w[t] = l.offset(0, tap_position(cw, t, source[2]));
-        for (int64_t t = 0; t < ch.taps * cw.taps; ++t) *to++ = to_h[t / cw.taps] + to_w[t % cw.taps];
-        to_w += cw.taps;
-      }
-      to_h += ch.taps;
-    }
-  }
-};
 
 /// Rows of results in a tile. Those of the residue classes of the width take turns, each class `step` elements behind the one before.
 template <class T>

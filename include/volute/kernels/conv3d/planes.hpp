@@ -6,6 +6,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/padded.hpp>
 #include <volute/kernels/conv3d/pixels.hpp>
 
 #include <cstdint>
@@ -13,9 +14,6 @@
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run.
-using slab_layout = padded_layout;
 
 /// True where the planes' kernel can compute this side: the depth is dense, and the width's stride at most 2.
 constexpr bool planes_possible(const ops::conv_geometry& g, conv_side side) {
@@ -68,7 +66,7 @@ VOLUTE_INLINE void begin_run(V (&acc)[KD][N], bool resume, const T* carry) noexc
 template <int KD, int N, class V>
 VOLUTE_INLINE void pass_on(V (&acc)[KD][N]) noexcept {
   VOLUTE_UNROLL
-  for (int t = KD - 1; t > 0; --t) set(acc[t], acc[t - 1]);
+  for (int t = KD - 1; t > 0; --t) copy_all(acc[t], acc[t - 1]);
 }
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept {
@@ -178,75 +176,6 @@ constexpr int64_t planes_packed_size(const ops::conv_geometry& g, conv_side side
 template <class T>
 void pack_planes(const conv_shape& s, const T* w, T* packed) noexcept {
   pack_filters(s, {.axes = {channel_axis, height_axis, width_axis, depth_axis}}, w, packed);
-}
-
-/// to[0 .. n-1] = 0, and up to a vector beyond.
-template <class T>
-VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
-  using V = simd::vec<T>;
-  V zero(T(0));
-  simd::keep(zero);  // or g++ calls memset
-  for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
-}
-
-/// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
-/// read at or behind x_end. Parts: residue classes of the width.
-template <class T, bool Scale, int Parts>
-__attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row,
-                                         const T* x_end, int64_t first, T factor, T* to) noexcept {
-  using V = simd::vec<T>;
-  constexpr int64_t L = simd::lanes<V>;
-  const V f(factor);
-  const int64_t count = w.count, pitch = l.pitch, step = l.step[0], left[2]{w.pad / Parts, (w.pad + 1) / 2};
-  const int64_t used[2]{(count + Parts - 1) / Parts, count / 2};
-  for (int64_t rh = 0; rh < step; ++rh) {
-    // Rows [begin, end) exist, and those before `safe` can be read by whole vectors.
-    const int64_t above = h.pad - rh - first * step, begin = smaller(l.rows, larger(0, ceil_divide(above, step)));
-    const int64_t end = larger(begin, smaller(l.rows, ceil_divide(h.count + above, step)));
-    const T* in = x + (begin * step - above) * row;
-    const int64_t ahead = x_end - in - ceil_divide(count, Parts * L) * Parts * L;
-    const int64_t safe = smaller(end, ahead < 0 ? begin : begin + ahead / (step * row) + 1);
-    T* line[Parts];
-    for (int64_t k = 0; k < Parts; ++k) {  // source columns k, k + Parts, ...
-      T* const part = to + ((w.pad + k) % Parts * step + rh) * l.part;
-      line[k] = part + begin * pitch + left[k];
-      zero_over(part, begin * pitch + left[k]);
-    }
-    const auto copy = [&](auto read) __attribute__((always_inline)) {
-      for (int64_t c = 0; c < count; c += Parts * L) {
-        V a = read(in + c);
-        if constexpr (Scale) a = a * f;
-        if constexpr (Parts == 1) {
-          simd::store(line[0] + c, a);
-        } else {
-          V b = read(in + c + L);
-          if constexpr (Scale) b = b * f;
-          simd::store(line[0] + c / 2, simd::unzip<0>(a, b));
-          simd::store(line[1] + c / 2, simd::unzip<1>(a, b));
-        }
-      }
-      for (int64_t k = 0; k < Parts; ++k) {
-        zero_over(line[k] + used[k], pitch - used[k]);
-        line[k] += pitch;
-      }
-      in += step * row;
-    };
-    for (int64_t i = begin; i < safe; ++i) copy([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
-    for (int64_t i = safe; i < end; ++i)
-      copy([&](const T* p)
-               __attribute__((always_inline)) { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
-    for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
-      zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
-  }
-}
-
-template <class T, bool Scale>
-void copy_plane(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end, int64_t first,
-                T factor, T* to) noexcept {
-  if (l.step[1] == 2)
-    copy_slab<T, Scale, 2>(l, h, w, x, row, x_end, first, factor, to);
-  else
-    copy_slab<T, Scale, 1>(l, h, w, x, row, x_end, first, factor, to);
 }
 
 template <class T>

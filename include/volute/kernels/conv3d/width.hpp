@@ -5,85 +5,16 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/padded.hpp>
 #include <volute/kernels/conv3d/pixels.hpp>
 #include <volute/kernels/conv3d/slabs.hpp>
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// The padded copy of whole volumes.
-struct rows_layout : padded_layout {
-  source_axis source[3]{};
-  bool direct = false;  // the source itself has this layout
-};
-
-constexpr rows_layout rows_of(const ops::conv_geometry& g, conv_side side) {
-  rows_layout r;
-  r.direct = g.taps() == 1;
-  for (int a = 0; a < 3; ++a) {
-    const source_axis x = r.source[a] = source_of(g, side, a, 1, a > 0);
-    const int64_t size = shape_of(g, side).source_size[a], step = correlation(g, side, a, 0).step;
-    if (a > 0) r.step[a - 1] = step;
-    r.direct = r.direct && class_count(g, side, a) == 1 && x.step == 1 && x.count == size && x.extent == size && (a == 0 || step == 1);
-  }
-  r.rows = ceil_divide(r.source[1].extent, r.step[0]);
-  r.pitch = ceil_divide(r.source[2].extent, r.step[1]);
-  r.part = r.rows * r.pitch;
-  r.plane = r.step[0] * r.step[1] * r.part;
-  r.channel = r.source[0].count * r.plane;
-  return r;
-}
-
-/// Row `row` of a padded plane, the elements of residue class `residue`: zeros, then those of `in`, then zeros.
-template <class T, bool Scale>
-VOLUTE_INLINE void copy_row(const rows_layout& r, int64_t residue, const T* in, T factor, T* line) noexcept {
-  const source_axis& w = r.source[2];
-  const int64_t step = r.step[1], stride = step * w.step;
-  const int64_t before = smaller(r.pitch, larger(0, ceil_divide(w.pad - residue, step)));
-  const int64_t end = larger(before, smaller(r.pitch, ceil_divide(w.count + w.pad - residue, step)));
-  const T* const first = in + (residue - w.pad) * w.step;
-  const auto copy = [&](auto each) __attribute__((always_inline)) {
-    for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * each] * factor : first[k * each];
-  };
-  for (int64_t k = 0; k < before; ++k) line[k] = T(0);
-  if (stride == 1)  // constants, for the sake of vectors
-    copy(std::integral_constant<int64_t, 1>{});
-  else if (stride == 2)
-    copy(std::integral_constant<int64_t, 2>{});
-  else
-    copy(stride);
-  for (int64_t k = end; k < r.pitch; ++k) line[k] = T(0);
-}
-
-/// The padded copy of some channels of one sample: of the planes of all of them, in the order of depth, those in [first_plane, last_plane).
-/// Who copies a plane then convolves it, and has it in the cache.
-template <class T, bool Scale>
-__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale, T* copy,
-                                         int64_t first_plane, int64_t last_plane) noexcept {
-  const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
-  const source_axis &h = r.source[1], &w = r.source[2];
-  int64_t c = first_plane % channels, d = first_plane / channels;
-  for (int64_t p = first_plane; p < last_plane; ++p, c = c + 1 < channels ? c + 1 : (++d, 0)) {
-    T* line = copy + c * r.channel + d * r.plane;
-    T factor(1);
-    if constexpr (Scale) factor = scale[c];
-    const T* from = x + c * s.source_volume() + (r.source[0].start + d * r.source[0].step) * plane + h.start * row + w.start;
-    for (int64_t rw = 0; rw < r.step[1]; ++rw)
-      for (int64_t rh = 0; rh < r.step[0]; ++rh)
-        for (int64_t i = 0; i < r.rows; ++i, line += r.pitch) {
-          const int64_t source_row = i * r.step[0] + rh - h.pad;
-          if (source_row < 0 || source_row >= h.count)
-            std::memset(line, 0, static_cast<std::size_t>(r.pitch) * sizeof(T));
-          else
-            copy_row<T, Scale>(r, rw, from + source_row * h.step * row, factor, line);
-        }
-  }
-}
 
 /// A register block, and the rows of the destination that share a tile.
 struct width_block_size {
