@@ -43,6 +43,7 @@ TEST_CASE("conv3d in place: stride of height and width", "[conv3d]") {
   CHECK_IN_PLACE(float, 1, 2, 2, {4, 9, 31}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);  // odd extents
   CHECK_IN_PLACE(float, 1, 2, 2, {3, 8, 29}, {2, 4, 3}, {1, 2, 2}, {1, 2, 0}, {0, 1, 2}, {1, 1, 1}, 2);
   CHECK_IN_PLACE(float, 1, 2, 6, {3, 7, 94}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);  // classes of the height apart
+  CHECK_GEOMETRY(float, 2, 1, 6, {1, 4, 16}, {3, 3, 3}, {2, 1, 1}, {2, 1, 1}, {2, 1, 1});  // taps of the depth that nothing meets
   CHECK_IN_PLACE(double, 1, 2, 2, {3, 6, 30}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);
 }
 

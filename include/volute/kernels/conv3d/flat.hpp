@@ -6,9 +6,10 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
-#include <volute/kernels/conv3d/rows_plan.hpp>
-#include <volute/kernels/conv3d/store.hpp>
+#include <volute/kernels/conv3d/pixels.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -45,13 +46,11 @@ constexpr int64_t positions_read(const correlation_axis& c, int64_t count) {
   return n;
 }
 
-struct flat_plan {
+struct flat_plan : pixels_plan {  // without scratch memory
   flat_code code;
-  int64_t segments = 1, strips = 1, blocks = 1;  // of the depth, of a plane's vectors, of target channels
-  double cycles = 0;                             // of one sample and group, as expected
-  int64_t parts = 1;                             // for threads
-  constexpr int64_t scratch() const { return 0; }
-  constexpr int64_t worker_scratch() const { return 0; }
+  int64_t segments = 1, vector_blocks = 1;  // of the depth, of a plane's vectors
+  double cycles = 0;                        // of one sample and group, as expected
+  int64_t parts = 1;                        // for threads
 };
 
 constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
@@ -68,34 +67,44 @@ constexpr bool flat_possible(const ops::conv_geometry& g) {
          2 * g.kernel[0] + 2 <= row_registers;
 }
 
-/// The block of which the least cycles are expected: two products or loads a cycle, a load from an odd place counts twice, and each sum is
-/// a chain with 4 cycles a link.
+/// Cycles of one sample and group with plan p for a shape s that reads `planes_read` pairs of a plane and a tap of the depth: `products` or
+/// loads begin at once, a load from an odd place counts twice, and each sum is a chain. A step is a tap of height and width and a source
+/// channel; each takes 3 cycles more, as measured, and each block 20, 2 for each sum and 5 for each tap.
+constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t planes_read, int64_t sources, int64_t sums) {
+  static_assert(machine.products == machine.loads);
+  const flat_code& c = p.code;
+  const int64_t products = planes_read * c.channels * c.vectors, taps = s.kernel[1] * s.kernel[2];
+  const int64_t loads = p.segments * (c.channels * c.taps + 2 * sources * c.vectors);
+  const int64_t chains = p.segments * machine.latency * machine.products * c.taps;
+  const int64_t step = larger(products, larger(loads, chains)) / machine.products + 3 * p.segments;
+  return static_cast<double>(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
+}
+
+/// The block of which the least cycles are expected: of up to 8 channels and 4 vectors, whose code stays small.
 template <class T>
 constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
   flat_plan best;
   const conv_shape s = shape_of(g, side);
   const correlation_axis d = correlation(g, side, 0, 0);
-  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], simd::width<T>), taps = s.kernel[1] * s.kernel[2];
+  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], simd::width<T>);
   const int64_t planes_read = positions_read(d, s.source_size[0]);
   for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
     flat_plan p;
+    flat_code& c = p.code;
     p.segments = ceil_divide(d.n, most);
-    p.code.taps = d.taps;
-    p.code.dilation = d.offset_step;
-    p.code.plane = s.source_size[1] * s.source_size[2];
-    const int64_t segments = p.segments, planes = ceil_divide(d.n, segments);
+    c.taps = d.taps;
+    c.dilation = d.offset_step;
+    c.plane = s.source_size[1] * s.source_size[2];
+    const int64_t planes = ceil_divide(d.n, p.segments);
     int64_t sources = 0;
     for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
-    for (p.code.channels = 1; p.code.channels <= smaller(8, s.target_channels); ++p.code.channels)
-      for (p.code.vectors = 1; p.code.vectors <= smaller(4, vectors); ++p.code.vectors) {
-        const int64_t sums = planes * p.code.channels * p.code.vectors, read = sources * p.code.vectors;
-        if (sums > accumulators || sums + read + (simd::masks<T> ? 0 : p.code.vectors) > row_registers) break;
-        p.strips = ceil_divide(vectors, p.code.vectors);
-        p.blocks = ceil_divide(s.target_channels, p.code.channels);
-        const int64_t products = planes_read * p.code.channels * p.code.vectors;
-        const int64_t loads = segments * (p.code.channels * d.taps + 2 * read), chains = segments * 8 * d.taps;
-        const int64_t step = larger(products, larger(loads, chains)) / 2 + 3 * segments;
-        p.cycles = static_cast<double>(p.strips * p.blocks * (taps * s.source_channels * step + segments * (20 + 2 * sums + 5 * taps)));
+    for (c.channels = 1; c.channels <= smaller(8, s.target_channels); ++c.channels)
+      for (c.vectors = 1; c.vectors <= smaller(4, vectors); ++c.vectors) {
+        const int64_t sums = planes * c.channels * c.vectors;
+        if (sums > accumulators || sums + (sources + (simd::masks<T> ? 0 : 1)) * c.vectors > row_registers) break;
+        p.vector_blocks = ceil_divide(vectors, c.vectors);
+        p.blocks = ceil_divide(s.target_channels, c.channels);
+        p.cycles = flat_cycles(p, s, planes_read, sources, sums);
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
   }
@@ -113,19 +122,14 @@ struct flat_masks {
     const correlation_axis ch = correlation(G, Side, 1, 0), cw = correlation(G, Side, 2, 0);
     uint16_t* at = list;
     for (int64_t th = 0; th < ch.taps; ++th)
-      for (int64_t tw = 0; tw < cw.taps; ++tw, at += vectors)
-        for (int64_t h = 0, pixel = 0; h < ch.n; ++h) {
-          const int64_t row = h + ch.offset + th * ch.offset_step;
-          if (row < 0 || row >= s.source_size[1]) {
-            pixel += cw.n;
-            continue;
+      for (int64_t tw = 0; tw < cw.taps; ++tw, at += vectors) {
+        const tap_range rows = positions_inside(ch, th, s.source_size[1]), columns = positions_inside(cw, tw, s.source_size[2]);
+        for (int64_t h = rows.first; h < rows.last; ++h)
+          for (int64_t pixel = h * cw.n + columns.first; pixel < h * cw.n + columns.last; ++pixel) {
+            uint16_t& mask = at[pixel / simd::width<T>];
+            mask = static_cast<uint16_t>(mask | 1u << pixel % simd::width<T>);
           }
-          for (int64_t w = 0; w < cw.n; ++w, ++pixel) {
-            const int64_t column = w + cw.offset + tw * cw.offset_step;
-            if (column >= 0 && column < s.source_size[2])
-              at[pixel / simd::width<T>] = static_cast<uint16_t>(at[pixel / simd::width<T>] | 1u << pixel % simd::width<T>);
-          }
-        }
+      }
   }
 };
 template <class T, ops::conv_geometry G, conv_side Side>
@@ -139,19 +143,8 @@ constexpr int64_t flat_packed_size(const ops::conv_geometry& g, conv_side side) 
 
 /// Packed: [group][block of target channels][tap h][tap w][source channel][tap d][target channel].
 template <class T>
-__attribute__((noinline)) void pack_flat(const conv_shape& s, const flat_plan& p, const T* w, T* packed) noexcept {
-  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  for (int64_t group = 0; group < s.groups; ++group)
-    for (int64_t first = 0; first < s.target_channels; first += p.code.channels)
-      for (int64_t h = 0; h < ch.taps; ++h)
-        for (int64_t x = 0; x < cw.taps; ++x)
-          for (int64_t c = 0; c < s.source_channels; ++c)
-            for (int64_t d = 0; d < cd.taps; ++d) {
-              const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + x * cw.k_step;
-              const T* from = w + group * s.target_channels * s.source_channels * s.taps() + c * s.weight_source + tap;
-              for (int64_t o = first; o < first + p.code.channels; ++o, ++packed)
-                *packed = o < s.target_channels ? from[o * s.weight_target] : T(0);
-            }
+void pack_flat(const conv_shape& s, const flat_plan& p, const T* w, T* packed) noexcept {
+  pack_filters(s, {.axes = {height_axis, width_axis, channel_axis, depth_axis}, .targets = p.code.channels}, w, packed);
 }
 
 template <class T>
@@ -232,29 +225,20 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
   }
 }
 
-/// The blocks of all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-struct flat_blocks {
-  using block = void (*)(const flat_job<T>&, T*, const T* const*, const conv_place&) noexcept;
-  static constexpr flat_plan plan = plan_flat<T>(G, Side);
-  block list[plan.segments];
-  constexpr flat_blocks() : list{} { fill(std::make_integer_sequence<int64_t, plan.segments>{}); }
-  template <int64_t... I>
-  constexpr void fill(std::integer_sequence<int64_t, I...>) {
-    constexpr conv_shape s = shape_of(G, Side);
-    ((list[I] = &flat_block<T, plan.code, flat_segment_of(correlation(G, Side, 0, 0), s.source_size[0], plan.segments, I), E, Scale>), ...);
-  }
-};
-
 template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
 void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr flat_plan p = plan_flat<T>(G, Side);
-  static constexpr flat_blocks<T, G, Side, E, Scale> blocks;
-  constexpr int64_t channels = s.groups * s.target_channels, volume = s.source_volume(), lanes = p.code.vectors * simd::width<T>;
+  static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
+    return std::array{
+        &flat_block<T, p.code, flat_segment_of(correlation(G, Side, 0, 0), conv_shape_of<G, Side>.source_size[0], p.segments, I), E,
+                    Scale>...};
+  }
+  (std::make_integer_sequence<int64_t, p.segments>{});
   constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
   constexpr int64_t row = s.source_size[2], y_plane = s.target_size[1] * s.target_size[2];
-  share_ranges(workers, s.batch * s.groups * p.blocks * p.segments * p.strips, 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {
+  constexpr pixels_tasks all{s.batch * s.groups, p.blocks, p.segments, p.vector_blocks};
+  share_ranges(workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {
     flat_job<T> j;
     j.masks_step = flat_masks<T, G, Side>::vectors;
     j.h = ch.taps;
@@ -262,22 +246,22 @@ void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T*
     j.channels = s.source_channels;
     j.x_h = ch.offset_step * row;
     j.x_k = cw.offset_step;
-    j.x_channel = volume;
+    j.x_channel = s.source_volume();
     j.y_channel = s.target_volume();
     j.y_plane = y_plane;
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t strip = i % p.strips, segment = i / p.strips % p.segments, b = i / (p.strips * p.segments) % p.blocks;
-      const int64_t pair = i / (p.strips * p.segments * p.blocks), group = pair % s.groups, first = b * p.code.channels;
-      const int64_t plane = cd.n * segment / p.segments, pixel = strip * lanes;
-      j.x = x + pair * s.source_channels * volume + (plane + cd.offset) * p.code.plane + ch.offset * row + cw.offset + pixel;
-      j.w = packed + (group * p.blocks + b) * s.taps() * s.source_channels * p.code.channels;
-      if constexpr (Scale) j.scale = scale + pair * s.source_channels;
-      j.masks = flat_masks_of<T, G, Side>.list + strip * p.code.vectors;
+      const pixels_task task = all.task(i);
+      const int64_t first = task.block * p.code.channels, plane = cd.n * task.depth / p.segments, vector = task.rows * p.code.vectors;
+      const int64_t channel = task.pair * s.source_channels, pixel = vector * simd::width<T>;
+      j.x = x + channel * j.x_channel + (plane + cd.offset) * p.code.plane + ch.offset * row + cw.offset + pixel;
+      j.w = packed + (task.pair % s.groups * p.blocks + task.block) * s.taps() * s.source_channels * p.code.channels;
+      if constexpr (Scale) j.scale = scale + channel;
+      j.masks = flat_masks_of<T, G, Side>.list + vector;
       j.valid = s.target_channels - first;
       j.pixels = y_plane - pixel;
-      const conv_place at{pair / s.groups, group * s.target_channels + first, channels,
-                          (pair * s.target_channels + first) * j.y_channel + plane * y_plane + pixel};
-      blocks.list[segment](j, y, extra, at);
+      conv_place at = place_of(s, task.pair, first);
+      at.offset += plane * y_plane + pixel;
+      blocks[static_cast<std::size_t>(task.depth)](j, y, extra, at);
     }
   });
 }
