@@ -121,7 +121,7 @@ constexpr conv_counts count(const width_plan& p, const ops::conv_geometry& g, co
   return {.products = cycles_of_products(products, int64_t{p.channels} * p.vectors, 2 * p.vectors + p.channels),
           .copied = p.rows.direct ? 0 : real(s.source_channels * s.source_volume()),
           .stored = real(s.target_channels * s.target_volume()),
-          .steps = real(ceil_divide(s.source_channels, p.pass) * s.target_channels * s.target_volume())};
+          .steps = real(ceil_divide(s.source_channels, p.chunk) * s.target_channels * s.target_volume())};
 }
 
 /// Steps: register blocks, each of a source plane's rows.
@@ -143,7 +143,7 @@ constexpr conv_counts count(const in_place_plan& p, const ops::conv_geometry& g,
   const int64_t vectors = s.target_size[1] * ceil_divide(s.target_size[2], simd::width<T>);
   return {.products = real(planes * vectors) * taps_of_class(g, side) / 2,
           .stored = real(s.target_channels * s.target_volume()),
-          .steps = real(planes * p.strips * p.passes)};
+          .steps = real(planes * p.row_blocks * p.codes)};
 }
 
 /// Planes that lie in the same sets of the first-level cache drive each other out, where it has few ways (4 -> 4 channels at 32^3: 1.7
@@ -165,7 +165,7 @@ constexpr conv_counts count(const flat_plan& p, const ops::conv_geometry& g, con
   if (real(planes) < pages) pages = real(planes);
   if (all < pages) pages = all;
   const double known = pages_known / (real(s.source_channels) * pages);
-  const int64_t reads = p.strips * p.blocks * p.segments * s.kernel[1] * s.kernel[2] * s.source_channels;
+  const int64_t reads = p.vector_blocks * p.blocks * p.segments * s.kernel[1] * s.kernel[2] * s.source_channels;
   return {.products = p.cycles * odd_loads<T> * aliased<T>(g), .steps = known < 1 ? real(reads) * pages * (1 - known) : 0};
 }
 

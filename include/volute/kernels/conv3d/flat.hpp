@@ -144,7 +144,7 @@ constexpr int64_t flat_packed_size(const ops::conv_geometry& g, conv_side side) 
 /// Packed: [group][block of target channels][tap h][tap w][source channel][tap d][target channel].
 template <class T>
 void pack_flat(const conv_shape& s, const flat_plan& p, const T* w, T* packed) noexcept {
-  pack_filters(s, {.axes = {height_axis, width_axis, channel_axis, depth_axis}, .targets = p.code.channels}, w, packed);
+  pack_pixel_filters(s, {.axes = {height_axis, width_axis, channel_axis, depth_axis}, .targets = p.code.channels}, w, packed);
 }
 
 template <class T>

@@ -18,9 +18,6 @@ inline namespace VOLUTE_ISA {
 template <class T>
 inline constexpr int64_t line_of = 64 / sizeof(T);
 
-/// Parts of scratch memory begin at multiples of 16 elements: a line of floats, two of doubles.
-constexpr int64_t whole_lines(int64_t elements) { return ceil_divide(elements, 16) * 16; }
-
 /// A row of registers at once: zeros, another row, vectors of memory one after the other, and sum += factor * x.
 template <class V, int N>
 VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
@@ -110,14 +107,14 @@ enum filter_axis { channel_axis, depth_axis, height_axis, width_axis };
 
 /// An order of packed filters: [group][block of target channels][class][axes 0 to 3: source channels and taps][target channel]. Target
 /// channels that do not exist are zeros.
-struct filter_order {
+struct pixel_filter_order {
   filter_axis axes[4]{channel_axis, depth_axis, height_axis, width_axis};
   int64_t targets = 1;  // of a block
   bool gaps = false;    // blocks lie as far apart as if all taps met a class
 };
 
 template <class T>
-__attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_order& order, const T* w, T* packed) noexcept {
+__attribute__((noinline)) void pack_pixel_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed) noexcept {
   const int64_t plane = s.kernel[1] * s.kernel[2], filter = s.source_channels * s.taps();
   for (int64_t group = 0; group < s.groups; ++group, w += s.target_channels * filter)
     for (int64_t first = 0; first < s.target_channels; first += order.targets) {

@@ -175,7 +175,7 @@ constexpr int64_t planes_packed_size(const ops::conv_geometry& g, conv_side side
 /// Packed: [group][target channel][class][source channel][tap h][tap w][tap d].
 template <class T>
 void pack_planes(const conv_shape& s, const T* w, T* packed) noexcept {
-  pack_filters(s, {.axes = {channel_axis, height_axis, width_axis, depth_axis}}, w, packed);
+  pack_pixel_filters(s, {.axes = {channel_axis, height_axis, width_axis, depth_axis}}, w, packed);
 }
 
 template <class T>

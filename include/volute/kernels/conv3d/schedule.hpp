@@ -47,7 +47,7 @@ constexpr conv_schedule schedule_of(conv_family family, const ops::conv_geometry
           p.code.rows * ceil_divide(p.code.width, p.code.segments));
     else if constexpr (std::is_same_v<plan, width_plan>)
       set(pixels, p.rows.direct ? source_copy::none : source_copy::padded_rows,
-          p.pass < shape_of(g, side).source_channels ? carry::tile : carry::nothing, p.vectors, p.channels);
+          p.chunk < shape_of(g, side).source_channels ? carry::tile : carry::nothing, p.vectors, p.channels);
     else if constexpr (std::is_same_v<plan, planes_plan>)
       set(pixels, source_copy::padded_rows, carry::planes, p.vectors, planes);
     else if constexpr (std::is_same_v<plan, in_place_plan>)

@@ -113,7 +113,7 @@ constexpr int64_t width_packed_size(const width_plan& p, const ops::conv_geometr
 /// Packed: [group][block of output channels][class][source channel][tap d][tap h][tap w][output channel].
 template <class T>
 void pack_width(const conv_shape& s, const width_plan& p, const T* w, T* packed) noexcept {
-  pack_filters(s, {.targets = p.channels, .gaps = true}, w, packed);
+  pack_pixel_filters(s, {.targets = p.channels, .gaps = true}, w, packed);
 }
 
 template <class T>
