@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,10 @@ using namespace compare;
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
   const double budget = (argc > 2 ? std::atof(argv[2]) : 0.02) * 1e6;
+  const std::regex only(argc > 3 ? argv[3] : ".");
   std::map<std::pair<std::string, std::string>, std::vector<contender>> groups;
-  for (const contender& c : contenders()) groups[{c.name, c.face}].push_back(c);
+  for (const contender& c : contenders())
+    if (std::regex_search(c.name, only)) groups[{c.name, c.face}].push_back(c);
   std::size_t done = 0;
   for (const auto& [key, group] : groups) {
     std::fprintf(stderr, "\r%zu of %zu: %s %s        ", ++done, groups.size(), key.first.c_str(), key.second.c_str());

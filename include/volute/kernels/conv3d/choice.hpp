@@ -168,25 +168,25 @@ constexpr conv_side side_of(weights_family f) {
 /// Cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products take 1.2 to 1.7 times
 /// their ideal everywhere; what a family counts as steps differs.
 inline constexpr conv_counts family_cycles[conv_families]{
-    {1.57, 0.76, 1.5, 0.3, 4.98, 1.63e+03},   // channels
-    {1.35, 1.89, 0.839, 0.192, 1.9, 188},     // rows
-    {1.74, 2.95, 1.47, 0.163, 0.465, 4e+03},  // width
-    {1.37, 0.859, 1.55, 0.144, 25.1, 0},      // planes
-    {1.47, 0, 0.105, 0.0315, 49.3, 0},        // in_place
-    {1.35, 0, 0, 0.0582, 3.79, 0},            // flat
-    {1.45, 0.194, 0.56, 0.0541, 0, 4e+03},    // pointwise
+    {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03},  // channels
+    {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03},  // rows
+    {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03},  // width
+    {1.33, 0.797, 2.48, 0, 24.2, 0},          // planes
+    {1.49, 0, 0.182, 0.0389, 49.9, 0},        // in_place
+    {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
+    {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
 };
 inline constexpr conv_counts weights_family_cycles[weights_families]{
-    {1.46, 0.576, 0, 0.259, 0.695, 4e+03},    // outputs
-    {1.48, 1.02, 0, 0.3, 2.28, 554},          // inputs
-    {1.46, 1.63, 0, 0.3, 0.629, 1.52e+03},    // row_outputs
-    {1.15, 1.28, 2.93, 0, 2.63, 904},         // row_inputs
-    {2.44, 1.91, 0.174, 0.0548, 3.95, 1.43e+03},  // pixels
-    {1.69, 1.06, 4.09, 0.0664, 15, 21.7},     // planes
-    {0.829, 0, 12.3, 0.074, 9.11, 677},       // in_place
-    {1.46, 0, 2.71, 0.208, 1.65, 0},          // flat_outputs
-    {1.57, 0, 6.71, 0.177, 5.15, 0},          // flat_inputs
-    {0.869, 0.64, 1.58, 0.0549, 4.68, 4e+03},  // pointwise
+    {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs
+    {1.77, 0.481, 0, 0.3, 1.1, 0},            // inputs
+    {1.38, 1.59, 0, 0.0321, 0.0228, 740},     // row_outputs
+    {1.39, 1.62, 0.459, 0.3, 1.65, 0},        // row_inputs
+    {2.5, 1.8, 0.261, 0.0436, 4.73, 621},     // pixels
+    {1.72, 1.49, 2.78, 0.0015, 14.7, 0},      // planes
+    {0.999, 0, 8.23, 0.0782, 18.1, 57},       // in_place
+    {1.39, 0, 1.76, 0.257, 0, 0},             // flat_outputs
+    {1.44, 0, 3.98, 0.221, 7.29, 0},          // flat_inputs
+    {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03},  // pointwise
 };
 // clang-format on
 
