@@ -6,7 +6,8 @@ namespace scope, also one that an HTML comment hides from readers. Unless the pa
 their order, with assert(). Line numbers in errors are the page's.
 
 A block opened by ```diff changes headers: `--- FILE`, then parts that begin with `@@`, lines marked ' ', '-' or '+'. The page's program
-is compiled against a copy of INCLUDE so changed (OUTPUT.cpp.include); lines that are not found exactly once are an error.
+is compiled against a copy of INCLUDE so changed (OUTPUT.cpp.include); lines that are not found exactly once are an error,
+and a header that is not there is new.
 """
 import os
 import re
@@ -28,12 +29,16 @@ def change(number, lines):
             continue
         rows = part.splitlines()
         old, new = ("".join(row[1:] + "\n" for row in rows if row[:1] in signs) for signs in (" -", " +"))
-        with open(file) as f:
-            text = f.read()
-        if text.count(old) != 1:
+        text = ""  # of a new header
+        if os.path.exists(file):
+            with open(file) as f:
+                text = f.read()
+        elif old:
+            sys.exit(f"{page}:{number}: there is no {file}")
+        if old and text.count(old) != 1:
             sys.exit(f"{page}:{number}: these lines occur {text.count(old)} times in {file}:\n{old}")
         with open(file, "w") as f:
-            f.write(text.replace(old, new))
+            f.write(text.replace(old, new) if old else text + new)
 
 
 with open(page) as source:

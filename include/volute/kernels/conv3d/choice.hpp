@@ -167,7 +167,7 @@ constexpr conv_side side_of(weights_family f) {
 // clang-format off
 /// Cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products take 1.2 to 1.7 times
 /// their ideal everywhere; what a family counts as steps differs.
-inline constexpr conv_counts family_cycles[conv_families]{
+inline constexpr conv_counts family_cycles[]{
     {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03},  // channels
     {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03},  // rows
     {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03},  // width
@@ -176,7 +176,7 @@ inline constexpr conv_counts family_cycles[conv_families]{
     {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
     {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
 };
-inline constexpr conv_counts weights_family_cycles[weights_families]{
+inline constexpr conv_counts weights_family_cycles[]{
     {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs
     {1.77, 0.481, 0, 0.3, 1.1, 0},            // inputs
     {1.38, 1.59, 0, 0.0321, 0.0228, 740},     // row_outputs
@@ -189,6 +189,8 @@ inline constexpr conv_counts weights_family_cycles[weights_families]{
     {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03},  // pointwise
 };
 // clang-format on
+static_assert(sizeof family_cycles / sizeof *family_cycles == conv_families);
+static_assert(sizeof weights_family_cycles / sizeof *weights_family_cycles == weights_families);
 
 /// Families that take and give blocks of channels, which saves copies between two convolutions, may be a little slower alone.
 inline constexpr double linked = 0.95;

@@ -104,15 +104,21 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_orde
 template <class T>
 void gather_block(const conv_shape& s, const filter_order& order, const T* from, int64_t c, int64_t lanes, int64_t targets,
                   T* to) noexcept {
+  const int64_t fold = order.fold, block = lanes / fold, begin = c * order.chunk, end = begin + order.chunk;
   for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
     T* const first = to + (taps * order.chunks + c * cd.taps * ch.taps * cw.taps) * order.steps() * lanes;
+    const int64_t step = order.row_step(cw) * lanes;
     for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
       T* out = first + order.row(ch, cw, d, h, w) * lanes;
-      for (int64_t k = c * order.chunk; k < (c + 1) * order.chunk; k += order.fold, out += order.row_step(cw) * lanes)
-        for (int64_t o = 0; o < lanes / order.fold; ++o)
-          for (int64_t f = 0; f < order.fold; ++f)
-            out[o * order.fold + f] =
-                o < targets && k + f < s.source_channels ? from[o * s.weight_target + (k + f) * s.weight_source + tap] : T(0);
+      const T* in = from + begin * s.weight_source + tap;
+      for (int64_t k = begin; k < end; k += fold, out += step, in += fold * s.weight_source) {
+        const int64_t sources = larger(0, smaller(fold, s.source_channels - k)), filled = sources > 0 ? targets : 0;
+        for (int64_t f = 0; f < sources; ++f)
+          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = in[o * s.weight_target + f * s.weight_source];
+        for (int64_t f = sources; f < fold; ++f)
+          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = T(0);
+        for (int64_t i = filled * fold; i < block * fold; ++i) out[i] = T(0);
+      }
     });
   });
 }
