@@ -138,9 +138,9 @@ VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const lanes_ope
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
       __attribute__((noinline)) {
-    const int64_t channel = b * order.lanes / order.fold,
-                  channels = smaller(order.block_lanes(b) / order.fold, s.target_channels - channel);
-    compute(b, lanes_task<T>{o, piece, channel, channels, slice, slices, source + p.source_first,
+    // (g++ looks for names outside when it makes this: a user's `channels` would be a shadow.)
+    const int64_t channel = b * order.lanes / order.fold, most = order.block_lanes(b) / order.fold;
+    compute(b, lanes_task<T>{o, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
                              o.packed + order.block_first(piece.group, b, s.taps()), tile});
   };
   if constexpr (InPlace)
