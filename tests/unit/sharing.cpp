@@ -116,8 +116,8 @@ TEST_CASE("weights in the caller's memory") {
     model<net, large> of_another_size(w);  // packs some filters for itself, beyond the memory if they are of another form
     CHECK(of_another_size.parameter_values().data() == m.parameter_values().data());
   }
-  alignas(64) static std::byte small[640];
-  CHECK_THROWS_WITH(shared_weights<small_model>(std::span(small)),
+  alignas(64) static std::byte too_small[640];
+  CHECK_THROWS_WITH(shared_weights<small_model>(std::span(too_small)),
                     "memory of weights: expected " + std::to_string(facts::weights_bytes) + " bytes, found 640");
   CHECK_THROWS_WITH(shared_weights<small_model>(std::span(memory).subspan(4)),
                     "memory of weights: expected on a cache line of 64 bytes, found between two");
