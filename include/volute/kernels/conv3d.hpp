@@ -75,26 +75,25 @@ template <class T, ops::conv_geometry Original, conv_side Side, conv_family Fami
 struct conv3d_pack {
   static void run(const T* w, T* packed, [[maybe_unused]] const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    constexpr conv_family family = Family;
-    if constexpr (family == conv_family::pointwise) {
+    if constexpr (Family == conv_family::pointwise) {
       static constexpr pointwise_plan p = plan_pointwise<T>(g, Side);
       pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
-    } else if constexpr (family == conv_family::planes || family == conv_family::in_place) {
+    } else if constexpr (Family == conv_family::planes || Family == conv_family::in_place) {
       pack_planes<T>(conv_shape_of<g, Side>, w, packed);
-    } else if constexpr (family == conv_family::flat) {
+    } else if constexpr (Family == conv_family::flat) {
       static constexpr flat_plan p = plan_flat<T>(g, Side);
       pack_flat<T>(conv_shape_of<g, Side>, p, w, packed);
-    } else if constexpr (family == conv_family::rows) {
+    } else if constexpr (Family == conv_family::rows) {
       static constexpr rows_plan p = plan_rows<T>(g, Side);
       pack_rows<T>(conv_shape_of<g, Side>, p, w, packed, workers);
-    } else if constexpr (family == conv_family::channels) {
+    } else if constexpr (Family == conv_family::channels) {
       static constexpr channels_plan p = plan_channels<T>(g, Side);
       pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
-    } else if constexpr (family == conv_family::width) {
+    } else if constexpr (Family == conv_family::width) {
       static constexpr width_plan p = plan_width<T>(g, Side);
       pack_width<T>(conv_shape_of<g, Side>, p, w, packed);
     } else {
-      static_assert(sizeof(ops::no_branch_for<family, "conv3d.hpp: conv3d_pack">) > 0);
+      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_pack">) > 0);
     }
   }
 };
@@ -110,23 +109,22 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry g = canonical(Original);
-    constexpr conv_family family = Family;
-    if constexpr (family == conv_family::pointwise)
+    if constexpr (Family == conv_family::pointwise)
       run_pointwise<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (family == conv_family::planes)
+    else if constexpr (Family == conv_family::planes)
       run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (family == conv_family::in_place)
+    else if constexpr (Family == conv_family::in_place)
       run_in_place<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (family == conv_family::flat)
+    else if constexpr (Family == conv_family::flat)
       run_flat<T, g, Side, E, Scale>(x, packed, y, extra, scale, workers);
-    else if constexpr (family == conv_family::rows)
+    else if constexpr (Family == conv_family::rows)
       run_rows<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (family == conv_family::channels)
+    else if constexpr (Family == conv_family::channels)
       run_channels<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (family == conv_family::width)
+    else if constexpr (Family == conv_family::width)
       run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
     else
-      static_assert(sizeof(ops::no_branch_for<family, "conv3d.hpp: conv3d_correlate">) > 0);
+      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_correlate">) > 0);
   }
 };
 
@@ -157,32 +155,31 @@ struct conv3d_backward_weights {
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     constexpr ops::conv_geometry q = canonical(Original);
-    constexpr weights_family family = Family;
     constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
-    if constexpr (family == weights_family::outputs)
+    if constexpr (Family == weights_family::outputs)
       run_weights_channels<T, q, conv_side::forward, Layouts>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
-    else if constexpr (family == weights_family::inputs)
+    else if constexpr (Family == weights_family::inputs)
       run_weights_channels<T, q, conv_side::backward, turned>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
-    else if constexpr (family == weights_family::row_outputs)
+    else if constexpr (Family == weights_family::row_outputs)
       run_row_weights<T, q, conv_side::forward, Layouts>(conv_shape_of<q, conv_side::forward>, x, g, dw, scratch, workers);
-    else if constexpr (family == weights_family::row_inputs)
+    else if constexpr (Family == weights_family::row_inputs)
       run_row_weights<T, q, conv_side::backward, turned>(conv_shape_of<q, conv_side::backward>, g, x, dw, scratch, workers);
-    else if constexpr (family == weights_family::planes)
+    else if constexpr (Family == weights_family::planes)
       run_weights_planes<T, q>(x, g, dw, scratch, workers);
-    else if constexpr (family == weights_family::in_place)
+    else if constexpr (Family == weights_family::in_place)
       run_in_place_weights<T, q>(x, g, dw, scratch, workers);
-    else if constexpr (family == weights_family::flat_outputs)
+    else if constexpr (Family == weights_family::flat_outputs)
       run_flat_weights<T, q, conv_side::forward>(x, g, dw, scratch, workers);
-    else if constexpr (family == weights_family::flat_inputs)
+    else if constexpr (Family == weights_family::flat_inputs)
       run_flat_weights<T, q, conv_side::backward>(g, x, dw, scratch, workers);
-    else if constexpr (family == weights_family::pointwise)
+    else if constexpr (Family == weights_family::pointwise)
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
-    else if constexpr (family == weights_family::pixels)
+    else if constexpr (Family == weights_family::pixels)
       run_weights_pixels<T, q>(x, g, dw, scratch, workers);
     else
-      static_assert(sizeof(ops::no_branch_for<family, "conv3d.hpp: backward_weights">) > 0);
+      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: backward_weights">) > 0);
     using enum weights_family;
-    if constexpr (family == planes || family == in_place || family == flat_outputs || family == flat_inputs || family == pixels)
+    if constexpr (Family == planes || Family == in_place || Family == flat_outputs || Family == flat_inputs || Family == pixels)
       if (!all_finite(dw, q.w_size())) without_unread<T>(q, Layouts, x, g, dw, {0, q.out_channels}, {0, q.group_in()});
   }
 };

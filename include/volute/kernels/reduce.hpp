@@ -210,7 +210,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   std::int64_t step[inputs];
   for (int i = 0; i < inputs; ++i) step[i] = any ? nest.stride[i][last] : 0;
 
-  // Rows in blocks of four, and those in blocks of four; where the program is short, four rows at a time.
+  // Rows in blocks of four, and those in blocks of four; of a short program with several vectors four rows at a time.
   total<R, V> sum[Vectors];
   block<R, V> few[Vectors], many[Vectors];
   std::int64_t rows = 0, blocks = 0;

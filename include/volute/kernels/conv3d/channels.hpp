@@ -89,7 +89,7 @@ constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side sid
   }
   p.tile = p.tiles * p.tile_size;
   plan_threads(p, g, s, size, p.together < p.chunks, 32);
-  plan_in_place(p, from, p.source[0].count);
+  plan_blocked_source(p, from, p.source[0].count);
   return p;
 }
 
@@ -269,7 +269,7 @@ struct channels_task {
       if (p.together < p.chunks) {  // this tile's share of what the next chunks read
         const int64_t size = j.chunks * j.w_chunk, share = size / count + 1;
         const T* const next = filters + size + i * share;
-        for (int64_t k = 0; k < share; k += cache_line<T>) simd::prefetch(next + k);
+        for (int64_t k = 0; k < share; k += line_of<T>) simd::prefetch(next + k);
       }
       const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset) * p.chunk; };
       const T* const next_row = from + (iw + 1 < classes ? 0 : B.rows * j.x_row) + column(at.w);

@@ -198,8 +198,8 @@ inline constexpr double linked = 0.95;
 /// Cycles that a possible family is expected to take.
 template <class T>
 constexpr double cost(conv_family f, const ops::conv_geometry& g, conv_side side) {
-  const double alone = with_plan<T>(
-      f, g, side, {}, [&](const auto& p) { return cycles<T>(count<T>(p, g, side), family_cycles[static_cast<int>(f)], g); });
+  const double alone =
+      with_plan<T>(f, g, side, {}, [&](const auto& p) { return cycles<T>(count<T>(p, g, side), family_cycles[static_cast<int>(f)], g); });
   return f == conv_family::channels || f == conv_family::rows ? linked * alone : alone;
 }
 template <class T>
@@ -210,28 +210,28 @@ constexpr double cost(weights_family f, const ops::conv_geometry& g) {
   return f == outputs || f == inputs || f == row_outputs || f == row_inputs ? linked * alone : alone;
 }
 
-/// The possible family of the least cost, of a canonical geometry.
-template <class T>
-constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
-  conv_family best = conv_family::channels;
-  double least = cost<T>(best, g, side);
-  for (int i = 1; i < conv_families; ++i) {
-    const auto f = static_cast<conv_family>(i);
-    if (!possible<T>(f, g, side)) continue;
-    if (const double c = cost<T>(f, g, side); c < least) best = f, least = c;
+/// The family of the least cost among those that are possible; the first one always is.
+template <class Family, class Possible, class Cost>
+constexpr Family cheapest(int families, Possible can, Cost cost_of) {
+  Family best{};
+  double least = cost_of(best);
+  for (int i = 1; i < families; ++i) {
+    const auto f = static_cast<Family>(i);
+    if (!can(f)) continue;
+    if (const double c = cost_of(f); c < least) best = f, least = c;
   }
   return best;
 }
+/// The one that a canonical geometry gets.
+template <class T>
+constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
+  return cheapest<conv_family>(
+      conv_families, [&](conv_family f) { return possible<T>(f, g, side); }, [&](conv_family f) { return cost<T>(f, g, side); });
+}
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-  weights_family best = weights_family::outputs;
-  double least = cost<T>(best, g);
-  for (int i = 1; i < weights_families; ++i) {
-    const auto f = static_cast<weights_family>(i);
-    if (!possible<T>(f, g)) continue;
-    if (const double c = cost<T>(f, g); c < least) best = f, least = c;
-  }
-  return best;
+  return cheapest<weights_family>(
+      weights_families, [&](weights_family f) { return possible<T>(f, g); }, [&](weights_family f) { return cost<T>(f, g); });
 }
 
 }  // namespace VOLUTE_ISA

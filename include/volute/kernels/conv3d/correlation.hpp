@@ -19,6 +19,10 @@ constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 /// The size of near-equal parts of n, of at most `most` each.
 constexpr int64_t near_equal(int64_t n, int64_t most) { return ceil_divide(n, ceil_divide(n, most)); }
+/// Elements of a cache line of 64 bytes.
+template <class T>
+inline constexpr int line_of = 64 / static_cast<int>(sizeof(T));
+
 /// n elements and those that fill a line, whatever their type.
 constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
 

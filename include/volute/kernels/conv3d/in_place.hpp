@@ -342,7 +342,7 @@ void scale_filters(const T* w, const T* scale, int64_t channels, T* to) noexcept
 
 /// The slab task.rows of a block of the destination channels of a pair.
 template <class T, in_place_code C, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const pixels_operands<T>& a,
+__attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_operands<T>& a,
                                              const pixels_task& task, T* memory) noexcept {
   constexpr int64_t span = C.span(), step = C.height[0].step;
   const correlation_axis& cd = s.classes[0][0];

@@ -60,7 +60,7 @@ constexpr void plan_threads(lanes_plan& p, const ops::conv_geometry& g, const co
 }
 
 /// A source of `planes` planes in layout `from`, if that is blocked.
-constexpr void plan_in_place(lanes_plan& p, const ops::volume_layout& from, int64_t planes) {
+constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from, int64_t planes) {
   if (!from.blocked()) return;
   p.blocked = true;
   if (from.padded()) {
@@ -88,19 +88,10 @@ struct tap_loops {
   }
 };
 
-/// The tensors of a call. `extra`: operands of the epilogue.
-template <class T>
-struct lanes_operands {
-  const T* x = nullptr;
-  const T* packed = nullptr;
-  T* y = nullptr;
-  const T* const* extra = nullptr;
-};
-
 /// One slice of one block of target channels of a piece.
 template <class T>
 struct lanes_task {
-  const lanes_operands<T>& operands;
+  const conv_operands<T>& operands;
   conv_piece piece;
   int64_t channel = 0, channels = 0;  // the block's first, in the group, and their number
   int64_t slice = 0, slices = 1;
@@ -132,8 +123,8 @@ struct lanes_task {
 /// All pieces. units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
 /// compute(block of target channels, task).
 template <sharing Share, bool InPlace, class T, class Plan, class Units, class Copy, class Compute>
-VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const lanes_operands<T>& o, T* scratch, const team<T>& workers,
-                             Units units, Copy copy, Compute compute) {
+VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_operands<T>& o, T* scratch, const team<T>& workers, Units units,
+                             Copy copy, Compute compute) {
   const filter_order order = p.order();
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)

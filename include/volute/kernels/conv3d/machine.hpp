@@ -31,7 +31,7 @@ struct core_machine {
   int64_t latency = 4, products = 2, loads = 2;
   /// Elements that a thread copies in a microsecond, about (NCDHW to channels last, in the caches).
   int64_t copied = 2000;
-  /// Microseconds of copying that are worth a hand-over to another thread: 1 us if it is awake, twice that to be safe.
+  /// Microseconds of copying that are worth a hand-over to another thread: that takes 1 if it is awake, and 5 if it sleeps.
   int64_t hand_over = 3;
 };
 

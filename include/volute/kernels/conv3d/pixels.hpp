@@ -14,10 +14,6 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Elements of a cache line of 64 bytes.
-template <class T>
-inline constexpr int64_t line_of = 64 / sizeof(T);
-
 /// A row of registers at once: zeros, another row, vectors of memory one after the other, and sum += factor * x.
 template <class V, int N>
 VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
@@ -55,16 +51,6 @@ struct pixels_plan {
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     return share == sharing::none ? 0 : whole_lines(share == sharing::pairs ? scratch() : own_size);
   }
-};
-
-/// The operands of one run; scale: one factor for each sample and source channel, or null.
-template <class T>
-struct pixels_operands {
-  const T* x = nullptr;
-  const T* packed = nullptr;
-  T* y = nullptr;
-  const T* const* extra = nullptr;
-  const T* scale = nullptr;
 };
 
 /// What threads take: of a (sample, group) pair a block of target channels, of that a range of the depth, of that some rows or vectors.

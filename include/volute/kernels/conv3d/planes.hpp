@@ -290,7 +290,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
 
 /// The slab task.rows of a block of the destination channels of a pair, in planes `depth` of the destination.
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const pixels_operands<T>& a,
+__attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_operands<T>& a,
                                            const pixels_task& task, tap_range depth, T* memory) noexcept {
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.classes[0][0].offset;
   const int64_t first = task.block * p.targets, end = smaller(s.target_channels, first + p.targets),

@@ -89,7 +89,7 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
   if (p.straight)
-    p.asks = static_cast<int>(ceil_divide(ceil_divide(block, cache_line<T>), larger(1, p.units / p.slices * p.blocks)));
+    p.asks = static_cast<int>(ceil_divide(ceil_divide(block, line_of<T>), larger(1, p.units / p.slices * p.blocks)));
   else if (g.taps() == 1 && g.x_size() * size > machine.cached)  // no gain where caches hold the source
     p.asks = 1;
   return p;
@@ -162,7 +162,7 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
         acc[r][v] = simd::fma(wv, From == pixels_from::tensor_once && !Scale ? simd::load<V>(b.from + v * L) : bv[v], acc[r][v]);
       if constexpr (Asks > 0) {  // some with each row: clang would ask for all of them in one go, which takes longer
         VOLUTE_UNROLL
-        for (int a = Asks * r / R; a < Asks * (r + 1) / R; ++a) simd::prefetch_far(b.next + a * cache_line<T>);
+        for (int a = Asks * r / R; a < Asks * (r + 1) / R; ++a) simd::prefetch_far(b.next + a * line_of<T>);
         simd::in_order();
       }
     }
@@ -264,7 +264,7 @@ struct pointwise_task {
 
   /// Has a register block ask for a part of the next panel, or of the next column.
   VOLUTE_INLINE void ask(pixel_operand<T>& b, int64_t at, int64_t done) noexcept {
-    constexpr int64_t line = cache_line<T>;
+    constexpr int64_t line = line_of<T>;
     if constexpr (!straight) {
       if (const int64_t offset = ahead.next(source, line); offset >= 0) b.next = next_panel + offset, b.next_step = source.volume;
     } else if (done * Asks * line < row) {

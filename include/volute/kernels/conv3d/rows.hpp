@@ -75,7 +75,7 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
           if constexpr (!C.slab) {
             constexpr int step = (S.high - S.low) * C.fold;
             VOLUTE_UNROLL
-            for (int i = 0; i < step; i += cache_line<T>) simd::prefetch(next + i);
+            for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
             next += step;
           }
           VOLUTE_UNROLL

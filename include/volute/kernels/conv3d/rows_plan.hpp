@@ -128,7 +128,7 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
     tiles = ceil_divide(p.slabs.size * height, p.together);
   }
   plan_threads(p, g, s, size, c.slab, tiles);
-  plan_in_place(p, from, p.count[0]);
+  plan_blocked_source(p, from, p.count[0]);
   return p;
 }
 

@@ -11,12 +11,6 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Elements of a line of the caches.
-template <class T>
-inline constexpr int cache_line = 64 / static_cast<int>(sizeof(T));
-
-
-
 /// A slab of the depth: target positions [first, last) of each residue class, which read the source's planes [begin, end).
 struct depth_slab {
   int64_t first = 0, last = 0, begin = 0, end = 0;

@@ -14,6 +14,16 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+/// The tensors of one run. extra: operands of the epilogue; scale: one factor for each sample and source channel, or null.
+template <class T>
+struct conv_operands {
+  const T* x = nullptr;
+  const T* packed = nullptr;
+  T* y = nullptr;
+  const T* const* extra = nullptr;
+  const T* scale = nullptr;
+};
+
 /// Where a vector of results stands: what the operands of an epilogue are addressed by.
 struct conv_place {
   int64_t sample = 0, channel = 0, channels = 1, offset = 0;  // offset: from the destination's first element

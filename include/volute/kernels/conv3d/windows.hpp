@@ -133,7 +133,7 @@ __attribute__((noinline)) void pack_pixels(const pixel_rows& q, const T* x, cons
     const int64_t ahead = ceil_divide(1024, count);  // rows, in which memory answers
     for (int64_t r = row; r < row + rows; ++r, to += pitch) {
       const T* const next = r + ahead < row + rows ? x + (r + ahead) * q.volume + first : x + (r + ahead - rows) * q.volume + first + count;
-      for (int64_t j = 0; j < count; j += cache_line<T>) simd::prefetch(next + j);
+      for (int64_t j = 0; j < count; j += line_of<T>) simd::prefetch(next + j);
       copy_run<Scale>(x + r * q.volume + first, count, V(factor_of(r)), to);
     }
     return;
