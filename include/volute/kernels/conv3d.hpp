@@ -92,6 +92,9 @@ struct conv3d_pack {
     } else if constexpr (Family == conv_family::width) {
       static constexpr width_plan p = plan_width<T>(g, Side);
       pack_width<T>(conv_shape_of<g, Side>, p, w, packed);
+    } else if constexpr (Family == conv_family::minimal) {
+      static constexpr minimal_plan p = plan_minimal<T>(g, Side);
+      pack_minimal<T, p.tile_kind>(conv_shape_of<g, Side>, p, w, packed, workers);
     } else {
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_pack">) > 0);
     }
@@ -123,6 +126,8 @@ struct conv3d_correlate {
       run_channels<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else if constexpr (Family == conv_family::width)
       run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+    else if constexpr (Family == conv_family::minimal)
+      run_minimal<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
     else
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_correlate">) > 0);
   }
@@ -176,6 +181,9 @@ struct conv3d_backward_weights {
       run_pointwise_weights<T, q>(x, g, dw, scratch, workers);
     else if constexpr (Family == weights_family::pixels)
       run_weights_pixels<T, q>(x, g, dw, scratch, workers);
+    else if constexpr (Family == weights_family::minimal)
+      run_minimal_weights<T, q, Layouts>(conv_shape_of<q, conv_side::forward>, conv_shape_of<q, conv_side::backward>, x, g, dw, scratch,
+                                         workers);
     else
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: backward_weights">) > 0);
     using enum weights_family;

@@ -7,6 +7,10 @@
 
 namespace volute::ops {
 
+/// How a convolution may be computed: every product of its sums (direct), or fewer by minimal filtering (Winograd) where that is possible and
+/// pays. Asked for by minimal_filtering(); results differ in their last bits, and an infinity or NaN spreads over its tile.
+enum class filtering : std::int64_t { direct, minimal };
+
 /// Everything that a convolution kernel must know, and so its template argument: y = conv(x, w) with
 /// x (batch, in_channels, in[0..2]), w (out_channels, in_channels / groups, kernel[0..2]), y (batch, out_channels, out[0..2]),
 /// y[n,o,q] = sum_{i,k} w[o,i,k] * x[n, i, q * stride - lo + k * dilation], x = 0 outside; axes are depth, height, width.
@@ -20,6 +24,7 @@ struct conv_geometry {
   std::int64_t stride[3]{1, 1, 1};
   std::int64_t lo[3]{0, 0, 0};
   std::int64_t dilation[3]{1, 1, 1};
+  ops::filtering filtering = filtering::direct;
   friend constexpr bool operator==(const conv_geometry&, const conv_geometry&) = default;
 
   constexpr std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
@@ -44,6 +49,7 @@ struct convolution {
   std::int64_t dilation[3]{1, 1, 1};
   std::int64_t groups = 1;
   std::int64_t extent[3]{};
+  std::int64_t filtering = 0;  // of ops::filtering; the derivatives' is the same
   constexpr ops::face face() const { return static_cast<ops::face>(which); }
 
   constexpr convolution as(ops::face f, const extents& like) const {
@@ -58,6 +64,7 @@ struct convolution {
     conv_geometry q;
     q.groups = groups;
     q.batch = first[0];
+    q.filtering = static_cast<ops::filtering>(filtering);
     for (int a = 0; a < 3; ++a) {
       q.stride[a] = stride[a], q.lo[a] = lo[a], q.dilation[a] = dilation[a];
       q.in[a] = face() == ops::face::data ? extent[a] : first[2 + a];

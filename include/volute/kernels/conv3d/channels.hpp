@@ -298,8 +298,8 @@ struct channels_task {
 
 /// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
 /// The copy's first plane is the source's plane `base`.
-template <class T, bool Scale>
-void copy_source_channels(const conv_shape& s, const channels_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
+template <class T, bool Scale, class Plan>
+void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
                           int64_t begin, int64_t end, int64_t base = 0) noexcept {
   const int64_t channels = s.groups * s.source_channels, volume = s.source_volume();
   const int64_t plane = s.source_size[1] * s.source_size[2];

@@ -15,8 +15,9 @@ enum class conv_family {
   in_place,   // the same without a copy, where rows fill their vectors
   flat,       // whole planes in the lanes without a copy: few target channels, rows that fill no vector
   pointwise,  // windows that do not overlap (1x1x1; kernel 2, stride 2): products of matrices
+  minimal,    // minimal filtering, where it was asked for
 };
-inline constexpr int conv_families = 7;
+inline constexpr int conv_families = 8;
 
 /// Those of the adjoint in the filter.
 enum class weights_family {
@@ -30,17 +31,18 @@ enum class weights_family {
   flat_outputs,  // whole planes in the lanes, blocks of channels of g
   flat_inputs,   // of x
   pointwise,     // a product of matrices
+  minimal,       // minimal filtering, where it was asked for
 };
-inline constexpr int weights_families = 10;
+inline constexpr int weights_families = 11;
 
 constexpr const char* family_name(conv_family f) {
-  constexpr const char* names[]{"channels", "rows", "width", "planes", "in_place", "flat", "pointwise"};
+  constexpr const char* names[]{"channels", "rows", "width", "planes", "in_place", "flat", "pointwise", "minimal"};
   static_assert(sizeof names / sizeof *names == conv_families);
   return names[static_cast<int>(f)];
 }
 constexpr const char* family_name(weights_family f) {
-  constexpr const char* names[]{"outputs", "inputs",   "row_outputs",  "row_inputs",  "pixels",
-                                "planes",  "in_place", "flat_outputs", "flat_inputs", "pointwise"};
+  constexpr const char* names[]{"outputs",  "inputs",       "row_outputs", "row_inputs", "pixels", "planes",
+                                "in_place", "flat_outputs", "flat_inputs", "pointwise",  "minimal"};
   static_assert(sizeof names / sizeof *names == weights_families);
   return names[static_cast<int>(f)];
 }
@@ -80,6 +82,8 @@ constexpr bool possible(conv_family family, const ops::conv_geometry& g, conv_si
       return flat_compiles<T>(g);
     case conv_family::pointwise:
       return prefers_pointwise<T>(g, side);
+    case conv_family::minimal:
+      return minimal_possible<T>(g);
   }
   return false;
 }
@@ -104,6 +108,8 @@ constexpr bool possible(weights_family family, const ops::conv_geometry& g) {
       return flat_compiles<T>(g);
     case weights_family::pointwise:
       return windows_apart(g) && g.out_volume() >= simd::width<T>;
+    case weights_family::minimal:
+      return minimal_possible<T>(g);
   }
   return false;
 }
@@ -124,6 +130,8 @@ constexpr auto with_plan(conv_family family, const ops::conv_geometry& g, conv_s
       return f(plan_rows<T>(g, side, from));
     case conv_family::channels:
       return f(plan_channels<T>(g, side, from));
+    case conv_family::minimal:
+      return f(plan_minimal<T>(g, side, from));
     case conv_family::width:
       break;
   }
@@ -151,6 +159,8 @@ constexpr auto with_weights_plan(weights_family family, const ops::conv_geometry
       return f(plan_flat_weights<T>(g, conv_side::backward));
     case weights_family::pointwise:
       return f(plan_pointwise_weights<T>(g));
+    case weights_family::minimal:
+      return f(plan_minimal_weights<T>(g));
     case weights_family::pixels:
       break;
   }
@@ -175,6 +185,7 @@ inline constexpr conv_counts family_cycles[]{
     {1.49, 0, 0.182, 0.0389, 49.9, 0},        // in_place
     {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
     {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
+    {1.3, 0.4, 1, 0.05, 1, 2e+03},            // minimal
 };
 inline constexpr conv_counts weights_family_cycles[]{
     {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs
@@ -187,6 +198,7 @@ inline constexpr conv_counts weights_family_cycles[]{
     {1.39, 0, 1.76, 0.257, 0, 0},             // flat_outputs
     {1.44, 0, 3.98, 0.221, 7.29, 0},          // flat_inputs
     {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03},  // pointwise
+    {1.3, 0.4, 1, 0.05, 1, 2e+03},            // minimal
 };
 // clang-format on
 static_assert(sizeof family_cycles / sizeof *family_cycles == conv_families);

@@ -99,6 +99,15 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
       if (s.groups == 1) f.lanes = p.lanes;
       break;
     }
+    case conv_family::minimal: {
+      const minimal_plan p = plan_minimal<T>(g, side);
+      f.packed = p.packed(g.groups), f.scratch = p.scratch();
+      depends_on(p.target_blocks, p.vectors, p.lanes, p.chunk, p.chunks, p.tile_kind.elements());
+      for (const minimal_filter& a : p.tile_kind.axis) depends_on(a.outputs);
+      wish_for_blocks(f, s, p.source, p.chunk);
+      if (s.groups == 1) f.lanes = p.lanes;
+      break;
+    }
     case conv_family::width: {
       const width_plan p = plan_width<T>(g, side);
       f.packed = width_packed_size(p, g, s), f.scratch = p.scratch();
@@ -132,6 +141,7 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
       lanes = window = true;
       for (const source_axis& a : plan.source) window = window && a.start == 0 && a.step == 1;  // not every other pixel
     }
+    if constexpr (std::is_same_v<plan_type, minimal_weights_plan>) lanes = window = true;
     return plan.scratch();
   });
   f.any_source = g.groups == 1 && (inputs ? lanes : window);

@@ -77,10 +77,17 @@ __attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_
     for (int64_t w = 0; w < width; w += L) {
       V r[L];
       const int n = static_cast<int>(smaller(L, width - w));
+      for (int i = 0; i < L / Fold; ++i) simd::prefetch_write(y + offset + (c + i) * step + w + 4 * L);
       VOLUTE_UNROLL
       for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < n ? w + i : w) * pitch + c * Fold);
       simd::transpose(r);
       const int valid = static_cast<int>(smaller(L / Fold, channels - c));
+      if (Fold == 1 && n == L && valid == L) {  // whole squares, without a branch
+        at.channel = channel + c, at.offset = offset + c * step + w;
+        VOLUTE_UNROLL
+        for (int i = 0; i < L; ++i, ++at.channel, at.offset += step) finish<E>(r[i], y, extra, at, L);
+        continue;
+      }
       VOLUTE_UNROLL
       for (int i = 0; i < L / Fold; ++i) {
         if (i >= valid) break;
@@ -93,6 +100,18 @@ __attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_
         finish<E>(lanes[0], y, extra, at, n);
       }
     }
+}
+
+/// L pixels of L channels, `step` elements apart, to [pixel][channel].
+template <class T>
+VOLUTE_INLINE void turn_square(const T* x, T* to, int64_t step) noexcept {
+  constexpr int L = simd::width<T>;
+  simd::vec<T> r[L];
+  VOLUTE_UNROLL
+  for (int i = 0; i < L; ++i, x += step) r[i] = simd::load<simd::vec<T>>(x);
+  simd::transpose(r);
+  VOLUTE_UNROLL
+  for (int i = 0; i < L; ++i) simd::store(to + i * L, r[i]);
 }
 
 /// n pixels of `channels` channels, `step` elements apart, to [pixel][chunk][Fold], channels last and each Fold times; zeros for those
@@ -116,7 +135,10 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
     else
       simd::store_partial(at, v, static_cast<int>(valid));
   };
-  for (int64_t w = 0; w < n; w += L) {
+  int64_t w = 0;
+  if (Fold == 1 && !Scale && channels == L && chunk == L)  // whole squares, without a branch
+    for (; w + L <= n; w += L) turn_square(x + w, to + w * L, step);
+  for (; w < n; w += L) {
     const int count = static_cast<int>(smaller(L, n - w));
     if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
       V r[L / 2];

@@ -1,0 +1,434 @@
+// Minimal filtering of the adjoint in the filter: dw[t] is the sum over j of g[j] x[j + t], again F(m, r) with the roles of m results and
+// r taps exchanged. One element of the depth's transform after the other meets all tiles, so that the sums of its products stay in the
+// caches; tasks are such elements, and ranges of channels on both sides.
+#pragma once
+
+#include <volute/kernels/conv3d/channels_weights.hpp>
+#include <volute/kernels/conv3d/minimal_pack.hpp>
+#include <volute/kernels/conv3d/minimal_tiles.hpp>
+
+#include <cstdint>
+#include <cstring>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// One of the two tensors, copied: [chunk][plane][row][pixel][channel of the chunk].
+struct minimal_copy {
+  source_axis source[3]{};
+  int64_t chunk = 1, chunks = 1, source_plane = 0, source_chunk = 0, sample = 0;
+  constexpr int64_t row() const { return source[2].extent * chunk; }
+};
+
+struct minimal_weights_plan {
+  minimal_tile tile_kind;
+  minimal_axis axis[3]{};
+  int lanes = 1, vectors = 1, rows = 1;  // a register block: vectors of g's channels, and channels of x
+  minimal_copy x, g;
+  minimal_block_plan block;  // of rows and columns; one tile deep
+  depth_slabs slabs;
+  int64_t samples = 1;               // whose copies stand together
+  int64_t x_range = 1, g_range = 1;  // vectors of channels of a task, on both sides
+  int64_t x_ranges = 1, g_ranges = 1;
+  int64_t parts = 1;                       // of the rows of tiles, each with sums of its own that are added in order
+  int64_t element = 0, vector = 0;         // steps in the transformed tiles
+  int64_t line_size = 0, sum_element = 0;  // of a row of tiles; the sums of an element of a task
+  sharing share = sharing::none;
+
+  constexpr int plane_elements() const { return tile_kind.axis[1].size() * tile_kind.axis[2].size(); }
+  constexpr int64_t x_rows() const { return ceil_divide(x.chunk, rows) * rows; }  // of sums, for a vector of x's channels
+  constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
+  constexpr int64_t tasks() const { return parts * tile_kind.axis[0].size() * x_ranges * g_ranges; }
+  constexpr int64_t copies() const { return samples * (x.sample + g.sample); }
+  constexpr int64_t sum() const { return plane_elements() * sum_element; }
+  constexpr int64_t worker() const { return (x_range + g_range) * vector + line_size; }
+  constexpr int64_t scratch() const { return copies() + tasks() * sum() + worker(); }
+  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(worker()); }
+};
+
+/// Of a canonical geometry with tiles (minimal_exists()).
+template <class T>
+constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q) {
+  minimal_weights_plan p;
+  constexpr int64_t size = sizeof(T);
+  constexpr int L = simd::width<T>;
+  const conv_shape s = shape_of(q, conv_side::forward);
+  p.tile_kind = minimal_tile_of(q, s.target_size, true);
+  p.lanes = L;
+  p.x.chunk = near_equal(q.group_in(), L), p.g.chunk = near_equal(q.group_out(), L);
+  p.x.chunks = ceil_divide(q.group_in(), p.x.chunk), p.g.chunks = ceil_divide(q.group_out(), p.g.chunk);
+  p.vectors = minimal_vectors(p.g.chunks);
+  p.rows = static_cast<int>(near_equal(p.x.chunk, most_sums / p.vectors));
+  for (int a = 0; a < 3; ++a) {
+    p.axis[a] = {p.tile_kind.axis[a].outputs, q.dilation[a]};
+    const int64_t asked = ceil_divide(q.out[a], p.axis[a].span()) * p.axis[a].span();
+    p.x.source[a] = source_of(q, conv_side::forward, a, a == 0 ? 1 : asked, a > 0);
+    p.g.source[a] = {0, 1, q.out[a], 0, a == 0 ? q.out[a] : asked};
+  }
+  const auto plane = [](minimal_copy& c) { c.source_plane = c.source[1].extent * c.row(); };
+  plane(p.x), plane(p.g);
+  p.slabs = cut_depth(q, conv_side::forward, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
+  if (p.slabs.count > 1) {  // slabs end with whole tiles
+    p.slabs.size = ceil_divide(p.slabs.size, p.axis[0].span()) * p.axis[0].span();
+    p.slabs.count = ceil_divide(p.slabs.n, p.slabs.size);
+    p.slabs.planes = smaller(q.in[0], p.slabs.size - 1 + p.slabs.high - p.slabs.low);
+  }
+  p.x.source_chunk = smaller(p.slabs.planes, q.in[0]) * p.x.source_plane;
+  p.g.source_chunk = smaller(p.slabs.size, q.out[0]) * p.g.source_plane;
+  constexpr int64_t surplus = 64;  // vectors of the last pixel may pass its end by
+  p.x.sample = whole_lines(p.x.chunks * p.x.source_chunk) + surplus;
+  p.g.sample = whole_lines(p.g.chunks * p.g.source_chunk) + surplus;
+  if (p.slabs.count == 1) p.samples = smaller(q.batch, larger(1, slab_bytes / ((p.x.sample + p.g.sample) * size)));
+  // The sums of a task stay in half of the second-level cache, of 64 channels of g at least.
+  const int64_t elements = p.plane_elements(), room = machine.l2 / 2 / (elements * p.x_rows() * size);
+  p.g_range = smaller(ceil_divide(p.g.chunks, p.vectors) * p.vectors, ceil_divide(ceil_divide(64, L), p.vectors) * p.vectors);
+  p.x_range = larger(1, smaller(p.x.chunks, room / (p.g_range * L)));
+  p.x_range = near_equal(p.x.chunks, p.x_range);
+  p.x_ranges = ceil_divide(p.x.chunks, p.x_range), p.g_ranges = ceil_divide(p.g.chunks, p.g_range);
+  p.sum_element = p.x_range * p.x_rows() * p.g_range * L;
+  const int64_t tile_bytes = elements * L * size * (p.x_range + p.g_range);
+  const int64_t most = larger(least_tiles, smaller(most_tiles, minimal_room / tile_bytes));
+  p.block = plan_minimal_block(p.axis, {1, q.out[1], q.out[2]}, most, [](int64_t tiles) { return static_cast<double>(tiles); });
+  p.element = spread(p.block.tiles) * L;
+  p.vector = elements * p.element;
+  const minimal_filter(&f)[3] = p.tile_kind.axis;
+  p.line_size = (minimal_line * f[2].outputs + f[2].taps - 1) * f[1].size() * L;
+  const int64_t tasks = f[0].size() * p.x_ranges * p.g_ranges;
+  const int64_t blocks = p.samples * p.axis[0].tiles(p.slabs.size) * p.block.counts[1] * p.block.counts[2];
+  if (conv_work(q) >= worth_sharing) p.share = sharing::inside;
+  if (tasks < 16 && p.share == sharing::inside)  // 8 at least for each of two threads, if sums stay in the caches
+    p.parts = larger(1, smaller(smaller(16 / tasks, blocks), machine.l2 / 2 / (tasks * p.sum() * size)));
+  return p;
+}
+
+/// What a row of tiles is in the depth's transform: some of its planes, each times a factor.
+template <class T>
+struct minimal_terms {
+  static constexpr int most = 6;
+  const T* plane[most];
+  T factor[most];
+  int count = 0;
+};
+
+/// The coefficient of plane k in element e of minimal_data(), and in minimal_values() of N coefficients.
+constexpr double minimal_data_factor(const minimal_filter& f, int e, int k) {
+  if (f.size() == 1) return 1;
+  double c[7]{1};
+  int degree = 0;
+  const auto times = [&](double root) {  // the polynomial c times (x - root)
+    for (int i = ++degree; i >= 0; --i) c[i] = (i > 0 ? c[i - 1] : 0) - root * c[i];
+  };
+  const bool infinity = e + 1 == f.size();
+  for (int i = 0; i + 1 < f.size(); ++i)
+    if (infinity || i != e) times(i == 0 ? 0 : (i % 2 == 1 ? 1 : -1) * f.p[(i - 1) / 2].value());
+  return c[k];
+}
+constexpr double minimal_values_factor(const minimal_filter& f, int n, int e, int k) {
+  if (f.size() == 1) return 1;
+  if (e == 0 || e + 1 == f.size()) return k == (e == 0 ? 0 : n - 1);
+  double power = 1;
+  for (int i = 0; i < k; ++i) power *= (e % 2 == 1 ? 1 : -1) * f.p[(e - 1) / 2].value();
+  return power;
+}
+
+/// The sum of all terms, for rows h < H of column `column`.
+template <int H, class T>
+VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t offset, int64_t row, simd::vec<T>* x) noexcept {
+  using V = simd::vec<T>;
+  VOLUTE_UNROLL
+  for (int h = 0; h < H; ++h) x[h] = V(T(0));
+  for (int i = 0; i < from.count; ++i) {
+    const V factor(from.factor[i]);
+    const T* const p = from.plane[i] + offset;
+    VOLUTE_UNROLL
+    for (int h = 0; h < H; ++h) x[h] = simd::fma(factor, simd::load<V>(p + h * row), x[h]);
+  }
+}
+
+/// `tiles` tiles of a row, one vector of channels, to to[element of height and width][tile], elements `step` apart. Values: g's tiles, of
+/// m elements; else x's, of m + r - 1, which overlap. row and column: steps of what the planes hold.
+template <minimal_filter H, minimal_filter W, bool Values, class T>
+__attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
+                                               int64_t step) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::width<T>, height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
+  constexpr int size = H.size(), elements = W.size(), shared = width - W.outputs;
+  for (int64_t first = 0; first < tiles; first += minimal_line) {
+    const int64_t n = smaller(minimal_line, tiles - first);
+    for (int64_t q = first == 0 ? 0 : shared; q < n * W.outputs + shared; ++q) {
+      V x[height], y[size];
+      minimal_terms_column<height>(from, (first * W.outputs + q) * column, row, x);
+      if constexpr (Values)
+        minimal_values<H, height>(x, y);
+      else
+        minimal_data<H>(x, y);
+      VOLUTE_UNROLL
+      for (int h = 0; h < size; ++h) simd::store(line + (q * size + h) * L, y[h]);
+    }
+    for (int64_t t = 0; t < n; ++t) {
+      const T* in = line + t * (W.outputs * size * L);
+      T* out = to + (first + t) * L;
+      VOLUTE_NO_UNROLL
+      for (int h = 0; h < size; ++h, in += L, out += elements * step) {
+        V x[width], y[elements];
+        VOLUTE_UNROLL
+        for (int k = 0; k < width; ++k) x[k] = simd::load<V>(in + k * (size * L));
+        if constexpr (Values)
+          minimal_values<W, width>(x, y);
+        else
+          minimal_data<W>(x, y);
+        VOLUTE_UNROLL
+        for (int k = 0; k < elements; ++k) simd::store(out + k * step, y[k]);
+      }
+    }
+    if constexpr (shared > 0) next_columns(line, n * W.outputs, shared, size * L);
+  }
+}
+
+/// sums[channel of x][lane] += the products of R channels of x and NV vectors of g over all tiles; vectors of g lie g_vector apart.
+template <class T, int NV, int R>
+__attribute__((noinline)) void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums,
+                                                     int64_t sum_row) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::width<T>;
+  V acc[R][NV];
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
+  const T* const end = x + tiles * L;
+  VOLUTE_NO_UNROLL
+  for (; x != end; x += L, g += L) {
+    V gv[NV];
+    VOLUTE_UNROLL
+    for (int v = 0; v < NV; ++v) gv[v] = simd::load<V>(g + v * g_vector);
+    VOLUTE_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const V xv(x[r]);
+      VOLUTE_UNROLL
+      for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(xv, gv[v], acc[r][v]);
+    }
+  }
+  VOLUTE_UNROLL
+  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
+  for (int v = 0; v < NV; ++v) {
+    T* const at = sums + r * sum_row + v * L;
+    simd::store(at, simd::load<V>(at) + acc[r][v]);
+  }
+}
+
+/// A task: one element of the depth's transform, for some vectors of channels on both sides, over some rows of a piece's tiles.
+template <class T, minimal_tile F, int NV, int R>
+struct minimal_weights_task {
+  static constexpr int L = simd::width<T>, planes = F.axis[1].size() * F.axis[2].size();
+  const conv_shape& s;
+  const minimal_weights_plan& p;
+  const conv_piece& piece;
+  const T *x, *g;            // their copies
+  int64_t x_first, g_first;  // vectors of channels
+  T* sums;
+  T* memory;
+  const T *depth_data, *depth_values;  // this element's coefficients of the planes of both
+  T* const xt = memory;                // transformed tiles
+  T* const gt = xt + p.x_range * p.vector;
+  T* const line = gt + p.g_range * p.vector;
+  const int64_t step = p.axis[2].step, xs = smaller(p.x_range, p.x.chunks - x_first);
+
+  /// Blocks [begin, end) of tiles, counted through all samples.
+  __attribute__((noinline)) void run(int64_t begin, int64_t end) const noexcept {
+    const int64_t depth = p.axis[0].tiles(piece.slab.last - piece.slab.first), (&n)[3] = p.block.counts;
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t sample = b / (depth * n[1] * n[2]), d = p.axis[0].first(b / (n[1] * n[2]) % depth);
+      const int64_t row = b / n[2] % n[1] * p.block.spans[1] * p.axis[1].span(), column = b % n[2] * p.block.spans[2] * p.axis[2].span();
+      const int64_t height = p.axis[1].tiles(smaller(p.block.spans[1] * p.axis[1].span(), s.target_size[1] - row));
+      const int64_t spans = smaller(p.block.spans[2], ceil_divide(s.target_size[2] - column, p.axis[2].span()));
+      for (int64_t r = 0; r < height; ++r)
+        transform_row(sample, piece.slab.first + d, row + p.axis[1].first(r), column, spans, r * spans * step);
+      multiply(height * spans * step);
+    }
+  }
+
+  /// The planes of a row of tiles that exist, with the factors of this task's element.
+  VOLUTE_INLINE minimal_terms<T> terms(const T* from, int64_t source_plane, int64_t first, int64_t begin, int64_t last,
+                                       bool values) const noexcept {
+    constexpr minimal_filter D = F.axis[0];
+    minimal_terms<T> t;
+    for (int k = 0; k < (values ? D.outputs : D.size()); ++k) {
+      const int64_t plane = first + k * p.axis[0].step;
+      const T factor = values ? depth_values[k] : depth_data[k];
+      if (factor == 0 || plane < begin || plane >= last) continue;
+      t.plane[t.count] = from + (plane - begin) * source_plane;
+      t.factor[t.count++] = factor;
+    }
+    return t;
+  }
+
+  VOLUTE_INLINE void transform_row(int64_t n, int64_t d, int64_t h, int64_t column, int64_t spans, int64_t tile) const noexcept {
+    const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+    for (int64_t phase = 0; phase < step; ++phase) {
+      const int64_t w = column + phase, at = (tile + phase * spans) * L;
+      const T* const x_row =
+          x + n * p.x.sample + (p.x.source[1].pad + h + ch.offset) * p.x.row() + (p.x.source[2].pad + w + cw.offset) * p.x.chunk;
+      const T* const g_row = g + n * p.g.sample + h * p.g.row() + w * p.g.chunk;
+      for (int64_t i = 0; i < xs; ++i)
+        transform_terms<F.axis[1], F.axis[2], false>(
+            terms(x_row + (x_first + i) * p.x.source_chunk, p.x.source_plane, d + cd.offset, piece.slab.begin, piece.slab.end, false),
+            spans, p.axis[1].step * p.x.row(), step * p.x.chunk, line, xt + i * p.vector + at, p.element);
+      for (int64_t i = 0; i < p.g_range && g_first + i < p.g.chunks; ++i)
+        transform_terms<F.axis[1], F.axis[2], true>(
+            terms(g_row + (g_first + i) * p.g.source_chunk, p.g.source_plane, d, piece.slab.first, piece.slab.last, true), spans,
+            p.axis[1].step * p.g.row(), step * p.g.chunk, line, gt + i * p.vector + at, p.element);
+    }
+  }
+
+  VOLUTE_INLINE void multiply(int64_t tiles) const noexcept {
+    const int64_t sum_row = p.g_range * L;
+    for (int e = 0; e < planes; ++e)
+      for (int64_t i = 0; i < xs; ++i)
+        for (int64_t c = 0; c < p.x.chunk; c += R)
+          for (int64_t o = 0; o < p.g_range && g_first + o < p.g.chunks; o += NV)
+            minimal_weights_block<T, NV, R>(xt + i * p.vector + e * p.element + c, gt + o * p.vector + e * p.element, p.vector, tiles,
+                                            sums + e * p.sum_element + (i * p.x_rows() + c) * sum_row + o * L, sum_row);
+  }
+};
+
+/// The sums of one channel of x and one vector of g's channels, sums[element of depth], back to the filter, and to dw.
+template <class T, minimal_tile F>
+__attribute__((noinline)) void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums,
+                                                        int64_t depth_step, int64_t part_step, int64_t targets, T* dw) noexcept {
+  using V = simd::vec<T>;
+  constexpr int L = simd::width<T>;
+  constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
+  constexpr int taps = D.taps * H.taps * W.taps;
+  V planes[D.size()][H.taps * W.taps], w[ceil_divide(taps, L) * L];
+  for (int d = 0; d < D.size(); ++d) {
+    V columns[H.size()][W.taps];
+    for (int h = 0; h < H.size(); ++h) {
+      V m[W.size()];
+      for (int k = 0; k < W.size(); ++k) {
+        const T* const at = sums + d * depth_step + (h * W.size() + k) * p.sum_element;
+        V total = simd::load<V>(at);
+        for (int64_t i = 1; i < p.parts; ++i) total = total + simd::load<V>(at + i * part_step);
+        m[k] = total * V(scales_of<F, T>.of[(d * H.size() + h) * W.size() + k]);
+      }
+      minimal_results<W, W.taps>(m, columns[h]);
+    }
+    for (int k = 0; k < W.taps; ++k) {
+      V m[H.size()], out[H.taps];
+      for (int h = 0; h < H.size(); ++h) m[h] = columns[h][k];
+      minimal_results<H, H.taps>(m, out);
+      for (int h = 0; h < H.taps; ++h) planes[d][h * W.taps + k] = out[h];
+    }
+  }
+  for (int i = 0; i < H.taps * W.taps; ++i) {
+    V m[D.size()], out[D.taps];
+    for (int d = 0; d < D.size(); ++d) m[d] = planes[d][i];
+    minimal_results<D, D.taps>(m, out);
+    for (int d = 0; d < D.taps; ++d) w[d * H.taps * W.taps + i] = out[d];
+  }
+  for (int i = taps; i < ceil_divide(taps, L) * L; ++i) w[i] = V(T(0));
+  for (int first = 0; first < taps; first += L) {
+    V r[L];
+    for (int i = 0; i < L; ++i) r[i] = w[first + i];
+    simd::transpose(r);
+    const int n = static_cast<int>(smaller(L, taps - first));
+    for (int64_t o = 0; o < targets; ++o) {
+      T* const to = dw + o * s.weight_target + first;
+      if (n == L)
+        simd::store(to, r[o]);
+      else
+        simd::store_partial(to, r[o], n);
+    }
+  }
+}
+
+/// Of each element of the depth: the coefficients of the planes in minimal_data() and minimal_values().
+template <minimal_filter F, class T>
+struct minimal_factors {
+  T data[F.size()][F.size()], values[F.size()][F.size()];
+  constexpr minimal_factors() : data{}, values{} {
+    for (int e = 0; e < F.size(); ++e)
+      for (int k = 0; k < F.size(); ++k) {
+        data[e][k] = static_cast<T>(minimal_data_factor(F, e, k));
+        values[e][k] = static_cast<T>(k < F.outputs ? minimal_values_factor(F, F.outputs, e, k) : 0);
+      }
+  }
+};
+template <minimal_filter F, class T>
+inline constexpr minimal_factors<F, T> factors_of{};
+
+/// Planes [begin, end) of all chunks and samples of a piece into one of the copies, which begins with plane `base`.
+template <class T, ops::volume_layout Layout>
+void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
+                  T* to) noexcept {
+  for (int64_t n = 0; n < at.samples; ++n, to += c.sample) {
+    if constexpr (Layout.blocked())
+      copy_blocked_planes<T>(s, c, Layout, from, at.sample + n, to, begin * c.chunks, end * c.chunks, base);
+    else
+      copy_source_channels<T, false>(s, c, from, nullptr, at.sample + n, at.group, to, begin * c.chunks, end * c.chunks, base);
+  }
+}
+
+/// s: x's side; gs: the same geometry with g as the source.
+template <class T, ops::conv_geometry G, ops::conv_layouts Layouts>
+void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, const T* g, T* dw, T* scratch,
+                         const team<T>& workers) noexcept {
+  static constexpr minimal_weights_plan p = plan_minimal_weights<T>(G);
+  static constexpr minimal_tile F = p.tile_kind;
+  constexpr int depth = F.axis[0].size();
+  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.sample, *const sums = scratch + p.copies(),
+           *const memory = sums + p.tasks() * p.sum();
+  const team<T> helpers = p.share == sharing::inside ? workers : team<T>{};
+  const int64_t pieces = ceil_divide(s.batch, p.samples) * p.slabs.count, lanes = p.g_range * p.lanes;
+  for (int64_t group = 0; group < s.groups; ++group) {
+    for (int64_t i = 0; i < pieces; ++i) {
+      const int64_t sample = i / p.slabs.count * p.samples;
+      const conv_piece at{sample, smaller(p.samples, s.batch - sample), group, p.slabs.slab(i % p.slabs.count)};
+      const int64_t planes = at.slab.end - at.slab.begin, all = planes + at.slab.last - at.slab.first;
+      share_ranges(helpers, all, 1, copy_parts(at.samples * (p.x.sample + p.g.sample)), [&](int64_t begin, int64_t end, int) noexcept {
+        const int64_t x_end = smaller(end, planes), g_begin = larger(begin, planes);
+        if (begin < x_end)
+          copy_minimal<T, Layouts.source>(s, p.x, x, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
+        if (g_begin < end)
+          copy_minimal<T, Layouts.target>(gs, p.g, g, at, at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first,
+                                          g_copy);
+      });
+      const int64_t blocks = at.samples * p.axis[0].tiles(at.slab.last - at.slab.first) * p.block.counts[1] * p.block.counts[2];
+      share(helpers, p.tasks(), [&](int64_t k, int worker) noexcept {
+        const int64_t d = k % depth, xr = k / depth % p.x_ranges, gr = k / (depth * p.x_ranges) % p.g_ranges,
+                      part = k / (p.tasks() / p.parts);
+        T* const sum = sums + k * p.sum();
+        if (i == 0) std::memset(sum, 0, static_cast<std::size_t>(p.sum()) * sizeof(T));
+        minimal_weights_task<T, F, p.vectors, p.rows>{s,
+                                                      p,
+                                                      at,
+                                                      x_copy,
+                                                      g_copy,
+                                                      xr * p.x_range,
+                                                      gr * p.g_range,
+                                                      sum,
+                                                      workers.memory(worker, memory),
+                                                      factors_of<F.axis[0], T>.data[d],
+                                                      factors_of<F.axis[0], T>.values[d]}
+            .run(blocks * part / p.parts, blocks * (part + 1) / p.parts);
+      });
+    }
+    T* const to = dw + filter_offset(s, group, 0, 0);
+    share_ranges(helpers, p.g.chunks * s.source_channels, 1, copy_parts(s.source_channels * p.g.chunks * p.lanes * s.taps()),
+                 [&](int64_t begin, int64_t end, int) noexcept {
+                   for (int64_t i = begin; i < end; ++i) {
+                     const int64_t c = i % s.source_channels, o = i / s.source_channels, v = c / p.x.chunk;
+                     const int64_t task = (o / p.g_range * p.x_ranges + v / p.x_range) * depth;
+                     const T* const from =
+                         sums + task * p.sum() + (v % p.x_range * p.x_rows() + c % p.x.chunk) * lanes + o % p.g_range * p.lanes;
+                     complete_minimal_weights<T, F>(s, p, from, p.sum(), p.tasks() / p.parts * p.sum(),
+                                                    smaller(p.g.chunk, s.target_channels - o * p.g.chunk),
+                                                    to + o * p.g.chunk * s.weight_target + c * s.weight_source);
+                   }
+                 });
+  }
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END
