@@ -1,0 +1,168 @@
+// Minimal filtering: the three faces against sums in double, for every kind of geometry that has tiles; its transforms; any number of
+// threads.
+#include "kernels_conv3d_support.hpp"
+
+#include <volute/kernels/conv3d/minimal_filter.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace conv3d_test;
+
+namespace {
+
+constexpr conv_geometry asked(conv_geometry g) {
+  g.filtering = ops::filtering::minimal;
+  return g;
+}
+template <conv_geometry G>
+constexpr families minimal = of<float, G>(kernels::conv_family::minimal, kernels::conv_family::minimal, kernels::weights_family::minimal);
+
+/// The largest difference, in units of the largest value.
+double error(const std::vector<float>& is, const std::vector<double>& right) {
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(is[i]) - right[i]);
+    if (!(difference <= worst)) worst = difference;  // also of NaN
+    largest = std::max(largest, std::fabs(right[i]));
+  }
+  return worst / largest;
+}
+
+template <conv_geometry G>
+void check_minimal(const char* name) {
+  INFO(name);
+  constexpr families f = minimal<G>;
+  static_assert(f.y == kernels::conv_family::minimal && f.dx == f.y && f.dw == kernels::weights_family::minimal);
+  const auto x = random(G.x_size(), 1), w = random(G.w_size(), 2), g = random(G.y_size(), 3);
+  std::vector<double> y(g.size()), dx(x.size()), dw(w.size());
+  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
+    y[c] += static_cast<double>(x[a]) * static_cast<double>(w[b]);
+    dx[a] += static_cast<double>(g[c]) * static_cast<double>(w[b]);
+    dw[b] += static_cast<double>(g[c]) * static_cast<double>(x[a]);
+  });
+  CHECK(error(forward<float, G, {}, false, f>(x, w), y) < 4e-6);
+  CHECK(error(backward_data<float, G, {}, false, f>(g, w), dx) < 4e-6);
+  CHECK(error(backward_weights<float, G, f>(x, g), dw) < 6e-6);
+}
+#define CHECK_MINIMAL(...) check_minimal<asked(make(__VA_ARGS__))>(#__VA_ARGS__)
+
+/// F(M, R) and its adjoint against their sums.
+template <int M, int R, bool Adjoint>
+void check_filter() {
+  using V = volute::simd::vec<double>;
+  constexpr auto f = kernels::minimal_filter_of(M, R, Adjoint);
+  constexpr int size = f.size();
+  const auto value = [](int i, double a) { return std::sin(a * (i + 1)); };
+  V x[size], w[R], g[M], tx[size], tw[size], y[M], dw[R];
+  for (int i = 0; i < size; ++i) x[i] = V(value(i, 3));
+  for (int i = 0; i < R; ++i) w[i] = V(value(i, 5));
+  for (int i = 0; i < M; ++i) g[i] = V(value(i, 7));
+  kernels::minimal_data<f>(x, tx);
+  const auto multiply = [&](auto results, V* to) {
+    for (int i = 0; i < size; ++i) tw[i] = tx[i] * tw[i] * V(kernels::minimal_scale(f, i));
+    kernels::minimal_results<f, decltype(results)::value>(tw, to);
+  };
+  kernels::minimal_values<f, R>(w, tw);
+  multiply(std::integral_constant<int, M>{}, y);
+  kernels::minimal_values<f, M>(g, tw);
+  multiply(std::integral_constant<int, R>{}, dw);
+  for (int k = 0; k < M; ++k) {
+    double right = 0;
+    for (int j = 0; j < R; ++j) right += value(j, 5) * value(k + j, 3);
+    CHECK(y[k].get(0) == Approx(right).margin(1e-13));
+  }
+  for (int j = 0; j < R; ++j) {
+    double right = 0;
+    for (int k = 0; k < M; ++k) right += value(k, 7) * value(k + j, 3);
+    CHECK(dw[j].get(0) == Approx(right).margin(1e-13));
+  }
+  for (int e = 0; e < size; ++e) {  // the coefficients of one plane after the other
+    double data = 0, values = 0;
+    for (int k = 0; k < size; ++k) data += kernels::minimal_data_factor(f, e, k) * value(k, 3);
+    for (int k = 0; k < M; ++k) values += kernels::minimal_values_factor(f, M, e, k) * value(k, 7);
+    kernels::minimal_values<f, M>(g, tw);
+    CHECK(tx[e].get(0) == Approx(data).margin(1e-13));
+    CHECK(tw[e].get(0) == Approx(values).margin(1e-13));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("transforms of minimal filters are exact, forward and adjoint") {
+  check_filter<2, 3, false>();
+  check_filter<2, 3, true>();
+  check_filter<4, 3, false>();
+  check_filter<4, 3, true>();
+  check_filter<3, 2, false>();
+  check_filter<5, 2, false>();
+  check_filter<3, 4, true>();
+  check_filter<2, 5, false>();
+  using kernels::minimal_error;
+  using kernels::minimal_filter;
+  STATIC_REQUIRE(minimal_error(kernels::minimal_filter_of(1, 1)) == 1);
+  STATIC_REQUIRE(minimal_error(kernels::minimal_filter_of(2, 3)) < minimal_error(kernels::minimal_filter_of(4, 3)));
+  STATIC_REQUIRE(minimal_error(kernels::minimal_filter_of(4, 3)) < minimal_error(minimal_filter{4, 3, {{1, 1}, {2, 1}}}));
+}
+
+TEST_CASE("minimal filtering: kernels of all kinds") {
+  CHECK_MINIMAL(1, 16, 16, {8, 8, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(1, 16, 32, {4, 8, 12}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1});
+  CHECK_MINIMAL(1, 16, 16, {8, 4, 4}, {3, 1, 1}, {1, 1, 1}, {1, 0, 0}, {1, 0, 0});
+  CHECK_MINIMAL(1, 16, 16, {3, 5, 8}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1});
+  CHECK_MINIMAL(1, 16, 16, {6, 6, 6}, {5, 5, 5}, {1, 1, 1}, {2, 2, 2}, {2, 2, 2});
+  CHECK_MINIMAL(1, 16, 16, {6, 7, 8}, {2, 2, 2});
+  CHECK_MINIMAL(1, 8, 16, {6, 7, 8}, {4, 3, 2}, {1, 1, 1}, {2, 1, 0}, {1, 1, 1});
+}
+TEST_CASE("minimal filtering: channels that fill no vector") {
+  CHECK_MINIMAL(1, 5, 7, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(1, 24, 40, {4, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(1, 1, 3, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(1, 17, 1, {3, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(1, 80, 48, {2, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+}
+TEST_CASE("minimal filtering: extents, padding, dilation, groups, batches") {
+  CHECK_MINIMAL(1, 16, 16, {7, 9, 11}, {3, 3, 3});                                               // no padding
+  CHECK_MINIMAL(2, 16, 16, {5, 6, 7}, {3, 3, 3}, {1, 1, 1}, {2, 1, 0}, {0, 2, 3});               // causal depth, uneven
+  CHECK_MINIMAL(1, 16, 16, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});               // one voxel
+  CHECK_MINIMAL(1, 16, 16, {2, 3, 17}, {3, 3, 3}, {1, 1, 1}, {3, 3, 3}, {3, 3, 3});              // more padding than taps read
+  CHECK_MINIMAL(1, 16, 16, {9, 10, 11}, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}, {2, 2, 2}, {2, 2, 2});  // dilation
+  CHECK_MINIMAL(1, 8, 8, {7, 8, 13}, {3, 3, 3}, {1, 1, 1}, {1, 3, 2}, {1, 3, 2}, {1, 3, 2});
+  CHECK_MINIMAL(3, 12, 24, {3, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3);
+}
+TEST_CASE("minimal filtering: volumes of many blocks") {
+  CHECK_MINIMAL(1, 8, 8, {20, 23, 90}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(2, 16, 8, {9, 70, 21}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+}
+
+TEST_CASE("minimal filtering carries epilogues and the scale of its input") {
+  constexpr auto g = asked(make(2, 20, 24, {5, 6, 19}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}));
+  constexpr auto direct = chosen<float, make(2, 20, 24, {5, 6, 19}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})>();
+  const auto x = random(g.x_size(), 1), w = random(g.w_size(), 2), before = random(g.y_size(), 3);
+  const auto c = random(24, 4), nc = random(48, 5), scale = random(40, 6);
+  const float three = 3;
+  for (const bool in_place : {false, true}) {
+    const float* extra[]{c.data(), nc.data(), &three, in_place ? nullptr : before.data()};
+    const auto is = forward<float, g, every_access(), true, minimal<g>>(x, w, extra, scale.data(), &before);
+    const auto right = forward<float, g, every_access(), true, direct>(x, w, extra, scale.data(), &before);
+    CHECK(error(is, {right.begin(), right.end()}) < 4e-6);
+  }
+}
+
+TEST_CASE("minimal filtering gives the same bits on any number of threads") {
+  check_bits<asked(make(1, 16, 32, {16, 24, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})),
+             minimal<asked(make(1, 16, 32, {16, 24, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}))>>();
+  check_bits<asked(make(3, 64, 80, {6, 8, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})),
+             minimal<asked(make(3, 64, 80, {6, 8, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}))>>();
+}
+
+TEST_CASE("minimal filtering is for single precision, stride 1 and kernels of up to five taps, where it was asked for") {
+  constexpr auto plain = make(1, 16, 16, {8, 8, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  STATIC_REQUIRE(kernels::minimal_possible<float>(asked(plain)));
+  STATIC_REQUIRE(!kernels::minimal_possible<float>(plain));
+  STATIC_REQUIRE(!kernels::minimal_possible<double>(asked(plain)));
+  STATIC_REQUIRE(!kernels::minimal_possible<float>(asked(make(1, 16, 16, {8, 8, 8}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}))));
+  STATIC_REQUIRE(!kernels::minimal_possible<float>(asked(make(1, 16, 16, {8, 8, 8}, {1, 1, 1}))));
+  STATIC_REQUIRE(!kernels::minimal_possible<float>(asked(make(1, 16, 16, {8, 8, 8}, {7, 7, 7}, {1, 1, 1}, {3, 3, 3}, {3, 3, 3}))));
+}
