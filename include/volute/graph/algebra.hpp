@@ -12,6 +12,9 @@ namespace volute::graph {
 /// One smart constructor for each primitive. What makes graphs is a `contractor` (graph/contract.hpp), which is one of these.
 class algebra : public builder {
  public:
+  /// How the convolutions of expressions are to be computed; a derivative's are as the one that it is of.
+  ops::filtering filtering = ops::filtering::direct;
+
   // ---- leaves
   constexpr int input(int slot, const extents& e) { return make(ops::input{slot}, e, nullptr, 0); }
   constexpr int parameter(int slot, const extents& e) { return make(ops::parameter{slot}, e, nullptr, 0); }

@@ -11,6 +11,12 @@ struct mode_node : expression_tag {
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
+/// E with its convolutions computed by minimal filtering where that is possible and pays, or not.
+template <bool Minimal, expression E>
+struct filtering_node : expression_tag {
+  static constexpr binding_state state = E::state;
+  static constexpr extents shape() { return E::shape(); }
+};
 /// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
 struct mode_choice : expression_tag {
@@ -46,6 +52,26 @@ constexpr auto inference(E e) {
     return e;
   else
     return mode_node<false, E>{};
+}
+/// Convolutions inside `e`, and those of its derivatives of any order, are computed by minimal filtering (Winograd; Lavin and Gray 2015,
+/// https://arxiv.org/abs/1509.09308) where that is possible (float, stride 1, kernels of up to five taps) and the cost model finds it
+/// faster: with 16 channels or more, two to three times the speed. launches() tells where it was taken, facts::minimal_launches in how many
+/// places. It is asked for because it changes what a user may see: results differ in their last bits, and differ by the place of a voxel
+/// in its tile; an infinity or NaN spreads over its tile; packed filters are up to 5.3 times as large. See also nn::minimal_filtering.
+template <expression E>
+constexpr auto minimal_filtering(E e) {
+  if constexpr (is_failed<E>)
+    return e;
+  else
+    return filtering_node<true, E>{};
+}
+/// The opposite, inside minimal_filtering(...): every product of every sum, which is the default.
+template <expression E>
+constexpr auto direct_filtering(E e) {
+  if constexpr (is_failed<E>)
+    return e;
+  else
+    return filtering_node<false, E>{};
 }
 /// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.
 template <expression A, expression B>

@@ -84,6 +84,19 @@ struct checkpoint : layer<checkpoint<L...>> {
   }
 };
 
+/// The layers in a row with their convolutions, forward and backward, computed by minimal filtering where that pays: see
+/// volute::minimal_filtering. Paths as in sequential; those of a single layer as without it. `model<nn::minimal_filtering<net>, x> m;`
+template <class... L>
+struct minimal_filtering : layer<minimal_filtering<L...>> {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    if constexpr (sizeof...(L) == 1)
+      return volute::minimal_filtering(invoke<L...>(x));
+    else
+      return volute::minimal_filtering(invoke<sequential<L...>>(x));
+  }
+};
+
 /// The input itself.
 struct identity : layer<identity> {
   static constexpr auto forward(expression auto x) { return x; }

@@ -115,6 +115,7 @@ struct conv3d {
     const int first = w.rank - 5;
     const conv_options o = options.resolved({w[first + 2], w[first + 3], w[first + 4]});
     convolution c;
+    c.filtering = static_cast<std::int64_t>(g.filtering);
     c.groups = o.groups;
     for (int a = 0; a < 3; ++a) c.stride[a] = o.stride[a], c.lo[a] = o.lo[a], c.dilation[a] = o.dilation[a], c.extent[a] = out[2 + a];
     return w.rank == 6 ? g.convolution_per_sample(c, id[0], id[1]) : g.convolution(c, id[0], id[1]);
@@ -153,6 +154,7 @@ struct conv_transpose3d {
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
     convolution c;
     c.which = static_cast<std::int64_t>(face::data);
+    c.filtering = static_cast<std::int64_t>(g.filtering);
     c.groups = options.groups;
     for (int a = 0; a < 3; ++a)
       c.stride[a] = options.stride[a], c.lo[a] = options.lo[a], c.dilation[a] = options.dilation[a], c.extent[a] = out[2 + a];

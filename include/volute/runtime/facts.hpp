@@ -24,7 +24,7 @@ void put_kernel(hash& h, const graph::kernel_spec& k) {
   const auto put_all = [&](auto... numbers) { (h.put(numbers), ...); };
   if (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data || k.kind == kernel_kind::conv_weights) {
     const ops::conv_geometry& q = Plan::tables.convolutions[k.geometry];
-    put_all(q.batch, q.in_channels, q.out_channels, q.groups);
+    put_all(q.batch, q.in_channels, q.out_channels, q.groups, static_cast<int>(q.filtering));
     for (int a = 0; a < 3; ++a) put_all(q.in[a], q.out[a], q.kernel[a], q.stride[a], q.lo[a], q.dilation[a]);
     for (int layout : {k.source, k.target})
       if (layout >= 0) {
@@ -132,6 +132,21 @@ struct facts {
     std::int64_t n = 0;
     for (int i = 0; i < plan::value_count; ++i)
       if (plan::tables.values[i].size > n) n = plan::tables.values[i].size;
+    return n;
+  }();
+  /// Convolutions of one run that minimal filtering computes.
+  static constexpr int minimal_launches = [] {
+    int n = 0;
+    for (int i = 0; i < plan::size.launches; ++i) {
+      const graph::kernel_spec& k = plan::tables.kernels[plan::tables.launches[i].kernel];
+      const bool weights = k.kind == graph::kernel_kind::conv_weights;
+      if (!weights && !graph::convolves(k.kind)) continue;
+      const ops::conv_geometry& q = plan::tables.convolutions[k.geometry];
+      if (q.filtering != ops::filtering::minimal) continue;
+      const auto side = k.kind == graph::kernel_kind::conv_forward ? kernels::conv_side::forward : kernels::conv_side::backward;
+      n += weights ? kernels::weights_family_of<T>(q) == kernels::weights_family::minimal
+                   : kernels::family_of<T>(q, side) == kernels::conv_family::minimal;
+    }
     return n;
   }();
   /// Nominal floating-point operations of one run (taps on padding count; the functions of parameters alone do not).

@@ -219,8 +219,8 @@ struct fields<ops::conv_geometry> {
   template <class V, class S>
   static constexpr void visit(V& v, S& s) {
     VOLUTE_ROOM
-    [[maybe_unused]] auto& [batch, in_channels, out_channels, groups, in, out, kernel, stride, lo, dilation] = s;
-    VOLUTE_WORD(batch) VOLUTE_WORD(in_channels) VOLUTE_WORD(out_channels) VOLUTE_WORD(groups)
+    [[maybe_unused]] auto& [batch, in_channels, out_channels, groups, in, out, kernel, stride, lo, dilation, filtering] = s;
+    VOLUTE_WORD(batch) VOLUTE_WORD(in_channels) VOLUTE_WORD(out_channels) VOLUTE_WORD(groups) VOLUTE_WORD(filtering)
     VOLUTE_WORDS(in, 3) VOLUTE_WORDS(out, 3) VOLUTE_WORDS(kernel, 3) VOLUTE_WORDS(stride, 3) VOLUTE_WORDS(lo, 3) VOLUTE_WORDS(dilation, 3)
   }
 };

@@ -26,6 +26,7 @@ struct remembered {
   const char* type = nullptr;
   int id = 0;
   lowering::mode mode{};
+  ops::filtering filtering{};
 };
 
 /// What the lowering of one program knows.
@@ -69,7 +70,7 @@ struct session {
   constexpr int recall(const char* type) const {
     for (int i = memo.size - 1; i >= frame; --i) {
       const auto& m = memo.data[i];
-      if (m.mode != mode && m.mode != lowering::mode::any) continue;
+      if (m.mode != lowering::mode::any && (m.mode != mode || m.filtering != g.filtering)) continue;
       if constexpr (comparable_tags<int, char>) {  // no function for this: a call costs as much again
         if (m.type == type) return m.id;
       } else {
@@ -78,7 +79,7 @@ struct session {
     }
     return -1;
   }
-  constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode}); }
+  constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode, g.filtering}); }
 };
 
 /// An expression that nothing lowers. Never defined: naming it is the error message.
@@ -214,6 +215,17 @@ struct lowering_of<mode_node<Training, E>> {
     return id;
   }
 };
+template <bool Minimal, class E>
+struct lowering_of<filtering_node<Minimal, E>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    const ops::filtering outer = s.g.filtering;
+    s.g.filtering = Minimal ? ops::filtering::minimal : ops::filtering::direct;
+    const int id = lower<E>(s);
+    s.g.filtering = outer;
+    return id;
+  }
+};
 template <text Where, text Wanted, text Got, class B>
 struct lowering_of<mode_choice<failed<Where, Wanted, Got>, B>> {
   static constexpr bool remember = false;
@@ -335,7 +347,7 @@ constexpr int variable_node(session& s, int value) {
     return value;
   } else {
     const int id = s.g.barrier(value, false);
-    s.memo.push_back({&tag<E>, id, mode::any});
+    s.memo.push_back({&tag<E>, id, mode::any, {}});
     s.has_barrier = true;
     return id;
   }

@@ -158,6 +158,7 @@ std::string summary(const Program&) {
   s += "arena " + report::amount(static_cast<double>(facts::arena_bytes)) + "B, lower bound " +
        report::amount(static_cast<double>(facts::live_bytes)) + "B; weights " + report::amount(static_cast<double>(facts::weights_bytes)) +
        "B, of it " + report::amount(static_cast<double>(facts::prologue_bytes)) + "B packed filters and the like\n";
+  if (facts::minimal_launches > 0) s += "minimal filtering in " + std::to_string(facts::minimal_launches) + " convolutions\n";
   return s;
 }
 
@@ -210,7 +211,11 @@ inline std::string words_of(const kernels::conv_schedule& c) {
   static constexpr const char* copies[] = {"the source in place", "a copy channels last", "a copy of padded rows", "panels of a matrix"};
   static constexpr const char* carried[] = {"", ", sums in a tile", ", planes in flight"};
   static constexpr const char* shared[] = {"", ", threads share samples and groups", ", threads share each sample"};
-  return std::string(c.family) + ": " + lanes[static_cast<int>(c.lanes)] + ", " + copies[static_cast<int>(c.copy)] + ", " +
+  const std::string tile =
+      c.tile[0] * c.tile[1] * c.tile[2] == 1
+          ? ""
+          : " filtering of " + std::to_string(c.tile[0]) + "x" + std::to_string(c.tile[1]) + "x" + std::to_string(c.tile[2]) + " tiles";
+  return std::string(c.family) + tile + ": " + lanes[static_cast<int>(c.lanes)] + ", " + copies[static_cast<int>(c.copy)] + ", " +
          std::to_string(c.vectors) + " x " + std::to_string(c.sums) + " sums in registers" + carried[static_cast<int>(c.carried)] +
          (c.slabs > 1 ? ", " + std::to_string(c.slabs) + " slabs" : "") + shared[static_cast<int>(c.share)];
 }
@@ -242,6 +247,10 @@ std::string launches(const Program&) {
       s += "; " + report::words_of(k.kind == graph::kernel_kind::conv_weights
                                        ? kernels::schedule_of<T>(kernels::weights_family_of<T>(q), canonical)
                                        : kernels::schedule_of<T>(kernels::family_of<T>(q, side), canonical, side));
+      if (q.filtering == ops::filtering::minimal &&
+          (k.kind == graph::kernel_kind::conv_weights ? kernels::weights_family_of<T>(q) != kernels::weights_family::minimal
+                                                      : kernels::family_of<T>(q, side) != kernels::conv_family::minimal))
+        s += kernels::minimal_possible<T>(canonical) ? "; minimal filtering does not pay" : "; minimal filtering is not possible";
     }
     s += '\n';
   }

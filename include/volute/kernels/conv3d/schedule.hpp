@@ -24,6 +24,7 @@ struct conv_schedule {
   carry carried{};
   int64_t vectors = 1, sums = 1;  // a register block: vectors of lanes times sums in each
   int64_t slabs = 1;              // of the depth, each copied and then convolved
+  int64_t tile[3]{1, 1, 1};       // minimal filtering: results that share their products
   sharing share{};
 };
 
@@ -55,7 +56,10 @@ constexpr conv_schedule schedule_of(conv_family family, const ops::conv_geometry
     else if constexpr (std::is_same_v<plan, flat_plan>)
       set(pixels, source_copy::none, carry::nothing, p.code.vectors,
           p.code.channels * ceil_divide(shape_of(g, side).target_size[0], p.segments));
-    else
+    else if constexpr (std::is_same_v<plan, minimal_plan>) {
+      set(target_channels, source_copy::channels_last, carry::tile, p.vectors, p.rows);
+      for (int a = 0; a < 3; ++a) s.tile[a] = p.tile_kind.axis[a].outputs;
+    } else
       set(pixels, p.straight ? source_copy::none : source_copy::panels, carry::nothing, p.vectors, p.rows);
     if constexpr (requires { p.share; }) s.share = p.share;
     if constexpr (requires { p.slabs.count; }) s.slabs = p.slabs.count;
@@ -86,7 +90,10 @@ constexpr conv_schedule schedule_of(weights_family family, const ops::conv_geome
       set(lane_axis::pixels, source_copy::none, p.code.vectors, p.code.depth * p.taps);
     else if constexpr (std::is_same_v<plan, flat_weights_plan>)
       set(lane_axis::pixels, source_copy::none, 1, p.code.channels * p.code.window * p.code.taps);
-    else
+    else if constexpr (std::is_same_v<plan, minimal_weights_plan>) {
+      set(channels, source_copy::channels_last, p.vectors, p.rows);
+      for (int a = 0; a < 3; ++a) s.tile[a] = p.tile_kind.axis[a].outputs;
+    } else
       set(channels, source_copy::panels, p.vectors, p.rows);
     if constexpr (requires { p.share; }) s.share = p.share;
     if constexpr (requires { p.depth.count; }) s.slabs = p.depth.count;
