@@ -9,8 +9,8 @@ using namespace volute;
 constexpr auto fmap = input<"fmap", SHAPE>;
 constexpr auto n = fmap.shape();
 constexpr auto mod = input<"mod", n[0], n[1]>;
-constexpr auto result = nn::adaptive_conv3d_mod<n[1]>{}(fmap, mod);
-constexpr auto loss = mean(square(result));
+constexpr auto result = filtered(nn::adaptive_conv3d_mod<n[1]>{}(fmap, mod));
+constexpr auto loss = filtered(mean(square(result)));
 using forward = program<outputs(result)>;
 using backward = program<outputs(loss, gradient(loss, fmap), gradient(loss, mod), gradient(loss, parameters))>;
 

@@ -11,8 +11,8 @@ struct net : nn::sequential<nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>, nn:
 
 constexpr auto x = input<"x", BATCH, 1, 10, 10, 10>;
 constexpr auto labels = input<"labels", BATCH>;
-constexpr auto result = net{}(x);
-constexpr auto loss = cross_entropy(result, labels);
+constexpr auto result = filtered(net{}(x));
+constexpr auto loss = filtered(cross_entropy(result, labels));
 using forward = program<outputs(result)>;
 using step = program<outputs(loss, gradient(loss, parameters))>;
 

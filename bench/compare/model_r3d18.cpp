@@ -35,8 +35,8 @@ struct net : nn::sequential<nn::named<"stem", nn::sequential<nn::conv3d<3, 64, n
 
 constexpr auto x = input<"x", 1, 3, 16, 112, 112>;
 constexpr auto labels = input<"labels", 1>;
-constexpr auto result = net{}(x);
-constexpr auto loss = cross_entropy(volute::training(net{}(x)), labels);
+constexpr auto result = filtered(net{}(x));
+constexpr auto loss = filtered(cross_entropy(volute::training(net{}(x)), labels));
 using forward = program<outputs(result)>;
 using step = program<outputs(loss, gradient(loss, parameters))>;
 

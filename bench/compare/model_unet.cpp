@@ -39,8 +39,8 @@ struct net {
 
 constexpr auto x = input<"x", 1, 1, 64, 64, 64>;
 constexpr auto labels = input<"labels", 1, 64, 64, 64>;
-constexpr auto result = invoke<net>(x);
-constexpr auto loss = cross_entropy(invoke<net>(x), labels);
+constexpr auto result = filtered(invoke<net>(x));
+constexpr auto loss = filtered(cross_entropy(invoke<net>(x), labels));
 using forward = program<outputs(result)>;
 using step = program<outputs(loss, gradient(loss, parameters))>;
 

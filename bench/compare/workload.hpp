@@ -28,6 +28,9 @@ constexpr conv_geometry geometry_of(int64_t n, int64_t ic, int64_t oc, int64_t g
   conv_geometry g{n, ic, oc, groups, {id, ih, iw}, {}, {kd, kh, kw}, {sd, sh, sw}, {front, ph, pw}, {dd, dh, dw}};
   const int64_t high[]{back, ph, pw};
   for (int a = 0; a < 3; ++a) g.out[a] = (g.in[a] + g.lo[a] + high[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
+#ifdef MINIMAL
+  g.filtering = volute::ops::filtering::minimal;
+#endif
   return g;
 }
 
