@@ -94,7 +94,7 @@ struct conv3d_pack {
       pack_width<T>(conv_shape_of<g, Side>, p, w, packed);
     } else if constexpr (Family == conv_family::minimal) {
       static constexpr minimal_plan p = plan_minimal<T>(g, Side);
-      pack_minimal<T, p.tile_kind>(conv_shape_of<g, Side>, p, w, packed, workers);
+      pack_minimal<T, p.lanes, p.tile_kind>(conv_shape_of<g, Side>, p, w, packed, workers);
     } else {
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_pack">) > 0);
     }

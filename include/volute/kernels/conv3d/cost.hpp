@@ -180,21 +180,18 @@ constexpr conv_counts count(const pointwise_plan& p, const ops::conv_geometry& g
           .stored = real(s.target_channels * s.target_volume())};
 }
 
-/// Copied: elements, and what the transforms of the tiles read. Stored: lanes. Steps: bytes of the filters that no cache near the core
-/// keeps, for each block of tiles.
+/// Stored: vectors of transformed tiles, which go to the second-level cache and back, and those of results, which are turned. Steps: bytes
+/// of the filters that no cache near the core keeps, for each block of tiles.
 template <class T>
 constexpr conv_counts count(const minimal_plan& p, const ops::conv_geometry& g, conv_side side) {
   const conv_shape s = shape_of(g, side);
-  int64_t tiles = 1;
-  for (int a = 0; a < 3; ++a) tiles *= p.axis[a].tiles(s.target_size[a]);
   const int64_t elements = p.tile_kind.elements(), vectors = p.target_blocks * p.vectors;
-  const double blocks = real(p.block.counts[0] * p.block.counts[1] * p.block.counts[2]), padded = blocks * real(p.block.tiles);
-  const double transforms = real(p.source_vectors() + vectors) * real(tiles * elements) * 2;
+  const double blocks = real(p.block.counts[0] * p.block.counts[1] * p.block.counts[2]), tiles = blocks * real(p.block.tiles);
   const int64_t filters = p.target_blocks * p.block_filters() * static_cast<int64_t>(sizeof(T));
-  return {.products = padded * real(elements * p.chunks * p.chunk * vectors) / 2 + transforms,
-          .copied = real(s.source_channels * s.source_volume()),
-          .stored = real(s.target_volume() * vectors * simd::width<T>),
-          .steps = filters > machine.l2 / 2 ? blocks * real(filters) / 16 : 0};
+  return {.products = tiles * real(elements * p.chunks * p.chunk * vectors) / 2,
+          .copied = blocks * real(p.source_chunk * p.chunks) * real(p.block.spans[0] * p.axis[0].span()) / real(p.planes),
+          .stored = tiles * real(elements * (p.source_vectors() + vectors) * p.lanes) / simd::width<T>,
+          .steps = filters > machine.l2 / 2 ? blocks * real(filters) : 0};
 }
 
 /// Steps: elements of dw.
@@ -274,16 +271,16 @@ constexpr conv_counts count(const pointwise_weights_plan& p, const ops::conv_geo
           .steps = real(g.w_size()) / real(g.groups)};
 }
 
-/// Copied: elements, and what the transforms of the tiles read. Steps: elements of dw.
+/// Stored: vectors of transformed tiles. Steps: the sums of all tasks.
 template <class T>
 constexpr conv_counts count(const minimal_weights_plan& p, const ops::conv_geometry& g, conv_side) {
   int64_t tiles = 1;
   for (int a = 0; a < 3; ++a) tiles *= p.axis[a].tiles(g.out[a]);
   const int64_t elements = p.tile_kind.elements();
-  const double transforms = real((p.x.chunks * p.g_ranges + p.g.chunks * p.x_ranges) * tiles * elements) * 2;
-  return {.products = real(tiles * elements) * real(p.x.chunks * p.x_rows() * p.g.chunks) / 2 + transforms,
-          .copied = real(g.group_in() * g.in_volume() + g.group_out() * g.out_volume()),
-          .steps = real(g.w_size() * p.parts) / real(g.groups * g.batch)};
+  return {.products = real(tiles * elements) * real(p.x.chunks * p.x_rows() * p.g.chunks) / 2,
+          .copied = real(p.x.chunks * p.x.chunk * g.in_volume() + p.g.chunks * p.g.chunk * g.out_volume()),
+          .stored = real(tiles * elements) * real((p.x.chunks * p.g_ranges + p.g.chunks * p.x_ranges) * p.lanes) / simd::width<T>,
+          .steps = real(p.tasks() * p.sum()) / real(g.batch)};
 }
 
 /// Cycles of all samples and groups, by one thread.

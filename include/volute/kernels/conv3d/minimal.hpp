@@ -23,10 +23,9 @@ struct minimal_job {
   int64_t ahead = 0;  // elements from the filters to those that are fetched meanwhile
 };
 
-template <class T, int NV, int R>
+template <class T, int L, int NV, int R>
 __attribute__((noinline)) void minimal_block(const minimal_job<T>& j) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
+  using V = simd::vec<T, L>;
   V acc[R][NV];
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
@@ -63,9 +62,9 @@ template <class T>
 inline constexpr T minimal_zeros[simd::width<T>]{};
 
 /// Blocks of a part of the depth, for one sample, group, and block of rows and columns; all target channels of the group.
-template <class T, minimal_tile F, int NV, int R, ops::epilogue E, bool Scale, ops::volume_layout To>
+template <class T, int L, minimal_tile F, int NV, int R, ops::epilogue E, bool Scale, ops::volume_layout To>
 struct minimal_task {
-  static constexpr int L = simd::width<T>, lanes = NV * L;
+  static constexpr int lanes = NV * L;
   const conv_shape& s;
   const minimal_plan& p;
   const conv_operands<T>& o;
@@ -141,7 +140,7 @@ struct minimal_task {
           source.row[k] = there ? p.axis[1].step * p.source_row : 0;
           source.column[k] = there ? step * p.chunk : 0;
         }
-        transform_data<F>(source, spans, line, data + i * p.data_vector + (r * row_tiles + phase * spans) * L, p.data_element);
+        transform_data<L, F>(source, spans, line, data + i * p.data_vector + (r * row_tiles + phase * spans) * L, p.data_element);
       }
   }
 
@@ -156,7 +155,7 @@ struct minimal_task {
         j.w = filters + e * element;
         j.to = products + e * p.product_element + r * lanes;
         j.ahead = r == 0 ? element : 0;
-        minimal_block<T, NV, R>(j);
+        minimal_block<T, L, NV, R>(j);
       }
   }
 
@@ -167,8 +166,8 @@ struct minimal_task {
     for (int64_t phase = 0; phase < step; ++phase)
       for (int64_t i = 0; i < spans; ++i)
         for (int v = 0; v < NV; ++v)
-          transform_products<F>(products + ((r * row_tiles + phase * spans + i) * NV + v) * L, p.product_element, line,
-                                results + (i * span + phase) * lanes + v * L, rows * pitch, pitch, step * lanes);
+          transform_products<L, F>(products + ((r * row_tiles + phase * spans + i) * NV + v) * L, p.product_element, line,
+                                   results + (i * span + phase) * lanes + v * L, rows * pitch, pitch, step * lanes);
     for (int64_t i = 0; i < planes; ++i)
       for (int64_t k = 0; k < rows; ++k) {
         const int64_t plane = d + i * p.axis[0].step, at = h + k * p.axis[1].step;
@@ -200,14 +199,15 @@ void run_minimal(const conv_shape& s, const T* x, const T* packed, T* y, const T
   share_if<p.share != sharing::none>(workers, s.batch * s.groups * n[1] * n[2] * p.segments, [&](int64_t i, int worker) noexcept {
     const int64_t segment = i % p.segments, column = i / p.segments % n[2], row = i / (p.segments * n[2]) % n[1],
                   pair = i / (p.segments * n[2] * n[1]);
-    const minimal_task<T, p.tile_kind, p.vectors, p.rows, E, Scale, Layouts.target> task{s,
-                                                                                         p,
-                                                                                         o,
-                                                                                         pair / s.groups,
-                                                                                         pair % s.groups,
-                                                                                         row * p.block.spans[1] * p.axis[1].span(),
-                                                                                         column * p.block.spans[2] * p.axis[2].span(),
-                                                                                         workers.memory(worker, scratch)};
+    const minimal_task<T, p.lanes, p.tile_kind, p.vectors, p.rows, E, Scale, Layouts.target> task{
+        s,
+        p,
+        o,
+        pair / s.groups,
+        pair % s.groups,
+        row * p.block.spans[1] * p.axis[1].span(),
+        column * p.block.spans[2] * p.axis[2].span(),
+        workers.memory(worker, scratch)};
     task.run(n[0] * segment / p.segments, n[0] * (segment + 1) / p.segments);
   });
 }

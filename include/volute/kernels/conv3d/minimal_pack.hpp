@@ -58,11 +58,11 @@ VOLUTE_INLINE void transform_filter(const V* w, T* to, int64_t step) noexcept {
 }
 
 /// Of one source channel and a vector of target channels, `targets` of which exist: from[target][tap], `step` apart, to to[element].
-template <minimal_tile F, class T>
+template <int L, minimal_tile F, class T>
 __attribute__((noinline)) void transform_filters(const conv_shape& s, const T* from, int64_t step, int64_t targets, T* to,
                                                  int64_t element) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>, taps = F.axis[0].taps * F.axis[1].taps * F.axis[2].taps;
+  using V = simd::vec<T, L>;
+  constexpr int taps = F.axis[0].taps * F.axis[1].taps * F.axis[2].taps;
   V w[ceil_divide(taps, L) * L];
   for (int first = 0; first < taps; first += L) {  // rows of target channels to vectors of them, in registers
     V r[L];
@@ -81,7 +81,7 @@ __attribute__((noinline)) void transform_filters(const conv_shape& s, const T* f
 }
 
 /// w, as the convolution has it, to `packed`.
-template <class T, minimal_tile F>
+template <class T, int L, minimal_tile F>
 void pack_minimal(const conv_shape& s, const minimal_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
   const int64_t channels = p.chunks * p.chunk, lanes = p.block_lanes(), tasks = s.groups * p.target_blocks * p.vectors;
   // About 600 cycles for a source channel and a vector of target channels, most of them stores to lines that lie far apart.
@@ -93,8 +93,8 @@ void pack_minimal(const conv_shape& s, const minimal_plan& p, const T* w, T* pac
           const int64_t targets = c < s.source_channels ? smaller(p.lanes, s.target_channels - first) : 0;
           const T* const from =
               w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target + c * s.weight_source;
-          transform_filters<F>(s, from, s.weight_target, targets,
-                               packed + (group * p.target_blocks + b) * p.block_filters() + c * lanes + v * p.lanes, channels * lanes);
+          transform_filters<L, F>(s, from, s.weight_target, targets,
+                                  packed + (group * p.target_blocks + b) * p.block_filters() + c * lanes + v * p.lanes, channels * lanes);
         }
       });
 }

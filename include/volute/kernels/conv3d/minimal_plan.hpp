@@ -143,8 +143,8 @@ template <class T>
 constexpr minimal_plan plan_minimal(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
   minimal_plan p;
   constexpr int64_t size = sizeof(T);
-  constexpr int L = simd::width<T>;
   const conv_shape s = shape_of(g, side);
+  const int L = channel_lanes<T>(larger(s.source_channels, s.target_channels));
   p.tile_kind = minimal_tile_of(g, s.target_size);
   p.lanes = L;
   const int64_t vectors = ceil_divide(s.target_channels, L), elements = p.tile_kind.elements();

@@ -19,10 +19,9 @@ struct minimal_source {
 };
 
 /// Depth and height of one column: to[element of depth][element of height].
-template <minimal_filter D, minimal_filter H, class T>
+template <int L, minimal_filter D, minimal_filter H, class T>
 VOLUTE_INLINE void minimal_column(const minimal_source<T, D.size()>& from, int64_t column, T* to) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
+  using V = simd::vec<T, L>;
   constexpr int depth = D.size(), height = H.size();
   const T* plane[depth];
   VOLUTE_UNROLL
@@ -47,24 +46,23 @@ VOLUTE_INLINE void minimal_column(const minimal_source<T, D.size()>& from, int64
 }
 
 /// The last `shared` columns of a line, `size` elements each, become the first ones of the next.
-template <class T>
+template <int L, class T>
 VOLUTE_INLINE void next_columns(T* line, int64_t columns, int64_t shared, int64_t size) noexcept {
-  using V = simd::vec<T>;
-  for (int64_t i = 0; i < shared * size; i += simd::width<T>) simd::store(line + i, simd::load<V>(line + columns * size + i));
+  using V = simd::vec<T, L>;
+  for (int64_t i = 0; i < shared * size; i += L) simd::store(line + i, simd::load<V>(line + columns * size + i));
 }
 
 /// `tiles` tiles of a row, one vector of channels, to to[element][tile]; elements lie `step` apart. line: memory for some of its columns.
-template <minimal_tile F, class T>
+template <int L, minimal_tile F, class T>
 __attribute__((noinline)) void transform_data(const minimal_source<T, F.axis[0].size()>& from, int64_t tiles, T* line, T* to,
                                               int64_t step) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
+  using V = simd::vec<T, L>;
   constexpr minimal_filter W = F.axis[2];
   constexpr int planes = F.axis[0].size() * F.axis[1].size(), width = W.size(), shared = W.taps - 1;
   for (int64_t first = 0; first < tiles; first += minimal_line) {
     const int64_t n = smaller(minimal_line, tiles - first);
     for (int64_t q = first == 0 ? 0 : shared; q < n * W.outputs + shared; ++q)
-      minimal_column<F.axis[0], F.axis[1]>(from, first * W.outputs + q, line + q * (planes * L));
+      minimal_column<L, F.axis[0], F.axis[1]>(from, first * W.outputs + q, line + q * (planes * L));
     for (int64_t t = 0; t < n; ++t) {
       const T* in = line + t * (W.outputs * planes * L);
       T* out = to + (first + t) * L;
@@ -78,17 +76,16 @@ __attribute__((noinline)) void transform_data(const minimal_source<T, F.axis[0].
         for (int k = 0; k < width; ++k) simd::store(out + k * step, y[k]);
       }
     }
-    next_columns(line, n * W.outputs, shared, planes * L);
+    next_columns<L>(line, n * W.outputs, shared, planes * L);
   }
 }
 
 /// One tile's products, one vector of channels, from[element] `step` apart, to its results: to[depth][height][width] with the steps plane,
 /// row and pixel. line: memory for the results of depth and height.
-template <minimal_tile F, class T>
+template <int L, minimal_tile F, class T>
 __attribute__((noinline)) void transform_products(const T* from, int64_t step, T* line, T* to, int64_t plane, int64_t row,
                                                   int64_t pixel) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
+  using V = simd::vec<T, L>;
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
   constexpr int depth = D.size(), height = H.size(), width = W.size();
   constexpr int planes = D.outputs, rows = H.outputs, pixels = W.outputs, results = planes * rows;

@@ -52,7 +52,7 @@ template <class T>
 constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q) {
   minimal_weights_plan p;
   constexpr int64_t size = sizeof(T);
-  constexpr int L = simd::width<T>;
+  const int L = channel_lanes<T>(larger(q.group_in(), q.group_out()));
   const conv_shape s = shape_of(q, conv_side::forward);
   p.tile_kind = minimal_tile_of(q, s.target_size, true);
   p.lanes = L;
@@ -133,9 +133,9 @@ constexpr double minimal_values_factor(const minimal_filter& f, int n, int e, in
 }
 
 /// The sum of all terms, for rows h < H of column `column`.
-template <int H, class T>
-VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t offset, int64_t row, simd::vec<T>* x) noexcept {
-  using V = simd::vec<T>;
+template <int L, int H, class T>
+VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t offset, int64_t row, simd::vec<T, L>* x) noexcept {
+  using V = simd::vec<T, L>;
   VOLUTE_UNROLL
   for (int h = 0; h < H; ++h) x[h] = V(T(0));
   for (int i = 0; i < from.count; ++i) {
@@ -148,17 +148,17 @@ VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t of
 
 /// `tiles` tiles of a row, one vector of channels, to to[element of height and width][tile], elements `step` apart. Values: g's tiles, of
 /// m elements; else x's, of m + r - 1, which overlap. row and column: steps of what the planes hold.
-template <minimal_filter H, minimal_filter W, bool Values, class T>
+template <int L, minimal_filter H, minimal_filter W, bool Values, class T>
 __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
                                                int64_t step) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>, height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
+  using V = simd::vec<T, L>;
+  constexpr int height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
   constexpr int size = H.size(), elements = W.size(), shared = width - W.outputs;
   for (int64_t first = 0; first < tiles; first += minimal_line) {
     const int64_t n = smaller(minimal_line, tiles - first);
     for (int64_t q = first == 0 ? 0 : shared; q < n * W.outputs + shared; ++q) {
       V x[height], y[size];
-      minimal_terms_column<height>(from, (first * W.outputs + q) * column, row, x);
+      minimal_terms_column<L, height>(from, (first * W.outputs + q) * column, row, x);
       if constexpr (Values)
         minimal_values<H, height>(x, y);
       else
@@ -182,16 +182,15 @@ __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int
         for (int k = 0; k < elements; ++k) simd::store(out + k * step, y[k]);
       }
     }
-    if constexpr (shared > 0) next_columns(line, n * W.outputs, shared, size * L);
+    if constexpr (shared > 0) next_columns<L>(line, n * W.outputs, shared, size * L);
   }
 }
 
 /// sums[channel of x][lane] += the products of R channels of x and NV vectors of g over all tiles; vectors of g lie g_vector apart.
-template <class T, int NV, int R>
+template <class T, int L, int NV, int R>
 __attribute__((noinline)) void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums,
                                                      int64_t sum_row) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
+  using V = simd::vec<T, L>;
   V acc[R][NV];
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r) VOLUTE_UNROLL
@@ -218,9 +217,9 @@ __attribute__((noinline)) void minimal_weights_block(const T* x, const T* g, int
 }
 
 /// A task: one element of the depth's transform, for some vectors of channels on both sides, over some rows of a piece's tiles.
-template <class T, minimal_tile F, int NV, int R>
+template <class T, int L, minimal_tile F, int NV, int R>
 struct minimal_weights_task {
-  static constexpr int L = simd::width<T>, planes = F.axis[1].size() * F.axis[2].size();
+  static constexpr int planes = F.axis[1].size() * F.axis[2].size();
   const conv_shape& s;
   const minimal_weights_plan& p;
   const conv_piece& piece;
@@ -271,11 +270,11 @@ struct minimal_weights_task {
           x + n * p.x.sample + (p.x.source[1].pad + h + ch.offset) * p.x.row() + (p.x.source[2].pad + w + cw.offset) * p.x.chunk;
       const T* const g_row = g + n * p.g.sample + h * p.g.row() + w * p.g.chunk;
       for (int64_t i = 0; i < xs; ++i)
-        transform_terms<F.axis[1], F.axis[2], false>(
+        transform_terms<L, F.axis[1], F.axis[2], false>(
             terms(x_row + (x_first + i) * p.x.source_chunk, p.x.source_plane, d + cd.offset, piece.slab.begin, piece.slab.end, false),
             spans, p.axis[1].step * p.x.row(), step * p.x.chunk, line, xt + i * p.vector + at, p.element);
       for (int64_t i = 0; i < p.g_range && g_first + i < p.g.chunks; ++i)
-        transform_terms<F.axis[1], F.axis[2], true>(
+        transform_terms<L, F.axis[1], F.axis[2], true>(
             terms(g_row + (g_first + i) * p.g.source_chunk, p.g.source_plane, d, piece.slab.first, piece.slab.last, true), spans,
             p.axis[1].step * p.g.row(), step * p.g.chunk, line, gt + i * p.vector + at, p.element);
     }
@@ -287,17 +286,16 @@ struct minimal_weights_task {
       for (int64_t i = 0; i < xs; ++i)
         for (int64_t c = 0; c < p.x.chunk; c += R)
           for (int64_t o = 0; o < p.g_range && g_first + o < p.g.chunks; o += NV)
-            minimal_weights_block<T, NV, R>(xt + i * p.vector + e * p.element + c, gt + o * p.vector + e * p.element, p.vector, tiles,
-                                            sums + e * p.sum_element + (i * p.x_rows() + c) * sum_row + o * L, sum_row);
+            minimal_weights_block<T, L, NV, R>(xt + i * p.vector + e * p.element + c, gt + o * p.vector + e * p.element, p.vector, tiles,
+                                               sums + e * p.sum_element + (i * p.x_rows() + c) * sum_row + o * L, sum_row);
   }
 };
 
 /// The sums of one channel of x and one vector of g's channels, sums[element of depth], back to the filter, and to dw.
-template <class T, minimal_tile F>
+template <class T, int L, minimal_tile F>
 __attribute__((noinline)) void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums,
                                                         int64_t depth_step, int64_t part_step, int64_t targets, T* dw) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::width<T>;
+  using V = simd::vec<T, L>;
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
   constexpr int taps = D.taps * H.taps * W.taps;
   V planes[D.size()][H.taps * W.taps], w[ceil_divide(taps, L) * L];
@@ -399,17 +397,17 @@ void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, 
                       part = k / (p.tasks() / p.parts);
         T* const sum = sums + k * p.sum();
         if (i == 0) std::memset(sum, 0, static_cast<std::size_t>(p.sum()) * sizeof(T));
-        minimal_weights_task<T, F, p.vectors, p.rows>{s,
-                                                      p,
-                                                      at,
-                                                      x_copy,
-                                                      g_copy,
-                                                      xr * p.x_range,
-                                                      gr * p.g_range,
-                                                      sum,
-                                                      workers.memory(worker, memory),
-                                                      factors_of<F.axis[0], T>.data[d],
-                                                      factors_of<F.axis[0], T>.values[d]}
+        minimal_weights_task<T, p.lanes, F, p.vectors, p.rows>{s,
+                                                               p,
+                                                               at,
+                                                               x_copy,
+                                                               g_copy,
+                                                               xr * p.x_range,
+                                                               gr * p.g_range,
+                                                               sum,
+                                                               workers.memory(worker, memory),
+                                                               factors_of<F.axis[0], T>.data[d],
+                                                               factors_of<F.axis[0], T>.values[d]}
             .run(blocks * part / p.parts, blocks * (part + 1) / p.parts);
       });
     }
@@ -421,9 +419,9 @@ void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, 
                      const int64_t task = (o / p.g_range * p.x_ranges + v / p.x_range) * depth;
                      const T* const from =
                          sums + task * p.sum() + (v % p.x_range * p.x_rows() + c % p.x.chunk) * lanes + o % p.g_range * p.lanes;
-                     complete_minimal_weights<T, F>(s, p, from, p.sum(), p.tasks() / p.parts * p.sum(),
-                                                    smaller(p.g.chunk, s.target_channels - o * p.g.chunk),
-                                                    to + o * p.g.chunk * s.weight_target + c * s.weight_source);
+                     complete_minimal_weights<T, p.lanes, F>(s, p, from, p.sum(), p.tasks() / p.parts * p.sum(),
+                                                             smaller(p.g.chunk, s.target_channels - o * p.g.chunk),
+                                                             to + o * p.g.chunk * s.weight_target + c * s.weight_source);
                    }
                  });
   }
