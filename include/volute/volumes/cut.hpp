@@ -120,6 +120,16 @@ inline size3 fitted(const tile_axis (&axis)[3], const size3& volume, fit rule) {
   return all;
 }
 
+/// Voxels that are computed for a volume; 0: it does not fit.
+constexpr double work_of(const tile_axis (&axis)[3], const size3& volume, fit rule) {
+  double work = 1;
+  for (int a = 0; a < 3; ++a) {
+    const std::int64_t extent = volume[a] < 1 ? -1 : rule == fit::exact && !axis[a].fits(volume[a]) ? -1 : axis[a].fitting(volume[a]);
+    work *= extent < 0 ? 0 : static_cast<double>(count_tiles(axis[a], extent) * axis[a].tile);
+  }
+  return work;
+}
+
 /// The tile of at most `budget` voxels that computes the fewest voxels for a volume (0: a large one along that axis), its extents those of
 /// `axis` and multiples of their grids. Where two are equal, the one with fewer tiles.
 constexpr size3 least_work(const tile_axis (&axis)[3], double budget, const size3& volume) {

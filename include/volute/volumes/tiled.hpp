@@ -132,7 +132,7 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   /// before anything is computed; what a source, a sink or the progress throws ends the run, after which the object is as before.
   template <class Sink, class... Source>
   requires(sizeof...(Source) == sizeof...(Inputs)) bool run(const volumes::options& o, const Sink& sink, const Source&... source) {
-    const volumes::size3 volume = common_extents(source...);
+    const volumes::size3 volume = extents_of(source...);
     const volumes::size3 padded = volumes::fitted(axis, volume, o.fit), whole = kept(volume, padded);
     std::vector<volumes::stretch> cuts[3];
     for (int a = 0; a < 3; ++a) {
@@ -145,6 +145,12 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   template <class Sink, class... Source>
   requires(sizeof...(Source) == sizeof...(Inputs)) bool run(const Sink& sink, const Source&... source) {
     return run(volumes::options{}, sink, source...);
+  }
+
+  /// The extents of the volumes among sources or tensors. Throws shape_error where they differ, or are not those of the inputs.
+  template <class... Source>
+  static volumes::size3 extents_of(const Source&... source) {
+    return common_extents(source_of<std::remove_const_t<decltype(Inputs)>>(source)...);
   }
 
   /// The whole result of tensors, one for each input.
@@ -184,7 +190,7 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
 
   template <class Input, class V>
   static decltype(auto) source_of(const V& v) {
-    if constexpr (volumes::is_volume(Input::shape()))
+    if constexpr (volumes::is_volume(Input::shape()) && runtime::shaped<V>)
       return volumes::memory(v);
     else
       return std::cref(v);
@@ -203,9 +209,10 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
     volumes::size3 e{0, 0, 0};
     const auto look = [&]<class Input, class S>(Input, const S& s) {
       if constexpr (volumes::is_volume(Input::shape())) {
-        s.check(Input::shape()[0], Input::shape()[1]);
-        if (e.d != 0 && !(s.extents() == e)) fail("volumes: expected extents that agree, found several");
-        e = s.extents();
+        const auto& v = tensor_of(s);
+        v.check(Input::shape()[0], Input::shape()[1]);
+        if (e.d != 0 && !(v.extents() == e)) fail("volumes: expected extents that agree, found several");
+        e = v.extents();
       }
     };
     (look(std::remove_const_t<decltype(Inputs)>{}, source), ...);
