@@ -32,7 +32,7 @@ struct tile_study {
   /// How much larger the second program is that is compared with the first.
   constexpr size3 growth() const {
     size3 more{0, 0, 0};
-    for (int a = 0; a < 3; ++a) more[a] = axis[a].fixed ? 0 : axis[a].grid;
+    for (int a = 0; a < 3; ++a) more[a] = axis[a].slides() ? axis[a].grid : 0;
     return more;
   }
 };
@@ -100,7 +100,7 @@ constexpr bool grows(const graph::view& small, const graph::view& large, const t
   const extents &y = small.shape(small.outputs[0]), &z = large.shape(large.outputs[0]);
   if (z.rank != 5 || y[0] != z[0] || y[1] != z[1]) return false;
   for (int k = 0; k < 3; ++k) {
-    if (t.axis[k].fixed) continue;
+    if (!t.axis[k].slides()) continue;  // volumes have the tile's extent
     const graph::sight &s = a.axis[1 + k], &l = b.axis[1 + k];
     const bool same = l.is_local() && s.step == l.step && s.from == l.from && s.to == l.to && s.middle == l.middle && s.near == l.near &&
                       s.far == l.far && p.grid[1 + k] == q.grid[1 + k] && p.ends[1 + k] == q.ends[1 + k];
