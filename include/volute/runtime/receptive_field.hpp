@@ -94,35 +94,33 @@ constexpr volume_field field_of(const view& g, int r, int i) {
 
 namespace runtime {
 
-template <class Outputs, int Result, int Input>
-consteval volume_field field_of() {
-  constexpr auto& g = lowering::compiled<Outputs>::graph;
-  if constexpr (!g.wanted.empty()) {
-    static_assert(detail::accepted<detail::refused_for<failed<to_text<g.where>(), to_text<g.wanted>(), to_text<g.got>()>>>::value);
-    return {};
-  } else if constexpr (Result >= g.size.outputs || Input >= g.size.inputs) {
-    using failure = failed<text(""), text("a field of a result and an input"), text("got a number beyond the last")>;
-    static_assert(detail::accepted<detail::refused_for<failure>>::value);
-    return {};
+/// Why a receptive field is refused, or void.
+template <class... E>
+constexpr auto field_failure(output_list<E...>, auto result, auto input) {
+  using first = typename detail::first_failed<E...>::type;
+  if constexpr (!std::is_void_v<first>) {
+    return first{};
   } else {
-    constexpr extents y = g.shapes[g.nodes[g.outputs[Result]].shape], x = g.inputs[Input].shape;
-    if constexpr (x.rank != 5 || y.rank != 5) {
-      constexpr line got = line("got ") << x << " and " << y;
-      static_assert(detail::accepted<detail::refused_for<failed<text(""), text("a field wants (N,C,D,H,W)"), to_text<got>()>>>::value);
-      return {};
+    constexpr auto& g = lowering::compiled<output_list<E...>>::graph;
+    if constexpr (!g.wanted.empty()) {
+      return failed<to_text<g.where>(), to_text<g.wanted>(), to_text<g.got>()>{};
+    } else if constexpr (result >= g.size.outputs || input >= g.size.inputs) {
+      return failed<text(""), text("a field of a result and an input"), text("got a number beyond the last")>{};
     } else {
-      return graph::field_of(graph::view_of(g), Result, Input);
+      constexpr extents y = g.shapes[g.nodes[g.outputs[result]].shape], x = g.inputs[input].shape;
+      constexpr line got = line("got ") << x << " and " << y;
+      if constexpr (x.rank != 5 || y.rank != 5) return failed<text(""), text("a field wants (N,C,D,H,W)"), to_text<got>()>{};
     }
   }
 }
-template <class Y, int Result, int Input>
-consteval volume_field field_of_expression() {
-  if constexpr (is_failed<Y>) {
-    if constexpr (!std::is_same_v<Y, reported>) static_assert(detail::accepted<detail::refused_for<Y>>::value);
-    return {};
-  } else {
-    return field_of<output_list<Y>, Result, Input>();
-  }
+template <class Outputs, int Result, int Input>
+consteval volume_field field_of() {
+  using failure = decltype(field_failure(Outputs{}, std::integral_constant<int, Result>{}, std::integral_constant<int, Input>{}));
+  if constexpr (std::is_void_v<failure>)
+    return graph::field_of(graph::view_of(lowering::compiled<Outputs>::graph), Result, Input);
+  else if constexpr (!std::is_same_v<failure, reported>)
+    static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  return {};
 }
 
 }  // namespace runtime
@@ -130,7 +128,7 @@ consteval volume_field field_of_expression() {
 /// What a voxel of a network's result sees of its first input: of a program of these extents, so let no axis shrink to one voxel inside.
 template <class Net, auto... Inputs>
 inline constexpr volume_field receptive_field =
-    runtime::field_of_expression<decltype(invoke<Net>(std::remove_const_t<decltype(Inputs)>{}...)), 0, 0>();
+    runtime::field_of<output_list<decltype(invoke<Net>(std::remove_const_t<decltype(Inputs)>{}...))>, 0, 0>();
 
 /// What result `Result` of `outputs(...)` sees of input `Input`, in the order in which the expressions name them.
 template <auto Outputs, int Result = 0, int Input = 0>

@@ -1,5 +1,7 @@
-// Networks on volumes and batches of any size.
+// Networks on volumes and batches of any size. The first line keeps compilers' include stacks in error messages short.
 #pragma once
+
+#include <volute/language/failure.hpp>
 
 #include <volute/volumes/batched.hpp>
 #include <volute/volumes/family.hpp>
