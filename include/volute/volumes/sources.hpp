@@ -59,7 +59,7 @@ auto memory(const V& v) {
   using T = std::remove_cv_t<typename V::value_type>;
   if (v.dimension() != 5) fail("volume: expected rank 5 (N,C,D,H,W), found rank " + std::to_string(v.dimension()));
   const T* const data = runtime::dense_data<T>(v);
-  if (data == nullptr) fail("volume: expected dense in row-major order, found an expression or a view");
+  if (data == nullptr && v.size() != 0) fail("volume: expected dense in row-major order, found an expression or a view");
   const auto at = [&](std::size_t i) { return static_cast<std::int64_t>(v.shape()[i]); };
   return memory_source<T>{data, {at(2), at(3), at(4)}, at(0), at(1)};
 }

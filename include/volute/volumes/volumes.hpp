@@ -7,3 +7,4 @@
 #include <volute/volumes/family.hpp>
 #include <volute/volumes/order.hpp>
 #include <volute/volumes/tiled.hpp>
+#include <volute/volumes/windowed.hpp>
