@@ -17,6 +17,6 @@ struct centred : nn::layer<centred> {
 
 struct net : nn::sequential<nn::linear<4, 8>, centred> {};
 void use() {
-  batched<net, samples<input<"x", 1, 4>>, 1, 4> b;
+  batched<net, input<"x", 1, 4>, 1, 4> b;
   (void)b;
 }

@@ -22,7 +22,7 @@ struct styled : nn::layer<styled> {
 }  // namespace
 
 TEST_CASE("any number of samples") {
-  batched<net, samples<one>, 4, 1, 2> b;
+  batched<net, one, 4, 1, 2> b;
   b.initialize(2);
   model<net, one> m(b.weights());
   CHECK(std::as_const(b).parameter_values().data() == std::as_const(m).parameter_values().data());
@@ -40,9 +40,9 @@ TEST_CASE("any number of samples") {
 }
 
 TEST_CASE("a remainder below the smallest size") {
-  batched<net, samples<one>, 3> b;
+  batched<net, one, 3> b;
   b.initialize(2);
-  batched<net, samples<one>, 1> singly(b.weights());
+  batched<net, one, 1> singly(b.weights());
   for (std::int64_t n : {1, 2, 3, 4, 8}) {
     const volume x = noise(1, {4, 6, 4}, 5, n);
     const xt::xtensor<float, 2> y = b(x), wanted = singly(x);
@@ -51,7 +51,7 @@ TEST_CASE("a remainder below the smallest size") {
 }
 
 TEST_CASE("programs of all sizes have one set of weights") {
-  batched<net, samples<one>, 1, 2, 4> b;
+  batched<net, one, 1, 2, 4> b;
   const volume x = noise(1, {4, 6, 4}, 5, 7);
   const xt::xtensor<float, 2> before = b(x);
   const std::int64_t bytes = b.weights().bytes();
@@ -65,7 +65,7 @@ TEST_CASE("programs of all sizes have one set of weights") {
 TEST_CASE("samples with several inputs, on several workers") {
   constexpr auto x1 = input<"x", 1, 3, 2, 4, 4>;
   constexpr auto s1 = input<"style", 1, 3>;
-  batched<styled, samples<x1, s1>, 1, 3> b;
+  batched<styled, x1, s1, 1, 3> b;
   model<styled, x1, s1> m(b.weights());
   const volume x = noise(3, {2, 4, 4}, 3, 8);
   xt::xtensor<float, 2> style = xt::xtensor<float, 2>::from_shape({8, 3});

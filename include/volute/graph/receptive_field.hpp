@@ -67,6 +67,11 @@ class field_walk {
   buffer<int> at_;         // of each node and axis
   buffer<int> varies_;     // of each node: tensor axes along which elements may differ, as bits
   buffer<bool> live_;
+  struct factor {
+    int matrix = 0;
+    std::int64_t rows = 0, value = 0;
+  };
+  buffer<factor> factors_;             // of the matrices that were looked at
   std::int64_t extent_[sight_axes]{};  // of the inputs
 
   constexpr const sight& of(int id, int t) const { return records_.data[at_.data[id * sight_axes + t]]; }
@@ -346,15 +351,23 @@ class field_walk {
     }
   }
   /// `x` sees axis t, `other` does not. x's axis `kept` becomes axis `to` of the result, the other's `others`.
-  constexpr sight multiplied(int id, int t, int x, int other, int kept, int others, int to) const {
+  constexpr sight multiplied(int id, int t, int x, int other, int kept, int others, int to) {
     const extents &e = g.shape(x), &f = g.shape(other), &out = g.shape(id);
     const sight& s = of(x, t);
     const axis_place p = locate(s, e, tensor_axis(t));
     if (p.axis == 0 && e[0] == out[0]) return strict_ && varies(other, 0) ? is_placed(id) : lying(s, out, 0, p.inner);
     if (p.axis == kept) return lying(s, out, to, p.inner);
     if (p.axis <= 0 || !fills(s, p, e) || f[0] != 1 || others != 1) return sees_everything(id);
-    const std::int64_t factor = interpolation_factor(g, other, f[1], f[2]);
-    return factor > 0 ? lying(interpolated(s, factor), out, 3 - to) : sees_everything(id);
+    const std::int64_t larger = factor_of(other, f);
+    return larger > 0 ? lying(interpolated(s, larger), out, 3 - to) : sees_everything(id);
+  }
+  /// Volumes have the same matrix along several axes.
+  constexpr std::int64_t factor_of(int matrix, const extents& shape) {
+    matrix = behind_reshapes(g, matrix);
+    for (const factor& known : factors_)
+      if (known.matrix == matrix && known.rows == shape[1]) return known.value;
+    factors_.push_back({matrix, shape[1], interpolation_factor(g, matrix, shape[1], shape[2])});
+    return factors_[factors_.size - 1].value;
   }
   /// Both see axis t: in the batch, or else rows meet columns.
   constexpr sight both_multiplied(int id, int t, int a, int b) const {

@@ -79,27 +79,42 @@ inline std::vector<batch_part> parts_of(std::int64_t samples, const std::int64_t
   return parts;
 }
 
+/// Inputs apart from batch sizes.
+template <auto... Inputs>
+struct samples {};
+template <std::int64_t... N>
+struct sizes {};
+template <class Inputs, class Sizes, auto...>
+struct sorted;
+template <auto... I, std::int64_t... N>
+struct sorted<samples<I...>, sizes<N...>> {
+  using inputs = samples<I...>;
+  using batches = sizes<N...>;
+};
+template <auto... I, std::int64_t... N, auto A, auto... Rest>
+requires(expression<decltype(A)>) struct sorted<samples<I...>, sizes<N...>, A, Rest...> : sorted<samples<I..., A>, sizes<N...>, Rest...> {
+};
+template <auto... I, std::int64_t... N, auto A, auto... Rest>
+requires(!expression<decltype(A)>) struct sorted<samples<I...>, sizes<N...>, A, Rest...> : sorted<samples<I...>, sizes<N..., A>, Rest...> {
+};
+
 }  // namespace volumes
 
 inline namespace VOLUTE_ISA {
 
-template <class T, class Net, class Samples, std::int64_t... Sizes>
-class basic_batched;
+template <class T, class Net, class Inputs, class Sizes>
+class batched_of;
 
-/// The inputs of one sample, (1, ...) each.
-template <auto... Inputs>
-struct samples {};
-
-/// Any number of samples through programs of these batch sizes: `batched<net, samples<input<"x", 1, 1, 16, 16, 16>>, 1, 4, 16> b;
+/// Any number of samples through programs of these batch sizes: `batched<net, input<"x", 1, 1, 16, 16, 16>, 1, 4, 16> b;
 /// y = b(x)` with x (N, 1, 16, 16, 16). The programs share one set of weights; each worker has one workspace for all of them. The samples'
 /// results are those of the programs of their sizes. Refused at compile time where samples of the network depend on each other.
 template <class T, class Net, auto... Inputs, std::int64_t... Sizes>
-requires(
-    sizeof...(Sizes) > 0 && ((Sizes > 0) && ...) &&
-    std::is_void_v<decltype(volumes::batch_failure<
-                            Net, std::remove_const_t<decltype(Inputs)>...>())>) class basic_batched<T, Net, samples<Inputs...>, Sizes...>
-    : public runtime::parameter_members<basic_batched<T, Net, samples<Inputs...>, Sizes...>>,
-      public runtime::file_members<basic_batched<T, Net, samples<Inputs...>, Sizes...>> {
+requires(sizeof...(Sizes) > 0 && ((Sizes > 0) && ...) &&
+         std::is_void_v<decltype(volumes::batch_failure<
+                                 Net, std::remove_const_t<decltype(Inputs)>...>())>) class batched_of<T, Net, volumes::samples<Inputs...>,
+                                                                                                      volumes::sizes<Sizes...>>
+    : public runtime::parameter_members<batched_of<T, Net, volumes::samples<Inputs...>, volumes::sizes<Sizes...>>>,
+      public runtime::file_members<batched_of<T, Net, volumes::samples<Inputs...>, volumes::sizes<Sizes...>>> {
   template <std::int64_t N>
   using program_of =
       program<output_list<decltype(invoke<Net>(typename volumes::in_batch<std::remove_const_t<decltype(Inputs)>, N>::type{}...))>{}, T>;
@@ -130,9 +145,9 @@ requires(
   using weights_type = typename largest::weights_type;
   static constexpr bool is_refused = false;
 
-  basic_batched() : basic_batched(weights_type()) {}
+  batched_of() : batched_of(weights_type()) {}
   /// On weights that others may use too.
-  explicit basic_batched(const weights_type& w) : basic_batched(w, std::make_index_sequence<count>{}) {}
+  explicit batched_of(const weights_type& w) : batched_of(w, std::make_index_sequence<count>{}) {}
 
   weights_type& weights() noexcept { return std::get<0>(programs_).weights(); }
   const weights_type& weights() const noexcept { return std::get<0>(programs_).weights(); }
@@ -151,8 +166,8 @@ requires(
     (std::make_index_sequence<count>{});
   }();
 
-  /// Pointers to `samples` samples of each input, in the order of samples<...>, dense; and to room for as many results. Read and written
-  /// where they lie, but for a remainder that is smaller than the smallest size.
+  /// Pointers to `samples` samples of each input, in the order in which they were given, dense; and to room for as many results. Read and
+  /// written where they lie, but for a remainder that is smaller than the smallest size.
   void run(std::int64_t samples, const T* const* from, T* to) {
     if (samples < 0) fail("samples: expected 0 or more, found " + std::to_string(samples));
     const std::vector<volumes::batch_part> parts = volumes::parts_of(samples, sizes.data(), count);
@@ -197,7 +212,7 @@ requires(
 
   std::span<std::byte> first_memory() { return {memory_.get(), static_cast<std::size_t>(workspace_bytes)}; }
   template <std::size_t... I>
-  basic_batched(const weights_type& w, std::index_sequence<I...>)
+  batched_of(const weights_type& w, std::index_sequence<I...>)
       : memory_(allocate(workspace_bytes)), programs_(made<std::tuple_element_t<I, programs>>(w)...), spare_(allocate(spare_bytes)) {
     spaces_.push_back(workspace(first_memory(), workspace_bytes, 0));
   }
@@ -270,26 +285,31 @@ requires(
 
 /// Of a network that is refused: says why, once.
 template <class T, class Net, auto... Inputs, std::int64_t... Sizes>
-class basic_batched<T, Net, samples<Inputs...>, Sizes...> {
+class batched_of<T, Net, volumes::samples<Inputs...>, volumes::sizes<Sizes...>> {
   using found = decltype(volumes::batch_failure<Net, std::remove_const_t<decltype(Inputs)>...>());
   using failure = std::conditional_t<std::is_void_v<found>, failed<"", "batched: sizes >= 1", "got none, or less">, found>;
 
  public:
   static constexpr bool is_refused = true;
-  basic_batched() {
+  batched_of() {
     if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
   }
   template <class Weights>
-  explicit basic_batched(const Weights&) : basic_batched() {}
+  explicit batched_of(const Weights&) : batched_of() {}
   template <class... V>
   runtime::nothing operator()(const V&...) {
     return {};
   }
 };
 
+/// Inputs of one sample, (1, ...) each, and batch sizes.
+template <class T, class Net, auto... InputsAndSizes>
+using basic_batched = batched_of<T, Net, typename volumes::sorted<volumes::samples<>, volumes::sizes<>, InputsAndSizes...>::inputs,
+                                 typename volumes::sorted<volumes::samples<>, volumes::sizes<>, InputsAndSizes...>::batches>;
+
 /// Batches in float.
-template <class Net, class Samples, std::int64_t... Sizes>
-using batched = basic_batched<float, Net, Samples, Sizes...>;
+template <class Net, auto... InputsAndSizes>
+using batched = basic_batched<float, Net, InputsAndSizes...>;
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute

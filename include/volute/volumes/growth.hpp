@@ -23,6 +23,8 @@ requires(is_volume(S)) struct grown<input_node<Name, S>, More> {
 /// What was found: axes, or a refusal.
 struct tile_study {
   tile_axis axis[3];
+  graph::sights result;
+  std::uint64_t ends[graph::sight_axes]{};  // as field_walk's
   line where, wanted, got;
   constexpr bool ok() const { return wanted.empty(); }
   constexpr tile_study& refuse(const line& path, const line& w, const line& g) {
@@ -62,10 +64,11 @@ constexpr tile_study study(const graph::view& g) {
   if (out.rank != 5) return t.refuse({}, "tiles: a result (N,C,D,H,W)", line("got ") << out);
   if (g.size.updates > 0) return t.refuse({}, "tiles: constant weights", "got states that change");
   const graph::field_walk walk(g, volumes, graph::field_question::places);
-  const graph::sights result = walk.result(0);
+  t.result = walk.result(0);
+  for (int a = 0; a < graph::sight_axes; ++a) t.ends[a] = walk.ends[a];
   bool slides = false;
   for (int a = 0; a < 3; ++a) {
-    const graph::sight& s = result.axis[1 + a];
+    const graph::sight& s = t.result.axis[1 + a];
     tile_axis& x = t.axis[a];
     x.tile = in[2 + a], x.result = out[2 + a];
     if (x.tile == 1) continue;  // volumes have one voxel there, too
@@ -95,15 +98,15 @@ constexpr bool grows(const graph::view& small, const graph::view& large, const t
   if (volumes_of(large, more) != volumes || small.size.parameters != large.size.parameters) return false;
   for (int i = 0; i < small.size.parameters; ++i)
     if (!(small.parameters[i].path == large.parameters[i].path) || !(small.parameters[i].shape == large.parameters[i].shape)) return false;
-  const graph::field_walk p(small, volumes, graph::field_question::places), q(large, volumes, graph::field_question::places);
-  const graph::sights a = p.result(0), b = q.result(0);
+  const graph::field_walk walk(large, volumes, graph::field_question::places);
+  const graph::sights b = walk.result(0);
   const extents &y = small.shape(small.outputs[0]), &z = large.shape(large.outputs[0]);
   if (z.rank != 5 || y[0] != z[0] || y[1] != z[1]) return false;
   for (int k = 0; k < 3; ++k) {
     if (!t.axis[k].slides()) continue;  // volumes have the tile's extent
-    const graph::sight &s = a.axis[1 + k], &l = b.axis[1 + k];
+    const graph::sight &s = t.result.axis[1 + k], &l = b.axis[1 + k];
     const bool same = l.is_local() && s.step == l.step && s.from == l.from && s.to == l.to && s.middle == l.middle && s.near == l.near &&
-                      s.far == l.far && p.grid[1 + k] == q.grid[1 + k] && p.ends[1 + k] == q.ends[1 + k];
+                      s.far == l.far && walk.grid[1 + k] == t.axis[k].grid && walk.ends[1 + k] == t.ends[1 + k];
     const bool borders = s.n - s.last == l.n - l.last && (s.first == l.first || s.first == s.n);
     if (!same || !borders || !(s.step * ratio(z[2 + k] - y[2 + k]) == ratio(t.axis[k].grid))) return false;
   }
