@@ -4,6 +4,7 @@
 
 #include <volute/kernels/conv3d/schedule.hpp>
 #include <volute/runtime/model.hpp>
+#include <volute/runtime/receptive_field.hpp>
 
 #include <array>
 #include <cstdio>
@@ -122,10 +123,40 @@ inline std::string node_text(const graph::view& g, int i) {
   return std::string(ops::primitive_name[g.nodes[i].op]);
 }
 
+/// "7/2" or "2".
+inline std::string ratio_text(const ratio& r) { return std::to_string(r.num) + (r.den == 1 ? "" : "/" + std::to_string(r.den)); }
+
+/// What the volumes among the results see of those among the inputs: a line for each pair and for axes that differ, and one for the
+/// operations that look at everything.
+inline std::string fields_text(const graph::view& g) {
+  std::string s;
+  for (int r = 0; r < g.size.outputs - g.size.updates; ++r)
+    for (int i = 0; i < g.size.inputs; ++i) {
+      if (g.inputs[i].shape.rank != 5 || g.shape(g.outputs[r]).rank != 5 || g.outputs[r] >= g.forward_nodes) continue;
+      const volume_field f = graph::field_of(g, r, i);
+      const std::string of = "receptive field of result " + std::to_string(r) + " in " + std::string(g.inputs[i].name.view()) + ", ";
+      const char* const names[] = {"depth", "height", "width"};
+      for (int a = 0, next; a < 3; a = next) {
+        std::string axes = names[a];
+        for (next = a + 1; next < 3 && f[next] == f[a]; ++next) axes += std::string(", ") + names[next];
+        if (f[a].everything())
+          s += of + axes + ": everything (" + std::string(f[a].where.view()) + ")\n";
+        else
+          s += of + axes + ": " + std::to_string(f[a].low) + " before, " + std::to_string(f[a].high) + " behind, stride " +
+               ratio_text(f[a].stride) + ", phase " + ratio_text(f[a].phase) + '\n';
+      }
+      const graph::field_walk walk(g, 1u << i, graph::field_question::culprits);
+      std::string all;
+      for (int node : walk.culprits) all += (all.empty() ? "" : "; ") + layer_of(g, node) + ": " + node_text(g, node);
+      if (!all.empty()) s += "looking at everything in " + std::string(g.inputs[i].name.view()) + ": " + all + '\n';
+    }
+  return s;
+}
+
 }  // namespace report
 
-/// A table of the layers of a model or program: output shape, parameters, nominal floating-point operations, bytes of the result; and the
-/// totals and memory of the whole program.
+/// A table of the layers of a model or program: output shape, parameters, nominal floating-point operations, bytes of the result; the
+/// totals and memory of the whole program; and what the voxels of its results see of its inputs.
 template <class Program>
 std::string summary(const Program&) {
   using facts = typename Program::facts;
@@ -160,6 +191,7 @@ std::string summary(const Program&) {
        "B, of it " + report::amount(static_cast<double>(facts::prologue_bytes)) + "B packed filters and the like\n";
   if (facts::minimal_launches > 0) s += "minimal filtering in " + std::to_string(facts::minimal_launches) + " convolutions\n";
   return s;
+  return s + report::fields_text(g);
 }
 
 /// The graph in the DOT language, dead nodes left out; nodes made by derivatives are grey.

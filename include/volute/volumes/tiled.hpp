@@ -1,0 +1,322 @@
+// A network on volumes of any size, through a program of one size: tiles whose results, put together, are those of the whole.
+#pragma once
+
+#include <volute/runtime/model.hpp>
+#include <volute/volumes/growth.hpp>
+#include <volute/volumes/sinks.hpp>
+#include <volute/volumes/sources.hpp>
+#include <volute/volumes/tasks.hpp>
+
+#include <functional>
+#include <tuple>
+
+namespace volute {
+namespace volumes {
+
+/// How a run is made.
+struct options {
+  volumes::fit fit = volumes::fit::exact;
+  /// Called after each tile, by one worker at a time; false ends the run.
+  std::function<bool(const volumes::progress&)> progress{};
+};
+
+inline namespace VOLUTE_ISA {
+
+/// A program with a workspace, and room for its inputs and its result, for each worker.
+template <class Program>
+class crew {
+  using T = typename Program::value_type;
+  using facts = typename Program::facts;
+
+ public:
+  /// Elements of an input or result, on whole cache lines.
+  static constexpr std::int64_t room(const extents& e) { return (e.size() + 15) / 16 * 16; }
+  static constexpr std::int64_t elements = [] {
+    std::int64_t n = room(facts::graph.shape(facts::graph.outputs[0]));
+    for (int i = 0; i < facts::graph.size.inputs; ++i) n += room(facts::graph.inputs[i].shape);
+    return n;
+  }();
+  /// Memory for each worker.
+  static constexpr std::int64_t bytes = facts::workspace_bytes + bytes_of_tensor(elements * static_cast<std::int64_t>(sizeof(T)));
+
+  explicit crew(typename Program::weights_type w) : program_(std::move(w)) { hire(1); }
+
+  Program& program() noexcept { return program_; }
+  const Program& program() const noexcept { return program_; }
+  executor* workers() const noexcept { return workers_; }
+  void use(executor& e) {
+    hire(static_cast<std::size_t>(e.threads()));
+    workers_ = e.threads() > 1 ? &e : nullptr;
+  }
+
+  T* input(int worker, int i) noexcept {
+    T* p = result(worker) + room(facts::graph.shape(facts::graph.outputs[0]));
+    for (int k = 0; k < i; ++k) p += room(facts::graph.inputs[k].shape);
+    return p;
+  }
+  T* result(int worker) noexcept { return reinterpret_cast<T*>(staging_[static_cast<std::size_t>(worker)].get()); }
+  /// Of what lies in the worker's inputs to its result.
+  void run(int worker) {
+    const T* in[facts::graph.size.inputs + 1]{};
+    for (int i = 0; i < facts::graph.size.inputs; ++i) in[i] = input(worker, i);
+    T* out[facts::graph.size.outputs + 1]{result(worker)};
+    if (worker == 0)
+      program_.run(in, out);
+    else
+      std::as_const(program_).run(further_[static_cast<std::size_t>(worker) - 1], in, out);
+  }
+
+ private:
+  Program program_;
+  executor* workers_ = nullptr;
+  std::vector<workspace> further_;  // the first worker has the program's own
+  std::vector<owned_memory> staging_;
+
+  void hire(std::size_t n) {
+    while (further_.size() + 1 < n) further_.push_back(workspace::of<Program>());
+    while (staging_.size() < n) staging_.push_back(allocate(bytes_of_tensor(elements * static_cast<std::int64_t>(sizeof(T)))));
+  }
+};
+
+}  // namespace VOLUTE_ISA
+}  // namespace volumes
+
+inline namespace VOLUTE_ISA {
+
+/// `tiled<net, input<"x", 1, 1, 32, 32, 32>> t;` runs net on volumes of any size: t(volume), or t.run(sink, source). The result is that of
+/// a model of the whole volume's extents (up to rounding where the two programs' kernels add in another order). Inputs (N, C, D, H, W) are
+/// tiles of one size, other inputs are the same for all tiles. Refused at compile time where the network is not local. Extents that the
+/// whole network would refuse throw shape_error, or are padded by a rule (volumes::fit). An axis of one voxel stays one; one whose tile is
+/// too short to be moved has the tile's extent.
+///
+/// Construction allocates a workspace, use(executor) one for each further worker, a run the planes that it hands over at a time.
+template <class T, class Net, auto... Inputs>
+class basic_tiled;
+
+template <class T, class Net, auto... Inputs>
+requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is_refused) class basic_tiled<T, Net, Inputs...>
+    : public runtime::parameter_members<basic_tiled<T, Net, Inputs...>>, public runtime::file_members<basic_tiled<T, Net, Inputs...>> {
+  using tiles = volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>;
+  using crew = volumes::crew<program<output_list<typename tiles::output>{}, T>>;
+
+ public:
+  using value_type = T;
+  using program_type = program<output_list<typename tiles::output>{}, T>;
+  using facts = typename program_type::facts;
+  using weights_type = typename program_type::weights_type;
+  static constexpr bool is_refused = false;
+  /// What tiles can do along depth, height and width.
+  static constexpr const volumes::tile_axis (&axis)[3] = tiles::axis;
+  /// Memory for each worker.
+  static constexpr std::int64_t bytes_per_worker = crew::bytes;
+
+  basic_tiled() : basic_tiled(weights_type()) {}
+  /// On weights that others may use too: a model's, a trainer's, those of tiles of another size.
+  explicit basic_tiled(weights_type w) : crew_(std::move(w)) {}
+
+  weights_type& weights() noexcept { return crew_.program().weights(); }
+  const weights_type& weights() const noexcept { return crew_.program().weights(); }
+  void initialize(std::uint64_t seed) { weights().initialize(seed); }
+
+  /// Later runs compute tiles side by side on the workers of `e`, which must outlive it or its next use().
+  void use(executor& e) { crew_.use(e); }
+
+  /// The shape of the result for a volume. Throws shape_error where it does not fit.
+  static extents result_shape(const volumes::size3& volume, volumes::fit rule = volumes::fit::exact) {
+    const volumes::size3 r = kept(volume, volumes::fitted(axis, volume, rule));
+    return make_extents(out[0], out[1], r.d, r.h, r.w);
+  }
+
+  /// Runs all tiles and hands finished planes to `sink` (volumes::scores, labels, probabilities) in the order of depth. `source`: for each
+  /// input that is a volume, volumes::memory or volumes::function; for others, a tensor. Whether it came to its end. Throws shape_error
+  /// before anything is computed; what a source, a sink or the progress throws ends the run, after which the object is as before.
+  template <class Sink, class... Source>
+  requires(sizeof...(Source) == sizeof...(Inputs)) bool run(const volumes::options& o, const Sink& sink, const Source&... source) {
+    const volumes::size3 volume = extents_of(source...);
+    const volumes::size3 padded = volumes::fitted(axis, volume, o.fit), whole = kept(volume, padded);
+    std::vector<volumes::stretch> cuts[3];
+    for (int a = 0; a < 3; ++a) {
+      cuts[a] = volumes::cut(axis[a], padded[a]);
+      while (cuts[a].size() > 1 && cuts[a].back().begin >= whole[a]) cuts[a].pop_back();  // nothing but padding
+      cuts[a].back().end = std::min(cuts[a].back().end, whole[a]);
+    }
+    return run_slabs(o, sink, cuts, volume, whole, std::tie(source...));
+  }
+  template <class Sink, class... Source>
+  requires(sizeof...(Source) == sizeof...(Inputs)) bool run(const Sink& sink, const Source&... source) {
+    return run(volumes::options{}, sink, source...);
+  }
+
+  /// The extents of the volumes among sources or tensors. Throws shape_error where they differ, or are not those of the inputs.
+  template <class... Source>
+  static volumes::size3 extents_of(const Source&... source) {
+    return common_extents(source_of<std::remove_const_t<decltype(Inputs)>>(source)...);
+  }
+
+  /// The whole result of tensors, one for each input.
+  template <runtime::shaped... V>
+  requires(sizeof...(V) == sizeof...(Inputs)) xt::xtensor<T, 5>
+  operator()(const V&... v) {
+    const auto sources = std::tuple{source_of<std::remove_const_t<decltype(Inputs)>>(v)...};
+    return std::apply(
+        [&](const auto&... source) {
+          const extents shape = result_shape(common_extents(source...));
+          xt::xtensor<T, 5> result =
+              xt::xtensor<T, 5>::from_shape({size(shape[0]), size(shape[1]), size(shape[2]), size(shape[3]), size(shape[4])});
+          const std::int64_t plane = shape[3] * shape[4];
+          run(volumes::scores([&](const volumes::slab<T>& s) {
+                for (std::int64_t c = 0; c < shape[0] * shape[1]; ++c)
+                  std::copy_n(s.data + c * s.shape[2] * plane, s.shape[2] * plane, result.data() + (c * shape[2] + s.begin) * plane);
+              }),
+              source...);
+          return result;
+        },
+        sources);
+  }
+
+ private:
+  crew crew_;
+
+  static constexpr extents out = tiles::output::shape();
+  static constexpr volumes::size3 tile{axis[0].tile, axis[1].tile, axis[2].tile};
+  static std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+  /// Voxels of the result that are kept of a padded volume: those that padding has not added.
+  static volumes::size3 kept(const volumes::size3& volume, const volumes::size3& padded) {
+    volumes::size3 r;
+    for (int a = 0; a < 3; ++a) r[a] = axis[a].whole_result(padded[a]) - (ratio(padded[a] - volume[a]) / axis[a].step).floor();
+    return r;
+  }
+
+  template <class Input, class V>
+  static decltype(auto) source_of(const V& v) {
+    if constexpr (volumes::is_volume(Input::shape()) && runtime::shaped<V>)
+      return volumes::memory(v);
+    else
+      return std::cref(v);
+  }
+  template <class V>
+  static const V& tensor_of(const std::reference_wrapper<const V>& v) {
+    return v;
+  }
+  template <class V>
+  static const V& tensor_of(const V& v) {
+    return v;
+  }
+
+  template <class... Source>
+  static volumes::size3 common_extents(const Source&... source) {
+    volumes::size3 e{0, 0, 0};
+    const auto look = [&]<class Input, class S>(Input, const S& s) {
+      if constexpr (volumes::is_volume(Input::shape())) {
+        const auto& v = tensor_of(s);
+        v.check(Input::shape()[0], Input::shape()[1]);
+        if (e.d != 0 && !(v.extents() == e)) fail("volumes: expected extents that agree, found several");
+        e = v.extents();
+      }
+    };
+    (look(std::remove_const_t<decltype(Inputs)>{}, source), ...);
+    return e;
+  }
+
+  /// Where the program has an input, by its name; -1: it does not need it.
+  template <class Input>
+  static constexpr int slot = runtime::find_input<Input::name>(facts::graph);
+
+  /// The inputs that are the same for all tiles.
+  template <class Input, class Source>
+  void take(int worker, const Source& s) {
+    if constexpr (!volumes::is_volume(Input::shape()) && slot<Input> >= 0) {
+      T* const to = crew_.input(worker, slot<Input>);
+      const T* const from = runtime::accept<T>(tensor_of(s), Input::shape(), "input", Input::name.view(), to);
+      if (from != to) std::copy_n(from, Input::shape().size(), to);
+    }
+  }
+  template <class Input, class Source>
+  void fill(int worker, const Source& s, const volumes::size3& volume, const volumes::size3& origin, volumes::fit rule) {
+    if constexpr (volumes::is_volume(Input::shape()) && slot<Input> >= 0)
+      volumes::fill_tile(s, volume, origin, tile, Input::shape()[0] * Input::shape()[1], rule, crew_.input(worker, slot<Input>));
+  }
+
+  template <class Sink, class Sources>
+  bool run_slabs(const volumes::options& o, const Sink& sink, const std::vector<volumes::stretch> (&cuts)[3], const volumes::size3& volume,
+                 const volumes::size3& whole, const Sources& sources) {
+    using element = typename Sink::template element<T>;
+    const int workers = crew_.workers() != nullptr ? crew_.workers()->threads() : 1;
+    const auto each_input = [&](const auto& f) {
+      std::apply([&](const auto&... s) { (f.template operator()<std::remove_const_t<decltype(Inputs)>>(s), ...); }, sources);
+    };
+    for (int w = 0; w < workers; ++w) each_input([&]<class Input>(const auto& s) { take<Input>(w, s); });
+    std::int64_t planes = 0;
+    for (const volumes::stretch& z : cuts[0]) planes = std::max(planes, z.end - z.begin);
+    const std::int64_t channels = Sink::channels(out[1]);
+    std::vector<element> memory(size(out[0] * channels * planes * whole.h * whole.w));
+    const auto count = static_cast<std::int64_t>(cuts[1].size() * cuts[2].size());
+    volumes::task_runner runner(crew_.workers(), count * static_cast<std::int64_t>(cuts[0].size()), o.progress);
+    for (const volumes::stretch& z : cuts[0]) {
+      const auto compute = [&](std::int64_t i, int worker) {
+        const volumes::stretch &y = cuts[1][size(i) / cuts[2].size()], &x = cuts[2][size(i) % cuts[2].size()];
+        each_input([&]<class Input>(const auto& s) { fill<Input>(worker, s, volume, {z.origin, y.origin, x.origin}, o.fit); });
+        crew_.run(worker);
+        store(sink, crew_.result(worker), z, y, x, whole, memory.data());
+      };
+      if (!runner.run(count, compute)) return false;
+      sink.function(volumes::slab<element>{z.begin, make_extents(out[0], channels, z.end - z.begin, whole.h, whole.w), memory.data()});
+    }
+    return true;
+  }
+
+  /// What is kept of a tile's result goes to its place among the planes.
+  template <class Sink, class U>
+  static void store(const Sink& sink, const T* result, const volumes::stretch& z, const volumes::stretch& y, const volumes::stretch& x,
+                    const volumes::size3& whole, U* planes) {
+    const std::int64_t depth = z.end - z.begin, channels = Sink::channels(out[1]);
+    for (std::int64_t n = 0; n < out[0]; ++n)
+      for (std::int64_t d = 0; d < depth; ++d)
+        for (std::int64_t h = 0; h < y.end - y.begin; ++h)
+          sink.store(volumes::result_row<T, U>{result + ((n * out[1] * out[2] + z.from + d) * out[3] + y.from + h) * out[4] + x.from,
+                                               out[2] * out[3] * out[4], out[1], x.end - x.begin,
+                                               planes + ((n * channels * depth + d) * whole.h + y.begin + h) * whole.w + x.begin,
+                                               depth * whole.h * whole.w});
+  }
+};
+
+/// Of a network that is refused: says why, once.
+template <class T, class Net, auto... Inputs>
+class basic_tiled {
+  using failure = typename volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::failure;
+
+ public:
+  static constexpr bool is_refused = true;
+  basic_tiled() {
+    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
+  }
+  template <class Weights>
+  explicit basic_tiled(const Weights&) : basic_tiled() {}
+  template <class... Anything>
+  bool run(const Anything&...) {
+    return false;
+  }
+  template <class... V>
+  runtime::nothing operator()(const V&...) {
+    return {};
+  }
+};
+
+/// Tiles in float.
+template <class Net, auto... Inputs>
+using tiled = basic_tiled<float, Net, Inputs...>;
+
+/// The tile that does the least superfluous work for a volume within so many bytes for each worker, as far as can be told from tiles of
+/// another size: `constexpr auto e = proposed_tile<tiled<net, input<"x", 1, 1, 32, 32, 32>>>(1 << 28, {155, 240, 240});`. Bytes are taken
+/// to grow with the voxels; tiled<...>::bytes_per_worker says what they are. An extent of 0 stands for a large volume. (0, 0, 0): no tile
+/// is small enough.
+template <class Tiled>
+consteval volumes::size3 proposed_tile(std::int64_t bytes, volumes::size3 volume = {0, 0, 0}) {
+  const auto& a = Tiled::axis;
+  const double voxels = static_cast<double>(a[0].tile * a[1].tile * a[2].tile);
+  return volumes::least_work(a, voxels * static_cast<double>(bytes) / static_cast<double>(Tiled::bytes_per_worker), volume);
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute
