@@ -8,6 +8,7 @@
 #include <volute/language/options.hpp>
 #include <volute/language/tensor.hpp>
 #include <volute/language/composite.hpp>
+#include <volute/language/activation.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/gradient.hpp>
 #include <volute/language/loss.hpp>
