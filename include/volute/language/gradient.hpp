@@ -135,15 +135,36 @@ constexpr auto gradient(Y y, parameter_set<Paths...>) {
     return parameter_gradients<Y, parameter_set<Paths...>>{};
 }
 
-/// Several results of one program.
-template <class... E>
-struct output_list {
-  static constexpr int size = sizeof...(E);
-};
-/// The results of a program, in this order: outputs(y, gradient(y, x)).
-template <expression... E>
-constexpr output_list<E...> outputs(E...) {
-  return {};
+/// The results of a program or of a module, in this order: outputs(y, gradient(y, x)). Structures count as their expressions.
+template <structured... S>
+constexpr auto outputs(S...) {
+  return
+      []<class... E>(std::tuple<E...>) { return output_list<E...>{}; }(decltype(std::tuple_cat(std::declval<detail::flat_type<S>>()...)){});
 }
+
+/// A result with a name: what a program that has it as a result finds by that name (program::result).
+template <text Name, expression E>
+struct result_node : expression_tag {
+  static constexpr binding_state state = E::state;
+  static constexpr extents shape() { return E::shape(); }
+};
+/// named_result<"mask">(y) is y; among the results of a module or program it can be asked for by this name.
+template <text Name, expression E>
+constexpr auto named_result(E e) {
+  if constexpr (is_failed<E>)
+    return e;
+  else
+    return result_node<Name, E>{};
+}
+
+namespace detail {
+/// The name of a result; empty for most.
+template <class E>
+inline constexpr line result_name{};
+template <text Name, class E>
+inline constexpr line result_name<result_node<Name, E>> = line(Name.view());
+template <int I, class M, class... A>
+inline constexpr line result_name<result_of<I, M, A...>> = result_name<typename result_of<I, M, A...>::body>;
+}  // namespace detail
 
 }  // namespace volute

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/language/composite.hpp>
+#include <volute/language/gradient.hpp>
 
 namespace volute {
 
@@ -11,6 +12,10 @@ struct mode_node : expression_tag {
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
+namespace detail {
+template <bool Training, class E>
+inline constexpr line result_name<mode_node<Training, E>> = result_name<E>;
+}  // namespace detail
 /// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
 struct mode_choice : expression_tag {
@@ -32,20 +37,24 @@ struct noise_node : expression_tag {
 
 /// Layers inside `e` behave as in training: batch_norm3d normalises by the batch and moves its running statistics, dropout drops. Without
 /// it they behave as in inference. volute::trainer says it for its network.
-template <expression E>
-constexpr auto training(E e) {
-  if constexpr (is_failed<E>)
-    return e;
-  else
-    return mode_node<true, E>{};
+template <structured S>
+constexpr auto training(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return mode_node<true, E>{};
+  });
 }
 /// The opposite, inside training(...).
-template <expression E>
-constexpr auto inference(E e) {
-  if constexpr (is_failed<E>)
-    return e;
-  else
-    return mode_node<false, E>{};
+template <structured S>
+constexpr auto inference(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return mode_node<false, E>{};
+  });
 }
 /// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.
 template <expression A, expression B>

@@ -37,6 +37,7 @@ struct session {
   buffer<layer_info> layers;
   buffer<remembered> memo;
   buffer<int> gradients;          // node ids of the gradients already made
+  buffer<int> results;            // of the modules with several results that were applied: nodes of theirs, one application after the other
   buffer<graph::region> regions;  // checkpointed modules
   buffer<int> updates;            // of each parameter: the node that a state becomes after the run, or -1
   buffer<std::uint64_t> draws;    // keys of the random tensors made so far
@@ -260,9 +261,25 @@ struct lowering_of<node<F, Operands...>> {
   }
 };
 
+/// The node of a body; of one with several results the place in session::results where theirs begin.
+template <class Body>
+constexpr int lower_body(session& s) {
+  if constexpr (expression<Body>) {
+    return lower<Body>(s);
+  } else {
+    return [&]<class... E>(std::tuple<E...>) {
+      const int id[]{lower<E>(s)...}, first = s.results.size;
+      for (int i : id) s.results.push_back(i);
+      return first;
+    }(detail::flat_type<Body>{});
+  }
+}
+
 /// Lowers the body of a module in a frame of its own.
 template <class M, extents... S>
 constexpr int lower_module(session& s, const int* arguments) {
+  using body = body_t<M, S...>;
+  using first_result = std::tuple_element_t<0, detail::flat_type<body>>;
   const int frame = s.frame, owner = s.owner, path = s.path.size, memo = s.memo.size;
   const int* const outer = s.arguments;
   const bool shared = s.shared;
@@ -276,11 +293,16 @@ constexpr int lower_module(session& s, const int* arguments) {
   if constexpr (requires { M::kind; }) {
     if (!s.substituting) {
       row = s.layers.size;
-      s.layers.push_back({s.path, line(M::kind.view()), body_t<M, S...>::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
+      s.layers.push_back({s.path, line(M::kind.view()), first_result::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
     }
   }
-  const int first = s.g.nodes.size, id = lower<body_t<M, S...>>(s);
-  if constexpr (requires { M::recomputes; }) s.regions.push_back({first, s.g.nodes.size, id});
+  const int first = s.g.nodes.size, id = lower_body<body>(s);
+  if constexpr (requires { M::recomputes; }) {
+    if constexpr (expression<body>)
+      s.regions.push_back({first, s.g.nodes.size, id});
+    else
+      s.refuse(line("checkpoint wants one result"), line("got ") << static_cast<int>(std::tuple_size_v<detail::flat_type<body>>));
+  }
   if (row >= 0) s.layers[row].last_node = s.g.nodes.size, s.layers[row].last_parameter = s.parameters.size;
   s.memo.size = memo;
   s.frame = frame, s.arguments = outer, s.owner = owner, s.shared = shared;
@@ -295,6 +317,28 @@ struct lowering_of<call<M, A...>> {
     const int id[]{lower<A>(s)...};
     return lower_module<M, A::shape()...>(s, id);
   }
+};
+
+/// Results of one application are lowered together, once.
+template <class M, class... A>
+struct application {};
+template <int I, class M, class... A>
+struct lowering_of<result_of<I, M, A...>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    using all = application<M, A...>;
+    int first = s.recall(&tag<all>);
+    if (first < 0) {
+      const int id[]{lower<A>(s)...};
+      s.remember(&tag<all>, first = lower_module<M, A::shape()...>(s, id));
+    }
+    return s.results[first + I];
+  }
+};
+template <text Name, class E>
+struct lowering_of<result_node<Name, E>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) { return lower<E>(s); }
 };
 
 /// Walking a sequence with the node so far (see language/call.hpp).
