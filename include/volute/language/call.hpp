@@ -56,6 +56,11 @@ struct result_of : expression_tag {
   static constexpr extents shape() { return body::shape(); }
 };
 
+template <class M, class... A>
+struct detail::name_size<call<M, A...>> : detail::joint_name_size<A...> {};
+template <int I, class M, class... A>
+struct detail::name_size<result_of<I, M, A...>> : detail::joint_name_size<A...> {};
+
 template <class M, structured... E>
 constexpr auto invoke(E...);
 
@@ -149,9 +154,10 @@ constexpr auto invoke(E...) {
         return everywhere(failure{});
       }
     } else if constexpr (expression<body>) {
-      return call<M, E...>{};
+      return detail::shortened(call<M, E...>{});
     } else {
-      return detail::structure<body>::template build<0>([](auto i) { return result_of<static_cast<int>(decltype(i)::value), M, E...>{}; });
+      return detail::structure<body>::template build<0>(
+          [](auto i) { return detail::shortened(result_of<static_cast<int>(decltype(i)::value), M, E...>{}); });
     }
   }
 }
@@ -187,17 +193,16 @@ constexpr broken<F> operator>>(broken<F> b, link<M>) {
   return b;
 }
 
-// A fold over at most 32 modules at a time: clang refuses more than 256 operands.
+template <class State, class... M>
+constexpr auto walk(State s, sequence<M...>) {
+  return (s >> ... >> link<M>{});
+}
+// A fold over at most 80 modules at a time: clang refuses more than 256 operands.
 template <class State, class A, class B, class C, class D, class E, class F, class G, class H, class I, class J, class K, class L, class M,
           class N, class O, class P, class... Rest>
 requires(sizeof...(Rest) > 64) constexpr auto walk(State s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Rest...>) {
   return walk(walk(s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P>{}), sequence<Rest...>{});
 }
-template <class State, class... M>
-constexpr auto walk(State s, sequence<M...>) {
-  return (s >> ... >> link<M>{});
-}
-
 template <class Sequence, extents In, class State>
 struct walked;
 template <class Sequence, extents In, extents Out>
@@ -227,10 +232,10 @@ struct function_body;
 template <class M, std::size_t... I, extents... S>
 struct function_body<M, std::index_sequence<I...>, S...> {
   static constexpr auto make() {
-    if constexpr (requires { M::forward(formal<static_cast<int>(I), S>{}...); })
-      return M::forward(formal<static_cast<int>(I), S>{}...);
+    if constexpr (requires { M::forward(formal<static_cast<int>(I), S, M>{}...); })
+      return M::forward(formal<static_cast<int>(I), S, M>{}...);
     else
-      return M{}(formal<static_cast<int>(I), S>{}...);
+      return M{}(formal<static_cast<int>(I), S, M>{}...);
   }
   using type = decltype(make());
 };

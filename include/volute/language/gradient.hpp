@@ -18,6 +18,9 @@ struct gradient_node : expression_tag {
   static constexpr extents shape() { return variable::shape(); }
 };
 
+template <class Y, class Cotangent, int I, class... Wrt>
+struct detail::name_size<gradient_node<Y, Cotangent, I, Wrt...>> : detail::joint_name_size<Y, Cotangent, Wrt...> {};
+
 namespace detail {
 /// A parameter's path at or below another: "generator.0.weight" below "generator".
 constexpr bool path_under(std::string_view path, std::string_view of) {
@@ -93,7 +96,7 @@ constexpr auto gradients() {
   using failure = decltype(gradient_failure<Y, Cotangent, Wrt...>());
   if constexpr (std::is_void_v<failure>) {
     return []<std::size_t... I>(std::index_sequence<I...>) {
-      return one_or_tuple(gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>{}...);
+      return one_or_tuple(shortened(gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>{})...);
     }
     (std::index_sequence_for<Wrt...>{});
   } else if constexpr (!std::is_same_v<failure, reported> && joint_state<Y, Wrt...>() == binding_state::closed) {

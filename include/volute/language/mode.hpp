@@ -28,6 +28,13 @@ struct update_node : expression_tag {
   static constexpr binding_state state = detail::joint_state<Y, Value>();
   static constexpr extents shape() { return Y::shape(); }
 };
+template <bool Training, class E>
+struct detail::name_size<mode_node<Training, E>> : detail::joint_name_size<E> {};
+template <class A, class B>
+struct detail::name_size<mode_choice<A, B>> : detail::joint_name_size<A, B> {};
+template <class Y, class State, class Value>
+struct detail::name_size<update_node<Y, State, Value>> : detail::joint_name_size<Y, Value> {};
+
 /// U[0, 1), other numbers in every run.
 template <text Name, int Part, extents Shape>
 struct noise_node : expression_tag {
@@ -43,7 +50,7 @@ constexpr auto training(S s) {
     if constexpr (is_failed<E>)
       return e;
     else
-      return mode_node<true, E>{};
+      return detail::shortened(mode_node<true, E>{});
   });
 }
 /// The opposite, inside training(...).
@@ -53,7 +60,7 @@ constexpr auto inference(S s) {
     if constexpr (is_failed<E>)
       return e;
     else
-      return mode_node<false, E>{};
+      return detail::shortened(mode_node<false, E>{});
   });
 }
 /// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.
@@ -65,7 +72,7 @@ constexpr auto by_mode(A a, B b) {
     return a;
   } else {
     static_assert(is_failed<A> || A::shape() == B::shape(), "by_mode wants one shape for both modes");
-    return mode_choice<A, B>{};
+    return detail::shortened(mode_choice<A, B>{});
   }
 }
 
@@ -82,7 +89,7 @@ constexpr auto updating(Y y, state_node<Name, Shape, Init>, V v) {
     constexpr line got = line("got ") << V::shape();
     return failed<text(""), to_text<wanted>(), to_text<got>()>{};
   } else {
-    return update_node<Y, state_node<Name, Shape, Init>, V>{};
+    return detail::shortened(update_node<Y, state_node<Name, Shape, Init>, V>{});
   }
 }
 
