@@ -49,4 +49,29 @@ layer("prelu_channels", nn.PReLU(3), (2, 3, 1, 2, 2))
 slope = parameters((1,))
 case("prelu_vector", lambda x: F.prelu(x, slope[0]), (5,), slope)
 
+
+# Resizing
+def resize(name, shape, **how):
+    case(name, lambda x: F.interpolate(x, **how), shape)
+
+
+resize("resize_nearest_up", (1, 2, 2, 3, 2), size=(3, 7, 2), mode="nearest")
+resize("resize_nearest_down", (1, 1, 6, 7, 5), size=(3, 3, 4), mode="nearest")
+resize("resize_nearest_factor", (1, 1, 4, 5, 3), scale_factor=(1.5, 0.7, 2.4), mode="nearest")  # not to twice an extent: there its gradient is not that of its values
+resize("resize_exact_up", (1, 1, 2, 3, 2), size=(3, 7, 4), mode="nearest-exact")
+resize("resize_exact_down", (1, 1, 6, 7, 9), size=(3, 3, 3), mode="nearest-exact")
+resize("resize_linear", (1, 2, 3, 4, 2), size=(5, 3, 2), mode="trilinear")
+resize("resize_linear_factor", (1, 1, 3, 4, 5), scale_factor=(1.5, 0.6, 1.1), mode="trilinear")
+resize("resize_linear_corners", (1, 1, 3, 4, 2), size=(5, 2, 1), mode="trilinear", align_corners=True)
+
+
+def cubic(name, shape, **how):  # of planes, as volumes of depth 1
+    case(name, lambda x: F.interpolate(x[:, :, 0], mode="bicubic", **how)[:, :, None], shape)
+
+
+cubic("resize_cubic_up", (1, 2, 1, 3, 4), size=(7, 6))
+cubic("resize_cubic_down", (1, 1, 1, 7, 6), size=(3, 4))
+cubic("resize_cubic_factor", (1, 1, 1, 3, 5), scale_factor=(1.7, 0.7))
+cubic("resize_cubic_corners", (1, 1, 1, 3, 5), size=(7, 4), align_corners=True)
+
 print("// clang-format on\n}  // namespace torch_numbers")

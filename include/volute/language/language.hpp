@@ -10,6 +10,7 @@
 #include <volute/language/composite.hpp>
 #include <volute/language/activation.hpp>
 #include <volute/language/volume.hpp>
+#include <volute/language/interpolate.hpp>
 #include <volute/language/gradient.hpp>
 #include <volute/language/loss.hpp>
 #include <volute/language/mode.hpp>
