@@ -5,27 +5,7 @@ For each case: y, then the gradients of sum(y * c) by the input and by each para
 import torch
 from torch import nn
 
-torch.set_default_dtype(torch.float64)
-
-
-def numbers(shape, multiplier, shift, modulus):
-    n = torch.Size(shape).numel()
-    return torch.tensor([((i * multiplier + shift) % modulus) / (modulus // 2) - 1 for i in range(n)]).reshape(shape)
-
-
-def case(name, f, shape, parameters=(), buffers=()):
-    x = numbers(shape, 37, 11, 101).requires_grad_()
-    for k, p in enumerate(parameters):
-        p.data = numbers(p.shape, 29, 7 * k + 3, 53)
-        p.requires_grad_()
-    y = f(x)
-    (y * numbers(y.shape, 53, 17, 97)).sum().backward()
-    write(name, [y.detach(), x.grad] + [p.grad for p in parameters] + list(buffers))
-
-
-def write(name, tensors):
-    values = ", ".join("%.17g" % v for t in tensors for v in t.reshape(-1).tolist())
-    print("inline constexpr double %s[]{%s};" % (name, values))
+from torch_cases import case, layer, numbers
 
 
 def batch_norm(name, module, shape, training):
@@ -35,10 +15,6 @@ def batch_norm(name, module, shape, training):
         b.copy_(numbers(b.shape, 29, 7 * (len(parameters) + k) + 3, 53).abs() + 0.5)
     module.train(training)
     case(name, module, shape, parameters, (module.running_mean, module.running_var))
-
-
-def layer(name, module, shape):
-    case(name, module, shape, list(module.parameters()))
 
 
 print("// Written by layers_torch.py with PyTorch %s." % torch.__version__)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <volute/language/expression.hpp>
+#include <volute/language/structure.hpp>
 
 #include <utility>
 
@@ -26,7 +27,7 @@ struct sequence_body : expression_tag {
 template <class M, extents... S>
 struct body_of;
 
-/// The body of module M for arguments of these shapes: an expression over formals, a sequence_body, or a failure.
+/// The body of module M for arguments of these shapes: an expression over formals or a structure of several, a sequence_body, or a failure.
 template <class M, extents... S>
 using body_t = typename body_of<M, S...>::type;
 
@@ -47,24 +48,116 @@ struct call : expression_tag {
   static constexpr extents shape() { return body::shape(); }
 };
 
-/// Applies a module by its type. Failures inside carry the module's label from here on.
-template <class M, expression... E>
+/// Result I of a module that has several, applied to arguments; the results of one application share one evaluation.
+template <int I, class M, expression... Arguments>
+struct result_of : expression_tag {
+  using body = std::tuple_element_t<static_cast<std::size_t>(I), detail::flat_type<body_t<M, Arguments::shape()...>>>;
+  static constexpr binding_state state = detail::joint_state<Arguments...>();
+  static constexpr extents shape() { return body::shape(); }
+};
+
+template <class M, class... A>
+struct detail::name_size<call<M, A...>> : detail::joint_name_size<A...> {};
+template <int I, class M, class... A>
+struct detail::name_size<result_of<I, M, A...>> : detail::joint_name_size<A...> {};
+
+template <class M, structured... E>
+constexpr auto invoke(E...);
+
+namespace detail {
+
+/// The first failed type of a flat list, or void.
+template <class Flat>
+struct first_failed_of;
+template <class... E>
+struct first_failed_of<std::tuple<E...>> : first_failed<E...> {};
+
+/// Module M, whose arguments are structures, as a module of their expressions.
+template <class M, class... S>
+struct structured_call : M {
+  template <expression... E>
+  static constexpr auto forward(E...) {
+    return make<E...>(std::index_sequence_for<S...>{});
+  }
+
+ private:
+  template <class... E, std::size_t... I>
+  static constexpr auto make(std::index_sequence<I...>) {
+    constexpr auto before = [](std::size_t argument) {
+      const std::size_t sizes[]{structure<S>::size..., 0};
+      std::size_t n = 0;
+      for (std::size_t k = 0; k < argument; ++k) n += sizes[k];
+      return n;
+    };
+    constexpr auto argument = [](auto i) { return std::tuple_element_t<decltype(i)::value, std::tuple<E...>>{}; };
+    return applied(structure<S>::template build<before(I)>(argument)...);
+  }
+  template <class... A>
+  static constexpr auto applied(A... a) {
+    if constexpr (requires { M::forward(a...); })
+      return M::forward(a...);
+    else
+      return M{}(a...);
+  }
+};
+
+/// What stands for a structure of expressions in a name: the same structure of nothing.
+struct any_expression : expression_tag {
+  static constexpr extents shape() { return {}; }
+};
+template <class S>
+struct pattern {
+  using type = any_expression;
+};
+template <class... S>
+struct pattern<std::tuple<S...>> {
+  using type = std::tuple<typename pattern<S>::type...>;
+};
+template <class A, class B>
+struct pattern<std::pair<A, B>> {
+  using type = std::tuple<typename pattern<A>::type, typename pattern<B>::type>;
+};
+template <class... S>
+struct pattern<output_list<S...>> : pattern<std::tuple<S...>> {};
+template <class... S>
+inline constexpr bool all_expressions = (expression<S> && ...);
+template <class M, class... E>
+constexpr auto invoke_all(std::tuple<E...>) {
+  return invoke<M>(E{}...);
+}
+
+}  // namespace detail
+
+/// Applies a module by its type to expressions, or to structures of them; the result is what the module returns. Failures inside carry the
+/// module's label from here on; in a structure of results that holds a failure each of them is that failure.
+template <class M, structured... E>
 constexpr auto invoke(E...) {
   using bad = typename detail::first_failed<E...>::type;
   if constexpr (!std::is_void_v<bad>) {
     return bad{};
+  } else if constexpr (!detail::all_expressions<E...>) {
+    if constexpr (requires { typename M::modules; })
+      return failed<label_of<M>(), text("sequential wants one tensor"), text("got several")>{};
+    else
+      return detail::invoke_all<detail::structured_call<M, typename detail::pattern<E>::type...>>(
+          typename detail::structure_of_parts<E...>::flat{});
   } else {
     using body = body_t<M, E::shape()...>;
-    if constexpr (is_failed<body>) {
-      using failure = typename detail::prefixed<label_of<M>(), body>::type;
+    using failed_body = typename detail::first_failed_of<detail::flat_type<body>>::type;
+    if constexpr (!std::is_void_v<failed_body>) {
+      using failure = typename detail::prefixed<label_of<M>(), failed_body>::type;
+      const auto everywhere = [](auto f) { return detail::map_structure(body{}, [f](auto) { return f; }); };
       if constexpr (detail::joint_state<E...>() == binding_state::closed) {
         static_assert(detail::accepted<detail::refused_for<failure>>::value);
-        return reported{};
+        return everywhere(reported{});
       } else {
-        return failure{};
+        return everywhere(failure{});
       }
+    } else if constexpr (expression<body>) {
+      return detail::shortened(call<M, E...>{});
     } else {
-      return call<M, E...>{};
+      return detail::structure<body>::template build<0>(
+          [](auto i) { return detail::shortened(result_of<static_cast<int>(decltype(i)::value), M, E...>{}); });
     }
   }
 }
@@ -86,8 +179,12 @@ struct link {};
 template <extents S, class M>
 constexpr auto operator>>(stage<S> s, link<M>) {
   using inner = decltype(invoke<M>(formal<0, S>{}));
-  if constexpr (is_failed<inner>)
-    return broken<inner>{label_of<M>().view().empty() ? s.index : -1};
+  using bad = typename first_failed_of<flat_type<inner>>::type;
+  if constexpr (!std::is_void_v<bad>)
+    return broken<bad>{label_of<M>().view().empty() ? s.index : -1};
+  else if constexpr (!expression<inner>)
+    return broken<failed<label_of<M>(), text("sequential wants one result"), text("got several")>>{label_of<M>().view().empty() ? s.index
+                                                                                                                                : -1};
   else
     return stage<inner::shape()>{s.index + 1};
 }
@@ -96,17 +193,16 @@ constexpr broken<F> operator>>(broken<F> b, link<M>) {
   return b;
 }
 
-// A fold over at most 32 modules at a time: clang refuses more than 256 operands.
+template <class State, class... M>
+constexpr auto walk(State s, sequence<M...>) {
+  return (s >> ... >> link<M>{});
+}
+// A fold over at most 80 modules at a time: clang refuses more than 256 operands.
 template <class State, class A, class B, class C, class D, class E, class F, class G, class H, class I, class J, class K, class L, class M,
           class N, class O, class P, class... Rest>
 requires(sizeof...(Rest) > 64) constexpr auto walk(State s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Rest...>) {
   return walk(walk(s, sequence<A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P>{}), sequence<Rest...>{});
 }
-template <class State, class... M>
-constexpr auto walk(State s, sequence<M...>) {
-  return (s >> ... >> link<M>{});
-}
-
 template <class Sequence, extents In, class State>
 struct walked;
 template <class Sequence, extents In, extents Out>
@@ -136,10 +232,10 @@ struct function_body;
 template <class M, std::size_t... I, extents... S>
 struct function_body<M, std::index_sequence<I...>, S...> {
   static constexpr auto make() {
-    if constexpr (requires { M::forward(formal<static_cast<int>(I), S>{}...); })
-      return M::forward(formal<static_cast<int>(I), S>{}...);
+    if constexpr (requires { M::forward(formal<static_cast<int>(I), S, M>{}...); })
+      return M::forward(formal<static_cast<int>(I), S, M>{}...);
     else
-      return M{}(formal<static_cast<int>(I), S>{}...);
+      return M{}(formal<static_cast<int>(I), S, M>{}...);
   }
   using type = decltype(make());
 };

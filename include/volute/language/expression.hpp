@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/language/failure.hpp>
+#include <volute/language/part.hpp>
 #include <volute/ops/functions.hpp>
 
 #include <cstdint>
@@ -86,7 +87,7 @@ struct arange_node : expression_tag {
 };
 
 /// Argument I of the module that is being looked into.
-template <int I, extents Shape>
+template <int I, extents Shape, class Module = void>
 struct formal : expression_tag {
   static constexpr binding_state state = binding_state::open;
   static constexpr extents shape() { return Shape; }
@@ -107,6 +108,14 @@ struct node : expression_tag {
   }();
 };
 
+template <int I, extents Shape, class Module>
+struct detail::name_size<formal<I, Shape, Module>> {
+  static constexpr int weight = 1, level = -1;
+  using module = Module;
+};
+template <auto F, class... E>
+struct detail::name_size<node<F, E...>> : detail::joint_name_size<E...> {};
+
 /// The failure that a refused shape rule stands for.
 template <auto F, class... E>
 struct refusal {
@@ -122,7 +131,7 @@ constexpr auto apply(E...) {
   if constexpr (!std::is_void_v<bad>) {
     return bad{};
   } else if constexpr (node<F, E...>::inferred.ok()) {
-    return node<F, E...>{};
+    return detail::shortened(node<F, E...>{});
   } else {
     using failure = typename refusal<F, E...>::type;
     if constexpr (detail::joint_state<E...>() == binding_state::closed) {

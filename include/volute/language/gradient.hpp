@@ -18,6 +18,9 @@ struct gradient_node : expression_tag {
   static constexpr extents shape() { return variable::shape(); }
 };
 
+template <class Y, class Cotangent, int I, class... Wrt>
+struct detail::name_size<gradient_node<Y, Cotangent, I, Wrt...>> : detail::joint_name_size<Y, Cotangent, Wrt...> {};
+
 namespace detail {
 /// A parameter's path at or below another: "generator.0.weight" below "generator".
 constexpr bool path_under(std::string_view path, std::string_view of) {
@@ -93,7 +96,7 @@ constexpr auto gradients() {
   using failure = decltype(gradient_failure<Y, Cotangent, Wrt...>());
   if constexpr (std::is_void_v<failure>) {
     return []<std::size_t... I>(std::index_sequence<I...>) {
-      return one_or_tuple(gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>{}...);
+      return one_or_tuple(shortened(gradient_node<Y, Cotangent, static_cast<int>(I), Wrt...>{})...);
     }
     (std::index_sequence_for<Wrt...>{});
   } else if constexpr (!std::is_same_v<failure, reported> && joint_state<Y, Wrt...>() == binding_state::closed) {
@@ -135,15 +138,36 @@ constexpr auto gradient(Y y, parameter_set<Paths...>) {
     return parameter_gradients<Y, parameter_set<Paths...>>{};
 }
 
-/// Several results of one program.
-template <class... E>
-struct output_list {
-  static constexpr int size = sizeof...(E);
-};
-/// The results of a program, in this order: outputs(y, gradient(y, x)).
-template <expression... E>
-constexpr output_list<E...> outputs(E...) {
-  return {};
+/// The results of a program or of a module, in this order: outputs(y, gradient(y, x)). Structures count as their expressions.
+template <structured... S>
+constexpr auto outputs(S...) {
+  return
+      []<class... E>(std::tuple<E...>) { return output_list<E...>{}; }(decltype(std::tuple_cat(std::declval<detail::flat_type<S>>()...)){});
 }
+
+/// A result with a name: what a program that has it as a result finds by that name (program::result).
+template <text Name, expression E>
+struct result_node : expression_tag {
+  static constexpr binding_state state = E::state;
+  static constexpr extents shape() { return E::shape(); }
+};
+/// named_result<"mask">(y) is y; among the results of a module or program it can be asked for by this name.
+template <text Name, expression E>
+constexpr auto named_result(E e) {
+  if constexpr (is_failed<E>)
+    return e;
+  else
+    return result_node<Name, E>{};
+}
+
+namespace detail {
+/// The name of a result; empty for most.
+template <class E>
+inline constexpr line result_name{};
+template <text Name, class E>
+inline constexpr line result_name<result_node<Name, E>> = line(Name.view());
+template <int I, class M, class... A>
+inline constexpr line result_name<result_of<I, M, A...>> = result_name<typename result_of<I, M, A...>::body>;
+}  // namespace detail
 
 }  // namespace volute

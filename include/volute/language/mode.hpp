@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/language/composite.hpp>
+#include <volute/language/gradient.hpp>
 
 namespace volute {
 
@@ -17,6 +18,12 @@ struct filtering_node : expression_tag {
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
+namespace detail {
+template <bool Training, class E>
+inline constexpr line result_name<mode_node<Training, E>> = result_name<E>;
+template <bool Minimal, class E>
+inline constexpr line result_name<filtering_node<Minimal, E>> = result_name<E>;
+}  // namespace detail
 /// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
 struct mode_choice : expression_tag {
@@ -29,6 +36,15 @@ struct update_node : expression_tag {
   static constexpr binding_state state = detail::joint_state<Y, Value>();
   static constexpr extents shape() { return Y::shape(); }
 };
+template <bool Training, class E>
+struct detail::name_size<mode_node<Training, E>> : detail::joint_name_size<E> {};
+template <bool Minimal, class E>
+struct detail::name_size<filtering_node<Minimal, E>> : detail::joint_name_size<E> {};
+template <class A, class B>
+struct detail::name_size<mode_choice<A, B>> : detail::joint_name_size<A, B> {};
+template <class Y, class State, class Value>
+struct detail::name_size<update_node<Y, State, Value>> : detail::joint_name_size<Y, Value> {};
+
 /// U[0, 1), other numbers in every run.
 template <text Name, int Part, extents Shape>
 struct noise_node : expression_tag {
@@ -38,40 +54,48 @@ struct noise_node : expression_tag {
 
 /// Layers inside `e` behave as in training: batch_norm3d normalises by the batch and moves its running statistics, dropout drops. Without
 /// it they behave as in inference. volute::trainer says it for its network.
-template <expression E>
-constexpr auto training(E e) {
-  if constexpr (is_failed<E>)
-    return e;
-  else
-    return mode_node<true, E>{};
+template <structured S>
+constexpr auto training(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return detail::shortened(mode_node<true, E>{});
+  });
 }
 /// The opposite, inside training(...).
-template <expression E>
-constexpr auto inference(E e) {
-  if constexpr (is_failed<E>)
-    return e;
-  else
-    return mode_node<false, E>{};
+template <structured S>
+constexpr auto inference(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return detail::shortened(mode_node<false, E>{});
+  });
 }
 /// Convolutions inside `e`, and those of its derivatives of any order, are computed by minimal filtering (Winograd; Lavin and Gray 2015,
 /// https://arxiv.org/abs/1509.09308) where that is possible (float, stride 1, kernels of up to five taps) and the cost model finds it
 /// faster: with 16 channels or more, two to three times the speed. launches() tells where it was taken, facts::minimal_launches in how many
 /// places. It is asked for because it changes what a user may see: results differ in their last bits, and differ by the place of a voxel
 /// in its tile; an infinity or NaN spreads over its tile; packed filters are up to 5.3 times as large. See also nn::minimal_filtering.
-template <expression E>
-constexpr auto minimal_filtering(E e) {
-  if constexpr (is_failed<E>)
-    return e;
-  else
-    return filtering_node<true, E>{};
+template <structured S>
+constexpr auto minimal_filtering(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return detail::shortened(filtering_node<true, E>{});
+  });
 }
 /// The opposite, inside minimal_filtering(...): every product of every sum, which is the default.
-template <expression E>
-constexpr auto direct_filtering(E e) {
-  if constexpr (is_failed<E>)
-    return e;
-  else
-    return filtering_node<false, E>{};
+template <structured S>
+constexpr auto direct_filtering(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return detail::shortened(filtering_node<false, E>{});
+  });
 }
 /// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.
 template <expression A, expression B>
@@ -82,7 +106,7 @@ constexpr auto by_mode(A a, B b) {
     return a;
   } else {
     static_assert(is_failed<A> || A::shape() == B::shape(), "by_mode wants one shape for both modes");
-    return mode_choice<A, B>{};
+    return detail::shortened(mode_choice<A, B>{});
   }
 }
 
@@ -99,7 +123,7 @@ constexpr auto updating(Y y, state_node<Name, Shape, Init>, V v) {
     constexpr line got = line("got ") << V::shape();
     return failed<text(""), to_text<wanted>(), to_text<got>()>{};
   } else {
-    return update_node<Y, state_node<Name, Shape, Init>, V>{};
+    return detail::shortened(update_node<Y, state_node<Name, Shape, Init>, V>{});
   }
 }
 

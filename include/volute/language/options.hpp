@@ -110,6 +110,19 @@ template <std::int64_t... V>
 struct scale_factor {
   static constexpr ops::triple value = to_triple<V...>();
 };
+/// The same where some factor is no whole number: for interpolate, and refused by upsample.
+template <double... V>
+struct scale_by {
+  static constexpr ops::triple value = to_triple<whole<V>...>();
+};
+/// Which of the two.
+template <auto... V>
+constexpr auto factors() {
+  if constexpr ((is_fraction(whole<V>) || ...))
+    return scale_by<static_cast<double>(V)...>{};
+  else
+    return scale_factor<whole<V>...>{};
+}
 /// Each voxel is repeated.
 struct nearest {};
 /// Linear interpolation along each axis between the centres of voxels; or, with align_corners, such that the first and last stay.
@@ -177,7 +190,7 @@ inline constexpr option::axis<A> axis{};
 template <std::int64_t Start, std::int64_t Stop, std::int64_t Step = 1>
 inline constexpr option::range<Start, Stop, Step> range{};
 template <auto... V>
-inline constexpr option::scale_factor<option::whole<V>...> scale_factor{};
+inline constexpr auto scale_factor = option::factors<V...>();
 inline constexpr option::nearest nearest{};
 inline constexpr option::trilinear trilinear{};
 inline constexpr option::align_corners align_corners{};

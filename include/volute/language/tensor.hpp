@@ -77,9 +77,10 @@ constexpr auto per_sample_channel(A a) {
 }
 
 // clang-format off
-/// (m, k) x (k, n) -> (m, n); a leading batch axis on either side is allowed.
+/// (..., m, k) x (..., k, n) -> (..., m, n); leading axes broadcast. A vector is a row on the left and a column on the right, and its axis
+/// is left out of the result. (torch.matmul)
 template <expression A, expression B> constexpr auto matmul(A a, B b) { return apply<ops::matrix_product{false}>(a, b); }
-/// x (..., in) times the transpose of w (out, in), plus b (out): as torch.nn.functional.linear.
+/// x (..., in) times the transpose of w (out, in), plus b (out), for any rank of x: as torch.nn.functional.linear.
 template <expression X, expression W> constexpr auto linear(X x, W w) { return apply<ops::matrix_product{true}>(x, w); }
 template <expression X, expression W, expression B> constexpr auto linear(X x, W w, B b) { return apply<ops::matrix_product{true}>(x, w) + b; }
 // clang-format on

@@ -175,16 +175,15 @@ struct upsample_trilinear {
 
 /// Larger by whole factors: upsample(x, scale_factor<2>, nearest), upsample(x, scale_factor<1, 2, 2>, trilinear), and with align_corners.
 /// As torch.nn.functional.interpolate.
-template <expression X, std::int64_t... V>
-constexpr auto upsample(X x, option::scale_factor<V...> s, option::nearest = {}) {
-  return apply<ops::upsample_nearest{s.value}>(x);
-}
-template <expression X, std::int64_t... V>
-constexpr auto upsample(X x, option::scale_factor<V...> s, option::trilinear) {
-  return invoke<function::upsample_trilinear<s.value, false>>(x);
-}
-template <expression X, std::int64_t... V>
-constexpr auto upsample(X x, option::scale_factor<V...> s, option::trilinear, option::align_corners) {
+template <expression X, class Factors>
+requires requires { Factors::value; }
+constexpr auto upsample(X x, Factors s, option::nearest = {}) { return apply<ops::upsample_nearest{s.value}>(x); }
+template <expression X, class Factors>
+requires requires { Factors::value; }
+constexpr auto upsample(X x, Factors s, option::trilinear) { return invoke<function::upsample_trilinear<s.value, false>>(x); }
+template <expression X, class Factors>
+requires requires { Factors::value; }
+constexpr auto upsample(X x, Factors s, option::trilinear, option::align_corners) {
   return invoke<function::upsample_trilinear<s.value, true>>(x);
 }
 

@@ -1,4 +1,4 @@
-// Activations, pooling and borders as layers: no parameters, one formula each.
+// Activations as layers: one formula each, and without parameters but for prelu.
 #pragma once
 
 #include <volute/nn/options.hpp>
@@ -50,70 +50,85 @@ struct log_softmax : layer<log_softmax<Axis>> {
   static constexpr auto forward(expression auto x) { return volute::log_softmax(x, axis<Axis>); }
 };
 
-namespace detail {
-template <std::int64_t K, class... O>
-constexpr ops::pool_options pool_options_of() {
-  ops::pool_options o{};
-  o.kernel = {K, K, K};
-  (O::apply(o), ...);
-  return o;
-}
-
-/// Applies a pooling function with these options.
-template <text Kind, class F, std::int64_t K, class... O, expression X>
-constexpr auto pool(X x) {
-  constexpr int unknown = unknown_option({option_of<O, ops::pool_options>...});
-  if constexpr (unknown > 0)
-    return refuse_option<Kind, unknown>();
-  else
-    return apply<F{pool_options_of<K, O...>()}>(x);
-}
-}  // namespace detail
-
-/// max_pool3d<2>, or max_pool3d<0, kernel<1, 2, 2>, stride<1, 2, 2>>. Options: kernel, stride (default: the kernel), padding, dilation,
-/// ceil_mode.
-template <std::int64_t K, class... O>
-struct max_pool3d : layer<max_pool3d<K, O...>> {
-  static constexpr text kind = "max_pool3d";
-  static constexpr auto forward(expression auto x) { return detail::pool<kind, ops::max_pool3d, K, O...>(x); }
+/// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2: PyTorch's GELU(approximate='tanh').
+struct gelu_tanh : layer<gelu_tanh> {
+  static constexpr auto forward(expression auto x) { return volute::gelu_tanh(x); }
 };
-/// As max_pool3d, with count_include_pad<false> and divisor<n> and without dilation.
-template <std::int64_t K, class... O>
-struct avg_pool3d : layer<avg_pool3d<K, O...>> {
-  static constexpr text kind = "avg_pool3d";
-  static constexpr auto forward(expression auto x) { return detail::pool<kind, ops::avg_pool3d, K, O...>(x); }
+/// x > 0 ? x : weight * x, with one slope, or with N for as many channels. Parameter: weight (N), Init.
+template <std::int64_t N = 1, auto Init = 0.25>
+struct prelu : layer<prelu<N, Init>> {
+  static constexpr text kind = "prelu";
+  static constexpr auto forward(expression auto x) {
+    return volute::prelu(x, detail::learned<"weight", make_extents(N), initializer{initializer::constant, static_cast<double>(Init)}>);
+  }
 };
-/// Means of windows such that the result has these spatial extents.
-template <std::int64_t... S>
-struct adaptive_avg_pool3d : layer<adaptive_avg_pool3d<S...>> {
-  static constexpr text kind = "adaptive_avg_pool3d";
-  static constexpr auto forward(expression auto x) { return apply<ops::adaptive_avg_pool3d{option::to_triple<S...>()}>(x); }
+/// x between two limits.
+template <auto Low = -1.0, auto High = 1.0>
+struct hardtanh : layer<hardtanh<Low, High>> {
+  static constexpr auto forward(expression auto x) { return volute::hardtanh<Low, High>(x); }
 };
-
-/// Largest values of windows such that the result has these spatial extents.
-template <std::int64_t... S>
-struct adaptive_max_pool3d : layer<adaptive_max_pool3d<S...>> {
-  static constexpr text kind = "adaptive_max_pool3d";
-  static constexpr auto forward(expression auto x) { return apply<ops::adaptive_max_pool3d{option::to_triple<S...>()}>(x); }
+/// x between 0 and 6.
+struct relu6 : layer<relu6> {
+  static constexpr auto forward(expression auto x) { return volute::relu6(x); }
 };
-
-/// A border around the volume: one number, three (d, h, w), or six (low and high of each). Zeros.
-template <std::int64_t... P>
-struct zero_pad3d : layer<zero_pad3d<P...>> {
-  static constexpr text kind = "zero_pad3d";
-  static constexpr auto forward(expression auto x) { return volute::zero_pad3d(x, volute::padding<P...>); }
+/// (x + 3) / 6 between 0 and 1.
+struct hardsigmoid : layer<hardsigmoid> {
+  static constexpr auto forward(expression auto x) { return volute::hardsigmoid(x); }
 };
-/// The nearest voxels of the volume, repeated.
-template <std::int64_t... P>
-struct replicate_pad3d : layer<replicate_pad3d<P...>> {
-  static constexpr text kind = "replicate_pad3d";
-  static constexpr auto forward(expression auto x) { return volute::replicate_pad3d(x, volute::padding<P...>); }
+/// x * hardsigmoid(x).
+struct hardswish : layer<hardswish> {
+  static constexpr auto forward(expression auto x) { return volute::hardswish(x); }
 };
-/// The volume, mirrored at its outermost voxels.
-template <std::int64_t... P>
-struct reflect_pad3d : layer<reflect_pad3d<P...>> {
-  static constexpr text kind = "reflect_pad3d";
-  static constexpr auto forward(expression auto x) { return volute::reflect_pad3d(x, volute::padding<P...>); }
+/// 0 where |x| <= Lambda, else x.
+template <auto Lambda = 0.5>
+struct hardshrink : layer<hardshrink<Lambda>> {
+  static constexpr auto forward(expression auto x) { return volute::hardshrink<Lambda>(x); }
+};
+/// 0 where |x| <= Lambda, else x moved by Lambda towards 0.
+template <auto Lambda = 0.5>
+struct softshrink : layer<softshrink<Lambda>> {
+  static constexpr auto forward(expression auto x) { return volute::softshrink<Lambda>(x); }
+};
+/// x where x > Threshold, else Value.
+template <auto Threshold, auto Value>
+struct threshold : layer<threshold<Threshold, Value>> {
+  static constexpr auto forward(expression auto x) { return volute::threshold<Threshold, Value>(x); }
+};
+/// 1.0507 (x > 0 ? x : 1.6733 (exp(x) - 1)).
+struct selu : layer<selu> {
+  static constexpr auto forward(expression auto x) { return volute::selu(x); }
+};
+/// x > 0 ? x : Alpha (exp(x / Alpha) - 1).
+template <auto Alpha = 1.0>
+struct celu : layer<celu<Alpha>> {
+  static constexpr auto forward(expression auto x) { return volute::celu<Alpha>(x); }
+};
+/// x tanh(softplus(x)).
+struct mish : layer<mish> {
+  static constexpr auto forward(expression auto x) { return volute::mish(x); }
+};
+/// log(sigmoid(x)).
+struct logsigmoid : layer<logsigmoid> {
+  static constexpr auto forward(expression auto x) { return volute::logsigmoid(x); }
+};
+/// x / (1 + |x|).
+struct softsign : layer<softsign> {
+  static constexpr auto forward(expression auto x) { return volute::softsign(x); }
+};
+/// x - tanh(x).
+struct tanhshrink : layer<tanhshrink> {
+  static constexpr auto forward(expression auto x) { return volute::tanhshrink(x); }
+};
+/// softmax(-x).
+template <int Axis = 1>
+struct softmin : layer<softmin<Axis>> {
+  static constexpr auto forward(expression auto x) { return volute::softmin(x, axis<Axis>); }
+};
+/// The first half along an axis, times the sigmoid of the second; the last axis where none is given.
+template <int Axis = -1>
+struct glu : layer<glu<Axis>> {
+  static constexpr text kind = "glu";
+  static constexpr auto forward(expression auto x) { return volute::glu(x, axis<Axis>); }
 };
 
 }  // namespace volute::nn

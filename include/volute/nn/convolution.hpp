@@ -76,7 +76,8 @@ struct conv_transpose3d : layer<conv_transpose3d<In, Out, O...>> {
   }
 };
 
-/// x W^T + b: (N, In) -> (N, Out). Parameters: weight (Out, In), bias (Out), both U(-1/sqrt(In), 1/sqrt(In)).
+/// x W^T + b on the last axis: (..., In) -> (..., Out). Option: no_bias. Parameters: weight (Out, In), bias (Out), both U(-1/sqrt(In),
+/// 1/sqrt(In)).
 template <std::int64_t In, std::int64_t Out, class... O>
 struct linear : layer<linear<In, Out, O...>> {
   static constexpr text kind = "linear";

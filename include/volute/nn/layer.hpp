@@ -10,7 +10,7 @@ namespace volute::nn {
 /// Makes a layer callable: `relu{}(x)`.
 template <class L>
 struct layer {
-  template <expression... X>
+  template <structured... X>
   constexpr auto operator()(X... x) const {
     return invoke<L>(x...);
   }
@@ -20,7 +20,7 @@ struct layer {
 template <text Name, class L>
 struct named : layer<named<Name, L>> {
   static constexpr text label = Name;
-  template <expression... X>
+  template <structured... X>
   static constexpr auto forward(X... x) {
     return invoke<L>(x...);
   }
@@ -31,7 +31,7 @@ template <text Name, class L>
 struct shared : layer<shared<Name, L>> {
   static constexpr text label = Name;
   static constexpr bool shares_parameters = true;
-  template <expression... X>
+  template <structured... X>
   static constexpr auto forward(X... x) {
     return invoke<L>(x...);
   }

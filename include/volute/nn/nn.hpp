@@ -12,6 +12,7 @@
 #include <volute/nn/dropout.hpp>
 #include <volute/nn/loss.hpp>
 #include <volute/nn/normalization.hpp>
+#include <volute/nn/pooling.hpp>
 #include <volute/nn/squeeze_excitation.hpp>
 #include <volute/nn/streaming.hpp>
 #include <volute/nn/style.hpp>

@@ -9,7 +9,7 @@ namespace volute::nn {
 
 // clang-format off
 /// The options as types, for the layers: nn::conv3d<1, 8, nn::kernel<3>, nn::padding<1>>. See volute::option for each; `scale` is
-/// upsample's scale_factor.
+/// the scale_factor of upsample and interpolate.
 template <auto... V> using kernel = option::kernel<option::whole<V>...>;
 template <auto... V> using stride = option::stride<option::whole<V>...>;
 template <auto... V> using padding = option::padding<option::whole<V>...>;
@@ -18,9 +18,12 @@ template <std::int64_t N> using groups = option::groups<N>;
 template <auto... V> using output_padding = option::output_padding<option::whole<V>...>;
 template <bool B> using count_include_pad = option::count_include_pad<B>;
 template <std::int64_t N> using divisor = option::divisor<N>;
-template <auto... V> using scale = option::scale_factor<option::whole<V>...>;
+template <auto... V> using scale = decltype(option::factors<V...>());
+template <auto... V> using output_size = option::output_size<option::whole<V>...>;
 using nearest = option::nearest;
 using trilinear = option::trilinear;
+using nearest_exact = option::nearest_exact;
+using cubic = option::cubic;
 using align_corners = option::align_corners;
 using same = option::same;
 using valid = option::valid;

@@ -193,34 +193,55 @@ struct concat_along {
   }
 };
 
-/// (m, k) x (k, n), or with a leading batch axis on either side; `transpose_b`: the second operand is (n, k).
+/// (..., m, k) x (..., k, n) as torch.matmul: leading axes broadcast, and a vector is a row on the left, a column on the right, whose axis
+/// the result lacks. `transpose_b`: the second operand is (..., n, k), or (k).
 struct matrix_product {
   bool transpose_b = false;
+
+  /// An operand of rank 2 at least, and the common leading axes.
+  static constexpr extents as_matrix(const extents& e, bool row) {
+    return e.rank > 1 ? e : row ? make_extents(1, e[0]) : make_extents(e[0], 1);
+  }
+  static constexpr extents leading(const extents& e) {
+    extents r = e;
+    r.rank -= 2;
+    for (int i = r.rank; i < e.rank; ++i) r[i] = 0;
+    return r;
+  }
+  static constexpr extents with(extents lead, std::int64_t rows, std::int64_t columns) {
+    lead.push_back(rows);
+    lead.push_back(columns);
+    return lead;
+  }
+
   constexpr inferred infer(const extents* x, int) const {
-    const extents a = x[0], b = x[1];
-    if (a.rank < 2 || a.rank > 3 || b.rank < 2 || b.rank > 3)
-      return refuse(line("matmul wants rank 2 or 3"), line("got ") << a << " and " << b);
+    if (x[0].rank < 1 || x[1].rank < 1)
+      return refuse(line(transpose_b ? "linear" : "matmul") << " wants rank 1 at least", line("got ") << x[0] << " and " << x[1]);
+    const extents a = as_matrix(x[0], true), b = as_matrix(x[1], transpose_b);
     const std::int64_t k = a[a.rank - 1], kb = b[b.rank - (transpose_b ? 1 : 2)], n = b[b.rank - (transpose_b ? 2 : 1)];
-    if (k != kb && transpose_b) return refuse(line("linear wants ") << kb << " features", line("got ") << k << " in " << a);
-    if (k != kb) return refuse(line("matmul wants ") << k << " rows", line("got ") << kb << " in " << b);
-    const std::int64_t p = a.rank == 3 ? a[0] : 1, q = b.rank == 3 ? b[0] : 1;
-    if (p != q && p != 1 && q != 1) return refuse(line("matmul wants batch ") << p, line("got ") << q << " in " << b);
-    if (a.rank == 2 && b.rank == 2) return {make_extents(a[0], n), {}, {}};
-    return {make_extents(p == 1 ? q : p, a[a.rank - 2], n), {}, {}};
+    if (k != kb && transpose_b) return refuse(line("linear wants ") << kb << " features", line("got ") << k << " in " << x[0]);
+    if (k != kb) return refuse(line("matmul wants ") << k << " rows", line("got ") << kb << " in " << x[1]);
+    inferred r = broadcast_shape(leading(a), leading(b));
+    if (!r.ok()) return refuse(line("matmul wants batch ") << leading(a), line("got ") << leading(b) << " in " << x[1]);
+    if (x[0].rank > 1) r.shape.push_back(a[a.rank - 2]);
+    if (x[1].rank > 1) r.shape.push_back(n);
+    return r;
   }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
-    const auto batched = [&](int operand) {
-      const extents e = g.shape(operand);
-      return g.reshape(operand, e.rank == 3 ? e : make_extents(1, e[0], e[1]));
+    const extents a = as_matrix(g.shape(id[0]), true), b = as_matrix(g.shape(id[1]), transpose_b);
+    const extents lead = broadcast_shape(leading(a), leading(b)).shape;
+    const std::int64_t batch = lead.size(), m = a[a.rank - 2], k = a[a.rank - 1];
+    if (leading(b).size() == 1)  // one matrix for all: a taller matrix
+      return g.reshape(g.matmul(g.reshape(id[0], make_extents(1, leading(a).size() * m, k)),
+                                g.reshape(id[1], make_extents(1, b[b.rank - 2], b[b.rank - 1])), false, transpose_b),
+                       out);
+    const auto batched = [&](int operand, const extents& e) {
+      const std::int64_t rows = e[e.rank - 2], columns = e[e.rank - 1];
+      if (leading(e).size() == 1) return g.reshape(operand, make_extents(1, rows, columns));
+      return g.reshape(g.broadcast(g.reshape(operand, e), with(lead, rows, columns)), make_extents(batch, rows, columns));
     };
-    const std::int64_t batch = out.rank == 3 ? out[0] : 1;
-    const int a = batched(id[0]), b = batched(id[1]);
-    if (g.shape(b)[0] == 1 && batch > 1 && g.shape(a)[0] == batch) {  // one matrix for all samples: a taller matrix
-      const extents e = g.shape(a);
-      return g.reshape(g.matmul(g.reshape(a, make_extents(1, e[0] * e[1], e[2])), b, false, transpose_b), out);
-    }
-    return g.reshape(g.matmul(a, b, false, transpose_b), out);
+    return g.reshape(g.matmul(batched(id[0], a), batched(id[1], b), false, transpose_b), out);
   }
 };
 

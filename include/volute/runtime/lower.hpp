@@ -27,6 +27,36 @@ struct remembered {
   int id = 0;
   lowering::mode mode{};
   ops::filtering filtering{};
+  unsigned bucket = 0;
+  int next = -1;  // the one before in the bucket
+};
+
+/// Spreads types over buckets: equal for equal types, and cheap; a type is found by its address.
+inline constexpr unsigned buckets = 128;
+template <class E>
+inline constexpr unsigned bucket_of = 0;
+template <class... E>
+inline constexpr unsigned joint_bucket = [] {
+  unsigned h = 17;
+  ((h = h * 31 + bucket_of<E>), ...);
+  return h;
+}();
+template <int I, extents S, class M>
+inline constexpr unsigned bucket_of<formal<I, S, M>> = static_cast<unsigned>(I) + 1;
+template <class M, int Level, int Index>
+inline constexpr unsigned bucket_of<body_part<M, Level, Index>> = static_cast<unsigned>(Level * 7 + Index) % buckets;
+template <text Name, extents S, initializer Init>
+inline constexpr unsigned bucket_of<parameter_node<Name, S, Init>> = static_cast<unsigned>(S.size() + S.rank) % buckets;
+template <auto F, class... E>
+inline constexpr unsigned bucket_of<node<F, E...>> = (joint_bucket<E...> + static_cast<unsigned>(node<F, E...>::shape().size())) % buckets;
+template <class M, class... A>
+inline constexpr unsigned bucket_of<call<M, A...>> = (joint_bucket<A...> + 5) % buckets;
+template <int I, class M, class... A>
+inline constexpr unsigned bucket_of<result_of<I, M, A...>> = (joint_bucket<A...> + 7 * (I + 1)) % buckets;
+
+/// Who claimed a parameter: a module call, or -1 where it was only looked up so far; and the parameter before it in its bucket of paths.
+struct claim {
+  int owner = -1, next = -1;
 };
 
 /// What the lowering of one program knows.
@@ -34,10 +64,14 @@ struct session {
   graph::contractor g;
   buffer<graph::input_info> inputs;
   buffer<graph::parameter_info> parameters;
-  buffer<int> owner_of;  // of each parameter: the module call that claimed it; -1: only looked up so far
+  buffer<claim> claims;    // of each parameter
+  int last_path[buckets];  // of each bucket of paths, or -1
   buffer<layer_info> layers;
   buffer<remembered> memo;
-  buffer<int> gradients;          // node ids of the gradients already made
+  int last_in[buckets];                // of each bucket of the memo, or -1
+  buffer<void (*)(session&)> pending;  // what is to be lowered before what stands below it
+  buffer<int> gradients;               // node ids of the gradients already made
+  buffer<int> results;            // of the modules with several results that were applied: nodes of theirs, one application after the other
   buffer<graph::region> regions;  // checkpointed modules
   buffer<int> updates;            // of each parameter: the node that a state becomes after the run, or -1
   buffer<std::uint64_t> draws;    // keys of the random tensors made so far
@@ -66,20 +100,40 @@ struct session {
     refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, told) << "...");
     path.size = whole;
   }
+  constexpr session() {
+    for (unsigned b = 0; b < buckets; ++b) last_in[b] = last_path[b] = -1;
+  }
   /// The node of an expression's type in the frame at hand, or -1.
-  constexpr int recall(const char* type) const {
-    for (int i = memo.size - 1; i >= frame; --i) {
+  template <class E>
+  constexpr int recall() const {
+    for (int i = last_in[bucket_of<E>]; i >= frame; i = memo.data[i].next) {
       const auto& m = memo.data[i];
       if (m.mode != lowering::mode::any && (m.mode != mode || m.filtering != g.filtering)) continue;
-      if constexpr (comparable_tags<int, char>) {  // no function for this: a call costs as much again
-        if (m.type == type) return m.id;
+      if constexpr (comparable_tags<int, char>) {
+        if (m.type == &tag<E>) return m.id;
       } else {
-        if (__builtin_constant_p(m.type == type) && m.type == type) return m.id;
+        if (__builtin_constant_p(m.type == &tag<E>) && m.type == &tag<E>) return m.id;
       }
     }
     return -1;
   }
-  constexpr void remember(const char* type, int id) { memo.push_back({type, id, mode, g.filtering}); }
+  template <class E>
+  constexpr void remember(int id, lowering::mode m) {
+    constexpr unsigned b = bucket_of<E>;
+    memo.push_back({&tag<E>, id, m, g.filtering, b, last_in[b]});
+    last_in[b] = memo.size - 1;
+  }
+  template <class E>
+  constexpr void remember(int id) {
+    remember<E>(id, mode);
+  }
+  /// Forgets all but the first `size`.
+  constexpr void forget(int size) {
+    for (; memo.size > size; --memo.size) {
+      const auto& m = memo.data[memo.size - 1];
+      last_in[m.bucket] = m.next;
+    }
+  }
 };
 
 /// An expression that nothing lowers. Never defined: naming it is the error message.
@@ -94,13 +148,51 @@ struct lowering_of {
   }
 };
 
-/// The node of an expression.
+/// What an expression is made of, as far as it is made before it.
+template <class E>
+struct operands_of {
+  static constexpr void want(session&) {}
+};
+template <class E>
+constexpr void attempt(session& s);
+template <class E>
+constexpr void want(session& s) {
+  if constexpr (lowering_of<E>::remember)
+    if (s.recall<E>() < 0) s.pending.push_back(&attempt<E>);
+}
+template <class... E>
+struct operand_list {
+  static constexpr void want(session& s) { (lowering::want<E>(s), ...); }
+};
+/// Lowers what stands on top of the pending, or puts above it what it is made of: the first operand uppermost, so that it is made first.
+template <class E>
+constexpr void attempt(session& s) {
+  if (s.recall<E>() < 0) {
+    const int before = s.pending.size;
+    operands_of<E>::want(s);
+    if (s.pending.size > before) {
+      for (int i = before, k = s.pending.size - 1; i < k; ++i, --k) {
+        const auto first = s.pending.data[i];
+        s.pending.data[i] = s.pending.data[k], s.pending.data[k] = first;
+      }
+      return;
+    }
+    const int id = lowering_of<E>::run(s);
+    s.remember<E>(id);
+  }
+  --s.pending.size;
+}
+
+/// The node of an expression. Its operands wait in a list and not in nested calls, for a body may be longer than a compiler's calls are
+/// deep (512).
 template <class E>
 constexpr int lower(session& s) {
   if constexpr (lowering_of<E>::remember) {
-    int id = s.recall(&tag<E>);
-    if (id < 0) s.remember(&tag<E>, id = lowering_of<E>::run(s));
-    return id;
+    if (const int made = s.recall<E>(); made >= 0) return made;
+    const int below = s.pending.size;
+    s.pending.push_back(&attempt<E>);
+    while (s.pending.size > below) s.pending[s.pending.size - 1](s);
+    return s.recall<E>();
   } else {
     return lowering_of<E>::run(s);
   }
@@ -136,20 +228,25 @@ constexpr int lower_parameter(session& s, std::string_view name, const extents& 
   line path = s.path;
   path.append_path(name);
   s.limit("parameter path", path);
-  for (int i = 0; i < s.parameters.size; ++i) {
+  unsigned hash = 0;
+  for (int i = 0; i < path.size; ++i) hash = hash * 31 + static_cast<unsigned char>(path.data[i]);
+  int& last = s.last_path[(hash ^ hash >> 9) % buckets];
+  for (int i = last; i >= 0; i = s.claims.data[i].next) {
     graph::parameter_info& p = s.parameters[i];
     if (!(p.path == path)) continue;
+    int& owner = s.claims.data[i].owner;
     if (!(p.shape == shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << p.shape << " and " << shape);
     if (p.learned != learned) s.refuse(line("a parameter or a state: ") << path.view(), line("got both"));
-    if (s.owner_of[i] < 0 && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
-    if (s.owner_of[i] < 0 && !s.substituting) s.owner_of[i] = s.owner;
-    if (s.owner_of[i] != s.owner && !s.substituting && !s.shared)
+    if (owner < 0 && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
+    if (owner < 0 && !s.substituting) owner = s.owner;
+    if (owner != s.owner && !s.substituting && !s.shared)
       s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
     return p.node;
   }
   const int id = s.g.parameter(s.parameters.size, checked_shape(s, shape));
   s.parameters.push_back({path, s.g.shape(id), init.kind, init.scale, id, 0, learned, -1});
-  s.owner_of.push_back(s.substituting ? -1 : s.owner);
+  s.claims.push_back({s.substituting ? -1 : s.owner, last});
+  last = s.parameters.size - 1;
   s.updates.push_back(-1);
   return id;
 }
@@ -175,12 +272,12 @@ struct lowering_of<update_node<Y, State, Value>> {
     if (s.substituting) return y;
     const int state = lower<State>(s);
     int slot = 0;
-    while (s.parameters[slot].node != state) ++slot;
+    while (s.parameters.data[slot].node != state) ++slot;
     const int memo = s.memo.size;
-    if (s.updates[slot] >= 0) s.remember(&tag<State>, s.updates[slot]);
+    if (s.updates[slot] >= 0) s.remember<State>(s.updates[slot]);
     const int value = lower<Value>(s);
     s.updates[slot] = value;
-    s.memo.size = memo;
+    s.forget(memo);
     return y;
   }
 };
@@ -206,7 +303,7 @@ struct lowering_of<noise_node<Name, Part, Shape>> {
 
 template <bool Training, class E>
 struct lowering_of<mode_node<Training, E>> {
-  static constexpr bool remember = false;
+  static constexpr bool remember = true;
   static constexpr int run(session& s) {
     const mode outer = s.mode;
     s.mode = Training ? mode::training : mode::inference;
@@ -228,7 +325,7 @@ struct lowering_of<filtering_node<Minimal, E>> {
 };
 template <text Where, text Wanted, text Got, class B>
 struct lowering_of<mode_choice<failed<Where, Wanted, Got>, B>> {
-  static constexpr bool remember = false;
+  static constexpr bool remember = true;
   static constexpr int run(session& s) {
     if (s.mode == mode::training) s.refuse(line(Wanted.view()), line(Got.view()));
     return lower<B>(s);
@@ -236,7 +333,7 @@ struct lowering_of<mode_choice<failed<Where, Wanted, Got>, B>> {
 };
 template <class A, class B>
 struct lowering_of<mode_choice<A, B>> {
-  static constexpr bool remember = false;
+  static constexpr bool remember = true;
   static constexpr int run(session& s) { return s.mode == mode::training ? lower<A>(s) : lower<B>(s); }
 };
 
@@ -252,8 +349,8 @@ struct lowering_of<arange_node<N>> {
   static constexpr int run(session& s) { return s.g.arange(N); }
 };
 
-template <int I, extents Shape>
-struct lowering_of<formal<I, Shape>> {
+template <int I, extents Shape, class M>
+struct lowering_of<formal<I, Shape, M>> {
   static constexpr bool remember = false;
   static constexpr int run(session& s) { return s.arguments[I]; }
 };
@@ -272,9 +369,42 @@ struct lowering_of<node<F, Operands...>> {
   }
 };
 
+template <auto F, class... Operands>
+struct operands_of<node<F, Operands...>> : operand_list<Operands...> {};
+
+template <class M, int Level, int Index>
+struct lowering_of<body_part<M, Level, Index>> : lowering_of<detail::defined_as<body_part<M, Level, Index>>> {
+  static constexpr bool remember = true;
+};
+template <class M, int Level, int Index>
+struct operands_of<body_part<M, Level, Index>> : operands_of<detail::defined_as<body_part<M, Level, Index>>> {};
+
+/// Looks at the parts of a body from the lowest level upwards. clang instantiates a function where it is named, within the one that names
+/// it: from the body downwards that would be as deep as the body is long.
+template <class M, int... Level>
+constexpr void instantiate_parts(std::integer_sequence<int, Level...>) {
+  [[maybe_unused]] void (*const in_order[])(session&){nullptr, &attempt<body_part<M, Level, 0>>...};
+}
+
+/// The node of a body; of one with several results the place in session::results where theirs begin.
+template <class Body>
+constexpr int lower_body(session& s) {
+  if constexpr (expression<Body>) {
+    return lower<Body>(s);
+  } else {
+    return [&]<class... E>(std::tuple<E...>) {
+      const int id[]{lower<E>(s)...}, first = s.results.size;
+      for (int i : id) s.results.push_back(i);
+      return first;
+    }(detail::flat_type<Body>{});
+  }
+}
+
 /// Lowers the body of a module in a frame of its own.
 template <class M, extents... S>
 constexpr int lower_module(session& s, const int* arguments) {
+  using body = body_t<M, S...>;
+  using first_result = std::tuple_element_t<0, detail::flat_type<body>>;
   const int frame = s.frame, owner = s.owner, path = s.path.size, memo = s.memo.size;
   const int* const outer = s.arguments;
   const bool shared = s.shared;
@@ -288,13 +418,20 @@ constexpr int lower_module(session& s, const int* arguments) {
   if constexpr (requires { M::kind; }) {
     if (!s.substituting) {
       row = s.layers.size;
-      s.layers.push_back({s.path, line(M::kind.view()), body_t<M, S...>::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
+      s.layers.push_back({s.path, line(M::kind.view()), first_result::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
     }
   }
-  const int first = s.g.nodes.size, id = lower<body_t<M, S...>>(s);
-  if constexpr (requires { M::recomputes; }) s.regions.push_back({first, s.g.nodes.size, id});
+  constexpr int levels = []<class... E>(std::tuple<E...>) { return detail::joint_name_size<E...>::level + 1; }(detail::flat_type<body>{});
+  instantiate_parts<M>(std::make_integer_sequence<int, levels>{});
+  const int first = s.g.nodes.size, id = lower_body<body>(s);
+  if constexpr (requires { M::recomputes; }) {
+    if constexpr (expression<body>)
+      s.regions.push_back({first, s.g.nodes.size, id});
+    else
+      s.refuse(line("checkpoint wants one result"), line("got ") << static_cast<int>(std::tuple_size_v<detail::flat_type<body>>));
+  }
   if (row >= 0) s.layers[row].last_node = s.g.nodes.size, s.layers[row].last_parameter = s.parameters.size;
-  s.memo.size = memo;
+  s.forget(memo);
   s.frame = frame, s.arguments = outer, s.owner = owner, s.shared = shared;
   s.path.size = path;
   return id;
@@ -307,6 +444,34 @@ struct lowering_of<call<M, A...>> {
     const int id[]{lower<A>(s)...};
     return lower_module<M, A::shape()...>(s, id);
   }
+};
+
+template <class M, class... A>
+struct operands_of<call<M, A...>> : operand_list<A...> {};
+
+/// Results of one application are lowered together, once.
+template <class M, class... A>
+struct application {};
+template <int I, class M, class... A>
+struct lowering_of<result_of<I, M, A...>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) {
+    using all = application<M, A...>;
+    int first = s.recall<all>();
+    if (first < 0) {
+      const int id[]{lower<A>(s)...};
+      first = lower_module<M, A::shape()...>(s, id);
+      s.remember<all>(first);
+    }
+    return s.results[first + I];
+  }
+};
+template <int I, class M, class... A>
+struct operands_of<result_of<I, M, A...>> : operand_list<A...> {};
+template <text Name, class E>
+struct lowering_of<result_node<Name, E>> {
+  static constexpr bool remember = true;
+  static constexpr int run(session& s) { return lower<E>(s); }
 };
 
 /// Walking a sequence with the node so far (see language/call.hpp).
@@ -347,7 +512,7 @@ constexpr int variable_node(session& s, int value) {
     return value;
   } else {
     const int id = s.g.barrier(value, false);
-    s.memo.push_back({&tag<E>, id, mode::any, {}});
+    s.remember<E>(id, mode::any);
     s.has_barrier = true;
     return id;
   }
@@ -360,7 +525,7 @@ struct gradient_group {};
 template <class Y, class Cotangent, class... Wrt>
 constexpr int lower_gradients(session& s) {
   using group = gradient_group<Y, Cotangent, Wrt...>;
-  if (const int made = s.recall(&tag<group>); made >= 0) return made;
+  if (const int made = s.recall<group>(); made >= 0) return made;
   constexpr int n = sizeof...(Wrt);
   const int frame = s.frame, memo = s.memo.size;
   const bool substituting = s.substituting;
@@ -379,7 +544,7 @@ constexpr int lower_gradients(session& s) {
     i = 0;
     ((values[i] = variable_node<Wrt>(s, values[i]), ++i), ...);
     y = lower<Y>(s);
-    s.memo.size = memo;
+    s.forget(memo);
     s.frame = frame, s.substituting = substituting;
     s.first_draw = draw, s.draws.size = draws;
   }
@@ -392,13 +557,13 @@ constexpr int lower_gradients(session& s) {
   graph::differentiate(s.g, y, seed, values, n, result);
   const int first = s.gradients.size;
   for (int k = 0; k < n; ++k) s.gradients.push_back(result[k]);
-  s.remember(&tag<group>, first);
+  s.remember<group>(first);
   return first;
 }
 
 template <class Y, class Cotangent, int I, class... Wrt>
 struct lowering_of<gradient_node<Y, Cotangent, I, Wrt...>> {
-  static constexpr bool remember = false;
+  static constexpr bool remember = true;
   static constexpr int run(session& s) { return s.gradients[lower_gradients<Y, Cotangent, Wrt...>(s) + I]; }
 };
 

@@ -30,7 +30,9 @@ class model_run {
 inline namespace VOLUTE_ISA {
 
 /// `basic_model<double, net, input<"x", 4, 1, 10, 10, 10>> m;` allocates when it is constructed and never again; m(batch) is lazy until
-/// assigned and computes straight into where it goes. Parameters start at the layers' initial values for seed 0. Moving, copying and
+/// assigned and computes straight into where it goes. A network with several results is run at once, and they come in the structure in
+/// which it returns them, as views of the model's memory: auto [mask, features] = m(batch); result<"mask">() and result<0>() find them
+/// later. Parameters start at the layers' initial values for seed 0. Moving, copying and
 /// sharing are those of a program: `decltype(m) second(m.weights())` has the same parameters and packed filters, and a workspace of its
 /// own.
 template <class T, class Net, auto... Inputs>
@@ -40,13 +42,13 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   /// The network applied to its inputs. A mistake inside it is reported here, once.
   using output = decltype(invoke<Net>(std::remove_const_t<decltype(Inputs)>{}...));
   using value_type = T;
-  using program_type = program<output_list<output>{}, T>;
+  using program_type = program<outputs(output{}), T>;
   using facts = typename program_type::facts;
   using weights_type = typename program_type::weights_type;
 
   static constexpr bool is_refused = program_type::is_refused;
 
-  static constexpr extents output_shape() { return output::shape(); }
+  static constexpr extents output_shape() requires expression<output> { return output::shape(); }
 
   /// With weights of its own.
   basic_model() = default;
@@ -92,6 +94,8 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   requires(sizeof...(V) == sizeof...(Inputs)) [[nodiscard]] auto operator()(V&&... v) {
     if constexpr (is_failed<output>) {
       return runtime::nothing{};
+    } else if constexpr (!expression<output>) {
+      return in_structure(program_(binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...));
     } else {
       using run = runtime::model_run<basic_model, V...>;
       return lazy<run, output::shape(), T>(run(*this, program_.memory(), static_cast<V&&>(v)...));
@@ -102,6 +106,8 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   requires(sizeof...(V) == sizeof...(Inputs)) [[nodiscard]] auto operator()(workspace& w, V&&... v) const {
     if constexpr (is_failed<output>) {
       return runtime::nothing{};
+    } else if constexpr (!expression<output>) {
+      return in_structure(program_(w, binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...));
     } else {
       using run = runtime::model_run<const basic_model, V...>;
       return lazy<run, output::shape(), T>(run(*this, w, static_cast<V&&>(v)...));
@@ -109,15 +115,32 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   }
 
   /// Pointers in, pointer out, for code that uses no xtensor; see program::run.
-  void run(const T* const* inputs, T* result) noexcept { program_.run(inputs, &result); }
+  void run(const T* const* inputs, T* result) noexcept requires expression<output> { program_.run(inputs, &result); }
   /// The same in a workspace of the caller's. Throws shape_error if that is too small.
-  void run(workspace& w, const T* const* inputs, T* result) const { program_.run(w, inputs, &result); }
+  void run(workspace& w, const T* const* inputs, T* result) const requires expression<output> { program_.run(w, inputs, &result); }
+  /// The same of a network with several results.
+  void run(const T* const* inputs, T* const* results) noexcept { program_.run(inputs, results); }
+  void run(workspace& w, const T* const* inputs, T* const* results) const { program_.run(w, inputs, results); }
+
+  /// A result of the last run, by the name that the network gave it, or by its place; see runtime/result_members.hpp.
+  template <text Name>
+  auto result() noexcept {
+    return program_.template result<Name>();
+  }
+  template <int Place>
+  auto result() noexcept {
+    return program_.template result<Place>();
+  }
 
  private:
   template <class Model, class... V>
   friend class runtime::model_run;
   program_type program_;
 
+  template <class Views>
+  static auto in_structure(Views views) {
+    return detail::structure<output>::template build<0>([&](auto i) { return std::get<decltype(i)::value>(views); });
+  }
   template <class... V>
   const T* run_bound(workspace&, T* destination, const V&... v) {
     program_.run_into(destination, binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);

@@ -5,6 +5,7 @@
 #include <volute/runtime/bind.hpp>
 #include <volute/runtime/gradient_layout.hpp>
 #include <volute/runtime/machine.hpp>
+#include <volute/runtime/result_members.hpp>
 
 #include <cassert>
 #include <tuple>
@@ -73,7 +74,8 @@ class program;
 
 template <class... E, output_list<E...> Outputs, class T>
 requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::parameter_members<program<Outputs, T>>,
-                                                           public runtime::file_members<program<Outputs, T>> {
+                                                           public runtime::file_members<program<Outputs, T>>,
+                                                           public runtime::result_members<program<Outputs, T>, E...> {
   using list = output_list<E...>;
 
  public:
@@ -337,10 +339,10 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   template <std::size_t... I>
   static auto results(workspace& w, std::index_sequence<I...>) {
     int next = 0;
-    return std::tuple{result<E>(w, next)...};  // braces: evaluated from left to right
+    return std::tuple{one_result<E>(w, next)...};  // braces: evaluated from left to right
   }
   template <class Out>
-  static auto result(workspace& w, int& next) {
+  static auto one_result(workspace& w, int& next) {
     if constexpr (lowering::makes_parameter_gradients<Out>) {
       return gradients(w);
     } else {
@@ -364,7 +366,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
 /// The program of a mistake: reports it unless that has been done, and absorbs the rest.
 template <class... E, output_list<E...> Outputs, class T>
 requires(is_failed<E> || ...) class program<Outputs, T> : public runtime::parameter_members<program<Outputs, T>>,
-                                                          public runtime::file_members<program<Outputs, T>> {
+                                                          public runtime::file_members<program<Outputs, T>>,
+                                                          public runtime::result_members<program<Outputs, T>, E...> {
   using failure = typename detail::first_failed<E...>::type;
 
  public:

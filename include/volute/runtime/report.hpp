@@ -190,7 +190,6 @@ std::string summary(const Program&) {
        report::amount(static_cast<double>(facts::live_bytes)) + "B; weights " + report::amount(static_cast<double>(facts::weights_bytes)) +
        "B, of it " + report::amount(static_cast<double>(facts::prologue_bytes)) + "B packed filters and the like\n";
   if (facts::minimal_launches > 0) s += "minimal filtering in " + std::to_string(facts::minimal_launches) + " convolutions\n";
-  return s;
   return s + report::fields_text(g);
 }
 

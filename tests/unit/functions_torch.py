@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+"""Writes functions_torch.hpp, as layers_torch.py does for layers: python3 functions_torch.py > functions_torch.hpp
+
+For each case: y, then the gradients of sum(y * c) by the input and by each parameter, all in double precision. Run with PyTorch 2.15."""
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from torch_cases import case, layer, numbers, write
+
+
+def parameters(*shapes):
+    return [nn.Parameter(torch.zeros(s)) for s in shapes]
+
+
+def product(name, left, right):
+    (b,) = parameters(right)
+    case(name, lambda x: torch.matmul(x, b), left, [b])
+
+
+print("// Written by functions_torch.py with PyTorch %s." % torch.__version__)
+print("#pragma once\n\nnamespace torch_numbers {\n// clang-format off")
+
+# Products
+product("matmul_batched", (2, 3, 2, 3), (2, 3, 3, 2))
+product("matmul_one_matrix", (2, 2, 2, 3), (3, 4))
+product("matmul_leading", (2, 3), (2, 2, 3, 2))
+product("matmul_broadcast", (2, 1, 2, 3), (3, 3, 2))
+product("matmul_row", (3,), (2, 3, 2))
+product("matmul_column", (2, 2, 3), (3,))
+product("matmul_dot", (5,), (5,))
+layer("linear_rank_1", nn.Linear(3, 4), (3,))
+layer("linear_rank_4", nn.Linear(3, 4), (2, 1, 2, 3))
+layer("linear_rank_5", nn.Linear(3, 2, bias=False), (2, 1, 2, 2, 3))
+
+# Activations, over -5 .. 5
+for name in "hardtanh relu6 hardshrink softshrink selu celu mish logsigmoid softsign tanhshrink".split():
+    case(name, lambda x: getattr(F, name)(5 * x), (2, 3, 2))
+case("hardsigmoid", lambda x: F.relu6(5 * x + 3) / 6, (2, 3, 2))  # F.hardsigmoid divides by the float 6
+case("hardswish", lambda x: 5 * x * F.relu6(5 * x + 3) / 6, (2, 3, 2))
+case("hardtanh_limits", lambda x: F.hardtanh(5 * x, -0.5, 2.0), (7,))
+case("threshold", lambda x: F.threshold(5 * x, 0.25, -3.0), (7,))
+case("celu_alpha", lambda x: F.celu(5 * x, 0.5), (7,))
+case("gelu_tanh", lambda x: F.gelu(5 * x, approximate="tanh"), (2, 3, 2))
+case("softmin", lambda x: F.softmin(5 * x, 1), (2, 3, 2))
+case("glu", lambda x: F.glu(5 * x, 1), (2, 4, 3))
+layer("prelu", nn.PReLU(), (2, 3, 2))
+layer("prelu_channels", nn.PReLU(3), (2, 3, 1, 2, 2))
+slope = parameters((1,))
+case("prelu_vector", lambda x: F.prelu(x, slope[0]), (5,), slope)
+
+
+# Resizing
+def resize(name, shape, **how):
+    case(name, lambda x: F.interpolate(x, **how), shape)
+
+
+resize("resize_nearest_up", (1, 2, 2, 3, 2), size=(3, 7, 2), mode="nearest")
+resize("resize_nearest_down", (1, 1, 6, 7, 5), size=(3, 3, 4), mode="nearest")
+resize("resize_nearest_factor", (1, 1, 4, 5, 3), scale_factor=(1.5, 0.7, 2.4), mode="nearest")  # not to twice an extent: there its gradient is not that of its values
+resize("resize_exact_up", (1, 1, 2, 3, 2), size=(3, 7, 4), mode="nearest-exact")
+resize("resize_exact_down", (1, 1, 6, 7, 9), size=(3, 3, 3), mode="nearest-exact")
+resize("resize_linear", (1, 2, 3, 4, 2), size=(5, 3, 2), mode="trilinear")
+resize("resize_linear_factor", (1, 1, 3, 4, 5), scale_factor=(1.5, 0.6, 1.1), mode="trilinear")
+resize("resize_linear_corners", (1, 1, 3, 4, 2), size=(5, 2, 1), mode="trilinear", align_corners=True)
+
+
+def cubic(name, shape, **how):  # of planes, as volumes of depth 1
+    case(name, lambda x: F.interpolate(x[:, :, 0], mode="bicubic", **how)[:, :, None], shape)
+
+
+cubic("resize_cubic_up", (1, 2, 1, 3, 4), size=(7, 6))
+cubic("resize_cubic_down", (1, 1, 1, 7, 6), size=(3, 4))
+cubic("resize_cubic_factor", (1, 1, 1, 3, 5), scale_factor=(1.7, 0.7))
+cubic("resize_cubic_corners", (1, 1, 1, 3, 5), size=(7, 4), align_corners=True)
+
+print("// clang-format on\n}  // namespace torch_numbers")
