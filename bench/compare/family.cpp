@@ -13,8 +13,27 @@ using kernels::conv_family;
 using kernels::conv_side;
 using kernels::weights_family;
 
-constexpr conv_geometry geometry = geometry_of(NUMBERS);
+constexpr conv_geometry geometry = geometry_of(NUMBERS);  // asks for minimal filtering in a build with -DMINIMAL
 constexpr conv_geometry canonical = kernels::canonical(geometry);
+#ifdef MINIMAL
+constexpr bool minimal = true;
+#else
+constexpr bool minimal = false;
+#endif
+constexpr conv_geometry direct = [] {
+  conv_geometry g = canonical;
+  g.filtering = volute::ops::filtering::direct;
+  return g;
+}();
+/// All families that can; or, with MINIMAL, that one and the one that is chosen without it.
+constexpr bool enters(conv_family f, conv_side side) {
+  return kernels::possible<float>(f, canonical, side) &&
+         (!minimal || f == conv_family::minimal || f == kernels::choose_family<float>(direct, side));
+}
+constexpr bool enters(weights_family f) {
+  return kernels::possible<float>(f, canonical) &&
+         (!minimal || f == weights_family::minimal || f == kernels::choose_weights<float>(direct));
+}
 
 std::shared_ptr<float> numbers(int64_t n) {
   auto p = memory(n);
@@ -24,7 +43,7 @@ std::shared_ptr<float> numbers(int64_t n) {
 
 template <conv_side Side, conv_family Family>
 void enter() {
-  if constexpr (kernels::possible<float>(Family, canonical, Side)) {
+  if constexpr (enters(Family, Side)) {
     contender c{NAME, Side == conv_side::forward ? "forward" : "data", kernels::family_name(Family), {}};
     c.prepare = [] {
       const auto facts = kernels::conv3d_facts<float>(geometry, Side, Family);
@@ -43,7 +62,7 @@ void enter() {
 }
 template <weights_family Family>
 void enter() {
-  if constexpr (kernels::possible<float>(Family, canonical)) {
+  if constexpr (enters(Family)) {
     contender c{NAME, "weights", kernels::family_name(Family), {}};
     c.prepare = [] {
       const auto x = numbers(geometry.x_size()), g = numbers(geometry.y_size()), dw = memory(geometry.w_size());

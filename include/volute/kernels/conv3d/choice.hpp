@@ -185,7 +185,7 @@ inline constexpr conv_counts family_cycles[]{
     {1.49, 0, 0.182, 0.0389, 49.9, 0},        // in_place
     {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
     {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
-    {2.61, 1.1, 5.59, 0, 0.0281, 1.14e+04},   // minimal
+    {2.05, 2.57, 5.88, 0, 0.0245, 1.1e+04},   // minimal
 };
 inline constexpr conv_counts weights_family_cycles[]{
     {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs

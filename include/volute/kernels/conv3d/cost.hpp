@@ -181,7 +181,7 @@ constexpr conv_counts count(const pointwise_plan& p, const ops::conv_geometry& g
 }
 
 /// Stored: vectors of transformed tiles, which go to the second-level cache and back, and those of results, which are turned. Steps: bytes
-/// of the filters that no cache near the core keeps, for each block of tiles.
+/// of the filters that no cache near the core keeps, for each block of tiles; eightfold those that come from memory each time.
 template <class T>
 constexpr conv_counts count(const minimal_plan& p, const ops::conv_geometry&, conv_side) {
   const int64_t elements = p.tile_kind.elements(), vectors = p.target_blocks * p.vectors;
@@ -190,7 +190,7 @@ constexpr conv_counts count(const minimal_plan& p, const ops::conv_geometry&, co
   return {.products = tiles * real(elements * p.chunks * p.chunk * vectors) / 2,
           .copied = blocks * real(p.source_chunk * p.chunks) * real(p.block.spans[0] * p.axis[0].span()) / real(p.planes),
           .stored = tiles * real(elements * (p.source_vectors() + vectors) * p.lanes) / simd::width<T>,
-          .steps = filters > machine.l2 / 2 ? blocks * real(filters) : 0};
+          .steps = filters > machine.l2 / 2 ? blocks * real(filters + 7 * larger(0, filters - 2 * machine.cached)) : 0};
 }
 
 /// Steps: elements of dw.
