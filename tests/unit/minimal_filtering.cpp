@@ -123,11 +123,6 @@ TEST_CASE("a filtered layer has the parameters of the layer, and the same weight
   REQUIRE(mine.size() == theirs.size());
   for (std::size_t i = 0; i < mine.size(); ++i) CHECK(std::string(mine[i].path) == std::string(theirs[i].path));
   a.initialize(3);
-  const model<nn::minimal_filtering<net>, x> shared = [&] {
-    model<nn::minimal_filtering<net>, x> m;
-    m.copy_parameters(a);
-    return m;
-  }();
   const auto v = random<1, 16, 16, 16, 16>(4);
   b.copy_parameters(a);
   const xt::xtensor<float, 5> of_a = a(v), of_b = b(v);

@@ -185,7 +185,7 @@ inline constexpr conv_counts family_cycles[]{
     {1.49, 0, 0.182, 0.0389, 49.9, 0},        // in_place
     {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
     {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
-    {2.05, 2.57, 5.88, 0, 0.0245, 1.1e+04},   // minimal
+    {1.55, 0.894, 10.6, 0.602, 0.0305, 1.28e+04},  // minimal
 };
 inline constexpr conv_counts weights_family_cycles[]{
     {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs
@@ -198,7 +198,7 @@ inline constexpr conv_counts weights_family_cycles[]{
     {1.39, 0, 1.76, 0.257, 0, 0},             // flat_outputs
     {1.44, 0, 3.98, 0.221, 7.29, 0},          // flat_inputs
     {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03},  // pointwise
-    {2.96, 0.39, 3.22, 0, 2.8, 0},            // minimal
+    {2.19, 0.24, 10, 0.156, 2.36, 0},         // minimal
 };
 // clang-format on
 static_assert(sizeof family_cycles / sizeof *family_cycles == conv_families);

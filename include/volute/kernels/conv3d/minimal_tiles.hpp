@@ -52,30 +52,36 @@ VOLUTE_INLINE void next_columns(T* line, int64_t columns, int64_t shared, int64_
   for (int64_t i = 0; i < shared * size; i += L) simd::store(line + i, simd::load<V>(line + columns * size + i));
 }
 
+/// The width of one tile, the last axis: line[column][row] of so many rows to to[row][element], `step` apart. Values: of g's tiles.
+template <int L, minimal_filter W, bool Values, class T>
+VOLUTE_INLINE void minimal_rows(const T* line, int rows, T* to, int64_t step) noexcept {
+  using V = simd::vec<T, L>;
+  constexpr int columns = Values ? W.outputs : W.size(), elements = W.size();
+  VOLUTE_NO_UNROLL
+  for (int i = 0; i < rows; ++i, line += L, to += elements * step) {
+    V x[columns], y[elements];
+    VOLUTE_UNROLL
+    for (int k = 0; k < columns; ++k) x[k] = simd::load<V>(line + k * (rows * L));
+    if constexpr (Values)
+      minimal_values<W, columns>(x, y);
+    else
+      minimal_data<W>(x, y);
+    VOLUTE_UNROLL
+    for (int k = 0; k < elements; ++k) simd::store(to + k * step, y[k]);
+  }
+}
+
 /// `tiles` tiles of a row, one vector of channels, to to[element][tile]; elements lie `step` apart. line: memory for some of its columns.
 template <int L, minimal_tile F, class T>
 __attribute__((noinline)) void transform_data(const minimal_source<T, F.axis[0].size()>& from, int64_t tiles, T* line, T* to,
                                               int64_t step) noexcept {
-  using V = simd::vec<T, L>;
   constexpr minimal_filter W = F.axis[2];
-  constexpr int planes = F.axis[0].size() * F.axis[1].size(), width = W.size(), shared = W.taps - 1;
+  constexpr int planes = F.axis[0].size() * F.axis[1].size(), shared = W.taps - 1;
   for (int64_t first = 0; first < tiles; first += minimal_line) {
     const int64_t n = smaller(minimal_line, tiles - first);
     for (int64_t q = first == 0 ? 0 : shared; q < n * W.outputs + shared; ++q)
       minimal_column<L, F.axis[0], F.axis[1]>(from, first * W.outputs + q, line + q * (planes * L));
-    for (int64_t t = 0; t < n; ++t) {
-      const T* in = line + t * (W.outputs * planes * L);
-      T* out = to + (first + t) * L;
-      VOLUTE_NO_UNROLL
-      for (int i = 0; i < planes; ++i, in += L, out += width * step) {
-        V x[width], y[width];
-        VOLUTE_UNROLL
-        for (int k = 0; k < width; ++k) x[k] = simd::load<V>(in + k * (planes * L));
-        minimal_data<W>(x, y);
-        VOLUTE_UNROLL
-        for (int k = 0; k < width; ++k) simd::store(out + k * step, y[k]);
-      }
-    }
+    for (int64_t t = 0; t < n; ++t) minimal_rows<L, W, false>(line + t * (W.outputs * planes * L), planes, to + (first + t) * L, step);
     next_columns<L>(line, n * W.outputs, shared, planes * L);
   }
 }

@@ -6,6 +6,7 @@
 #include <volute/kernels/conv3d/channels_weights.hpp>
 #include <volute/kernels/conv3d/minimal_pack.hpp>
 #include <volute/kernels/conv3d/minimal_tiles.hpp>
+#include <volute/kernels/conv3d/minimal_weights_plan.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -13,94 +14,6 @@
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// One of the two tensors, copied: [chunk][plane][row][pixel][channel of the chunk].
-struct minimal_copy {
-  source_axis source[3]{};
-  int64_t chunk = 1, chunks = 1, source_plane = 0, source_chunk = 0, sample = 0;
-  constexpr int64_t row() const { return source[2].extent * chunk; }
-};
-
-struct minimal_weights_plan {
-  minimal_tile tile_kind;
-  minimal_axis axis[3]{};
-  int lanes = 1, vectors = 1, rows = 1;  // a register block: vectors of g's channels, and channels of x
-  minimal_copy x, g;
-  minimal_block_plan block;  // of rows and columns; one tile deep
-  depth_slabs slabs;
-  int64_t samples = 1;               // whose copies stand together
-  int64_t x_range = 1, g_range = 1;  // vectors of channels of a task, on both sides
-  int64_t x_ranges = 1, g_ranges = 1;
-  int64_t parts = 1;                       // of the rows of tiles, each with sums of its own that are added in order
-  int64_t element = 0, vector = 0;         // steps in the transformed tiles
-  int64_t line_size = 0, sum_element = 0;  // of a row of tiles; the sums of an element of a task
-  sharing share = sharing::none;
-
-  constexpr int plane_elements() const { return tile_kind.axis[1].size() * tile_kind.axis[2].size(); }
-  constexpr int64_t x_rows() const { return ceil_divide(x.chunk, rows) * rows; }  // of sums, for a vector of x's channels
-  constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
-  constexpr int64_t tasks() const { return parts * tile_kind.axis[0].size() * x_ranges * g_ranges; }
-  constexpr int64_t copies() const { return samples * (x.sample + g.sample); }
-  constexpr int64_t sum() const { return plane_elements() * sum_element; }
-  constexpr int64_t worker() const { return (x_range + g_range) * vector + line_size; }
-  constexpr int64_t scratch() const { return copies() + tasks() * sum() + worker(); }
-  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(worker()); }
-};
-
-/// Of a canonical geometry with tiles (minimal_exists()).
-template <class T>
-constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q) {
-  minimal_weights_plan p;
-  constexpr int64_t size = sizeof(T);
-  const int L = channel_lanes<T>(larger(q.group_in(), q.group_out()));
-  const conv_shape s = shape_of(q, conv_side::forward);
-  p.tile_kind = minimal_tile_of(q, s.target_size, true);
-  p.lanes = L;
-  p.x.chunk = near_equal(q.group_in(), L), p.g.chunk = near_equal(q.group_out(), L);
-  p.x.chunks = ceil_divide(q.group_in(), p.x.chunk), p.g.chunks = ceil_divide(q.group_out(), p.g.chunk);
-  p.vectors = minimal_vectors(p.g.chunks);
-  p.rows = static_cast<int>(near_equal(p.x.chunk, most_sums / p.vectors));
-  for (int a = 0; a < 3; ++a) {
-    p.axis[a] = {p.tile_kind.axis[a].outputs, q.dilation[a]};
-    const int64_t asked = ceil_divide(q.out[a], p.axis[a].span()) * p.axis[a].span();
-    p.x.source[a] = source_of(q, conv_side::forward, a, a == 0 ? 1 : asked, a > 0);
-    p.g.source[a] = {0, 1, q.out[a], 0, a == 0 ? q.out[a] : asked};
-  }
-  const auto plane = [](minimal_copy& c) { c.source_plane = c.source[1].extent * c.row(); };
-  plane(p.x), plane(p.g);
-  p.slabs = cut_depth(q, conv_side::forward, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
-  if (p.slabs.count > 1) {  // slabs end with whole tiles
-    p.slabs.size = ceil_divide(p.slabs.size, p.axis[0].span()) * p.axis[0].span();
-    p.slabs.count = ceil_divide(p.slabs.n, p.slabs.size);
-    p.slabs.planes = smaller(q.in[0], p.slabs.size - 1 + p.slabs.high - p.slabs.low);
-  }
-  p.x.source_chunk = smaller(p.slabs.planes, q.in[0]) * p.x.source_plane;
-  p.g.source_chunk = smaller(p.slabs.size, q.out[0]) * p.g.source_plane;
-  constexpr int64_t surplus = 64;  // vectors of the last pixel may pass its end by
-  p.x.sample = whole_lines(p.x.chunks * p.x.source_chunk) + surplus;
-  p.g.sample = whole_lines(p.g.chunks * p.g.source_chunk) + surplus;
-  if (p.slabs.count == 1) p.samples = smaller(q.batch, larger(1, slab_bytes / ((p.x.sample + p.g.sample) * size)));
-  // The sums of a task stay in half of the second-level cache, of 64 channels of g at least.
-  const int64_t elements = p.plane_elements(), room = machine.l2 / 2 / (elements * p.x_rows() * size);
-  p.g_range = smaller(ceil_divide(p.g.chunks, p.vectors) * p.vectors, ceil_divide(ceil_divide(64, L), p.vectors) * p.vectors);
-  p.x_range = larger(1, smaller(p.x.chunks, room / (p.g_range * L)));
-  p.x_range = near_equal(p.x.chunks, p.x_range);
-  p.x_ranges = ceil_divide(p.x.chunks, p.x_range), p.g_ranges = ceil_divide(p.g.chunks, p.g_range);
-  p.sum_element = p.x_range * p.x_rows() * p.g_range * L;
-  const int64_t tile_bytes = elements * L * size * (p.x_range + p.g_range);
-  const int64_t most = larger(least_tiles, smaller(most_tiles, minimal_room / tile_bytes));
-  p.block = plan_minimal_block(p.axis, {1, q.out[1], q.out[2]}, most, [](int64_t tiles) { return static_cast<double>(tiles); });
-  p.element = spread(p.block.tiles) * L;
-  p.vector = elements * p.element;
-  const minimal_filter(&f)[3] = p.tile_kind.axis;
-  p.line_size = (minimal_line * f[2].outputs + f[2].taps - 1) * f[1].size() * L;
-  const int64_t tasks = f[0].size() * p.x_ranges * p.g_ranges;
-  const int64_t blocks = p.samples * p.axis[0].tiles(p.slabs.size) * p.block.counts[1] * p.block.counts[2];
-  if (conv_work(q) >= worth_sharing) p.share = sharing::inside;
-  if (tasks < 16 && p.share == sharing::inside)  // 8 at least for each of two threads, if sums stay in the caches
-    p.parts = larger(1, smaller(smaller(16 / tasks, blocks), machine.l2 / 2 / (tasks * p.sum() * size)));
-  return p;
-}
 
 /// What a row of tiles is in the depth's transform: some of its planes, each times a factor.
 template <class T>
@@ -153,7 +66,7 @@ __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int
                                                int64_t step) noexcept {
   using V = simd::vec<T, L>;
   constexpr int height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
-  constexpr int size = H.size(), elements = W.size(), shared = width - W.outputs;
+  constexpr int size = H.size(), shared = width - W.outputs;
   for (int64_t first = 0; first < tiles; first += minimal_line) {
     const int64_t n = smaller(minimal_line, tiles - first);
     for (int64_t q = first == 0 ? 0 : shared; q < n * W.outputs + shared; ++q) {
@@ -166,22 +79,7 @@ __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int
       VOLUTE_UNROLL
       for (int h = 0; h < size; ++h) simd::store(line + (q * size + h) * L, y[h]);
     }
-    for (int64_t t = 0; t < n; ++t) {
-      const T* in = line + t * (W.outputs * size * L);
-      T* out = to + (first + t) * L;
-      VOLUTE_NO_UNROLL
-      for (int h = 0; h < size; ++h, in += L, out += elements * step) {
-        V x[width], y[elements];
-        VOLUTE_UNROLL
-        for (int k = 0; k < width; ++k) x[k] = simd::load<V>(in + k * (size * L));
-        if constexpr (Values)
-          minimal_values<W, width>(x, y);
-        else
-          minimal_data<W>(x, y);
-        VOLUTE_UNROLL
-        for (int k = 0; k < elements; ++k) simd::store(out + k * step, y[k]);
-      }
-    }
+    for (int64_t t = 0; t < n; ++t) minimal_rows<L, W, Values>(line + t * (W.outputs * size * L), size, to + (first + t) * L, step);
     if constexpr (shared > 0) next_columns<L>(line, n * W.outputs, shared, size * L);
   }
 }
