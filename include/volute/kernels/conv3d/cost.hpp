@@ -1,6 +1,7 @@
 // What each family's way costs, counted: one model for all of them. A plan says how many vectors of products, elements of copies and of
 // results, and steps of its own a convolution takes; a family has so many cycles for each. The numbers were fitted to the measured rows of
-// tests/data/conv3d_families.csv (least squares of the logarithms, and the regret of what is chosen); bench/families measures them.
+// tests/data/conv3d_families.csv and conv3d_minimal.csv (least squares of the logarithms, and the regret of what is chosen); bench/families
+// measures them.
 #pragma once
 
 #include <volute/kernels/conv3d/channels.hpp>
