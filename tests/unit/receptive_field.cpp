@@ -88,6 +88,7 @@ TEST_CASE("a receptive field is what a result sees") {
   agrees<one_sided>("one_sided");
   agrees<causal_time>("causal_time");
   agrees<grouped, 2>("grouped");
+  agrees<residuals>("residuals");
 }
 TEST_CASE("through strides and back") {
   agrees<strided>("strided");
@@ -95,6 +96,7 @@ TEST_CASE("through strides and back") {
   agrees<linear_up>("linear_up");
   agrees<super>("super");
   agrees<windows>("windows");
+  agrees<unet_strides, 1, 24>("unet_strides");
 }
 TEST_CASE("borders that are mirrored, repeated and cut") {
   agrees<bordered>("bordered");

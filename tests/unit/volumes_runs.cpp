@@ -116,6 +116,14 @@ TEST_CASE("sources, sinks and workers") {
   }
 }
 
+TEST_CASE("voxels of another type") {
+  pair t;
+  xt::xtensor<short, 5> x = xt::xtensor<short, 5>::from_shape({1, 1, 16, 20, 16});
+  volume same = volume::from_shape(x.shape());
+  for (std::size_t i = 0; i < x.size(); ++i) same.data()[i] = x.data()[i] = static_cast<short>(i * 13 % 41 - 20);
+  CHECK(equal_bits(t(x), t(same)));
+}
+
 TEST_CASE("labels and probabilities of few channels and long rows") {
   const float scores[3][5]{{1, 2, 3, -1, 0}, {1, 5, 3, -2, 0}, {0, 4, 9, -1.5, 0}};
   std::uint16_t labels[5];

@@ -73,4 +73,23 @@ void check_tiles(const char* name) {
   (t.template on<Extents>(), ...);
 }
 
+/// Two sizes of tiles, one of which has been compared with models, on many volumes.
+template <class Net, std::int64_t Channels, size3 Tile, size3 Larger>
+void check_sizes(const char* name, int volumes = 25) {
+  INFO(name);
+  using small = tiled<Net, input<"x", 1, Channels, Tile.d, Tile.h, Tile.w>>;
+  using large = tiled<Net, input<"x", 1, Channels, Larger.d, Larger.h, Larger.w>>;
+  small t;
+  t.initialize(3);
+  large u(t.weights());
+  std::mt19937 random(17);
+  for (int i = 0; i < volumes; ++i) {
+    size3 e = Larger;
+    for (int a = 0; a < 3; ++a) e[a] += small::axis[a].grid * std::uniform_int_distribution<std::int64_t>(0, i % 3 == a ? 20 : 5)(random);
+    INFO(e.d << " x " << e.h << " x " << e.w);
+    const volume x = noise(Channels, e, static_cast<unsigned>(i));
+    CHECK(difference(t(x), u(x)) < 2e-6);
+  }
+}
+
 }  // namespace volumes_support

@@ -2,9 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <numeric>
 
 namespace volute {
+
+/// The largest number that divides both; of (0, 0) 0.
+constexpr std::int64_t common_divisor(std::int64_t a, std::int64_t b) {
+  while (b != 0) {
+    const std::int64_t rest = a % b;
+    a = b, b = rest;
+  }
+  return a < 0 ? -a : a;
+}
 
 /// A whole number divided by another, in lowest terms, the divisor > 0.
 struct ratio {
@@ -13,7 +21,7 @@ struct ratio {
   constexpr ratio() = default;
   constexpr ratio(std::int64_t n, std::int64_t d = 1) : num(n), den(d) {
     if (den == 1) return;
-    if (const std::int64_t common = std::gcd(num, den); common > 1) num /= common, den /= common;
+    if (const std::int64_t common = common_divisor(num, den); common > 1) num /= common, den /= common;
     if (den < 0) num = -num, den = -den;
   }
   constexpr std::int64_t floor() const { return num >= 0 ? num / den : -((-num + den - 1) / den); }

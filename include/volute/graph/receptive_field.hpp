@@ -79,7 +79,7 @@ class field_walk {
   constexpr void set(int id, int t, const sight& s) {
     at_.data[id * sight_axes + t] = records_.size;
     records_.push_back(s);
-    if (s.is_local()) grid[t] = std::lcm(grid[t], s.step.num);
+    if (s.is_local()) grid[t] = grid[t] / common_divisor(grid[t], s.step.num) * s.step.num;
     if (s.is_blind() && s.cause == id && (culprits.size == 0 || culprits[culprits.size - 1] != id)) culprits.push_back(id);
   }
   constexpr void keep(int id, int t, int of_record) { at_.data[id * sight_axes + t] = of_record; }

@@ -64,12 +64,16 @@ constexpr auto batch_failure() {
   }
 }
 
-/// How a number of samples is made of the sizes that there are (descending): as many of the largest as go, then of the next; what is less
-/// than the smallest runs in the smallest, beside samples that nobody reads.
+/// Samples that run together.
 struct batch_part {
   int size = 0;  // which of them
   std::int64_t begin = 0, count = 0;
 };
+
+inline namespace VOLUTE_ISA {
+
+/// How a number of samples is made of the sizes that there are (descending): as many of the largest as go, then of the next; what is less
+/// than the smallest runs in the smallest, beside samples that nobody reads.
 inline std::vector<batch_part> parts_of(std::int64_t samples, const std::int64_t* sizes, int n) {
   std::vector<batch_part> parts;
   std::int64_t at = 0;
@@ -78,6 +82,8 @@ inline std::vector<batch_part> parts_of(std::int64_t samples, const std::int64_t
   if (at < samples) parts.push_back({n - 1, at, samples - at});
   return parts;
 }
+
+}  // namespace VOLUTE_ISA
 
 /// Inputs apart from batch sizes.
 template <auto... Inputs>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/core/ratio.hpp>
+#include <volute/core/simd.hpp>
 #include <volute/runtime/error.hpp>
 
 #include <algorithm>
@@ -85,6 +86,8 @@ constexpr stretch next_stretch(const tile_axis& t, std::int64_t extent, const st
 }
 constexpr bool is_last(const tile_axis& t, std::int64_t extent, const stretch& s) { return s.origin == extent - t.tile; }
 
+inline namespace VOLUTE_ISA {
+
 /// All tiles along an axis. The first lies at the low end, so that its border is the volume's; the last at the high end; what is between
 /// gives away what its own border has changed.
 inline std::vector<stretch> cut(const tile_axis& t, std::int64_t extent) {
@@ -92,6 +95,8 @@ inline std::vector<stretch> cut(const tile_axis& t, std::int64_t extent) {
   while (!is_last(t, extent, all.back())) all.push_back(next_stretch(t, extent, &all.back()));
   return all;
 }
+
+}  // namespace VOLUTE_ISA
 
 /// How many there are.
 constexpr std::int64_t count_tiles(const tile_axis& t, std::int64_t extent) {
@@ -102,6 +107,8 @@ constexpr std::int64_t count_tiles(const tile_axis& t, std::int64_t extent) {
   }
   return n;
 }
+
+inline namespace VOLUTE_ISA {
 
 /// The extents of what the tiles see of a volume: its own, or padded ones. Throws shape_error where the rule is exact and it does not fit.
 inline size3 fitted(const tile_axis (&axis)[3], const size3& volume, fit rule) {
@@ -119,6 +126,8 @@ inline size3 fitted(const tile_axis (&axis)[3], const size3& volume, fit rule) {
   }
   return all;
 }
+
+}  // namespace VOLUTE_ISA
 
 /// Voxels that are computed for a volume; 0: it does not fit.
 constexpr double work_of(const tile_axis (&axis)[3], const size3& volume, fit rule) {

@@ -1,6 +1,7 @@
 // What becomes of results: scores, labels or probabilities, handed over in slabs of finished planes.
 #pragma once
 
+#include <volute/core/extents.hpp>
 #include <volute/volumes/cut.hpp>
 
 #include <cmath>
@@ -24,6 +25,8 @@ struct result_row {
   U* to;
   std::int64_t to_stride;
 };
+
+inline namespace VOLUTE_ISA {
 
 /// f(const slab<T>&) of the scores as they are.
 template <class F>
@@ -99,5 +102,7 @@ template <class F>
 probability_sink<F> probabilities(double above, F f) {
   return {above, static_cast<F&&>(f)};
 }
+
+}  // namespace VOLUTE_ISA
 
 }  // namespace volute::volumes

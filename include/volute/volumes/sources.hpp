@@ -9,6 +9,8 @@
 
 namespace volute::volumes {
 
+inline namespace VOLUTE_ISA {
+
 /// A dense volume (N, C, D, H, W) in memory, N and C those of the network's input. Must outlive the run.
 template <class T>
 struct memory_source {
@@ -100,5 +102,7 @@ void fill_tile(const Source& source, const size3& volume, const size3& origin, c
           std::fill(row, row + tile.w, T(0));
       }
 }
+
+}  // namespace VOLUTE_ISA
 
 }  // namespace volute::volumes

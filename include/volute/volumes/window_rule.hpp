@@ -25,6 +25,8 @@ struct window_rule {
   std::array<bool, 3> mirror{};  // along which axes each window is also predicted mirrored, in all combinations
 };
 
+inline namespace VOLUTE_ISA {
+
 /// monai.inferers.sliding_window_inference: overlap, mode, sigma_scale, padding_mode and cval. (Version 1.6.)
 inline window_rule monai(double overlap = 0.25, blend mode = blend::constant, surround padding = surround::constant, double cval = 0,
                          double sigma_scale = 0.125) {
@@ -122,5 +124,7 @@ inline std::vector<std::int64_t> padded_positions(const window_rule& r, std::int
   }
   return at;
 }
+
+}  // namespace VOLUTE_ISA
 
 }  // namespace volute::volumes
