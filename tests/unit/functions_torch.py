@@ -74,4 +74,13 @@ cubic("resize_cubic_down", (1, 1, 1, 7, 6), size=(3, 4))
 cubic("resize_cubic_factor", (1, 1, 1, 3, 5), scale_factor=(1.7, 0.7))
 cubic("resize_cubic_corners", (1, 1, 1, 3, 5), size=(7, 4), align_corners=True)
 
+
+# Numbers as indices: those that the C++ test makes
+index = (torch.arange(6) * 5 % 4).reshape(2, 3)
+table = parameters((4, 3))
+case("embedding", lambda x: F.embedding(index, table[0]) * x, (2, 3, 3), table)
+case("take", lambda x: torch.index_select(x, 1, torch.tensor([2, 0, 2, 1, 2])), (2, 3, 2))
+case("gather_middle", lambda x: torch.gather(x, 1, (torch.arange(24) * 7 % 3).reshape(2, 6, 2)), (2, 3, 2))
+case("gather_last", lambda x: torch.gather(x, 2, (torch.arange(6) * 5 % 4).reshape(2, 3, 1)), (2, 3, 4))
+
 print("// clang-format on\n}  // namespace torch_numbers")

@@ -264,6 +264,21 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
                       y.v[at(w)] += v[at(i)] / divisor;
                   }
                 });
+  } else if constexpr (std::is_same_v<Op, ops::gather>) {
+    const extents t = op.adjoint ? e : x[0]->shape, n = x[1]->shape;
+    for (std::int64_t b = 0; b < t[0]; ++b)
+      for (std::int64_t o = 0; o < t[1]; ++o)
+        for (std::int64_t j = 0; j < n[1]; ++j)
+          for (std::int64_t i = 0; i < t[3]; ++i) {
+            const double number = x[1]->v[at((n[0] == 1 ? 0 : b) * n[1] + j)];
+            if (!(number >= 0 && number < static_cast<double>(t[2]))) continue;
+            const auto row = ((b * t[1] + o) * t[2] + static_cast<std::int64_t>(number)) * t[3] + i;
+            const auto taken = ((b * t[1] + o) * n[1] + j) * t[3] + i;
+            if (op.adjoint)
+              y.v[at(row)] += x[0]->v[at(taken)];
+            else
+              y.v[at(taken)] = x[0]->v[at(row)];
+          }
   } else {
     static_assert(std::is_same_v<Op, ops::input> || std::is_same_v<Op, ops::parameter>, "a primitive without a definition");
   }

@@ -143,6 +143,7 @@ struct derivative_context {
   constexpr value max_pool(const ops::max_pool& op, value a, value v, const extents& e) {
     return {&graph, graph.max_pool(op, a.id, v.id, e)};
   }
+  constexpr value gather(const ops::gather& op, value a, value index) { return {&graph, graph.gather(op, a.id, index.id)}; }
   constexpr value avg_pool(const ops::avg_pool& op, value a, const extents& e) { return {&graph, graph.avg_pool(op, a.id, e)}; }
 
   /// The sum of v over everything that was repeated to get from `small` to v's shape.

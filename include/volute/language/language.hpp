@@ -9,6 +9,7 @@
 #include <volute/language/tensor.hpp>
 #include <volute/language/composite.hpp>
 #include <volute/language/activation.hpp>
+#include <volute/language/gather.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/interpolate.hpp>
 #include <volute/language/gradient.hpp>
