@@ -83,4 +83,18 @@ case("take", lambda x: torch.index_select(x, 1, torch.tensor([2, 0, 2, 1, 2])), 
 case("gather_middle", lambda x: torch.gather(x, 1, (torch.arange(24) * 7 % 3).reshape(2, 6, 2)), (2, 3, 2))
 case("gather_last", lambda x: torch.gather(x, 2, (torch.arange(6) * 5 % 4).reshape(2, 3, 1)), (2, 3, 4))
 
+
+# Rearranging, borders, norms
+case("roll", lambda x: torch.roll(x, 2, 1), (2, 5, 3))
+case("roll_back", lambda x: torch.roll(x, -4, 2), (2, 5, 3))
+case("shuffle", lambda x: x.reshape(1, 2, 2, 1, 3, 2, 1, 2).permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(1, 2, 4, 1, 6), (1, 12, 2, 1, 2))
+case("shuffle_planes", lambda x: F.pixel_shuffle(x[:, :, 0], 2)[:, :, None], (1, 8, 1, 2, 3))
+case("unshuffle_planes", lambda x: F.pixel_unshuffle(x[:, :, 0], 2)[:, :, None], (1, 2, 1, 4, 6))
+case("circular_pad", lambda x: F.pad(x, (2, 1, 0, 1, 3, 0), mode="circular"), (1, 2, 3, 2, 3))
+case("norm", lambda x: torch.linalg.vector_norm(x, dim=(1, 2)), (3, 2, 4))
+case("max_pool_uneven", lambda x: F.max_pool3d(F.pad(x, (0, 1, 1, 0, 0, 2), value=-torch.inf), 3, 2), (1, 2, 4, 5, 6))
+case("avg_pool_uneven", lambda x: F.avg_pool3d(F.pad(x, (0, 1, 1, 0, 0, 2)), 3, 2), (1, 2, 4, 5, 6))
+weights = parameters((2, 2, 3, 2, 3))
+case("conv_same_upper", lambda x: F.conv3d(F.pad(x, (0, 1, 0, 1, 1, 1)), weights[0], stride=2), (1, 2, 3, 4, 6), weights)
+
 print("// clang-format on\n}  // namespace torch_numbers")

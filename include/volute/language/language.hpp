@@ -12,6 +12,7 @@
 #include <volute/language/gather.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/interpolate.hpp>
+#include <volute/language/rearrange.hpp>
 #include <volute/language/gradient.hpp>
 #include <volute/language/loss.hpp>
 #include <volute/language/mode.hpp>
