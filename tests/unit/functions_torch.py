@@ -97,4 +97,13 @@ case("avg_pool_uneven", lambda x: F.avg_pool3d(F.pad(x, (0, 1, 1, 0, 0, 2)), 3, 
 weights = parameters((2, 2, 3, 2, 3))
 case("conv_same_upper", lambda x: F.conv3d(F.pad(x, (0, 1, 0, 1, 1, 1)), weights[0], stride=2), (1, 2, 3, 4, 6), weights)
 
+
+# Sampling: the grid is a parameter, 1.5 times as large as the volume
+for mode in ("bilinear", "nearest"):
+    for padding in ("zeros", "border", "reflection"):
+        for corners in (False, True):
+            grid = parameters((2, 2, 1, 3, 3))
+            name = "sample_%s_%s%s" % (mode, padding, "_corners" if corners else "")
+            case(name, lambda x: F.grid_sample(x, grid[0] * 1.5, mode, padding, corners), (2, 2, 2, 3, 4), grid)
+
 print("// clang-format on\n}  // namespace torch_numbers")

@@ -83,6 +83,7 @@ inline double apply(ops::fn f, double a, double b, double c) {
     case fn::log1p: return std::log1p(a);
     case fn::sin: return std::sin(a);
     case fn::cos: return std::cos(a);
+    case fn::floor: return std::floor(a);
     case fn::tanh: return std::tanh(a);
     case fn::sigmoid: return 1 / (1 + std::exp(-a));
     case fn::softplus: return a > 0 ? a + std::log1p(std::exp(-a)) : std::log1p(std::exp(a));
@@ -340,10 +341,10 @@ inline double difference(const tensor& a, const tensor& b) {
 
 /// The nodes that `root` needs, one a line.
 inline std::string describe(const items& all, int root) {
-  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",     "rsqrt",
-                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",     "sigmoid",
-                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply", "divide",
-                                             "minimum",  "maximum", "power", "less",  "less_equal", "equal",    "leaky",    "select"};
+  static constexpr const char* function[] = {
+      "identity", "negate",   "abs",    "sign",    "reciprocal", "square",   "sqrt", "rsqrt",      "exp",   "expm1", "log",
+      "log1p",    "sin",      "cos",    "tanh",    "sigmoid",    "softplus", "erf",  "floor",      "relu",  "step",  "add",
+      "subtract", "multiply", "divide", "minimum", "maximum",    "power",    "less", "less_equal", "equal", "leaky", "select"};
   std::vector<char> live(all.size(), 0);
   live[at(root)] = 1;
   for (std::size_t i = all.size(); i-- > 0;)

@@ -63,7 +63,7 @@ constexpr bool may_explode(ops::fn f, bool ever) {
   using ops::fn;
   // clang-format off
   switch (f) {
-    case fn::identity: case fn::negate: case fn::abs: case fn::sign: case fn::relu: case fn::step: case fn::add: case fn::subtract:
+    case fn::identity: case fn::negate: case fn::abs: case fn::sign: case fn::floor: case fn::relu: case fn::step: case fn::add: case fn::subtract:
     case fn::minimum: case fn::maximum: case fn::less: case fn::less_equal: case fn::equal: case fn::leaky: case fn::select:
       return false;
     case fn::reciprocal: case fn::sqrt: case fn::rsqrt: case fn::exp: case fn::expm1: case fn::log: case fn::log1p: case fn::divide: case fn::power:

@@ -10,6 +10,7 @@
 #include <volute/language/composite.hpp>
 #include <volute/language/activation.hpp>
 #include <volute/language/gather.hpp>
+#include <volute/language/grid_sample.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/interpolate.hpp>
 #include <volute/language/rearrange.hpp>
