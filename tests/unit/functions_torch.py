@@ -74,4 +74,36 @@ cubic("resize_cubic_down", (1, 1, 1, 7, 6), size=(3, 4))
 cubic("resize_cubic_factor", (1, 1, 1, 3, 5), scale_factor=(1.7, 0.7))
 cubic("resize_cubic_corners", (1, 1, 1, 3, 5), size=(7, 4), align_corners=True)
 
+
+# Numbers as indices: those that the C++ test makes
+index = (torch.arange(6) * 5 % 4).reshape(2, 3)
+table = parameters((4, 3))
+case("embedding", lambda x: F.embedding(index, table[0]) * x, (2, 3, 3), table)
+case("take", lambda x: torch.index_select(x, 1, torch.tensor([2, 0, 2, 1, 2])), (2, 3, 2))
+case("gather_middle", lambda x: torch.gather(x, 1, (torch.arange(24) * 7 % 3).reshape(2, 6, 2)), (2, 3, 2))
+case("gather_last", lambda x: torch.gather(x, 2, (torch.arange(6) * 5 % 4).reshape(2, 3, 1)), (2, 3, 4))
+
+
+# Rearranging, borders, norms
+case("roll", lambda x: torch.roll(x, 2, 1), (2, 5, 3))
+case("roll_back", lambda x: torch.roll(x, -4, 2), (2, 5, 3))
+case("shuffle", lambda x: x.reshape(1, 2, 2, 1, 3, 2, 1, 2).permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(1, 2, 4, 1, 6), (1, 12, 2, 1, 2))
+case("shuffle_planes", lambda x: F.pixel_shuffle(x[:, :, 0], 2)[:, :, None], (1, 8, 1, 2, 3))
+case("unshuffle_planes", lambda x: F.pixel_unshuffle(x[:, :, 0], 2)[:, :, None], (1, 2, 1, 4, 6))
+case("circular_pad", lambda x: F.pad(x, (2, 1, 0, 1, 3, 0), mode="circular"), (1, 2, 3, 2, 3))
+case("norm", lambda x: torch.linalg.vector_norm(x, dim=(1, 2)), (3, 2, 4))
+case("max_pool_uneven", lambda x: F.max_pool3d(F.pad(x, (0, 1, 1, 0, 0, 2), value=-torch.inf), 3, 2), (1, 2, 4, 5, 6))
+case("avg_pool_uneven", lambda x: F.avg_pool3d(F.pad(x, (0, 1, 1, 0, 0, 2)), 3, 2), (1, 2, 4, 5, 6))
+weights = parameters((2, 2, 3, 2, 3))
+case("conv_same_upper", lambda x: F.conv3d(F.pad(x, (0, 1, 0, 1, 1, 1)), weights[0], stride=2), (1, 2, 3, 4, 6), weights)
+
+
+# Sampling: the grid is a parameter, 1.5 times as large as the volume
+for mode in ("bilinear", "nearest"):
+    for padding in ("zeros", "border", "reflection"):
+        for corners in (False, True):
+            grid = parameters((2, 2, 1, 3, 3))
+            name = "sample_%s_%s%s" % (mode, padding, "_corners" if corners else "")
+            case(name, lambda x: F.grid_sample(x, grid[0] * 1.5, mode, padding, corners), (2, 2, 2, 3, 4), grid)
+
 print("// clang-format on\n}  // namespace torch_numbers")

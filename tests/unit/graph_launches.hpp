@@ -199,7 +199,29 @@ class machine {
       case kernel_kind::random:
         for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, random_number(static_cast<std::int64_t>(c.value), i, given.run));
         return;
+      case kernel_kind::gather:
+      case kernel_kind::scatter:
+        return rows(k.kind == kernel_kind::scatter);
     }
+  }
+
+  void rows(bool adjoint) {
+    const ops::loop_nest& n = step().call.nest;
+    const std::int64_t* const e = n.extent;
+    std::vector<double> sums(adjoint ? at(e[0] * e[1] * e[2] * e[4]) : 0);
+    for (std::int64_t b = 0; b < e[0] * e[1]; ++b)
+      for (std::int64_t j = 0; j < e[3]; ++j) {
+        const double number = in(1, b / e[1] * n.stride[1][0] + j);
+        const bool there = number >= 0 && number < static_cast<double>(e[2]);
+        for (std::int64_t i = 0; i < e[4]; ++i) {
+          const std::int64_t row = there ? (b * e[2] + static_cast<std::int64_t>(number)) * e[4] + i : -1, taken = (b * e[3] + j) * e[4] + i;
+          if (!adjoint)
+            out(taken, there ? in(0, row) : 0);
+          else if (there)
+            sums[at(row)] += in(0, taken);
+        }
+      }
+    for (std::size_t i = 0; i < sums.size(); ++i) out(static_cast<std::int64_t>(i), sums[i]);
   }
 
   static extents nest_extents(const ops::loop_nest& n, int from, int to) {

@@ -14,7 +14,7 @@ using namespace graph_test;
 
 /// What the plans of a test contained, to see that it tried everything.
 struct census {
-  int kernels[static_cast<int>(graph::kernel_kind::random) + 1]{}, access[4]{};
+  int kernels[static_cast<int>(graph::kernel_kind::scatter) + 1]{}, access[4]{};
   int blocked_source = 0, blocked_target = 0, blocked_sum = 0, scaled = 0, in_place = 0, views = 0, kept = 0, wide = 0;
 
   void count(const graph::planner& p) {

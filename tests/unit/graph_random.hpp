@@ -217,7 +217,7 @@ class random_graph {
       }
       case 16: return product(x);
       case 17: case 18: return convolve(x);
-      case 19: return pool(x);
+      case 19: return chance(30) ? rows(x) : pool(x);
       case 20: {  // a norm, or something like it
         const ops::axis_set axes = some_axes(e.rank);
         if (e.rank == 0) return;
@@ -432,6 +432,17 @@ class random_graph {
       }
       earlier.push_back(x);
     }
+  }
+  void rows(int x) {  // numbers on both sides of 0 and 1: some are no rows
+    const extents e = shape(x);
+    if (e.rank == 0 || e.size() == 0) return;
+    const std::int64_t last = e[e.rank - 1], before = e.size() / last, count = 1 + r.below(4);
+    if (before * count > most) return;
+    const int table = push(ops::reshape{}, make_extents(1, before, last, 1), {x});
+    if (chance(50))
+      push(ops::gather{last, 0}, make_extents(1, before, count, 1), {table, leaf(make_extents(1, count))});
+    else
+      push(ops::gather{count, 1}, make_extents(1, before, count, 1), {table, leaf(make_extents(1, last))});
   }
   void pool(int x) {
     x = volume(x);

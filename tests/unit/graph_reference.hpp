@@ -83,6 +83,7 @@ inline double apply(ops::fn f, double a, double b, double c) {
     case fn::log1p: return std::log1p(a);
     case fn::sin: return std::sin(a);
     case fn::cos: return std::cos(a);
+    case fn::floor: return std::floor(a);
     case fn::tanh: return std::tanh(a);
     case fn::sigmoid: return 1 / (1 + std::exp(-a));
     case fn::softplus: return a > 0 ? a + std::log1p(std::exp(-a)) : std::log1p(std::exp(a));
@@ -264,6 +265,21 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
                       y.v[at(w)] += v[at(i)] / divisor;
                   }
                 });
+  } else if constexpr (std::is_same_v<Op, ops::gather>) {
+    const extents t = op.adjoint ? e : x[0]->shape, n = x[1]->shape;
+    for (std::int64_t b = 0; b < t[0]; ++b)
+      for (std::int64_t o = 0; o < t[1]; ++o)
+        for (std::int64_t j = 0; j < n[1]; ++j)
+          for (std::int64_t i = 0; i < t[3]; ++i) {
+            const double number = x[1]->v[at((n[0] == 1 ? 0 : b) * n[1] + j)];
+            if (!(number >= 0 && number < static_cast<double>(t[2]))) continue;
+            const auto row = ((b * t[1] + o) * t[2] + static_cast<std::int64_t>(number)) * t[3] + i;
+            const auto taken = ((b * t[1] + o) * n[1] + j) * t[3] + i;
+            if (op.adjoint)
+              y.v[at(row)] += x[0]->v[at(taken)];
+            else
+              y.v[at(taken)] = x[0]->v[at(row)];
+          }
   } else {
     static_assert(std::is_same_v<Op, ops::input> || std::is_same_v<Op, ops::parameter>, "a primitive without a definition");
   }
@@ -325,10 +341,10 @@ inline double difference(const tensor& a, const tensor& b) {
 
 /// The nodes that `root` needs, one a line.
 inline std::string describe(const items& all, int root) {
-  static constexpr const char* function[] = {"identity", "negate",  "abs",   "sign",  "reciprocal", "square",   "sqrt",     "rsqrt",
-                                             "exp",      "expm1",   "log",   "log1p", "sin",        "cos",      "tanh",     "sigmoid",
-                                             "softplus", "erf",     "relu",  "step",  "add",        "subtract", "multiply", "divide",
-                                             "minimum",  "maximum", "power", "less",  "less_equal", "equal",    "leaky",    "select"};
+  static constexpr const char* function[] = {
+      "identity", "negate",   "abs",    "sign",    "reciprocal", "square",   "sqrt", "rsqrt",      "exp",   "expm1", "log",
+      "log1p",    "sin",      "cos",    "tanh",    "sigmoid",    "softplus", "erf",  "floor",      "relu",  "step",  "add",
+      "subtract", "multiply", "divide", "minimum", "maximum",    "power",    "less", "less_equal", "equal", "leaky", "select"};
   std::vector<char> live(all.size(), 0);
   live[at(root)] = 1;
   for (std::size_t i = all.size(); i-- > 0;)

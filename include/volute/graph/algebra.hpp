@@ -213,6 +213,14 @@ class algebra : public builder {
     return make(op, result, &x, 1);
   }
 
+  // ---- tables
+  constexpr int gather(const ops::gather& op, int x, int index) {
+    const extents r = op.shape(shape(x), shape(index));
+    if (is_fill(x, 0) || is_empty(x) || is_empty(index)) return fill(0, r);
+    const int args[2]{x, index};
+    return make(op, r, args, 2);
+  }
+
  private:
   constexpr int elementwise(ops::fn f, const int* args, int n) {
     return make(ops::opcode<ops::elementwise>, intern(ops::encode(ops::elementwise{static_cast<std::int64_t>(f)})),

@@ -38,6 +38,8 @@ constexpr int remake(contractor& to, const algebra& from, int id, const int* at)
       made = to.max_pool(op, arg(0), arg(1), e);
     else if constexpr (std::is_same_v<Op, ops::avg_pool>)
       made = to.avg_pool(op, arg(0), e);
+    else if constexpr (std::is_same_v<Op, ops::gather>)
+      made = to.gather(op, arg(0), arg(1));
     else {  // leaves and concat
       buffer<int> args;
       for (int i = 0; i < n.count; ++i) args.push_back(arg(i));

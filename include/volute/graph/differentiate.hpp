@@ -63,7 +63,7 @@ constexpr bool may_explode(ops::fn f, bool ever) {
   using ops::fn;
   // clang-format off
   switch (f) {
-    case fn::identity: case fn::negate: case fn::abs: case fn::sign: case fn::relu: case fn::step: case fn::add: case fn::subtract:
+    case fn::identity: case fn::negate: case fn::abs: case fn::sign: case fn::floor: case fn::relu: case fn::step: case fn::add: case fn::subtract:
     case fn::minimum: case fn::maximum: case fn::less: case fn::less_equal: case fn::equal: case fn::leaky: case fn::select:
       return false;
     case fn::reciprocal: case fn::sqrt: case fn::rsqrt: case fn::exp: case fn::expm1: case fn::log: case fn::log1p: case fn::divide: case fn::power:
@@ -143,6 +143,7 @@ struct derivative_context {
   constexpr value max_pool(const ops::max_pool& op, value a, value v, const extents& e) {
     return {&graph, graph.max_pool(op, a.id, v.id, e)};
   }
+  constexpr value gather(const ops::gather& op, value a, value index) { return {&graph, graph.gather(op, a.id, index.id)}; }
   constexpr value avg_pool(const ops::avg_pool& op, value a, const extents& e) { return {&graph, graph.avg_pool(op, a.id, e)}; }
 
   /// The sum of v over everything that was repeated to get from `small` to v's shape.

@@ -26,6 +26,8 @@ enum class kernel_kind : std::int8_t {
   fill,
   arange,
   random,
+  gather,
+  scatter,
 };
 /// The name of a kind in reports.
 VOLUTE_EXHAUSTIVE_BEGIN
@@ -49,6 +51,8 @@ constexpr std::string_view kernel_name(kernel_kind k) {
     case kernel_kind::fill: return "fill";
     case kernel_kind::arange: return "arange";
     case kernel_kind::random: return "random";
+    case kernel_kind::gather: return "gather";
+    case kernel_kind::scatter: return "scatter";
   }
   // clang-format on
   return {};

@@ -315,6 +315,14 @@ class planner {
     const auto q = op.window.geometry(op.adjoint ? e : x, op.adjoint ? x : e);
     new_step_of(i, {.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
   }
+  constexpr void kernel(const ops::gather& op, int i) {
+    const extents table = g.shape(op.adjoint ? i : g.operand(i, 0)), index = g.shape(g.operand(i, 1));
+    step& s = new_step_of(i, {.kind = op.adjoint ? kernel_kind::scatter : kernel_kind::gather});
+    ops::loop_nest& n = s.call.nest;
+    n.rank = 5;
+    n.extent[0] = table[0], n.extent[1] = table[1], n.extent[2] = table[2], n.extent[3] = index[1], n.extent[4] = table[3];
+    n.stride[1][0] = index[0] == 1 ? 0 : index[1];
+  }
   constexpr void kernel(const ops::transpose& op, int i) {
     const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
     step& s = new_step_of(i, {.kind = kernel_kind::copy});

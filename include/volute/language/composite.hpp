@@ -59,6 +59,14 @@ struct log_softmax {
   }
 };
 
+/// Square root of a sum of squares; its derivative at 0 is 0 and not infinite, as that of torch.norm.
+struct length_of_squares {
+  static constexpr auto forward(auto q) {
+    const auto positive = 0_c < q;
+    return select(positive, sqrt(select(positive, q, 1_c)), 0_c);
+  }
+};
+
 }  // namespace function
 
 // clang-format off
@@ -78,6 +86,10 @@ template <expression A> constexpr auto gelu(A a) { return invoke<function::gelu>
 template <expression A, int X> constexpr auto softmax(A a, option::axis<X>) { return invoke<function::softmax<X>>(a); }
 /// x - max - log(sum(exp(x - max))) along an axis: the logarithm of softmax, also where that is too small for a number.
 template <expression A, int X> constexpr auto log_softmax(A a, option::axis<X>) { return invoke<function::log_softmax<X>>(a); }
+/// Square root of the sum of squares, of all elements or over some axes, with derivative 0 where it is 0. (torch norm, p = 2)
+template <expression A> constexpr auto norm(A a) { return invoke<function::length_of_squares>(sum(square(a))); }
+template <expression A, int... X> constexpr auto norm(A a, option::axes<X...> over) { return invoke<function::length_of_squares>(sum(square(a), over)); }
+template <expression A, int... X> constexpr auto norm(A a, option::axes<X...> over, option::keepdims) { return invoke<function::length_of_squares>(sum(square(a), over, keepdims)); }
 // clang-format on
 
 }  // namespace volute

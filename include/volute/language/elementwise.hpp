@@ -29,6 +29,8 @@ template <expression A> constexpr auto sin(A a) { return apply<ops::map{ops::fn:
 template <expression A> constexpr auto cos(A a) { return apply<ops::map{ops::fn::cos}>(a); }
 template <expression A> constexpr auto tanh(A a) { return apply<ops::map{ops::fn::tanh}>(a); }
 template <expression A> constexpr auto erf(A a) { return apply<ops::map{ops::fn::erf}>(a); }
+/// The largest whole number that is not above a; its derivative is 0.
+template <expression A> constexpr auto floor(A a) { return apply<ops::map{ops::fn::floor}>(a); }
 /// 1 / (1 + exp(-a)), small values kept in both directions.
 template <expression A> constexpr auto sigmoid(A a) { return apply<ops::map{ops::fn::sigmoid}>(a); }
 /// log(1 + exp(a)), without overflow.

@@ -9,8 +9,11 @@
 #include <volute/language/tensor.hpp>
 #include <volute/language/composite.hpp>
 #include <volute/language/activation.hpp>
+#include <volute/language/gather.hpp>
+#include <volute/language/grid_sample.hpp>
 #include <volute/language/volume.hpp>
 #include <volute/language/interpolate.hpp>
+#include <volute/language/rearrange.hpp>
 #include <volute/language/gradient.hpp>
 #include <volute/language/loss.hpp>
 #include <volute/language/mode.hpp>

@@ -258,14 +258,6 @@ struct binary_dice : of_equal_shapes<binary_dice<Smoothing>, "binary_dice"> {
   }
 };
 
-/// Square root of a sum of squares; its derivative at 0 is 0 and not infinite, as that of torch.norm.
-struct length_of_squares {
-  static constexpr auto forward(auto q) {
-    const auto positive = 0_c < q;
-    return select(positive, sqrt(select(positive, q, 1_c)), 0_c);
-  }
-};
-
 }  // namespace function
 
 // clang-format off

@@ -60,11 +60,23 @@ struct padding {
     }
     o.mode = ops::border::explicit_amounts;
   }
-  static constexpr void apply(ops::pool_options& o) { o.padding = to_triple<V...>(); }  // both sides alike
+  static constexpr void apply(ops::pool_options& o) {
+    if constexpr (sizeof...(V) == 6 && !(is_fraction(V) || ...)) {
+      const std::int64_t v[]{V...};
+      for (int a = 0; a < 3; ++a) o.padding[a] = v[2 * a], o.high[a] = v[2 * a + 1] < 0 ? -2 : v[2 * a + 1];
+    } else {
+      o.padding = to_triple<V...>();
+    }
+  }
 };
 /// Output extent = input extent (stride 1 only); an odd total puts the extra element on the high side.
 struct same {
   static constexpr void apply(ops::conv_options& o) { o.mode = ops::border::same; }
+};
+/// Output extent = ceil(input extent / stride) for any stride, the odd element on the high side. (TensorFlow's SAME, ONNX's SAME_UPPER)
+struct same_upper {
+  static constexpr void apply(ops::conv_options& o) { o.mode = ops::border::same_upper; }
+  static constexpr void apply(ops::pool_options& o) { o.same_upper = true; }
 };
 /// No padding.
 struct valid {
@@ -195,6 +207,7 @@ inline constexpr option::nearest nearest{};
 inline constexpr option::trilinear trilinear{};
 inline constexpr option::align_corners align_corners{};
 inline constexpr option::same same{};
+inline constexpr option::same_upper same_upper{};
 inline constexpr option::valid valid{};
 inline constexpr option::causal causal{};
 inline constexpr option::ceil_mode ceil_mode{};

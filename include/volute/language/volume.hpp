@@ -54,7 +54,7 @@ constexpr auto adaptive_max_pool3d(X x, option::output_size<S...>) {
 namespace function {
 
 /// What the voxels of a border are.
-enum class border_of { zeros, replicate, reflect };
+enum class border_of { zeros, replicate, reflect, circular };
 
 /// A border whose voxels repeat the outermost ones, or mirror what lies inside of them: one axis after the other, its slices before and
 /// behind.
@@ -76,7 +76,8 @@ struct pad_volume {
  private:
   static constexpr std::string_view name = Border == border_of::zeros       ? "zero_pad3d"
                                            : Border == border_of::replicate ? "replicate_pad3d"
-                                                                            : "reflect_pad3d";
+                                           : Border == border_of::reflect   ? "reflect_pad3d"
+                                                                            : "circular_pad3d";
   static constexpr ops::inferred check(const extents& x) {
     if (x.rank != 5) return ops::refuse(line(name) << " wants rank 5", line("got ") << x);
     if (const ops::inferred r = ops::check_options(line(name), O, {1, 1, 1}); !r.ok()) return r;
@@ -84,6 +85,8 @@ struct pad_volume {
       const std::int64_t most = O.lo[a] > O.hi[a] ? O.lo[a] : O.hi[a];
       if (Border == border_of::reflect && most >= x[2 + a])
         return ops::refuse(line(name) << " wants less than " << x[2 + a], line("got ") << most << " on " << x);
+      if (Border == border_of::circular && most > x[2 + a])
+        return ops::refuse(line(name) << " wants at most " << x[2 + a], line("got ") << most << " on " << x);
     }
     return {};
   }
@@ -91,6 +94,14 @@ struct pad_volume {
   static constexpr auto along(V v) {
     if constexpr (Low + High == 0) {
       return v;
+    } else if constexpr (Border == border_of::circular) {
+      constexpr std::int64_t n = V::shape()[Axis];
+      if constexpr (High == 0)
+        return concat(axis<Axis>, slice(v, axis<Axis>, range<n - Low, n>), v);
+      else if constexpr (Low == 0)
+        return concat(axis<Axis>, v, slice(v, axis<Axis>, range<0, High>));
+      else
+        return concat(axis<Axis>, slice(v, axis<Axis>, range<n - Low, n>), v, slice(v, axis<Axis>, range<0, High>));
     } else {
       constexpr std::int64_t n = V::shape()[Axis];
       constexpr bool mirrors = Border == border_of::reflect;
@@ -123,6 +134,11 @@ constexpr auto replicate_pad3d(X x, option::padding<P...> p) {
 template <expression X, std::int64_t... P>
 constexpr auto reflect_pad3d(X x, option::padding<P...> p) {
   return invoke<function::pad_volume<function::border_of::reflect, option::collect<ops::conv_options, decltype(p)>()>>(x);
+}
+/// The volume repeats; at most an extent.
+template <expression X, std::int64_t... P>
+constexpr auto circular_pad3d(X x, option::padding<P...> p) {
+  return invoke<function::pad_volume<function::border_of::circular, option::collect<ops::conv_options, decltype(p)>()>>(x);
 }
 
 namespace function {

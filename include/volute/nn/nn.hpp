@@ -10,6 +10,7 @@
 #include <volute/nn/adaptive_conv3d_mod.hpp>
 #include <volute/nn/convolution.hpp>
 #include <volute/nn/dropout.hpp>
+#include <volute/nn/embedding.hpp>
 #include <volute/nn/loss.hpp>
 #include <volute/nn/normalization.hpp>
 #include <volute/nn/pooling.hpp>

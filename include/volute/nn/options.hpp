@@ -26,6 +26,7 @@ using nearest_exact = option::nearest_exact;
 using cubic = option::cubic;
 using align_corners = option::align_corners;
 using same = option::same;
+using same_upper = option::same_upper;
 using valid = option::valid;
 using causal = option::causal;
 using ceil_mode = option::ceil_mode;

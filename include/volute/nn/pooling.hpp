@@ -70,5 +70,11 @@ struct reflect_pad3d : layer<reflect_pad3d<P...>> {
   static constexpr text kind = "reflect_pad3d";
   static constexpr auto forward(expression auto x) { return volute::reflect_pad3d(x, volute::padding<P...>); }
 };
+/// The volume, repeated.
+template <std::int64_t... P>
+struct circular_pad3d : layer<circular_pad3d<P...>> {
+  static constexpr text kind = "circular_pad3d";
+  static constexpr auto forward(expression auto x) { return volute::circular_pad3d(x, volute::padding<P...>); }
+};
 
 }  // namespace volute::nn

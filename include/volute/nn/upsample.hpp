@@ -31,4 +31,16 @@ struct interpolate : layer<interpolate<To, Mode...>> {
   }
 };
 
+/// Groups of channels as blocks of voxels, (N, C s^3, D, H, W) -> (N, C, D s, H s, W s), and back. As torch.nn.PixelShuffle.
+template <class Scale>
+struct pixel_shuffle : layer<pixel_shuffle<Scale>> {
+  static constexpr text kind = "pixel_shuffle";
+  static constexpr auto forward(expression auto x) { return volute::pixel_shuffle(x, Scale{}); }
+};
+template <class Scale>
+struct pixel_unshuffle : layer<pixel_unshuffle<Scale>> {
+  static constexpr text kind = "pixel_unshuffle";
+  static constexpr auto forward(expression auto x) { return volute::pixel_unshuffle(x, Scale{}); }
+};
+
 }  // namespace volute::nn

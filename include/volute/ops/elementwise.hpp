@@ -10,7 +10,7 @@ namespace volute::ops {
 // clang-format off
 enum class fn : std::int8_t {
   // unary
-  identity, negate, abs, sign, reciprocal, square, sqrt, rsqrt, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, erf, relu,
+  identity, negate, abs, sign, reciprocal, square, sqrt, rsqrt, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, softplus, erf, floor, relu,
   step,  // x > 0 ? 1 : 0, the derivative of relu; 0 at 0 as in PyTorch
   // binary
   add, subtract, multiply, divide, minimum, maximum, power, less, less_equal, equal,  // comparisons give 1 or 0

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/ops/convolution.hpp>
+#include <volute/ops/gather.hpp>
 #include <volute/ops/pooling.hpp>
 #include <volute/ops/primitives.hpp>
 
@@ -42,12 +43,12 @@ struct op_list {
 
 /// Every kind of node that a graph has.
 using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
-                           concat, matmul, convolution, max_pool, avg_pool>;
+                           concat, matmul, convolution, max_pool, avg_pool, gather>;
 
 /// Their names in reports.
-inline constexpr std::string_view primitive_name[] = {"input",       "parameter", "fill",   "random",      "arange",    "barrier",
-                                                      "elementwise", "broadcast", "reduce", "reshape",     "transpose", "slice",
-                                                      "pad",         "concat",    "matmul", "convolution", "max_pool",  "avg_pool"};
+inline constexpr std::string_view primitive_name[] = {
+    "input",     "parameter", "fill", "random", "arange", "barrier",     "elementwise", "broadcast", "reduce", "reshape",
+    "transpose", "slice",     "pad",  "concat", "matmul", "convolution", "max_pool",    "avg_pool",  "gather"};
 static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size, "volute: primitive_name names every primitive");
 
 /// A primitive's place in the list: what a node stores.
@@ -62,6 +63,6 @@ inline constexpr auto changes = [] {
 }();
 static_assert(sizeof(primitives::all_among<"ops/list.hpp: changes", input, random,  // do; and these do not:
                                            parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
-                                           concat, matmul, convolution, max_pool, avg_pool>));
+                                           concat, matmul, convolution, max_pool, avg_pool, gather>));
 
 }  // namespace volute::ops

@@ -127,7 +127,7 @@ struct elementwise {
         if (r.needs(1)) r.give(1, select(a, g, r.zero()), r.chosen(a, true));
         if (r.needs(2)) r.give(2, select(a, r.zero(), g), r.chosen(equal(a, r.zero()), true));
         return;
-      case fn::sign: case fn::step: case fn::less: case fn::less_equal: case fn::equal: return;  // constant almost everywhere
+      case fn::sign: case fn::floor: case fn::step: case fn::less: case fn::less_equal: case fn::equal: return;  // constant almost everywhere
     }
     // clang-format on
   }

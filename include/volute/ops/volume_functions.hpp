@@ -34,8 +34,14 @@ constexpr inferred check_counts(const line& who, std::initializer_list<triple> o
 constexpr std::int64_t most_option = std::int64_t{1} << 28;
 
 /// How the border is padded. `same` keeps the extent at stride 1 (the odd element on the high side); `causal` is `same` with all of time's
-/// padding before.
-enum class border : std::int8_t { explicit_amounts, same, causal };
+/// padding before; `same_upper` gives ceil(extent / stride) for any stride, as TensorFlow's SAME.
+enum class border : std::int8_t { explicit_amounts, same, causal, same_upper };
+/// All of the padding of an axis with which ceil(n / stride) windows fit.
+constexpr std::int64_t same_total(std::int64_t n, std::int64_t stride, std::int64_t span) {
+  if (stride < 1) return 0;
+  const std::int64_t total = ((n + stride - 1) / stride - 1) * stride + span - n;
+  return total > 0 ? total : 0;
+}
 
 /// What can be said of a convolution apart from its operands.
 struct conv_options {
@@ -44,7 +50,17 @@ struct conv_options {
   std::int64_t groups = 1;
   border mode = border::explicit_amounts;
 
-  /// The padding that is meant, given the kernel.
+  /// The padding that is meant, given the kernel and, for same_upper, the input.
+  constexpr conv_options resolved(const triple& kernel, const extents& x) const {
+    if (mode != border::same_upper) return resolved(kernel);
+    conv_options o = *this;
+    for (int a = 0; a < 3; ++a) {
+      const std::int64_t total = same_total(x[2 + a], stride[a], dilation[a] * (kernel[a] - 1) + 1);
+      o.lo[a] = total / 2, o.hi[a] = total - total / 2;
+    }
+    o.mode = border::explicit_amounts;
+    return o;
+  }
   constexpr conv_options resolved(const triple& kernel) const {
     conv_options o = *this;
     if (mode == border::explicit_amounts) return o;
@@ -86,10 +102,11 @@ struct conv3d {
     if (first == 1 && w[0] != a[0]) return refuse(line(who) << " wants " << a[0] << " filter banks", line("got ") << w[0] << " in " << w);
     const triple kernel{w[first + 2], w[first + 3], w[first + 4]};
     const bool strided_time = options.stride[0] > 1 && options.mode != border::causal;  // causal padding does not depend on the stride
-    if (options.mode != border::explicit_amounts && (strided_time || options.stride[1] > 1 || options.stride[2] > 1))
+    const bool fixed = options.mode != border::explicit_amounts && options.mode != border::same_upper;
+    if (fixed && (strided_time || options.stride[1] > 1 || options.stride[2] > 1))
       return refuse(line(who) << " padding same: stride 1", line("got stride ") << options.stride);
     if (const inferred r = check_options(who, options, kernel); !r.ok()) return r;
-    const conv_options o = options.resolved(kernel);
+    const conv_options o = options.resolved(kernel, a);
     const std::int64_t in = a[1], out = w[first];
     if (in % o.groups != 0) return refuse(line(who) << " wants channels / groups", line("got ") << in << " channels, groups " << o.groups);
     if (out % o.groups != 0) return refuse(line(who) << " wants outputs / groups", line("got ") << out << " outputs, groups " << o.groups);
@@ -113,7 +130,7 @@ struct conv3d {
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
     const extents w = g.shape(id[1]);
     const int first = w.rank - 5;
-    const conv_options o = options.resolved({w[first + 2], w[first + 3], w[first + 4]});
+    const conv_options o = options.resolved({w[first + 2], w[first + 3], w[first + 4]}, g.shape(id[0]));
     convolution c;
     c.filtering = static_cast<std::int64_t>(g.filtering);
     c.groups = o.groups;
@@ -162,11 +179,18 @@ struct conv_transpose3d {
   }
 };
 
-/// What can be said of a pooling window. Stride 0 means: as the kernel.
+/// What can be said of a pooling window. Stride 0 means: as the kernel; `high` is the padding behind where it is another one.
 struct pool_options {
-  triple kernel{}, stride{0, 0, 0}, padding{0, 0, 0}, dilation{};
-  bool ceil_mode = false, count_include_pad = true;
+  triple kernel{}, stride{0, 0, 0}, padding{0, 0, 0}, high{-1, -1, -1}, dilation{};
+  bool ceil_mode = false, count_include_pad = true, same_upper = false;
   std::int64_t divisor = 0;
+
+  constexpr std::int64_t step(int a) const { return stride[a] == 0 ? kernel[a] : stride[a]; }
+  constexpr std::int64_t low_of(int a, const extents& x) const { return same_upper ? total(a, x) / 2 : padding[a]; }
+  constexpr std::int64_t high_of(int a, const extents& x) const {
+    return same_upper ? total(a, x) - total(a, x) / 2 : high[a] < 0 ? padding[a] : high[a];
+  }
+  constexpr std::int64_t total(int a, const extents& x) const { return same_total(x[2 + a], step(a), dilation[a] * (kernel[a] - 1) + 1); }
 };
 
 /// The shape of a pooling, or why it is refused.
@@ -176,7 +200,8 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   if (any_below(o.kernel, 1)) return refuse(line(who) << " wants kernel >= 1", line("got ") << o.kernel);
   if (any_below(o.stride, 0)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
   if (any_below(o.dilation, 1)) return refuse(line(who) << " wants dilation >= 1", line("got ") << o.dilation);
-  if (any_below(o.padding, 0)) return refuse(line(who) << " wants padding >= 0", line("got ") << o.padding);
+  if (any_below(o.padding, 0) || any_below(o.high, -1))
+    return refuse(line(who) << " wants padding >= 0", line("got ") << (any_below(o.padding, 0) ? o.padding : o.high));
   for (const triple& t : {o.kernel, o.stride, o.dilation})
     for (int a = 0; a < 3; ++a)
       if (t[a] > most_option) return refuse(line(who) << " wants numbers <= 2^28", line("got ") << t[a]);
@@ -184,28 +209,30 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   if (x[2] * x[3] * x[4] == 0) return refuse(line(who) << " wants voxels", line("got ") << x);
   extents r = make_extents(x[0], x[1], 0, 0, 0);
   for (int a = 0; a < 3; ++a) {
-    if (2 * o.padding[a] > o.kernel[a])
+    const std::int64_t lo = o.low_of(a, x), hi = o.high_of(a, x);
+    if (lo == hi && !o.same_upper && 2 * lo > o.kernel[a])
       return refuse(line(who) << ": padding <= kernel/2", line("got padding ") << o.padding << ", kernel " << o.kernel);
-    const std::int64_t s = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], span = o.dilation[a] * (o.kernel[a] - 1) + 1,
-                       room = x[2 + a] + 2 * o.padding[a];
+    if (lo != hi && !o.same_upper && (lo >= o.kernel[a] || hi >= o.kernel[a]))  // some window would hold no voxel
+      return refuse(line(who) << ": padding < kernel", line("got padding ") << lo << " and " << hi << ", kernel " << o.kernel);
+    const std::int64_t s = o.step(a), span = o.dilation[a] * (o.kernel[a] - 1) + 1, room = x[2 + a] + lo + hi;
     const std::int64_t free =
         room - span + (o.ceil_mode ? s - 1 : 0);  // with ceil_mode a window may reach over the end by less than a stride
     if (free < 0)
       return refuse(line(who) << (o.ceil_mode ? ": kernel < input + stride" : ": kernel <= input"), line("got ")
                                                                                                         << o.kernel << " on " << x);
     std::int64_t n = free / s + 1;
-    if (o.ceil_mode && (n - 1) * s >= x[2 + a] + o.padding[a]) --n;  // the last window must start inside the input or its low padding
+    if (o.ceil_mode && (n - 1) * s >= x[2 + a] + lo) --n;  // the last window must start inside the input or its low padding
     r[2 + a] = n;
   }
   return {r, {}, {}};
 }
 
-/// The window that options mean.
-constexpr pool_window window_of(const pool_options& o) {
+/// The window that options mean on an input.
+constexpr pool_window window_of(const pool_options& o, const extents& x) {
   pool_window w;
   for (int a = 0; a < 3; ++a) {
-    w.kernel[a] = o.kernel[a], w.stride[a] = o.stride[a] == 0 ? o.kernel[a] : o.stride[a], w.dilation[a] = o.dilation[a];
-    w.lo[a] = w.hi[a] = o.padding[a];
+    w.kernel[a] = o.kernel[a], w.stride[a] = o.step(a), w.dilation[a] = o.dilation[a];
+    w.lo[a] = o.low_of(a, x), w.hi[a] = o.high_of(a, x);
   }
   w.divisor = o.divisor, w.count_include_pad = o.count_include_pad;
   return w;
@@ -217,7 +244,7 @@ struct max_pool3d {
   constexpr inferred infer(const extents* x, int) const { return infer_pool(line("max_pool3d"), options, x[0]); }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
-    return g.max_pool({window_of(options), 0}, id[0], id[0], out);
+    return g.max_pool({window_of(options, g.shape(id[0])), 0}, id[0], id[0], out);
   }
 };
 
@@ -227,7 +254,7 @@ struct avg_pool3d {
   constexpr inferred infer(const extents* x, int) const { return infer_pool(line("avg_pool3d"), options, x[0]); }
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
-    return g.avg_pool({window_of(options), 0}, id[0], out);
+    return g.avg_pool({window_of(options, g.shape(id[0])), 0}, id[0], out);
   }
 };
 
@@ -284,7 +311,7 @@ struct upsample_nearest {
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
     pool_options o;
     o.kernel = scale, o.dilation = {1, 1, 1}, o.divisor = 1;
-    return g.shape(id[0]) == out ? id[0] : g.avg_pool({window_of(o), 1}, id[0], out);
+    return g.shape(id[0]) == out ? id[0] : g.avg_pool({window_of(o, out), 1}, id[0], out);
   }
 };
 

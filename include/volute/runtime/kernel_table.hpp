@@ -5,6 +5,7 @@
 #include <volute/kernels/conv3d.hpp>
 #include <volute/kernels/copy.hpp>
 #include <volute/kernels/elementwise.hpp>
+#include <volute/kernels/gather.hpp>
 #include <volute/kernels/matmul.hpp>
 #include <volute/kernels/pooling.hpp>
 #include <volute/kernels/random.hpp>
@@ -110,6 +111,15 @@ template <class T>
 void run_random(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::uniform<T>(o.out, c.nest.extent[0], o.random, static_cast<std::uint64_t>(c.value), o.workers);
 }
+template <class T, bool Adjoint>
+void run_gather(const graph::launch& c, const operands<T>& o) noexcept {
+  const std::int64_t* const e = c.nest.extent;
+  const kernels::gather_sizes s{e[0], e[1], e[2], e[3], e[4], c.nest.stride[1][0] == 0};
+  if constexpr (Adjoint)
+    kernels::scatter<T>(s, o.in[0], o.in[1], o.out, o.workers);
+  else
+    kernels::gather<T>(s, o.in[0], o.in[1], o.out, o.workers);
+}
 
 /// The layouts of a convolution of a plan.
 template <class Plan>
@@ -150,6 +160,8 @@ constexpr kernel_function<T> function_of() {
     return &run_arange<T>;
   } else if constexpr (k.kind == kernel_kind::random) {
     return &run_random<T>;
+  } else if constexpr (k.kind == kernel_kind::gather || k.kind == kernel_kind::scatter) {
+    return &run_gather<T, k.kind == kernel_kind::scatter>;
   } else if constexpr (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::max_gather || k.kind == kernel_kind::max_scatter ||
                        k.kind == kernel_kind::avg_pool || k.kind == kernel_kind::avg_adjoint) {
     return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
@@ -192,7 +204,7 @@ constexpr std::int64_t worker_elements() {
       case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::pack_forward:
       case kernel_kind::pack_data: case kernel_kind::max_pool: case kernel_kind::max_gather: case kernel_kind::max_scatter:
       case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill: case kernel_kind::arange:
-      case kernel_kind::random: break;
+      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: break;
     }
     // clang-format on
     most = n > most ? n : most;

@@ -84,6 +84,7 @@ inline const char* function_name(ops::fn f) {
     case fn::sigmoid: return "sigmoid";
     case fn::softplus: return "softplus";
     case fn::erf: return "erf";
+    case fn::floor: return "floor";
     case fn::relu: return "relu";
     case fn::step: return "step";
     case fn::add: return "add";
