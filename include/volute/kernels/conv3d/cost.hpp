@@ -183,8 +183,7 @@ constexpr conv_counts count(const pointwise_plan& p, const ops::conv_geometry& g
 /// Stored: vectors of transformed tiles, which go to the second-level cache and back, and those of results, which are turned. Steps: bytes
 /// of the filters that no cache near the core keeps, for each block of tiles.
 template <class T>
-constexpr conv_counts count(const minimal_plan& p, const ops::conv_geometry& g, conv_side side) {
-  const conv_shape s = shape_of(g, side);
+constexpr conv_counts count(const minimal_plan& p, const ops::conv_geometry&, conv_side) {
   const int64_t elements = p.tile_kind.elements(), vectors = p.target_blocks * p.vectors;
   const double blocks = real(p.block.counts[0] * p.block.counts[1] * p.block.counts[2]), tiles = blocks * real(p.block.tiles);
   const int64_t filters = p.target_blocks * p.block_filters() * static_cast<int64_t>(sizeof(T));
