@@ -90,6 +90,17 @@ TEST_CASE("a receptive field is what a result sees") {
   agrees<grouped, 2>("grouped");
   agrees<residuals>("residuals");
 }
+namespace {
+struct looked_up {
+  constexpr auto operator()(expression auto x) const { return take(parameter<"table", 8>, axis<0>, x); }
+};
+struct filtered : nn::minimal_filtering<nn::conv3d<16, 16, nn::kernel<3>, nn::same>> {};
+}  // namespace
+TEST_CASE("what is looked up in a table sees its index; how a convolution is computed changes nothing") {
+  STATIC_REQUIRE(receptive_field<looked_up, input<"x", 1, 1, 8, 8, 8>>.depth.low == 0);
+  STATIC_REQUIRE(receptive_field<looked_up, input<"x", 1, 1, 8, 8, 8>>.width.high == 0);
+  STATIC_REQUIRE(receptive_field<filtered, input<"x", 1, 16, 16, 16, 16>>.height.low == 1);
+}
 TEST_CASE("through strides and back") {
   agrees<strided>("strided");
   agrees<pooled_up>("pooled_up");

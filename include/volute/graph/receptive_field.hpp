@@ -115,7 +115,7 @@ class field_walk {
     static_assert(sizeof(
         ops::primitives::all_among<"graph/receptive_field.hpp: visit", ops::input, ops::parameter, ops::fill, ops::random, ops::arange,
                                    ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape, ops::transpose, ops::slice,
-                                   ops::pad, ops::concat, ops::matmul, ops::convolution, ops::max_pool, ops::avg_pool>));
+                                   ops::pad, ops::concat, ops::matmul, ops::convolution, ops::max_pool, ops::avg_pool, ops::gather>));
     const extents& e = g.shape(id);
     if (g.is<ops::input>(id)) return input(id);
     if (g.is<ops::fill>(id)) return;
@@ -132,6 +132,7 @@ class field_walk {
     if (g.is<ops::concat>(id)) return concat(id);
     if (g.is<ops::matmul>(id)) return matmul(id);
     if (g.is<ops::convolution>(id)) return convolution(id);
+    if (g.is<ops::gather>(id)) return gather(id);
     const bool maximum = g.is<ops::max_pool>(id);
     const ops::pool_window w = maximum ? g.as<ops::max_pool>(id).window : g.as<ops::avg_pool>(id).window;
     pool(id, w, maximum, maximum ? g.as<ops::max_pool>(id).scatters != 0 : g.as<ops::avg_pool>(id).adjoint != 0);
@@ -331,6 +332,22 @@ class field_walk {
 
   /// A product of matrices: axes of rows, of columns and of the batch stay; the one that is summed over sees everything, but for linear
   /// interpolation.
+  /// Rows of a table (B, O, R, I) by an index (B, J): (B, O, J, I). An element sees its index; what rows there are counts as everything.
+  constexpr void gather(int id) {
+    varies_.data[id] = all_varying(g.shape(id));
+    for (int t = 0; t < sight_axes; ++t) {
+      const sight &table = of(g.operand(id, 0), t), &index = of(g.operand(id, 1), t);
+      if (table.kind == sight_kind::none && index.kind == sight_kind::none) continue;
+      if (table.is_blind() || index.is_blind()) {
+        set(id, t, table.is_blind() ? table : index);
+        continue;
+      }
+      const axis_place p = index.is_local() ? locate(index, g.shape(g.operand(id, 1)), tensor_axis(t)) : axis_place{};
+      const bool known = table.kind == sight_kind::none && index.is_local() && p.axis == 1 && g.as<ops::gather>(id).adjoint == 0;
+      set(id, t, known ? lying(index, g.shape(id), 2, p.inner) : sees_everything(id));
+    }
+  }
+
   constexpr void matmul(int id) {
     const auto op = g.as<ops::matmul>(id);
     const int a = g.operand(id, 0), b = g.operand(id, 1);
