@@ -31,9 +31,9 @@ TEST_CASE("the derivative of a norm at 0 is 0, of any order") {
 TEST_CASE("uneven padding, and that which keeps extents / stride, give PyTorch's numbers on a padded input") {
   check_torch(numbers::max_pool_uneven, max_pool3d(x<1, 2, 4, 5, 6>, kernel<3>, stride<2>, padding<0, 2, 1, 0, 0, 1>), x<1, 2, 4, 5, 6>);
   check_torch(numbers::avg_pool_uneven, avg_pool3d(x<1, 2, 4, 5, 6>, kernel<3>, stride<2>, padding<0, 2, 1, 0, 0, 1>), x<1, 2, 4, 5, 6>);
-  constexpr auto same = conv3d(x<1, 2, 3, 4, 6>, parameter<"w", 2, 2, 3, 2, 3>, stride<2>, same_upper);
-  static_assert(same.shape() == shape<1, 2, 2, 2, 3>);
-  check_torch(numbers::conv_same_upper, same, x<1, 2, 3, 4, 6>);
+  constexpr auto strided = conv3d(x<1, 2, 3, 4, 6>, parameter<"w", 2, 2, 3, 2, 3>, stride<2>, same_upper);
+  static_assert(strided.shape() == shape<1, 2, 2, 2, 3>);
+  check_torch(numbers::conv_same_upper, strided, x<1, 2, 3, 4, 6>);
   static_assert(max_pool3d(x<1, 2, 4, 5, 6>, kernel<3>, stride<2>, same_upper).shape() == shape<1, 2, 2, 3, 3>);
   static_assert(max_pool3d(x<1, 2, 4, 5, 6>, kernel<1>, stride<3>, same_upper).shape() == shape<1, 2, 2, 2, 2>);
   static_assert(nn::conv3d<2, 4, nn::kernel<3>, nn::stride<3>, nn::same_upper>{}(x<1, 2, 4, 5, 6>).shape() == shape<1, 4, 2, 2, 2>);

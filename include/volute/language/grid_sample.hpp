@@ -91,8 +91,9 @@ struct grid_sample {
       const auto along = [&]<int Axis>(std::integral_constant<int, Axis>) {  // the grid's last axis counts from the last one
         return invoke<sample_place<O, e[2 + Axis]>>(reshape(slice(grid, axis<4>, range<2 - Axis, 3 - Axis>), shape<n, places>));
       };
-      const auto d = along(std::integral_constant<int, 0>{}), h = along(std::integral_constant<int, 1>{}),
-                 w = along(std::integral_constant<int, 2>{});
+      const auto d = along(std::integral_constant<int, 0>{});
+      const auto h = along(std::integral_constant<int, 1>{});
+      const auto w = along(std::integral_constant<int, 2>{});
       if constexpr (O.nearest_voxel) {
         return reshape(voxels<e>(volume, invoke<nearest_whole>(d), invoke<nearest_whole>(h), invoke<nearest_whole>(w)),
                        shape<n, e[1], g[1], g[2], g[3]>);

@@ -108,8 +108,8 @@ constexpr auto resize_weights() {
         return select(d <= 1_c, (1.25_c * d - 2.25_c) * square(d) + 1_c,
                       select(d < 2_c, ((constant<-0.75> * d + 3.75_c) * d - 6_c) * d + 3_c, 0_c));
       };
-      const auto before = keys(place + 1_c) + keys(place + 2_c),
-                 behind = keys(place - constant<last + 1>) + keys(place - constant<last + 2>);
+      const auto before = keys(place + 1_c) + keys(place + 2_c);
+      const auto behind = keys(place - constant<last + 1>) + keys(place - constant<last + 2>);
       return keys(place - i) + equal(i, 0_c) * before + equal(i, constant<last>) * behind;
     }
   }

@@ -16,4 +16,5 @@
 #include <volute/language/rearrange.hpp>
 #include <volute/language/gradient.hpp>
 #include <volute/language/loss.hpp>
+#include <volute/language/dice.hpp>
 #include <volute/language/mode.hpp>

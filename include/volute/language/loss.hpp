@@ -25,7 +25,7 @@ struct label_smoothing {
 /// Labels of the number L have no part in the loss, nor their logits in the gradient.
 template <std::int64_t L>
 struct ignore_label {
-  static constexpr void apply(class_options& o) { o.ignores = true, o.ignored = L; }
+  static constexpr void apply(auto& o) { o.ignores = true, o.ignored = L; }
 };
 }  // namespace option
 /// Options of cross_entropy as values: cross_entropy(logits, labels, label_smoothing<0.1>, ignore_label<255>).
@@ -227,37 +227,6 @@ struct cross_entropy {
   static constexpr auto quotient(auto a, auto b) { return select(b, a / b, stop_gradient(a / b)); }
 };
 
-/// 1 - the mean over samples and channels of (2 sum p t + s) / (sum p + sum t + s), sums over voxels.
-template <double Smoothing>
-constexpr auto one_less_dice(auto probability, auto target) {
-  constexpr auto over = ops::reduction_over{ops::reduction::sum, class_shapes(decltype(probability)::shape()).voxels, false};
-  const auto common = apply<over>(probability * target);
-  const auto all = apply<over>(probability + target);
-  return 1_c - mean((2_c * common + constant<Smoothing>) / (all + constant<Smoothing>));
-}
-/// The modules behind dice and binary_dice below.
-template <double Smoothing>
-struct dice {
-  static constexpr auto forward(auto logits, auto labels) {
-    using failure = decltype(class_failure<"dice", 3>(logits, labels));
-    if constexpr (!std::is_void_v<failure>)
-      return failure{};
-    else
-      return one_less_dice<Smoothing>(invoke<softmax<1>>(logits), chosen_class<decltype(logits)::shape()>(labels));
-  }
-};
-template <double Smoothing>
-struct binary_dice : of_equal_shapes<binary_dice<Smoothing>, "binary_dice"> {
-  static constexpr auto of(auto logits, auto target) {
-    if constexpr (decltype(logits)::shape().rank < 3) {
-      constexpr line got = line("got ") << logits.shape();
-      return failed<text(""), text("binary_dice: logits (N,C,D,...)"), to_text<got>()>{};
-    } else {
-      return one_less_dice<Smoothing>(sigmoid(logits), target);
-    }
-  }
-};
-
 }  // namespace function
 
 // clang-format off
@@ -280,12 +249,6 @@ constexpr auto cross_entropy(L logits, T labels, W weights, O...) { return invok
 /// repeated to that shape (per_channel of a vector, for instance), is a factor of the first term. (torch binary_cross_entropy_with_logits)
 template <expression L, expression T> constexpr auto bce_with_logits(L logits, T target) { return invoke<function::bce_with_logits>(logits, target); }
 template <expression L, expression T, expression W> constexpr auto bce_with_logits(L logits, T target, W pos_weight) { return invoke<function::weighted_bce_with_logits>(logits, target, pos_weight); }
-
-/// 1 - (2 sum p t + s) / (sum p + sum t + s), sums over voxels, its mean over samples and classes: logits (N, C, D, ...), p their softmax
-/// over C, labels (N, D, ...) class numbers. (MONAI DiceLoss, softmax, to_onehot_y)
-template <auto Smoothing = 1e-5, expression L, expression T> constexpr auto dice(L logits, T labels) { return invoke<function::dice<static_cast<double>(Smoothing)>>(logits, labels); }
-/// The same of each channel by itself: p = sigmoid(logits), targets of the logits' shape, 0 or 1. (MONAI DiceLoss, sigmoid)
-template <auto Smoothing = 1e-5, expression L, expression T> constexpr auto binary_dice(L logits, T target) { return invoke<function::binary_dice<static_cast<double>(Smoothing)>>(logits, target); }
 
 /// Sum of p (log p - log q) / N: log q as operand `log_input`, p as `target`. (torch kl_div, batchmean)
 template <expression L, expression T> constexpr auto kl_div(L log_input, T target) { return invoke<function::kl_div>(log_input, target); }

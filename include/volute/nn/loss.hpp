@@ -10,6 +10,12 @@ namespace volute::nn {
 /// Options of cross_entropy: see volute::option.
 template <double V> using label_smoothing = option::label_smoothing<V>;
 template <std::int64_t L> using ignore_label = option::ignore_label<L>;
+/// And of dice.
+using without_background = option::without_background;
+using over_batch = option::over_batch;
+using squared_denominator = option::squared_denominator;
+using jaccard = option::jaccard;
+template <auto V> using denominator_smoothing = option::denominator_smoothing<static_cast<double>(V)>;
 // clang-format on
 /// The loss takes one operand more: a weight for each class (C).
 struct class_weights {};
@@ -70,15 +76,36 @@ struct bce_with_logits : layer<bce_with_logits<O...>> {
       return volute::bce_with_logits(logits, target...);
   }
 };
-/// Dice over classes: logits (N, C, D, ...), labels (N, D, ...).
-template <auto Smoothing = 1e-5>
-struct dice : layer<dice<Smoothing>> {
-  static constexpr auto forward(expression auto logits, expression auto labels) { return volute::dice<Smoothing>(logits, labels); }
+/// Dice over classes: logits (N, C, D, ...), labels (N, D, ...). Options: without_background, over_batch, ignore_label<l>,
+/// squared_denominator, jaccard, denominator_smoothing<s>.
+template <auto Smoothing = 1e-5, class... O>
+struct dice : layer<dice<Smoothing, O...>> {
+  static constexpr int unknown = detail::unknown_option({detail::option_of<O, dice_options>...});
+  static constexpr auto forward(expression auto logits, expression auto labels) {
+    if constexpr (unknown > 0)
+      return detail::refuse_option<"dice", unknown>();
+    else
+      return volute::dice<Smoothing>(logits, labels, O{}...);
+  }
 };
-/// Dice of each channel by itself: logits and targets of one shape (N, C, D, ...), targets 0 or 1.
-template <auto Smoothing = 1e-5>
-struct binary_dice : layer<binary_dice<Smoothing>> {
-  static constexpr auto forward(expression auto logits, expression auto target) { return volute::binary_dice<Smoothing>(logits, target); }
+/// Dice of each channel by itself: logits and targets of one shape (N, C, D, ...), targets 0 or 1. Options as dice.
+template <auto Smoothing = 1e-5, class... O>
+struct binary_dice : layer<binary_dice<Smoothing, O...>> {
+  static constexpr int unknown = detail::unknown_option({detail::option_of<O, dice_options>...});
+  static constexpr auto forward(expression auto logits, expression auto target) {
+    if constexpr (unknown > 0)
+      return detail::refuse_option<"binary_dice", unknown>();
+    else
+      return volute::binary_dice<Smoothing>(logits, target, O{}...);
+  }
+};
+/// The sum of losses of one prediction and one target, with factors: weighted_losses<dice<>, 1, cross_entropy<>, 0.5>. (MONAI DiceCELoss,
+/// nnU-Net DC_and_CE_loss)
+template <class A, auto WeightA, class B, auto WeightB>
+struct weighted_losses : layer<weighted_losses<A, WeightA, B, WeightB>> {
+  static constexpr auto forward(expression auto prediction, expression auto target) {
+    return invoke<A>(prediction, target) * constant<WeightA> + invoke<B>(prediction, target) * constant<WeightB>;
+  }
 };
 /// Sum of p (log p - log q) / N: log q is the prediction, p the target.
 struct kl_div : layer<kl_div> {

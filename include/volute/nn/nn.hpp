@@ -9,6 +9,7 @@
 #include <volute/nn/activation.hpp>
 #include <volute/nn/adaptive_conv3d_mod.hpp>
 #include <volute/nn/convolution.hpp>
+#include <volute/nn/deep_supervision.hpp>
 #include <volute/nn/dropout.hpp>
 #include <volute/nn/embedding.hpp>
 #include <volute/nn/loss.hpp>

@@ -3,7 +3,7 @@
 
 #include <volute/language/gradient.hpp>
 #include <volute/runtime/error.hpp>
-#include <volute/runtime/lower.hpp>
+#include <volute/runtime/planned.hpp>
 #include <volute/runtime/nothing.hpp>
 
 namespace volute::runtime {
