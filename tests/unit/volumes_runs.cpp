@@ -119,9 +119,9 @@ TEST_CASE("sources, sinks and workers") {
 TEST_CASE("voxels of another type") {
   pair t;
   xt::xtensor<short, 5> x = xt::xtensor<short, 5>::from_shape({1, 1, 16, 20, 16});
-  volume same = volume::from_shape(x.shape());
-  for (std::size_t i = 0; i < x.size(); ++i) same.data()[i] = x.data()[i] = static_cast<short>(i * 13 % 41 - 20);
-  CHECK(equal_bits(t(x), t(same)));
+  volume floats = volume::from_shape(x.shape());
+  for (std::size_t i = 0; i < x.size(); ++i) floats.data()[i] = x.data()[i] = static_cast<short>(i * 13 % 41 - 20);
+  CHECK(equal_bits(t(x), t(floats)));
 }
 
 TEST_CASE("labels and probabilities of few channels and long rows") {

@@ -50,7 +50,7 @@ class tile_family : public runtime::parameter_members<tile_family<First, Rest...
     const int chosen = choice(First::extents_of(source...), o.fit);
     bool done = false;
     int i = 0;
-    std::apply([&](auto&... m) { ((i++ == chosen && (done = m.run(o, sink, source...), true)) || ...); }, members_);
+    std::apply([&](auto&... m) { (void)((i++ == chosen && (done = m.run(o, sink, source...), true)) || ...); }, members_);
     return done;
   }
   template <class Sink, class... Source>
@@ -63,7 +63,7 @@ class tile_family : public runtime::parameter_members<tile_family<First, Rest...
     const int chosen = choice(First::extents_of(v...));
     xt::xtensor<value_type, 5> result;
     int i = 0;
-    std::apply([&](auto&... m) { ((i++ == chosen && (result = m(v...), true)) || ...); }, members_);
+    std::apply([&](auto&... m) { (void)((i++ == chosen && (result = m(v...), true)) || ...); }, members_);
     return result;
   }
 
