@@ -59,7 +59,7 @@ static_assert([] {  // the number of windows, and whether there is one, is that 
               const std::int64_t over = in + 2 * p - d * (k - 1) - 1 + (ceil ? step - 1 : 0);
               std::int64_t n = (over >= 0 ? over / step : -((-over + step - 1) / step)) + 1;
               if (ceil && (n - 1) * step >= in + p) --n;
-              const ops::inferred r = ops::infer_pool(line("pool"), {{k, k, k}, {step, step, step}, {p, p, p}, {d, d, d}, ceil}, make_extents(1, 1, in, in, in));
+              const ops::inferred r = ops::infer_pool(line("pool"), {.kernel = {k, k, k}, .stride = {step, step, step}, .padding = {p, p, p}, .dilation = {d, d, d}, .ceil_mode = ceil}, make_extents(1, 1, in, in, in));
               if (n < 1 ? r.ok() : !(r.shape == make_extents(1, 1, n, n, n))) return false;
             }
   return true;

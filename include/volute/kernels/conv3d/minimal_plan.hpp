@@ -169,7 +169,7 @@ constexpr minimal_plan plan_minimal(const ops::conv_geometry& g, conv_side side,
   p.data_element = spread(p.block.tiles) * L;
   p.data_vector = elements * p.data_element;
   p.product_element = spread(p.block.tiles * p.vectors) * L;
-  const auto reach = [&](int a) { return (p.tile_kind.axis[a].taps - 1) * p.axis[a].step; };  // beyond the block
+  const auto reach = [&](int of) { return (p.tile_kind.axis[of].taps - 1) * p.axis[of].step; };  // beyond the block
   p.planes = p.block.spans[0] * p.axis[0].span() + reach(0);
   p.source_row = (p.block.spans[2] * p.axis[2].span() + reach(2)) * p.chunk;
   p.source_plane = (p.block.spans[1] * p.axis[1].span() + reach(1)) * p.source_row;
