@@ -330,8 +330,6 @@ class field_walk {
     return lying(s, e, axis);
   }
 
-  /// A product of matrices: axes of rows, of columns and of the batch stay; the one that is summed over sees everything, but for linear
-  /// interpolation.
   /// Rows of a table (B, O, R, I) by an index (B, J): (B, O, J, I). An element sees its index; what rows there are counts as everything.
   constexpr void gather(int id) {
     varies_.data[id] = all_varying(g.shape(id));
@@ -348,6 +346,8 @@ class field_walk {
     }
   }
 
+  /// A product of matrices: axes of rows, of columns and of the batch stay; the one that is summed over sees everything, but for linear
+  /// interpolation.
   constexpr void matmul(int id) {
     const auto op = g.as<ops::matmul>(id);
     const int a = g.operand(id, 0), b = g.operand(id, 1);
