@@ -38,10 +38,17 @@ inline namespace VOLUTE_ERRORS {
   fail(text);
 }
 
+/// (Not a sum of strings: g++ 12 sees writes beyond them where it has inlined everything.)
+[[noreturn]] inline void fail_alignment(const char* what) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%s: expected on a cache line of 64 bytes, found between two", what);
+  fail(text);
+}
+
 /// Throws shape_error if the caller's memory does not begin on a cache line, or is smaller than `bytes`.
 inline void require_memory(const char* what, std::span<const std::byte> memory, std::int64_t bytes) {
   if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0)
-    fail(std::string(what) + ": expected on a cache line of 64 bytes, found between two");
+    fail_alignment(what);
   if (static_cast<std::int64_t>(memory.size()) < bytes) fail_bytes(what, bytes, static_cast<std::int64_t>(memory.size()));
 }
 
