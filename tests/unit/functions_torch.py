@@ -106,4 +106,12 @@ for mode in ("bilinear", "nearest"):
             name = "sample_%s_%s%s" % (mode, padding, "_corners" if corners else "")
             case(name, lambda x: F.grid_sample(x, grid[0] * 1.5, mode, padding, corners), (2, 2, 2, 3, 4), grid)
 
+
+# Lines and planes
+layer("conv2d", nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0), groups=2), (2, 2, 4, 3))
+layer("conv2d_dilated", nn.Conv2d(2, 2, 3, padding=2, dilation=2, bias=False), (1, 2, 4, 3))
+layer("conv1d", nn.Conv1d(2, 3, 3, stride=2, padding=1), (2, 2, 7))
+layer("max_pool2d", nn.MaxPool2d(3, stride=2, padding=1), (1, 2, 5, 4))
+layer("avg_pool1d", nn.AvgPool1d(2), (1, 2, 6))
+
 print("// clang-format on\n}  // namespace torch_numbers")

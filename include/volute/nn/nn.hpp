@@ -14,6 +14,7 @@
 #include <volute/nn/embedding.hpp>
 #include <volute/nn/loss.hpp>
 #include <volute/nn/normalization.hpp>
+#include <volute/nn/planar.hpp>
 #include <volute/nn/pooling.hpp>
 #include <volute/nn/squeeze_excitation.hpp>
 #include <volute/nn/streaming.hpp>
