@@ -51,6 +51,6 @@ std::function<void()> prepare(pass p, const float* first, const float* second, f
 
 #define TEXT(...) #__VA_ARGS__
 #define EXPANDED_TEXT(...) TEXT(__VA_ARGS__)
-const bool entered = conv3d_workloads().emplace(INDEX, conv3d_workload{NAME, EXPANDED_TEXT(NUMBERS), geometry, prepare}).second;
+const bool entered = conv3d_workloads(minimal).emplace(INDEX, conv3d_workload{NAME, EXPANDED_TEXT(NUMBERS), geometry, prepare}).second;
 
 }  // namespace

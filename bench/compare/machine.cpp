@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <barrier>
+#include <fstream>
 #include <thread>
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
@@ -60,6 +61,15 @@ double read_bandwidth(int threads, std::size_t bytes) {
 }
 
 }  // namespace
+
+processor this_processor() {
+  processor p;
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    for (const auto& [key, value] : {std::pair{"model name\t", &p.name}, {"cpu family\t", &p.family}, {"model\t", &p.model}})
+      if (value->empty() && line.starts_with(key)) *value = line.substr(line.find(": ") + 2);
+  return p;
+}
 
 double measure_peak(int threads, int count) {
   constexpr int chains = 12, turns = 200000;

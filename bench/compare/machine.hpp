@@ -1,7 +1,15 @@
 // The ceilings of the machine that this runs on.
 #pragma once
 
+#include <string>
+
 namespace compare {
+
+/// What Linux calls the processor; family and model are empty where it names none.
+struct processor {
+  std::string name, family, model;
+};
+processor this_processor();
 
 struct ceilings {
   double peak = 0;                            // multiply-adds of floats, operations a second

@@ -1,4 +1,4 @@
-// A Volute program on pseudo-random inputs and parameters, the same as in torch_peer.py.
+// A Volute program on pseudo-random inputs and parameters, the same as in peer.py.
 #pragma once
 
 #include <volute/volute.hpp>
@@ -13,7 +13,7 @@ namespace compare {
 
 /// A result whose convolutions are computed as this build's are: -DMINIMAL asks for minimal filtering.
 template <volute::expression E>
-constexpr auto filtered(E e) {
+static constexpr auto filtered(E e) {
 #ifdef MINIMAL
   return volute::minimal_filtering(e);
 #else

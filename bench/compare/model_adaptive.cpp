@@ -28,7 +28,7 @@ std::string numbers(const char* between) {
   for (int a = 0; a < 5; ++a) s.append(a > 0 ? between : "").append(std::to_string(n[a]));
   return s;
 }
-const bool entered = model_workloads()
+const bool entered = model_workloads(minimal)
                          .emplace("2 " + std::to_string(100000 - n[1]) + numbers(" "),
                                   model_workload{"adaptive_conv3d_mod(" + numbers(",") + ")", "adaptive " + numbers(" "),
                                                  useful_flops(geometry), bytes, "forward+backward", prepare})

@@ -30,7 +30,7 @@ constexpr double flops = useful_flops(first) + useful_flops(second) + 2.0 * BATC
 constexpr double bytes = 4.0 * static_cast<double>(forward::facts::parameters + x.shape().size() + result.shape().size());
 const std::string batch = std::to_string(BATCH);
 const bool entered =
-    model_workloads()
+    model_workloads(minimal)
         .emplace("1 " + batch, model_workload{"conv3d_document_b" + batch, "document " + batch, flops, bytes, "training step", prepare})
         .second;
 

@@ -67,7 +67,7 @@ constexpr double flops = [] {
 }();
 constexpr double bytes = 4.0 * static_cast<double>(forward::facts::parameters + x.shape().size() + result.shape().size());
 const std::string base = std::to_string(BASE);
-[[maybe_unused]] const bool entered = model_workloads()
+[[maybe_unused]] const bool entered = model_workloads(minimal)
                          .emplace("3 " + std::to_string(1000 + BASE),
                                   model_workload{"unet3d_" + base, "unet " + base, flops, bytes, "training step", prepare})
                          .second;

@@ -18,7 +18,7 @@ std::shared_ptr<floats> tensor(int64_t n, int seed) {
 extern "C" __attribute__((visibility("default"))) void enter_workloads(int threads, void (*add)(void*, std::string, std::function<void()>),
                                                                        void* context) {
   if (threads > 1) workers() = new volute::spinning_pool(threads);
-  for (const auto& [index, w] : conv3d_workloads())
+  for (const auto& [index, w] : conv3d_workloads(minimal))
     for (const pass p : {pass::forward, pass::data, pass::weights}) {
       const auto& g = w.geometry;
       const int64_t first = p == pass::data ? g.y_size() : g.x_size(), second = p == pass::weights ? g.y_size() : g.w_size();
@@ -27,7 +27,7 @@ extern "C" __attribute__((visibility("default"))) void enter_workloads(int threa
       const auto run = w.prepare(p, a->data(), b->data(), c->data());
       add(context, w.name + "/" + pass_names[static_cast<int>(p)], [a, b, c, run] { run(); });
     }
-  for (const auto& [order, m] : model_workloads())
+  for (const auto& [order, m] : model_workloads(minimal))
     for (const bool trained : {false, true})
       if (!trained || m.training != nullptr) add(context, m.name + "/" + (trained ? m.training : "forward"), m.prepare(trained).run);
 }

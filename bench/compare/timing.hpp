@@ -32,7 +32,7 @@ struct contestant {
 /// Calls `run` for `budget`, at least once, and adds microseconds a call. Before that comes a pause, in which the previous contestant's
 /// spinning threads go to sleep: libgomp's spin for 9 ms when they have a core to themselves, and longer when they share it with
 /// the threads of whoever comes next, whose second thread is then worth nothing. Then come calls that are not timed, unless they are long:
-/// they warm the caches. Calls below 20 us are timed in batches; torch_peer.py does all the same.
+/// they warm the caches. Calls below 20 us are timed in batches; peer.py does all the same.
 inline std::function<void(double, std::vector<double>&)> turns_of(std::function<void()> run) {
   return [run = std::move(run)](double budget, std::vector<double>& samples) {
     std::this_thread::sleep_for(std::chrono::milliseconds(25));

@@ -21,8 +21,15 @@ using volute::ops::conv_geometry;
 /// At the beginning of a cache line, as PyTorch's tensors and volute's own memory are.
 using floats = std::vector<float, xsimd::aligned_allocator<float, 64>>;
 
+/// Whether this unit asks for minimal filtering. Each workload is compiled with and without; what depends on that has internal linkage.
+#ifdef MINIMAL
+static constexpr bool minimal = true;
+#else
+static constexpr bool minimal = false;
+#endif
+
 /// The columns of workloads/conv3d.csv.
-constexpr conv_geometry geometry_of(int64_t n, int64_t ic, int64_t oc, int64_t groups, int64_t id, int64_t ih, int64_t iw, int64_t kd,
+[[maybe_unused]] static constexpr conv_geometry geometry_of(int64_t n, int64_t ic, int64_t oc, int64_t groups, int64_t id, int64_t ih, int64_t iw, int64_t kd,
                                     int64_t kh, int64_t kw, int64_t sd, int64_t sh, int64_t sw, int64_t front, int64_t back, int64_t ph,
                                     int64_t pw, int64_t dd, int64_t dh, int64_t dw) {
   conv_geometry g{n, ic, oc, groups, {id, ih, iw}, {}, {kd, kh, kw}, {sd, sh, sw}, {front, ph, pw}, {dd, dh, dw}};
@@ -63,7 +70,7 @@ struct prepared_model {
 };
 struct model_workload {
   std::string name;
-  std::string request;   // how torch_peer.py calls it
+  std::string request;   // how peer.py calls it
   double flops;          // useful ones, forward
   double bytes;          // of parameters, inputs and results
   const char* training;  // what the other pass is, or null
@@ -76,14 +83,14 @@ inline volute::executor*& workers() {
   return e;
 }
 
-/// In the order of the list, whichever unit comes first.
-inline std::map<int, conv3d_workload>& conv3d_workloads() {
-  static std::map<int, conv3d_workload> all;
-  return all;
+/// In the order of the list, whichever unit comes first: those with minimal filtering, or those without.
+inline std::map<int, conv3d_workload>& conv3d_workloads(bool with_minimal) {
+  static std::map<int, conv3d_workload> all[2];
+  return all[with_minimal];
 }
-inline std::map<std::string, model_workload>& model_workloads() {
-  static std::map<std::string, model_workload> all;
-  return all;
+inline std::map<std::string, model_workload>& model_workloads(bool with_minimal) {
+  static std::map<std::string, model_workload> all[2];
+  return all[with_minimal];
 }
 
 /// Floating-point operations without the taps that fall on padding.
@@ -101,7 +108,7 @@ constexpr double useful_flops(const conv_geometry& g) {
   return flops;
 }
 
-/// Element i of a pseudo-random tensor, in [-0.5, 0.5); torch_peer.py has the same.
+/// Element i of a pseudo-random tensor, in [-0.5, 0.5); peer.py has the same.
 constexpr float noise(int64_t i, int seed) {
   auto h = static_cast<std::uint32_t>(i) * 2654435761u + static_cast<std::uint32_t>(seed) * 2246822519u;
   h = (h ^ h >> 15) * 2246822519u;
