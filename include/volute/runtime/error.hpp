@@ -47,8 +47,7 @@ inline namespace VOLUTE_ERRORS {
 
 /// Throws shape_error if the caller's memory does not begin on a cache line, or is smaller than `bytes`.
 inline void require_memory(const char* what, std::span<const std::byte> memory, std::int64_t bytes) {
-  if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0)
-    fail_alignment(what);
+  if (reinterpret_cast<std::uintptr_t>(memory.data()) % cache_line != 0) fail_alignment(what);
   if (static_cast<std::int64_t>(memory.size()) < bytes) fail_bytes(what, bytes, static_cast<std::int64_t>(memory.size()));
 }
 
