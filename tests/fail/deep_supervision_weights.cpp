@@ -1,5 +1,5 @@
 // expect: layer scales
-// expect: deep_supervision wants 2 weights
+// expect: deep_supervision: 2 weights
 // expect: got 3
 #include <volute/nn/nn.hpp>
 using namespace volute;

@@ -16,7 +16,7 @@ struct deep_supervision : layer<deep_supervision<Loss, Weights...>> {
     using all = volute::detail::flat_type<P>;
     constexpr std::size_t n = std::tuple_size_v<all>;
     if constexpr (sizeof...(Weights) > 0 && sizeof...(Weights) != n) {
-      constexpr line wanted = line("deep_supervision wants ") << static_cast<int>(n) << " weights";
+      constexpr line wanted = line("deep_supervision: ") << static_cast<int>(n) << " weights";
       constexpr line got = line("got ") << static_cast<int>(sizeof...(Weights));
       return failed<text(""), to_text<wanted>(), to_text<got>()>{};
     } else {

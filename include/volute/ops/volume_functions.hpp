@@ -181,9 +181,11 @@ struct conv_transpose3d {
 
 /// What can be said of a pooling window. Stride 0 means: as the kernel; `high` is the padding behind where it is another one.
 struct pool_options {
-  triple kernel{}, stride{0, 0, 0}, padding{0, 0, 0}, high{-1, -1, -1}, dilation{};
-  bool ceil_mode = false, count_include_pad = true, same_upper = false;
+  triple kernel{}, stride{0, 0, 0}, padding{0, 0, 0}, dilation{};
+  bool ceil_mode = false, count_include_pad = true;
   std::int64_t divisor = 0;
+  triple high{-1, -1, -1};
+  bool same_upper = false;
 
   constexpr std::int64_t step(int a) const { return stride[a] == 0 ? kernel[a] : stride[a]; }
   constexpr std::int64_t low_of(int a, const extents& x) const { return same_upper ? total(a, x) / 2 : padding[a]; }

@@ -421,8 +421,12 @@ constexpr int lower_module(session& s, const int* arguments) {
       s.layers.push_back({s.path, line(M::kind.view()), first_result::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
     }
   }
-  constexpr int levels = []<class... E>(std::tuple<E...>) { return detail::joint_name_size<E...>::level + 1; }(detail::flat_type<body>{});
+  [[maybe_unused]] constexpr int levels = []<class... E>(std::tuple<E...>) {
+    return detail::joint_name_size<E...>::level + 1;
+  }(detail::flat_type<body>{});
+#ifdef __clang__  // g++ instantiates a function when it is called
   instantiate_parts<M>(std::make_integer_sequence<int, levels>{});
+#endif
   const int first = s.g.nodes.size, id = lower_body<body>(s);
   if constexpr (requires { M::recomputes; }) {
     if constexpr (expression<body>)
