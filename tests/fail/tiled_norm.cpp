@@ -8,12 +8,12 @@ using namespace volute;
 namespace nn = volute::nn;
 
 #if defined(VOLUTE_CONTROL)
-using norm = nn::batch_norm3d<4>;
+using chosen = nn::batch_norm3d<4>;
 #else
-using norm = nn::instance_norm3d<4>;
+using chosen = nn::instance_norm3d<4>;
 #endif
 
-struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::sequential<nn::relu, nn::named<"norm", norm>>,
+struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::sequential<nn::relu, nn::named<"norm", chosen>>,
                             nn::conv3d<4, 2, nn::kernel<1>>> {};
 void use() {
   tiled<net, input<"x", 1, 1, 16, 16, 16>> t;
