@@ -3,6 +3,7 @@
 
 #include <volute/runtime/model.hpp>
 #include <volute/volumes/growth.hpp>
+#include <volute/volumes/refused.hpp>
 #include <volute/volumes/tasks.hpp>
 #include <volute/volumes/tiled.hpp>
 
@@ -103,6 +104,10 @@ requires(expression<decltype(A)>) struct sorted<samples<I...>, sizes<N...>, A, R
 template <auto... I, std::int64_t... N, auto A, auto... Rest>
 requires(!expression<decltype(A)>) struct sorted<samples<I...>, sizes<N...>, A, Rest...> : sorted<samples<I...>, sizes<N..., A>, Rest...> {
 };
+
+/// What is wrong with a network, or else with the sizes.
+template <class Found>
+using batch_refusal = std::conditional_t<std::is_void_v<Found>, failed<"", "batched: sizes >= 1", "got none, or less">, Found>;
 
 }  // namespace volumes
 
@@ -291,21 +296,14 @@ requires(sizeof...(Sizes) > 0 && ((Sizes > 0) && ...) &&
 
 /// Of a network that is refused: says why, once.
 template <class T, class Net, auto... Inputs, std::int64_t... Sizes>
-class batched_of<T, Net, volumes::samples<Inputs...>, volumes::sizes<Sizes...>> {
-  using found = decltype(volumes::batch_failure<Net, std::remove_const_t<decltype(Inputs)>...>());
-  using failure = std::conditional_t<std::is_void_v<found>, failed<"", "batched: sizes >= 1", "got none, or less">, found>;
+class batched_of<T, Net, volumes::samples<Inputs...>, volumes::sizes<Sizes...>>
+    : public volumes::refused_runs<
+          volumes::batch_refusal<decltype(volumes::batch_failure<Net, std::remove_const_t<decltype(Inputs)>...>())>> {
+  using refused =
+      volumes::refused_runs<volumes::batch_refusal<decltype(volumes::batch_failure<Net, std::remove_const_t<decltype(Inputs)>...>())>>;
 
  public:
-  static constexpr bool is_refused = true;
-  batched_of() {
-    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
-  }
-  template <class Weights>
-  explicit batched_of(const Weights&) : batched_of() {}
-  template <class... V>
-  runtime::nothing operator()(const V&...) {
-    return {};
-  }
+  using refused::refused_runs;
 };
 
 /// Inputs of one sample, (1, ...) each, and batch sizes.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/runtime/model.hpp>
+#include <volute/volumes/refused.hpp>
 #include <volute/volumes/growth.hpp>
 #include <volute/volumes/sinks.hpp>
 #include <volute/volumes/sources.hpp>
@@ -283,24 +284,9 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
 
 /// Of a network that is refused: says why, once.
 template <class T, class Net, auto... Inputs>
-class basic_tiled {
-  using failure = typename volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::failure;
-
+class basic_tiled : public volumes::refused_runs<typename volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::failure> {
  public:
-  static constexpr bool is_refused = true;
-  basic_tiled() {
-    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
-  }
-  template <class Weights>
-  explicit basic_tiled(const Weights&) : basic_tiled() {}
-  template <class... Anything>
-  bool run(const Anything&...) {
-    return false;
-  }
-  template <class... V>
-  runtime::nothing operator()(const V&...) {
-    return {};
-  }
+  using volumes::refused_runs<typename volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::failure>::refused_runs;
 };
 
 /// Tiles in float.

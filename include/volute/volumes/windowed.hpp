@@ -1,6 +1,7 @@
 // Overlapping windows whose results are averaged, for networks that look at everything, or that were trained on such windows.
 #pragma once
 
+#include <volute/volumes/refused.hpp>
 #include <volute/volumes/tiled.hpp>
 #include <volute/volumes/window_rule.hpp>
 
@@ -269,24 +270,9 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
 
 /// Of a network that is refused: says why, once.
 template <class T, class Net, auto Input>
-class basic_windowed {
-  using failure = decltype(volumes::window_failure<Net, std::remove_const_t<decltype(Input)>>());
-
+class basic_windowed : public volumes::refused_runs<decltype(volumes::window_failure<Net, std::remove_const_t<decltype(Input)>>())> {
  public:
-  static constexpr bool is_refused = true;
-  basic_windowed() {
-    if constexpr (!std::is_same_v<failure, reported>) static_assert(detail::accepted<detail::refused_for<failure>>::value);
-  }
-  template <class Weights>
-  explicit basic_windowed(const Weights&) : basic_windowed() {}
-  template <class... Anything>
-  bool run(const Anything&...) {
-    return false;
-  }
-  template <class... V>
-  runtime::nothing operator()(const V&...) {
-    return {};
-  }
+  using volumes::refused_runs<decltype(volumes::window_failure<Net, std::remove_const_t<decltype(Input)>>())>::refused_runs;
 };
 
 /// Windows in float.
