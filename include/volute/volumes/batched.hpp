@@ -303,7 +303,7 @@ class batched_of<T, Net, volumes::samples<Inputs...>, volumes::sizes<Sizes...>>
       volumes::refused_runs<volumes::batch_refusal<decltype(volumes::batch_failure<Net, std::remove_const_t<decltype(Inputs)>...>())>>;
 
  public:
-  using refused::refused_runs;
+  using refused::refused;
 };
 
 /// Inputs of one sample, (1, ...) each, and batch sizes.
