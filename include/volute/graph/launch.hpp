@@ -64,14 +64,14 @@ VOLUTE_EXHAUSTIVE_END
 struct kernel_spec {
   kernel_kind kind{};
   int program = -1;  // elementwise, reduce; the epilogue of a convolution
-  std::int64_t lanes =
-      0;                // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand; pack: conv_facts::order
-  int geometry = -1;    // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
-  bool first = false;   // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
-  bool second = false;  // matmul: b is transposed
-  ops::reduction how{};  // reduce
-  int source = -1;       // convolution: of a volume_layout, of what it reads (weights: of x); negative: NCDHW
-  int target = -1;       // the same of what it writes (weights: of g)
+  std::int64_t lanes = 0;  // elementwise, reduce: two bits an input, its lane, or in blocks its access; convolution: the access of each
+                           // epilogue operand; pack: conv_facts::order
+  int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
+  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
+  bool second = false;     // matmul: b is transposed; reduce in blocks: a result for each sample
+  ops::reduction how{};    // reduce
+  int source = -1;         // of a volume_layout: what a convolution (weights: x), elementwise or reduce reads; negative: NCDHW
+  int target = -1;         // the same of what it writes (weights: of g)
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 

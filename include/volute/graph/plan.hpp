@@ -214,16 +214,29 @@ class planner {
       s.call.value = g.as<ops::reduce>(root).how() == ops::reduction::mean
                          ? static_cast<double>(g.shape(g.operand(root, 0)).size() / g.shape(root).size())
                          : 1;
-    if (reduces && in.count == 1 && over.rank == 5 && !g.is<ops::broadcast>(in.id[0])) {
-      const ops::axis_set axes = g.as<ops::reduce>(root).axes;
-      bool all = !ops::contains(axes, 1);
-      for (int a = 2; a < 5; ++a) all = all && ops::contains(axes, a);
-      if (all) s.pixels = over, s.keeps_samples = !ops::contains(axes, 0);
-    }
+    note_volume(s, root, over, in);
     for (int i = 0; i < in.count; ++i) {
       const int at = add_input(s, memory[i]);
       s.in_place[at] = !reduces && !g.is<ops::broadcast>(in.id[i]) && values[memory[i].value].size == over.size();
     }
+  }
+
+  /// Whether a group may read and write volumes in blocks of channels (see layout_pass).
+  constexpr void note_volume(step& s, int root, const extents& over, const group_inputs& in) {
+    if (over.rank != 5 || over[1] == 1) return;
+    if (g.is<ops::reduce>(root)) {
+      const ops::axis_set axes = g.as<ops::reduce>(root).axes;
+      bool all = !ops::contains(axes, 1);
+      for (int a = 2; a < 5; ++a) all = all && ops::contains(axes, a);
+      if (!all) return;
+      s.keeps_samples = !ops::contains(axes, 0);
+    }
+    for (int i = 0; i < in.count; ++i) {
+      ops::access how{};
+      if (!epilogue_access(g, in.id[i], over, how)) return;
+      s.access |= static_cast<std::int64_t>(how) << (2 * i);
+    }
+    s.volume = over;
   }
 
   constexpr location pack(int weights, kernel_kind kind, int geometry) {

@@ -2,6 +2,7 @@
 // access), not for the program that it stands in, so equal kernels of different programs are one function.
 #pragma once
 
+#include <volute/kernels/blocked_maps.hpp>
 #include <volute/kernels/conv3d.hpp>
 #include <volute/kernels/copy.hpp>
 #include <volute/kernels/elementwise.hpp>
@@ -46,6 +47,14 @@ void run_elementwise(const graph::launch& c, const operands<T>& o) noexcept {
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool Inner>
 void run_reduce(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out, o.workers, c.value);
+}
+template <class T, ops::epilogue E, ops::volume_layout L>
+void run_elementwise_blocked(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::map_blocked<T, kernels::block_lanes<T>(L.block), E>(L, o.in, o.out, o.workers);
+}
+template <class T, ops::epilogue E, ops::reduction R, bool KeepsSamples, ops::volume_layout L>
+void run_reduce_blocked(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::reduce_blocked<T, kernels::block_lanes<T>(L.block), E, R, KeepsSamples>(L, o.in, o.out, o.workers, c.value);
 }
 template <class T, bool A, bool B>
 void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
@@ -133,7 +142,13 @@ template <class T, class Plan, int K>
 constexpr kernel_function<T> function_of() {
   using graph::kernel_kind;
   constexpr graph::kernel_spec k = Plan::tables.kernels[K];
-  if constexpr (k.kind == kernel_kind::elementwise) {
+  if constexpr (k.source >= 0 && (k.kind == kernel_kind::elementwise || k.kind == kernel_kind::reduce)) {
+    constexpr ops::epilogue e = unpack_epilogue(Plan::tables.programs[k.program], k.lanes);
+    if constexpr (k.kind == kernel_kind::elementwise)
+      return &run_elementwise_blocked<T, e, Plan::tables.layouts[k.source]>;
+    else
+      return &run_reduce_blocked<T, e, k.how, k.second, Plan::tables.layouts[k.source]>;
+  } else if constexpr (k.kind == kernel_kind::elementwise) {
     return &run_elementwise<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes)>;
   } else if constexpr (k.kind == kernel_kind::reduce) {
     return &run_reduce<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes), k.how, k.first>;
