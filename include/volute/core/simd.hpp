@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/core/compiler.hpp>
+#include <volute/core/isa.hpp>
 
 // g++ 12's AVX-512 headers write "undefined" registers as `__m512 y = y` and then warn of them wherever they are inlined (GCC PR 105593).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -35,27 +36,6 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-
-// Functions compiled with other -m flags must not share a name (one definition rule): every kernel lives in this namespace.
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-#define VOLUTE_ISA_NAME avx512
-#elif defined(__AVX2__) && defined(__FMA__)
-#define VOLUTE_ISA_NAME avx2
-#elif defined(__AVX__)
-#define VOLUTE_ISA_NAME avx
-#elif defined(__ARM_NEON)
-#define VOLUTE_ISA_NAME neon
-#else
-#define VOLUTE_ISA_NAME baseline
-#endif
-
-#if defined(__cpp_exceptions)
-#define VOLUTE_ISA VOLUTE_ISA_NAME
-#else  // programs call fail(), whose body is another then: see core/exceptions.hpp
-#define VOLUTE_ISA_JOIN(name) name##_no_exceptions
-#define VOLUTE_ISA_WITHOUT(name) VOLUTE_ISA_JOIN(name)
-#define VOLUTE_ISA VOLUTE_ISA_WITHOUT(VOLUTE_ISA_NAME)
-#endif
 
 #define VOLUTE_INLINE inline __attribute__((always_inline))
 #define VOLUTE_RESTRICT __restrict__
