@@ -9,7 +9,8 @@
 #endif
 
 #if defined(VOLUTE_VARIANT_BASELINE)
-static_assert(VOLUTE_ISA_FEATURES == 0, "the baseline variant was given options of later processors, perhaps by CMAKE_CXX_FLAGS or CXXFLAGS");
+static_assert(VOLUTE_ISA_FEATURES == 0,
+              "the baseline variant was given options of later processors, perhaps by CMAKE_CXX_FLAGS or CXXFLAGS");
 #endif
 
 extern "C" {

@@ -2,7 +2,7 @@
 #pragma once
 
 #define VOLUTE_VERSION_MAJOR 0
-#define VOLUTE_VERSION_MINOR 1
+#define VOLUTE_VERSION_MINOR 2
 #define VOLUTE_VERSION_PATCH 0
 
 /// One number that can be compared: 10203 is 1.2.3.

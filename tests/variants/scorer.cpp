@@ -5,7 +5,8 @@
 
 namespace nn = volute::nn;
 
-struct net : nn::sequential<nn::conv3d<1, 5, nn::kernel<3>, nn::padding<1>>, nn::silu, nn::max_pool3d<2>, nn::flatten, nn::linear<5 * 8, 4>> {};
+struct net
+    : nn::sequential<nn::conv3d<1, 5, nn::kernel<3>, nn::padding<1>>, nn::silu, nn::max_pool3d<2>, nn::flatten, nn::linear<5 * 8, 4>> {};
 
 struct scorer::network : volute::model<net, volute::input<"volume", 1, 1, 5, 5, 5>> {};
 

@@ -14,31 +14,29 @@
 #define VOLUTE_ISA_BIT(macro) VOLUTE_ISA_BIT_JOIN(macro)
 
 // Feature i of F(i, macro, name): its macro, and what __builtin_cpu_supports() calls it. Four make a digit of the name, see below.
+// clang-format off
 #if defined(__x86_64__) || defined(__i386__)
-#define VOLUTE_ISA_LIST(F)                                                                                                        \
-  F(0, __SSE3__, "sse3")                                                                                                          \
-  F(1, __SSSE3__, "ssse3")                                                                                                        \
-  F(2, __SSE4_1__, "sse4.1") F(3, __SSE4_2__, "sse4.2") F(4, __POPCNT__, "popcnt") F(5, __AVX__, "avx") F(6, __F16C__, "f16c")    \
-      F(7, __FMA__, "fma") F(8, __AVX2__, "avx2") F(9, __BMI__, "bmi") F(10, __BMI2__, "bmi2") F(11, __LZCNT__, "lzcnt")          \
-          F(12, __MOVBE__, "movbe") F(13, __AVX512F__, "avx512f") F(14, __AVX512CD__, "avx512cd") F(15, __AVX512BW__, "avx512bw") \
-              F(16, __AVX512DQ__, "avx512dq") F(17, __AVX512VL__, "avx512vl") F(18, __AVX512IFMA__, "avx512ifma")                 \
-                  F(19, __AVX512VBMI__, "avx512vbmi") F(20, __AVX512VBMI2__, "avx512vbmi2") F(21, __AVX512VNNI__, "avx512vnni")   \
-                      F(22, __AVX512BITALG__, "avx512bitalg") F(23, __AVX512VPOPCNTDQ__, "avx512vpopcntdq")                       \
-                          F(24, __AVX512BF16__, "avx512bf16") F(25, __AVX512FP16__, "avx512fp16") F(26, __AVXVNNI__, "avxvnni")   \
-                              F(27, __GFNI__, "gfni") F(28, __SSE4A__, "sse4a") F(29, __FMA4__, "fma4") F(30, __XOP__, "xop")     \
-                                  F(31, __TBM__, "tbm")
+#define VOLUTE_ISA_LIST(F) \
+  F(0, __SSE3__, "sse3") F(1, __SSSE3__, "ssse3") F(2, __SSE4_1__, "sse4.1") F(3, __SSE4_2__, "sse4.2") \
+  F(4, __POPCNT__, "popcnt") F(5, __AVX__, "avx") F(6, __F16C__, "f16c") F(7, __FMA__, "fma") \
+  F(8, __AVX2__, "avx2") F(9, __BMI__, "bmi") F(10, __BMI2__, "bmi2") F(11, __LZCNT__, "lzcnt") \
+  F(12, __MOVBE__, "movbe") F(13, __AVX512F__, "avx512f") F(14, __AVX512CD__, "avx512cd") F(15, __AVX512BW__, "avx512bw") \
+  F(16, __AVX512DQ__, "avx512dq") F(17, __AVX512VL__, "avx512vl") F(18, __AVX512IFMA__, "avx512ifma") F(19, __AVX512VBMI__, "avx512vbmi") \
+  F(20, __AVX512VBMI2__, "avx512vbmi2") F(21, __AVX512VNNI__, "avx512vnni") F(22, __AVX512BITALG__, "avx512bitalg") F(23, __AVX512VPOPCNTDQ__, "avx512vpopcntdq") \
+  F(24, __AVX512BF16__, "avx512bf16") F(25, __AVX512FP16__, "avx512fp16") F(26, __AVXVNNI__, "avxvnni") F(27, __GFNI__, "gfni") \
+  F(28, __SSE4A__, "sse4a") F(29, __FMA4__, "fma4") F(30, __XOP__, "xop") F(31, __TBM__, "tbm")
 #elif defined(__aarch64__)
 // In place of the name what says so of AT_HWCAP (`first`) and AT_HWCAP2 (`second`).
-#define VOLUTE_ISA_LIST(F)                                                                                                  \
-  F(0, __ARM_FEATURE_ATOMICS, first& HWCAP_ATOMICS)                                                                         \
-  F(1, __ARM_FEATURE_FP16_VECTOR_ARITHMETIC, first& HWCAP_ASIMDHP) F(2, __ARM_FEATURE_DOTPROD, first& HWCAP_ASIMDDP)        \
-      F(3, __ARM_FEATURE_COMPLEX, first& HWCAP_FCMA) F(4, __ARM_FEATURE_JCVT, first& HWCAP_JSCVT)                           \
-          F(5, __ARM_FEATURE_RCPC, first& HWCAP_LRCPC) F(6, __ARM_FEATURE_SVE, first& HWCAP_SVE)                            \
-              F(7, __ARM_FEATURE_SVE2, second& HWCAP2_SVE2) F(8, __ARM_FEATURE_BF16_VECTOR_ARITHMETIC, second& HWCAP2_BF16) \
-                  F(9, __ARM_FEATURE_MATMUL_INT8, second& HWCAP2_I8MM)
+#define VOLUTE_ISA_LIST(F) \
+  F(0, __ARM_FEATURE_ATOMICS, first & HWCAP_ATOMICS) F(1, __ARM_FEATURE_FP16_VECTOR_ARITHMETIC, first & HWCAP_ASIMDHP) \
+  F(2, __ARM_FEATURE_DOTPROD, first & HWCAP_ASIMDDP) F(3, __ARM_FEATURE_COMPLEX, first & HWCAP_FCMA) \
+  F(4, __ARM_FEATURE_JCVT, first & HWCAP_JSCVT) F(5, __ARM_FEATURE_RCPC, first & HWCAP_LRCPC) \
+  F(6, __ARM_FEATURE_SVE, first & HWCAP_SVE) F(7, __ARM_FEATURE_SVE2, second & HWCAP2_SVE2) \
+  F(8, __ARM_FEATURE_BF16_VECTOR_ARITHMETIC, second & HWCAP2_BF16) F(9, __ARM_FEATURE_MATMUL_INT8, second & HWCAP2_I8MM)
 #else
 #define VOLUTE_ISA_LIST(F)
 #endif
+// clang-format on
 
 #define VOLUTE_ISA_ADD(i, macro, name) | (static_cast<unsigned long long>(VOLUTE_ISA_BIT(macro)) << i)
 /// The features of this translation unit, bit i for feature i.
