@@ -70,7 +70,7 @@ function(volute_add_model target)
       target_compile_definitions(${variant} PRIVATE VOLUTE_VARIANT_BASELINE)
     endif()
     list(APPEND arguments "${isa}:" "$<TARGET_OBJECTS:${variant}>")
-    list(APPEND objects "$<TARGET_OBJECTS:${variant}>")
+    list(APPEND objects ${variant} "$<TARGET_OBJECTS:${variant}>")  # Makefiles need the target too
   endforeach()
 
   string(MAKE_C_IDENTIFIER ${target} name)

@@ -14,7 +14,7 @@
 # between variants, nor with the rest of the program; the functions jump through a table that is filled when the program starts.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for VOLUTE_INCLUDE in ${VOLUTE_INCLUDE:-} "$here/../../include" "$here/../../../../include"; do
+for VOLUTE_INCLUDE in ${VOLUTE_INCLUDE:-} "$here/../../include" "$here/../../../include" "$here/../../../../include"; do
   [[ -e $VOLUTE_INCLUDE/volute/core/isa.hpp ]] && break
 done
 : "${CXX:=g++}" "${CXXFLAGS:=}" "${OBJCOPY:=objcopy}" "${READELF:=readelf}"

@@ -1,4 +1,4 @@
-// The version of these headers, for the preprocessor. CMakeLists.txt reads it here; it stands nowhere else.
+// The version of these headers, for the preprocessor. CMakeLists.txt and the Conan recipe read it here; vcpkg.json repeats it.
 #pragma once
 
 #define VOLUTE_VERSION_MAJOR 0
