@@ -26,6 +26,8 @@ struct variant {
   const initialiser *first, *last;  // of its global variables
 };
 
+// Hidden: of this object, so that no address comes from a table that the linker makes (for 64-bit ARM ld ignores offsets there).
+#pragma GCC visibility push(hidden)
 extern "C" {
 extern address slots[] __asm__("volute_slots");
 extern address slots_end[] __asm__("volute_slots_end");
@@ -36,6 +38,7 @@ extern address slots_end[] __asm__("volute_slots_end");
   extern const initialiser last_##v[] __asm__("__stop_volute_" VOLUTE_ISA_TEXT(VOLUTE_MODEL) "_" #v) __attribute__((weak));
 VOLUTE_VARIANTS(VOLUTE_DECLARE)
 }
+#pragma GCC visibility pop
 
 const variant variants[] = {
 #define VOLUTE_ROW(v) {#v, &features_##v, table_##v, first_##v, last_##v},

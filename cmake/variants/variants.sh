@@ -2,7 +2,7 @@
 # One object of many processors: what volute_add_model() runs, and what builds without CMake call.
 #
 #   variants.sh compile NAME OUT.o "VARIANT..." SOURCE... [-- COMPILER-OPTION...]
-#       compiles the sources once for each variant, and merges. A variant is one of those below or NAME=OPTIONS; the last that a processor
+#       compiles the sources once for each variant, and merges. A variant is one of those below or NAME=OPTION,OPTION; the last that a processor
 #       runs is taken there, so name the least demanding first: "baseline avx2 avx512".
 #   variants.sh merge NAME OUT.o VARIANT: OBJECT... VARIANT: OBJECT...
 #       of objects that are there; each variant has one of features.cpp. The first variant's options are for the code that chooses (CXXFLAGS).
@@ -27,13 +27,13 @@ die() {
 
 options() {
   case $1 in
-    *=*) echo "${1#*=}" ;;
+    *=*) tr , " " <<<"${1#*=}" ;;
     baseline) case $("$CXX" $CXXFLAGS -dumpmachine) in aarch64*) echo -march=armv8-a ;; x86_64*) echo -march=x86-64 ;; esac ;;
     sse4) echo -march=x86-64-v2 ;;
     avx2) echo -march=x86-64-v3 ;;
     avx512) echo -march=x86-64-v4 ;;
     sve256) echo -march=armv8.2-a+sve -msve-vector-bits=256 ;;
-    *) die "unknown variant $1; known are baseline, sse4, avx2, avx512, sve256 and NAME=OPTIONS" ;;
+    *) die "unknown variant $1; known are baseline, sse4, avx2, avx512, sve256 and NAME=OPTION,OPTION" ;;
   esac
 }
 
