@@ -27,6 +27,19 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
       __builtin_ia32_blendmw_512_mask(reinterpret_cast<__v32hi>(otherwise), reinterpret_cast<__v32hi>(then), which));
 }
 #endif
+// Where the compiler is told of no vectors, xsimd 13 has them as arrays: slow, but right.
+#if !defined(__SSE2__) && !defined(__ARM_NEON) && !defined(__wasm_simd128__) && !defined(__riscv_vector) && !defined(XSIMD_DEFAULT_ARCH)
+#if __has_include(<xsimd/arch/xsimd_emulated.hpp>)
+#define XSIMD_WITH_EMULATED 1
+#define XSIMD_DEFAULT_ARCH ::xsimd::emulated<128>
+#include <xsimd/config/xsimd_config.hpp>
+#undef XSIMD_NO_SUPPORTED_ARCHITECTURE
+#elif defined(__i386__)
+#include "volute needs -msse2, or xsimd 13 or newer for a processor without vectors"
+#else
+#include "volute needs xsimd 13 or newer for a processor without vectors"
+#endif
+#endif
 #include <xsimd/xsimd.hpp>
 #include <volute/core/simd_arm.hpp>
 #if defined(__GNUC__) && !defined(__clang__)
