@@ -1,6 +1,7 @@
 // What chooses one variant of a model when the program starts. variants.sh compiles it behind VOLUTE_MODEL, the model's name,
 // VOLUTE_VARIANTS(F), F(variant) for each from the least demanding to the most, and an assembler text with these symbols:
 //   volute_table.VARIANT   addresses of the variant's functions
+//   volute_list.VARIANT    address and number of the functions that give its global variables their values
 //   volute_slots           as many addresses, through which the model's functions jump; at first those of the first variant
 //   volute_slots_end
 #include <volute/core/isa.hpp>
@@ -19,11 +20,16 @@ namespace {
 using address = void*;
 using initialiser = void (*)();
 
+struct list {
+  const initialiser* first;
+  unsigned long long count;
+};
+
 struct variant {
   const char* name;
   const unsigned long long* needs;
   const address* functions;
-  const initialiser *first, *last;  // of its global variables
+  const list* initialisers;  // of its global variables
 };
 
 // Hidden: of this object, so that no address comes from a table that the linker makes (for 64-bit ARM ld ignores offsets there).
@@ -31,17 +37,16 @@ struct variant {
 extern "C" {
 extern address slots[] __asm__("volute_slots");
 extern address slots_end[] __asm__("volute_slots_end");
-#define VOLUTE_DECLARE(v)                                                                                                     \
-  extern const unsigned long long features_##v __asm__("volute_features." #v);                                                \
-  extern const address table_##v[] __asm__("volute_table." #v);                                                               \
-  extern const initialiser first_##v[] __asm__("__start_volute_" VOLUTE_ISA_TEXT(VOLUTE_MODEL) "_" #v) __attribute__((weak)); \
-  extern const initialiser last_##v[] __asm__("__stop_volute_" VOLUTE_ISA_TEXT(VOLUTE_MODEL) "_" #v) __attribute__((weak));
+#define VOLUTE_DECLARE(v)                                                      \
+  extern const unsigned long long features_##v __asm__("volute_features." #v); \
+  extern const address table_##v[] __asm__("volute_table." #v);                \
+  extern const list list_##v __asm__("volute_list." #v);
 VOLUTE_VARIANTS(VOLUTE_DECLARE)
 }
 #pragma GCC visibility pop
 
 const variant variants[] = {
-#define VOLUTE_ROW(v) {#v, &features_##v, table_##v, first_##v, last_##v},
+#define VOLUTE_ROW(v) {#v, &features_##v, table_##v, &list_##v},
     VOLUTE_VARIANTS(VOLUTE_ROW)};
 
 /// What the processor has (and the system keeps): bits as VOLUTE_ISA_FEATURES.
@@ -93,7 +98,7 @@ const variant* choose() {
 __attribute__((constructor(101))) void start() {
   const variant& v = *choose();
   std::memcpy(slots, v.functions, static_cast<std::size_t>(slots_end - slots) * sizeof(address));
-  for (const initialiser* f = v.first; f != v.last; ++f) (*f)();
+  for (unsigned long long i = 0; i < v.initialisers->count; ++i) v.initialisers->first[i]();
 }
 
 }  // namespace

@@ -54,19 +54,30 @@ isolate() {
   awk '$2 == "UNIQUE" { exit 1 }' "$object.symbols" || die "$variant: compile with -fno-gnu-unique"
   awk -v v="$variant" '{ print $1, $1 "." v } END { print "volute_features", "volute_features." v }' "$work/$variant.functions" >"$object.rename"
   awk '{ print $2 }' "$object.rename" >"$object.keep"
-  # Initial values of its global variables are computed by its own code, so only where it is chosen.
-  local rename=()
+  "$READELF" -SW "$object.all" | grep -qE ' \.(fini_array|dtors|preinit_array)' &&
+    die "$variant: functions that run at exit (__attribute__((destructor))) would run in variants that were not chosen"
+  # Initial values of its global variables are computed by its own code, so only where it is chosen: the list becomes data, which the linker does
+  # not give to the system. (With flags, or objcopy would keep the type of the section.)
+  local rename=() list=.data.rel.ro.volute
   for section in $("$READELF" -SW "$object.all" | grep -oE ' \.(init_array|ctors)[.0-9]* ' | sort -u); do
-    rename+=(--rename-section "$section=volute_${name}_$variant")
+    rename+=(--rename-section "$section=$list,alloc,load,data,contents")
   done
-  "$READELF" -SW "$object.all" | grep -qE ' \.(fini_array|dtors|preinit_array)' && die "$variant: functions that run at exit (__attribute__((destructor))) would run in variants that were not chosen"
   "$OBJCOPY" --redefine-syms="$object.rename" "${rename[@]}" "$object.all" "$object.renamed"
+  "$LD" -r -o "$object.linked" "$object.renamed"  # one list
+  rename=()
+  section=$("$READELF" -SW "$object.linked" | sed -nE "s/.* ${list//./\\.} +PROGBITS +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) .*/\1/p")
+  echo $((16#${section:-0} / 8)) >"$work/$variant.initialisers"
+  if [[ $section ]]; then
+    rename=(--add-symbol "volute_initialisers.$variant=$list:0,global,object")
+    echo "volute_initialisers.$variant" >>"$object.keep"
+  fi
+  "$OBJCOPY" "${rename[@]}" "$object.linked" "$object.renamed"
   "$OBJCOPY" --keep-global-symbols="$object.keep" "$object.renamed" "$object"
 }
 
 # The model's functions, each a jump through its slot, and the tables that fill the slots.
 assembler() {
-  local first=$1 variant symbol visibility machine i=0
+  local first=$1 variant symbol visibility machine count i=0
   machine=$("$CXX" $CXXFLAGS -dumpmachine)
   echo '.section .note.GNU-stack,"",%progbits'
   echo '.text'
@@ -86,6 +97,9 @@ assembler() {
   for variant in "$@"; do
     printf '.p2align 3\nvolute_table.%s:\n' "$variant"
     while read -r symbol visibility; do echo ".quad $symbol.$variant"; done <"$work/$variant.functions"
+    count=$(cat "$work/$variant.initialisers")
+    ((count)) && symbol=volute_initialisers.$variant || symbol=0
+    printf 'volute_list.%s:\n.quad %s\n.quad %s\n' "$variant" $symbol "$count"
   done
   printf '.data\n.p2align 3\nvolute_slots:\n'
   while read -r symbol visibility; do echo ".quad $symbol.$first"; done <"$work/$first.functions"

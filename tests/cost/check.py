@@ -68,9 +68,10 @@ def main(clang, option=""):
         return print("other releases of clang or of the libraries: nothing to compare", versions(clang))
     wanted = baseline["counts"]
     steps = int(wanted.pop("steps of the longest evaluation") * MARGIN)
-    counts = compile(clang, steps, *(["-DVOLUTE_PLANTED"] if option == "--planted" else []))
+    planted = ["-DVOLUTE_PLANTED"] if option == "--planted" else []
+    counts = compile(clang, steps, *planted)
     if counts is None:
-        compile(clang, ENOUGH)  # ends with the error if it is another one
+        compile(clang, ENOUGH, *planted)  # ends with the error if it is another one
         sys.exit(f"a constant evaluation takes more than {steps} steps, {MARGIN:.2f} of the baseline; see tests/cost/check.py")
     for name, count in counts.items():
         print(f"{name}: {count}, {count / wanted[name]:.3f} of the baseline")

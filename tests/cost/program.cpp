@@ -10,7 +10,7 @@ using trainer = volute::trainer<net, nn::cross_entropy<>, volute::adam, input<"i
 
 float step(trainer& t, const xt::xtensor<float, 5>& images, const xt::xtensor<float, 1>& labels) { return t.step(images, labels); }
 
-#ifdef VOLUTE_PLANTED  // what a careless header adds: a class for each of 2000 numbers
+#ifdef VOLUTE_PLANTED  // what a careless header adds: a class for each of 900 numbers
 template <int N>
 struct careless {
   static constexpr int value = careless<N - 1>::value + 1;
@@ -19,9 +19,5 @@ template <>
 struct careless<0> {
   static constexpr int value = 0;
 };
-template <int... N>
-constexpr int all(std::integer_sequence<int, N...>) {
-  return (careless<N>::value + ...);
-}
-static_assert(all(std::make_integer_sequence<int, 2000>{}) > 0);
+static_assert(careless<900>::value == 900);
 #endif

@@ -3,8 +3,9 @@
 
 MERGED.o exports the handle's functions and nothing else. Linked with MAIN.o, which uses the same templates, in either order and as a shared
 library, no function that the linker may share (global, weak or unique) holds an instruction on ymm or zmm registers, though the program has
-both; UNMERGED.o, the AVX-512 variant as compiled, has such functions, or these checks would see nothing. The program gives the same scores in
-every variant that this processor runs and, where qemu-x86_64 is installed, on a Nehalem and a Haswell.
+both; UNMERGED.o, the AVX-512 variant as compiled, has such functions, or these checks would see nothing. The program, linked by the other
+linkers that are there too, gives the same scores in every variant that this processor runs and, where qemu-x86_64 is installed, on a Nehalem
+and a Haswell.
 """
 import os
 import re
@@ -61,13 +62,17 @@ def main(cxx, main_object, merged, unmerged, directory):
             out(cxx, "-shared", "-o", library, merged, "-pthread")
             files = [*files, library, f"-Wl,-rpath,{directory}"]
         out(cxx, "-o", program, *files, "-pthread")
+        linkers = [l for l in ("gold", "lld") if shutil.which(f"ld.{l}")] if name == "first" else []
+        for linker in linkers:  # they differ in what they keep and in how they find functions that run at the start
+            out(cxx, f"-fuse-ld={linker}", "-Wl,--gc-sections", "-o", f"{program}.{linker}", *files, "-pthread")
+            programs.append(f"{program}.{linker}")
         functions, bad = shared_and_wide(library if name == "shared" else program)
         assert functions["ymm"] and functions["zmm"], f"{name}: no wide instruction at all"
         assert not bad, f"{name}: shared and wide: {bad}"
         programs.append(program)
 
     weights = f"{directory}/weights.safetensors"
-    out(programs[0], weights, "write")
+    out(programs[-1], weights, "write")
     with open("/proc/cpuinfo") as file:
         flags = set(next(line for line in file if line.startswith("flags")).split())
     has = {"baseline": True, "avx2": {"avx2", "fma", "bmi2"} <= flags, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags}
