@@ -52,7 +52,8 @@ struct attention_slopes {
   T *q, *k, *v, *bias;
 };
 
-/// exp(a) of an `a` that is no larger than rounding makes it: 0 below the smallest normal result; NaN stays. Within 2 ulp.
+/// exp(a) of an `a` that is no larger than rounding makes it: 0 below the smallest normal result; NaN stays. Within 2.5 times the
+/// machine's epsilon.
 template <class V>
 VOLUTE_INLINE V exp_of_score(V a) {
   using T = typename V::value_type;
@@ -133,6 +134,14 @@ query_block query_block_at(std::int64_t first, std::int64_t end) noexcept {
   return {first, count, static_cast<int>((count + simd::width<T> - 1) / simd::width<T>)};
 }
 
+/// Rows of lanes, all of one number.
+template <class T>
+void set_lanes(T* to, std::int64_t rows, T value) noexcept {
+  using V = simd::vec<T>;
+  for (std::int64_t f = 0; f < rows; ++f)
+    for (int j = 0; j < matmul_block<T>::vectors; ++j, to += simd::width<T>) simd::store(to, V(value));
+}
+
 /// Rows of `features` numbers, one a query, become lanes: (features, queries), the rest zeros.
 template <class T>
 void queries_to_lanes(const query_block& b, const T* rows, std::int64_t features, T scale, T* lanes) noexcept {
@@ -174,10 +183,10 @@ struct score_addends {
     constexpr int width = simd::width<T>;
     constexpr std::int64_t row = attention_block<T>::queries;
     const V nothing(-std::numeric_limits<T>::infinity()), zero(T(0));
-    if (!F.bias || b.count < b.lanes_of(width)) fill(to, keys * row, T(0));
+    if (!F.bias || b.count < b.lanes_of(width)) set_lanes(to, keys, T(0));
     if constexpr (F.bias) scores_to_lanes(b, key, keys, bias, walk.row(W::bias), walk.column(W::bias), to);
     if constexpr (F.mask == ops::attention_mask::elements) {
-      if (b.count < b.lanes_of(width)) fill(masks, keys * row, T(1));
+      if (b.count < b.lanes_of(width)) set_lanes(masks, keys, T(1));
       scores_to_lanes(b, key, keys, mask, walk.row(W::mask), walk.column(W::mask), masks);
     } else if constexpr (masked) {
       for (std::int64_t i = 0; i < b.lanes_of(width); ++i) masks[i] = i < b.count ? mask[b.first + i] : T(0);
@@ -268,8 +277,8 @@ void attend_queries(const attention_walk<T>& w, T scale, const attention_operand
   for (std::int64_t i = 0; i < blocks; ++i) {
     T* const lanes = scratch + i * each;
     queries_to_lanes(query_block_at<T>(begin + i * row, end), q, d, scale, lanes);
-    fill(lanes + d * row, (e + 3) * row, T(0));
-    fill(lanes + (d + e) * row, row, -std::numeric_limits<T>::infinity());
+    set_lanes(lanes + d * row, e + 3, T(0));
+    set_lanes(lanes + (d + e) * row, 1, -std::numeric_limits<T>::infinity());
   }
   for (std::int64_t key = 0; key < w.keys; key += block::keys)
     for (std::int64_t i = 0; i < blocks; ++i) {
@@ -389,7 +398,7 @@ void slopes_of(const attention_walk<T>& w, T scale, const attention_operands<T>&
     T *const lanes = scratch + i * each, *const sums = lanes + (2 * d + e) * row;
     queries_to_lanes(b, q, d, scale, lanes);
     queries_to_lanes(b, slope, e, T(1), lanes + d * row);
-    if (g.q != nullptr) fill(lanes + (d + e) * row, d * row, T(0));
+    if (g.q != nullptr) set_lanes(lanes + (d + e) * row, d, T(0));
     for (std::int64_t j = 0; j < row; ++j) {
       sums[j] = j < b.count ? a.sums[matrix * w.queries + b.first + j] : std::numeric_limits<T>::infinity();
       T inner = 0;
