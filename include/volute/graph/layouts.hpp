@@ -13,6 +13,7 @@ namespace volute::graph {
 struct kernel_facts {
   ops::conv_facts (*of)(const ops::conv_geometry&, ops::face);
   std::int64_t (*scratch)(const ops::conv_geometry&, ops::face, const ops::volume_layout& source);  // elements, with a blocked source
+  std::int64_t (*attention)(const ops::attention_form&, bool gradient);                             // elements of scratch memory
 };
 
 /// The facts of every geometry's faces, asked for once.
@@ -48,7 +49,8 @@ constexpr ops::face face_of(kernel_kind k) {
     case kernel_kind::conv_weights: return ops::face::weights;
     case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::max_pool: case kernel_kind::max_gather:
     case kernel_kind::max_scatter: case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill:
-    case kernel_kind::arange: case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: break;
+    case kernel_kind::arange: case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::attention:
+    case kernel_kind::attention_gradient: case kernel_kind::room: break;
   }
   // clang-format on
   return ops::face::data;

@@ -101,6 +101,10 @@ class placement {
           now -= whole_lines(in.size);
         }
       }
+      if (out.last == i && !out.released && out.memory >= 0) {  // nobody reads it: one of several results
+        out.released = true;
+        now -= whole_lines(out.size);
+      }
     }
   }
   static constexpr bool only_once(const step& s, int k) {
