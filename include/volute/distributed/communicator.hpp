@@ -89,9 +89,12 @@ void wait(const C& c, typename C::request r, int with) {
       c.rank(), c.patience(), [&] { return r.done(); }, [&] { return name_of(with); });
 }
 
-/// Every rank gets rank 0's bytes, in as many rounds as the number of ranks has binary digits.
+/// Every rank gets rank 0's bytes, in as many rounds as the number of ranks has binary digits; a gigabyte at a time, because MPI counts in
+/// int.
 template <communicator C>
 void broadcast(C& c, std::span<std::byte> bytes) {
+  constexpr std::size_t most = std::size_t{1} << 30;
+  for (; bytes.size() > most; bytes = bytes.subspan(most)) broadcast(c, bytes.first(most));
   for (int reached = 1; reached < c.size(); reached *= 2) {
     if (const int to = c.rank() + reached; c.rank() < reached && to < c.size()) wait(c, c.send(to, control_tag, bytes), to);
     if (const int from = c.rank() - reached; c.rank() >= reached && c.rank() < 2 * reached)

@@ -64,7 +64,10 @@ struct data_parallel_settings {
 /// With summation::same_bits a training has the same bits for any number of ranks; for 1, 2 or 3 runs a step, those of the trainer alone
 /// with settings.accumulate = runs (which adds one after the other) if the program changes no states.
 template <class Trainer, communicator C, std::int64_t BucketBytes = std::int64_t{1} << 20>
-class data_parallel {
+class data_parallel;
+
+template <class Trainer, communicator C, std::int64_t BucketBytes>
+requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   using parts = training_parts::parts_of_step;
   using program_type = typename Trainer::program_type;
 
@@ -220,7 +223,8 @@ class data_parallel {
 
 /// Rows for agree(): what must be the same on all ranks.
 template <class Trainer, communicator C, std::int64_t BucketBytes>
-std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, BucketBytes>::facts_of_this_rank() {
+requires(
+    !Trainer::is_refused) std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, BucketBytes>::facts_of_this_rank() {
   std::vector<std::pair<std::string, std::string>> rows;
   const auto number = [](double v) {
     char s[40];
@@ -275,6 +279,25 @@ std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, Bucke
                       digest(b.values.data(), static_cast<std::int64_t>(b.values.size())));
   return rows;
 }
+
+/// Of a trainer that is refused, whose mistake has been reported.
+template <class Trainer, communicator C, std::int64_t BucketBytes>
+class data_parallel {
+ public:
+  data_parallel(Trainer& t, C&, data_parallel_settings = {}) : t_(t) {}
+  Trainer& trainer() noexcept { return t_; }
+  template <class Each>
+  typename Trainer::value_type step(Each&&) {
+    return {};
+  }
+  void agree() {}
+
+ private:
+  Trainer& t_;
+};
+
+template <class Trainer, communicator C>
+data_parallel(Trainer&, C&, data_parallel_settings = {}) -> data_parallel<Trainer, C>;
 
 }  // namespace VOLUTE_ISA
 }  // namespace distributed
