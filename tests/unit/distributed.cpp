@@ -94,7 +94,7 @@ TEST_CASE("ranks that differ are refused before the first step, with both values
         try {
           take(step, 0);
         } catch (const shape_error&) {
-          CHECK(same_bits(everything(t), before));
+          if (!same_bits(everything(t), before)) throw std::logic_error("a refusal changed something");
           throw;
         }
       });
@@ -156,10 +156,12 @@ TEST_CASE("what a rank throws, and what it leaves others waiting for, is told") 
           run(voxels<xt::xtensor<float, 2>>(i, {1, 27}), number(i));
       });
     } catch (const communication_error& e) {
-      CHECK_THAT(e.what(), Contains("rank 1 has ended"));
-      CHECK(same_bits(everything(t), before));
-      CHECK_THROWS_WITH(take(step, 1), Contains("found a step that one of them did not finish"));
-      ++told;
+      if (std::string(e.what()).find("rank 1 has ended") == std::string::npos || !same_bits(everything(t), before)) throw;
+      try {
+        take(step, 1);
+      } catch (const shape_error& again) {  // (Catch's checks are for one thread)
+        told += std::string(again.what()).find("found a step that one of them did not finish") != std::string::npos;
+      }
       throw;
     }
   });
