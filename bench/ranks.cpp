@@ -1,5 +1,6 @@
 // What ranks gain: a training step of a 3D U-Net (32 channels, 64^3, one sample a run) on one rank and on all, in turns, one thread each.
 //   mpirun -np 2 bench.ranks [rounds, default 7] [steps of a round, default 4]
+//   bench.ranks schedule        what bench/simulate_ranks.py reads: nanoseconds of each launch, and when which bytes leave
 // Each round: rank 0 alone while the others sleep, then all ranks with the gradients sent during the backward pass, then all with the
 // gradients sent after it. Prints medians of the rounds' medians and the best round: a shared machine disturbs in one direction.
 #include <volute/distributed/data_parallel.hpp>
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -80,9 +82,38 @@ void round(C& ranks, learner& t, bool overlap, int steps, distributed::summation
   to.step.push_back(median(seconds)), to.waited.push_back(median(waited));
 }
 
+/// The median of each launch's time, and of the update's; and the buckets.
+void print_schedule(int runs) {
+  using clock = std::chrono::steady_clock;
+  constexpr int launches = learner::facts::plan::size.launches;
+  const std::vector<float> voxels(64 * 64 * 64, 0.5f), labels(64 * 64 * 64, 1.f);
+  learner t;
+  std::vector<std::vector<double>> times(launches + 1);
+  for (int r = 0; r <= runs; ++r) {
+    std::vector<clock::time_point> at;
+    at.reserve(launches + 2);
+    using parts = training_parts::parts_of_step;
+    parts::run(
+        t, [&](int) { at.push_back(clock::now()); }, voxels, labels);
+    at.push_back(clock::now());
+    parts::apply(t, 1e-3, parts::result(t, parts::first_gradient<learner>), 1);
+    at.push_back(clock::now());
+    if (r == 0) continue;
+    for (std::size_t i = 0; i < times.size(); ++i) times[i].push_back(std::chrono::duration<double, std::nano>(at[i + 1] - at[i]).count());
+  }
+  for (int i = 0; i < launches; ++i) std::printf("launch %d %.0f\n", i, median(times[static_cast<std::size_t>(i)]));
+  std::printf("update %.0f\n", median(times.back()));
+  for (const auto& b : distributed::data_parallel<learner, distributed::alone>::buckets)
+    std::printf("bucket %d %lld\n", b.launch, static_cast<long long>(b.size) * 4);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (count > 1 && std::string_view(arguments[1]) == "schedule") {
+    print_schedule(9);
+    return 0;
+  }
   const int rounds = count > 1 ? std::atoi(arguments[1]) : 7, steps = count > 2 ? std::atoi(arguments[2]) : 4;
   distributed::mpi world;
   distributed::alone one;
