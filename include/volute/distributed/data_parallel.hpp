@@ -284,16 +284,26 @@ requires(
 template <class Trainer, communicator C, std::int64_t BucketBytes>
 class data_parallel {
  public:
-  data_parallel(Trainer& t, C&, data_parallel_settings = {}) : t_(t) {}
+  using value_type = typename Trainer::value_type;
+  data_parallel(Trainer& t, C& c, data_parallel_settings s = {}) : t_(t), c_(c), settings_(s) {}
   Trainer& trainer() noexcept { return t_; }
+  C& ranks() noexcept { return c_; }
+  const data_parallel_settings& settings() const noexcept { return settings_; }
+  std::int64_t first() const noexcept { return 0; }
+  std::int64_t last() const noexcept { return 0; }
   template <class Each>
-  typename Trainer::value_type step(Each&&) {
+  value_type step(Each&&) {
     return {};
   }
+  std::span<const value_type> losses() const noexcept { return {}; }
+  double waited() const noexcept { return 0; }
   void agree() {}
+  void changed() noexcept {}
 
  private:
   Trainer& t_;
+  C& c_;
+  data_parallel_settings settings_;
 };
 
 template <class Trainer, communicator C>
