@@ -61,6 +61,7 @@ image<float> by_tiles(const std::string& weights, const image<float>& head) {
   spinning_pool pool;
   network.use(pool);
   const grid at = with_spacing(head.at, {millimetres, millimetres, millimetres});
+  if (const auto& e = at.extent; std::max({e.d, e.h, e.w}) > 400) throw std::runtime_error("expected a head, found more than 600 mm");
   const xt::xtensor<float, 5> x = prepared(head, at);
   xt::xtensor<float, 5> logits = x;
   volumes::options how;
@@ -217,7 +218,8 @@ int main(int count, char** arguments) {
   try {
     return example::run(given[0], squeezed, given.size() > 1 ? given[1] : example::head_mri(), given.size() > 2 ? given[2] : ".");
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
+    const std::string file = given.size() > 1 ? given[1] : "", what = e.what();
+    std::fprintf(stderr, "%s%s\n", what.find(": ") == std::string::npos ? (file + ": ").c_str() : "", what.c_str());
     return 2;
   }
 }
