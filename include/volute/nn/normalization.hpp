@@ -75,7 +75,7 @@ constexpr auto normalized_by(X x, M statistics) {
   if constexpr (!r.ok()) {
     return refuse<r>();
   } else if constexpr (X::shape().rank != 5 || !(M::shape() == make_extents(2, C))) {
-    constexpr line wanted = line(Kind.view()) << " wants statistics (2," << C << ')';
+    constexpr line wanted = line("norm wants statistics (2,") << C << ')';
     constexpr line got = line("got ") << M::shape() << " beside " << X::shape();
     return failed<text(""), to_text<wanted>(), to_text<got>()>{};
   } else {
