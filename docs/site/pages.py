@@ -98,6 +98,7 @@ class Site:
                     line = re.sub(r"(\[[^\]]*\]\([^)]*\))|`([^`]+)`", lambda m: m[1] or self.reference.link(m[2], page, "volute::"), line)
             out.append(line)
         text = "\n".join(out)
+        text = re.sub(r"(?:^\|.*\n){40,}", lambda m: f"<details markdown><summary>The table, {m[0].count(chr(10)) - 2} rows</summary>\n\n{m[0]}\n</details>\n", text, flags=re.M)
         text = re.sub(r"^!\[([^\]]*)\]\((\w+\.svg)\)$", lambda m: self.drawing(m[1], m[2]), text, flags=re.M)
         for heading, figure in plots.FIGURES.get(page, {}).items():
             mark = re.search(rf"^{re.escape(heading)}\n", text, re.M)

@@ -50,16 +50,18 @@ class Drawing:
 
 def bars(groups, caption, unit="", most=None, mark=None):
     """`groups`: (title, [(label, length, value in words, colour)]). Bars longer than `most` are cut and say so by their number."""
-    left, right, row, gap = 150, 700, 17, 12
-    height = sum(row * len(b) + gap for _, b in groups) + 16
+    left, right, row, gap = 100, 470, 16, 8
+    height = sum(row * len(b) + gap + 16 for _, b in groups)
     longest = most or max(length for _, b in groups for _, length, _, _ in b)
-    scale = (right - left - 62) / longest
+    scale = (right - left - 66) / longest
     d, y = Drawing(right, height, re.sub(r"<[^>]*>", "", caption)), 8
     if mark:
         d.line(left + mark * scale, 2, left + mark * scale, height - 8)
     for title, rows in groups:
         if title:
-            d.text(0, y + 12, title)
+            y += 6
+            d.text(0, y + 6, title, kind="title")
+            y += 10
         for label, length, words, colour in rows:
             cut = most and length > most
             d.text(left - 6, y + 12, label, "end", "value")
@@ -92,7 +94,7 @@ def home(docs):
 def convolutions(docs):
     rows = table(docs, "performance.md", "One thread", "workload", "pass", "best peer / Volute")
     passes = list(dict.fromkeys(r["pass"] for r in rows))
-    width, lane, left = 700, 62, 120
+    width, lane, left = 520, 62, 100
     top = max(number(r["best peer / Volute"]) for r in rows)
     low, high = math.log(0.8), math.log(max(top * 1.1, 16))
     d = Drawing(width, lane * len(passes) + 40, "Best peer's time over Volute's, each convolution a dot")

@@ -249,7 +249,7 @@ class Reference:
             if m.kind == "function" and (m.name.startswith("~") or "= default" in m.code or "= delete" in m.code):
                 continue
             if m.kind == "variable" and not m.code.startswith("static") and d.kind == "struct":
-                if m.code not in [c for c, _ in data]:
+                if m.code not in [code for code, _ in data]:
                     data.append((m.code, m.doc))
                 continue
             if m.doc:
@@ -267,14 +267,16 @@ class Reference:
             if any(doc for _, doc in data):
                 out += ["", "| member | |", "|---|---|"]
                 for code, doc in data:
-                    out.append(f"| `{code}` | {self.prose(doc, page, d.scope).replace(chr(10), ' ')} |".replace("\\|", "&#124;"))
+                    kind, name = re.match(r"(.*?)\s*(\w+(?:\[[^\]]*\])?(?: = .*|, .*)?)$", code).groups()
+                    words = self.prose(doc, page, d.scope).replace("\n", " ")
+                    out.append(f"| `{name}` | `{kind}`{': ' + words if words else ''} |".replace("\\|", "&#124;"))
             elif data:
-                out += ["", "```cpp", *[c + ";" for c, _ in data], "```"]
+                out += ["", "```{.cpp .signature}", *[code + ";" for code, _ in data], "```"]
         for group, doc in groups:
-            if d.file.startswith("volute/nn/") and group[0].name in ("forward", "kind", "init"):
-                continue
+            if d.file.startswith("volute/nn/") and group[0].code.rpartition("\n")[2].find("static ") >= 0:
+                continue  # how layers are made of each other
             code = list(dict.fromkeys(cxx.layout(m.code, 68) + ";" for m in group))
-            out += ["", '<div class="member" markdown>', "", "```cpp", *code, "```", "", self.prose(doc, page, d.scope), "", "</div>"]
+            out += ["", '<div class="member" markdown>', "", "```{.cpp .signature}", *code, "```", "", self.prose(doc, page, d.scope), "", "</div>"]
         return out
 
     def resolved(self, base):
@@ -293,7 +295,7 @@ class Reference:
         out += [f'<a class="where" href="{self.html_source(e, page)}">{e.file.removeprefix("volute/")}:{e.line}</a>', ""]
         for part, doc in e.parts:
             code = list(dict.fromkeys(cxx.layout(d.code) + ";" for d in part))
-            out += ["```cpp", *code, "```", ""]
+            out += ["```{.cpp .signature}", *code, "```", ""]
             if doc:
                 out += [self.prose(doc, page, e.scope), ""]
         for d in e.declarations:
