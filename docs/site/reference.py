@@ -43,6 +43,13 @@ def anchor(name):
     return re.sub(r"-+", "-", "".join("-" + SPOKEN[c] if c in SPOKEN else c for c in name.replace(" ", ""))).strip("-")
 
 
+def unique(place, taken):
+    while place in taken:
+        place += "-"
+    taken.add(place)
+    return place
+
+
 def room(file):
     return file.split("/")[1] if file.count("/") > 1 else "core"
 
@@ -265,18 +272,22 @@ class Reference:
         groups = [g for g in groups if g[1]]
         if not d.file.startswith("volute/nn/") or data:
             if any(doc for _, doc in data):
-                out += ["", "| member | |", "|---|---|"]
+                out += ["", '<div class="names" markdown>', "", "| member | |", "|---|---|"]
                 for code, doc in data:
                     kind, name = re.match(r"(.*?)\s*(\w+(?:\[[^\]]*\])?(?: = .*|, .*)?)$", code).groups()
                     words = self.prose(doc, page, d.scope).replace("\n", " ")
                     out.append(f"| `{name}` | `{kind}`{': ' + words if words else ''} |".replace("\\|", "&#124;"))
+                out += ["", "</div>"]
             elif data:
                 out += ["", "```{.cpp .signature}", *[code + ";" for code, _ in data], "```"]
+        taken = set()
         for group, doc in groups:
             if d.file.startswith("volute/nn/") and group[0].code.rpartition("\n")[2].find("static ") >= 0:
                 continue  # how layers are made of each other
             code = list(dict.fromkeys(cxx.layout(m.code, 68) + ";" for m in group))
-            out += ["", '<div class="member" markdown>', "", "```{.cpp .signature}", *code, "```", "", self.prose(doc, page, d.scope), "", "</div>"]
+            names = list(dict.fromkeys(m.name for m in group))
+            place = unique(f"{anchor(d.name)}.{anchor(names[0])}", taken)
+            out += ["", '<div class="member" markdown>', "", f"### `{', '.join(names)}` {{ #{place} }}", "", "```{.cpp .signature}", *code, "```", "", self.prose(doc, page, d.scope), "", "</div>"]
         return out
 
     def resolved(self, base):
@@ -324,11 +335,11 @@ class Reference:
             for file in sorted(files, key=lambda f: self.title_of(f).lower()):
                 page = self.page_of(file)
                 items.append({self.title_of(file): page})
-                rows += [f"## [{self.title_of(file)}]({os.path.basename(page)})", "", "| name | |", "|---|---|"]
+                rows += [f"## [{self.title_of(file)}]({os.path.basename(page)})", "", '<div class="names" markdown>', "", "| name | |", "|---|---|"]
                 for e in self.pages[file]:
                     spans = ", ".join(f"[`{n}`]({os.path.basename(page)}#{e.anchors[n]})" for n in e.names)
                     rows.append(f"| {spans} | {self.brief(e, index)} |")
-                rows.append("")
+                rows += ["", "</div>", ""]
                 self.put(folder, page, self.page(file, page))
             self.put(folder, index, rows)
             nav.append({title: items})
@@ -366,10 +377,10 @@ class Reference:
             for name in e.names:
                 letters.setdefault(name[0].upper() if name[0].isalpha() else "Operators", []).append((name.lower(), e.qualified(name), e, name))
         for letter in sorted(letters, key=lambda l: (len(l) > 1, l)):
-            rows += [f"## {letter}", "", "| name | |", "|---|---|"]
+            rows += [f"## {letter}", "", '<div class="names" markdown>', "", "| name | |", "|---|---|"]
             for _, qualified, e, name in sorted(letters[letter], key=lambda r: r[:2]):
                 rows.append(f"| [`{qualified}`]({os.path.relpath(self.page_of(e.file), 'reference')}#{e.anchors[name]}) | {self.brief(e, 'reference/names.md')} |")
-            rows.append("")
+            rows += ["", "</div>", ""]
         return rows
 
     def inside_page(self):
@@ -381,13 +392,13 @@ class Reference:
             if d.doc and "detail" not in d.scope and "function" != d.scope.split("::")[-1]:
                 by_room.setdefault(room(d.file), {}).setdefault(d.file, []).append(d)
         for folder in [r for r in INSIDE if r in by_room] + sorted(set(by_room) - set(INSIDE)):
-            rows += [f"## {folder}/", "", "| name | |", "|---|---|"]
+            rows += [f"## {folder}/", "", '<div class="names" markdown>', "", "| name | |", "|---|---|"]
             for file, found in by_room[folder].items():
                 for d in found:
                     e = Entry(d)
                     name = (d.scope + "::" + d.name).removeprefix(PREFIX).replace("|", "\\|")
                     rows.append(f"| <a href=\"../source/include/{d.file}.html#L-{d.line}\">`{name}`</a> | {self.brief(e, 'reference/inside.md')} |")
-            rows.append("")
+            rows += ["", "</div>", ""]
         return rows
 
 
