@@ -117,7 +117,9 @@ class Site:
         with open("docs/" + file) as f:
             svg = re.search(r"<svg.*</svg>", f.read(), re.S)[0]
         svg = re.sub(r"<!--.*?-->|<title>.*?</title>", "", svg, flags=re.S)
-        svg = re.sub(r'width="\d+pt" height="\d+pt"', f'role="img" aria-label="{html.escape(title)}"', svg, count=1)
+        width = int(re.search(r'width="(\d+)pt"', svg)[1])
+        svg = re.sub(r'width="\d+pt" height="\d+pt"', f'role="img" aria-label="{html.escape(title)}" style="min-width:{width * 4 // 5}px;max-width:{width * 3 // 2}px"',
+                     svg, count=1)
         return '<figure class="drawing">' + re.sub(r"\n\s*", "\n", svg) + "</figure>"
 
     def home(self):

@@ -18,15 +18,15 @@ ROOMS = {  # folder of include/volute: title, and what a newcomer should know
     "core": ("Core", "Executors, shapes, and what else all rooms use."),
 }
 INSIDE = ["core", "language", "ops", "graph", "runtime", "kernels", "train", "volumes", "io", "nn"]
-TITLES = {"nn": "NN", "io": "IO", "npy": ".npy", "npz": ".npz", "dtype": "Element types", "grid_sample": "Grid sample", "conv3d": "Convolution",
+TITLES = {"npy": ".npy", "npz": ".npz", "dtype": "Element types", "grid_sample": "Grid sample", 
           "volume": "Convolution, pooling, borders", "tensor": "Reductions and shapes", "composite": "Activations and norms", "elementwise": "Elementwise",
           "activation": "More activations", "planar": "Lines and planes", "gather": "Indices", "dice": "Dice loss", "loss": "Losses",
           "expression": "Expressions", "mode": "Modes, states, noise", "structure": "Structures", "layer": "Rows and named layers",
           "files": "Loading and saving", "groups": "Parameter groups", "cut": "Extents and tiles", "sinks": "Sinks", "sources": "Sources",
           "failure": "Concepts", "call": "Applying modules", "rearrange": "Rearrangements", "style": "Styles", "error": "Exceptions",
-          "text": "Text", "report": "Reports", "family": "Tile families", "order": "Equal bits", "tasks": "Progress", "ratio": "Ratios",
+          "text": "Text", "report": "Reports", "family": "Tile families", "order": "Equal bits", "tasks": "Progress", "ratio": "Ratios", "adaptive_conv3d_mod": "Modulated convolution",
           "random": "Random state", "status": "Status and errors", "window_rule": "Window rules", "tiled": "Tiles", "windowed": "Windows",
-          "batched": "Batches", "composite_": ""}
+          "batched": "Batches"}
 TITLES_IN = {"nn/activation": "Activations", "nn/loss": "Losses", "nn/options": "Options", "nn/pooling": "Pooling and borders"}
 SPOKEN = {"+": "plus", "-": "minus", "*": "times", "/": "by", "<": "less", ">": "greater", "=": "equal", "[": "at", "]": "", "(": "call", ")": "", '"': "", "!": "not"}
 PREFIX = "volute::"
