@@ -422,12 +422,15 @@ class Examples:
                         heading = m[1].strip()
         for path in sorted(glob.glob("tests/static/*.cpp")) + sorted(glob.glob("tests/unit/*.cpp")):
             with open(path) as f:
-                self.add([(n, line.rstrip("\n")) for n, line in enumerate(f, 1)], 1 if "static" in path else 2, path, "")
+                rank = -1 if "examples_" in path else 1 if "static" in path else 2
+                self.add([(n, line.rstrip("\n")) for n, line in enumerate(f, 1)], rank, path, "")
 
     def add(self, block, rank, path, heading):
         """Paragraphs of a block, or lines with one whole statement."""
         paragraph = []
         for number, line in [*block, (0, "")]:
+            if rank < 0 and line.startswith(("TEST_CASE", "}")):
+                continue
             if line.strip() and not line.startswith(("#include", "namespace", "using namespace", "}  //")):
                 paragraph.append((number, line))
                 continue
@@ -441,14 +444,15 @@ class Examples:
             return []
         space = e.scope.removeprefix("volute").removeprefix("::")
         kinds = {d.kind for d in e.declarations}
+        made = any(d.code.startswith("template") for d in e.declarations)
         if space == "option":
-            word = rf"(?<![\w.]){name}\b(?=<|[,)])"
+            word = rf"(?<![\w.]){name}<" if made else rf"(?<=, ){name}(?=[,)])"
         elif space:
             word = rf"(?<!\w){space}::{name}\b"
         elif kinds == {"function"}:
             word = rf"(?<![\w.:>]){name}(?:<[^;()]*>)?\("
-        elif any(d.code.startswith("template") for d in e.declarations):
-            word = rf"(?<![\w.:]){name}\b(?=<|\()" if kinds & {"class", "struct", "typedef"} else rf"(?<![\w.:]){name}<"
+        elif made:
+            word = rf"(?<![\w.:]){name}<"
         else:
             word = rf"(?<![\w.:]){name}\b"
         best = None
@@ -456,10 +460,10 @@ class Examples:
             hits = [i for i, (_, line) in enumerate(paragraph) if re.search(word, line.split("//")[0])]
             if not hits:
                 continue
-            if rank and ("TEST_CASE" in paragraph[0][1] or len(paragraph) > 9):
-                shown = self.statement(paragraph, hits[0])
+            if rank > 0 and "TEST_CASE" in paragraph[0][1] or len(paragraph) > 9:
+                shown = self.statement(paragraph, hits[0], 0 if rank else 2)
             else:
-                shown = paragraph if len(paragraph) <= 9 else self.statement(paragraph, hits[0], 2)
+                shown = paragraph
             if not shown or len(shown) > 12:
                 continue
             score = (rank, abs(len(shown) - 3), sum(len(line) for _, line in shown))
