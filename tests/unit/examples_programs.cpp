@@ -17,8 +17,8 @@ const xt::xtensor<float, 2> x = xt::ones<float>({4, 3}), y = xt::zeros<float>({4
 }  // namespace
 
 TEST_CASE("examples: schedules") {
-  const schedule::constant same{1e-3};
-  CHECK(same(1000) == 1e-3);
+  const schedule::constant steady{1e-3};
+  CHECK(steady(1000) == 1e-3);
 
   const schedule::step falling{.lr = 0.1, .every = 30};  // a tenth of it after every 30 steps
   CHECK((falling(29) == 0.1 && std::abs(falling(30) - 0.01) < 1e-9));
