@@ -57,7 +57,7 @@ def declared(lines, first, kind):
     """The declaration that begins in this line, up to its body."""
     text = re.sub(r" *//[^\n]*", "", "\n".join(lines[first:first + 60]))
     depth, end, i = 0, len(text), 0
-    whole = kind in ("enum", "concept", "typedef")
+    whole = kind in ("enum", "concept", "typedef") or text.lstrip().startswith("enum ")
     while i < len(text):
         c = text[i]
         if c == '"':
@@ -92,7 +92,7 @@ def declared(lines, first, kind):
         code = re.sub(r"(?<![:<\w]):(?!:).*", "", re.sub(r" : .*", "", code)).replace(" final", "")
     if kind == "variable":
         head, equals, value = code.partition(" = ")
-        if equals and len(value) > 40:
+        if equals and len(value) > 40 and not code.startswith("enum"):
             code = head
     return code.strip()
 

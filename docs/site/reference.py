@@ -43,6 +43,15 @@ def anchor(name):
     return re.sub(r"-+", "-", "".join("-" + SPOKEN[c] if c in SPOKEN else c for c in name.replace(" ", ""))).strip("-")
 
 
+def together(declarations, width=76):
+    """Declarations below each other: in a line each where they are short, apart where not."""
+    codes = list(dict.fromkeys(d.code for d in declarations))
+    if len(codes) > 1 and all(len(c) < 90 for c in codes) and not any(d.kind in ("function", "struct", "class") for d in declarations):
+        return [c + ";" for c in codes]
+    laid = [cxx.layout(c, width) + ";" for c in codes]
+    return "\n\n".join(laid).split("\n") if any(c.startswith("template") for c in codes) else laid
+
+
 def unique(place, taken):
     while place in taken:
         place += "-"
@@ -151,7 +160,7 @@ class Reference:
         if header not in seen and os.path.exists("include/" + header):
             seen.add(header)
             with open("include/" + header) as f:
-                for inner in re.findall(r"#include <(volute/[^>]+)>", f.read()):
+                for inner in re.findall(r"^#include <(volute/[^>]+)>", f.read(), re.M):
                     self.included(inner, seen)
         return seen
 
@@ -180,7 +189,7 @@ class Reference:
         """A comment as Markdown: paragraphs and lists stay; names of the library become code."""
         head = r"\b(?:\w+(?:::|\.))*[a-z]\w*"
         call = r"\((?:[^()]|\([^()]*\))*\)"
-        code = "|".join([r"`[^`]+`", r"https?://[^\s)]+", r"\b(?:nn|volumes|schedule|option)::\w+(?:<[^<>]*>)?(?:" + call + ")?",
+        code = "|".join([r"`[^`]+`", r"https?://[^\s)]+", r"\b(?:nn|volumes|schedule|option)::\w+(?:<(?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*>)?(?:" + call + ")?",
                          head + r"(?:<[^<>]{0,40}>)?" + call + r"(?!\w)", head + r"<(?:[^<> ]|, | ?\.\.\.)+>", r"\b[\w/]+\.hpp\b",
                          r"\b(?:\w+::)+[a-z]\w*", r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+_?(?!\w)"])
 
@@ -256,8 +265,8 @@ class Reference:
             if m.kind == "function" and (m.name.startswith("~") or "= default" in m.code or "= delete" in m.code):
                 continue
             if m.kind == "variable" and not m.code.startswith("static") and d.kind == "struct":
-                if m.code not in [code for code, _ in data]:
-                    data.append((m.code, m.doc))
+                if m.code not in [other.code for other in data]:
+                    data.append(m)
                 continue
             if m.doc:
                 groups.append(([m], m.doc))
@@ -271,20 +280,20 @@ class Reference:
                     self.problems.append(f"include/{m.file}:{m.line}: {d.name}::{m.name} is public and has no ///")
         groups = [g for g in groups if g[1]]
         if not d.file.startswith("volute/nn/") or data:
-            if any(doc for _, doc in data):
+            if any(m.doc for m in data):
                 out += ["", '<div class="names" markdown>', "", "| member | |", "|---|---|"]
-                for code, doc in data:
-                    kind, name = re.match(r"(.*?)\s*(\w+(?:\[[^\]]*\])?(?: = .*|, .*)?)$", code).groups()
-                    words = self.prose(doc, page, d.scope).replace("\n", " ")
+                for m in data:
+                    kind, name = re.match(rf"(.*?)\s*\b({m.name}\b.*)$", m.code).groups()
+                    words = self.prose(m.doc, page, d.scope).replace("\n", " ")
                     out.append(f"| `{name}` | `{kind}`{': ' + words if words else ''} |".replace("\\|", "&#124;"))
                 out += ["", "</div>"]
             elif data:
-                out += ["", "```{.cpp .signature}", *[code + ";" for code, _ in data], "```"]
+                out += ["", "```{.cpp .signature}", *[m.code + ";" for m in data], "```"]
         taken = set()
         for group, doc in groups:
             if d.file.startswith("volute/nn/") and group[0].code.rpartition("\n")[2].find("static ") >= 0:
                 continue  # how layers are made of each other
-            code = list(dict.fromkeys(cxx.layout(m.code, 68) + ";" for m in group))
+            code = together(group, 68)
             names = list(dict.fromkeys(m.name for m in group))
             place = unique(f"{anchor(d.name)}.{anchor(names[0])}", taken)
             out += ["", '<div class="member" markdown>', "", f"### `{', '.join(names)}` {{ #{place} }}", "", "```{.cpp .signature}", *code, "```", "", self.prose(doc, page, d.scope), "", "</div>"]
@@ -305,13 +314,17 @@ class Reference:
             out += ["".join(f'<a id="{e.anchors[n]}"></a>' for n in names[1:]), ""]
         out += [f'<a class="where" href="{self.html_source(e, page)}">{e.file.removeprefix("volute/")}:{e.line}</a>', ""]
         for part, doc in e.parts:
-            code = list(dict.fromkeys(cxx.layout(d.code) + ";" for d in part))
+            code = together(part)
             out += ["```{.cpp .signature}", *code, "```", ""]
             if doc:
                 out += [self.prose(doc, page, e.scope), ""]
         for d in e.declarations:
             if d.kind in ("struct", "class"):
                 out += self.members(d, page)
+            elif d.kind == "typedef" and len(e.declarations) == 1 and (target := re.search(r" = (?:typename )?([\w:]+)<", d.code)):
+                inside = self.classes.get(self.resolved(target[1]))
+                if inside is not None and not self.find(target[1], d.scope):
+                    out += self.members(inside, page)
         out += self.examples.of(e, page)
         return out
 
@@ -331,7 +344,7 @@ class Reference:
             index = f"reference/{folder_of}/index.md"
             rows = ["---", "search:", "  boost: 0.5", "---", f"# {title}", "", words, ""]
             items = [index]
-            intro += [f"## [{title}]({folder_of}/index.md)", "", words, "", " · ".join(f"[{self.title_of(f)}]({os.path.relpath(self.page_of(f), 'reference')})" for f in files), ""]
+            intro += [f"## [{title}]({folder_of}/index.md)", "", words, "", " · ".join(f"[{self.title_of(f)}]({os.path.relpath(self.page_of(f), 'reference')})" for f in sorted(files, key=lambda f: self.title_of(f).lower())), ""]
             for file in sorted(files, key=lambda f: self.title_of(f).lower()):
                 page = self.page_of(file)
                 items.append({self.title_of(file): page})
@@ -406,7 +419,7 @@ class Examples:
     """Where a name is used in code that the tests compile: blocks of the pages first, then assertions and test cases."""
 
     def __init__(self, reference):
-        self.reference, self.places, self.used = reference, {}, set()
+        self.reference, self.places, self.used, self.shown = reference, {}, set(), {}
         for path in ["README.md", *sorted(glob.glob("docs/*.md"))]:
             heading, block = "", None
             with open(path) as f:
@@ -424,6 +437,12 @@ class Examples:
             with open(path) as f:
                 rank = -1 if "examples_" in path else 1 if "static" in path else 2
                 self.add([(n, line.rstrip("\n")) for n, line in enumerate(f, 1)], rank, path, "")
+
+    def rank(self, name, rank):
+        """Paragraphs that are examples of a name come first, but not of the words that all of them are written in."""
+        if rank >= 0:
+            return rank
+        return -1 if sum(r < 0 for r, *_ in self.places[name]) <= 4 else 0.5
 
     def add(self, block, rank, path, heading):
         """Paragraphs of a block, or lines with one whole statement."""
@@ -466,12 +485,15 @@ class Examples:
                 shown = paragraph
             if not shown or len(shown) > 12:
                 continue
-            score = (rank, abs(len(shown) - 3), sum(len(line) for _, line in shown))
+            score = (self.rank(name, rank), abs(len(shown) - 3), sum(len(line) for _, line in shown))
             if best is None or score < best[0]:
                 best = (score, rank, path, heading, shown)
         if best is None:
             return []
         _, rank, path, heading, shown = best
+        if (page, shown[0]) in self.shown:
+            return ["", f"Example: with [`{self.shown[page, shown[0]].names[0]}`](#{self.shown[page, shown[0]].anchors[self.shown[page, shown[0]].names[0]]}).", ""]
+        self.shown[page, shown[0]] = e
         indent = min(len(line) - len(line.lstrip()) for _, line in shown if line.strip())
         code = [line[indent:] for _, line in shown]
         if rank == 0:
