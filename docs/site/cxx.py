@@ -60,8 +60,8 @@ def declared(lines, first, kind):
     whole = kind in ("enum", "concept", "typedef") or text.lstrip().startswith("enum ")
     while i < len(text):
         c = text[i]
-        if c == '"':
-            i = text.index('"', i + 1)
+        if c == '"' and text[i - 1:i + 2] != "'\"'":
+            i = max(i, text.find('"', i + 1))
         elif c in "([":
             depth += 1
         elif c in ")]":

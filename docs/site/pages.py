@@ -48,7 +48,7 @@ class Site:
         return found[0] if found else ""
 
     def navigation(self):
-        named, nav = set(), ["index.md"]
+        named, nav = set(), [{"Home": "index.md"}]
         for group, pages in GROUPS.items():
             here = []
             for page in pages:
@@ -127,8 +127,13 @@ class Site:
             text = f.read()
         program = re.search(r"```cpp\n.*?```", self.readme, re.S)[0]
         bullets = [re.sub(r"\(docs/", "(", b) for b in re.findall(r"^- \*\*.*?(?=^- |^\n|\n\n)", self.section("What it is"), re.M | re.S)]
+        try:
+            speed = plots.home(self.docs)
+        except plots.Missing as e:
+            self.problems.append(f"docs/performance.md: {e}")
+            speed = ""
         parts = {"program": program, "particular": "".join(bullets), "missing": self.section("What is not there yet").split("\n", 1)[1],
-                 "speed": plots.home(self.docs)}
+                 "speed": speed}
         return re.sub(r"\{\{ (\w+) \}\}", lambda m: parts[m[1]], text)
 
     def source_page(self, path):
