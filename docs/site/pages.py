@@ -4,6 +4,7 @@ missing or wrong (a public name without a comment, a page that no group names, a
 `pages.py --check`: the same without writing a page; needs no MkDocs."""
 import glob
 import html
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from reference import Reference
 # The groups of docs/*.md, in their order. One with ? need not be there; one that stands in no group is an error.
 GROUPS = {
     "Start": ["first_program.md", "install.md", "tutorial.md", "examples.md"],
-    "How to": ["training.md", "layers.md", "networks.md?", "from_pytorch.md?", "volumes.md", "files.md", "distributed.md?", "platforms.md?",
+    "How to": ["training.md", "layers.md", "networks.md?", "from_pytorch.md?", "volumes.md", "imaging.md?", "files.md", "distributed.md?", "platforms.md?",
                "adding_an_operation.md"],
     "Explanation": ["performance.md", "architecture.md", "compile_cost.md"],
 }
@@ -30,7 +31,7 @@ SOURCE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta nam
 
 class Site:
     def __init__(self, folder):
-        self.folder, self.sources = folder, set()
+        self.folder, self.sources, self.folders = folder, set(), set()
         self.reference = Reference("build/site.doxygen/xml")
         self.problems = self.reference.problems
         self.docs = {os.path.basename(p): open(p).read() for p in sorted(glob.glob("docs/*.md"))}
@@ -76,6 +77,10 @@ class Site:
             return full.lower()
         if os.path.dirname(full) == "docs" and os.path.basename(full) in self.docs:
             return os.path.basename(full) + (f"#{mark}" if mark else "")
+        if os.path.isdir(full):
+            self.folders.add(full)
+            self.sources |= set(self.files_of(full))
+            return f"source/{full}/index.html"
         if not os.path.isfile(full):
             self.problems.append(f"{page}: links to {link}, which is not there")
             return link
@@ -152,6 +157,17 @@ class Site:
         with open(to, "w") as f:
             f.write(SOURCE.format(title=path, up="../" * (path.count("/") + 1), body=body))
 
+    @staticmethod
+    def files_of(folder):
+        return sorted(os.path.join(at, f) for at, _, files in os.walk(folder) for f in files)
+
+    def folder_page(self, folder):
+        rows = "".join(f'<a href="{os.path.relpath(f, folder)}.html">{f}</a>\n' for f in self.files_of(folder))
+        to = f"{self.folder}/pages/source/{folder}/index.html"
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        with open(to, "w") as f:
+            f.write(SOURCE.format(title=folder, up="../" * (folder.count("/") + 2), body=f"<pre>{rows}</pre>"))
+
     def write(self):
         pages = self.folder + "/pages"
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -167,7 +183,8 @@ class Site:
         self.sources |= {"include/" + d.file for d in self.reference.declarations} | self.reference.examples.used | {"LICENSE"}
         for path in sorted(self.sources):
             self.source_page(path)
-        import json
+        for folder in sorted(self.folders):
+            self.folder_page(folder)
         with open("docs/site/mkdocs.yml") as f, open(self.folder + "/mkdocs.yml", "w") as to:
             to.write(f.read() + "nav: " + json.dumps(nav) + "\n")
 
