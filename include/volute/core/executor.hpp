@@ -32,6 +32,7 @@ class executor {
   executor& operator=(const executor&) = delete;
   virtual ~executor() = default;
 
+  /// How many workers it has, the calling thread among them; at least 1.
   int threads() const noexcept { return threads_; }
 
   /// Calls t(context, i, worker) once for each i, 0 <= i < tasks, in any order and on any threads; no two calls that overlap in time have

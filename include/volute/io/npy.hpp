@@ -322,6 +322,7 @@ auto load_npy(const io::source& from, Node node) { return io::demand(try_load_np
 template <class Tensor>
 requires runtime::shaped<std::remove_cvref_t<Tensor>>
 void load_npy(const io::source& from, Tensor&& to) { io::demand(try_load_npy(from, to)); }
+/// Writes a tensor, in row-major order, as NumPy reads it; a file that was there is replaced whole. Throws file_error.
 template <class Tensor>
 requires runtime::shaped<Tensor>
 void save_npy(const io::target& to, const Tensor& tensor) { io::demand(try_save_npy(to, tensor)); }

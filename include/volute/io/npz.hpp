@@ -46,8 +46,10 @@ inline namespace VOLUTE_ERRORS {
 /// numbers. What is named try_ returns errors, the rest throws them.
 class npz_file {
  public:
+  /// Opens and checks it. Throws file_error.
   explicit npz_file(const io::source& from) : npz_file(io::demand(open(from))) {}
 
+  /// The same, with the error as a value.
   static result<npz_file> open(const io::source& from) {
     npz_file f;
     f.path_ = from.path();
@@ -55,6 +57,7 @@ class npz_file {
     return f;
   }
 
+  /// Its path, or the name that stands for memory.
   const std::string& path() const noexcept { return path_; }
   /// By name, without ".npy": dtype, shape and place.
   const std::map<std::string, io::npz_tensor, std::less<>>& tensors() const noexcept { return tensors_; }

@@ -196,8 +196,10 @@ inline namespace VOLUTE_ERRORS {
 /// consistent with itself and with the size of the file. What is named try_ returns errors, the rest throws them.
 class safetensors_file {
  public:
+  /// Opens and checks it. Throws file_error.
   explicit safetensors_file(const io::source& from) : safetensors_file(io::demand(open(from))) {}
 
+  /// The same, with the error as a value.
   static result<safetensors_file> open(const io::source& from) {
     auto file = io::input_file::open(from);
     if (!file) return static_cast<status&>(file);
@@ -218,6 +220,7 @@ class safetensors_file {
     return f;
   }
 
+  /// Its path, or the name that stands for memory.
   const std::string& path() const noexcept { return file_.path(); }
   /// By name: dtype, shape and place.
   const io::tensor_map& tensors() const noexcept { return tensors_; }

@@ -24,6 +24,7 @@ class [[nodiscard]] status {
   status() = default;
   status(error_kind kind, std::string message) : kind_(kind), message_(std::move(message)) {}
 
+  /// Whether it is a success, and what kind of failure it is otherwise.
   bool ok() const noexcept { return kind_ == error_kind::none; }
   explicit operator bool() const noexcept { return ok(); }
   error_kind kind() const noexcept { return kind_; }
@@ -42,6 +43,7 @@ class [[nodiscard]] result : public status {
   result(T value) : value_(std::move(value)) {}
   result(status s) : status(std::move(s)) {}
 
+  /// The value of a success; asking a failure for it is a mistake that nothing catches.
   T& operator*() & noexcept { return *value_; }
   const T& operator*() const& noexcept { return *value_; }
   T&& operator*() && noexcept { return *std::move(value_); }

@@ -52,7 +52,7 @@ struct noise_node : expression_tag {
   static constexpr extents shape() { return Shape; }
 };
 
-/// Layers inside `e` behave as in training: batch_norm3d normalises by the batch and moves its running statistics, dropout drops. Without
+/// Layers inside `s` behave as in training: batch_norm3d normalises by the batch and moves its running statistics, dropout drops. Without
 /// it they behave as in inference. volute::trainer says it for its network.
 template <structured S>
 constexpr auto training(S s) {
@@ -73,7 +73,7 @@ constexpr auto inference(S s) {
       return detail::shortened(mode_node<false, E>{});
   });
 }
-/// Convolutions inside `e`, and those of its derivatives of any order, are computed by minimal filtering (Winograd; Lavin and Gray 2015,
+/// Convolutions inside `s`, and those of its derivatives of any order, are computed by minimal filtering (Winograd; Lavin and Gray 2015,
 /// https://arxiv.org/abs/1509.09308) where that is possible (float, stride 1, kernels of up to five taps) and the cost model finds it
 /// faster: with 16 channels or more, two to three times the speed. launches() tells where it was taken, facts::minimal_launches in how many
 /// places. It is asked for because it changes what a user may see: results differ in their last bits, and differ by the place of a voxel

@@ -117,6 +117,7 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
   lazy(lazy&& other) : runner_(static_cast<Runner&&>(other.runner_)) {}
   lazy(const lazy& other) requires std::is_copy_constructible_v<Runner> : runner_(other.runner_) {}
 
+  /// What xtensor asks of every expression; known before anything is computed.
   static constexpr const shape_type& shape() noexcept { return xtensor_shape<Shape>; }
   static constexpr std::size_t shape(std::size_t axis) noexcept { return xtensor_shape<Shape>[axis]; }
   static constexpr std::size_t dimension() noexcept { return static_cast<std::size_t>(Shape.rank); }
@@ -141,6 +142,7 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
     }
   }
 
+  /// The same of its elements: the first that is asked for computes all of them.
   static constexpr xt::layout_type layout() noexcept { return static_layout; }
   static constexpr bool is_contiguous() noexcept { return contiguous_layout; }
   template <class S>

@@ -48,6 +48,7 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
 
   static constexpr bool is_refused = program_type::is_refused;
 
+  /// The shape of the result, of a network that has one.
   static constexpr extents output_shape() requires expression<output> { return output::shape(); }
 
   /// With weights of its own.
@@ -57,10 +58,13 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   /// In this workspace. Throws shape_error if it is too small.
   basic_model(weights_type w, workspace memory) : program_(std::move(w), std::move(memory)) {}
 
+  /// Parameters, states and packed filters, for other models on the same ones; see program::weights.
   weights_type& weights() noexcept { return program_.weights(); }
   const weights_type& weights() const noexcept { return program_.weights(); }
 
+  /// Initial values of all parameters, from a seed; the same on every machine.
   void initialize(std::uint64_t seed) { program_.initialize(seed); }
+  /// Random numbers begin anew, from this seed; where they stand, to be kept and set again.
   void seed(std::uint64_t s) noexcept { program_.seed(s); }
   random_state random() const noexcept { return program_.random(); }
   void set_random(random_state s) noexcept { program_.set_random(s); }

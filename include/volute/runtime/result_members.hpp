@@ -8,11 +8,12 @@
 
 namespace volute::runtime {
 
-/// Of a program or model with these results: result<"mask">() is the one that was called named_result<"mask">(y), result<1>() the second one, a
-/// view of the program's memory that is good until the next run.
+/// Of a program or model with these results: result<"mask">() is the one that was called named_result<"mask">(y), result<1>() the second
+/// one, a view of the program's memory that is good until the next run.
 template <class Program, class... E>
 class result_members {
  public:
+  /// The result of this name, of the last run. A name that no result has does not compile.
   template <text Name>
   auto result() noexcept {
     constexpr line name(Name.view());
@@ -23,6 +24,7 @@ class result_members {
     }(),
                  name>();
   }
+  /// The result at this place, counted from 0.
   template <int Place>
   auto result() noexcept {
     constexpr line name = line() << Place;

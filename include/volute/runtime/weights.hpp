@@ -263,6 +263,7 @@ class weight_set : public parameter_members<weight_set<Facts, T>>, public file_m
   weight_set& weights() noexcept { return *this; }
   const weight_set& weights() const noexcept { return *this; }
 
+  /// What keeps them, for programs, which make what is derived from them there.
   weight_store<T>& store() const noexcept { return *store_; }
 
  private:

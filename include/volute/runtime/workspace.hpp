@@ -104,6 +104,7 @@ class workspace {
   /// Who shares the work, or null.
   executor* workers() const noexcept { return workers_; }
 
+  /// Its size in bytes, without the scratch memory of further workers.
   std::int64_t bytes() const noexcept { return bytes_; }
 
   /// Random numbers begin anew, from this seed.

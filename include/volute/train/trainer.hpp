@@ -170,6 +170,7 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     return *this;
   }
 
+  /// The weights that are trained: a model made on them, model<net, x> m(t.weights()), sees each update.
   weights_type& weights() noexcept { return program_.weights(); }
   const weights_type& weights() const noexcept { return program_.weights(); }
 
@@ -428,6 +429,7 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
  public:
   using base::base;
   using base::step;
+  /// One run on tensors, inputs and then targets, in their order; returns the loss before the update. See basic_trainer_of::step.
   template <class... V>
   requires(sizeof...(V) == sizeof...(Inputs) && sizeof...(V) > 1) T step(const V&... v) {
     return base::step(binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);

@@ -160,8 +160,10 @@ requires(sizeof...(Sizes) > 0 && ((Sizes > 0) && ...) &&
   /// On weights that others may use too.
   explicit batched_of(const weights_type& w) : batched_of(w, std::make_index_sequence<count>{}) {}
 
+  /// The one set of weights of all sizes.
   weights_type& weights() noexcept { return std::get<0>(programs_).weights(); }
   const weights_type& weights() const noexcept { return std::get<0>(programs_).weights(); }
+  /// Initial values of all parameters, from a seed.
   void initialize(std::uint64_t seed) { weights().initialize(seed); }
   /// Later runs compute batches side by side on the workers of `e`, which must outlive it or its next use().
   void use(executor& e) {

@@ -20,9 +20,12 @@ class tile_family : public runtime::parameter_members<tile_family<First, Rest...
   tile_family() : tile_family(weights_type()) {}
   explicit tile_family(const weights_type& w) : members_(First(w), Rest(typename Rest::weights_type(w))...) {}
 
+  /// The one set of weights of all sizes.
   weights_type& weights() noexcept { return std::get<0>(members_).weights(); }
   const weights_type& weights() const noexcept { return std::get<0>(members_).weights(); }
+  /// Initial values of all parameters, from a seed.
   void initialize(std::uint64_t seed) { weights().initialize(seed); }
+  /// Later runs compute tiles side by side on the workers of `e`, which must outlive it or its next use().
   void use(executor& e) {
     std::apply([&](auto&... m) { (m.use(e), ...); }, members_);
   }

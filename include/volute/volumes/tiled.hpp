@@ -117,8 +117,10 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   /// On weights that others may use too: a model's, a trainer's, those of tiles of another size.
   explicit basic_tiled(weights_type w) : crew_(std::move(w)) {}
 
+  /// The weights, for models, trainers and other sizes on the same ones.
   weights_type& weights() noexcept { return crew_.program().weights(); }
   const weights_type& weights() const noexcept { return crew_.program().weights(); }
+  /// Initial values of all parameters, from a seed.
   void initialize(std::uint64_t seed) { weights().initialize(seed); }
 
   /// Later runs compute tiles side by side on the workers of `e`, which must outlive it or its next use().

@@ -107,14 +107,17 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
   using facts = typename program_type::facts;
   using weights_type = typename program_type::weights_type;
   static constexpr bool is_refused = false;
+  /// The extents of a window.
   static constexpr volumes::size3 window{Input.shape()[2], Input.shape()[3], Input.shape()[4]};
 
   basic_windowed() : basic_windowed(weights_type()) {}
   /// On weights that others may use too.
   explicit basic_windowed(weights_type w) : crew_(std::move(w)) {}
 
+  /// The weights, for models, trainers and other sizes on the same ones.
   weights_type& weights() noexcept { return crew_.program().weights(); }
   const weights_type& weights() const noexcept { return crew_.program().weights(); }
+  /// Initial values of all parameters, from a seed.
   void initialize(std::uint64_t seed) { weights().initialize(seed); }
   /// Later runs predict windows side by side on the workers of `e`, which must outlive it or its next use().
   void use(executor& e) { crew_.use(e); }
