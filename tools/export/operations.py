@@ -888,7 +888,7 @@ def rms_norm(o):
 
 @translates("dropout.default", "feature_dropout.default", "native_dropout.default")
 def dropout(o):
-    x, p = o.tensor("input"), o.take("p")
+    x, p = o.tensor("input" if "input" in o.left else "self"), o.take("p")
     o.take("train", False)
     if p == 0:
         return x.e
@@ -905,7 +905,7 @@ def dropout(o):
 @translates("alpha_dropout.default", "feature_alpha_dropout.default")
 def alpha_dropout(o):
     o.take("train", False), o.ignore("p")
-    return o.tensor("input").e
+    return o.tensor("input" if "input" in o.left else "self").e
 
 
 # ------------------------------------------------------------------ pools, sizes, borders

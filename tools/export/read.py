@@ -1,8 +1,11 @@
 """Reading: a torch.nn.Module becomes a neutral description (description.py) and tensors. The only part that needs PyTorch."""
+import contextlib
 import inspect
+import io
 import operator
 import os
 import re
+import warnings
 from collections import OrderedDict
 
 import torch
@@ -158,6 +161,9 @@ class Reader:
     # ---------------------------------------------------------------- steps
     def step(self, op, arguments, outs, node, name=None):
         scope = self.scope(node)
+        for o in outs:
+            if o.dtype not in TYPES:
+                self.refuse(f"computes in {o.dtype}", node, "compute with real numbers: keep real and imaginary parts in tensors of their own")
         def refer(v):
             if isinstance(v, Tensor):
                 return self.reference(v, node, scope)
@@ -264,7 +270,7 @@ class Reader:
             self.env[node].recipe = None
 
     # ---------------------------------------------------------------- changes in place
-    IDENTITIES = ("dropout.default", "feature_dropout.default", "alpha_dropout.default", "to.dtype", "to.device", "contiguous.default",
+    IDENTITIES = ("dropout.default", "feature_dropout.default", "alpha_dropout.default", "to.dtype", "to.device", "to.dtype_layout", "contiguous.default",
                   "relu_.default", "alias.default", "detach.default", "view_as.default")
 
     def note_alias(self, node, name, arguments, outs):
@@ -306,6 +312,17 @@ class Reader:
                 value = made
             elif name in self.IDENTITIES:
                 value = Tensor(t.shape, t.dtype, id=t.id)
+            elif name in ("permute.default", "transpose.int"):
+                n = len(base.shape)
+                order = [a % n for a in arguments["dims"]] if "dims" in arguments else list(range(n))
+                if "dim0" in arguments:
+                    a, b = arguments["dim0"] % n, arguments["dim1"] % n
+                    order[a], order[b] = b, a
+                value = Tensor(base.shape, base.dtype, id=self.next_id())
+                self.step("aten.permute.default", {"self": Tensor(t.shape, t.dtype, t.id), "dims": [order.index(a) for a in range(n)]}, [value], node)
+            elif name in ("view.default", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims"):
+                value = Tensor(base.shape, base.dtype, id=self.next_id())
+                self.step("aten.view.default", {"self": Tensor(t.shape, t.dtype, t.id), "size": list(base.shape)}, [value], node)
             else:
                 self.refuse(f"changes a view ({name}) of another tensor in place", node, "write it without the in-place operation")
         for t in self.leaves([v for v in self.env.values()]):
@@ -351,8 +368,7 @@ class Reader:
         module = self.module
         patched = mark_drop_paths(module)
         try:
-            with torch.no_grad():
-                program = torch.export.export(module, self.args, self.kwargs, strict=False)
+            program = exported(module, self.args, self.kwargs)
         except Refused:
             raise
         except Exception as e:
@@ -436,6 +452,19 @@ class Reader:
             if re.search(r"\bself\.training\b", text) and cls.__name__ not in found:
                 found.append(cls.__name__)
         return [f"{c} asks self.training: what is written here is its inference" for c in found]
+
+
+def exported(module, args, kwargs):
+    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
+    from torch._subclasses.fake_tensor import FakeTensor
+    data = torch._C.TensorBase.data
+    torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
+    try:
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, args, kwargs, strict=False)
+    finally:
+        del torch.Tensor.data
 
 
 def mark_drop_paths(module):
