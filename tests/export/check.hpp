@@ -4,6 +4,8 @@
 #include <volute/io/safetensors.hpp>
 #include <volute/volute.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <initializer_list>
@@ -38,7 +40,7 @@ struct expected {
 
 /// 0 if all results are within `bound` of the largest number, 1 otherwise, 2 if the files do not fit.
 template <class Model>
-int compare(const char* folded, std::initializer_list<given> inputs, std::initializer_list<expected> results, double bound) {
+int compare(const char* folded, std::initializer_list<given> inputs, std::initializer_list<expected> results, double bound, int runs) {
   Model m;
   for (const auto& p : m.parameter_table()) {
     const std::string_view path = p.path, last = path.substr(path.rfind('.') + 1);
@@ -64,10 +66,15 @@ int compare(const char* folded, std::initializer_list<given> inputs, std::initia
   for (const expected& e : results) out.emplace_back(e.size);
   for (const auto& v : in) from.push_back(v.data());
   for (auto& v : out) to.push_back(v.data());
-  if constexpr (requires { m.run(from.data(), to[0]); })
-    m.run(from.data(), to[0]);
-  else
-    m.run(from.data(), to.data());
+  double best = 1e30;  // milliseconds
+  for (int run = 0; run < runs; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    if constexpr (requires { m.run(from.data(), to[0]); })
+      m.run(from.data(), to[0]);
+    else
+      m.run(from.data(), to.data());
+    best = std::min(best, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
   double worst = 0;
   std::size_t k = 0;
   for (const expected& e : results) {
@@ -84,7 +91,7 @@ int compare(const char* folded, std::initializer_list<given> inputs, std::initia
     std::printf("result %zu: %zu numbers, largest %.4g, error %.2e of it\n", k - 1, e.size, e.largest, relative);
     worst = relative > worst || relative != relative ? relative : worst;
   }
-  std::printf("error %.2e\n", worst);
+  std::printf("error %.2e, %.3f ms\n", worst, best);
   return worst <= bound ? 0 : 1;
 }
 

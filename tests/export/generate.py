@@ -29,10 +29,10 @@ def generate(path, folder):
 
 #include <export/check.hpp>
 
-int main() {{
+int main(int count, char**) {{
   return export_check::compare<{ns}::model>("{constants}", {{{inputs}}},
     {{{results}}},
-    {d.get("bound", 1e-5)!r});
+    {d.get("bound", 1e-5)!r}, count > 1 ? 3 : 1);
 }}
 ''')
 

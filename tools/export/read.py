@@ -340,7 +340,7 @@ class Reader:
         if "set_grad_enabled" in name or "inference_mode" in name:
             graph, operands = node.args[1], node.args[2:]
         elif "autocast" in name:
-            if node.args[1]:
+            if node.args[2]:
                 self.refuse("autocast changes the precision of what stands inside", node, "export the network without autocast")
             graph, operands = node.args[4], node.args[5:]
         else:

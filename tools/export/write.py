@@ -481,9 +481,9 @@ def wrapped(row):
                 depth += 1
             elif ch in ")>}]" and row[i - 1] != " ":
                 depth -= 1
-            if i > indent + 30 and (row[i:i + 2] == ", " or row[i:i + 3] in (" + ", " * ") and depth <= 40):
+            if i > indent + 30 and (row[i:i + 2] == ", " or row[i:i + 3] in (" + ", " * ")):
                 score = (depth, -i)
-                if best is None or score <= best[0] or i > WIDTH - 50 and depth <= best[0][0] + 1:
+                if best is None or score < best[0]:
                     best = (score, i + (1 if ch == "," else 2))
         if best is None:
             break
