@@ -108,7 +108,7 @@ def navit():
 
 monai("voxelmorph_unet", lambda m: m.VoxelMorphUNet(spatial_dims=3, in_channels=2, unet_out_channels=8, channels=(8, 8, 16, 16, 8, 8),
                                                     final_conv_channels=(8, 8)), "1,2,32,32,32")
-monai("voxelmorph", lambda m: m.VoxelMorph(), x32, x32)
+monai("voxelmorph", lambda m: m.VoxelMorph(), x16, x16)
 monai("regunet", lambda m: m.RegUNet(spatial_dims=3, in_channels=2, num_channel_initial=8, depth=2, out_channels=3), "1,2,16,16,16")
 monai("localnet", lambda m: m.LocalNet(spatial_dims=3, in_channels=2, num_channel_initial=8, extract_levels=(0, 1, 2), out_channels=3), "1,2,16,16,16")
 monai("globalnet", lambda m: m.GlobalNet(image_size=(16, 16, 16), spatial_dims=3, in_channels=2, num_channel_initial=8, depth=2), "1,2,16,16,16")

@@ -9,7 +9,7 @@ OPTION = re.compile("\x03([^\x03\x04]*)\x04")
 # Functions of volute that generated bodies call: names that members and variables must not hide.
 FUNCTIONS = set("""abs adaptive_avg_pool3d adaptive_max_pool3d arange argmax avg_pool3d axes axis broadcast_to circular_pad3d celu clamp concat constant
 conv3d conv_transpose3d cos elu embedding equal erf exp expm1 flatten floor gather gelu gelu_tanh glu grid_sample hardshrink hardsigmoid hardswish
-hardtanh indices interpolate kernel keepdims leaky_relu linear log log1p log_softmax logsigmoid matmul max_pool3d maximum mean minimum mish named_result
+hardtanh indices interpolate kernel keepdims leaky_relu linear log log1p log_softmax logsigmoid matmul max_pool3d maximum mean minimum mish mse named_result
 negative nn norm one_hot outputs pad padding parameter per_channel pixel_shuffle power prelu range reciprocal reflect_pad3d relu relu6 replicate_pad3d
 reshape roll rsqrt scale_factor select selu shape sigmoid sign silu sin slice softmax softmin softplus softshrink softsign sqrt square state std stride
 sum take tanh tanhshrink threshold transpose upsample zero_pad3d output_size dilation groups trilinear nearest cubic align_corners expression invoke

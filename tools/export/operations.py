@@ -474,6 +474,18 @@ def scatter(o):
     return call("concat", f"axis<{axis}>", *before, new, *behind) if before or behind else new
 
 
+@translates("broadcast_tensors.default")
+def broadcast_tensors(o):
+    return [t.e if t.shape == e else call("broadcast_to", t.e, shape(e)) for t, e in zip(o.tensors("tensors"), o.outs)]
+
+
+@translates("mse_loss.default")
+def mse_loss(o):
+    a, b = o.tensor("self"), o.tensor("target")
+    o.take("reduction", 1)
+    return call("mse", a.e, b.e)
+
+
 @translates("expand.default", "expand_as.default", "broadcast_to.default")
 def expand(o):
     x = o.tensor("self")

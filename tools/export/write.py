@@ -297,6 +297,8 @@ class Body:
             f = free[1]
             m = re.match(r"softmax<(\d+)>", f)
             e = E(f"softmax({joined}, axis<{m[1]}>)") if m else E(f"{f}({joined})")
+        elif plain_type == "nn::identity":
+            e = arguments[0].e
         elif item.label:
             wrapper = "nn::shared" if item.path in self.w.twice else "nn::named"
             name = identifier(item.label)
