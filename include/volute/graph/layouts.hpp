@@ -226,7 +226,7 @@ class layout_pass {
       if (s.volume.rank > 0) {
         for (int i = 0; i < s.call.count && k.source < 0; ++i)
           if (blocked(s.in[i])) k.source = at_.data[s.in[i]];
-        if (k.source >= 0) k.lanes = s.access, k.first = false, k.second = s.keeps_samples, s.call.nest = {};
+        if (k.source >= 0) k.lanes = s.access, k.first = false, k.second = s.keeps_samples, s.call.nest = ops::nest_of(table.data[k.source]);
         if (k.source >= 0 && maps(s)) k.target = k.source;
       }
       s.call.kernel = -1;

@@ -4,6 +4,7 @@
 
 #include <volute/core/extents.hpp>
 #include <volute/ops/elementwise.hpp>
+#include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
 
@@ -27,6 +28,22 @@ struct loop_nest {
   std::int64_t extent[max_rank]{};
   std::int64_t stride[max_program_inputs][max_rank]{};
 };
+
+/// A walk over volumes in blocks of channels: the numbers of the layout, for kernels that read it at run time.
+constexpr loop_nest nest_of(const volume_layout& l) {
+  loop_nest n;
+  n.rank = n.kept = 6;
+  const std::int64_t sizes[]{l.batch, l.channels, l.planes, l.rows, l.columns, l.block};
+  const std::int64_t zeros[]{l.rows_before, l.all_rows, l.columns_before, l.all_columns};
+  for (int i = 0; i < 6; ++i) n.extent[i] = sizes[i];
+  for (int i = 0; i < 4; ++i) n.stride[0][i] = zeros[i];
+  return n;
+}
+constexpr volume_layout layout_of(const loop_nest& n) {
+  const auto& e = n.extent;
+  const auto& z = n.stride[0];
+  return {e[5], e[0], e[1], e[2], e[3], e[4], z[0], z[1], z[2], z[3]};
+}
 
 /// A copy between two strided tensors of equal extents: transpose, slice, pad (after a fill) and concat are all of this kind.
 struct copy_nest {

@@ -49,13 +49,13 @@ template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool I
 void run_reduce(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out, o.workers, c.value);
 }
-template <class T, ops::epilogue E, ops::volume_layout L>
-void run_elementwise_blocked(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::map_blocked<T, kernels::block_lanes<T>(L.block), E>(L, o.in, o.out, o.workers);
+template <class T, int L, ops::epilogue E>
+void run_elementwise_blocked(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::map_blocked<T, L, E>(ops::layout_of(c.nest), o.in, o.out, o.workers);
 }
-template <class T, ops::epilogue E, ops::reduction R, bool KeepsSamples, ops::volume_layout L>
+template <class T, int L, ops::epilogue E, ops::reduction R, bool KeepsSamples>
 void run_reduce_blocked(const graph::launch& c, const operands<T>& o) noexcept {
-  kernels::reduce_blocked<T, kernels::block_lanes<T>(L.block), E, R, KeepsSamples>(L, o.in, o.out, o.workers, c.value);
+  kernels::reduce_blocked<T, L, E, R, KeepsSamples>(ops::layout_of(c.nest), o.in, o.out, o.workers, c.value);
 }
 template <class T, bool A, bool B>
 void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
@@ -165,10 +165,11 @@ constexpr kernel_function<T> function_of() {
   constexpr graph::kernel_spec k = Plan::tables.kernels[K];
   if constexpr (k.source >= 0 && (k.kind == kernel_kind::elementwise || k.kind == kernel_kind::reduce)) {
     constexpr ops::epilogue e = unpack_epilogue(Plan::tables.programs[k.program], k.lanes);
+    constexpr int lanes = kernels::block_lanes<T>(Plan::tables.layouts[k.source].block);
     if constexpr (k.kind == kernel_kind::elementwise)
-      return &run_elementwise_blocked<T, e, Plan::tables.layouts[k.source]>;
+      return &run_elementwise_blocked<T, lanes, e>;
     else
-      return &run_reduce_blocked<T, e, k.how, k.second, Plan::tables.layouts[k.source]>;
+      return &run_reduce_blocked<T, lanes, e, k.how, k.second>;
   } else if constexpr (k.kind == kernel_kind::elementwise) {
     return &run_elementwise<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes)>;
   } else if constexpr (k.kind == kernel_kind::reduce) {
