@@ -1,8 +1,9 @@
 // expect: top level
 // expect: cross_entropy: labels (4)
 // expect: got (5)
-#include <volute/distributed/data_parallel.hpp>
 #include <volute/volute.hpp>
+
+#include <volute/distributed/data_parallel.hpp>
 using namespace volute;
 namespace nn = volute::nn;
 

@@ -121,11 +121,9 @@ void leave(distributed::mpi& world) {
 int main(int count, char** arguments) {
   const std::string_view what = count > 1 ? arguments[1] : "";
   try {
-    if (what == "until") {  // before MPI begins: it may be killed there
-      const char* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
-      std::ofstream(std::string(arguments[3]) + ".pid" + (rank != nullptr ? rank : "0")) << ::getpid() << std::endl;
-    }
     distributed::mpi world(std::chrono::seconds(20));
+    if (what == "until")  // from here on it may be killed
+      std::ofstream(std::string(arguments[3]) + ".pid" + std::to_string(world.rank())) << ::getpid() << std::endl;
     if (what == "bits") bits(world);
     if (what == "differ") differ(world);
     if (what == "until") until(world, std::atoll(arguments[2]), arguments[3]);

@@ -107,6 +107,9 @@ TEST_CASE("ranks that differ are refused before the first step, with both values
   CHECK(refusal([](auto&, how&) {}).empty());
   CHECK(refusal([](auto&, how& h) { h.runs = 8; }) == "rank 2 differs from rank 0: runs of a step: expected 6, found 8");
   CHECK(refusal([](auto& t, how&) { t.settings.clip_norm = 1; }) == "rank 2 differs from rank 0: clip_norm: expected 0.5, found 1");
+  CHECK_THAT(refusal([](auto& t, how&) { t.optimiser.beta2 = 0.9; }), Contains("what the optimiser makes of "));
+  CHECK_THAT(refusal([](auto& t, how&) { t.settings.groups[0].weight_decay = 0.5; }),
+             Contains("hash of what the groups choose: expected "));
   CHECK(refusal([](auto& t, how&) { t.seed(8); }) == "rank 2 differs from rank 0: seed of random numbers: expected 9, found 8");
   CHECK(refusal([](auto& t, how&) { t.progress.steps = 1; }) ==
         "rank 2 differs from rank 0: learning rate of the next step: expected 0, found 0.0033333333333333331");

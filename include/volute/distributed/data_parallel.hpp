@@ -37,6 +37,15 @@ struct training_parts::parts_of_step {
   static const auto& workers(const Trainer& t) {
     return t.workers_;
   }
+  /// What the groups make of each parameter: put(rate, weight decay or NaN).
+  template <class Trainer, class Put>
+  static void each_choice(Trainer& t, Put put) {
+    t.choose_groups();
+    for (const auto& c : t.choices_) put(c.rate, c.weight_decay.value_or(std::numeric_limits<double>::quiet_NaN()));
+  }
+  template <class Trainer>
+  static constexpr int optimiser_blocks = std::remove_cvref_t<decltype(std::declval<Trainer&>().optimiser)>::blocks;
+
   template <class Trainer, class T>
   static void apply(Trainer& t, double rate, const T* gradients, std::int64_t runs) {
     t.apply(rate, gradients, nullptr, runs);
@@ -219,6 +228,7 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   }
 
   std::vector<std::pair<std::string, std::string>> facts_of_this_rank();
+  void append_training(std::vector<std::pair<std::string, std::string>>& rows);
 };
 
 /// Rows for agree(): what must be the same on all ranks.
@@ -226,11 +236,6 @@ template <class Trainer, communicator C, std::int64_t BucketBytes>
 requires(
     !Trainer::is_refused) std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, BucketBytes>::facts_of_this_rank() {
   std::vector<std::pair<std::string, std::string>> rows;
-  const auto number = [](double v) {
-    char s[40];
-    std::snprintf(s, sizeof s, "%.17g", v);
-    return std::string(s);
-  };
   const auto digest = [](const T* p, std::int64_t n) {
     hash h;
     for (std::int64_t i = 0; i < n; ++i) h.put(std::bit_cast<std::uint64_t>(static_cast<double>(p[i])));
@@ -262,6 +267,24 @@ requires(
   rows.emplace_back("runs of a step", std::to_string(settings_.runs));
   rows.emplace_back("summation", settings_.sum == summation::same_bits ? "same_bits" : "fast");
   rows.emplace_back("bytes of a bucket", std::to_string(BucketBytes));
+  append_training(rows);
+  for (const auto& p : std::as_const(t_).parameter_table())
+    rows.emplace_back("values of parameter '" + std::string(p.path) + "'", digest(p.data, p.shape.size()));
+  for (const auto& b : t_.state_blocks())
+    rows.emplace_back("values of the optimiser's " + std::string(b.name),
+                      digest(b.values.data(), static_cast<std::int64_t>(b.values.size())));
+  return rows;
+}
+
+/// Settings and progress.
+template <class Trainer, communicator C, std::int64_t BucketBytes>
+requires(!Trainer::is_refused) void data_parallel<Trainer, C, BucketBytes>::append_training(
+    std::vector<std::pair<std::string, std::string>>& rows) {
+  const auto number = [](double v) {
+    char s[40];
+    std::snprintf(s, sizeof s, "%.17g", v);
+    return std::string(s);
+  };
   const training_settings& s = t_.settings;
   rows.emplace_back("learning rate of the next step", number(parts::rate(t_)));
   rows.emplace_back("clip_norm", number(s.clip_norm));
@@ -269,15 +292,27 @@ requires(
   rows.emplace_back("ema_decay", number(s.ema_decay));
   rows.emplace_back("accumulate", std::to_string(s.accumulate));
   rows.emplace_back("number of parameter groups", std::to_string(s.groups.size()));
+  hash choices;
+  if (!s.groups.empty())
+    parts::each_choice(t_, [&](double rate, double decay) {
+      choices.put(std::bit_cast<std::uint64_t>(rate)), choices.put(std::bit_cast<std::uint64_t>(decay));
+    });
+  rows.emplace_back("hash of what the groups choose", std::to_string(choices.value));
+  // Whatever an optimiser's numbers are: what a step makes of 1 with a gradient of 1/2 and moments of 1/4.
+  constexpr int kept = parts::optimiser_blocks<Trainer>, unit = static_cast<int>(kernels::update_unit);
+  alignas(cache_line) T probe[unit * (kept + 2)];
+  std::fill(probe, probe + unit, T(1)), std::fill(probe + unit, probe + 2 * unit, T(0.5));
+  std::fill(probe + 2 * unit, std::end(probe), T(0.25));
+  kernels::update_blocks<T, kept> blocks;
+  blocks.parameters = probe, blocks.gradients = probe + unit;
+  for (int k = 0; k < kept; ++k) blocks.state[k] = probe + (k + 2) * unit;
+  kernels::update<kept>(t_.optimiser.template rule<T>(t_.progress.steps), blocks, unit);
+  rows.emplace_back("what the optimiser makes of 1", number(static_cast<double>(probe[0])));
+  for (int k = 0; k < kept; ++k)
+    rows.emplace_back("what the optimiser makes of moment " + std::to_string(k), number(static_cast<double>(probe[(k + 2) * unit])));
   rows.emplace_back("steps made", std::to_string(t_.progress.steps));
   rows.emplace_back("seed of random numbers", std::to_string(t_.random().seed));
   rows.emplace_back("number of the next run", std::to_string(t_.random().run));
-  for (const auto& p : std::as_const(t_).parameter_table())
-    rows.emplace_back("values of parameter '" + std::string(p.path) + "'", digest(p.data, p.shape.size()));
-  for (const auto& b : t_.state_blocks())
-    rows.emplace_back("values of the optimiser's " + std::string(b.name),
-                      digest(b.values.data(), static_cast<std::int64_t>(b.values.size())));
-  return rows;
 }
 
 /// Of a trainer that is refused, whose mistake has been reported.

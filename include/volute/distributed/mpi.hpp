@@ -9,6 +9,9 @@
 // The bindings of MPI 2 for C++, which MPI 3 does not have, stay out.
 #define OMPI_SKIP_MPICXX 1
 #define MPICH_SKIP_MPICXX 1
+#if !__has_include(<mpi.h>)
+#error "volute: distributed/mpi.hpp needs MPI 3: configure with -DVOLUTE_MPI=ON and link volute::mpi"
+#endif
 #include <mpi.h>
 
 namespace volute::distributed {

@@ -125,7 +125,11 @@ inline std::string node_text(const graph::view& g, int i) {
 }
 
 /// "7/2" or "2".
-inline std::string ratio_text(const ratio& r) { return std::to_string(r.num) + (r.den == 1 ? "" : "/" + std::to_string(r.den)); }
+inline std::string ratio_text(const ratio& r) {
+  std::string s = std::to_string(r.num);
+  if (r.den != 1) s.append("/").append(std::to_string(r.den));  // "/" + ... warns in g++ 12 (PR 105651)
+  return s;
+}
 
 /// What the volumes among the results see of those among the inputs: a line for each pair and for axes that differ, and one for the
 /// operations that look at everything.
