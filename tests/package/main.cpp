@@ -1,4 +1,5 @@
 #include <volute/core/extents.hpp>
+#include <volute/imaging/nifti.hpp>
 #include <volute/io/npz.hpp>
 #include <volute/io/safetensors_file.hpp>
 #include <volute/version.hpp>
@@ -14,6 +15,7 @@ static_assert(volute::make_extents(1, 2, 3).size() == 6);
 extern "C" int plain_c();
 
 int main(int, char** argument) {
+  if (volute::imaging::try_read_nifti("none.nii")) return 1;
   try {
     volute::npz_file{argument[0]};  // links libzip
   } catch (const volute::file_error&) {
