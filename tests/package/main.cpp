@@ -1,4 +1,5 @@
 #include <volute/core/extents.hpp>
+#include <volute/imaging/nifti.hpp>
 #include <volute/io/npz.hpp>
 #include <volute/io/safetensors_file.hpp>
 #include <volute/version.hpp>
@@ -20,6 +21,7 @@ static const char* small_isa() { return volute::isa_name; }
 extern "C" int plain_c();
 
 int main(int, char** argument) {
+  if (volute::imaging::try_read_nifti("none.nii")) return 1;
   try {
     volute::npz_file{argument[0]};  // links libzip
   } catch (const volute::file_error&) {

@@ -4,6 +4,8 @@
 #include <volute/io/safetensors.hpp>
 #include <volute/volumes/store.hpp>
 
+#include <filesystem>
+
 using namespace volumes_support;
 namespace nn = volute::nn;
 namespace vs = volute::volumes;
@@ -70,7 +72,7 @@ TEST_CASE("a U-Net with norms over the whole volume, in sweeps, is the whole") {
   const auto load = [&](auto&... t) { (t.load(file, load_options{.allow_unused = true}), ...); };
   load(t1, t2, t3, t4, t5);
 
-  for (const std::string& folder : {std::string(), std::string("/tmp")}) {
+  for (const std::string& folder : {std::string(), std::filesystem::temp_directory_path().string()}) {
     vs::store<float> a(4, extent, folder), b(6, {10, 12, 14}, folder), u(4, extent, folder), c(4, extent, folder);
     t1.run(a.sink(), vs::memory(x));
     t2.run(b.sink(), a.source(), a.statistics());
