@@ -1,8 +1,14 @@
 // A 3D U-Net learns to find the brain in a head MRI. It is trained on patches of the left part of the head and judged on the right part,
 // which it never saw. The first run trains and keeps the weights; later runs only judge.
 //   segment_brain [--train] [folder for the weights and the pictures]
+// Built with MPI and started by mpirun it trains on all ranks, four patches a step: the same bits on any number of ranks.
+#include <volute/distributed/data_parallel.hpp>
 #include <volute/io/safetensors.hpp>
 #include <volute/volute.hpp>
+
+#if defined(EXAMPLE_MPI)
+#include <volute/distributed/mpi.hpp>
+#endif
 
 #include <support/allocations.hpp>
 #include <support/curves.hpp>
@@ -78,31 +84,68 @@ using learner = trainer<unet, criterion, adam, image, target>;
 using segmenter = model<unet, image>;
 
 /// A half of a head and its mirror image behind it: what lies across the middle looks much like that, and a patch may show it.
-volume whole(const volume& half) { return xt::concatenate(xt::xtuple(half, xt::flip(half, 2)), 2); }
+volume whole(const volume& half) {  // as pointers: xtensor 0.25 takes minutes for concatenate and flip
+  volume both({half.shape(0), half.shape(1), 2 * half.shape(2)});
+  const auto width = static_cast<std::ptrdiff_t>(half.shape(2));
+  float* to = both.data();
+  for (const float *from = half.data(), *end = from + half.size(); from != end; from += width)
+    to = std::reverse_copy(from, from + width, std::copy_n(from, width, to));
+  return both;
+}
 
-/// Trains on patches from anywhere, each in its own brightness and contrast. Returns the losses.
-std::vector<double> train(learner& step, const volume& head, const volume& brain) {
-  std::mt19937 random(1);
-  const auto anywhere = [&](std::size_t axis) { return std::uniform_int_distribution<std::size_t>(0, head.shape(axis) - patch)(random); };
-  std::uniform_real_distribution<float> contrast(.8f, 1.25f), brightness(-.1f, .1f);
-  patches voxels({1, 1, patch, patch, patch}), labels = voxels;
-  std::vector<double> losses;
-  losses.reserve(steps);
-  progress show(steps);
-  const long before = allocation_count;
-  for (int i = 1; i <= steps; ++i) {
+/// Patches from anywhere, each in its own brightness and contrast.
+struct patch_cutter {
+  const volume &head, &brain;
+  patches voxels{{1, 1, patch, patch, patch}}, labels{{1, 1, patch, patch, patch}};
+
+  void cut(std::mt19937& random) {
+    const auto anywhere = [&](std::size_t axis) { return std::uniform_int_distribution<std::size_t>(0, head.shape(axis) - patch)(random); };
     const std::size_t z0 = anywhere(0), y0 = anywhere(1), x0 = anywhere(2);
-    const float factor = contrast(random), offset = brightness(random);
+    const float factor = std::uniform_real_distribution<float>(.8f, 1.25f)(random);
+    const float offset = std::uniform_real_distribution<float>(-.1f, .1f)(random);
     for (std::size_t z = 0; z < patch; ++z)
       for (std::size_t y = 0; y < patch; ++y)
         for (std::size_t x = 0; x < patch; ++x) {
           voxels(0, 0, z, y, x) = factor * head(z0 + z, y0 + y, x0 + x) + offset;
           labels(0, 0, z, y, x) = brain(z0 + z, y0 + y, x0 + x);
         }
-    losses.push_back(static_cast<double>(step.step(voxels, labels)));
+  }
+};
+
+/// Returns the losses.
+std::vector<double> train(learner& step, const volume& head, const volume& brain) {
+  std::mt19937 random(1);
+  patch_cutter next{head, brain};
+  std::vector<double> losses;
+  losses.reserve(steps);
+  progress show(steps);
+  const long before = allocation_count;
+  for (int i = 1; i <= steps; ++i) {
+    next.cut(random);
+    losses.push_back(static_cast<double>(step.step(next.voxels, next.labels)));
     show(i, losses.back());
   }
   std::printf("allocations in %d steps: %ld\n", steps, allocation_count - before);
+  return losses;
+}
+
+/// As many patches over all ranks, some in each step; which patch it is depends on its number alone.
+template <distributed::communicator C>
+std::vector<double> train(C& world, learner& trainer, const volume& head, const volume& brain) {
+  constexpr int patches_a_step = 4;
+  patch_cutter next{head, brain};
+  distributed::data_parallel step(trainer, world, {.runs = patches_a_step});
+  std::vector<double> losses;
+  progress show(steps / patches_a_step);
+  for (int i = 0; i < steps / patches_a_step; ++i) {
+    const float loss = step.step([&](std::int64_t run, auto go) {
+      std::mt19937 random(static_cast<unsigned>(i * patches_a_step + run + 1));
+      next.cut(random);
+      go(next.voxels, next.labels);
+    });
+    losses.push_back(static_cast<double>(loss));
+    if (world.rank() == 0) show(i + 1, losses.back());
+  }
   return losses;
 }
 
@@ -146,7 +189,8 @@ double mirror_dice(const volume& left, const volume& right) {
   return best;
 }
 
-int run(bool train_anew, const std::string& folder) {
+template <distributed::communicator C>
+int run(C& world, bool train_anew, const std::string& folder) {
   volume head = read_nifti(head_mri()), brain = read_nifti("/usr/share/mricron/templates/ch2bet.nii.gz");
   if (head.shape() != brain.shape()) throw std::runtime_error("the MRI must be that of ch2bet.nii.gz");
   head /= xt::amax(head)();
@@ -157,18 +201,30 @@ int run(bool train_anew, const std::string& folder) {
   const auto left = [&](const volume& v) { return volume(xt::view(v, xt::all(), xt::all(), xt::range(0, half))); };
   const auto right = [&](const volume& v) { return left(xt::flip(v, 2)); };
 
-  spinning_pool workers;  // one thread a core; the results do not depend on their number
+  // One thread a core, of which ranks of one machine have their part; the results do not depend on their number.
+  spinning_pool workers(std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.size()));
   segmenter network;
   network.use(workers);
   const std::string path = folder + "/segment_brain", weights = path + ".safetensors";
-  if (!train_anew && std::filesystem::exists(weights)) {
+  char trains = train_anew || !std::filesystem::exists(weights) ? 1 : 0;
+  distributed::broadcast(world, std::as_writable_bytes(std::span(&trains, 1)));  // rank 0 knows
+  if (trains == 0) {
+    if (world.rank() != 0) return 0;
     network.load(weights);
     std::printf("%s: the weights of an earlier run; --train trains again\n", weights.c_str());
   } else {
-    learner step{adam{}, {.schedule = schedule::cosine{4e-3, steps}}};
+    constexpr bool one = std::is_same_v<C, distributed::alone>;
+    learner step{adam{}, {.schedule = schedule::cosine{4e-3, one ? steps : steps / 4}}};
     step.use(workers);
-    std::printf("%s\ntraining on slices 0 to %zu of %zu, from left to right\n", summary(network).c_str(), half - 1, width);
-    const auto losses = train(step, whole(left(head)), whole(left(brain)));
+    if (world.rank() == 0)
+      std::printf("%s\ntraining on slices 0 to %zu of %zu, from left to right\n", summary(network).c_str(), half - 1, width);
+    const volume shown = whole(left(head)), mask = whole(left(brain));
+    std::vector<double> losses;
+    if constexpr (one)
+      losses = train(step, shown, mask);
+    else
+      losses = train(world, step, shown, mask);
+    if (world.rank() != 0) return 0;
     network.copy_parameters(step);
     network.save(weights);
     write_png(path + "_loss.png", {loss_panel({{"bce + dice", losses}})}, 1);
@@ -204,7 +260,12 @@ int run(bool train_anew, const std::string& folder) {
 int main(int count, char** arguments) {
   try {
     const bool train = count > 1 && std::string_view(arguments[1]) == "--train";
-    return example::run(train, count > 1 + train ? arguments[1 + train] : ".");
+#if defined(EXAMPLE_MPI)
+    volute::distributed::mpi world(std::chrono::minutes(30));  // rank 0 judges alone
+#else
+    volute::distributed::alone world;
+#endif
+    return example::run(world, train, count > 1 + train ? arguments[1 + train] : ".");
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 2;

@@ -1,8 +1,8 @@
-// The version of these headers, for the preprocessor. CMakeLists.txt reads it here; it stands nowhere else.
+// The version of these headers, for the preprocessor. CMakeLists.txt and the Conan recipe read it here; vcpkg.json repeats it.
 #pragma once
 
 #define VOLUTE_VERSION_MAJOR 0
-#define VOLUTE_VERSION_MINOR 1
+#define VOLUTE_VERSION_MINOR 2
 #define VOLUTE_VERSION_PATCH 0
 
 /// One number that can be compared: 10203 is 1.2.3.

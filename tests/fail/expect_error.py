@@ -7,7 +7,8 @@ most of the time: the object is an empty file.
 
 As a test, `expect_error.py --judge SOURCE OBJECT`: the control compiled silently; the wrong program did not compile, gave one
 error, whose line holds every text of the source's `// expect: ` lines (`// expect-gcc: ` and `// expect-clang: ` for one compiler
-only), in fewer than 15 lines and 2560 bytes; `// within: LINES BYTES` raises that where the mistake shows inside another library. Paths count from ROOT, so that the place of a checkout does not matter.
+only), in fewer than 15 lines and 2560 bytes, without the excerpts of the source that compilers print around it, which differ
+from release to release; `// within: LINES BYTES` raises that where the mistake shows inside another library. Paths count from ROOT, so that the place of a checkout does not matter.
 """
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 
 MAX_LINES, MAX_BYTES = 15, 2560
+EXCERPT = r"\s*(\d+|\++)?\s*\|"  # a line of the source, what is underlined in it, what is put there
 
 
 def run(command, root):
@@ -53,9 +55,10 @@ def judge(source, object_file):
         return "the control does not compile (see the build's output)"
     with open(source) as file:
         lines = file.read().splitlines()
-    output = record["output"]
-    print(output)
-    print(f"({len(output.splitlines())} lines, {len(output.encode())} bytes)")
+    print(record["output"])
+    message = [line for line in record["output"].splitlines() if not re.match(EXCERPT, line)]
+    size = sum(len(line.encode()) + 1 for line in message)
+    print(f"({len(message)} lines, {size} bytes)")
     expected = [m[1] for m in (re.match(rf"// expect(?:-{record['compiler']})?: (.*\S)", line) for line in lines) if m]
     if not expected:
         return "the file has no `// expect: ` line"
@@ -63,7 +66,7 @@ def judge(source, object_file):
         return f"the control compiles, but not silently:\n{record['control']}"
     if record["status"] == 0:
         return "the mistake compiles"
-    errors = [line for line in output.splitlines() if re.search(r"\berror:", line)]
+    errors = [line for line in message if re.search(r"\berror:", line)]
     missing = [text for text in expected if text not in "".join(errors[:1])]
     if missing:
         return f"the first error lacks {missing}"
@@ -71,7 +74,7 @@ def judge(source, object_file):
         return f"{len(errors)} errors, wanted one"
     within = [m for m in (re.match(r"// within: (\d+) (\d+)", line) for line in lines) if m]
     most_lines, most_bytes = (int(n) for n in within[0].groups()) if within else (MAX_LINES, MAX_BYTES)
-    if len(output.splitlines()) >= most_lines or len(output.encode()) >= most_bytes:
+    if len(message) >= most_lines or size >= most_bytes:
         return f"too long: wanted fewer than {most_lines} lines and {most_bytes} bytes"
     return None
 

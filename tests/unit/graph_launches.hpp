@@ -47,6 +47,7 @@ inline ops::conv_facts some_facts(const ops::conv_geometry& q, ops::face side) {
   }
   return f;
 }
+inline std::int64_t some_attention(const ops::attention_form& f, bool gradient) { return f.features % 3 * 5 + (gradient ? 7 : 0); }
 inline std::int64_t some_scratch(const ops::conv_geometry& q, ops::face side, const ops::volume_layout&) { return mixed(q, side) % 3; }
 
 class machine {
@@ -126,11 +127,12 @@ class machine {
     cell* c = find(step().call.out, i);
     if (!c) return;
     written_.insert(c);
-    pending_.push_back({c, number});
+    pending_.push_back({c, number, step().out});
   }
   struct write {
     cell* to;
     double number;
+    int value;
   };
   std::vector<write> pending_;
 
@@ -147,10 +149,10 @@ class machine {
     kernel();
     for (const cell* c : written_)
       if (read_.count(c)) return complain("writes over what it reads");
-    for (const write& w : pending_) *w.to = {w.number, step().out};
+    for (const write& w : pending_) *w.to = {w.number, w.value};
     scribble();
     for (const write& w : pending_)
-      if (w.to->value != step().out) return complain("writes into its scratch memory");
+      if (w.to->value != w.value) return complain("writes into its scratch memory");
   }
 
   double program(const ops::scalar_program& q, const double* inputs) const {
@@ -202,7 +204,56 @@ class machine {
       case kernel_kind::gather:
       case kernel_kind::scatter:
         return rows(k.kind == kernel_kind::scatter);
+      case kernel_kind::attention:
+        return attention(false);
+      case kernel_kind::attention_gradient:
+        return attention(true);
+      case kernel_kind::room:  // the memory is this value's from here on
+        for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, NAN);
+        return;
     }
+  }
+
+  /// Further results are operands that are written: theirs are the last ones.
+  void attention(bool gradient) {
+    const graph::launch& c = step().call;
+    const ops::attention_form f = ops::attention_form::of(spec().lanes);
+    const ops::attention op{c.value, f.causal, f.bias, static_cast<std::int64_t>(f.mask)};
+    const int rank = c.nest.rank;
+    const extents scores = nest_extents(c.nest, 0, rank);
+    extents q = scores, k = scores, v = scores, rows = scores, y = scores;
+    q[rank - 1] = k[rank - 1] = f.features, v[rank - 1] = y[rank - 1] = f.values, k[rank - 2] = v[rank - 2] = scores[rank - 1];
+    rows.rank = rank - 1;
+    std::vector<extents> shapes{q, k, v};
+    for (int which = 0; which < 2; ++which)
+      if (which == 0 ? f.bias : f.mask != ops::attention_mask::none) {
+        extents e = scores;
+        for (int a = 0; a < rank; ++a) e[a] = c.nest.stride[which][a] == 0 ? 1 : e[a];
+        shapes.push_back(e);
+      }
+    if (gradient) shapes.insert(shapes.end(), {y, rows, y});
+    std::vector<tensor> read;
+    for (std::size_t n = 0; n < shapes.size(); ++n) {
+      read.push_back(filled(shapes[n]));
+      for (std::int64_t i = 0; i < shapes[n].size(); ++i) read[n].v[at(i)] = in(static_cast<int>(n), i);
+    }
+    std::vector<const tensor*> x;
+    for (const tensor& t : read) x.push_back(&t);
+    const std::vector<tensor> made = attention_results(op, x, gradient ? x.back() : nullptr);
+    for (std::int64_t i = 0; i < made[0].shape.size(); ++i) out(i, made[0].v[at(i)]);
+    int further = static_cast<int>(shapes.size());
+    for (std::size_t n = 1; n < 4; ++n)
+      if ((f.further >> (n - 1) & 1) != 0) {
+        for (std::int64_t i = 0; i < made[n].shape.size(); ++i) {
+          cell* to = find(c.in[further], i);
+          if (!to) return;
+          if (to->value != step().in[further]) complain("a further result has no room");
+          written_.insert(to);
+          pending_.push_back({to, made[n].v[at(i)], step().in[further]});
+        }
+        ++further;
+      }
+    if (further != c.count) complain("other further results than its form says");
   }
 
   void rows(bool adjoint) {
@@ -214,7 +265,8 @@ class machine {
         const double number = in(1, b / e[1] * n.stride[1][0] + j);
         const bool there = number >= 0 && number < static_cast<double>(e[2]);
         for (std::int64_t i = 0; i < e[4]; ++i) {
-          const std::int64_t row = there ? (b * e[2] + static_cast<std::int64_t>(number)) * e[4] + i : -1, taken = (b * e[3] + j) * e[4] + i;
+          const std::int64_t row = there ? (b * e[2] + static_cast<std::int64_t>(number)) * e[4] + i : -1,
+                             taken = (b * e[3] + j) * e[4] + i;
           if (!adjoint)
             out(taken, there ? in(0, row) : 0);
           else if (there)

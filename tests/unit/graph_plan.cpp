@@ -14,7 +14,7 @@ using namespace graph_test;
 
 /// What the plans of a test contained, to see that it tried everything.
 struct census {
-  int kernels[static_cast<int>(graph::kernel_kind::scatter) + 1]{}, access[4]{};
+  int kernels[static_cast<int>(graph::kernel_kind::room) + 1]{}, access[4]{};
   int blocked_source = 0, blocked_target = 0, blocked_sum = 0, scaled = 0, in_place = 0, views = 0, kept = 0, wide = 0;
 
   void count(const graph::planner& p) {
@@ -99,7 +99,7 @@ std::string complaint(std::uint64_t seed, int size, bool derivatives, std::strin
   }
   const bool hoists = random.r.below(2) == 0;
   const graph::view view = p.view();
-  const graph::planner plan(view, {some_facts, some_scratch}, hoists);
+  const graph::planner plan(view, {some_facts, some_scratch, some_attention}, hoists);
 
   seen.count(plan);
   description.clear();

@@ -156,7 +156,7 @@ class random_graph {
     const int x = pick();
     const extents e = shape(x);
     // clang-format off
-    switch (r.below(26)) {
+    switch (r.below(27)) {
       case 0: case 1: case 2: return unary(x);
       case 3: case 4: case 5: return binary(x);
       case 6: map(fn::select, {chance(70) ? map(chance(50) ? fn::less : fn::less_equal, {x, like(e)}) : like(e), x, like(e)}); return;
@@ -242,6 +242,7 @@ class random_graph {
         return;
       }
       case 23: case 24: return network();
+      case 25: return attend(x);
       default:
         switch (r.below(4)) {
           case 0: push(ops::arange{}, make_extents(1 + r.below(6)), {}); return;
@@ -389,6 +390,34 @@ class random_graph {
       y = map(chance(50) ? ops::fn::add : ops::fn::multiply, {tame(y), broadcast(leaf(s), shape(y))});
       if (chance(30)) y = map(ops::fn::relu, {y});
     }
+  }
+  /// Attention with what rides along; and, half the time, its gradient and all further results.
+  void attend(int x) {
+    const std::int64_t n = shape(x).size();
+    std::int64_t lead = 1 + r.below(2), tokens = 1 + r.below(4);
+    if (n % lead != 0) lead = 1;
+    while (n / lead % tokens != 0) --tokens;
+    const std::int64_t features = n / lead / tokens, keys = chance(50) ? tokens : 1 + r.below(4), width = 1 + r.below(4);
+    if (features > 8) return;
+    const extents q = make_extents(lead, tokens, features), k = make_extents(lead, keys, features),
+                  scores = make_extents(lead, tokens, keys);
+    std::vector<int> args{tame(reshape(x, q)), 0, like(make_extents(lead, keys, width))};
+    args[1] = keys == tokens && chance(50) ? args[0] : tame(like(k));
+    ops::attention op{r.uniform(0.2, 1.2), chance(30), chance(50), 0};
+    if (op.bias) args.push_back(tame(leaf(graph::algebra::flattened(scores, r.below(8)))));
+    if (chance(50)) {
+      op.mask = keys == tokens && chance(50) ? 2 : 1;
+      const extents m = op.mask == 2 ? make_extents(lead, 1, keys) : graph::algebra::flattened(scores, r.below(4));
+      args.push_back(map(ops::fn::less, {leaf(m), push(ops::fill{op.mask == 2 ? 0 : 0.9}, m, {})}));
+    }
+    const int y = push(op, make_extents(lead, tokens, width), args);
+    if (chance(50) || !(largest(value(y).more[1]) < 1e3)) return;  // infinite where a row sees nothing
+    const auto further = [&](int of, int which) { return push(ops::further_result{which}, value(of).more[at(which)].shape, {of}); };
+    const int sums = further(y, 1);
+    args.insert(args.end(), {y, sums, like(shape(y))});
+    const int dq = push(ops::attention_gradient{op.scale, op.causal, op.bias, op.mask}, q, args);
+    for (int which = 1; which < 3 + (op.bias != 0); ++which)
+      if (chance(70)) further(dq, which);
   }
   /// Convolutions that may agree on layouts between them, with what is around them in a network. A channel is a cache line.
   void network() {

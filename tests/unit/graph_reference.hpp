@@ -20,6 +20,7 @@ using kernels_test::numbers;
 struct tensor {
   extents shape{};
   std::vector<double> v;
+  std::vector<tensor> more{};  // all results of its node, if it has several
 };
 inline tensor filled(const extents& e, double value = 0) { return {e, std::vector<double>(static_cast<std::size_t>(e.size()), value)}; }
 inline std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -156,6 +157,59 @@ void each_window(const ops::pool_geometry& q, F f) {
   });
 }
 
+/// Attention by its definition: the result and log(sum(exp(scores))) of each row, or, with the gradient `g` that arrives, the gradients by
+/// q, k, v and the bias. Rows of the batch, queries and keys are walked as they come.
+inline std::vector<tensor> attention_results(const ops::attention& op, const std::vector<const tensor*>& x, const tensor* g) {
+  const extents q = x[0]->shape, k = x[1]->shape, v = x[2]->shape;
+  const int rank = q.rank;
+  extents rows = q, scores = q, result = q;
+  rows.rank = rank - 1, scores[rank - 1] = k[rank - 2], result[rank - 1] = v[rank - 1];
+  std::vector<tensor> y = g ? std::vector<tensor>{filled(q), filled(k), filled(v)} : std::vector<tensor>{filled(result), filled(rows)};
+  if (g && op.bias != 0) y.push_back(filled(x[3]->shape));
+  const auto repeated = [&](const tensor& t, index i) {
+    for (int a = 0; a < t.shape.rank; ++a) i[at(a)] = t.shape[a] == 1 ? 0 : i[at(a + rank - t.shape.rank)];
+    return place_of(t.shape, i);
+  };
+  each(rows, [&](const index& i, std::int64_t row) {
+    const std::int64_t matrix = row / q[rank - 2], query = row % q[rank - 2], keys = k[rank - 2];
+    std::vector<double> s(at(keys)), along(at(keys));
+    double sum = 0, inner = 0;
+    for (std::int64_t j = 0; j < keys; ++j) {
+      index ij = i, ji = i;
+      ij[at(rank - 1)] = j, ji[at(rank - 2)] = 0, ji[at(rank - 1)] = query;
+      for (std::int64_t f = 0; f < q[rank - 1]; ++f)
+        s[at(j)] += op.scale * x[0]->v[at(row * q[rank - 1] + f)] * x[1]->v[at((matrix * keys + j) * q[rank - 1] + f)];
+      if (op.bias != 0) s[at(j)] += x[3]->v[at(repeated(*x[3], ij))];
+      const tensor& m = *x[at(op.operands() - 1)];
+      const bool seen =
+          op.mask == 0 || (op.mask == 1 ? m.v[at(repeated(m, ij))] != 0 : m.v[at(repeated(m, ij))] == m.v[at(repeated(m, ji))]);
+      if (!seen || (op.causal != 0 && j > query)) s[at(j)] = -INFINITY;
+      sum += std::exp(s[at(j)]);
+    }
+    if (!g) y[1].v[at(row)] = sum == 0 ? INFINITY : std::log(sum);
+    for (std::int64_t j = 0; j < keys; ++j) {
+      s[at(j)] = sum == 0 ? 0 : std::exp(s[at(j)]) / sum;
+      for (std::int64_t f = 0; f < v[rank - 1]; ++f) {
+        const std::size_t from = at((matrix * keys + j) * v[rank - 1] + f), to = at(row * v[rank - 1] + f);
+        if (!g) y[0].v[to] += s[at(j)] * x[2]->v[from];
+        if (g) along[at(j)] += g->v[to] * x[2]->v[from], y[2].v[from] += s[at(j)] * g->v[to];
+      }
+      inner += s[at(j)] * along[at(j)];
+    }
+    for (std::int64_t j = 0; j < keys && g; ++j) {
+      index ij = i;
+      ij[at(rank - 1)] = j;
+      const double slope = s[at(j)] * (along[at(j)] - inner);
+      if (op.bias != 0) y[3].v[at(repeated(*x[3], ij))] += slope;
+      for (std::int64_t f = 0; f < q[rank - 1]; ++f) {
+        const std::size_t a = at(row * q[rank - 1] + f), b = at((matrix * keys + j) * q[rank - 1] + f);
+        y[0].v[a] += slope * op.scale * x[1]->v[b], y[1].v[b] += slope * op.scale * x[0]->v[a];
+      }
+    }
+  });
+  return y;
+}
+
 /// The number that a random tensor has at a place; any function of these two will do.
 inline double random_number(std::int64_t stream, std::int64_t i, std::int64_t run) {
   numbers r(static_cast<std::uint64_t>((stream * 1000003 + i) * 31 + run));
@@ -280,6 +334,14 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
             else
               y.v[at(taken)] = x[0]->v[at(row)];
           }
+  } else if constexpr (std::is_same_v<Op, ops::attention> || std::is_same_v<Op, ops::attention_gradient>) {
+    if constexpr (std::is_same_v<Op, ops::attention>)
+      y.more = attention_results(op, x, nullptr);
+    else
+      y.more = attention_results(op.of(), x, x.back());
+    y.v = y.more[0].v;
+  } else if constexpr (std::is_same_v<Op, ops::further_result>) {
+    y.v = x[0]->more[at(op.which)].v;
   } else {
     static_assert(std::is_same_v<Op, ops::input> || std::is_same_v<Op, ops::parameter>, "a primitive without a definition");
   }

@@ -306,7 +306,7 @@ TEST_CASE("a disk that is full and a second writer leave the old file", "[io]") 
   CHECK(folder.files() == 1);
 
   {
-    const io::descriptor other(::open((path + ".tmp").c_str(), O_RDWR | O_CREAT, 0600));
+    const io::open_file other(::open((path + ".tmp").c_str(), O_RDWR | O_CREAT, 0600));
     REQUIRE(::flock(other.get(), LOCK_EX) == 0);
     CHECK(message<file_error>([&] { save(t, path); }).ends_with("somebody else is writing it"));
     CHECK(contents(path) == before);

@@ -5,17 +5,16 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <string>
-
-#include <unistd.h>
 
 /// A folder of its own that is removed at the end.
 class scratch_folder {
  public:
   scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "volute-").string() + std::string(6, 'X');  // mkdtemp(3) fills them in
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
+    std::random_device random;
+    do path_ = std::filesystem::temp_directory_path() / ("volute-" + std::to_string(random()));
+    while (!std::filesystem::create_directory(path_));
   }
   scratch_folder(const scratch_folder&) = delete;
   scratch_folder& operator=(const scratch_folder&) = delete;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 using namespace conv3d_test;
 
@@ -155,6 +156,37 @@ TEST_CASE("minimal filtering gives the same bits on any number of threads") {
              minimal<asked(make(1, 16, 32, {16, 24, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}))>>();
   check_bits<asked(make(3, 64, 80, {6, 8, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})),
              minimal<asked(make(3, 64, 80, {6, 8, 8}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}))>>();
+}
+
+TEST_CASE("an infinity, or a NaN, spreads over the tiles that read it and no further") {
+  constexpr auto g = asked(make(1, 16, 16, {8, 12, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}));
+  constexpr auto tile = kernels::plan_minimal<float>(kernels::canonical(g), kernels::conv_side::forward).tile_kind;
+  constexpr std::int64_t place[3]{3, 5, 8};
+  const auto clean = random(g.x_size(), 1), w = random(g.w_size(), 2);
+  const auto right = forward<float, g, {}, false, minimal<g>>(clean, w);
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    auto x = clean;
+    x[static_cast<std::size_t>(((4 * 8 + place[0]) * 12 + place[1]) * 16 + place[2])] = bad;  // of channel 4
+    const auto y = forward<float, g, {}, false, minimal<g>>(x, w);
+    int changed = 0, lost = 0;
+    std::size_t i = 0;
+    for (int c = 0; c < 16; ++c)
+      for (std::int64_t d = 0; d < 8; ++d)
+        for (std::int64_t h = 0; h < 12; ++h)
+          for (std::int64_t v = 0; v < 16; ++v, ++i) {
+            const std::int64_t at[3]{d, h, v};
+            bool by_tile = true, by_voxel = true;
+            for (int a = 0; a < 3; ++a) {
+              const std::int64_t m = tile.axis[a].outputs, first = at[a] / m * m - 1;  // what the tile reads
+              by_tile = by_tile && place[a] >= first && place[a] < first + m + 2;
+              by_voxel = by_voxel && place[a] >= at[a] - 1 && place[a] <= at[a] + 1;
+            }
+            changed += !by_tile && y[i] != right[i];
+            lost += by_voxel && std::isfinite(y[i]);
+          }
+    CHECK(changed == 0);
+    CHECK(lost == 0);
+  }
 }
 
 TEST_CASE("minimal filtering is for single precision, stride 1 and kernels of up to five taps, where it was asked for") {

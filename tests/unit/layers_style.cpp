@@ -62,6 +62,22 @@ TEST_CASE("dropout keeps or drops what it says, in training alone") {
   CHECK(!std::equal(before.begin(), before.end(), std::get<0>(again).data()));
 }
 
+TEST_CASE("drop path keeps or drops whole samples, in training alone") {
+  constexpr auto in = x<200, 2, 1, 1, 3>;
+  program<outputs(training(nn::drop_path<0.25>{}(in)), nn::drop_path<0.25>{}(in))> p;
+  const xt::xtensor<float, 5> values({200, 2, 1, 1, 3}, 1.0f);
+  const auto [some, all] = p(in = values);
+  int kept = 0;
+  for (std::size_t i = 0; i < 1200; ++i) {
+    const float v = some.data()[i];
+    REQUIRE((v == 0 || v == Approx(1 / 0.75)));
+    REQUIRE(v == some.data()[i / 6 * 6]);
+    REQUIRE(all.data()[i] == 1);
+    kept += v != 0;
+  }
+  CHECK(kept / 1200.0 == Approx(0.75).margin(0.15));
+}
+
 TEST_CASE("noise is one map a sample, times a weight of each channel") {
   constexpr auto in = x<2, 3, 2, 4, 4>;
   program<outputs(nn::noise_injection<3>{}(in)), double> p;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/core/compiler.hpp>
+#include <volute/core/isa.hpp>
 
 // g++ 12's AVX-512 headers write "undefined" registers as `__m512 y = y` and then warn of them wherever they are inlined (GCC PR 105593).
 #if defined(__GNUC__) && !defined(__clang__)
@@ -26,7 +27,21 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
       __builtin_ia32_blendmw_512_mask(reinterpret_cast<__v32hi>(otherwise), reinterpret_cast<__v32hi>(then), which));
 }
 #endif
+// Where the compiler is told of no vectors, xsimd 13 has them as arrays: slow, but right.
+#if !defined(__SSE2__) && !defined(__ARM_NEON) && !defined(__wasm_simd128__) && !defined(__riscv_vector) && !defined(XSIMD_DEFAULT_ARCH)
+#if __has_include(<xsimd/arch/xsimd_emulated.hpp>)
+#define XSIMD_WITH_EMULATED 1
+#define XSIMD_DEFAULT_ARCH ::xsimd::emulated<128>
+#include <xsimd/config/xsimd_config.hpp>
+#undef XSIMD_NO_SUPPORTED_ARCHITECTURE
+#elif defined(__i386__)
+#include "volute needs -msse2, or xsimd 13 or newer for a processor without vectors"
+#else
+#include "volute needs xsimd 13 or newer for a processor without vectors"
+#endif
+#endif
 #include <xsimd/xsimd.hpp>
+#include <volute/core/simd_arm.hpp>
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
@@ -35,27 +50,6 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-
-// Functions compiled with other -m flags must not share a name (one definition rule): every kernel lives in this namespace.
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-#define VOLUTE_ISA_NAME avx512
-#elif defined(__AVX2__) && defined(__FMA__)
-#define VOLUTE_ISA_NAME avx2
-#elif defined(__AVX__)
-#define VOLUTE_ISA_NAME avx
-#elif defined(__ARM_NEON)
-#define VOLUTE_ISA_NAME neon
-#else
-#define VOLUTE_ISA_NAME baseline
-#endif
-
-#if defined(__cpp_exceptions)
-#define VOLUTE_ISA VOLUTE_ISA_NAME
-#else  // programs call fail(), whose body is another then: see core/exceptions.hpp
-#define VOLUTE_ISA_JOIN(name) name##_no_exceptions
-#define VOLUTE_ISA_WITHOUT(name) VOLUTE_ISA_JOIN(name)
-#define VOLUTE_ISA VOLUTE_ISA_WITHOUT(VOLUTE_ISA_NAME)
-#endif
 
 #define VOLUTE_INLINE inline __attribute__((always_inline))
 #define VOLUTE_RESTRICT __restrict__
@@ -136,6 +130,48 @@ VOLUTE_INLINE V fma(V a, V b, V c) {
     return xsimd::fma(a, b, c);
 }
 
+/// a < b ? a : b, lane by lane: b where either is NaN, and where both are zeros. What xsimd's min does there differs from release to release.
+template <class V>
+VOLUTE_INLINE V min(V a, V b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_min_ps(a, b));
+  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_min_pd(a, b));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_min_ps(a, b));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_min_pd(a, b));
+  else
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_min_ps(a, b));
+  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_min_pd(a, b));
+  else
+#endif
+    return xsimd::select(a < b, a, b);
+}
+
+/// a > b ? a : b, as min.
+template <class V>
+VOLUTE_INLINE V max(V a, V b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_max_ps(a, b));
+  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_max_pd(a, b));
+  else
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_max_ps(a, b));
+  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_max_pd(a, b));
+  else
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_max_ps(a, b));
+  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_max_pd(a, b));
+  else
+#endif
+    return xsimd::select(a > b, a, b);
+}
+
 template <class V>
 VOLUTE_INLINE typename V::value_type reduce_add(V v) {
 #if XSIMD_VERSION_MAJOR >= 9
@@ -145,9 +181,9 @@ VOLUTE_INLINE typename V::value_type reduce_add(V v) {
 #endif
 }
 
-/// True where the widest loads and stores of a part of a vector are single instructions.
+/// True where the widest loads and stores of a part of a vector are single instructions, or (NEON) one for each of few lanes.
 template <class T>
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+#if (defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)) || defined(__aarch64__)
 inline constexpr bool masks = true;
 #else
 inline constexpr bool masks = false;
@@ -164,6 +200,9 @@ inline constexpr bool masked_loads = masks<T>;
 /// The first n (0..lanes) elements; the rest are zero. Never touches memory past p + n.
 template <class V, class T>
 VOLUTE_INLINE V load_partial(const T* p, int n) {
+#if defined(__aarch64__)
+  return arm_load_partial<V>(p, n);
+#else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
   if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
     return V(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p));
@@ -176,11 +215,15 @@ VOLUTE_INLINE V load_partial(const T* p, int n) {
     std::memcpy(buffer, p, static_cast<std::size_t>(n) * sizeof(T));
     return V::load_aligned(buffer);
   }
+#endif
 }
 
 /// The lanes whose bits are set in `mask`; the rest are zero, and their memory is left alone.
 template <class V, class T>
 VOLUTE_INLINE V load_masked(const T* p, unsigned mask) {
+#if defined(__aarch64__)
+  return arm_load_masked<V>(p, mask);
+#else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
   if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
     return V(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p));
@@ -203,11 +246,15 @@ VOLUTE_INLINE V load_masked(const T* p, unsigned mask) {
       if ((mask >> i & 1) != 0) buffer[i] = p[i];
     return V::load_aligned(buffer);
   }
+#endif
 }
 
 /// Stores the first n (0..lanes) elements and leaves the memory behind them alone.
 template <class V, class T>
 VOLUTE_INLINE void store_partial(T* p, V v, int n) {
+#if defined(__aarch64__)
+  return arm_store_partial(p, v, n);
+#else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
   if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
@@ -220,6 +267,7 @@ VOLUTE_INLINE void store_partial(T* p, V v, int n) {
     v.store_aligned(buffer);
     std::memcpy(p, buffer, static_cast<std::size_t>(n) * sizeof(T));
   }
+#endif
 }
 
 /// The lower and the upper half of a vector of floats in double precision, where the instruction set has vectors of doubles.

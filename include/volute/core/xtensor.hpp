@@ -1,14 +1,14 @@
 // The one shim over xtensor, the tensor type at the edge. From 0.26 on its headers live in folders of their own.
 #pragma once
 
-#if __has_include(<xtensor/xtensor.hpp>)
+#if __has_include(<xtensor/containers/xtensor.hpp>)
+#include <xtensor/containers/xadapt.hpp>
+#include <xtensor/containers/xtensor.hpp>
+#include <xtensor/core/xnoalias.hpp>
+#else
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xnoalias.hpp>
 #include <xtensor/xtensor.hpp>
-#else
-#include <xtensor/containers/xadapt.hpp>
-#include <xtensor/core/xnoalias.hpp>
-#include <xtensor/containers/xtensor.hpp>
 #endif
 
 #include <volute/core/extents.hpp>

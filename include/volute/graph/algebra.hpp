@@ -14,6 +14,7 @@ class algebra : public builder {
  public:
   /// How the convolutions of expressions are to be computed; a derivative's are as the one that it is of.
   ops::filtering filtering = ops::filtering::direct;
+  bool has_barrier = false;  // somewhere in the graph
 
   // ---- leaves
   constexpr int input(int slot, const extents& e) { return make(ops::input{slot}, e, nullptr, 0); }
@@ -21,7 +22,10 @@ class algebra : public builder {
   constexpr int fill(double value, const extents& e) { return make(ops::fill{value == 0 ? 0.0 : value}, e, nullptr, 0); }
   constexpr int random(std::int64_t stream, const extents& e) { return make(ops::random{stream, 0}, e, nullptr, 0); }
   constexpr int arange(std::int64_t n) { return make(ops::arange{}, make_extents(n), nullptr, 0); }
-  constexpr int barrier(int x, bool stops_gradient) { return make(ops::barrier{stops_gradient ? 1 : 0}, shape(x), &x, 1); }
+  constexpr int barrier(int x, bool stops_gradient) {
+    has_barrier = true;
+    return make(ops::barrier{stops_gradient ? 1 : 0}, shape(x), &x, 1);
+  }
 
   constexpr bool is_fill(int id) const { return is<ops::fill>(id); }
   constexpr bool is_fill(int id, double value) const { return is<ops::fill>(id) && as<ops::fill>(id).value == value; }
@@ -219,6 +223,20 @@ class algebra : public builder {
     if (is_fill(x, 0) || is_empty(x) || is_empty(index)) return fill(0, r);
     const int args[2]{x, index};
     return make(op, r, args, 2);
+  }
+
+  // ---- attention
+  constexpr int attention(const ops::attention& op, const int* args, int n) {
+    extents e = shape(args[0]);
+    e[e.rank - 1] = shape(args[2])[e.rank - 1];
+    return is_fill(args[2], 0) ? fill(0, e) : make(op, e, args, n);
+  }
+  constexpr int attention_gradient(const ops::attention_gradient& op, const int* args, int n) {
+    return is_fill(args[n - 1], 0) ? fill(0, shape(args[0])) : make(op, shape(args[0]), args, n);
+  }
+  /// Result `which` of a node; of what became a constant of zeros it is one.
+  constexpr int further_result(int of, int which, const extents& e) {
+    return is_fill(of) ? fill(0, e) : make(ops::further_result{which}, e, &of, 1);
   }
 
  private:

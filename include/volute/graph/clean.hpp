@@ -40,7 +40,16 @@ constexpr int remake(contractor& to, const algebra& from, int id, const int* at)
       made = to.avg_pool(op, arg(0), e);
     else if constexpr (std::is_same_v<Op, ops::gather>)
       made = to.gather(op, arg(0), arg(1));
-    else {  // leaves and concat
+    else if constexpr (std::is_same_v<Op, ops::further_result>)
+      made = to.further_result(arg(0), static_cast<int>(op.which), e);
+    else if constexpr (std::is_same_v<Op, ops::attention> || std::is_same_v<Op, ops::attention_gradient>) {
+      buffer<int> args;
+      for (int i = 0; i < n.count; ++i) args.push_back(arg(i));
+      if constexpr (std::is_same_v<Op, ops::attention>)
+        made = to.attention(op, args.data, n.count);
+      else
+        made = to.attention_gradient(op, args.data, n.count);
+    } else {  // leaves and concat
       buffer<int> args;
       for (int i = 0; i < n.count; ++i) args.push_back(arg(i));
       made = to.make(op, e, args.data, n.count);

@@ -80,6 +80,8 @@ constexpr bool moves(const algebra& g, int id) {
          g.is<ops::avg_pool>(id);
 }
 
+constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result, bool partial = false);
+
 /// What a derivative rule sees: see ops/primitives.hpp.
 struct derivative_context {
   contractor& graph;
@@ -145,6 +147,55 @@ struct derivative_context {
   }
   constexpr value gather(const ops::gather& op, value a, value index) { return {&graph, graph.gather(op, a.id, index.id)}; }
   constexpr value avg_pool(const ops::avg_pool& op, value a, const extents& e) { return {&graph, graph.avg_pool(op, a.id, e)}; }
+  /// The gradient of this node, an attention.
+  constexpr value attention_gradient(const ops::attention_gradient& op) {
+    int args[16]{}, n = 0;
+    while (n < arity()) args[n] = id(n), ++n;
+    extents rows = graph.shape(node);
+    rows.rank -= 1;
+    args[n++] = node, args[n++] = graph.further_result(node, 1, rows), args[n++] = g.id;
+    return {&graph, graph.attention_gradient(op, args, n)};
+  }
+  constexpr value further_result(value of, int which, const extents& e) { return {&graph, graph.further_result(of.id, which, e)}; }
+
+  template <class Op>
+  constexpr bool is(int other) const {
+    return graph.is<Op>(other);
+  }
+  template <class Op>
+  constexpr Op as(int other) const {
+    return graph.as<Op>(other);
+  }
+  constexpr extents shape_of(value v) const { return graph.shape(v.id); }
+  constexpr value constant(value v) { return {&graph, graph.barrier(v.id, true)}; }
+  constexpr value maximum(value v, ops::axis_set axes) { return {&graph, graph.reduce(ops::reduction::maximum, v.id, axes)}; }
+  /// 0, 1, ..., n - 1 as a column, or as a row.
+  constexpr value positions(std::int64_t n, int axis) {
+    return {&graph, graph.reshape(graph.arange(n), axis == 0 ? make_extents(n, 1) : make_extents(1, n))};
+  }
+
+  /// Gives to the operands of node `of` what the derivative of a formula gives to the variables in their place, for a rule that has none of
+  /// its own: f(variables) is the value of the node whose rule this is.
+  template <class F>
+  constexpr void give_by_formula(int of, F f) {
+    constexpr int most = 16;
+    value variable[most]{};
+    int wrt[most]{}, to[most]{}, slopes[most]{}, count = 0;
+    for (int i = 0; i < graph.nodes.data[of].count; ++i) {
+      const int operand = graph.operand(of, i);
+      variable[i] = {&graph, depends[operand] ? graph.barrier(operand, false) : operand};
+      int k = 0;
+      while (k < count && to[k] != operand) ++k;
+      if (depends[operand] && k == count) to[count] = operand, wrt[count++] = variable[i].id;
+    }
+    const int formula = f(static_cast<const value*>(variable)).id, seed = g.id;
+    differentiate(graph, formula, seed, wrt, count, slopes, true);
+    for (int k = 0; k < count; ++k) {
+      int& a = adjoint[to[k]];
+      a = a < 0 ? slopes[k] : graph.map(ops::fn::add, a, slopes[k]);
+      if (masks != nullptr) masks[to[k]] = mask::none;
+    }
+  }
 
   /// The sum of v over everything that was repeated to get from `small` to v's shape.
   constexpr value sum_to(value v, const extents& small) {
@@ -157,15 +208,17 @@ struct derivative_context {
   }
 };
 
-/// Gradients of <y, seed> by each of the nodes `wrt`, written to `result`; a zero tensor where y does not depend on one.
-constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result) {
+/// Gradients of <y, seed> by each of the nodes `wrt`, written to `result`; a zero tensor where y does not depend on one. `partial`: one of
+/// them is a variable of its own, also where it depends on another.
+constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result, bool partial) {
   const int n = y + 1;
   int lowest = n;
-  buffer<bool> depends(n, false);
+  buffer<bool> depends(n, false), ends(partial ? n : 0, false);
   buffer<int> adjoint(n, -1), masks(n, mask::unknown), moved(n, -1);
   for (int i = 0; i < count; ++i)
     if (wrt[i] < n) {
       depends[wrt[i]] = true;
+      if (partial) ends[wrt[i]] = true;
       lowest = wrt[i] < lowest ? wrt[i] : lowest;
     }
   for (int i = lowest; i < n; ++i) {
@@ -174,7 +227,7 @@ constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int
   }
   if (depends[y]) adjoint[y] = seed, masks[y] = mask::none;
   for (int i = y; i >= lowest; --i) {
-    if (adjoint.data[i] < 0 || g.nodes.data[i].count == 0) continue;
+    if (adjoint.data[i] < 0 || g.nodes.data[i].count == 0 || (partial && ends.data[i])) continue;
     const node v = g.nodes.data[i];
     const auto run = [&](derivative_context& r) {
       ops::primitives::visit(v.op, g.attributes.data[v.attribute], [&](const auto& op) { op.derivative(op, r); });

@@ -89,11 +89,11 @@ constexpr view view_of(const frozen<Size>& g) {
 
 /// Multiplications and additions of one node (2 for a fused pair), nominal: taps on padding count.
 constexpr double flops_of(const view& g, int id) {
-  static_assert(
-      sizeof(ops::primitives::all_among<"graph/frozen.hpp: flops_of", ops::convolution, ops::matmul, ops::elementwise, ops::reduce,
-                                        ops::max_pool, ops::avg_pool,  // and without any:
-                                        ops::input, ops::parameter, ops::fill, ops::random, ops::arange, ops::barrier, ops::broadcast,
-                                        ops::reshape, ops::transpose, ops::slice, ops::pad, ops::concat, ops::gather>));
+  static_assert(sizeof(
+      ops::primitives::all_among<"graph/frozen.hpp: flops_of", ops::convolution, ops::matmul, ops::elementwise, ops::reduce, ops::max_pool,
+                                 ops::avg_pool, ops::attention, ops::attention_gradient,  // and without any:
+                                 ops::input, ops::parameter, ops::fill, ops::random, ops::arange, ops::barrier, ops::broadcast,
+                                 ops::reshape, ops::transpose, ops::slice, ops::pad, ops::concat, ops::gather, ops::further_result>));
   const node& n = g.nodes[id];
   const double out = static_cast<double>(g.shape(id).size());
   if (n.op == ops::opcode<ops::convolution>) {
@@ -109,6 +109,12 @@ constexpr double flops_of(const view& g, int id) {
   if (n.op == ops::opcode<ops::max_pool> || n.op == ops::opcode<ops::avg_pool>) {
     const double in = static_cast<double>(g.shape(g.operand(id, 0)).size());
     return in > out ? in : out;
+  }
+  if (n.op == ops::opcode<ops::attention> || n.op == ops::opcode<ops::attention_gradient>) {  // masked scores count
+    const extents q = g.shape(g.operand(id, 0)), v = g.shape(g.operand(id, 2));
+    const auto features = static_cast<double>(q[q.rank - 1]), values = static_cast<double>(v[q.rank - 1]);
+    const double products = n.op == ops::opcode<ops::attention> ? features + values : 3 * features + 2 * values;
+    return 2.0 * products * static_cast<double>(q.size() / q[q.rank - 1] * v[q.rank - 2]);
   }
   return 0;
 }

@@ -28,6 +28,9 @@ enum class kernel_kind : std::int8_t {
   random,
   gather,
   scatter,
+  attention,
+  attention_gradient,
+  room,  // writes nothing: from here on a further result of the next launch has memory
 };
 /// The name of a kind in reports.
 VOLUTE_EXHAUSTIVE_BEGIN
@@ -53,6 +56,9 @@ constexpr std::string_view kernel_name(kernel_kind k) {
     case kernel_kind::random: return "random";
     case kernel_kind::gather: return "gather";
     case kernel_kind::scatter: return "scatter";
+    case kernel_kind::attention: return "attention";
+    case kernel_kind::attention_gradient: return "attention gradient";
+    case kernel_kind::room: return "room";
   }
   // clang-format on
   return {};
@@ -63,15 +69,15 @@ VOLUTE_EXHAUSTIVE_END
 /// tables.
 struct kernel_spec {
   kernel_kind kind{};
-  int program = -1;  // elementwise, reduce; the epilogue of a convolution
-  std::int64_t lanes =
-      0;                // elementwise, reduce: two bits an input; convolution: the access of each epilogue operand; pack: conv_facts::order
-  int geometry = -1;    // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
-  bool first = false;   // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
-  bool second = false;  // matmul: b is transposed
-  ops::reduction how{};  // reduce
-  int source = -1;       // convolution: of a volume_layout, of what it reads (weights: of x); negative: NCDHW
-  int target = -1;       // the same of what it writes (weights: of g)
+  int program = -1;        // elementwise, reduce; the epilogue of a convolution
+  std::int64_t lanes = 0;  // elementwise, reduce: two bits an input, its lane, or in blocks its access; convolution: the access of each
+                           // epilogue operand; pack: conv_facts::order; attention: an attention_form
+  int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
+  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
+  bool second = false;     // matmul: b is transposed; reduce in blocks: a result for each sample
+  ops::reduction how{};    // reduce
+  int source = -1;         // of a volume_layout: what a convolution (weights: x), elementwise or reduce reads; negative: NCDHW
+  int target = -1;         // the same of what it writes (weights: of g)
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 
@@ -86,7 +92,7 @@ struct place {
 };
 
 /// The most operands of a launch.
-inline constexpr int max_operands = 11;  // a convolution's two, its scale and 7 epilogue operands, with one in reserve
+inline constexpr int max_operands = 11;  // attention's gradient has 8, and 3 further results; a convolution 3, and 7 of its epilogue
 static_assert(3 + ops::max_program_inputs - 1 <= max_operands, "volute: a launch has too few operands for a convolution's epilogue");
 
 /// One call of a kernel.
@@ -98,7 +104,7 @@ struct launch {
   place out{};
   place scratch{};
   std::int64_t scratch_size = 0;
-  double value = 0;  // fill; random: the stream; reduce: what the sum is divided by
+  double value = 0;  // fill; random: the stream; reduce: what the sum is divided by; attention: the scale
   ops::loop_nest nest{};
 };
 

@@ -1,7 +1,8 @@
-// The layout of each edge. Every value lies NCDHW, but for what one convolution makes and only convolutions read: that lies in blocks of
-// channels with the zeros of their padding, as they would copy it, so neither end turns channels into lanes or back. All readers must agree
-// (see ops/volume_layout.hpp), and so must what rides in an epilogue: a whole operand lies as the result does. The adjoint in the filter
-// and sums over pixels (a bias's gradient) take any blocks.
+// The layout of each edge. Every value lies NCDHW, but for what a convolution wants and one convolution or elementwise program makes: that
+// lies in blocks of channels with the zeros of their padding, as it would be copied, so neither end turns channels into lanes or back. All
+// readers must agree (see ops/volume_layout.hpp), and so must what rides along: the whole operands of an epilogue, of an elementwise
+// program and of a reduction over pixels (a norm's statistics, a bias's gradient) lie as the result, or each other, do. The adjoint in the
+// filter takes any blocks.
 #pragma once
 
 #include <volute/graph/place.hpp>
@@ -12,6 +13,7 @@ namespace volute::graph {
 struct kernel_facts {
   ops::conv_facts (*of)(const ops::conv_geometry&, ops::face);
   std::int64_t (*scratch)(const ops::conv_geometry&, ops::face, const ops::volume_layout& source);  // elements, with a blocked source
+  std::int64_t (*attention)(const ops::attention_form&, bool gradient);                             // elements of scratch memory
 };
 
 /// The facts of every geometry's faces, asked for once.
@@ -47,7 +49,8 @@ constexpr ops::face face_of(kernel_kind k) {
     case kernel_kind::conv_weights: return ops::face::weights;
     case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::max_pool: case kernel_kind::max_gather:
     case kernel_kind::max_scatter: case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill:
-    case kernel_kind::arange: case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: break;
+    case kernel_kind::arange: case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::attention:
+    case kernel_kind::attention_gradient: case kernel_kind::room: break;
   }
   // clang-format on
   return ops::face::data;
@@ -93,9 +96,13 @@ class layout_pass {
   }
   constexpr const ops::conv_facts& facts_of(const kernel_spec& k) { return facts_.of(k.geometry, face_of(k.kind)); }
 
-  /// A value that one convolution makes may lie as its readers want it: with the zeros of them all.
+  /// Whether a step's kernel writes blocks, if it does at all.
+  constexpr bool maps(const step& s) const { return s.volume.rank > 0 && kernel_of(s).kind == kernel_kind::elementwise; }
+  constexpr bool writes_blocks(const step& s) const { return s.out_offset == 0 && (convolves(kernel_of(s).kind) || maps(s)); }
+
+  /// A value that one launch makes may lie as its readers want it: with the zeros of them all.
   constexpr void propose() {
-    for (const step& s : steps_) makers_.data[s.out] += convolves(kernel_of(s).kind) && s.out_offset == 0 ? 1 : 2;
+    for (const step& s : steps_) makers_.data[s.out] += writes_blocks(s) ? 1 : 2;
     for (const step& s : steps_) {
       const kernel_spec& k = kernel_of(s);
       const int from = s.in[0];
@@ -106,22 +113,32 @@ class layout_pass {
     }
   }
 
-  /// One convolution makes it, and it is no result of the program.
+  /// One launch makes it, and it is no result of the program.
   constexpr bool free(int value) const { return makers_.data[value] == 1 && !values_.data[value].placed && at_.data[value] != plain; }
 
+  /// Calls f(layout of a value) for all that must lie alike in a step: what rides whole, and the result that it rides in.
+  template <class F>
+  constexpr void alike(const step& s, F f) {
+    bool any = false;
+    for (int i = 0; i < s.call.count; ++i)
+      if (rides(s, i)) any = true, f(s.in[i]);
+    if (any && (convolves(kernel_of(s).kind) || maps(s))) f(s.out);
+  }
+
   /// What nobody has a wish for lies as what rides with it: the gradient that only sums and the adjoint in the filter read as the
-  /// activation that masks it. True if something followed.
+  /// activation that masks it, what a norm reads as what it makes. True if something followed.
   constexpr bool follow() {
     bool changed = false;
-    for (const step& s : steps_)
-      for (int i = 1; i < s.call.count; ++i) {
-        if (!rides(s, i)) continue;
-        const int a = s.in[i], b = s.out;
-        if (blocked(a) && at_.data[b] == open && free(b))
-          at_.data[b] = at_.data[a], changed = true;
-        else if (blocked(b) && at_.data[a] == open && free(a))
-          at_.data[a] = at_.data[b], changed = true;
-      }
+    for (const step& s : steps_) {
+      int wanted = open;
+      alike(s, [&](int value) {
+        if (wanted == open && blocked(value)) wanted = at_.data[value];
+      });
+      if (wanted == open) continue;
+      alike(s, [&](int value) {
+        if (at_.data[value] == open && free(value)) at_.data[value] = wanted, changed = true;
+      });
+    }
     return changed;
   }
 
@@ -131,15 +148,15 @@ class layout_pass {
       const kernel_spec& k = kernel_of(s);
       const bool conv = convolves(k.kind);
       const auto layout = [&](int value) -> const ops::volume_layout& { return table.data[at_.data[value]]; };
-      if (blocked(s.out) && !(conv && facts_of(k).writes(layout(s.out)))) at_.data[s.out] = plain;
+      if (blocked(s.out) && !(conv ? facts_of(k).writes(layout(s.out)) : maps(s) && same_shape(layout(s.out), s.volume)))
+        at_.data[s.out] = plain;
       for (int i = 0; i < s.call.count; ++i) {
         const int v = s.in[i];
         if (!blocked(v)) continue;
         const bool read = k.kind == kernel_kind::conv_weights
                               ? (i == 0 ? facts_of(k).reads_source(layout(v)) : facts_of(k).reads_target(layout(v)))
-                          : conv && i == 0    ? !k.first && facts_of(k).reads_source(layout(v))
-                          : s.pixels.rank > 0 ? same_shape(layout(v), s.pixels)
-                                              : rides(s, i);
+                          : conv && i == 0 ? !k.first && facts_of(k).reads_source(layout(v))
+                                           : rides(s, i) && (conv || same_shape(layout(v), s.volume));
         if (s.offset[i] != 0 || !read) at_.data[v] = plain;
       }
     }
@@ -148,48 +165,32 @@ class layout_pass {
   static constexpr bool same_shape(const ops::volume_layout& l, const extents& e) {
     return l.batch == e[0] && l.channels == e[1] && l.planes == e[2] && l.rows == e[3] && l.columns == e[4];
   }
-  /// The nest of a sum over the pixels of a volume in layout l: results (sample), channel; the channels of a block are neighbours.
-  static constexpr ops::loop_nest pixels_of(const ops::volume_layout& l, bool keeps_samples) {
-    ops::loop_nest n;
-    const auto axis = [&](std::int64_t extent, std::int64_t stride) {
-      if (extent == 1) return;
-      n.extent[n.rank] = extent;
-      n.stride[0][n.rank++] = stride;
-    };
-    const std::int64_t blocks = l.channels / l.block, block = l.planes * l.plane();
-    if (keeps_samples) axis(l.batch, blocks * block);
-    axis(blocks, block);
-    n.extent[n.rank] = l.block;
-    n.stride[0][n.rank++] = 1;
-    n.kept = n.rank;
-    if (!keeps_samples) axis(l.batch, blocks * block);
-    if (l.padded()) {
-      axis(l.planes, l.plane());
-      axis(l.rows, l.all_columns * l.block);
-      axis(l.columns, l.block);
-    } else {
-      axis(l.planes * l.rows * l.columns, l.block);
-    }
-    return n;
-  }
-
-  /// Whether operand i rides whole in a convolution's epilogue.
+  /// Whether operand i is read whole, each element where the result has it: in a convolution's epilogue, or by a program over volumes.
   constexpr bool rides(const step& s, int i) const {
+    const auto whole = [&](std::int64_t access, int operand) {
+      return static_cast<ops::access>((access >> (2 * operand)) & 3) == ops::access::whole;
+    };
     const kernel_spec& k = kernel_of(s);
+    if (!convolves(k.kind)) return s.volume.rank > 0 && whole(s.access, i);
     const int operand = i - (k.first ? 2 : 1);  // of the epilogue; 0 is the convolution's result
-    return convolves(k.kind) && operand > 0 && static_cast<ops::access>((k.lanes >> (2 * operand)) & 3) == ops::access::whole;
+    return operand > 0 && whole(k.lanes, operand);
   }
 
   /// What rides whole and what is written lie alike; true if something had to give way.
   constexpr bool agree() {
     bool changed = false;
-    for (const step& s : steps_)
-      for (int i = 1; i < s.call.count; ++i) {
-        int &a = at_.data[s.in[i]], &b = at_.data[s.out];
-        if (!rides(s, i) || a == b || (a < 0 && b < 0)) continue;
-        changed = true;
-        a = b = plain;
-      }
+    for (const step& s : steps_) {
+      int first = open, layouts = 0;
+      bool any = false;
+      alike(s, [&](int value) {
+        const int at = blocked(value) ? at_.data[value] : plain;
+        any = any || at != plain;
+        if (layouts == 0 || at != first) first = at, ++layouts;
+      });
+      if (!any || layouts == 1) continue;
+      changed = true;
+      alike(s, [&](int value) { at_.data[value] = plain; });
+    }
     return changed;
   }
 
@@ -222,11 +223,11 @@ class layout_pass {
         if (blocked(s.in[0])) k.source = at_.data[s.in[0]];
         if (blocked(s.in[1])) k.target = at_.data[s.in[1]];
       }
-      if (s.pixels.rank > 0 && blocked(s.in[0])) {
-        const ops::volume_layout& l = table.data[at_.data[s.in[0]]];
-        s.call.nest = pixels_of(l, s.keeps_samples);
-        s.offset[0] = l.first();
-        k.first = false, k.lanes = 0;  // the last axis of the results has the lanes, contiguous
+      if (s.volume.rank > 0) {
+        for (int i = 0; i < s.call.count && k.source < 0; ++i)
+          if (blocked(s.in[i])) k.source = at_.data[s.in[i]];
+        if (k.source >= 0) k.lanes = s.access, k.first = false, k.second = s.keeps_samples, s.call.nest = {};
+        if (k.source >= 0 && maps(s)) k.target = k.source;
       }
       s.call.kernel = -1;
       for (int i = 0; i < used.size && s.call.kernel < 0; ++i)

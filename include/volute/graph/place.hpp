@@ -15,8 +15,9 @@ struct step {
   std::int64_t out_offset = 0;
   bool in_place[max_operands]{};  // the result may take this operand's memory
   bool invariant = false;
-  extents pixels{};            // a reduction of one volume over all its pixels: the volume's shape
-  bool keeps_samples = false;  // and whether it has a result for each sample
+  extents volume{};            // elementwise, and reductions over all pixels, of whole volumes and what varies with their channels: the shape
+  std::int64_t access = 0;     // then of each operand: two bits
+  bool keeps_samples = false;  // the reduction has a result for each sample
 };
 
 /// A buffer: the result of a launch, a leaf, or packed weights.
@@ -99,6 +100,10 @@ class placement {
           in.released = true;
           now -= whole_lines(in.size);
         }
+      }
+      if (out.last == i && !out.released && out.memory >= 0) {  // nobody reads it: one of several results
+        out.released = true;
+        now -= whole_lines(out.size);
       }
     }
   }

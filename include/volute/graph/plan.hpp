@@ -30,8 +30,11 @@ class planner {
         offset_of_(graph.size.nodes, 0),
         groups_(g, f),
         invariant_(graph.size.nodes, 0),
+        further_(graph.size.nodes, -1),
+        next_further_(graph.size.nodes, -1),
         facts_(facts, convolutions) {
     fuse(g, f);
+    find_further_results();
     find_invariants();
     make_steps();
     write_outputs();
@@ -46,7 +49,8 @@ class planner {
   buffer<int> value_of_;            // of a node with memory of its own, or in the memory of another
   buffer<std::int64_t> offset_of_;  // where it begins there
   group_reader groups_;
-  buffer<char> invariant_;  // depends on parameters and constants alone
+  buffer<char> invariant_;              // depends on parameters and constants alone
+  buffer<int> further_, next_further_;  // of a node: a further result of it, and of one the next
   known_facts facts_;
 
   // ---- values
@@ -119,10 +123,19 @@ class planner {
     }
   }
 
+  constexpr void find_further_results() {
+    for (int i = 0; i < g.size.nodes; ++i)
+      if (f.roles.data[i] != role::dead && g.is<ops::further_result>(i)) {
+        const int of = g.operand(i, 0);
+        next_further_.data[i] = further_.data[of];
+        further_.data[of] = i;
+      }
+  }
+
   constexpr void find_invariants() {
     for (int i = 0; i < g.size.nodes; ++i) {
       const node& v = g.nodes[i];
-      bool all = !ops::changes[static_cast<std::size_t>(v.op)];
+      bool all = !ops::changes[static_cast<std::size_t>(v.op)] && further_.data[i] < 0;  // kept values are results of their own launch
       if (v.op == ops::opcode<ops::parameter>) all = g.parameters[g.as<ops::parameter>(i).slot].update < 0;
       for (int k = 0; k < v.count && all; ++k) all = invariant_.data[g.operands[v.first + k]] != 0;
       invariant_.data[i] = all;
@@ -214,16 +227,29 @@ class planner {
       s.call.value = g.as<ops::reduce>(root).how() == ops::reduction::mean
                          ? static_cast<double>(g.shape(g.operand(root, 0)).size() / g.shape(root).size())
                          : 1;
-    if (reduces && in.count == 1 && over.rank == 5 && !g.is<ops::broadcast>(in.id[0])) {
-      const ops::axis_set axes = g.as<ops::reduce>(root).axes;
-      bool all = !ops::contains(axes, 1);
-      for (int a = 2; a < 5; ++a) all = all && ops::contains(axes, a);
-      if (all) s.pixels = over, s.keeps_samples = !ops::contains(axes, 0);
-    }
+    note_volume(s, root, over, in);
     for (int i = 0; i < in.count; ++i) {
       const int at = add_input(s, memory[i]);
       s.in_place[at] = !reduces && !g.is<ops::broadcast>(in.id[i]) && values[memory[i].value].size == over.size();
     }
+  }
+
+  /// Whether a group may read and write volumes in blocks of channels (see layout_pass).
+  constexpr void note_volume(step& s, int root, const extents& over, const group_inputs& in) {
+    if (over.rank != 5 || over[1] == 1) return;
+    if (g.is<ops::reduce>(root)) {
+      const ops::axis_set axes = g.as<ops::reduce>(root).axes;
+      bool all = !ops::contains(axes, 1);
+      for (int a = 2; a < 5; ++a) all = all && ops::contains(axes, a);
+      if (!all) return;
+      s.keeps_samples = !ops::contains(axes, 0);
+    }
+    for (int i = 0; i < in.count; ++i) {
+      ops::access how{};
+      if (!epilogue_access(g, in.id[i], over, how)) return;
+      s.access |= static_cast<std::int64_t>(how) << (2 * i);
+    }
+    s.volume = over;
   }
 
   constexpr location pack(int weights, kernel_kind kind, int geometry) {
@@ -322,6 +348,37 @@ class planner {
     n.rank = 5;
     n.extent[0] = table[0], n.extent[1] = table[1], n.extent[2] = table[2], n.extent[3] = index[1], n.extent[4] = table[3];
     n.stride[1][0] = index[0] == 1 ? 0 : index[1];
+  }
+  constexpr void kernel(const ops::attention& op, int i) { attend(op, i, kernel_kind::attention); }
+  constexpr void kernel(const ops::attention_gradient& op, int i) { attend(op.of(), i, kernel_kind::attention_gradient); }
+  constexpr void kernel(const ops::further_result&, int) {}  // its node's launch makes it
+  /// Axes of the nest: those that lead, queries, keys; strides 0 and 1: those of the bias and of the mask. Further results are operands
+  /// behind the others, in their order.
+  constexpr void attend(const ops::attention& op, int i, kernel_kind kind) {
+    const extents q = g.shape(g.operand(i, 0)), k = g.shape(g.operand(i, 1)), v = g.shape(g.operand(i, 2));
+    const int rank = q.rank;
+    ops::attention_form form{q[rank - 1], v[rank - 1], op.bias != 0, op.causal != 0, static_cast<ops::attention_mask>(op.mask), 0};
+    int results[4]{-1, -1, -1, -1};
+    for (int r = further_.data[i]; r >= 0; r = next_further_.data[r]) {
+      const int which = static_cast<int>(g.as<ops::further_result>(r).which);
+      results[which] = r;
+      form.further |= 1 << (which - 1);
+      step& room = new_step(r, {.kind = kernel_kind::room});
+      set_extent(room, g.shape(r).size());
+    }
+    step& s = new_step_of(i, {.kind = kind, .lanes = form.packed()});
+    for (int r : results)
+      if (r >= 0) add_input(s, location_of(r));
+    s.call.value = op.scale;
+    s.call.scratch_size = facts_.ask.attention(form, kind == kernel_kind::attention_gradient);
+    ops::loop_nest& n = s.call.nest;
+    n.rank = rank;
+    for (int a = 0; a < rank; ++a) n.extent[a] = a + 1 < rank ? q[a] : k[rank - 2];
+    for (int which = 0; which < 2; ++which) {
+      if (which == 0 ? op.bias == 0 : op.mask == 0) continue;
+      const extents e = g.shape(g.operand(i, which == 0 ? 3 : op.operands() - 1));
+      for (int a = 0; a < e.rank; ++a) n.stride[which][rank - e.rank + a] = e[a] == 1 ? 0 : e.stride(a);
+    }
   }
   constexpr void kernel(const ops::transpose& op, int i) {
     const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);

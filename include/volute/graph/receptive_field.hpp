@@ -112,10 +112,11 @@ class field_walk {
   }
 
   constexpr void visit(int id) {
-    static_assert(sizeof(
-        ops::primitives::all_among<"graph/receptive_field.hpp: visit", ops::input, ops::parameter, ops::fill, ops::random, ops::arange,
-                                   ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape, ops::transpose, ops::slice,
-                                   ops::pad, ops::concat, ops::matmul, ops::convolution, ops::max_pool, ops::avg_pool, ops::gather>));
+    static_assert(
+        sizeof(ops::primitives::all_among<"graph/receptive_field.hpp: visit", ops::input, ops::parameter, ops::fill, ops::random,
+                                          ops::arange, ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape,
+                                          ops::transpose, ops::slice, ops::pad, ops::concat, ops::matmul, ops::convolution, ops::max_pool,
+                                          ops::avg_pool, ops::gather, ops::attention, ops::attention_gradient, ops::further_result>));
     const extents& e = g.shape(id);
     if (g.is<ops::input>(id)) return input(id);
     if (g.is<ops::fill>(id)) return;
@@ -133,6 +134,7 @@ class field_walk {
     if (g.is<ops::matmul>(id)) return matmul(id);
     if (g.is<ops::convolution>(id)) return convolution(id);
     if (g.is<ops::gather>(id)) return gather(id);
+    if (g.is<ops::attention>(id) || g.is<ops::attention_gradient>(id) || g.is<ops::further_result>(id)) return attention(id);
     const bool maximum = g.is<ops::max_pool>(id);
     const ops::pool_window w = maximum ? g.as<ops::max_pool>(id).window : g.as<ops::avg_pool>(id).window;
     pool(id, w, maximum, maximum ? g.as<ops::max_pool>(id).scatters != 0 : g.as<ops::avg_pool>(id).adjoint != 0);
@@ -343,6 +345,33 @@ class field_walk {
       const axis_place p = index.is_local() ? locate(index, g.shape(g.operand(id, 1)), tensor_axis(t)) : axis_place{};
       const bool known = table.kind == sight_kind::none && index.is_local() && p.axis == 1 && g.as<ops::gather>(id).adjoint == 0;
       set(id, t, known ? lying(index, g.shape(id), 2, p.inner) : sees_everything(id));
+    }
+  }
+
+  /// Axes that lead stay; queries and keys see everything.
+  constexpr void attention(int id) {
+    const extents& out = g.shape(id);
+    varies_.data[id] = all_varying(out);
+    for (int t = 0; t < sight_axes; ++t) {
+      sight s;
+      int along = -1;
+      for (int k = 0; k < g.nodes[id].count && !s.is_blind(); ++k) {
+        const sight& own = of(g.operand(id, k), t);
+        if (own.kind == sight_kind::none) continue;
+        const extents& e = g.shape(g.operand(id, k));
+        const axis_place p = own.is_local() ? locate(own, e, tensor_axis(t)) : axis_place{};
+        if (own.is_blind())
+          s = own;
+        else if (!g.is<ops::attention>(id) || p.axis < 0 || e.rank != out.rank || p.axis > out.rank - 3 || e[p.axis] != out[p.axis])
+          s = sees_everything(id);
+        else
+          s = met(s, lying(own, out, p.axis, p.inner), id), along = p.axis;
+      }
+      for (int k = 0; k < g.nodes[id].count && s.is_local() && strict_; ++k) {
+        const int x = g.operand(id, k), axis = along - out.rank + g.shape(x).rank;
+        if (of(x, t).kind == sight_kind::none && axis >= 0 && varies(x, axis)) s = is_placed(id);
+      }
+      if (s.kind != sight_kind::none) set(id, t, s);
     }
   }
 

@@ -77,7 +77,8 @@ class recomputation {
       for (int k = 0; k < n.count; ++k) {
         const int a = from_.operands[n.first + k];
         const bool inside = a >= first && region_of_[a] == r && !constant_[a];
-        args.push_back(inside ? copy_[a] : constant_[a] ? at[a] : to_.make(ops::reshape{}, from_.shape(a), &at.data[a], 1));
+        const bool itself = constant_[a] || n.op == ops::opcode<ops::further_result>;
+        args.push_back(inside ? copy_[a] : itself ? at[a] : to_.make(ops::reshape{}, from_.shape(a), &at.data[a], 1));
       }
       if (n.op == ops::opcode<ops::random>)  // the same numbers, counted once more
         copy_[i] = to_.make(ops::random{from_.as<ops::random>(i).stream, 1}, from_.shape(i), nullptr, 0);

@@ -110,7 +110,7 @@ status try_save_checkpoint(X& t, const io::target& to, const std::vector<extra>&
 /// and shape if it is not of this training or holds numbers that no training has; then nothing has changed.
 template <resumable X>
 result<bool> try_resume(X& t, const io::source& from, const std::vector<extra>& extras = {}) {
-  if (!from.in_memory() && ::access(from.path().c_str(), F_OK) != 0 && errno == ENOENT) return false;
+  if (!from.in_memory() && io::is_missing(from.path())) return false;
   const auto file = safetensors_file::open(from);
   if (!file) return static_cast<const status&>(file);
   const auto format = file->metadata().find("format");

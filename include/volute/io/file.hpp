@@ -2,14 +2,14 @@
 // memory.
 #pragma once
 
-#if !__has_include(<unistd.h>)
-#error "volute/io writes files with POSIX functions"
+#include <volute/io/status.hpp>
+#if defined(_WIN32)
+#include <volute/io/file_windows.hpp>
+#else
+#include <volute/io/file_posix.hpp>
 #endif
 
-#include <volute/io/status.hpp>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,17 +19,7 @@
 #include <string_view>
 #include <vector>
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 namespace volute::io {
-
-/// What the system refused to do with a file, and why (errno).
-inline status system_failure(const std::string& path, const char* what, int error) {
-  return file_failure(path + ": " + what + ": " + std::strerror(error));
-}
 
 /// A name from a file, fit for a message: unprintable bytes become '?', and what is long is cut.
 inline std::string shown(std::string_view name) {
@@ -39,21 +29,6 @@ inline std::string shown(std::string_view name) {
       s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; }, '?');
   return s;
 }
-
-/// A file descriptor that is closed.
-class descriptor {
- public:
-  explicit descriptor(int fd) noexcept : fd_(fd) {}
-  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  descriptor& operator=(descriptor&&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// What a path can be made of.
 template <class P>
@@ -106,10 +81,7 @@ class input_file {
   static result<input_file> open(const source& from) {
     input_file f(from);
     if (from.in_memory()) return f;
-    struct stat s {};
-    if (f.fd_.get() < 0 || ::fstat(f.fd_.get(), &s) != 0) return system_failure(f.path_, "cannot be opened", errno);
-    if (!S_ISREG(s.st_mode)) return file_failure(f.path_ + ": not a regular file");
-    f.size_ = static_cast<std::uint64_t>(s.st_size);
+    if (status s = size_of(f.file_, f.path_, f.size_); !s) return s;
     return f;
   }
   const std::string& path() const noexcept { return path_; }
@@ -126,68 +98,18 @@ class input_file {
       std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
       return {};
     }
-    while (!to.empty()) {
-      const ssize_t n = ::pread(fd_.get(), to.data(), std::min(to.size(), std::size_t{1} << 30), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return system_failure(path_, "cannot be read", errno);
-      if (n == 0) return file_failure(path_ + ": ends at byte " + std::to_string(offset));
-      to = to.subspan(static_cast<std::size_t>(n));
-      offset += static_cast<std::uint64_t>(n);
-    }
-    return {};
+    return read_at(file_, path_, offset, to);
   }
 
  private:
   std::string path_;
-  descriptor fd_;
+  open_file file_;
   std::span<const std::byte> bytes_;
   std::uint64_t size_ = 0;
 
   explicit input_file(const source& from)
-      : path_(from.path()),
-        fd_(from.in_memory() ? -1 : ::open(path_.c_str(), O_RDONLY | O_CLOEXEC)),
-        bytes_(from.bytes()),
-        size_(bytes_.size()) {}
+      : path_(from.path()), file_(from.in_memory() ? open_file() : open_to_read(path_)), bytes_(from.bytes()), size_(bytes_.size()) {}
 };
-
-/// Writes a file in one step: the bytes go to `path`.tmp and onto the disk, then that becomes `path`, in place of what it was (a link is
-/// replaced, not followed). A crash, a kill or a full disk at any moment leaves the old file, and at most one .tmp, which the next call
-/// takes over. Two calls at once for one path: the later is refused.
-inline status write_atomically(const std::string& path, std::span<const std::span<const std::byte>> parts) {
-  const std::string temporary = path + ".tmp";
-  const auto slash = path.find_last_of('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-
-  const descriptor file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
-  if (file.get() < 0) return system_failure(temporary, "cannot be created", errno);
-  // The lock, and the name still being that of the locked file: nobody else is writing it or has renamed it meanwhile.
-  struct stat mine {
-  }, named{};
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(file.get(), &mine) != 0 || ::lstat(temporary.c_str(), &named) != 0 ||
-      mine.st_ino != named.st_ino || mine.st_dev != named.st_dev)
-    return file_failure(path + ": somebody else is writing it");
-  const auto failed_to = [&](const char* what) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    return system_failure(path, what, error);
-  };
-  if (::ftruncate(file.get(), 0) != 0) return failed_to("cannot be written");
-  for (std::span<const std::byte> part : parts) {
-    while (!part.empty()) {
-      const ssize_t n = ::write(file.get(), part.data(), std::min(part.size(), std::size_t{1} << 30));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return failed_to("cannot be written");
-      part = part.subspan(static_cast<std::size_t>(n));
-    }
-  }
-  if (struct stat old{}; ::stat(path.c_str(), &old) == 0 && ::fchmod(file.get(), old.st_mode & 07777) != 0)
-    return failed_to("cannot keep its mode");
-  if (::fsync(file.get()) != 0) return failed_to("cannot be written");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return failed_to("cannot be replaced");
-  const descriptor entry(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));  // the new name, too, goes onto the disk
-  if (entry.get() < 0 || (::fsync(entry.get()) != 0 && errno != EINVAL)) return system_failure(folder, "cannot be synchronised", errno);
-  return {};
-}
 
 /// The same into memory, where that is wanted.
 inline status write_whole(const target& to, std::span<const std::span<const std::byte>> parts) {

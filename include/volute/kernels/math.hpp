@@ -19,18 +19,18 @@ namespace math {
 /// a < b ? a : b, but NaN if either is (as PyTorch). x86 gives the second operand when one is NaN.
 template <class V>
 VOLUTE_INLINE V minimum(V a, V b) {
-  return xsimd::select(xsimd::isnan(a), a, xsimd::min(a, b));
+  return xsimd::select(xsimd::isnan(a), a, simd::min(a, b));
 }
 
 template <class V>
 VOLUTE_INLINE V maximum(V a, V b) {
-  return xsimd::select(xsimd::isnan(a), a, xsimd::max(a, b));
+  return xsimd::select(xsimd::isnan(a), a, simd::max(a, b));
 }
 
 /// a within [low, high]; a NaN becomes a number. `restore` makes it NaN again.
 template <class V>
 VOLUTE_INLINE V clamp(V a, V low, V high) {
-  return xsimd::min(xsimd::max(a, low), high);
+  return simd::min(simd::max(a, low), high);
 }
 
 template <class V>
@@ -68,7 +68,7 @@ VOLUTE_INLINE V exp(V a) {
 template <class V>
 VOLUTE_INLINE V exp_of_minus_abs(V a) {
   using T = typename V::value_type;
-  return xsimd::exp(xsimd::max(-xsimd::abs(a), V(exp_range<T>::zero)));
+  return xsimd::exp(simd::max(-xsimd::abs(a), V(exp_range<T>::zero)));
 }
 
 template <class V>
@@ -103,7 +103,7 @@ VOLUTE_INLINE V sigmoid(V a) {
 template <class V>
 VOLUTE_INLINE V softplus(V a) {
   using T = typename V::value_type;
-  return xsimd::max(V(T(0)), a) + xsimd::log1p(exp_of_minus_abs(a));
+  return simd::max(V(T(0)), a) + xsimd::log1p(exp_of_minus_abs(a));
 }
 
 template <class V>
@@ -186,7 +186,7 @@ VOLUTE_INLINE V power(V a, V b) {
 
   const pair<V> l = log_extended(xsimd::select(is_zero | is_infinite, one, magnitude));
   const V limit(T(sizeof(T) == 4 ? 0x1p40 : 0x1p65));  // such powers of what is not 1 are 0 or infinite, and products stay finite
-  const V y = xsimd::max(-limit, xsimd::min(limit, b));
+  const V y = simd::max(-limit, simd::min(limit, b));
   const pair<V> p = two_product(y, l.high);
   const V tail = p.low + y * l.low;
   const V high = p.high + tail, low = tail - (high - p.high);

@@ -46,7 +46,7 @@ VOLUTE_INLINE V apply(V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {
   else if constexpr (F == fn::softplus) return math::softplus(a);
   else if constexpr (F == fn::erf) return math::erf(a);
   else if constexpr (F == fn::floor) return xsimd::floor(a);
-  else if constexpr (F == fn::relu) return xsimd::max(zero, a);  // x86: the second operand if one is NaN; NEON: NaN
+  else if constexpr (F == fn::relu) return simd::max(zero, a);  // the second operand if it is NaN
   else if constexpr (F == fn::step) return mask_to_number<V>(a > zero);
   else if constexpr (F == fn::add) return a + b;
   else if constexpr (F == fn::subtract) return a - b;

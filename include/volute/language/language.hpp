@@ -8,6 +8,7 @@
 #include <volute/language/options.hpp>
 #include <volute/language/tensor.hpp>
 #include <volute/language/composite.hpp>
+#include <volute/language/attention.hpp>
 #include <volute/language/activation.hpp>
 #include <volute/language/gather.hpp>
 #include <volute/language/grid_sample.hpp>

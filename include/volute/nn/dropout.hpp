@@ -47,4 +47,20 @@ struct dropout3d : layer<dropout3d<P>> {
   }
 };
 
+/// The same for whole samples of a batch, (N, ...): stochastic depth, as torchvision.ops.StochasticDepth by rows. What stands in a residual
+/// branch behind it is left out for a sample with probability P. (Huang et al. 2016, https://arxiv.org/abs/1603.09382)
+template <auto P = 0.5>
+struct drop_path : layer<drop_path<P>> {
+  static constexpr text kind = "drop_path";
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr extents one_each = [] {
+      extents e = X::shape();
+      for (int a = 1; a < e.rank; ++a) e[a] = 1;
+      return e;
+    }();
+    return detail::dropped<static_cast<double>(P)>(x, noise_node<"mask", 0, one_each>{});
+  }
+};
+
 }  // namespace volute::nn

@@ -8,6 +8,7 @@
 #include <volute/nn/layer.hpp>
 #include <volute/nn/activation.hpp>
 #include <volute/nn/adaptive_conv3d_mod.hpp>
+#include <volute/nn/attention.hpp>
 #include <volute/nn/convolution.hpp>
 #include <volute/nn/deep_supervision.hpp>
 #include <volute/nn/dropout.hpp>

@@ -68,6 +68,23 @@ constexpr ops::inferred norm_check(std::string_view kind, const norm_settings& s
   return {};
 }
 
+/// The same by means and variances that are given: `statistics` (2, C), of the channels of x (N, C, D, H, W).
+template <text Kind, norm_settings S, std::int64_t C, class X, class M>
+constexpr auto normalized_by(X x, M statistics) {
+  constexpr ops::inferred r = norm_check(Kind.view(), S, X::shape(), C);
+  if constexpr (!r.ok()) {
+    return refuse<r>();
+  } else if constexpr (X::shape().rank != 5 || !(M::shape() == make_extents(2, C))) {
+    constexpr line wanted = line("norm wants statistics (2,") << C << ')';
+    constexpr line got = line("got ") << M::shape() << " beside " << X::shape();
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  } else {
+    const auto mean = reshape(slice(statistics, axis<0>, range<0, 1>), shape<C, 1, 1, 1>);
+    const auto variance = reshape(slice(statistics, axis<0>, range<1, 2>), shape<C, 1, 1, 1>);
+    return scaled<S.affine, make_extents(C)>(x - mean, rsqrt(variance + constant<S.eps>), shape<C, 1, 1, 1>);
+  }
+}
+
 }  // namespace detail
 
 /// Groups of channels, each normalised by its mean and variance over its channels and all voxels of a sample: (N, C, ...) of any rank from
@@ -89,6 +106,11 @@ struct group_norm : layer<group_norm<Groups, C, O...>> {
                                                                    shape<1, Groups, C / Groups, 1>);
       return apply<ops::reshape_to{e}>(y);
     }
+  }
+  /// By means and variances (2, C) that are given, such as those of a volume of which x is a tile.
+  template <expression X, expression M>
+  static constexpr auto forward(X x, M statistics) {
+    return detail::normalized_by<kind, settings, C>(x, statistics);
   }
 
  private:
@@ -116,6 +138,11 @@ struct instance_norm3d : layer<instance_norm3d<C, O...>> {
       return detail::refuse<r>();
     else
       return detail::normalized<settings, make_extents(C)>(x, axes<2, 3, 4>, shape<C, 1, 1, 1>);
+  }
+  /// By means and variances (2, C) that are given, such as those of a volume of which x is a tile.
+  template <expression X, expression M>
+  static constexpr auto forward(X x, M statistics) {
+    return detail::normalized_by<kind, settings, C>(x, statistics);
   }
 
  private:

@@ -57,7 +57,7 @@ enum class access : std::int8_t {
 /// What is done to each result y of a convolution before it is stored: program(y, extra[0], extra[1], ...); input 0 is y.
 struct epilogue {
   scalar_program program{};
-  access operand[max_program_inputs]{};  // of inputs 1..program.inputs-1 (entry 0 is not used)
+  access operand[max_program_inputs]{};  // of inputs 1..program.inputs-1 (entry 0: see kernels/blocked_maps.hpp)
   friend constexpr bool operator==(const epilogue&, const epilogue&) = default;
 };
 

@@ -1,6 +1,7 @@
 // All primitives in one list; their place in it is the opcode of a graph's node. A new primitive is added here once.
 #pragma once
 
+#include <volute/ops/attention.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/gather.hpp>
 #include <volute/ops/pooling.hpp>
@@ -43,12 +44,14 @@ struct op_list {
 
 /// Every kind of node that a graph has.
 using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
-                           concat, matmul, convolution, max_pool, avg_pool, gather>;
+                           concat, matmul, convolution, max_pool, avg_pool, gather, attention, attention_gradient, further_result>;
 
 /// Their names in reports.
 inline constexpr std::string_view primitive_name[] = {
-    "input",     "parameter", "fill", "random", "arange", "barrier",     "elementwise", "broadcast", "reduce", "reshape",
-    "transpose", "slice",     "pad",  "concat", "matmul", "convolution", "max_pool",    "avg_pool",  "gather"};
+    "input",         "parameter",   "fill",     "random",    "arange", "barrier",   "elementwise",
+    "broadcast",     "reduce",      "reshape",  "transpose", "slice",  "pad",       "concat",
+    "matmul",        "convolution", "max_pool", "avg_pool",  "gather", "attention", "attention_gradient",
+    "further_result"};
 static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size, "volute: primitive_name names every primitive");
 
 /// A primitive's place in the list: what a node stores.
@@ -61,8 +64,9 @@ inline constexpr auto changes = [] {
   c[opcode<input>] = c[opcode<random>] = true;
   return c;
 }();
-static_assert(sizeof(primitives::all_among<"ops/list.hpp: changes", input, random,  // do; and these do not:
-                                           parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
-                                           concat, matmul, convolution, max_pool, avg_pool, gather>));
+static_assert(
+    sizeof(primitives::all_among<"ops/list.hpp: changes", input, random,  // do; and these do not:
+                                 parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad, concat,
+                                 matmul, convolution, max_pool, avg_pool, gather, attention, attention_gradient, further_result>));
 
 }  // namespace volute::ops

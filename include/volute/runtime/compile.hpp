@@ -71,7 +71,7 @@ constexpr image translate(output_list<E...> list) {
   graph::contractor cleaned;
   graph::contractor* g = &s.g;
   int forward = s.first_derivative < 0 ? s.g.nodes.size : s.first_derivative;
-  if (s.has_barrier) {
+  if (s.g.has_barrier) {
     buffer<int> at(s.g.nodes.size + 1, 0);
     graph::rebuild(cleaned, s.g, outputs.data, outputs.size, at);
     g = &cleaned;

@@ -22,15 +22,15 @@ void put_kernel(hash& h, const graph::kernel_spec& k) {
     for (int i = 0; i < p.length; ++i) h.put(static_cast<int>(p.code[i].f)), h.put(p.code[i].a), h.put(p.code[i].b), h.put(p.code[i].c);
   }
   const auto put_all = [&](auto... numbers) { (h.put(numbers), ...); };
+  for (int layout : {k.source, k.target})
+    if (layout >= 0) {
+      const ops::volume_layout& l = Plan::tables.layouts[layout];
+      put_all(l.block, l.batch, l.channels, l.planes, l.rows, l.columns, l.rows_before, l.all_rows, l.columns_before, l.all_columns);
+    }
   if (k.kind == kernel_kind::conv_forward || k.kind == kernel_kind::conv_data || k.kind == kernel_kind::conv_weights) {
     const ops::conv_geometry& q = Plan::tables.convolutions[k.geometry];
     put_all(q.batch, q.in_channels, q.out_channels, q.groups, static_cast<int>(q.filtering));
     for (int a = 0; a < 3; ++a) put_all(q.in[a], q.out[a], q.kernel[a], q.stride[a], q.lo[a], q.dilation[a]);
-    for (int layout : {k.source, k.target})
-      if (layout >= 0) {
-        const ops::volume_layout& l = Plan::tables.layouts[layout];
-        put_all(l.block, l.rows_before, l.all_rows, l.columns_before, l.all_columns);
-      }
   } else if (k.geometry >= 0 && k.kind != kernel_kind::pack_forward && k.kind != kernel_kind::pack_data) {  // a pack's `lanes` say all
     const ops::pool_geometry& q = Plan::tables.pools[k.geometry];
     put_all(q.planes, q.divisor, q.count_include_pad, q.adaptive);

@@ -2,6 +2,8 @@
 // access), not for the program that it stands in, so equal kernels of different programs are one function.
 #pragma once
 
+#include <volute/kernels/attention.hpp>
+#include <volute/kernels/blocked_maps.hpp>
 #include <volute/kernels/conv3d.hpp>
 #include <volute/kernels/copy.hpp>
 #include <volute/kernels/elementwise.hpp>
@@ -46,6 +48,14 @@ void run_elementwise(const graph::launch& c, const operands<T>& o) noexcept {
 template <class T, ops::scalar_program P, ops::lanes L, ops::reduction R, bool Inner>
 void run_reduce(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::reduce<T, P, L, R, Inner>(c.nest, o.in, o.out, o.workers, c.value);
+}
+template <class T, ops::epilogue E, ops::volume_layout L>
+void run_elementwise_blocked(const graph::launch&, const operands<T>& o) noexcept {
+  kernels::map_blocked<T, kernels::block_lanes<T>(L.block), E>(L, o.in, o.out, o.workers);
+}
+template <class T, ops::epilogue E, ops::reduction R, bool KeepsSamples, ops::volume_layout L>
+void run_reduce_blocked(const graph::launch& c, const operands<T>& o) noexcept {
+  kernels::reduce_blocked<T, kernels::block_lanes<T>(L.block), E, R, KeepsSamples>(L, o.in, o.out, o.workers, c.value);
 }
 template <class T, bool A, bool B>
 void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
@@ -121,6 +131,26 @@ void run_gather(const graph::launch& c, const operands<T>& o) noexcept {
     kernels::gather<T>(s, o.in[0], o.in[1], o.out, o.workers);
 }
 
+template <class T, std::int64_t Form, bool Gradient>
+void run_attention(const graph::launch& c, const operands<T>& o) noexcept {
+  constexpr ops::attention_form f = ops::attention_form::of(Form);
+  constexpr int bias = 3, mask = bias + f.bias, rest = mask + (f.mask != ops::attention_mask::none), further = rest + (Gradient ? 3 : 0);
+  kernels::attention_operands<T> a{.q = o.in[0], .k = o.in[1], .v = o.in[2]};
+  if constexpr (f.bias) a.bias = o.in[bias];
+  if constexpr (f.mask != ops::attention_mask::none) a.mask = o.in[mask];
+  T* more[3]{};
+  for (int k = 0, at = further; k < 3; ++k)
+    if ((f.further >> k & 1) != 0) more[k] = const_cast<T*>(o.in[at++]);  // a result of this launch
+  if constexpr (Gradient) {
+    a.result = o.in[rest], a.sums = o.in[rest + 1], a.slope = o.in[rest + 2];
+    kernels::attention_gradient<T, f>(c.nest, c.value, a, {o.out, more[0], more[1], more[2]}, o.scratch, o.workers);
+  } else {
+    kernels::attention<T, f>(c.nest, c.value, a, o.out, more[0], o.scratch, o.workers);
+  }
+}
+template <class T>
+void run_room(const graph::launch&, const operands<T>&) noexcept {}
+
 /// The layouts of a convolution of a plan.
 template <class Plan>
 constexpr ops::conv_layouts layouts_of(const graph::kernel_spec& k) {
@@ -133,7 +163,13 @@ template <class T, class Plan, int K>
 constexpr kernel_function<T> function_of() {
   using graph::kernel_kind;
   constexpr graph::kernel_spec k = Plan::tables.kernels[K];
-  if constexpr (k.kind == kernel_kind::elementwise) {
+  if constexpr (k.source >= 0 && (k.kind == kernel_kind::elementwise || k.kind == kernel_kind::reduce)) {
+    constexpr ops::epilogue e = unpack_epilogue(Plan::tables.programs[k.program], k.lanes);
+    if constexpr (k.kind == kernel_kind::elementwise)
+      return &run_elementwise_blocked<T, e, Plan::tables.layouts[k.source]>;
+    else
+      return &run_reduce_blocked<T, e, k.how, k.second, Plan::tables.layouts[k.source]>;
+  } else if constexpr (k.kind == kernel_kind::elementwise) {
     return &run_elementwise<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes)>;
   } else if constexpr (k.kind == kernel_kind::reduce) {
     return &run_reduce<T, Plan::tables.programs[k.program], unpack_lanes(k.lanes), k.how, k.first>;
@@ -162,6 +198,10 @@ constexpr kernel_function<T> function_of() {
     return &run_random<T>;
   } else if constexpr (k.kind == kernel_kind::gather || k.kind == kernel_kind::scatter) {
     return &run_gather<T, k.kind == kernel_kind::scatter>;
+  } else if constexpr (k.kind == kernel_kind::attention || k.kind == kernel_kind::attention_gradient) {
+    return &run_attention<T, k.lanes, k.kind == kernel_kind::attention_gradient>;
+  } else if constexpr (k.kind == kernel_kind::room) {
+    return &run_room<T>;
   } else if constexpr (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::max_gather || k.kind == kernel_kind::max_scatter ||
                        k.kind == kernel_kind::avg_pool || k.kind == kernel_kind::avg_adjoint) {
     return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
@@ -201,10 +241,13 @@ constexpr std::int64_t worker_elements() {
       case kernel_kind::conv_weights:
         n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);
         break;
+      case kernel_kind::attention: case kernel_kind::attention_gradient:
+        n = kernels::attention_scratch<T>(ops::attention_form::of(k.lanes), k.kind == kernel_kind::attention_gradient);
+        break;
       case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::pack_forward:
       case kernel_kind::pack_data: case kernel_kind::max_pool: case kernel_kind::max_gather: case kernel_kind::max_scatter:
       case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill: case kernel_kind::arange:
-      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: break;
+      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::room: break;
     }
     // clang-format on
     most = n > most ? n : most;

@@ -169,7 +169,6 @@ struct lowering_of<node<F, Operands...>> {
   static constexpr bool remember = true;
   static constexpr int run(session& s) {
     const int id[]{lower<Operands>(s)...};
-    if constexpr (std::is_same_v<std::remove_const_t<decltype(F)>, ops::stopped>) s.has_barrier = true;
     constexpr extents out = node<F, Operands...>::shape();
     if constexpr (out.size() == 0)
       return s.g.fill(0, out);  // no elements
@@ -326,7 +325,6 @@ constexpr int variable_node(session& s, int value) {
   } else {
     const int id = s.g.barrier(value, false);
     s.remember<E>(id, mode::any);
-    s.has_barrier = true;
     return id;
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <volute/graph/plan.hpp>
+#include <volute/kernels/attention.hpp>
 #include <volute/kernels/conv3d.hpp>
 #include <volute/runtime/compile.hpp>
 
@@ -19,7 +20,8 @@ constexpr graph::kernel_facts facts_of_kernels() {
   return {[](conv g, ops::face f) {
             return f == ops::face::weights ? kernels::conv3d_weights_facts<T>(g) : kernels::conv3d_facts<T>(g, side_of(f));
           },
-          [](conv g, ops::face f, const ops::volume_layout& source) { return kernels::conv3d_scratch_size<T>(g, side_of(f), source); }};
+          [](conv g, ops::face f, const ops::volume_layout& source) { return kernels::conv3d_scratch_size<T>(g, side_of(f), source); },
+          [](const ops::attention_form& f, bool gradient) { return kernels::attention_scratch<T>(f, gradient); }};
 }
 
 struct plan_image : words<2 * VOLUTE_GRAPH_WORDS> {

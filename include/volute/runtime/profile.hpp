@@ -60,7 +60,9 @@ std::string profile(Program& p, int runs, const binding<Node, V>&... b) {
     const bool convolves =
         kind == graph::kernel_kind::conv_forward || kind == graph::kernel_kind::conv_data || kind == graph::kernel_kind::conv_weights;
     while (convolves && node >= 0 && !g.is<ops::convolution>(node)) --node;
-    if (convolves || kind == graph::kernel_kind::matmul) flops = graph::flops_of(g, node);
+    if (convolves || kind == graph::kernel_kind::matmul || kind == graph::kernel_kind::attention ||
+        kind == graph::kernel_kind::attention_gradient)
+      flops = graph::flops_of(g, node);
     double elements = static_cast<double>(g.shape(c.node).size());
     for (int k = 0; k < c.count; ++k)
       for (int v = 0; v < facts::plan::value_count; ++v) {

@@ -52,6 +52,7 @@ constexpr line deed_of(const view& g, const sight& s) {
     constexpr const char* name[] = {"sum", "maximum", "mean"};
     return line("a ") << name[g.as<ops::reduce>(node).kind] << " over all voxels";
   }
+  if (g.is<ops::attention>(node)) return "attention between voxels";
   if (g.is<ops::matmul>(node)) return "a product of matrices over voxels";
   if (g.is<ops::max_pool>(node) || g.is<ops::avg_pool>(node)) return "pooling that adapts to the size";
   if (g.is<ops::broadcast>(node)) return "one voxel for all";

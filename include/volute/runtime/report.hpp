@@ -269,7 +269,7 @@ std::string launches(const Program&) {
          where[static_cast<int>(c.out.where)] +
          (c.out.where == graph::space::derived ? " " + std::to_string(c.out.slot) : " +" + std::to_string(c.out.offset));
     const graph::kernel_spec& k = facts::plan::tables.kernels[c.kernel];
-    if (k.target >= 0 && graph::convolves(k.kind))
+    if (k.target >= 0 && k.kind != graph::kernel_kind::conv_weights)
       s += ", blocks of " + std::to_string(facts::plan::tables.layouts[k.target].block) + " channels";
     if (graph::convolves(k.kind) || k.kind == graph::kernel_kind::conv_weights) {
       using T = typename Program::value_type;

@@ -83,7 +83,6 @@ struct session {
   bool shared = false;  // inside nn::shared: parameters may be claimed again
   bool substituting =
       false;  // parameters are looked up, not claimed: a second look at an expression, or the name of a variable of a gradient
-  bool has_barrier = false;
   int first_derivative = -1;
   line where, wanted, got;
 

@@ -146,7 +146,7 @@ struct rmsprop {
       V square = s[0];
       if (centered) {
         s[2] = simd::fma(s[2], V(alpha), g * V(rest));
-        square = xsimd::max(square - s[2] * s[2], V(T(0)));  // rounding may leave less, and PyTorch a NaN
+        square = simd::max(square - s[2] * s[2], V(T(0)));  // rounding may leave less, and PyTorch a NaN
       }
       s[1] = simd::fma(V(momentum), s[1], g / (xsimd::sqrt(square) + V(eps)));
       p = simd::fma(V(-lr), s[1], p);

@@ -65,6 +65,9 @@ void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
 
 namespace training_parts {
 
+/// For those who make the parts of a step themselves: runs, and an update from gradients of their own (distributed/data_parallel.hpp).
+struct parts_of_step;
+
 /// Zeros on a cache line. Blocks that are never used cost no memory: the system makes a page of them when it is touched.
 template <class T>
 class zeros {
@@ -277,6 +280,14 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     return t;
   }
 
+ protected:
+  friend training_parts::parts_of_step;
+  /// One run on bound inputs, with a call of observe(i) before launch i.
+  template <class Observer, class... Node, class... V>
+  void observed_run(Observer&& observe, const binding<Node, V>&... b) {
+    program_.run_observed(static_cast<Observer&&>(observe), nullptr, b...);
+  }
+
  private:
   static constexpr const auto& where = runtime::gradient_layout<list, facts>::table;
   static constexpr std::int64_t elements = where.elements;
@@ -356,13 +367,18 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       ++progress.waiting;
       return;
     }
+    apply(lr, gradients, progress.waiting > 0 ? block(accumulated_block) : nullptr, progress.waiting + 1);
+    progress.waiting = 0;
+  }
+  /// One update by the mean of so many runs' gradients, whose sum is gradients + earlier.
+  void apply(double lr, const T* gradients, const T* earlier, std::int64_t runs) noexcept {
     T* const parameters = program_.parameter_values().data();
     optimiser.lr = lr;
     kernels::update_blocks<T, Optimiser::blocks> b;
     b.gradients = gradients;
     b.parameters = parameters;
-    if (progress.waiting > 0) b.earlier = block(accumulated_block);
-    double scale = 1.0 / static_cast<double>(progress.waiting + 1);
+    b.earlier = earlier;
+    double scale = 1.0 / static_cast<double>(runs);
     int exponent = 0;  // the gradients are multiplied by scale * 2^exponent
     if (settings.clip_norm > 0) {
       kernels::wide_norm norm = kernels::norm(gradients, b.earlier, elements, partial_.data(), workers_);
@@ -398,7 +414,6 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       update_groups(b);
     }
     ++progress.steps;
-    progress.waiting = 0;
   }
 };
 
@@ -418,6 +433,14 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
   template <class... V>
   requires(sizeof...(V) == sizeof...(Inputs) && sizeof...(V) > 1) T step(const V&... v) {
     return base::step(binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
+  }
+
+ private:
+  friend training_parts::parts_of_step;
+  using base::observed_run;
+  template <class Observer, class... V>
+  requires(sizeof...(V) == sizeof...(Inputs) && sizeof...(V) > 1) void observed_run(Observer&& observe, const V&... v) {
+    base::observed_run(static_cast<Observer&&>(observe), binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
   }
 };
 /// basic_trainer with elements of float.

@@ -32,6 +32,11 @@ inline namespace VOLUTE_ISA {
 template <class F>
 struct score_sink {
   F function;
+  /// The same sink for another function.
+  template <class G>
+  score_sink<G> with(G g) const {
+    return {static_cast<G&&>(g)};
+  }
   template <class T>
   using element = T;
   static constexpr std::int64_t channels(std::int64_t c) { return c; }
@@ -46,6 +51,10 @@ struct score_sink {
 template <class Label, class F>
 struct label_sink {
   F function;
+  template <class G>
+  label_sink<Label, G> with(G g) const {
+    return {static_cast<G&&>(g)};
+  }
   template <class>
   using element = Label;
   static constexpr std::int64_t channels(std::int64_t) { return 1; }
@@ -69,6 +78,10 @@ template <class F>
 struct probability_sink {
   double above;
   F function;
+  template <class G>
+  probability_sink<G> with(G g) const {
+    return {above, static_cast<G&&>(g)};
+  }
   template <class T>
   using element = T;
   static constexpr std::int64_t channels(std::int64_t c) { return c; }

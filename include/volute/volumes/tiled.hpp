@@ -19,6 +19,8 @@ struct options {
   volumes::fit fit = volumes::fit::exact;
   /// Called after each tile, by one worker at a time; false ends the run.
   std::function<bool(const volumes::progress&)> progress{};
+  /// Of the run's slabs (see tiled::slabs) those from `first_slab` on, `slab_count` of them at most: for runs that share a volume.
+  std::int64_t first_slab = 0, slab_count = std::int64_t{1} << 62;
 };
 
 inline namespace VOLUTE_ISA {
@@ -138,16 +140,21 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
     const volumes::size3 volume = extents_of(source...);
     const volumes::size3 padded = volumes::fitted(axis, volume, o.fit), whole = kept(volume, padded);
     std::vector<volumes::stretch> cuts[3];
-    for (int a = 0; a < 3; ++a) {
-      cuts[a] = volumes::cut(axis[a], padded[a]);
-      while (cuts[a].size() > 1 && cuts[a].back().begin >= whole[a]) cuts[a].pop_back();  // nothing but padding
-      cuts[a].back().end = std::min(cuts[a].back().end, whole[a]);
-    }
+    for (int a = 0; a < 3; ++a) cuts[a] = stretches(a, padded, whole);
+    const auto all = static_cast<std::int64_t>(cuts[0].size()), first = std::clamp<std::int64_t>(o.first_slab, 0, all);
+    cuts[0].erase(cuts[0].begin() + std::min(all, first + std::clamp<std::int64_t>(o.slab_count, 0, all - first)), cuts[0].end());
+    cuts[0].erase(cuts[0].begin(), cuts[0].begin() + first);
     return run_slabs(o, sink, cuts, volume, whole, std::tie(source...));
   }
   template <class Sink, class... Source>
   requires(sizeof...(Source) == sizeof...(Inputs)) bool run(const Sink& sink, const Source&... source) {
     return run(volumes::options{}, sink, source...);
+  }
+
+  /// The planes of the result that a run hands over at a time, in their order: [begin, end) of each slab. They take the same work.
+  static std::vector<volumes::stretch> slabs(const volumes::size3& volume, volumes::fit rule = volumes::fit::exact) {
+    const volumes::size3 padded = volumes::fitted(axis, volume, rule);
+    return stretches(0, padded, kept(volume, padded));
   }
 
   /// The extents of the volumes among sources or tensors. Throws shape_error where they differ, or are not those of the inputs.
@@ -189,6 +196,13 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
     volumes::size3 r;
     for (int a = 0; a < 3; ++a) r[a] = axis[a].whole_result(padded[a]) - (ratio(padded[a] - volume[a]) / axis[a].step).floor();
     return r;
+  }
+
+  static std::vector<volumes::stretch> stretches(int a, const volumes::size3& padded, const volumes::size3& whole) {
+    std::vector<volumes::stretch> cuts = volumes::cut(axis[a], padded[a]);
+    while (cuts.size() > 1 && cuts.back().begin >= whole[a]) cuts.pop_back();  // nothing but padding
+    cuts.back().end = std::min(cuts.back().end, whole[a]);
+    return cuts;
   }
 
   template <class Input, class V>

@@ -1,0 +1,314 @@
+// A training whose batch is spread over ranks: the runs of a step are dealt out, their gradients are added over all ranks, and every rank
+// makes the same update.
+#pragma once
+
+#include <volute/core/hash.hpp>
+#include <volute/distributed/gradient_sum.hpp>
+#include <volute/train/trainer.hpp>
+#include <volute/version.hpp>
+
+#include <bit>
+#include <cstdio>
+
+namespace volute {
+inline namespace VOLUTE_ISA {
+
+struct training_parts::parts_of_step {
+  template <class Trainer>
+  static constexpr int first_gradient = Trainer::first_gradient;
+
+  template <class Trainer>
+  static double rate(const Trainer& t) {
+    return t.rate();
+  }
+  template <class Trainer>
+  static void choose_groups(Trainer& t) {
+    t.choose_groups();
+  }
+  template <class Trainer, class Observer, class... B>
+  static void run(Trainer& t, Observer&& observe, const B&... b) {
+    t.observed_run(static_cast<Observer&&>(observe), b...);
+  }
+  template <class Trainer>
+  static auto* result(Trainer& t, int i) {
+    return t.program_.output_data(i);
+  }
+  template <class Trainer>
+  static const auto& workers(const Trainer& t) {
+    return t.workers_;
+  }
+  template <class Trainer, class T>
+  static void apply(Trainer& t, double rate, const T* gradients, std::int64_t runs) {
+    t.apply(rate, gradients, nullptr, runs);
+  }
+};
+
+}  // namespace VOLUTE_ISA
+
+namespace distributed {
+inline namespace VOLUTE_ISA {
+
+struct data_parallel_settings {
+  std::int64_t runs = 0;  // of the trainer's program in a step, over all ranks; 0: one for each rank
+  summation sum = summation::same_bits;
+  bool overlap = true;  // gradients leave while the last run's backward pass goes on
+};
+
+/// `distributed::data_parallel step(t, world, {.runs = 8});` trains trainer t on all ranks of the communicator `world`, both of which
+/// outlive it. A step makes `runs` runs of the trainer's program, dealt out in order over the ranks, and one update by the mean of their
+/// gradients: with a batch of one a run is a sample. Each rank has a trainer of the same program, weights and settings; what differs is
+/// refused before the first step. Random numbers depend on the run, not on the rank. States that a run changes (running statistics of
+/// batch norm) begin each run as the step found them, and become the mean of what the runs made of them; the statistics that batch norm
+/// normalises by are those of its own run.
+///
+/// With summation::same_bits a training has the same bits for any number of ranks; for 1, 2 or 3 runs a step, those of the trainer alone
+/// with settings.accumulate = runs (which adds one after the other) if the program changes no states.
+template <class Trainer, communicator C, std::int64_t BucketBytes = std::int64_t{1} << 20>
+class data_parallel;
+
+template <class Trainer, communicator C, std::int64_t BucketBytes>
+requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
+  using parts = training_parts::parts_of_step;
+  using program_type = typename Trainer::program_type;
+
+ public:
+  using value_type = typename Trainer::value_type;
+  using T = value_type;
+  using facts = typename Trainer::facts;
+  /// The block of gradients in parts of at least BucketBytes, which leave when the launch that writes them last has run.
+  static constexpr auto buckets = buckets_of<typename facts::plan, program_type::gradient_layout.entry_count>(
+      program_type::gradient_layout, parts::first_gradient<Trainer>, BucketBytes / static_cast<std::int64_t>(sizeof(T)));
+
+  data_parallel(Trainer& t, C& c, data_parallel_settings s = {})
+      : t_(t),
+        c_(c),
+        settings_(checked(s, c)),
+        sum_(c, s.sum, settings_.runs, all_buckets()),
+        losses_(static_cast<std::size_t>(settings_.runs)),
+        states_(static_cast<std::size_t>(state_elements)) {}
+  data_parallel(const data_parallel&) = delete;
+  data_parallel& operator=(const data_parallel&) = delete;
+
+  Trainer& trainer() noexcept { return t_; }
+  const Trainer& trainer() const noexcept { return t_; }
+  C& ranks() noexcept { return c_; }
+  const data_parallel_settings& settings() const noexcept { return settings_; }
+  /// The runs of this rank: [first(), last()) of 0 .. runs - 1.
+  std::int64_t first() const noexcept { return first_run(settings_.runs, c_.size(), c_.rank()); }
+  std::int64_t last() const noexcept { return first_run(settings_.runs, c_.size(), c_.rank() + 1); }
+
+  /// One step on all ranks. each(i, run) is called for the runs of this rank in their order and calls run(x = batch, labels = classes),
+  /// with what trainer::step takes, once. Returns the mean loss of all runs before the update, the same on every rank. Throws what
+  /// trainer::step, each and the communicator throw; after that the trainer is as it was, and this object takes no more steps: other ranks
+  /// may be ahead.
+  template <class Each>
+  T step(Each&& each) {
+    if (broken_) fail("data_parallel: expected ranks that go on together, found a step that one of them did not finish");
+    if (!agreed_) agree();
+    if (t_.settings.accumulate != 1)
+      fail("data_parallel: settings.accumulate: expected 1, the runs of a step being its own, found " +
+           std::to_string(t_.settings.accumulate));
+    const double rate = parts::rate(t_);
+    parts::choose_groups(t_);
+    std::copy_n(state_data(), state_elements, states_.data());
+    undo before{*this, t_.random()};
+    broken_ = true;
+    std::fill(losses_.begin(), losses_.end(), T(0));
+    next_ = 0;
+    for (std::int64_t i = first(); i < last(); ++i) one_run(i, before.random, each);
+    while (next_ < buckets.count) leave(last() - 1);
+    if (state_elements > 0) sum_.begin(static_cast<std::size_t>(buckets.count));
+    auto losses = c_.all_reduce(std::span<T>(losses_));  // each is somebody's and zero elsewhere
+    const auto begun = std::chrono::steady_clock::now();
+    sum_.finish();
+    wait(c_, std::move(losses), -1);
+    waited_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    const T runs = static_cast<T>(settings_.runs);
+    for (std::int64_t k = 0; k < state_elements; ++k) state_data()[k] = sum_.sum()[gradient_elements + k] / runs;
+    parts::apply(t_, rate, sum_.sum(), settings_.runs);
+    t_.set_random({before.random.seed, before.random.run + static_cast<std::uint64_t>(settings_.runs)});
+    before.done = true;
+    broken_ = false;
+    double mean = 0;
+    for (T v : losses_) mean += static_cast<double>(v);
+    return static_cast<T>(mean / static_cast<double>(settings_.runs));
+  }
+
+  /// The loss of each run of the last step.
+  std::span<const T> losses() const noexcept { return losses_; }
+  /// Seconds of the last step in which this rank had nothing to do but to wait for others and for their gradients.
+  double waited() const noexcept { return waited_; }
+
+  /// Looks whether all ranks have the same program, weights, settings and progress; the first step does it, and resume(). Throws
+  /// shape_error on every rank, with the first difference and both values.
+  void agree() {
+    distributed::agree(c_, facts_of_this_rank());
+    agreed_ = true;
+  }
+  /// To be called on every rank after weights or settings were changed by other means than steps, if the next step is to look again.
+  void changed() noexcept { agreed_ = false; }
+
+ private:
+  static constexpr std::int64_t gradient_elements = program_type::gradient_layout.elements;
+  static constexpr std::int64_t state_elements = facts::changes_states ? facts::parameter_elements - facts::learned_elements : 0;
+
+  Trainer& t_;
+  C& c_;
+  data_parallel_settings settings_;
+  gradient_sum<T, C> sum_;
+  std::vector<T> losses_, states_;
+  int next_ = 0;  // bucket
+  double waited_ = 0;
+  bool agreed_ = false, broken_ = false;
+
+  struct undo {
+    data_parallel& self;
+    random_state random;
+    bool done = false;
+    ~undo() {
+      if (done) return;
+      self.t_.set_random(random);
+      if (state_elements > 0) std::copy_n(self.states_.data(), state_elements, self.state_data());
+    }
+  };
+
+  static data_parallel_settings checked(data_parallel_settings s, const C& c) {
+    if (s.runs == 0) s.runs = c.size();
+    if (s.runs < 0 || s.runs > (std::int64_t{1} << 24))
+      fail("data_parallel: runs of a step: expected 1 to 2^24, found " + std::to_string(s.runs));
+    return s;
+  }
+  /// Those of the gradients, and the states as the last one.
+  static std::vector<bucket> all_buckets() {
+    std::vector<bucket> all(buckets.begin(), buckets.end());
+    if (state_elements > 0) all.push_back({gradient_elements, state_elements, facts::plan::size.launches});
+    return all;
+  }
+  T* state_data() { return t_.weights().state_values().data(); }
+  const T* gradient_data() { return parts::result(t_, parts::first_gradient<Trainer>); }
+
+  template <class Each>
+  void one_run(std::int64_t i, const random_state& begin, Each& each) {
+    if (state_elements > 0 && i > first()) std::copy_n(states_.data(), state_elements, state_data());
+    t_.set_random({begin.seed, begin.run + static_cast<std::uint64_t>(i)});
+    const bool leaves = i + 1 == last() && settings_.overlap;
+    int calls = 0;
+    each(i, [&](const auto&... bound) {
+      if (++calls > 1) return;
+      parts::run(
+          t_,
+          [&](int launch) {
+            if (!leaves) return;
+            while (next_ < buckets.count && buckets.all[next_].launch < launch) leave(i);
+            if (next_ > 0) sum_.advance();
+          },
+          bound...);
+    });
+    if (calls != 1) fail("data_parallel: run " + std::to_string(i) + ": expected one call of run, found " + std::to_string(calls));
+    losses_[static_cast<std::size_t>(i)] = *parts::result(t_, 0) + T(0);  // no -0: zeros are added to it
+    if (i + 1 < last())
+      for (int b = 0; b < buckets.count; ++b) add(b, i);
+    if (state_elements > 0) sum_.add(static_cast<std::size_t>(buckets.count), i, state_data(), parts::workers(t_));
+  }
+  void add(int b, std::int64_t i) { sum_.add(static_cast<std::size_t>(b), i, gradient_data() + buckets.all[b].offset, parts::workers(t_)); }
+  /// The next bucket, after the last run of this rank (none: last() is first()) has made its part of it.
+  void leave(std::int64_t run) {
+    if (run >= first()) add(next_, run);
+    sum_.begin(static_cast<std::size_t>(next_));
+    ++next_;
+  }
+
+  std::vector<std::pair<std::string, std::string>> facts_of_this_rank();
+};
+
+/// Rows for agree(): what must be the same on all ranks.
+template <class Trainer, communicator C, std::int64_t BucketBytes>
+requires(
+    !Trainer::is_refused) std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, BucketBytes>::facts_of_this_rank() {
+  std::vector<std::pair<std::string, std::string>> rows;
+  const auto number = [](double v) {
+    char s[40];
+    std::snprintf(s, sizeof s, "%.17g", v);
+    return std::string(s);
+  };
+  const auto digest = [](const T* p, std::int64_t n) {
+    hash h;
+    for (std::int64_t i = 0; i < n; ++i) h.put(std::bit_cast<std::uint64_t>(static_cast<double>(p[i])));
+    char s[20];
+    std::snprintf(s, sizeof s, "%016llx", static_cast<unsigned long long>(h.value));
+    return std::string(s);
+  };
+  const auto shape = [](const extents& e) { return format_shape(std::span(e.dim, static_cast<std::size_t>(e.rank))); };
+  const graph::view& g = facts::graph;
+  rows.emplace_back("version of volute", std::to_string(VOLUTE_VERSION));
+  rows.emplace_back("bytes of an element", std::to_string(sizeof(T)));
+  rows.emplace_back("lanes of a vector", std::to_string(simd::width<T>));
+  rows.emplace_back("number of inputs", std::to_string(g.size.inputs));
+  for (int i = 0; i < g.size.inputs; ++i)
+    rows.emplace_back("shape of input '" + std::string(g.inputs[i].name.view()) + "'", shape(g.inputs[i].shape));
+  rows.emplace_back("number of parameters and states", std::to_string(g.size.parameters));
+  for (int i = 0; i < g.size.parameters; ++i)
+    rows.emplace_back("shape of parameter '" + std::string(g.parameters[i].path.view()) + "'", shape(g.parameters[i].shape));
+  hash program;
+  for (int i = 0; i < facts::plan::size.launches; ++i) {
+    const graph::launch& l = facts::plan::tables.launches[i];
+    runtime::put_kernel<typename facts::plan>(program, facts::plan::tables.kernels[l.kernel]);
+    program.put(static_cast<int>(l.out.where)), program.put(l.out.slot), program.put(l.out.offset);
+    program.put(std::bit_cast<std::uint64_t>(l.value));
+  }
+  char text[20];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(program.value));
+  rows.emplace_back("program", std::to_string(facts::plan::size.launches) + " launches " + text);
+  rows.emplace_back("runs of a step", std::to_string(settings_.runs));
+  rows.emplace_back("summation", settings_.sum == summation::same_bits ? "same_bits" : "fast");
+  rows.emplace_back("bytes of a bucket", std::to_string(BucketBytes));
+  const training_settings& s = t_.settings;
+  rows.emplace_back("learning rate of the next step", number(parts::rate(t_)));
+  rows.emplace_back("clip_norm", number(s.clip_norm));
+  rows.emplace_back("clip_value", number(s.clip_value));
+  rows.emplace_back("ema_decay", number(s.ema_decay));
+  rows.emplace_back("accumulate", std::to_string(s.accumulate));
+  rows.emplace_back("number of parameter groups", std::to_string(s.groups.size()));
+  rows.emplace_back("steps made", std::to_string(t_.progress.steps));
+  rows.emplace_back("seed of random numbers", std::to_string(t_.random().seed));
+  rows.emplace_back("number of the next run", std::to_string(t_.random().run));
+  for (const auto& p : std::as_const(t_).parameter_table())
+    rows.emplace_back("values of parameter '" + std::string(p.path) + "'", digest(p.data, p.shape.size()));
+  for (const auto& b : t_.state_blocks())
+    rows.emplace_back("values of the optimiser's " + std::string(b.name),
+                      digest(b.values.data(), static_cast<std::int64_t>(b.values.size())));
+  return rows;
+}
+
+/// Of a trainer that is refused, whose mistake has been reported.
+template <class Trainer, communicator C, std::int64_t BucketBytes>
+class data_parallel {
+ public:
+  using value_type = typename Trainer::value_type;
+  data_parallel(Trainer& t, C& c, data_parallel_settings s = {}) : t_(t), c_(c), settings_(s) {}
+  Trainer& trainer() noexcept { return t_; }
+  C& ranks() noexcept { return c_; }
+  const data_parallel_settings& settings() const noexcept { return settings_; }
+  std::int64_t first() const noexcept { return 0; }
+  std::int64_t last() const noexcept { return 0; }
+  template <class Each>
+  value_type step(Each&&) {
+    return {};
+  }
+  std::span<const value_type> losses() const noexcept { return {}; }
+  double waited() const noexcept { return 0; }
+  void agree() {}
+  void changed() noexcept {}
+
+ private:
+  Trainer& t_;
+  C& c_;
+  data_parallel_settings settings_;
+};
+
+template <class Trainer, communicator C>
+data_parallel(Trainer&, C&, data_parallel_settings = {}) -> data_parallel<Trainer, C>;
+
+}  // namespace VOLUTE_ISA
+}  // namespace distributed
+}  // namespace volute

@@ -1,0 +1,62 @@
+// What a scanner's numbers become before a network: z-scores and the windows of CT.
+#pragma once
+
+#include <volute/core/compiler.hpp>
+#include <volute/core/xtensor.hpp>
+#include <volute/runtime/error.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace volute::imaging {
+
+inline namespace VOLUTE_ISA {
+
+namespace detail {
+template <class T, class Counts>
+xt::xtensor<T, 3> scored(const xt::xtensor<T, 3>& v, const Counts& counts) {
+  double n = 0, sum = 0, squares = 0;
+  for (std::size_t i = 0; i < v.size(); ++i)
+    if (counts(i)) n += 1, sum += static_cast<double>(v.data()[i]);
+  const double mean = n > 0 ? sum / n : 0;
+  for (std::size_t i = 0; i < v.size(); ++i)
+    if (counts(i)) squares += (static_cast<double>(v.data()[i]) - mean) * (static_cast<double>(v.data()[i]) - mean);
+  const double deviation = std::max(n > 0 ? std::sqrt(squares / n) : 0, 1e-8);
+  xt::xtensor<T, 3> y = xt::xtensor<T, 3>::from_shape(v.shape());
+  for (std::size_t i = 0; i < v.size(); ++i)
+    y.data()[i] = counts(i) ? static_cast<T>((static_cast<double>(v.data()[i]) - mean) / deviation) : T(0);
+  return y;
+}
+}  // namespace detail
+
+/// (v - mean) / standard deviation, both of all voxels, made in double; a deviation below 1e-8 counts as that. (nnU-Net's
+/// ZScoreNormalization.)
+template <class T>
+xt::xtensor<T, 3> z_scored(const xt::xtensor<T, 3>& v) {
+  return detail::scored(v, [](std::size_t) { return true; });
+}
+/// The same of the voxels whose mask is not 0; the others become 0. (nnU-Net's use_mask_for_norm; MONAI's nonzero, if v is its own mask.)
+template <class T, class U>
+xt::xtensor<T, 3> z_scored(const xt::xtensor<T, 3>& v, const xt::xtensor<U, 3>& mask) {
+  if (v.shape() != mask.shape()) fail("mask: expected " + format_shape(v.shape()) + ", found " + format_shape(mask.shape()));
+  return detail::scored(v, [&](std::size_t i) { return mask.data()[i] != U(0); });
+}
+
+/// A CT window: `level` - `width` / 2 becomes 0, `level` + `width` / 2 becomes 1, what lies outside the nearer of both. (DICOM's
+/// LINEAR_EXACT; MONAI's ScaleIntensityRange with clip.)
+template <class T>
+xt::xtensor<T, 3> ct_window(xt::xtensor<T, 3> v, double level, double width) {
+  if (!(width > 0)) fail("ct_window: expected a width above 0, found " + std::to_string(width));
+  for (T& x : v) x = static_cast<T>(std::clamp((static_cast<double>(x) - level) / width + 0.5, 0.0, 1.0));
+  return v;
+}
+/// (v - mean) / deviation after v has been cut off at `low` and `high`: numbers of all training cases, as in nnU-Net's CTNormalization.
+template <class T>
+xt::xtensor<T, 3> ct_scored(xt::xtensor<T, 3> v, double low, double high, double mean, double deviation) {
+  for (T& x : v) x = static_cast<T>((std::clamp(static_cast<double>(x), low, high) - mean) / std::max(deviation, 1e-8));
+  return v;
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::imaging

@@ -1,0 +1,502 @@
+// Attention whose scores are never built, and its gradient (Dao et al. 2022, https://arxiv.org/abs/2205.14135). Queries are the lanes of
+// vectors: a block of scores has a row for each key and a lane for each query, so maxima and sums of softmax go down columns, keys and
+// values are read where they lie, and only queries and results are turned. All sums of an element have one order, whatever the blocks.
+#pragma once
+
+#include <volute/kernels/math.hpp>
+#include <volute/kernels/matmul.hpp>
+#include <volute/ops/attention.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+VOLUTE_LOOPS_BEGIN
+namespace volute::kernels {
+inline namespace VOLUTE_ISA {
+
+/// A block of scores: this many keys by this many queries (the lanes of a tile of matmul); and how many blocks of queries share the keys
+/// that a cache holds.
+template <class T>
+struct attention_block {
+  static constexpr std::int64_t keys = 64, queries = matmul_block<T>::columns;
+  static constexpr std::int64_t scores = keys * queries;
+  /// `rows`: numbers that are kept for each query; 192 KiB of them stay in the second cache.
+  static constexpr std::int64_t together(std::int64_t rows) {
+    const std::int64_t n = 192 * 1024 / (queries * rows * static_cast<std::int64_t>(sizeof(T)));
+    return n < 1 ? 1 : n < 6 ? n : 6;
+  }
+};
+
+/// Rows of numbers that one query needs: itself and its result; itself, the gradient that arrives, and its own gradient.
+constexpr std::int64_t attention_rows(const ops::attention_form& f, bool gradient) {
+  return gradient ? 2 * f.features + f.values + 2 : f.features + f.values + 3;
+}
+/// Elements of scratch memory of a worker.
+template <class T>
+constexpr std::int64_t attention_scratch(const ops::attention_form& f, bool gradient) {
+  using block = attention_block<T>;
+  const std::int64_t rows = attention_rows(f, gradient);
+  return block::together(rows) * rows * block::queries + (gradient ? 4 : 3) * block::scores;
+}
+
+/// What attention reads; the gradient reads all of it.
+template <class T>
+struct attention_operands {
+  const T *q = nullptr, *k = nullptr, *v = nullptr, *bias = nullptr, *mask = nullptr, *result = nullptr, *sums = nullptr, *slope = nullptr;
+};
+/// What the gradient makes; null: not wanted.
+template <class T>
+struct attention_slopes {
+  T *q, *k, *v, *bias;
+};
+
+/// exp(a) of an `a` that is no larger than rounding makes it: 0 below the smallest normal result; NaN stays. Within 2.5 times the
+/// machine's epsilon.
+template <class V>
+VOLUTE_INLINE V exp_of_score(V a) {
+  using T = typename V::value_type;
+  using integer = xsimd::as_integer_t<T>;
+  constexpr bool single = std::is_same_v<T, float>;
+  const V low(T(single ? -87.3365 : -708.396)), magic(T(single ? 0x1.8p23 : 0x1.8p52));
+  const V x = xsimd::max(a, low);
+  const V shifted = simd::fma(x, V(T(1.4426950408889634)), magic), n = shifted - magic;
+  V r = simd::fma(n, V(T(single ? -0x1.62e300p-1 : -0x1.62e42feep-1)), x);
+  r = simd::fma(n, V(T(single ? -9.0580006145e-06 : -1.90821492927058770002e-10)), r);
+  constexpr int terms = single ? 6 : 12;
+  constexpr double inverse_factorial[]{1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,      1.0 / 720,
+                                       1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600};
+  V p = V(T(inverse_factorial[terms]));
+  VOLUTE_UNROLL
+  for (int i = terms - 1; i >= 0; --i) p = simd::fma(p, r, V(T(inverse_factorial[i])));
+  const auto bits = xsimd::bitwise_cast<xsimd::batch<integer, typename V::arch_type>>(shifted) << (single ? 23 : 52);
+  const V y = xsimd::bitwise_cast<V>(xsimd::bitwise_cast<xsimd::batch<integer, typename V::arch_type>>(p) + bits);
+  return xsimd::select(a < low, V(T(0)), math::restore(a, y));
+}
+
+/// f(integral constant 1, 2 or 3) for as many vectors.
+template <class F>
+VOLUTE_INLINE void for_vectors(int n, F&& f) {
+  if (n == 3)
+    f(std::integral_constant<int, 3>{});
+  else if (n == 2)
+    f(std::integral_constant<int, 2>{});
+  else
+    f(std::integral_constant<int, 1>{});
+}
+
+/// The sizes of one launch, and the walk over the axes that lead.
+template <class T>
+struct attention_walk {
+  const ops::loop_nest& nest;
+  std::int64_t queries, keys, batch = 1;
+  static constexpr int bias = 0, mask = 1;  // which strides of the nest
+
+  explicit attention_walk(const ops::loop_nest& n) noexcept : nest(n), queries(n.extent[n.rank - 2]), keys(n.extent[n.rank - 1]) {
+    for (int a = 0; a + 2 < n.rank; ++a) batch *= n.extent[a];
+  }
+  /// Where the bias or the mask of matrix `at` of the batch begins.
+  std::int64_t offset(int which, std::int64_t at) const noexcept {
+    std::int64_t o = 0;
+    for (int a = nest.rank - 3; a >= 0; at /= nest.extent[a], --a) o += at % nest.extent[a] * nest.stride[which][a];
+    return o;
+  }
+  std::int64_t row(int which) const noexcept { return nest.stride[which][nest.rank - 2]; }
+  std::int64_t column(int which) const noexcept { return nest.stride[which][nest.rank - 1]; }
+  /// Matrices of the batch that have a bias in common: how many, and the matrix of each.
+  std::int64_t members() const noexcept {
+    std::int64_t n = 1;
+    for (int a = 0; a + 2 < nest.rank; ++a) n *= nest.stride[bias][a] == 0 ? nest.extent[a] : 1;
+    return n;
+  }
+  std::int64_t matrix_of(std::int64_t group, std::int64_t member) const noexcept {
+    std::int64_t at = 0, step = 1;
+    for (int a = nest.rank - 3; a >= 0; --a) {
+      std::int64_t& from = nest.stride[bias][a] == 0 ? member : group;
+      at += from % nest.extent[a] * step;
+      from /= nest.extent[a];
+      step *= nest.extent[a];
+    }
+    return at;
+  }
+};
+
+/// One block of queries: lanes [0, count) of `vectors` vectors.
+struct query_block {
+  std::int64_t first, count;
+  int vectors;
+  std::int64_t lanes_of(int width) const noexcept { return vectors * width; }
+};
+template <class T>
+query_block query_block_at(std::int64_t first, std::int64_t end) noexcept {
+  const std::int64_t count = end - first < attention_block<T>::queries ? end - first : attention_block<T>::queries;
+  return {first, count, static_cast<int>((count + simd::width<T> - 1) / simd::width<T>)};
+}
+
+/// Rows of lanes, all of one number.
+template <class T>
+void set_lanes(T* to, std::int64_t rows, T value) noexcept {
+  using V = simd::vec<T>;
+  for (std::int64_t f = 0; f < rows; ++f)
+    for (int j = 0; j < matmul_block<T>::vectors; ++j, to += simd::width<T>) simd::store(to, V(value));
+}
+
+/// Rows of `features` numbers, one a query, become lanes: (features, queries), the rest zeros.
+template <class T>
+void queries_to_lanes(const query_block& b, const T* rows, std::int64_t features, T scale, T* lanes) noexcept {
+  using V = simd::vec<T>;
+  constexpr std::int64_t row = attention_block<T>::queries;
+  transpose_plane(rows + b.first * features, features, lanes, row, b.count, features);
+  for (std::int64_t f = 0; f < features; ++f) {
+    T* const at = lanes + f * row;
+    for (std::int64_t i = b.count; i < b.lanes_of(simd::width<T>); ++i) at[i] = T(0);
+    for (int j = 0; j < b.vectors; ++j) simd::store(at + j * simd::width<T>, simd::load<V>(at + j * simd::width<T>) * V(scale));
+  }
+}
+
+/// A block of a tensor like the scores, keys down and queries across.
+template <class T>
+void scores_to_lanes(const query_block& b, std::int64_t key, std::int64_t keys, const T* from, std::int64_t row, std::int64_t column,
+                     T* to) noexcept {
+  constexpr std::int64_t to_row = attention_block<T>::queries;
+  from += b.first * row + key * column;
+  if (row != 0 && column == 1) return transpose_plane(from, row, to, to_row, b.count, keys);
+  for (std::int64_t k = 0; k < keys; ++k)
+    for (std::int64_t i = 0; i < b.count; ++i) to[k * to_row + i] = from[i * row + k * column];
+}
+
+/// What is added to a block of scores: the bias, and -infinity where a mask is 0 or the key is behind the query.
+template <class T, ops::attention_form F>
+struct score_addends {
+  static constexpr bool masked = F.mask != ops::attention_mask::none;
+  const attention_walk<T>& walk;
+  const T *bias, *mask;  // of the matrix at hand
+  T *to, *masks;         // a block each
+
+  bool any(const query_block& b, std::int64_t key, std::int64_t keys) const noexcept {
+    return F.bias || masked || (F.causal && key + keys - 1 > b.first);
+  }
+  void make(const query_block& b, std::int64_t key, std::int64_t keys) const noexcept {
+    using V = simd::vec<T>;
+    using W = attention_walk<T>;
+    constexpr int width = simd::width<T>;
+    constexpr std::int64_t row = attention_block<T>::queries;
+    const V nothing(-std::numeric_limits<T>::infinity()), zero(T(0));
+    if (!F.bias || b.count < b.lanes_of(width)) set_lanes(to, keys, T(0));
+    if constexpr (F.bias) scores_to_lanes(b, key, keys, bias, walk.row(W::bias), walk.column(W::bias), to);
+    if constexpr (F.mask == ops::attention_mask::elements) {
+      if (b.count < b.lanes_of(width)) set_lanes(masks, keys, T(1));
+      scores_to_lanes(b, key, keys, mask, walk.row(W::mask), walk.column(W::mask), masks);
+    } else if constexpr (masked) {
+      for (std::int64_t i = 0; i < b.lanes_of(width); ++i) masks[i] = i < b.count ? mask[b.first + i] : T(0);
+    }
+    alignas(64) T numbers[row];
+    if constexpr (F.causal)
+      for (std::int64_t i = 0; i < row; ++i) numbers[i] = static_cast<T>(b.first + i);
+    for (std::int64_t k = 0; k < keys; ++k)
+      for (int j = 0; j < b.vectors; ++j) {
+        V s = simd::load<V>(to + k * row + j * width);
+        if constexpr (F.mask == ops::attention_mask::elements)
+          s = s + xsimd::select(simd::load<V>(masks + k * row + j * width) == zero, nothing, zero);
+        else if constexpr (masked)
+          s = s + xsimd::select(simd::load<V>(masks + j * width) == V(mask[key + k]), zero, nothing);
+        if constexpr (F.causal) s = s + xsimd::select(simd::load<V>(numbers + j * width) < V(static_cast<T>(key + k)), nothing, zero);
+        simd::store(to + k * row + j * width, s);
+      }
+  }
+};
+
+/// The keys that a block of queries sees end here.
+template <ops::attention_form F>
+constexpr std::int64_t keys_seen(const query_block& b, std::int64_t keys) {
+  return F.causal && b.first + b.count < keys ? b.first + b.count : keys;
+}
+
+/// Turns a block of scores into exp(score - largest so far) and takes the largest, their sum and the result along. `state`: rows largest,
+/// sum, and room for what the result is multiplied by.
+template <int N, bool Add, class T>
+__attribute__((noinline)) bool softmax_step(std::int64_t keys, T* scores, const T* add, T* state) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  constexpr std::int64_t row = attention_block<T>::queries;
+  const V none(-std::numeric_limits<T>::infinity());
+  V largest[N], sum[N], factor[N];
+  unroll<N>([&](auto j) __attribute__((always_inline)) { largest[j] = simd::load<V>(state + j * width); });
+  for (std::int64_t k = 0; k < keys; ++k)
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      V s = simd::load<V>(scores + k * row + j * width);
+      if constexpr (Add) {
+        s = s + simd::load<V>(add + k * row + j * width);
+        simd::store(scores + k * row + j * width, s);
+      }
+      largest[j] = xsimd::max(largest[j], s);
+    });
+  bool grown = false;
+  unroll<N>([&](auto j) __attribute__((always_inline)) {
+    const V before = simd::load<V>(state + j * width);
+    simd::store(state + j * width, largest[j]);
+    grown = grown || xsimd::any(before != largest[j]);
+    largest[j] = xsimd::select(largest[j] == none, V(T(0)), largest[j]);  // nothing seen so far: exp(-infinity) is 0
+    factor[j] = exp_of_score(before - largest[j]);
+    sum[j] = simd::load<V>(state + row + j * width) * factor[j];
+    simd::store(state + 2 * row + j * width, factor[j]);
+  });
+  for (std::int64_t k = 0; k < keys; ++k)
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      const V p = exp_of_score(simd::load<V>(scores + k * row + j * width) - largest[j]);
+      simd::store(scores + k * row + j * width, p);
+      sum[j] = sum[j] + p;
+    });
+  unroll<N>([&](auto j) __attribute__((always_inline)) { simd::store(state + row + j * width, sum[j]); });
+  return grown;
+}
+
+/// rows[f][lane] *= factor[lane].
+template <class T>
+void scale_lanes(const query_block& b, std::int64_t rows, T* to, const T* factor) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  for (std::int64_t f = 0; f < rows; ++f, to += attention_block<T>::queries)
+    for (int j = 0; j < b.vectors; ++j) simd::store(to + j * width, simd::load<V>(to + j * width) * simd::load<V>(factor + j * width));
+}
+
+/// Queries [begin, end) of one matrix, at most attention_block::together blocks of them.
+template <class T, ops::attention_form F>
+void attend_queries(const attention_walk<T>& w, T scale, const attention_operands<T>& a, std::int64_t matrix, std::int64_t begin,
+                    std::int64_t end, T* result, T* sums, T* scratch) noexcept {
+  using block = attention_block<T>;
+  using W = attention_walk<T>;
+  constexpr std::int64_t d = F.features, e = F.values, row = block::queries, each = attention_rows(F, false) * row;
+  const T *const q = a.q + matrix * w.queries * d, *const k = a.k + matrix * w.keys * d, *const v = a.v + matrix * w.keys * e;
+  const std::int64_t blocks = (end - begin + row - 1) / row;
+  T* const scores = scratch + blocks * each;
+  const score_addends<T, F> add{w, F.bias ? a.bias + w.offset(W::bias, matrix) : nullptr,
+                                a.mask != nullptr ? a.mask + w.offset(W::mask, matrix) : nullptr, scores + block::scores,
+                                scores + 2 * block::scores};
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    T* const lanes = scratch + i * each;
+    queries_to_lanes(query_block_at<T>(begin + i * row, end), q, d, scale, lanes);
+    set_lanes(lanes + d * row, e + 3, T(0));
+    set_lanes(lanes + (d + e) * row, 1, -std::numeric_limits<T>::infinity());
+  }
+  for (std::int64_t key = 0; key < w.keys; key += block::keys)
+    for (std::int64_t i = 0; i < blocks; ++i) {
+      const query_block b = query_block_at<T>(begin + i * row, end);
+      const std::int64_t seen = keys_seen<F>(b, w.keys) - key, keys = seen < block::keys ? seen : block::keys;
+      if (keys <= 0) continue;
+      T *const lanes = scratch + i * each, *const out = lanes + d * row, *const state = out + e * row;
+      const bool adds = add.any(b, key, keys);
+      if (adds) add.make(b, key, keys);
+      for_vectors(b.vectors, [&](auto n) {
+        constexpr int N = decltype(n)::value, width = simd::width<T>;
+        matmul_panel<N, T>(keys, d, {k + key * d, d, 1}, lanes, row, scores, row, width, false, false);
+        const bool grown = adds ? softmax_step<N, true>(keys, scores, add.to, state) : softmax_step<N, false>(keys, scores, add.to, state);
+        if (grown) scale_lanes(b, e, out, state + 2 * row);
+        matmul_panel<N, T>(e, keys, {v + key * e, 1, e}, scores, row, out, row, width, false, true);
+      });
+    }
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    const query_block b = query_block_at<T>(begin + i * row, end);
+    T *const out = scratch + i * each + d * row, *const state = out + e * row;
+    for (std::int64_t j = 0; j < row; ++j) {
+      const T largest = state[j], sum = state[row + j];
+      if (sums != nullptr && j < b.count)  // a row that sees nothing: exp(score - infinity) is 0 in the gradient
+        sums[matrix * w.queries + b.first + j] = sum == T(0) ? std::numeric_limits<T>::infinity() : largest + std::log(sum);
+      state[row + j] = sum == T(0) ? T(0) : T(1) / sum;
+    }
+    scale_lanes(b, e, out, state + row);
+    transpose_plane(out, row, result + (matrix * w.queries + b.first) * e, e, e, b.count);
+  }
+}
+
+/// result (lead..., L, E) = softmax(scale q k^T + addends) v; a row that sees no key is 0. `sums` (lead..., L), if it is not null:
+/// log(sum(exp(score))), infinite in such a row.
+template <class T, ops::attention_form F>
+void attention(const ops::loop_nest& nest, double scale, const attention_operands<T>& a, T* result, T* sums, T* scratch,
+               const team<T>& workers = {}) noexcept {
+  const attention_walk<T> w(nest);
+  constexpr std::int64_t step = attention_block<T>::together(attention_rows(F, false)) * attention_block<T>::queries;
+  const std::int64_t parts = (w.queries + step - 1) / step;
+  const double work = static_cast<double>(w.batch * w.queries * w.keys * (F.features + F.values)) / 40;
+  share(work < worth_sharing ? team<T>{} : workers, w.batch * parts, [&](std::int64_t t, int worker) noexcept {
+    const std::int64_t begin = t % parts * step, end = begin + step < w.queries ? begin + step : w.queries;
+    attend_queries<T, F>(w, static_cast<T>(scale), a, t / parts, begin, end, result, sums, workers.memory(worker, scratch));
+  });
+}
+
+/// c (m, n) += a (m, k) b, with the rows of b and of c contiguous.
+template <class T>
+void add_product(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c,
+                 std::int64_t c_row) noexcept {
+  constexpr int width = simd::width<T>;
+  const std::int64_t vectors = (n + width - 1) / width, panels = (vectors + 2) / 3, each = (vectors + panels - 1) / panels * width;
+  for (std::int64_t j = 0; j < n; j += each) {
+    const std::int64_t columns = n - j < each ? n - j : each;
+    const int last = static_cast<int>((columns - 1) % width + 1);
+    for_vectors(static_cast<int>((columns + width - 1) / width), [&](auto count) {
+      matmul_panel<decltype(count)::value, T>(m, k, a, b + j, b_row, c + j, c_row, last, last < width, true);
+    });
+  }
+}
+
+/// Weights p = exp(score - sum) and slopes p * (along - inner) of a block, in the place of scores and along.
+template <int N, bool Add, class T>
+__attribute__((noinline)) void slope_step(std::int64_t keys, T* scores, const T* add, T* along, const T* sums, const T* inner) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  constexpr std::int64_t row = attention_block<T>::queries;
+  V sum[N], taken[N];
+  unroll<N>([&](auto j)
+                __attribute__((always_inline)) { sum[j] = simd::load<V>(sums + j * width), taken[j] = simd::load<V>(inner + j * width); });
+  for (std::int64_t k = 0; k < keys; ++k)
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      V s = simd::load<V>(scores + k * row + j * width);
+      if constexpr (Add) s = s + simd::load<V>(add + k * row + j * width);
+      const V p = exp_of_score(s - sum[j]);
+      simd::store(scores + k * row + j * width, p);
+      simd::store(along + k * row + j * width, p * (simd::load<V>(along + k * row + j * width) - taken[j]));
+    });
+}
+
+/// Adds the slopes of a block to the gradient of the bias.
+template <class T>
+void add_bias_slopes(const query_block& b, std::int64_t key, std::int64_t keys, const T* slopes, std::int64_t row, std::int64_t column,
+                     T* turned, T* to) noexcept {
+  constexpr std::int64_t from_row = attention_block<T>::queries;
+  to += b.first * row + key * column;
+  if (row == 0 || column != 1) {
+    for (std::int64_t k = 0; k < keys; ++k)
+      for (std::int64_t i = 0; i < b.count; ++i) to[i * row + k * column] += slopes[k * from_row + i];
+    return;
+  }
+  using V = simd::vec<T>;
+  transpose_plane(slopes, from_row, turned, attention_block<T>::keys, keys, b.count);
+  for (std::int64_t i = 0; i < b.count; ++i, turned += attention_block<T>::keys, to += row) {
+    std::int64_t k = 0;
+    for (; k + simd::width<T> <= keys; k += simd::width<T>) simd::store(to + k, simd::load<V>(to + k) + simd::load<V>(turned + k));
+    for (; k < keys; ++k) to[k] += turned[k];
+  }
+}
+
+/// What queries [begin, end) and keys [from, to) of one matrix give to the gradients, for those that are not null.
+template <class T, ops::attention_form F>
+void slopes_of(const attention_walk<T>& w, T scale, const attention_operands<T>& a, std::int64_t matrix, std::int64_t begin,
+               std::int64_t end, std::int64_t from, std::int64_t to, const attention_slopes<T>& g, T* scratch) noexcept {
+  using block = attention_block<T>;
+  using W = attention_walk<T>;
+  constexpr std::int64_t d = F.features, e = F.values, row = block::queries, each = attention_rows(F, true) * row;
+  const T *const q = a.q + matrix * w.queries * d, *const k = a.k + matrix * w.keys * d, *const v = a.v + matrix * w.keys * e;
+  const T *const result = a.result + matrix * w.queries * e, *const slope = a.slope + matrix * w.queries * e;
+  const std::int64_t blocks = (end - begin + row - 1) / row;
+  T *const scores = scratch + blocks * each, *const along = scores + block::scores;
+  const score_addends<T, F> add{w, F.bias ? a.bias + w.offset(W::bias, matrix) : nullptr,
+                                a.mask != nullptr ? a.mask + w.offset(W::mask, matrix) : nullptr, along + block::scores,
+                                along + 2 * block::scores};
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    const query_block b = query_block_at<T>(begin + i * row, end);
+    T *const lanes = scratch + i * each, *const sums = lanes + (2 * d + e) * row;
+    queries_to_lanes(b, q, d, scale, lanes);
+    queries_to_lanes(b, slope, e, T(1), lanes + d * row);
+    if (g.q != nullptr) set_lanes(lanes + (d + e) * row, d, T(0));
+    for (std::int64_t j = 0; j < row; ++j) {
+      sums[j] = j < b.count ? a.sums[matrix * w.queries + b.first + j] : std::numeric_limits<T>::infinity();
+      T inner = 0;
+      if (j < b.count)
+        for (std::int64_t f = 0; f < e; ++f) inner += result[(b.first + j) * e + f] * slope[(b.first + j) * e + f];
+      sums[row + j] = inner;
+    }
+  }
+  for (std::int64_t key = from; key < to; key += block::keys)
+    for (std::int64_t i = 0; i < blocks; ++i) {
+      const query_block b = query_block_at<T>(begin + i * row, end);
+      const std::int64_t last = keys_seen<F>(b, w.keys) < to ? keys_seen<F>(b, w.keys) : to;
+      const std::int64_t keys = last - key < block::keys ? last - key : block::keys;
+      if (keys <= 0) continue;
+      T *const lanes = scratch + i * each, *const own = lanes + (d + e) * row, *const sums = own + d * row;
+      const bool adds = add.any(b, key, keys);
+      if (adds) add.make(b, key, keys);
+      for_vectors(b.vectors, [&](auto n) {
+        constexpr int N = decltype(n)::value, width = simd::width<T>;
+        matmul_panel<N, T>(keys, d, {k + key * d, d, 1}, lanes, row, scores, row, width, false, false);
+        matmul_panel<N, T>(keys, e, {v + key * e, e, 1}, lanes + d * row, row, along, row, width, false, false);
+        if (adds)
+          slope_step<N, true>(keys, scores, add.to, along, sums, sums + row);
+        else
+          slope_step<N, false>(keys, scores, add.to, along, sums, sums + row);
+        if (g.q != nullptr) matmul_panel<N, T>(d, keys, {k + key * d, 1, d}, along, row, own, row, width, false, true);
+      });
+      if (g.v != nullptr) add_product<T>(keys, e, b.count, {scores, row, 1}, slope + b.first * e, e, g.v + (matrix * w.keys + key) * e, e);
+      if (g.k != nullptr) add_product<T>(keys, d, b.count, {along, row, 1}, q + b.first * d, d, g.k + (matrix * w.keys + key) * d, d);
+      if (g.bias != nullptr)
+        add_bias_slopes(b, key, keys, along, w.row(W::bias), w.column(W::bias), scores, g.bias + w.offset(W::bias, matrix));
+    }
+  for (std::int64_t i = 0; i < blocks && g.q != nullptr; ++i) {
+    const query_block b = query_block_at<T>(begin + i * row, end);
+    T *const lanes = scratch + i * each, *const own = lanes + (d + e) * row;
+    for (std::int64_t j = 0; j < row; ++j) lanes[j] = scale;
+    scale_lanes(b, d, own, lanes);
+    transpose_plane(own, row, g.q + (matrix * w.queries + b.first) * d, d, d, b.count);
+  }
+}
+
+/// n elements times a number.
+template <class T>
+void scale_elements(T* to, std::int64_t n, T by) noexcept {
+  for (std::int64_t i = 0; i < n; ++i) to[i] *= by;
+}
+
+/// The gradients of sum(result * slope). Scores are computed again. One thread makes all of a matrix in one pass; where there are fewer
+/// matrices than threads, they share blocks of queries for q and the bias, then blocks of keys for k and v: the same sums in the same
+/// order. Matrices with a bias in common are one thread's.
+template <class T, ops::attention_form F>
+void attention_gradient(const ops::loop_nest& nest, double scale_of_scores, const attention_operands<T>& a, const attention_slopes<T>& g,
+                        T* scratch, const team<T>& workers = {}) noexcept {
+  using W = attention_walk<T>;
+  const W w(nest);
+  const T scale = static_cast<T>(scale_of_scores);
+  constexpr std::int64_t step = attention_block<T>::together(attention_rows(F, true)) * attention_block<T>::queries;
+  const std::int64_t members = g.bias != nullptr ? w.members() : 1, groups = w.batch / members;
+  const auto matrix_of = [&](std::int64_t group, std::int64_t member) { return g.bias != nullptr ? w.matrix_of(group, member) : group; };
+  const auto least = [](std::int64_t p, std::int64_t q) { return p < q ? p : q; };
+  /// All of these gradients that queries [begin, end) and keys [from, to) of a group give.
+  const auto run = [&](std::int64_t group, std::int64_t begin, std::int64_t end, std::int64_t from, std::int64_t to,
+                       const attention_slopes<T>& into, T* memory) noexcept {
+    for (std::int64_t m = 0; m < members; ++m) {
+      const std::int64_t matrix = matrix_of(group, m);
+      if (into.k != nullptr) fill(into.k + (matrix * w.keys + from) * F.features, (to - from) * F.features, T(0));
+      if (into.v != nullptr) fill(into.v + (matrix * w.keys + from) * F.values, (to - from) * F.values, T(0));
+      for (std::int64_t i = begin; i < end; i += step)
+        slopes_of<T, F>(w, scale, a, matrix, i, least(end, i + step), from, to, into, memory);
+      if (into.k != nullptr) scale_elements(into.k + (matrix * w.keys + from) * F.features, (to - from) * F.features, scale);
+    }
+  };
+  if (g.bias != nullptr) {
+    std::int64_t n = 1;
+    for (int i = 0; i < nest.rank; ++i) n *= nest.stride[W::bias][i] == 0 ? 1 : nest.extent[i];
+    fill(g.bias, n, T(0));
+  }
+  const double work = static_cast<double>(w.batch * w.queries * w.keys * (3 * F.features + 2 * F.values)) / 40;
+  const team<T> shared = work < worth_sharing ? team<T>{} : workers;
+  if (shared.alone() || groups >= shared.workers->threads())
+    return share(shared, groups,
+                 [&](std::int64_t t, int worker) noexcept { run(t, 0, w.queries, 0, w.keys, g, workers.memory(worker, scratch)); });
+  const std::int64_t parts =
+      g.bias != nullptr && w.row(W::bias) == 0 ? 1 : (w.queries + step - 1) / step;  // a row of the bias is one part's
+  share(shared, groups * parts, [&](std::int64_t t, int worker) noexcept {
+    const std::int64_t begin = t % parts * step;
+    run(t / parts, begin, parts == 1 ? w.queries : least(w.queries, begin + step), 0, w.keys, {g.q, nullptr, nullptr, g.bias},
+        workers.memory(worker, scratch));
+  });
+  if (g.k == nullptr && g.v == nullptr) return;
+  constexpr std::int64_t some = 4 * attention_block<T>::keys;
+  const std::int64_t pieces = (w.keys + some - 1) / some;
+  share(shared, groups * pieces, [&](std::int64_t t, int worker) noexcept {
+    const std::int64_t from = t % pieces * some;
+    run(t / pieces, 0, w.queries, from, least(w.keys, from + some), {nullptr, g.k, g.v, nullptr}, workers.memory(worker, scratch));
+  });
+}
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::kernels
+VOLUTE_LOOPS_END

@@ -1,0 +1,484 @@
+"""The networks of the table (docs/networks.md): public ones of MONAI, torchvision, pytorchvideo, nnU-Net and timm_3d, and a few of ours that hold
+what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}."""
+import torch
+from torch import nn
+
+NETWORKS = {}
+
+
+def network(name, *inputs):
+    """Inputs are extents, or int:extents for whole numbers."""
+    def add(make):
+        def made():
+            torch.manual_seed(0)
+            return make(), [example(i) for i in inputs]
+        NETWORKS[name] = made
+        return make
+    return add
+
+
+def example(text):
+    kind, _, extents = str(text).rpartition(":")
+    extents = [int(e) for e in extents.split(",") if e]
+    if kind == "int":
+        return torch.arange(max(1, torch.Size(extents).numel())).reshape(extents) % 3
+    return torch.randn(extents)
+
+
+def monai(name, make, *inputs):
+    def build():
+        import monai.networks.nets as nets
+        return make(nets)
+    network(name, *inputs)(build)
+
+
+def torchvision(name, *inputs, **options):
+    def build():
+        import torchvision.models.video as video
+        return getattr(video, name)(**options)
+    network("tv_" + name, *inputs)(build)
+
+
+# ------------------------------------------------------------------ MONAI
+x32, x16, x64 = "1,1,32,32,32", "1,1,16,16,16", "1,1,64,64,64"
+small = dict(spatial_dims=3, in_channels=1, out_channels=2)
+monai("unet", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2)), x16)
+monai("unet_residual", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2), num_res_units=2), x16)
+basic = dict(**small, features=(8, 8, 16, 16, 32, 8))
+monai("basic_unet", lambda m: m.BasicUNet(**basic), x32)
+monai("basic_unet_nontrainable", lambda m: m.BasicUNet(**basic, upsample="nontrainable"), x32)
+monai("basic_unet_pixelshuffle", lambda m: m.BasicUNet(**basic, upsample="pixelshuffle"), x32)
+monai("basic_unet_44", lambda m: m.BasicUNet(**basic), "1,1,44,44,44")
+monai("basic_unet_30", lambda m: m.BasicUNet(**basic), "1,1,30,30,30")
+monai("basic_unet_plus_plus", lambda m: m.BasicUNetPlusPlus(**basic), x32)
+monai("dynunet", lambda m: m.DynUNet(**small, kernel_size=[3, 3, 3, 3], strides=[1, 2, 2, 2], upsample_kernel_size=[2, 2, 2],
+                                     filters=[8, 16, 32, 32]), x32)
+monai("dynunet_residual", lambda m: m.DynUNet(**small, kernel_size=[[1, 3, 3], 3, 3], strides=[1, [1, 2, 2], 2],
+                                              upsample_kernel_size=[[1, 2, 2], 2], filters=[8, 16, 32], res_block=True), "1,1,8,16,16")
+monai("segresnet", lambda m: m.SegResNet(**small, init_filters=8), x32)
+monai("segresnet_deconv", lambda m: m.SegResNet(**small, init_filters=8, upsample_mode="deconv"), x16)
+monai("segresnet_pixelshuffle", lambda m: m.SegResNet(**small, init_filters=8, upsample_mode="pixelshuffle"), x16)
+monai("segresnet_vae", lambda m: m.SegResNetVAE(input_image_size=(16, 16, 16), **small, init_filters=8), x16)
+monai("segresnet_ds", lambda m: m.SegResNetDS(**small, init_filters=8, dsdepth=2), x32)
+monai("segresnet_ds_instance", lambda m: m.SegResNetDS(**small, init_filters=8, norm="INSTANCE"), x32)
+monai("segresnet_ds2", lambda m: m.SegResNetDS2(**small, init_filters=8), x32)
+monai("vnet", lambda m: m.VNet(**small), x32)
+monai("densenet121", lambda m: m.DenseNet121(**small), x32)
+monai("densenet264", lambda m: m.DenseNet264(**small), x32)
+for depth in (10, 18, 34, 50, 101, 152, 200):
+    monai(f"resnet{depth}", lambda m, d=depth: getattr(m, f"resnet{d}")(spatial_dims=3, n_input_channels=1, num_classes=3), x32)
+monai("resnet18_shortcut_a", lambda m: m.resnet18(spatial_dims=3, n_input_channels=1, num_classes=3, shortcut_type="A"), x32)
+monai("senet154", lambda m: m.SENet154(spatial_dims=3, in_channels=1, num_classes=3), x32)
+monai("seresnet50", lambda m: m.SEResNet50(spatial_dims=3, in_channels=1, num_classes=3), x32)
+monai("seresnext50", lambda m: m.SEResNext50(spatial_dims=3, in_channels=1, num_classes=3), x32)
+monai("efficientnet_b0", lambda m: m.EfficientNetBN("efficientnet-b0", pretrained=False, spatial_dims=3, in_channels=1, num_classes=3), x32)
+monai("flexible_unet_b0", lambda m: m.FlexibleUNet(in_channels=1, out_channels=2, backbone="efficientnet-b0", spatial_dims=3,
+                                                   decoder_channels=(32, 16, 16, 8, 8)), x32)
+monai("flexible_unet_resnet18", lambda m: m.FlexibleUNet(in_channels=1, out_channels=2, backbone="resnet18", spatial_dims=3,
+                                                         decoder_channels=(32, 16, 16, 8, 8)), x32)
+monai("attention_unet", lambda m: m.AttentionUnet(**small, channels=(8, 16, 32), strides=(2, 2)), x16)
+monai("highresnet", lambda m: m.HighResNet(**small), x16)
+monai("ahnet", lambda m: m.AHNet(**small, psp_block_num=2), x64)
+monai("ahnet_trilinear", lambda m: m.AHNet(**small, psp_block_num=2, upsample_mode="trilinear"), x64)
+monai("daf3d", lambda m: m.DAF3D(in_channels=1, out_channels=2), x64)
+vit = dict(hidden_size=48, mlp_dim=96, num_heads=4)
+monai("unetr", lambda m: m.UNETR(**{k: v for k, v in small.items() if k != "spatial_dims"}, img_size=(32, 32, 32), feature_size=8, **vit), x32)
+monai("unetr_perceptron", lambda m: m.UNETR(in_channels=1, out_channels=2, img_size=(32, 32, 32), feature_size=8, proj_type="perceptron", **vit), x32)
+monai("swin_unetr", lambda m: m.SwinUNETR(in_channels=1, out_channels=2, feature_size=12, spatial_dims=3, num_heads=(1, 2, 2, 4), window_size=4), x64)
+monai("swin_unetr_v2", lambda m: m.SwinUNETR(in_channels=1, out_channels=2, feature_size=12, spatial_dims=3, num_heads=(1, 2, 2, 4),
+                                            window_size=4, use_v2=True), x64)
+patches = dict(in_channels=1, img_size=(16, 16, 16), patch_size=(8, 8, 8), hidden_size=48, mlp_dim=96)
+monai("vit", lambda m: m.ViT(**patches, num_layers=3, num_heads=4, classification=True, num_classes=3), x16)
+monai("vit_autoenc", lambda m: m.ViTAutoEnc(**{**patches, "patch_size": (4, 4, 4)}, num_layers=3, num_heads=4), x16)
+monai("masked_autoencoder", lambda m: m.MaskedAutoEncoderViT(**patches, num_layers=2, num_heads=4, decoder_hidden_size=48, decoder_mlp_dim=96,
+                                                             decoder_num_layers=1, decoder_num_heads=4), x16)
+
+
+@network("navit", x16)
+def navit():
+    from monai.networks.nets import NaViT
+    class Images(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = NaViT(image_size=16, patch_size=8, num_classes=3, hidden_size=48, mlp_dim=96, num_layers=2, num_heads=4)
+        def forward(self, x):
+            return self.net([[x[0]]])
+    return Images()
+
+
+monai("voxelmorph_unet", lambda m: m.VoxelMorphUNet(spatial_dims=3, in_channels=2, unet_out_channels=8, channels=(8, 8, 16, 16, 8, 8),
+                                                    final_conv_channels=(8, 8)), "1,2,32,32,32")
+monai("voxelmorph", lambda m: m.VoxelMorph(), x16, x16)
+monai("regunet", lambda m: m.RegUNet(spatial_dims=3, in_channels=2, num_channel_initial=8, depth=2, out_channels=3), "1,2,16,16,16")
+monai("localnet", lambda m: m.LocalNet(spatial_dims=3, in_channels=2, num_channel_initial=8, extract_levels=(0, 1, 2), out_channels=3), "1,2,16,16,16")
+monai("globalnet", lambda m: m.GlobalNet(image_size=(16, 16, 16), spatial_dims=3, in_channels=2, num_channel_initial=8, depth=2), "1,2,16,16,16")
+auto = dict(**small, channels=(8, 16), strides=(2, 2))
+monai("autoencoder", lambda m: m.AutoEncoder(**auto), x16)
+variational = dict(spatial_dims=3, in_shape=(1, 16, 16, 16), out_channels=1, latent_size=5, channels=(8, 16), strides=(2, 2))
+monai("var_autoencoder", lambda m: m.VarAutoEncoder(**variational), x16)
+
+
+@network("var_autoencoder_mean", x16)
+def var_autoencoder_mean():
+    from monai.networks.nets import VarAutoEncoder
+    class Mean(VarAutoEncoder):
+        def reparameterize(self, mu, logvar):
+            return mu
+    return Mean(**variational)
+
+
+monai("generator", lambda m: m.Generator(latent_shape=(10,), start_shape=(8, 4, 4, 4), channels=(8, 4), strides=(2, 2)), "1,10")
+monai("discriminator", lambda m: m.Discriminator(in_shape=(1, 16, 16, 16), channels=(8, 16), strides=(2, 2)), x16)
+monai("critic", lambda m: m.Critic(in_shape=(1, 16, 16, 16), channels=(8, 16), strides=(2, 2)), x16)
+monai("classifier", lambda m: m.Classifier(in_shape=(1, 16, 16, 16), classes=3, channels=(8, 16), strides=(2, 2)), x16)
+monai("regressor", lambda m: m.Regressor(in_shape=(1, 16, 16, 16), out_shape=(3,), channels=(8, 16), strides=(2, 2)), x16)
+monai("fully_connected", lambda m: m.FullyConnectedNet(10, 3, (16, 8), dropout=0.2), "2,10")
+monai("var_fully_connected", lambda m: m.VarFullyConnectedNet(10, 10, 4, (16,), (16,)), "2,10")
+monai("mednext", lambda m: m.MedNeXt(**small, init_filters=8, kernel_size=3), x32)
+monai("mednext_grn", lambda m: m.MedNeXt(**small, init_filters=8, kernel_size=3, use_residual_connection=True, global_resp_norm=True), x32)
+diffusion = dict(spatial_dims=3, in_channels=1, out_channels=1, channels=(8, 16, 16), num_res_blocks=1, norm_num_groups=4)
+monai("diffusion_unet", lambda m: m.DiffusionModelUNet(**diffusion, attention_levels=(False, False, True), num_head_channels=8), x16, "int:1")
+monai("diffusion_unet_conditioned", lambda m: m.DiffusionModelUNet(
+    **diffusion, attention_levels=(False, True, True), num_head_channels=8, with_conditioning=True, cross_attention_dim=6,
+    resblock_updown=True), x16, "int:1", "1,4,6")
+monai("diffusion_unet_classes", lambda m: m.DiffusionModelUNet(
+    **diffusion, attention_levels=(False, False, True), num_head_channels=8, num_class_embeds=4), x16, "int:1")
+
+# its class labels are the fourth argument
+NETWORKS["diffusion_unet_classes"] = lambda made=NETWORKS["diffusion_unet_classes"]: (
+    lambda net, inputs: (WithLabels(net), [*inputs, example("int:1")]))(*made())
+
+
+class WithLabels(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, timesteps, class_labels):
+        return self.net(x, timesteps, class_labels=class_labels)
+
+
+monai("controlnet", lambda m: m.ControlNet(**{k: v for k, v in diffusion.items() if k != "out_channels"}, attention_levels=(False, False, True),
+                                           num_head_channels=8, conditioning_embedding_in_channels=1,
+                                           conditioning_embedding_num_channels=(8, 8)), x16, "int:1", x32)
+kl = dict(spatial_dims=3, in_channels=1, out_channels=1, num_res_blocks=(1, 1), channels=(8, 16), attention_levels=(False, True), latent_channels=3,
+          norm_num_groups=4)
+monai("autoencoder_kl", lambda m: m.AutoencoderKL(**kl), x16)
+
+
+@network("autoencoder_kl_reconstruct", x16)
+def autoencoder_kl_reconstruct():
+    from monai.networks.nets import AutoencoderKL
+    class Reconstruct(AutoencoderKL):
+        def forward(self, x):
+            return self.reconstruct(x)
+    return Reconstruct(**kl)
+
+
+monai("autoencoder_kl_convtranspose", lambda m: m.AutoencoderKL(**kl, use_convtranspose=True), x16)
+monai("vqvae", lambda m: m.VQVAE(spatial_dims=3, in_channels=1, out_channels=1, channels=(8, 8), num_res_channels=(8, 8), num_res_layers=1,
+                                 num_embeddings=16, embedding_dim=8, downsample_parameters=((2, 4, 1, 1), (2, 4, 1, 1)),
+                                 upsample_parameters=((2, 4, 1, 1, 0), (2, 4, 1, 1, 0))), x16)
+monai("spadenet_vae", lambda m: m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], z_dim=8, is_vae=True), "1,3,16,16,16", x16)
+monai("spadenet", lambda m: m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], is_vae=False), "1,3,16,16,16")
+monai("spade_autoencoder_kl", lambda m: m.SPADEAutoencoderKL(label_nc=3, **kl), x16, "1,3,16,16,16")
+monai("spade_diffusion_unet", lambda m: m.SPADEDiffusionModelUNet(label_nc=3, **diffusion, attention_levels=(False, False, True),
+                                                                  num_head_channels=8), x16, "int:1", "1,3,16,16,16")
+monai("patch_discriminator", lambda m: m.PatchDiscriminator(spatial_dims=3, in_channels=1, channels=8, num_layers_d=2), x16)
+monai("multi_scale_patch_discriminator", lambda m: m.MultiScalePatchDiscriminator(num_d=2, num_layers_d=2, spatial_dims=3, in_channels=1,
+                                                                                  channels=8), x32)
+monai("quicknat", lambda m: m.Quicknat(num_classes=3, num_channels=1, num_filters=8), "1,1,32,32")
+monai("decoder_transformer", lambda m: m.DecoderOnlyTransformer(num_tokens=10, max_seq_len=16, attn_layers_dim=16, attn_layers_depth=2,
+                                                                attn_layers_heads=4), "int:1,8")
+
+
+@network("dints", x32)
+def dints():
+    from monai.networks.nets import DiNTS, TopologyInstance
+    import numpy as np
+    arch = np.ones((4, 10))
+    return DiNTS(dints_space=TopologyInstance(channel_mul=0.25, num_blocks=4, num_depths=3, use_downsample=True, arch_code=[arch, arch]),
+                 in_channels=1, num_classes=2)
+
+
+@network("vista3d", x32)
+def vista3d():
+    from monai.networks.nets import vista3d132
+    class Classes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = vista3d132(encoder_embed_dim=8, in_channels=1)
+        def forward(self, x):
+            return self.net(x, class_vector=torch.tensor([[1], [2]]))
+    return Classes()
+
+
+@network("hyena_nd_unetr", x32)
+def hyena():
+    from monai.networks.nets import HyenaNDUNETR
+    return HyenaNDUNETR(in_channels=1, out_channels=2, hyena_stages=(True, False, False, False))
+
+
+# ------------------------------------------------------------------ torchvision, pytorchvideo, nnU-Net, timm_3d
+clip = "1,3,4,32,32"
+for name in ("r3d_18", "mc3_18", "r2plus1d_18"):
+    torchvision(name, clip, num_classes=5)
+torchvision("s3d", "1,3,16,224,224", num_classes=5)
+torchvision("mvit_v1_b", "1,3,16,224,224", num_classes=5)
+torchvision("mvit_v2_s", "1,3,16,224,224", num_classes=5)
+torchvision("swin3d_t", "1,3,8,32,32", num_classes=5)
+torchvision("swin3d_b", "1,3,8,32,32", num_classes=5)
+
+
+@network("ptv_x3d_s", "1,3,4,64,64")
+def x3d():
+    from pytorchvideo.models.x3d import create_x3d
+    return create_x3d(input_clip_length=4, input_crop_size=64, model_num_class=5, head_activation=None)
+
+
+@network("ptv_slow_r50", "1,3,4,64,64")
+def slow():
+    from pytorchvideo.models.resnet import create_resnet
+    return create_resnet(model_num_class=5, head_pool_kernel_size=(4, 2, 2))
+
+
+@network("ptv_slowfast_r50")
+def slowfast():
+    from pytorchvideo.models.slowfast import create_slowfast
+    class TwoClips(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = create_slowfast(model_num_class=5, head_pool_kernel_sizes=((2, 2, 2), (8, 2, 2)))
+        def forward(self, slow, fast):
+            return self.net([slow, fast])
+    return TwoClips()
+
+
+NETWORKS["ptv_slowfast_r50"] = lambda made=NETWORKS["ptv_slowfast_r50"]: (made()[0], [torch.randn(1, 3, 2, 64, 64), torch.randn(1, 3, 8, 64, 64)])
+
+
+@network("ptv_csn_r101", "1,3,4,64,64")
+def csn():
+    from pytorchvideo.models.csn import create_csn
+    return create_csn(model_num_class=5, head_pool_kernel_size=(1, 2, 2))
+
+
+@network("ptv_r2plus1d_r50", "1,3,4,64,64")
+def r2plus1d():
+    from pytorchvideo.models.r2plus1d import create_r2plus1d
+    return create_r2plus1d(model_num_class=5, head_pool_kernel_size=(1, 2, 2))
+
+
+@network("nnunet_plain", x32)
+def nnunet_plain():
+    from dynamic_network_architectures.architectures.unet import PlainConvUNet
+    return PlainConvUNet(1, 3, (8, 16, 32), nn.Conv3d, 3, (1, 2, 2), (2, 2, 2), 2, (2, 2), conv_bias=True, norm_op=nn.InstanceNorm3d,
+                         norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU, nonlin_kwargs={"inplace": True}, deep_supervision=True)
+
+
+@network("nnunet_residual", x32)
+def nnunet_residual():
+    from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+    return ResidualEncoderUNet(1, 4, (8, 16, 32, 32), nn.Conv3d, 3, (1, 2, 2, 2), (1, 2, 2, 2), 2, (1, 1, 1), conv_bias=True,
+                               norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
+                               nonlin_kwargs={"inplace": True})
+
+
+for name in ("convnext_tiny", "efficientnet_b0", "resnet50d"):
+    @network("timm3d_" + name, "1,3,32,32,32")
+    def timm(name=name):
+        import timm_3d
+        return timm_3d.create_model(name, pretrained=False, num_classes=5)
+
+
+# ------------------------------------------------------------------ ours: what those leave out
+class Unit3D(nn.Module):
+    def __init__(self, i, o, kernel=(1, 1, 1), stride=(1, 1, 1)):
+        super().__init__()
+        self.stride, self.kernel = stride, kernel
+        self.conv3d = nn.Conv3d(i, o, kernel, stride, bias=False)
+        self.bn = nn.BatchNorm3d(o, eps=1e-3, momentum=0.01)
+
+    def forward(self, x):
+        amounts = []
+        for k, s, n in reversed(list(zip(self.kernel, self.stride, x.shape[2:]))):
+            total = max(k - s if n % s == 0 else k - n % s, 0)
+            amounts += [total // 2, total - total // 2]
+        return torch.relu(self.bn(self.conv3d(nn.functional.pad(x, amounts))))
+
+
+class Inception(nn.Module):
+    def __init__(self, i, o):
+        super().__init__()
+        self.b0 = Unit3D(i, o[0])
+        self.b1a, self.b1b = Unit3D(i, o[1]), Unit3D(o[1], o[2], (3, 3, 3))
+        self.b2a, self.b2b = Unit3D(i, o[3]), Unit3D(o[3], o[4], (3, 3, 3))
+        self.b3a, self.b3b = nn.MaxPool3d((3, 3, 3), stride=1, padding=1), Unit3D(i, o[5])
+
+    def forward(self, x):
+        return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x))], 1)
+
+
+@network("i3d", "1,3,8,32,32")
+def i3d():
+    class I3D(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Sequential(Unit3D(3, 16, (7, 7, 7), (2, 2, 2)), nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)), Unit3D(16, 16),
+                                      Unit3D(16, 24, (3, 3, 3)))
+            self.blocks = nn.ModuleList([Inception(24, (8, 8, 16, 4, 4, 4)), Inception(32, (8, 8, 16, 4, 8, 4))])
+            self.logits = nn.Conv3d(36, 5, 1)
+
+        def forward(self, x):
+            x = self.stem(x)
+            for block in self.blocks:
+                x = block(x)
+            return self.logits(nn.functional.avg_pool3d(x, (4, 4, 4), 1)).squeeze(-1).squeeze(-1).mean(2)
+    return I3D()
+
+
+@network("several_results", "1,2,8,8,8", "1,2,8,8,8")
+def several_results():
+    class Encoder(nn.Module):
+        def __init__(self, i, o):
+            super().__init__()
+            self.conv = nn.Conv3d(i, o, 3, padding=1)
+            self.down = nn.AvgPool3d(2)
+
+        def forward(self, pair):
+            x, y = pair
+            x = nn.functional.gelu(self.conv(x))
+            return self.down(x), [x, self.down(y)]
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([Encoder(2, 4), Encoder(4, 6)])
+            self.shared = nn.Conv3d(2, 2, 1)
+            self.scale = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, fixed, moving):
+            y, skips = self.shared(moving), []
+            x = fixed - self.shared(fixed) * self.scale
+            for layer in self.layers:
+                x, (skip, y) = layer((x, y))
+                skips.append(skip)
+            return {"deep": x, "skips": skips, "other": y}
+    return Net()
+
+
+@network("in_place", "2,3,6,6,6")
+def in_place():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv3d(3, 4, 3, padding=1)
+            self.act = nn.ReLU(inplace=True)
+            self.register_buffer("table", torch.arange(12.).reshape(3, 4))
+
+        def forward(self, x):
+            y = self.act(self.conv(x))
+            y[:, 0] = y[:, 1] * 2
+            y[:, 2:, 1:3].mul_(0.5)
+            mask = torch.zeros(6, 6)
+            mask[:3] = 1
+            mask[:, 4:] += 0.25
+            z = self.act(y - 1)
+            out = torch.zeros(2, 5, 6, 6, 6)
+            out[:, 1:] = z * mask
+            return out, torch.matmul(x[:, :, 0, 0, :4], self.table.t() - 4)
+    return Net()
+
+
+@network("planes", "2,3,16,16")
+def planes():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+            self.bn = nn.BatchNorm2d(8)
+            self.pool = nn.MaxPool2d(2)
+            self.up = nn.ConvTranspose2d(8, 4, 2, stride=2)
+            self.norm = nn.InstanceNorm2d(4, affine=True)
+            self.shuffle = nn.PixelShuffle(2)
+            self.line = nn.Conv1d(1, 3, 5, padding=2)
+
+        def forward(self, x):
+            y = self.norm(self.up(self.pool(torch.nn.functional.silu(self.bn(self.conv(x))))))
+            y = torch.nn.functional.interpolate(y, scale_factor=2, mode="bilinear")
+            z = self.shuffle(y).flatten(1).unsqueeze(1)
+            return nn.functional.adaptive_avg_pool1d(self.line(z), 4), torch.nn.functional.interpolate(y, size=(5, 7), mode="bicubic")
+    return Net()
+
+
+@network("attention", "2,9,16", "2,5,16")
+def attention():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.self_attention = nn.MultiheadAttention(16, 4, batch_first=True)
+            self.q, self.kv = nn.Linear(16, 16, bias=False), nn.Linear(16, 32)
+            self.norm = nn.LayerNorm(16)
+            self.mlp = nn.Sequential(nn.Linear(16, 32), nn.GELU(approximate="tanh"), nn.Dropout(0.1), nn.Linear(32, 16))
+
+        def forward(self, x, context):
+            y = self.norm(x)
+            x = x + self.self_attention(y, y, y, need_weights=False)[0]
+            k, v = self.kv(context).chunk(2, dim=-1)
+            heads = lambda t: t.unflatten(-1, (4, 4)).transpose(1, 2)
+            a = nn.functional.scaled_dot_product_attention(heads(self.q(x)), heads(k), heads(v))
+            causal = nn.functional.scaled_dot_product_attention(heads(x), heads(x), heads(x), is_causal=True)
+            return self.mlp((a + causal).transpose(1, 2).flatten(2)) + torch.einsum("bic,bjc->bij", x, context) @ context
+    return Net()
+
+
+@network("tables", "int:2,4", "2,4,6")
+def tables():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(3, 6)
+            self.bias = nn.Parameter(torch.randn(7, 2))
+            i = torch.arange(4)
+            self.register_buffer("index", i[:, None] - i[None, :] + 3)
+
+        def forward(self, tokens, x):
+            b = self.bias[self.index.view(-1)].view(4, 4, 2).permute(2, 0, 1)
+            y = torch.roll(self.words(tokens) + x, shifts=(1, -2), dims=(1, 2))
+            later = torch.triu(torch.ones(4, 4, dtype=torch.bool), 1)
+            scores = (y @ y.mT).masked_fill(later, float("-inf")).softmax(-1)
+            norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            return scores @ y + norm, b.unsqueeze(0) * scores.unsqueeze(1), torch.where(x > 0, x.amax(1, keepdim=True), x.flip(2).clamp(min=-0.5))
+    return Net()
+
+
+@network("drop_path", "2,3,8,8,8")
+def drop_path():
+    from torchvision.ops import StochasticDepth
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv3d(3, 3, 3, padding=1, groups=3, padding_mode="replicate")
+            self.norm = nn.GroupNorm(1, 3)
+            self.drop = StochasticDepth(0.2, "row")
+
+        def forward(self, x):
+            return x + self.drop(self.norm(self.conv(x)))
+    return nn.Sequential(Block(), nn.Dropout3d(0.1), Block(), nn.Hardswish())
+
+
+# ------------------------------------------------------------------ ours, to be refused
+@network("refused_fft", "1,1,8,8,8")
+def refused_fft():
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.fft.rfftn(x).real
+    return Net()
+
+
+@network("refused_control_flow", "1,4")
+def refused_control_flow():
+    class Net(nn.Module):
+        def forward(self, x):
+            return x * 2 if x.sum() > 0 else x
+    return Net()

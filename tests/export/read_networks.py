@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""The first step of the exporter for networks of the table: `read_networks.py FOLDER REGEX...` writes NAME.json, with PyTorch's results for
+parameters and inputs from the formula, and NAME.safetensors where constants were folded. Wants PyTorch and the packages of the networks."""
+import os
+import re
+import sys
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [here, os.path.join(here, "../../tools/export")]
+import torch  # noqa: E402
+
+import description  # noqa: E402
+import formula  # noqa: E402
+import networks  # noqa: E402
+import project  # noqa: E402
+import read  # noqa: E402
+import volute_export  # noqa: E402
+
+
+def described(name):
+    """Description with "expected", tensors for a file, and the module with its inputs."""
+    module, inputs = networks.NETWORKS[name]()
+    module.eval()
+    d, tensors, folded = read.read(module, inputs)
+    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    kept = {}
+    with torch.no_grad():
+        for path, entry in d["parameters"].items():
+            if formula.from_formula(path, entry["learned"]):
+                own[path].copy_(torch.from_numpy(formula.parameter(path, entry["shape"]).copy()))
+            else:
+                kept[path] = tensors[path]
+        given = [torch.from_numpy(formula.input_values(i["name"], i["shape"], i["type"]).copy()) for i in d["inputs"]]
+        results = [r for r in torch.utils._pytree.tree_leaves(module(*given)) if isinstance(r, torch.Tensor)]
+    d["expected"] = []
+    for r in results:
+        r = r.detach().float().reshape(-1)
+        d["expected"].append({"size": r.numel(), "largest": r.abs().max().item(), "mean_size": r.double().abs().mean().item(),
+                              "values": [float(f"{r[p].item():.9g}") for p in formula.places(r.numel())]})
+    p = project.Project(d)
+    kept.update({path: folded[c] for path, c in p.w.folded.items()})
+    return d, kept, module, given, p
+
+
+def save(name, d, kept, folder):
+    description.dump(d, os.path.join(folder, name + ".json"))
+    if kept:
+        def packed(t):
+            t = volute_export.smallest(t.detach()).contiguous()
+            return read.TYPES[t.dtype], list(t.shape), t.reshape(-1).view(torch.uint8).numpy().tobytes()
+        description.write_safetensors(os.path.join(folder, name + ".safetensors"), {k: packed(t) for k, t in kept.items()})
+
+
+if __name__ == "__main__":
+    for name in networks.NETWORKS:
+        if any(re.fullmatch(r, name) for r in sys.argv[2:]):
+            d, kept, *_ = described(name)
+            save(name, d, kept, sys.argv[1])
+            print(name, os.path.getsize(os.path.join(sys.argv[1], name + ".json")), "bytes,", len(kept), "tensors kept")

@@ -1,0 +1,520 @@
+"""Reading: a torch.nn.Module becomes a neutral description (description.py) and tensors. The only part that needs PyTorch."""
+import contextlib
+import inspect
+import io
+import operator
+import os
+import re
+import warnings
+from collections import OrderedDict
+
+import torch
+
+from description import Refused
+
+TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32",
+         torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
+DROP_PATHS = {"DropPath": "drop_prob", "StochasticDepth": "p"}  # their classes, and the attribute that is the probability
+WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
+FEW = 64        # constants up to this size stand in the header
+LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
+EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
+             "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
+
+
+class Tensor:
+    """A tensor while the graph is walked: computed by the network (id), one of its parameters or buffers (path), or constant (value)."""
+
+    def __init__(self, shape, dtype, id=None, path=None, value=None):
+        self.shape, self.dtype, self.id, self.path, self.value = tuple(shape), dtype, id, path, value
+        self.recipe = None   # of a constant: how it was made, (step, operands)
+        self.scope = 0
+        self.names = {}      # of a constant: the version of its value -> constant id
+        self.alias = None    # of a view: (tensor, operation, arguments)
+        self.stale = False   # a view of something that was changed since
+
+
+class Reader:
+    def __init__(self, module, args, kwargs, name):
+        self.module, self.args, self.kwargs = module, args, kwargs
+        self.modules = dict(module.named_modules(remove_duplicate=False))
+        self.steps, self.scopes, self.scope_of, self.lines, self.line_of = [], [], {}, [], {}
+        self.parameters, self.constants, self.tensors, self.folded = {}, {}, {}, {}
+        self.env, self.count = {}, 0
+        self.inputs = []
+        self.name = name or type(module).__name__
+
+    # ---------------------------------------------------------------- places
+    def stack(self, node):
+        return [(key, value[0], value[1]) for key, value in (node.meta.get("nn_module_stack") or {}).items()]
+
+    def scope(self, node):
+        """The number of the scope that a node stands in; makes it and its parents."""
+        if node is None:
+            return 0
+        at, keys = 0, ()
+        frames = self.frames(node)
+        for key, path, cls in self.stack(node)[1:]:
+            keys += (key,)
+            found = self.scope_of.get(keys)
+            if found is None:
+                cls = cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}"
+                found = self.scope_of[keys] = len(self.scopes)
+                self.scopes.append({"parent": at, "path": path.split("@")[0], "class": cls, "name": self.named_in(frames, self.scopes[at])})
+            at = found
+        return at
+
+    @staticmethod
+    def frames(node):
+        trace = node.meta.get("stack_trace") or ""
+        return [(m[1], int(m[2]), m[3].strip()) for m in re.finditer(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', trace)]
+
+    def named_in(self, frames, scope):
+        """What the text of this module's forward calls the value that the frames make: 'y' in 'y = self.conv(x)'."""
+        module = self.modules.get(scope["path"])
+        code = getattr(getattr(type(module), "forward", None), "__code__", None)
+        if code is None:
+            return ""
+        last = max((line for _, _, line in code.co_lines() if line), default=0)
+        for file, line, text in frames:
+            if file == code.co_filename and code.co_firstlineno <= line <= last:
+                m = re.match(r"([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=[^=]", text)
+                return m[1].replace(" ", "") if m else ""
+        return ""
+
+    def line(self, node):
+        inside = os.path.dirname(torch.__file__)
+        frames = [f for f in self.frames(node) if not f[0].startswith(inside)]
+        if not frames:
+            return -1
+        file, number, text = frames[-1]
+        text = f"{re.sub(r'^.*/site-packages/', '', file)}:{number}: {text}"
+        if text not in self.line_of:
+            self.line_of[text] = len(self.lines)
+            self.lines.append(text)
+        return self.line_of[text]
+
+    def refuse(self, what, node, remedy=""):
+        stack = self.stack(node)
+        line = self.line(node)
+        raise Refused(what, str(node.target), stack[-1][1].split("@")[0] or "(the network itself)" if stack else "",
+                      self.lines[line] if line >= 0 else "", remedy)
+
+    # ---------------------------------------------------------------- tensors
+    def made(self, fake, dtype=None):
+        self.count += 1
+        return Tensor(fake.shape, dtype or fake.dtype, id=str(self.count))
+
+    def path_for(self, names, node):
+        """The name of a parameter that begins with the path of the innermost module around: how its own struct calls it."""
+        for _, path, _ in reversed(self.stack(node)):
+            path = path.split("@")[0]
+            inside = [n for n in names if n.startswith(path + ".")] if path else names
+            if inside:
+                return min(inside, key=len)
+        return names[0]
+
+    def reference(self, t, node, scope):
+        """How a step refers to a tensor."""
+        if t.stale:
+            self.refuse("reads a view of a tensor that was changed in place after the view was made", node,
+                        "write the change without an in-place operation")
+        if t.path is not None:
+            path = self.path_for(t.path, node)
+            if path not in self.parameters:
+                self.parameters[path] = {"shape": list(t.shape), "type": TYPES[t.dtype], "learned": isinstance(t.value, torch.nn.Parameter)}
+                self.tensors[path] = t.value
+            return "%p:" + path
+        if t.id is not None:
+            return "%" + t.id
+        return self.constant(t, node, scope)
+
+    def constant(self, t, node, scope):
+        """A constant where it is used: a few numbers, a tensor in the file, or, if it is large and made of less, the steps that make it."""
+        value = t.value.detach()
+        if t.recipe and value.numel() > LARGE and not (value == value.flatten()[0]).all():
+            op, arguments, outs, where, operands = t.recipe
+            if op.split(".")[1] in EXPANDING and sum(o.value.numel() for o in operands) < value.numel() / 4:
+                made = Tensor(t.shape, t.dtype, id=self.next_id())
+                self.step(op, arguments, [made], where)
+                t.id, t.recipe = made.id, None
+                return "%" + made.id
+        version = value._version
+        if version in t.names:
+            return "%c:" + t.names[version]
+        id = t.names[version] = str(len(self.constants))
+        entry = self.constants[id] = {"shape": list(value.shape), "type": TYPES[value.dtype], "scope": t.scope}
+        flat = value.reshape(-1)
+        if value.numel() and bool((flat == flat[0]).all()):
+            entry["fill"] = flat[0].item()
+        elif value.numel() <= FEW and (value.dim() == 1 or not value.dtype.is_floating_point):
+            entry["values"] = flat.tolist()
+        else:
+            entry["file"] = True
+            self.folded[id] = value.clone()
+        return "%c:" + id
+
+    def next_id(self):
+        self.count += 1
+        return str(self.count)
+
+    # ---------------------------------------------------------------- steps
+    def step(self, op, arguments, outs, node, name=None):
+        scope = self.scope(node)
+        for o in outs:
+            if o.dtype not in TYPES:
+                self.refuse(f"computes in {o.dtype}", node, "compute with real numbers: keep real and imaginary parts in tensors of their own")
+        def refer(v):
+            if isinstance(v, Tensor):
+                return self.reference(v, node, scope)
+            if isinstance(v, (list, tuple)):
+                return [refer(x) for x in v]
+            if isinstance(v, torch.dtype):
+                return TYPES.get(v, str(v))
+            if v is None or isinstance(v, (bool, int, float, str)):
+                return v
+            self.refuse(f"does not know what to do with the argument {v!r}", node)
+        entry = {"op": op, "in": {k: refer(v) for k, v in arguments.items() if k not in WHERE},
+                 "out": [[o.id, list(o.shape), TYPES[o.dtype]] for o in outs], "scope": scope, "line": self.line(node)}
+        if name is None:
+            name = self.named_in(self.frames(node), self.scopes[scope])
+        if name:
+            entry["name"] = name
+        self.steps.append(entry)
+
+    def value_of(self, v):
+        """What a node's argument stands for."""
+        if isinstance(v, torch.fx.Node):
+            return self.env[v]
+        if isinstance(v, (list, tuple)):
+            return [self.value_of(x) for x in v]
+        return v
+
+    @staticmethod
+    def leaves(v):
+        if isinstance(v, Tensor):
+            return [v]
+        if isinstance(v, (list, tuple)):
+            return [t for x in v for t in Reader.leaves(x)]
+        if isinstance(v, dict):
+            return [t for x in v.values() for t in Reader.leaves(x)]
+        return []
+
+    def normal_arguments(self, node):
+        """All arguments by name, defaults too."""
+        schema = node.target._schema
+        arguments = {}
+        for i, a in enumerate(schema.arguments):
+            if i < len(node.args):
+                v = node.args[i]
+            elif a.name in node.kwargs:
+                v = node.kwargs[a.name]
+            elif a.has_default_value():
+                v = a.default_value
+            else:
+                self.refuse(f"has no argument {a.name}", node)
+            arguments[a.name] = self.value_of(v)
+        for k in ("device", "layout", "memory_format"):
+            if arguments.get(k) in (torch.sparse_coo, torch.sparse_csr):
+                self.refuse("sparse tensors are not supported", node)
+        return arguments
+
+    def call(self, node):
+        if node.target is operator.getitem:
+            self.env[node] = self.value_of(node.args[0])[node.args[1]]
+            return
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return self.higher_order(node)
+        name = f"{node.target._schema.name.split('::')[1]}.{node.target._overloadname}"
+        namespace = node.target.namespace
+        arguments = self.normal_arguments(node)
+        if name.startswith(("_assert", "sym_", "_functional_sym")) or name in ("detach_.default",):
+            self.env[node] = self.leaves(arguments)[0] if self.leaves(arguments) else None
+            return
+        leaves = self.leaves(arguments)
+        mutated = [a.name for a in node.target._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(("dropout", "feature_dropout", "alpha_dropout", "native_dropout", "scaled_dot"))
+        if all(t.value is not None and not isinstance(t.value, torch.nn.Parameter) for t in leaves) and not random:
+            return self.fold(node, name, arguments, mutated)
+        if mutated:
+            return self.in_place(node, name, arguments, mutated)
+        fakes = node.meta["val"]
+        several = isinstance(fakes, (list, tuple))
+        outs = [self.made(f) for f in (fakes if several else [fakes]) if f is not None]
+        self.step(f"{namespace}.{name}", arguments, outs, node)
+        self.env[node] = outs if several else outs[0]
+        self.note_alias(node, name, arguments, outs if not several else [])
+
+    def fold(self, node, name, arguments, mutated):
+        """An operation on constants is computed now, in the order of the program; one in place changes the constant itself."""
+        def real(v):
+            if isinstance(v, Tensor):
+                return v.value
+            return [real(x) for x in v] if isinstance(v, (list, tuple)) else v
+        given = {k: real(v) for k, v in arguments.items()}
+        given = {k: torch.device("cpu") if k == "device" and v is not None else v for k, v in given.items()}
+        positional = [a.name for a in node.target._schema.arguments if not a.kwarg_only]
+        result = node.target(*(given[k] for k in positional), **{k: v for k, v in given.items() if k not in positional})
+        def wrap(v):
+            if isinstance(v, torch.Tensor):
+                t = Tensor(v.shape, v.dtype, value=v)
+                t.scope = self.scope(node)
+                if not mutated and isinstance(result, torch.Tensor):
+                    t.recipe = (f"{node.target.namespace}.{name}", arguments, None, node, self.leaves(arguments))
+                return t
+            return [wrap(x) for x in v] if isinstance(v, (list, tuple)) else v
+        self.env[node] = arguments[mutated[0]] if mutated else wrap(result)
+        if not mutated and isinstance(result, torch.Tensor):
+            self.note_alias(node, name, arguments, [self.env[node]])
+        if mutated:
+            self.env[node].recipe = None
+
+    # ---------------------------------------------------------------- changes in place
+    IDENTITIES = ("dropout.default", "feature_dropout.default", "alpha_dropout.default", "to.dtype", "to.device", "to.dtype_layout", "contiguous.default",
+                  "relu_.default", "alias.default", "detach.default", "view_as.default")
+
+    def note_alias(self, node, name, arguments, outs):
+        returns = node.target._schema.returns
+        source = next(iter(arguments.values()), None)
+        annotated = len(returns) == 1 and returns[0].alias_info is not None
+        if len(outs) == 1 and isinstance(source, Tensor) and (annotated or name in self.IDENTITIES):
+            outs[0].alias = (source, name, arguments)
+
+    def in_place(self, node, name, arguments, mutated):
+        """x.relu_() is a new tensor that takes x's place, and its part's place in whatever x is a view of."""
+        target = arguments[mutated[0]]
+        functional = re.sub(r"_\.", ".", name, count=1)
+        if functional.startswith("__i"):
+            functional = functional.replace("__i", "").replace("__", "")
+        fake = node.meta["val"]
+        made = self.made(fake, target.dtype)
+        self.step(f"aten.{functional}", arguments, [made], node)
+        self.env[node] = self.replace(target, made, node)
+
+    def replace(self, old, new, node):
+        """Everything that stands for `old` stands for `new` from now on."""
+        root, chain = old, [old]
+        while root.alias:
+            root = root.alias[0]
+            chain.append(root)
+        value = new
+        for t in chain:
+            before = (t.alias, t.shape)
+            t.id, t.path, t.value, t.recipe, t.shape = value.id, None, None, None, value.shape
+            if not before[0]:
+                break
+            base, name, arguments = before[0]
+            if name in ("select.int", "slice.Tensor"):
+                made = Tensor(base.shape, base.dtype, id=self.next_id())
+                scatter = {"self": Tensor(base.shape, base.dtype, base.id, base.path, base.value), "src": Tensor(t.shape, t.dtype, t.id),
+                           **{k: v for k, v in arguments.items() if k != "self"}}
+                self.step("aten.select_scatter.default" if name[:3] == "sel" else "aten.slice_scatter.default", scatter, [made], node)
+                value = made
+            elif name in self.IDENTITIES:
+                value = Tensor(t.shape, t.dtype, id=t.id)
+            elif name in ("permute.default", "transpose.int"):
+                n = len(base.shape)
+                order = [a % n for a in arguments["dims"]] if "dims" in arguments else list(range(n))
+                if "dim0" in arguments:
+                    a, b = arguments["dim0"] % n, arguments["dim1"] % n
+                    order[a], order[b] = b, a
+                value = Tensor(base.shape, base.dtype, id=self.next_id())
+                self.step("aten.permute.default", {"self": Tensor(t.shape, t.dtype, t.id), "dims": [order.index(a) for a in range(n)]}, [value], node)
+            elif name in ("view.default", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims"):
+                value = Tensor(base.shape, base.dtype, id=self.next_id())
+                self.step("aten.view.default", {"self": Tensor(t.shape, t.dtype, t.id), "size": list(base.shape)}, [value], node)
+            else:
+                self.refuse(f"changes a view ({name}) of another tensor in place", node, "write it without the in-place operation")
+        for t in self.leaves([v for v in self.env.values()]):
+            other = t
+            while other.alias and other not in chain:
+                other = other.alias[0]
+            if t not in chain and other in chain:
+                t.stale = True
+        return old
+
+    # ---------------------------------------------------------------- graphs in graphs
+    def higher_order(self, node):
+        """The regions of no_grad and autocast are graphs of their own: their nodes are taken in."""
+        name = str(node.target)
+        if "set_grad_enabled" in name or "inference_mode" in name:
+            graph, operands = node.args[1], node.args[2:]
+        elif "autocast" in name:
+            if node.args[2]:
+                self.refuse("autocast changes the precision of what stands inside", node, "export the network without autocast")
+            graph, operands = node.args[4], node.args[5:]
+        else:
+            self.refuse("is control flow or an operation of higher order", node, "write it with tensor operations")
+        inner = getattr(node.graph.owning_module, graph.target)
+        values = [self.value_of(o) for o in operands]
+        placeholders = [n for n in inner.graph.nodes if n.op == "placeholder"]
+        self.env.update(zip(placeholders, values))
+        self.env[node] = self.walk(inner.graph)
+
+    def walk(self, graph):
+        for node in graph.nodes:
+            if node.op == "call_function":
+                self.call(node)
+            elif node.op == "get_attr":
+                value = graph.owning_module
+                for part in node.target.split("."):
+                    value = getattr(value, part)
+                self.env[node] = Tensor(value.shape, value.dtype, value=value) if isinstance(value, torch.Tensor) else value
+            elif node.op == "output":
+                return self.value_of(node.args[0])
+
+    # ---------------------------------------------------------------- the whole
+    def read(self):
+        module = self.module
+        patched = mark_drop_paths(module)
+        try:
+            program = exported(module, self.args, self.kwargs)
+        except Refused:
+            raise
+        except Exception as e:
+            raise explained(e) from e
+        finally:
+            for m in patched:
+                del m.forward
+        names = {}
+        for path, p in [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]:
+            names.setdefault(id(p), []).append(path)
+        own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+        self.scopes.append({"parent": -1, "path": "", "class": f"{type(module).__module__}.{type(module).__qualname__}", "name": ""})
+        kinds = {s.arg.name: s for s in program.graph_signature.input_specs if hasattr(s.arg, "name")}
+        copies = {}
+        given = torch.utils._pytree.tree_leaves((self.args, self.kwargs))
+        for node in program.graph.nodes:
+            if node.op != "placeholder":
+                continue
+            spec, fake = kinds[node.name], node.meta.get("val")
+            kind = spec.kind.name
+            if kind in ("PARAMETER", "BUFFER"):
+                p = own[spec.target] if spec.target in own else program.state_dict[spec.target]
+                value = p if kind == "PARAMETER" else copies.setdefault(id(p), p.detach().clone())
+                self.env[node] = Tensor(p.shape, p.dtype, path=names.get(id(p), [spec.target]), value=value)
+            elif kind == "CONSTANT_TENSOR":
+                value = program.constants[spec.target]
+                known = names.get(id(value))
+                self.env[node] = Tensor(value.shape, value.dtype, value=value.detach().clone()) if not known else \
+                    Tensor(value.shape, value.dtype, path=known, value=value.detach().clone())
+            elif kind == "USER_INPUT":
+                if not isinstance(fake, torch.Tensor):
+                    self.env[node] = given[len(self.inputs)] if fake is None else fake
+                    continue
+                t = self.env[node] = self.made(fake)
+                self.inputs.append({"name": node.name, "shape": list(t.shape), "type": TYPES[t.dtype], "id": t.id})
+            else:
+                raise Refused(f"the network has an input of kind {kind}")
+        for spec in program.graph_signature.output_specs:
+            if spec.kind.name == "USER_INPUT_MUTATION":
+                raise Refused("the network changes its input in place", remedy="let it work on a copy: x = x.clone()")
+        results = self.walk(program.graph)
+        wanted = [s.kind.name == "USER_OUTPUT" for s in program.graph_signature.output_specs]
+        flat = [r for r, w in zip(results, wanted) if w]
+        self.results(flat, program)
+        return self.description(flat, program)
+
+    def results(self, flat, program):
+        for r in flat:
+            if isinstance(r, Tensor) and r.id is None:
+                made = Tensor(r.shape, r.dtype, id=self.next_id())
+                output = next(n for n in program.graph.nodes if n.op == "output")
+                self.step("aten.clone.default", {"self": r}, [made], output)
+                r.id = made.id
+
+    def description(self, flat, program):
+        def structure(spec, values):
+            if spec.is_leaf():
+                v = values.pop(0)
+                return "%" + v.id if isinstance(v, Tensor) else None
+            inner = [structure(c, values) for c in spec.children()]
+            keys = spec.context if spec.type in (dict, OrderedDict) else getattr(spec.type, "_fields", None)
+            return {"dict": dict(zip(map(str, keys), inner))} if keys else {"list": inner}
+        results = structure(program.call_spec.out_spec, list(flat))
+        cls = type(self.module)
+        used = {r for s in self.steps for r in re.findall(r'"%p:([^"]+)"', repr(s).replace("'", '"'))}
+        return {"name": self.name, "origin": f"{cls.__module__}.{cls.__qualname__}", "inputs": self.inputs, "scopes": self.scopes,
+                "steps": self.steps, "parameters": {k: v for k, v in self.parameters.items() if k in used}, "constants": self.constants,
+                "results": results, "lines": self.lines, "notes": self.notes()}
+
+    def notes(self):
+        """Modules that behave otherwise in training, in a way that the exported operations do not show."""
+        found = []
+        for path, m in self.modules.items():
+            cls = type(m)
+            if cls.__module__.startswith("torch.nn") or cls.__name__ in DROP_PATHS:
+                continue
+            try:
+                text = inspect.getsource(cls.forward)
+            except (OSError, TypeError):
+                continue
+            if re.search(r"\bself\.training\b", text) and cls.__name__ not in found:
+                found.append(cls.__name__)
+        return [f"{c} asks self.training: what is written here is its inference" for c in found]
+
+
+def exported(module, args, kwargs):
+    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
+    from torch._subclasses.fake_tensor import FakeTensor
+    data = torch._C.TensorBase.data
+    torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
+    try:
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, args, kwargs, strict=False)
+    finally:
+        del torch.Tensor.data
+
+
+def mark_drop_paths(module):
+    """Drop path leaves no trace in an exported inference: while exporting, its modules say what they are."""
+    patched = []
+    for m in module.modules():
+        attribute = DROP_PATHS.get(type(m).__name__)
+        p = getattr(m, attribute, None) if attribute else None
+        if isinstance(p, (int, float)) and p > 0 and getattr(m, "mode", "row") == "row":
+            m.forward = lambda x, p=float(p): torch.dropout(x, p, False)
+            patched.append(m)
+    return patched
+
+
+def explained(e):
+    """What torch.export says, as a refusal: its first sentence and the user's line."""
+    text = str(e)
+    first = next((row.strip() for row in text.splitlines() if row.strip()), type(e).__name__)
+    inside = os.path.dirname(torch.__file__)
+    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith(inside)]
+    trace = e.__traceback__
+    while not frames and trace is not None:
+        last = [t for t in iter_traceback(trace) if not t[0].startswith(inside) and os.path.dirname(__file__) not in t[0]]
+        frames = last[-1:]
+        break
+    line = ""
+    if frames:
+        file, number, source = frames[-1]
+        line = f"{re.sub(r'^.*/site-packages/', '', file)}:{number}: {source}"
+    data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
+    return Refused("torch.export cannot trace it: " + first[:300], line=line,
+                   remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data
+                   else "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about")
+
+
+def iter_traceback(trace):
+    import linecache
+    while trace is not None:
+        file, number = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        yield file, str(number), linecache.getline(file, number).strip()
+        trace = trace.tb_next
+
+
+def read(module, args, kwargs=None, name=None):
+    """The description of `module` for example inputs, its tensors {path: Tensor} and its folded constants {id: Tensor}. In inference."""
+    args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
+    training = module.training
+    module.eval()
+    try:
+        reader = Reader(module, args, kwargs or {}, name)
+        return reader.read(), reader.tensors, reader.folded
+    finally:
+        module.train(training)
