@@ -15,6 +15,7 @@ ROOMS = {  # folder of include/volute: title, and what a newcomer should know
     "train": ("Training", "Trainers, optimisers, schedules."),
     "volumes": ("Volumes", "Volumes and batches of any size."),
     "io": ("Files", "Parameters, trainings and arrays from and to files."),
+    "imaging": ("Imaging", "Images with a place in space: files, resampling, transforms."),
     "core": ("Core", "Executors, shapes, and what else all rooms use."),
 }
 INSIDE = ["core", "language", "ops", "graph", "runtime", "kernels", "train", "volumes", "io", "nn"]
@@ -105,7 +106,7 @@ class Reference:
             name = (d.scope + "::" + d.name).removeprefix(PREFIX)
             found = [p for p in patterns if fnmatch.fnmatchcase(name, p)]
             used.update(found)
-            return bool(found) or room(d.file) not in ROOMS
+            return bool(found) or room(d.file) in ("graph", "kernels", "ops")
 
         free = [d for d in self.declarations if d.scope not in self.classes and d.kind != "friend" and "<" not in d.name.replace("operator<", "")]
         self.inside, public = [], []
@@ -337,7 +338,8 @@ class Reference:
         nav = []
         intro = ["# Reference", "", "Every public name, by the room of the library that it lives in. Signatures stand as in the headers, without `constexpr` and requirements; all names are in",
                  "namespace `volute`. [All names](names.md) has them in one table; [Semantics](../semantics.md) has the formulas, and [Errors](../errors.md) what refusals say.", ""]
-        for folder_of, (title, words) in ROOMS.items():
+        rooms = {room(f): (room(f).capitalize(), "") for f in self.pages} | ROOMS  # of a new room its folder is its name
+        for folder_of, (title, words) in sorted(rooms.items(), key=lambda r: list(ROOMS).index(r[0]) if r[0] in ROOMS else len(ROOMS) - 2):
             files = sorted(f for f in self.pages if room(f) == folder_of)
             if not files:
                 continue
