@@ -16,6 +16,7 @@ ROOMS = {  # folder of include/volute: title, and what a newcomer should know
     "volumes": ("Volumes", "Volumes and batches of any size."),
     "io": ("Files", "Parameters, trainings and arrays from and to files."),
     "imaging": ("Imaging", "Images with a place in space: files, resampling, transforms."),
+    "distributed": ("Distributed training", "One training on several ranks: what they talk through, and how gradients are added."),
     "core": ("Core", "Executors, shapes, and what else all rooms use."),
 }
 INSIDE = ["core", "language", "ops", "graph", "runtime", "kernels", "train", "volumes", "io", "nn"]
@@ -25,7 +26,7 @@ TITLES = {"npy": ".npy", "npz": ".npz", "dtype": "Element types", "grid_sample":
           "expression": "Expressions", "mode": "Modes, states, noise", "structure": "Structures", "layer": "Rows and named layers",
           "files": "Loading and saving", "groups": "Parameter groups", "cut": "Extents and tiles", "sinks": "Sinks", "sources": "Sources",
           "failure": "Concepts", "call": "Applying modules", "rearrange": "Rearrangements", "style": "Styles", "error": "Exceptions",
-          "text": "Text", "report": "Reports", "family": "Tile families", "order": "Equal bits", "tasks": "Progress", "ratio": "Ratios", "adaptive_conv3d_mod": "Modulated convolution",
+          "text": "Text", "report": "Reports", "family": "Tile families", "order": "Equal bits", "tasks": "Progress", "ratio": "Ratios", "mpi": "MPI", "nifti": "NIfTI", "adaptive_conv3d_mod": "Modulated convolution",
           "random": "Random state", "status": "Status and errors", "window_rule": "Window rules", "tiled": "Tiles", "windowed": "Windows",
           "batched": "Batches"}
 TITLES_IN = {"nn/activation": "Activations", "nn/loss": "Losses", "nn/options": "Options", "nn/pooling": "Pooling and borders"}
