@@ -517,14 +517,20 @@ class Examples:
             first -= 1
         last, depth = hit, 0
         text = "".join(line for _, line in paragraph[first:hit + 1])
-        while last < len(paragraph) - 1 and not (re.search(r"[;}]\s*(//.*)?$", paragraph[last][1]) and balance("".join(l for _, l in paragraph[first:last + 1])) <= 0):
+        while last < len(paragraph) - 1 and not (re.search(r"[;}]\s*(//.*)?$", paragraph[last][1]) and balance("".join(line for _, line in paragraph[first:last + 1])) <= 0):
             last += 1
         shown = paragraph[max(0, first - around):last + 1 + around]
         return shown if balance("".join(l for _, l in shown)) == 0 else paragraph[first:last + 1] if balance("".join(l for _, l in paragraph[first:last + 1])) == 0 else None
 
 
 def balance(text):
-    return sum(text.count(c) for c in "({[") - sum(text.count(c) for c in ")}]")
+    """Open brackets; -1 if one is closed that was not opened."""
+    depth = 0
+    for c in re.findall(r"[(){}\[\]]", text):
+        depth += 1 if c in "({[" else -1
+        if depth < 0:
+            return -1
+    return depth
 
 
 def slug(heading):
