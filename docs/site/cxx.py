@@ -109,6 +109,10 @@ def layout(code, width=76):
             i += 1
         out.append(code[:i + 1])
         code = code[i + 1:].strip()
+    if code.startswith("concept") and len(code) > width and "{" in code:
+        head, inner = code[:code.index("{") + 1], code[code.index("{") + 1:code.rindex("}")]
+        rules = [r.strip() for r in re.split(r";(?![^{}]*\})", inner) if r.strip()]
+        return "\n".join([*out, head, *("    " + r + ";" for r in rules), code[code.rindex("}"):]])
     if len(code) > width and "(" in code and not code.startswith(("enum", "concept", "using")):
         open_ = code.index("(", code.index("operator()") + 10 if "operator()" in code else 0)
         depth, parts, last, close = 0, [], open_ + 1, len(code)

@@ -37,6 +37,9 @@ class Site:
         self.docs = {os.path.basename(p): open(p).read() for p in sorted(glob.glob("docs/*.md"))}
         with open("README.md") as f:
             self.readme = f.read()
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", self.readme):
+            if not os.path.exists(link):
+                self.problems.append(f"README.md: links to {link}, which is not there")
         self.docs["install.md"] = "# Install\n" + self.section("Use it").replace("## Use it", "") + "\n" + self.section("Licence")
         for name in ("CONTRIBUTING", "CHANGELOG"):
             with open(name + ".md") as f:

@@ -15,6 +15,8 @@ ROOMS = {  # folder of include/volute: title, and what a newcomer should know
     "train": ("Training", "Trainers, optimisers, schedules."),
     "volumes": ("Volumes", "Volumes and batches of any size."),
     "io": ("Files", "Parameters, trainings and arrays from and to files."),
+    "imaging": ("Imaging", "Images with a place in space: files, resampling, transforms."),
+    "distributed": ("Distributed training", "One training on several ranks: what they talk through, and how gradients are added."),
     "core": ("Core", "Executors, shapes, and what else all rooms use."),
 }
 INSIDE = ["core", "language", "ops", "graph", "runtime", "kernels", "train", "volumes", "io", "nn"]
@@ -24,7 +26,7 @@ TITLES = {"npy": ".npy", "npz": ".npz", "dtype": "Element types", "grid_sample":
           "expression": "Expressions", "mode": "Modes, states, noise", "structure": "Structures", "layer": "Rows and named layers",
           "files": "Loading and saving", "groups": "Parameter groups", "cut": "Extents and tiles", "sinks": "Sinks", "sources": "Sources",
           "failure": "Concepts", "call": "Applying modules", "rearrange": "Rearrangements", "style": "Styles", "error": "Exceptions",
-          "text": "Text", "report": "Reports", "family": "Tile families", "order": "Equal bits", "tasks": "Progress", "ratio": "Ratios", "adaptive_conv3d_mod": "Modulated convolution",
+          "text": "Text", "report": "Reports", "family": "Tile families", "order": "Equal bits", "tasks": "Progress", "ratio": "Ratios", "mpi": "MPI", "nifti": "NIfTI", "adaptive_conv3d_mod": "Modulated convolution",
           "random": "Random state", "status": "Status and errors", "window_rule": "Window rules", "tiled": "Tiles", "windowed": "Windows",
           "batched": "Batches"}
 TITLES_IN = {"nn/activation": "Activations", "nn/loss": "Losses", "nn/options": "Options", "nn/pooling": "Pooling and borders"}
@@ -105,7 +107,7 @@ class Reference:
             name = (d.scope + "::" + d.name).removeprefix(PREFIX)
             found = [p for p in patterns if fnmatch.fnmatchcase(name, p)]
             used.update(found)
-            return bool(found) or room(d.file) not in ROOMS
+            return bool(found) or room(d.file) in ("graph", "kernels", "ops")
 
         free = [d for d in self.declarations if d.scope not in self.classes and d.kind != "friend" and "<" not in d.name.replace("operator<", "")]
         self.inside, public = [], []
@@ -337,7 +339,8 @@ class Reference:
         nav = []
         intro = ["# Reference", "", "Every public name, by the room of the library that it lives in. Signatures stand as in the headers, without `constexpr` and requirements; all names are in",
                  "namespace `volute`. [All names](names.md) has them in one table; [Semantics](../semantics.md) has the formulas, and [Errors](../errors.md) what refusals say.", ""]
-        for folder_of, (title, words) in ROOMS.items():
+        rooms = {room(f): (room(f).capitalize(), "") for f in self.pages} | ROOMS  # of a new room its folder is its name
+        for folder_of, (title, words) in sorted(rooms.items(), key=lambda r: list(ROOMS).index(r[0]) if r[0] in ROOMS else len(ROOMS) - 2):
             files = sorted(f for f in self.pages if room(f) == folder_of)
             if not files:
                 continue
@@ -514,14 +517,20 @@ class Examples:
             first -= 1
         last, depth = hit, 0
         text = "".join(line for _, line in paragraph[first:hit + 1])
-        while last < len(paragraph) - 1 and not (re.search(r"[;}]\s*(//.*)?$", paragraph[last][1]) and balance("".join(l for _, l in paragraph[first:last + 1])) <= 0):
+        while last < len(paragraph) - 1 and not (re.search(r"[;}]\s*(//.*)?$", paragraph[last][1]) and balance("".join(line for _, line in paragraph[first:last + 1])) <= 0):
             last += 1
         shown = paragraph[max(0, first - around):last + 1 + around]
         return shown if balance("".join(l for _, l in shown)) == 0 else paragraph[first:last + 1] if balance("".join(l for _, l in paragraph[first:last + 1])) == 0 else None
 
 
 def balance(text):
-    return sum(text.count(c) for c in "({[") - sum(text.count(c) for c in ")}]")
+    """Open brackets; -1 if one is closed that was not opened."""
+    depth = 0
+    for c in re.findall(r"[(){}\[\]]", text):
+        depth += 1 if c in "({[" else -1
+        if depth < 0:
+            return -1
+    return depth
 
 
 def slug(heading):

@@ -14,6 +14,7 @@ struct bucket {
   int launch = -1;
 };
 
+/// At most Most + 1 of them, in the order of their launches.
 template <int Most>
 struct bucket_list {
   bucket all[Most + 1]{};  // in the order of their launches

@@ -57,6 +57,7 @@ struct training_parts::parts_of_step {
 namespace distributed {
 inline namespace VOLUTE_ISA {
 
+/// How a step is shared: how many runs it makes, how their gradients are added, and when they leave.
 struct data_parallel_settings {
   std::int64_t runs = 0;  // of the trainer's program in a step, over all ranks; 0: one for each rank
   summation sum = summation::same_bits;

@@ -78,10 +78,12 @@ class mpi {
     int size_ = -1, rank_ = 0, with_ = -1;  // of a receive: the bytes expected
   };
 
+  /// As every communicator.
   int rank() const noexcept { return rank_; }
   int size() const noexcept { return size_; }
   std::chrono::milliseconds patience() const noexcept { return patience_; }
 
+  /// MPI_Isend and MPI_Irecv of bytes, MPI_Iallreduce, MPI_Ibarrier. An error of MPI is a communication_error.
   request send(int to, int tag, std::span<const std::byte> from) {
     request r(rank_, to, -1);
     check(MPI_Isend(from.data(), count(from.size()), MPI_BYTE, to, tag, ranks_, &r.handle_), rank_, to);

@@ -57,6 +57,7 @@ class store {
     if (data_ != nullptr) ::munmap(data_, bytes());
   }
 
+  /// Of the volume: depth, height, width.
   const size3& extents() const noexcept { return extent_; }
   /// (C, D, H, W), dense.
   const T* data() const noexcept { return data_; }
