@@ -75,6 +75,68 @@ VOLUTE_INLINE V exp_of_score(V a) {
   return xsimd::select(a < low, V(T(0)), math::restore(a, y));
 }
 
+/// Strides of a product c (m, n) = or += a (m, k) b (k, n): rows and columns of a, rows of b and c, whose columns are contiguous. They are
+/// constants: a tile's addresses are one pointer and what stands in its instructions.
+struct product_strides {
+  std::int64_t a_row, a_column, b_row, c_row;
+};
+/// M rows of N vectors, the last one of `last` lanes.
+template <int M, int N, product_strides S, bool Add, class T>
+__attribute__((noinline)) void attention_tile(std::int64_t k, const T* a, const T* b, T* c, int last) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  V acc[M * N];
+  unroll<M>([&](auto i) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      if constexpr (!Add)
+        acc[i * N + j] = V(T(0));
+      else if (j < N - 1 || last == width)
+        acc[i * N + j] = simd::load<V>(c + i * S.c_row + j * width);
+      else
+        acc[i * N + j] = simd::load_partial<V>(c + i * S.c_row + j * width, last);
+    });
+  });
+  const auto step = [&](const V(&bv)[N]) __attribute__((always_inline)) {
+    unroll<M>([&](auto i) __attribute__((always_inline)) {
+      const V av(a[i * S.a_row]);
+      unroll<N>([&](auto j) __attribute__((always_inline)) { acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]); });
+    });
+  };
+  if (last == width)
+    for (std::int64_t p = 0; p < k; ++p, a += S.a_column, b += S.b_row) {
+      V bv[N];
+      unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
+      step(bv);
+    }
+  else
+    for (std::int64_t p = 0; p < k; ++p, a += S.a_column, b += S.b_row) {
+      V bv[N];
+      unroll<N - 1>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
+      bv[N - 1] = simd::load_partial<V>(b + (N - 1) * width, last);
+      step(bv);
+    }
+  unroll<M>([&](auto i) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) __attribute__((always_inline)) {
+      if (j < N - 1 || last == width)
+        simd::store(c + i * S.c_row + j * width, acc[i * N + j]);
+      else
+        simd::store_partial(c + i * S.c_row + j * width, acc[i * N + j], last);
+    });
+  });
+}
+/// All m rows of N vectors.
+template <int N, product_strides S, bool Add, class T>
+void attention_panel(std::int64_t m, std::int64_t k, const T* a, const T* b, T* c, int last = simd::width<T>) noexcept {
+  constexpr int most = (matmul_block<T>::rows * 3 / N) < 12 ? matmul_block<T>::rows * 3 / N : 12;
+  const auto tiles = [&](auto rows) __attribute__((always_inline)) {
+    for (; m >= rows; m -= rows, a += rows * S.a_row, c += rows * S.c_row)
+      attention_tile<decltype(rows)::value, N, S, Add, T>(k, a, b, c, last);
+  };
+  tiles(std::integral_constant<int, most>{});
+  tiles(std::integral_constant<int, most / 2>{});
+  tiles(std::integral_constant<int, 1>{});
+}
+
 /// f(integral constant 1, 2 or 3) for as many vectors.
 template <class F>
 VOLUTE_INLINE void for_vectors(int n, F&& f) {
@@ -289,11 +351,11 @@ void attend_queries(const attention_walk<T>& w, T scale, const attention_operand
       const bool adds = add.any(b, key, keys);
       if (adds) add.make(b, key, keys);
       for_vectors(b.vectors, [&](auto n) {
-        constexpr int N = decltype(n)::value, width = simd::width<T>;
-        matmul_panel<N, T>(keys, d, {k + key * d, d, 1}, lanes, row, scores, row, width, false, false);
+        constexpr int N = decltype(n)::value;
+        attention_panel<N, product_strides{d, 1, row, row}, false>(keys, d, k + key * d, lanes, scores);
         const bool grown = adds ? softmax_step<N, true>(keys, scores, add.to, state) : softmax_step<N, false>(keys, scores, add.to, state);
         if (grown) scale_lanes(b, e, out, state + 2 * row);
-        matmul_panel<N, T>(e, keys, {v + key * e, 1, e}, scores, row, out, row, width, false, true);
+        attention_panel<N, product_strides{1, e, row, row}, true>(e, keys, v + key * e, scores, out);
       });
     }
   for (std::int64_t i = 0; i < blocks; ++i) {
@@ -325,19 +387,19 @@ void attention(const ops::loop_nest& nest, double scale, const attention_operand
   });
 }
 
-/// c (m, n) += a (m, k) b, with the rows of b and of c contiguous.
-template <class T>
-void add_product(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c,
-                 std::int64_t c_row) noexcept {
-  constexpr int width = simd::width<T>;
-  const std::int64_t vectors = (n + width - 1) / width, panels = (vectors + 2) / 3, each = (vectors + panels - 1) / panels * width;
-  for (std::int64_t j = 0; j < n; j += each) {
-    const std::int64_t columns = n - j < each ? n - j : each;
-    const int last = static_cast<int>((columns - 1) % width + 1);
-    for_vectors(static_cast<int>((columns + width - 1) / width), [&](auto count) {
-      matmul_panel<decltype(count)::value, T>(m, k, a, b + j, b_row, c + j, c_row, last, last < width, true);
-    });
-  }
+/// c (m, Width) += a (m, k) b (k, Width): a block of scores, keys down, by the rows of its queries.
+template <std::int64_t Width, class T>
+void add_product(std::int64_t m, std::int64_t k, const T* a, const T* b, T* c) noexcept {
+  constexpr std::int64_t width = simd::width<T>, vectors = (Width + width - 1) / width;
+  constexpr std::int64_t most = matmul_block<T>::rows > 4 ? 4 : 3;  // vectors of a tile
+  constexpr std::int64_t panels = (vectors + most - 1) / most, each = (vectors + panels - 1) / panels;
+  constexpr product_strides s{attention_block<T>::queries, 1, Width, Width};
+  constexpr std::int64_t whole = vectors / each - (vectors % each == 0 && Width % width != 0 ? 1 : 0);  // panels of whole vectors
+  for (std::int64_t j = 0; j < whole; ++j)
+    attention_panel<static_cast<int>(each), s, true>(m, k, a, b + j * each * width, c + j * each * width);
+  if constexpr (constexpr std::int64_t left = Width - whole * each * width; left > 0)
+    attention_panel<static_cast<int>((left + width - 1) / width), s, true>(m, k, a, b + whole * each * width, c + whole * each * width,
+                                                                           static_cast<int>((left - 1) % width + 1));
 }
 
 /// Weights p = exp(score - sum) and slopes p * (along - inner) of a block, in the place of scores and along.
@@ -417,17 +479,17 @@ void slopes_of(const attention_walk<T>& w, T scale, const attention_operands<T>&
       const bool adds = add.any(b, key, keys);
       if (adds) add.make(b, key, keys);
       for_vectors(b.vectors, [&](auto n) {
-        constexpr int N = decltype(n)::value, width = simd::width<T>;
-        matmul_panel<N, T>(keys, d, {k + key * d, d, 1}, lanes, row, scores, row, width, false, false);
-        matmul_panel<N, T>(keys, e, {v + key * e, e, 1}, lanes + d * row, row, along, row, width, false, false);
+        constexpr int N = decltype(n)::value;
+        attention_panel<N, product_strides{d, 1, row, row}, false>(keys, d, k + key * d, lanes, scores);
+        attention_panel<N, product_strides{e, 1, row, row}, false>(keys, e, v + key * e, lanes + d * row, along);
         if (adds)
           slope_step<N, true>(keys, scores, add.to, along, sums, sums + row);
         else
           slope_step<N, false>(keys, scores, add.to, along, sums, sums + row);
-        if (g.q != nullptr) matmul_panel<N, T>(d, keys, {k + key * d, 1, d}, along, row, own, row, width, false, true);
+        if (g.q != nullptr) attention_panel<N, product_strides{1, d, row, row}, true>(d, keys, k + key * d, along, own);
       });
-      if (g.v != nullptr) add_product<T>(keys, e, b.count, {scores, row, 1}, slope + b.first * e, e, g.v + (matrix * w.keys + key) * e, e);
-      if (g.k != nullptr) add_product<T>(keys, d, b.count, {along, row, 1}, q + b.first * d, d, g.k + (matrix * w.keys + key) * d, d);
+      if (g.v != nullptr) add_product<e>(keys, b.count, scores, slope + b.first * e, g.v + (matrix * w.keys + key) * e);
+      if (g.k != nullptr) add_product<d>(keys, b.count, along, q + b.first * d, g.k + (matrix * w.keys + key) * d);
       if (g.bias != nullptr)
         add_bias_slopes(b, key, keys, along, w.row(W::bias), w.column(W::bias), scores, g.bias + w.offset(W::bias, matrix));
     }
