@@ -38,8 +38,8 @@ class Layer:
 class Operation:
     """One step while it is translated."""
 
-    def __init__(self, step, operand, refuse, name_of_place):
-        self.step, self._operand, self._refuse, self.name_of_place = step, operand, refuse, name_of_place
+    def __init__(self, step, operand, refuse, name_of_place, place):
+        self.step, self._operand, self._refuse, self.name_of_place, self.place = step, operand, refuse, name_of_place, place
         self.op = step["op"]
         self.left = dict(step["in"])
         self.out = step["out"][0][1]
@@ -468,6 +468,8 @@ def scatter(o):
         start, stop, step = slice(o.take("start"), o.take("end"), o.take("step")).indices(n)
         if step != 1:
             o.refuse("writes every other slice of an axis")
+        if stop <= start:
+            return x.e
         new = src.e
     before = [part(x, axis, 0, start)] if start > 0 else []
     behind = [part(x, axis, stop, n)] if stop < n else []
@@ -537,6 +539,8 @@ def roll(o):
         o.refuse("rolls a tensor without axes", "give dims")
     e = x.e
     for s, a in zip(shifts, dims):
+        if s == 0:
+            continue
         e = call(f"roll<{s}>", e, f"axis<{axis_of(o, a, x.rank)}>")
     return e
 
@@ -994,10 +998,7 @@ def upsample(o):
         factors = None
     before, after = x.shape[2:], o.out[2:]
     whole = [b // a if a and b % a == 0 else 0 for a, b in zip(before, after)]
-    if factors is None or mode == "nearest" and all(w > 0 for w in whole):
-        exact = all(w > 0 for w in whole)
-    else:
-        exact = all(w > 0 and f == w for w, f in zip(whole, factors))
+    exact = all(w > 0 and (factors is None or factors[i] == w) for i, w in enumerate(whole))
     flags = ("" if mode == "nearest" else ", {0}" + mode) + (", {0}align_corners" if corners else "")
     def written(prefix):
         wide = lambda v, r: spatial(v, n, r)
@@ -1137,7 +1138,8 @@ def index(o):
 
 
 def i_of(i, extent):
-    return i.e
+    """An index that may count from the end; constants do not (read.py)."""
+    return i.e if i.ref.startswith("%c:") else call("select", E(f"({i.e.within(3)} < 0_c)"), binary("+", i.e, scalar(extent)), i.e)
 
 
 @translates("one_hot.default")
@@ -1151,4 +1153,4 @@ def one_hot(o):
 def noise(o):
     o.ignore("self", "size", "dtype", "pin_memory", "generator")
     kind = "normal" if "randn" in o.op else "uniform"
-    return E(f"{kind}_noise<\"noise\", {', '.join(number(e, 'extent') for e in o.out)}>")
+    return E(f"{kind}_noise<\"noise_{o.place}\", {', '.join(number(e, 'extent') for e in o.out)}>")
