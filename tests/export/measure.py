@@ -5,7 +5,6 @@ only."""
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -60,7 +59,7 @@ def measure(name, folder):
     read_networks.save(name, d, kept, folder)
     own = os.path.join(folder, name)
     shutil.rmtree(own, ignore_errors=True)
-    generate.generate(os.path.join(folder, name + ".json"), own)
+    generate.generate(os.path.join(own, name + ".cpp"), [os.path.join(folder, name + ".json")])
     row.update(origin=d["origin"], steps=len(d["steps"]), lines=sum(1 for _ in project.w.text.splitlines()), structs=len(project.w.structs),
                numbers=sum(__import__("math").prod(p["shape"]) for p in d["parameters"].values()))
     if os.environ.get("COMPILE") == "0":

@@ -89,7 +89,7 @@ class Reader:
         if not frames:
             return -1
         file, number, text = frames[-1]
-        text = f"{re.sub(r'^.*/site-packages/', '', file)}:{number}: {text}"
+        text = f"{place(file)}:{number}: {text}"
         if text not in self.line_of:
             self.line_of[text] = len(self.lines)
             self.lines.append(text)
@@ -482,6 +482,13 @@ class Reader:
         return sorted(self.told) + [f"{c} asks self.training: what is written here is its inference" for c in found]
 
 
+def place(file):
+    """A file as a reader knows it: from the packages or from here on."""
+    file = re.sub(r"^.*/site-packages/", "", file)
+    here = os.getcwd() + "/"
+    return file[len(here):] if file.startswith(here) else file
+
+
 def exported(module, args, kwargs):
     """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
     from torch._subclasses.fake_tensor import FakeTensor
@@ -521,7 +528,7 @@ def explained(e):
     line = ""
     if frames:
         file, number, source = frames[-1]
-        line = f"{re.sub(r'^.*/site-packages/', '', file)}:{number}: {source}"
+        line = f"{place(file)}:{number}: {source}"
     data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
     return Refused("torch.export cannot trace it: " + first[:300], line=line,
                    remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data

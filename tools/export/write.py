@@ -45,7 +45,6 @@ class Writer:
         self.structs = []        # (name, text) in the order of definition
         self.found = {}          # (base name, text) of a struct: its number
         self.folded = {}         # path of a state that holds a constant: constant's id
-        self.paths = {}          # C++ path of each parameter: PyTorch's
         self.type_of, self.definition_of = {}, {}
         self.calls = list(self.structure.calls(self.structure.root))
         self.twice = self.repeated()
@@ -198,7 +197,7 @@ class Body:
         for r in c.outputs:
             self.uses[r] = self.uses.get(r, 0) + 1
         labels = [i.label for i in c.items if isinstance(i, Call)]
-        self.layer_of, self.chain_ok = [], True
+        self.layer_of = []
         formals = FORMALS if len(c.inputs) <= len(FORMALS) else [f"x{i}" for i in range(len(c.inputs))]
         for r, f in zip(c.inputs, formals):
             self.values[r] = E(f)
@@ -252,7 +251,7 @@ class Body:
         o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of))
         translate = TABLE.get(o.op)
         if translate is None:
-            self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations.py")
+            self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations/")
         if any(t in ("F64", "F16", "BF16") for _, _, t in item.entry["out"]):
             self.w.refuse(f"computes in {item.entry['out'][0][2]}", item.entry, "export the network in float: net.float()")
         result = translate(o)
