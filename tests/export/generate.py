@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The second step of the exporter for a network that is tested: `generate.py NETWORK.json FOLDER` writes its header and NETWORK.cpp, a program that
-compares it with PyTorch's results, which the description has under "expected". Plain Python."""
+"""The second step of the exporter for networks that are tested: `generate.py PROGRAM.cpp NETWORK.json...` writes their headers beside PROGRAM.cpp,
+which compares them with PyTorch's results, as the descriptions have them under "expected". Several in one program: most of a small one's
+compile time is the library's headers. Plain Python."""
 import os
 import sys
 
@@ -10,32 +11,45 @@ import description  # noqa: E402
 from project import Project  # noqa: E402
 
 
-def generate(path, folder):
+def number(v):
+    text = repr(float(v))
+    return text if text[-1].isdigit() else {"inf": "INFINITY", "-inf": "-INFINITY"}.get(text, "NAN")
+
+
+def comparison(path, folder):
+    """The header's name, and the call that compares its model."""
     d = description.load(path)
+    d["name"] = os.path.basename(path).removesuffix(".json") + "_net"  # names of namespaces must differ
     project = Project(d)
     project.write(folder)
-    ns = project.ns
     inputs = ", ".join(f'{{"{i["name"]}", {n}, {"false" if i["type"] == "F32" else "true"}}}'
                        for i, n in zip(d["inputs"], project.sizes([i["shape"] for i in d["inputs"]])))
-    def number(v):
-        text = repr(float(v))
-        return text if text[-1].isdigit() else {"inf": "INFINITY", "-inf": "-INFINITY"}.get(text, "NAN")
-    results = ",\n     ".join(f'{{{e["size"]}, {number(e["largest"])}, {number(e["mean_size"])}, {{{", ".join(number(v) + "f" for v in e["values"])}}}}}' for e in d["expected"])
+    results = ",\n     ".join(f'{{{e["size"]}, {number(e["largest"])}, {number(e["mean_size"])}, {{{", ".join(number(v) + "f" for v in e["values"])}}}}}'
+                              for e in d["expected"])
     constants = path.removesuffix(".json") + ".safetensors"
     constants = os.path.abspath(constants) if os.path.exists(constants) else ""
-    stem = os.path.basename(path).removesuffix(".json")
-    with open(os.path.join(folder, stem + ".cpp"), "w") as f:
-        f.write(f'''#include "{ns}.hpp"
+    return project.ns, f'''  std::printf("{os.path.basename(path)}\\n");
+  wrong += export_check::compare<{project.ns}::model>("{constants}", {{{inputs}}},
+    {{{results}}},
+    {d.get("bound", 1e-5)!r}, runs) != 0;
+'''
 
+
+def generate(program, paths):
+    folder = os.path.dirname(program) or "."
+    os.makedirs(folder, exist_ok=True)
+    made = [comparison(p, folder) for p in paths]
+    with open(program, "w") as f:
+        f.write("".join(f'#include "{ns}.hpp"\n' for ns, _ in made) + f'''
 #include <export/check.hpp>
 
 int main(int count, char**) {{
-  return export_check::compare<{ns}::model>("{constants}", {{{inputs}}},
-    {{{results}}},
-    {d.get("bound", 1e-5)!r}, count > 1 ? 3 : 1);
+  const int runs = count > 1 ? 3 : 1;
+  int wrong = 0;
+{"".join(call for _, call in made)}  return wrong;
 }}
 ''')
 
 
 if __name__ == "__main__":
-    generate(sys.argv[1], sys.argv[2])
+    generate(sys.argv[1], sys.argv[2:])

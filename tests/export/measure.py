@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The whole table: `measure.py FOLDER [REGEX]` reads, writes, compiles and compares each network whose name matches, and writes
-docs/networks.md from all results in FOLDER/results.jsonl (the newest of each network). Environment: CXX, CXXFLAGS."""
+docs/networks.md from all results in FOLDER/results.jsonl (the newest of each network). Environment: CXX, CXXFLAGS; COMPILE=0 reads and writes
+only."""
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -59,9 +59,11 @@ def measure(name, folder):
     read_networks.save(name, d, kept, folder)
     own = os.path.join(folder, name)
     shutil.rmtree(own, ignore_errors=True)
-    generate.generate(os.path.join(folder, name + ".json"), own)
+    generate.generate(os.path.join(own, name + ".cpp"), [os.path.join(folder, name + ".json")])
     row.update(origin=d["origin"], steps=len(d["steps"]), lines=sum(1 for _ in project.w.text.splitlines()), structs=len(project.w.structs),
                numbers=sum(__import__("math").prod(p["shape"]) for p in d["parameters"].values()))
+    if os.environ.get("COMPILE") == "0":
+        return row
     program = os.path.join(own, "check")
     row["seconds"], row["megabytes"], error = compiled(os.path.join(own, name + ".cpp"), program, own)
     if error:
@@ -85,17 +87,21 @@ def page(rows):
     good = [r for r in rows if "relative" in r]
     right = [r for r in good if r["relative"] <= 1e-5]
     refused = [r for r in rows if "refused" in r]
+    written = [r for r in rows if "steps" in r and "relative" not in r and "error" not in r]
     out = ["# Networks", "",
            "Public networks, exported from PyTorch by [tools/export](from_pytorch.md), with parameters and inputs from a formula; sizes are reduced",
            "(`tests/export/networks.py`). `bash tests/export/run [REGEX]` makes this page. Error: the largest difference from PyTorch's result, over the",
            f"largest number. Compiled with {CXX} {' '.join(FLAGS)}; times are those of one thread, small sizes, whatever else the machine did.", "",
-           f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5; {len(refused)} refused with a reason.", "",
+           f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5; "
+           f"{len(written)} written and not compiled here; {len(refused)} refused with a reason.", "",
            "| network | parameters | operations | structs | lines | compile s | MB | error | PyTorch ms | Volute ms |",
            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for r in rows:
         if "relative" in r:
             out.append(f"| {r['name']} | {r['numbers']:,} | {r['steps']} | {r['structs']} | {r['lines']} | {r['seconds']:.0f} | {r['megabytes']:.0f} | "
                        f"{r['relative']:.1e} | " + (f"{r['torch']:.2f} | {r['milliseconds']:.2f} |" if "torch" in r else "| |"))
+    if written:
+        out += ["", "Written, and not compiled when this page was made: " + ", ".join(f"{r['name']} ({r['lines']} lines)" for r in written) + "."]
     failed = [r for r in rows if "error" in r]
     if failed:
         out += ["", "## Written, and not compiled or run", "", "| network | what was said |", "|---|---|"]

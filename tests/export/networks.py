@@ -55,7 +55,7 @@ monai("dynunet", lambda m: m.DynUNet(**small, kernel_size=[3, 3, 3, 3], strides=
                                      filters=[8, 16, 32, 32]), x32)
 monai("dynunet_residual", lambda m: m.DynUNet(**small, kernel_size=[[1, 3, 3], 3, 3], strides=[1, [1, 2, 2], 2],
                                               upsample_kernel_size=[[1, 2, 2], 2], filters=[8, 16, 32], res_block=True), "1,1,8,16,16")
-monai("segresnet", lambda m: m.SegResNet(**small, init_filters=8), x32)
+monai("segresnet", lambda m: m.SegResNet(**small, init_filters=8), x16)
 monai("segresnet_deconv", lambda m: m.SegResNet(**small, init_filters=8, upsample_mode="deconv"), x16)
 monai("segresnet_pixelshuffle", lambda m: m.SegResNet(**small, init_filters=8, upsample_mode="pixelshuffle"), x16)
 monai("segresnet_vae", lambda m: m.SegResNetVAE(input_image_size=(16, 16, 16), **small, init_filters=8), x16)
@@ -230,6 +230,12 @@ torchvision("swin3d_t", "1,3,8,32,32", num_classes=5)
 torchvision("swin3d_b", "1,3,8,32,32", num_classes=5)
 
 
+@network("swin3d_small", "1,3,4,24,24")
+def swin3d_small():
+    from torchvision.models.video.swin_transformer import SwinTransformer3d
+    return SwinTransformer3d(patch_size=[2, 4, 4], embed_dim=12, depths=[2], num_heads=[2], window_size=[2, 3, 3], num_classes=5)
+
+
 @network("ptv_x3d_s", "1,3,4,64,64")
 def x3d():
     from pytorchvideo.models.x3d import create_x3d
@@ -269,14 +275,14 @@ def r2plus1d():
     return create_r2plus1d(model_num_class=5, head_pool_kernel_size=(1, 2, 2))
 
 
-@network("nnunet_plain", x32)
+@network("nnunet_plain", x16)
 def nnunet_plain():
     from dynamic_network_architectures.architectures.unet import PlainConvUNet
     return PlainConvUNet(1, 3, (8, 16, 32), nn.Conv3d, 3, (1, 2, 2), (2, 2, 2), 2, (2, 2), conv_bias=True, norm_op=nn.InstanceNorm3d,
                          norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU, nonlin_kwargs={"inplace": True}, deep_supervision=True)
 
 
-@network("nnunet_residual", x32)
+@network("nnunet_residual", x16)
 def nnunet_residual():
     from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
     return ResidualEncoderUNet(1, 4, (8, 16, 32, 32), nn.Conv3d, 3, (1, 2, 2, 2), (1, 2, 2, 2), 2, (1, 1, 1), conv_bias=True,

@@ -16,6 +16,7 @@ TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch
          torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
 DROP_PATHS = {"DropPath": "drop_prob", "StochasticDepth": "p"}  # their classes, and the attribute that is the probability
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
+FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
 FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
@@ -41,7 +42,7 @@ class Reader:
         self.steps, self.scopes, self.scope_of, self.lines, self.line_of = [], [], {}, [], {}
         self.parameters, self.constants, self.tensors, self.folded = {}, {}, {}, {}
         self.env, self.count = {}, 0
-        self.inputs = []
+        self.inputs, self.told = [], set()
         self.name = name or type(module).__name__
 
     # ---------------------------------------------------------------- places
@@ -88,7 +89,7 @@ class Reader:
         if not frames:
             return -1
         file, number, text = frames[-1]
-        text = f"{re.sub(r'^.*/site-packages/', '', file)}:{number}: {text}"
+        text = f"{place(file)}:{number}: {text}"
         if text not in self.line_of:
             self.line_of[text] = len(self.lines)
             self.lines.append(text)
@@ -233,17 +234,44 @@ class Reader:
             return
         leaves = self.leaves(arguments)
         mutated = [a.name for a in node.target._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        if name.split(".")[0] in FILLED and not mutated:  # of the operand only shape and type are read
+            fake = node.meta["val"]
+            value = arguments.get("fill_value", FILLED[name.split(".")[0]])
+            if not isinstance(value, Tensor):
+                self.env[node] = Tensor(fake.shape, fake.dtype, value=torch.full(tuple(fake.shape), value, dtype=fake.dtype))
+                self.env[node].scope = self.scope(node)
+                return
         random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(("dropout", "feature_dropout", "alpha_dropout", "native_dropout", "scaled_dot"))
         if all(t.value is not None and not isinstance(t.value, torch.nn.Parameter) for t in leaves) and not random:
             return self.fold(node, name, arguments, mutated)
         if mutated:
             return self.in_place(node, name, arguments, mutated)
+        if name in ("index.Tensor", "index_select.default"):
+            self.count_from_the_front(name, arguments)
+        if name.startswith(("alpha_dropout", "feature_alpha")) or name.startswith("feature_dropout") and len(leaves[0].shape) != 5:
+            self.told.add("Alpha dropout, and dropout of whole channels of what is no volume, do nothing here: training differs from PyTorch's")
+        if random:
+            self.told.add("It draws random numbers, other ones than PyTorch: the check cannot hold")
         fakes = node.meta["val"]
         several = isinstance(fakes, (list, tuple))
         outs = [self.made(f) for f in (fakes if several else [fakes]) if f is not None]
         self.step(f"{namespace}.{name}", arguments, outs, node)
         self.env[node] = outs if several else outs[0]
         self.note_alias(node, name, arguments, outs if not several else [])
+
+    def count_from_the_front(self, name, arguments):
+        """Constant indices that count from the end, as others."""
+        shape = arguments["self"].shape
+        def front(t, axis):
+            if isinstance(t, Tensor) and t.value is not None and t.dtype not in (torch.bool, torch.uint8) and t.value.numel() and t.value.min() < 0:
+                made = Tensor(t.shape, t.dtype, value=torch.where(t.value < 0, t.value + shape[axis], t.value))
+                made.scope = t.scope
+                return made
+            return t
+        if name == "index.Tensor":
+            arguments["indices"] = [front(t, axis) for axis, t in enumerate(arguments["indices"])]
+        else:
+            arguments["index"] = front(arguments["index"], arguments["dim"])
 
     def fold(self, node, name, arguments, mutated):
         """An operation on constants is computed now, in the order of the program; one in place changes the constant itself."""
@@ -451,7 +479,14 @@ class Reader:
                 continue
             if re.search(r"\bself\.training\b", text) and cls.__name__ not in found:
                 found.append(cls.__name__)
-        return [f"{c} asks self.training: what is written here is its inference" for c in found]
+        return sorted(self.told) + [f"{c} asks self.training: what is written here is its inference" for c in found]
+
+
+def place(file):
+    """A file as a reader knows it: from the packages or from here on."""
+    file = re.sub(r"^.*/site-packages/", "", file)
+    here = os.getcwd() + "/"
+    return file[len(here):] if file.startswith(here) else file
 
 
 def exported(module, args, kwargs):
@@ -493,7 +528,7 @@ def explained(e):
     line = ""
     if frames:
         file, number, source = frames[-1]
-        line = f"{re.sub(r'^.*/site-packages/', '', file)}:{number}: {source}"
+        line = f"{place(file)}:{number}: {source}"
     data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
     return Refused("torch.export cannot trace it: " + first[:300], line=line,
                    remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data

@@ -1,7 +1,4 @@
 """The calls of modules that a description's steps make, and what goes into and out of each: from the flat program back to modules in modules."""
-import re
-
-REFERENCE = re.compile(r"^%")
 
 
 def references(value):

@@ -56,7 +56,7 @@ def smallest(t):
     import torch
     if t.dtype == torch.bool:
         return t.to(torch.uint8)
-    if not t.dtype.is_floating_point:
+    if t.numel() and (not t.dtype.is_floating_point or bool((t == t.round()).all()) and bool(t.abs().max() < 2**24)):
         low, high = int(t.min()), int(t.max())
         for dtype, least, most in ((torch.uint8, 0, 255), (torch.int16, -32768, 32767), (torch.int32, -2**31, 2**31 - 1)):
             if least <= low and high <= most:

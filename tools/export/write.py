@@ -45,7 +45,6 @@ class Writer:
         self.structs = []        # (name, text) in the order of definition
         self.found = {}          # (base name, text) of a struct: its number
         self.folded = {}         # path of a state that holds a constant: constant's id
-        self.paths = {}          # C++ path of each parameter: PyTorch's
         self.type_of, self.definition_of = {}, {}
         self.calls = list(self.structure.calls(self.structure.root))
         self.twice = self.repeated()
@@ -198,7 +197,7 @@ class Body:
         for r in c.outputs:
             self.uses[r] = self.uses.get(r, 0) + 1
         labels = [i.label for i in c.items if isinstance(i, Call)]
-        self.layer_of, self.chain_ok = [], True
+        self.layer_of = []
         formals = FORMALS if len(c.inputs) <= len(FORMALS) else [f"x{i}" for i in range(len(c.inputs))]
         for r, f in zip(c.inputs, formals):
             self.values[r] = E(f)
@@ -249,10 +248,10 @@ class Body:
     def add(self, item, following):
         if isinstance(item, Call):
             return self.add_call(item, following)
-        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1])
+        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of))
         translate = TABLE.get(o.op)
         if translate is None:
-            self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations.py")
+            self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations/")
         if any(t in ("F64", "F16", "BF16") for _, _, t in item.entry["out"]):
             self.w.refuse(f"computes in {item.entry['out'][0][2]}", item.entry, "export the network in float: net.float()")
         result = translate(o)
@@ -284,7 +283,7 @@ class Body:
             self.w.refuse("has parameters under names that the layer does not have", item.entry, "use the module of torch.nn")
         type = layer.type
         if "dropout" in type or "drop_path" in type:  # its random numbers want a name
-            type = f"nn::named<\"drop_{len(self.statements)}_{len(self.layer_of)}\", {type}>"
+            type = f"nn::named<\"drop_{len(self.layer_of)}\", {type}>"
         return E(f"{type}{{}}({layer.operand.e.text})")
 
     def add_call(self, item, following):
@@ -300,11 +299,14 @@ class Body:
         elif plain_type == "nn::identity":
             e = arguments[0].e
         elif item.label:
-            wrapper = "nn::shared" if item.path in self.w.twice else "nn::named"
-            name = identifier(item.label)
-            while name in self.names or (name in self.members and self.members[name][1:] != (item.label, type)):
+            wrapper, label = "nn::shared" if item.path in self.w.twice else "nn::named", item.label
+            if re.match(r"nn::drop", plain_type) and wrapper == "nn::shared":  # each call drops by numbers of its own
+                wrapper, k = "nn::named", 1 + sum(l.startswith(label) for _, l, _ in self.members.values())
+                label = label if k == 1 else f"{label}_{k}"
+            name = identifier(label)
+            while name in self.names or (name in self.members and self.members[name][1:] != (label, type)):
                 name += "_"
-            self.members[name] = (wrapper, item.label, type)
+            self.members[name] = (wrapper, label, type)
             e = E(f"{name}({joined})")
         else:
             e = E(f"invoke<{type}>({joined})")

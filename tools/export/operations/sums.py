@@ -1,0 +1,185 @@
+"""Sums, products of matrices, attention."""
+import math
+
+from expressions import E, axes, binary, call, number, reshape, scalar
+from operation import Layer, Operand, axis_of, permuted, scaled, translates
+
+
+# ------------------------------------------------------------------ sums
+def over(o, name="dim", rank=None):
+    dims = o.take(name)
+    if dims is None or dims == []:
+        return None
+    return sorted(axis_of(o, a, rank) for a in (dims if isinstance(dims, list) else [dims]))
+
+
+def reduced(o, function, x, dims, keep):
+    if x.rank == 0:
+        return x.e
+    if dims is None and keep:
+        dims = list(range(x.rank))
+    return call(function, x.e, *([axes(dims)] if dims is not None else []), *(["keepdims"] if keep else []))
+
+
+@translates("mean.default", "sum.default", "mean.dim", "sum.dim_IntList", "amax.default", "max.default")
+def reduction(o):
+    x = o.tensor("self")
+    dims = over(o, rank=x.rank) if "dim" in o.left else None
+    keep = o.take("keepdim") if "keepdim" in o.left else False
+    if "dtype" in o.left:
+        o.take("dtype", None, o.type)
+    return reduced(o, {"mean": "mean", "sum": "sum", "amax": "maximum", "max": "maximum"}[o.op.split(".")[1]], x, dims, keep)
+
+
+@translates("amin.default", "min.default")
+def amin(o):
+    x = o.tensor("self")
+    dims = over(o, rank=x.rank) if "dim" in o.left else None
+    keep = o.take("keepdim") if "keepdim" in o.left else False
+    negated = Operand(None, E("-" + x.e.within(1), 1), x.shape, x.type)
+    return E("-" + reduced(o, "maximum", negated, dims, keep).text, 1)
+
+
+@translates("max.dim")
+def max_dim(o):
+    x = o.tensor("self")
+    axis = axis_of(o, o.take("dim"), x.rank)
+    keep = o.take("keepdim")
+    return [reduced(o, "maximum", x, [axis], keep), argmaximum(o, x, axis, keep)]
+
+
+def argmaximum(o, x, axis, keep):
+    e = call("argmax", x.e, f"axis<{axis}>")
+    return reshape(e, [1 if a == axis else n for a, n in enumerate(x.shape)], [n for a, n in enumerate(x.shape) if a != axis]) if keep else e
+
+
+@translates("argmax.default")
+def argmax(o):
+    x = o.tensor("self")
+    axis = o.take("dim")
+    if axis is None:
+        o.refuse("argmax over all axes", "give dim")
+    return argmaximum(o, x, axis_of(o, axis, x.rank), o.take("keepdim"))
+
+
+@translates("var.correction", "var.dim", "std.correction", "std.dim")
+def var(o):
+    x = o.tensor("self")
+    dims = over(o, rank=x.rank) or list(range(x.rank))
+    keep = o.take("keepdim")
+    n = math.prod(x.shape[a] for a in dims)
+    c = o.take("correction") if "correction" in o.left else int(o.take("unbiased"))
+    c = 1 if c is None else c
+    centred = binary("-", x.e, reduced(o, "mean", x, dims, True))
+    v = reduced(o, "mean", Operand(None, call("square", centred), x.shape, x.type), dims, keep)
+    v = v if c == 0 else binary("*", v, scalar(n / (n - c)))
+    return v if "var" in o.op else call("sqrt", v)
+
+
+@translates("linalg_vector_norm.default", "norm.ScalarOpt_dim", "norm.Scalar")
+def norm(o):
+    x = o.tensor("self")
+    o.take("ord" if "ord" in o.left else "p", 2, 2.0, None)
+    dims = over(o, rank=x.rank) if "dim" in o.left else None
+    keep = o.take("keepdim") if "keepdim" in o.left else False
+    o.ignore("dtype")
+    return reduced(o, "norm", x, dims, keep)
+
+
+@translates("softmax.int", "log_softmax.int", "_softmax.default", "_log_softmax.default")
+def softmax(o):
+    x = o.tensor("self")
+    o.ignore("half_to_float")
+    if "dtype" in o.left:
+        o.take("dtype", None, "F32")
+    axis = axis_of(o, o.take("dim"), x.rank)
+    f = "log_softmax" if "log" in o.op else "softmax"
+    return Layer(f"nn::{f}<{axis}>", x, otherwise=lambda: call(f, x.e, f"axis<{axis}>"))
+
+
+# ------------------------------------------------------------------ products
+@translates("linear.default")
+def linear(o):
+    x, w, b = o.tensor("input"), o.tensor("weight"), o.optional("bias")
+    if len(w.shape) != 2:
+        o.refuse("linear with a weight that is no matrix")
+    type = f"nn::linear<{number(w.shape[1], 'in')}, {number(w.shape[0], 'out')}{'' if b else ', nn::no_bias'}>"
+    return Layer(type, x, {"weight": w, "bias": b}, lambda: call("linear", x.e, w.e, *([b.e] if b else [])))
+
+
+@translates("matmul.default", "mm.default", "bmm.default", "mv.default", "dot.default")
+def matmul(o):
+    names = [n for n in ("self", "other", "mat2", "vec", "tensor") if n in o.left]
+    a, b = (o.tensor(n) for n in names)
+    return call("matmul", a.e, b.e)
+
+
+@translates("addmm.default", "baddbmm.default")
+def addmm(o):
+    b = o.tensor("self")
+    names = ("mat1", "mat2") if "mat1" in o.left else ("batch1", "batch2")
+    x, y = (o.tensor(n) for n in names)
+    return binary("+", scaled(o, call("matmul", x.e, y.e), o.take("alpha")), scaled(o, b.e, o.take("beta")))
+
+
+@translates("einsum.default")
+def einsum(o):
+    equation, parts = o.take("equation").replace(" ", ""), o.tensors("tensors")
+    o.ignore("path")
+    if "." in equation or "->" not in equation or len(parts) != 2:
+        o.refuse(f"einsum '{equation}' of {len(parts)} tensors", "write it as torch.matmul")
+    left, right = equation.split("->")
+    a, b = left.split(",")
+    if any(len(set(s)) != len(s) for s in (a, b, right)):
+        o.refuse(f"einsum '{equation}' takes a diagonal")
+    size = {**dict(zip(a, parts[0].shape)), **dict(zip(b, parts[1].shape))}
+    for s, p in ((a, parts[0]), (b, parts[1])):
+        if any(size[c] != e for c, e in zip(s, p.shape)):
+            o.refuse(f"einsum '{equation}' broadcasts an extent of 1")
+    def lonely(s, other, p):  # what only one operand has and the result lacks is summed first
+        gone = [i for i, c in enumerate(s) if c not in other and c not in right]
+        if not gone:
+            return s, p
+        kept = "".join(c for c in s if c in other or c in right)
+        return kept, Operand(None, call("sum", p.e, axes(gone)), [size[c] for c in kept], p.type)
+    a, p = lonely(a, b, parts[0])
+    b, q = lonely(b, a, parts[1])
+    batch = [c for c in right if c in a and c in b]
+    rows, columns = [c for c in right if c in a and c not in b], [c for c in right if c in b and c not in a]
+    summed = [c for c in a if c in b and c not in right]
+    extent = lambda cs: math.prod(size[c] for c in cs)
+    def arranged(s, x, order, extents):
+        e = permuted(x, [s.index(c) for c in order])
+        return reshape(e, extents, [size[c] for c in order])
+    x = arranged(a, p, batch + rows + summed, [extent(batch), extent(rows), extent(summed)] if batch else [extent(rows), extent(summed)])
+    y = arranged(b, q, batch + summed + columns, [extent(batch), extent(summed), extent(columns)] if batch else [extent(summed), extent(columns)])
+    got = batch + rows + columns
+    known = [extent(batch), extent(rows), extent(columns)] if batch else [extent(rows), extent(columns)]
+    z = reshape(call("matmul", x, y), [size[c] for c in got], known)
+    return permuted(Operand(None, z, [size[c] for c in got], "F32"), [got.index(c) for c in right])
+
+
+@translates("scaled_dot_product_attention.default")
+def attention(o):
+    q, k, v = (o.tensor(n) for n in ("query", "key", "value"))
+    mask = o.optional("attn_mask")
+    o.take("enable_gqa", False)
+    o.take("dropout_p", 0, 0.0)
+    causal, scale = o.take("is_causal"), o.take("scale")
+    return attention_formula(o, q, k, v, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+
+
+def attention_formula(o, q, k, v, mask, causal, scale):
+    """softmax(q k^T scale + mask) v: the one place that says how attention is computed."""
+    order = list(range(k.rank))
+    order[-1], order[-2] = order[-2], order[-1]
+    scores = binary("*", call("matmul", q.e, call("transpose", k.e, axes(order))), scalar(scale))
+    if mask is not None and mask.type == "BOOL":
+        scores = call("select", mask.e, scores, scalar(-math.inf))
+    elif mask is not None:
+        scores = binary("+", scores, mask.e)
+    if causal:
+        n, m = q.shape[-2], k.shape[-2]
+        later = f"(reshape(arange<{n}>, shape<{n}, 1>) < arange<{m}>)"
+        scores = call("select", E(later), scalar(-math.inf), scores)
+    return call("matmul", call("softmax", scores, f"axis<{q.rank - 1}>"), v.e)

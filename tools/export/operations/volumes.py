@@ -1,0 +1,237 @@
+"""Pools, sizes and borders; numbers as indices; random numbers."""
+import math
+
+from expressions import E, binary, call, number, numbers, option, reshape, scalar
+from operation import Layer, Operand, axis_of, each, part, spatial, translates, volume
+
+
+# ------------------------------------------------------------------ pools, sizes, borders
+def pooled(o, n, x, kernel, stride, padding, dilation, extra):
+    function = ("max" if "max" in o.op else "avg") + "_pool3d"
+    stride = each(stride, n) if stride else list(kernel)
+    def text(prefix, wide):
+        k, s, p, d = (spatial(v, n, r) if wide else v for v, r in ((kernel, 1), (stride, 1), (padding, 0), (dilation, 1)))
+        parts = "" if s == k else f", {prefix}stride<{numbers(s, 'stride')}>"
+        parts += option(f", {prefix}padding<{numbers(p, 'padding', 0)}>")
+        return parts + (option(f", {prefix}dilation<{numbers(d, 'dilation', 1)}>") if "max" in o.op else "")
+    def otherwise():
+        v, extents = volume(x, n)
+        e = E(f"{function}({v.text}, kernel<{numbers(spatial(kernel, n, 1), 'kernel')}>{text('', True)}{extra('')})")
+        return reshape(e, o.out, o.out[:2] + [1] * (3 - n) + o.out[2:])
+    square = all(k == kernel[0] for k in kernel)
+    if n < 3 and not square:
+        return otherwise()
+    base = f"nn::{function[:-2]}{n}d<" + (number(kernel[0], "kernel") if square else f"0, nn::kernel<{numbers(kernel, 'kernel')}>")
+    return Layer(base + text("nn::", False) + extra("nn::") + ">", x, otherwise=otherwise)
+
+
+@translates("max_pool1d.default", "max_pool2d.default", "max_pool3d.default", "max_pool3d_with_indices.default", "max_pool2d_with_indices.default")
+def max_pool(o):
+    n = int(o.op.split("pool")[1][0])
+    x, kernel, stride = o.tensor("self"), each(o.take("kernel_size"), n), o.take("stride")
+    padding, dilation, ceil = each(o.take("padding"), n), each(o.take("dilation"), n), o.take("ceil_mode")
+    if x.rank != n + 2:
+        o.refuse("pools a tensor without a batch axis", "add one with unsqueeze(0)")
+    result = pooled(o, n, x, kernel, stride, padding, dilation, lambda prefix: f", {prefix}ceil_mode" if ceil else "")
+    return [result, None] if len(o.outs) == 2 else result
+
+
+@translates("avg_pool1d.default", "avg_pool2d.default", "avg_pool3d.default")
+def avg_pool(o):
+    n = int(o.op.split("pool")[1][0])
+    x, kernel, stride = o.tensor("self"), each(o.take("kernel_size"), n), o.take("stride")
+    padding, ceil, inside = each(o.take("padding"), n), o.take("ceil_mode"), o.take("count_include_pad")
+    divisor = o.take("divisor_override") if "divisor_override" in o.left else None
+    if x.rank != n + 2:
+        o.refuse("pools a tensor without a batch axis", "add one with unsqueeze(0)")
+    def extra(prefix):
+        return ((f", {prefix}ceil_mode" if ceil else "") + (f", {prefix}count_include_pad<false>" if not inside and any(padding) else "") +
+                (f", {prefix}divisor<{divisor}>" if divisor else ""))
+    return pooled(o, n, x, kernel, stride, padding, [1] * n, extra)
+
+
+@translates("adaptive_avg_pool1d.default", "adaptive_avg_pool2d.default", "adaptive_avg_pool3d.default", "adaptive_max_pool1d.default",
+            "adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
+def adaptive_pool(o):
+    kind = "max" if "max" in o.op else "avg"
+    n = int(o.op.split("pool")[1][0])
+    x, size = o.tensor("self"), each(o.take("output_size"), n)
+    size = [e if s is None else s for s, e in zip(size, x.shape[2:])]
+    def otherwise():
+        v, extents = volume(x, n)
+        e = E(f"adaptive_{kind}_pool3d({v.text}, output_size<{numbers(spatial(size, n, 1), 'extent')}>)")
+        return reshape(e, o.out, o.out[:2] + [1] * (3 - n) + o.out[2:])
+    result = Layer(f"nn::adaptive_{kind}_pool3d<{numbers(size, 'extent')}>", x, otherwise=otherwise) if n == 3 else otherwise()
+    return [result, None] if len(o.outs) == 2 else result
+
+
+@translates(*(f"upsample_{m}.{v}" for m in ("nearest1d", "nearest2d", "nearest3d", "_nearest_exact", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+              for v in ("vec", "default")), *(f"_upsample_nearest_exact{n}d.{v}" for n in (1, 2, 3) for v in ("vec", "default")))
+def upsample(o):
+    name = o.op.split(".")[1]
+    n = int(name[-2])
+    x = o.tensor("input" if "input" in o.left else "self")
+    o.ignore("output_size")  # the result has it
+    factors = o.take("scale_factors") if "scale_factors" in o.left else [o.left.pop(k) for k in ("scales_d", "scales_h", "scales_w", "scales") if k in o.left]
+    corners = o.take("align_corners") if "align_corners" in o.left else False
+    mode = "cubic" if "cubic" in name else "trilinear" if "linear" in name else "nearest_exact" if "exact" in name else "nearest"
+    if not factors or any(f is None for f in factors):
+        factors = None
+    before, after = x.shape[2:], o.out[2:]
+    whole = [b // a if a and b % a == 0 else 0 for a, b in zip(before, after)]
+    exact = all(w > 0 and (factors is None or factors[i] == w) for i, w in enumerate(whole))
+    flags = ("" if mode == "nearest" else ", {0}" + mode) + (", {0}align_corners" if corners else "")
+    def written(prefix):
+        wide = lambda v, r: spatial(v, n, r)
+        option_ = flags.format(prefix)
+        scale = "scale" if prefix else "scale_factor"
+        if exact and mode in ("nearest", "trilinear"):
+            return "upsample", f"{prefix}{scale}<{numbers(wide(whole, 1), 'scale')}>{option_}"
+        if factors is None or corners:
+            return "interpolate", f"{prefix}output_size<{numbers(wide(after, 1), 'extent')}>{option_ or f', {prefix}nearest'}"
+        return "interpolate", f"{prefix}{scale}<{', '.join(repr(float(f)) for f in wide(factors, 1))}>{option_ or f', {prefix}nearest'}"
+    def otherwise():
+        function, arguments = written("")
+        v, extents = volume(x, n)
+        return reshape(E(f"{function}({v.text}, {arguments})"), o.out, o.out[:2] + [1] * (3 - n) + o.out[2:])
+    if n < 3:
+        return otherwise()
+    function, arguments = written("nn::")
+    return Layer(f"nn::{function}<{arguments}>", x, otherwise=otherwise)
+
+
+@translates("pad.default", "constant_pad_nd.default", "reflection_pad1d.default", "reflection_pad2d.default", "reflection_pad3d.default",
+            "replication_pad1d.default", "replication_pad2d.default", "replication_pad3d.default")
+def pad(o):
+    x = o.tensor("self")
+    amounts = o.take("pad" if "pad" in o.left else "padding")
+    mode = o.take("mode", "constant", "reflect", "replicate", "circular") if "mode" in o.left else \
+        "constant" if "constant" in o.op else "reflect" if "reflection" in o.op else "replicate"
+    value = o.take("value") if "value" in o.left else 0
+    value = value or 0
+    low, high = [0] * x.rank, [0] * x.rank
+    for i in range(len(amounts) // 2):
+        low[x.rank - 1 - i], high[x.rank - 1 - i] = amounts[2 * i], amounts[2 * i + 1]
+    cropped, extents = x.e, list(x.shape)
+    for a in range(x.rank):
+        if low[a] < 0 or high[a] < 0:
+            here = Operand(None, cropped, extents, x.type)
+            start, stop = max(0, -low[a]), extents[a] - max(0, -high[a])
+            cropped = part(here, a, start, stop)
+            extents[a] = stop - start
+    low, high = [max(0, v) for v in low], [max(0, v) for v in high]
+    x = Operand(None, cropped, extents, x.type)
+    if not any(low) and not any(high):
+        return x.e
+    n = x.rank - 2
+    six = [v for a in range(2, x.rank) for v in (low[a], high[a])]
+    if mode == "constant":
+        if n == 3 and value == 0 and not any(low[:2]) and not any(high[:2]):
+            return Layer(f"nn::zero_pad3d<{six_numbers(six)}>", x, otherwise=lambda: call("zero_pad3d", x.e, f"padding<{six_numbers(six)}>"))
+        zeros = [f"shape<{', '.join(number(v, 'padding') for v in side)}>" for side in (low, high)]
+        return call("pad", x.e, *zeros, *([] if value == 0 else [scalar(value)]))
+    if n not in (1, 2, 3) or any(low[:2]) or any(high[:2]):
+        o.refuse(f"pads batch or channels by {mode}")
+    v, wide = volume(x, n)
+    text = six_numbers([0, 0] * (3 - n) + six)
+    e = call(f"{mode}_pad3d", v, f"padding<{text}>")
+    e = reshape(e, o.out, o.out[:2] + [1] * (3 - n) + o.out[2:])
+    return Layer(f"nn::{mode}_pad3d<{text}>", x, otherwise=lambda: e) if n == 3 else e
+
+
+def six_numbers(six):
+    if all(v == six[0] for v in six):
+        six = six[:1]
+    elif all(six[2 * i] == six[2 * i + 1] for i in range(3)):
+        six = six[::2]
+    return ", ".join(number(v, "padding") for v in six)
+
+
+@translates("pixel_shuffle.default", "pixel_unshuffle.default")
+def pixel_shuffle(o):
+    x = o.tensor("self")
+    if x.rank != 4:
+        o.refuse("pixel shuffle of a tensor that is not (N, C, H, W)")
+    f = "pixel_unshuffle" if "un" in o.op else "pixel_shuffle"
+    factor = o.take("upscale_factor" if "upscale_factor" in o.left else "downscale_factor")
+    v, _ = volume(x, 2)
+    return reshape(call(f, v, f"scale_factor<1, {factor}, {factor}>"), o.out, o.out[:2] + [1] + o.out[2:])
+
+
+@translates("grid_sampler.default", "grid_sampler_3d.default")
+def grid_sampler(o):
+    x, grid = o.tensor("input"), o.tensor("grid")
+    mode, border, corners = o.take("interpolation_mode", 0, 1), o.take("padding_mode", 0, 1, 2), o.take("align_corners")
+    if x.rank != 5:
+        o.refuse("grid_sample of planes", "give the planes a depth of 1")
+    flags = (", nearest" if mode == 1 else "") + ["", ", border_padding", ", reflection_padding"][border] + (", align_corners" if corners else "")
+    return E(f"grid_sample({x.e.text}, {grid.e.text}{flags})")
+
+
+# ------------------------------------------------------------------ numbers as indices
+@translates("embedding.default")
+def embedding(o):
+    w, i = o.tensor("weight"), o.tensor("indices")
+    o.ignore("padding_idx")
+    o.take("scale_grad_by_freq", False), o.take("sparse", False)
+    type = f"nn::embedding<{number(w.shape[0], 'count')}, {number(w.shape[1], 'channels')}>"
+    return Layer(type, i, {"weight": w}, lambda: call("embedding", i.e, w.e))
+
+
+@translates("index_select.default")
+def index_select(o):
+    x, i = o.tensor("self"), o.tensor("index")
+    return call("take", x.e, f"axis<{axis_of(o, o.take('dim'), x.rank)}>", i.e)
+
+
+@translates("gather.default")
+def gather(o):
+    x, i = o.tensor("self"), o.tensor("index")
+    axis = axis_of(o, o.take("dim"), x.rank)
+    o.take("sparse_grad", False)
+    if any(a != b for k, (a, b) in enumerate(zip(x.shape, i.shape)) if k != axis):
+        o.refuse("gather by an index that is smaller than the tensor in other axes")
+    return call("gather", x.e, f"axis<{axis}>", i.e)
+
+
+@translates("index.Tensor")
+def index(o):
+    x, where_ = o.tensor("self"), o.take("indices")
+    given = [(a, o._operand(i)) for a, i in enumerate(where_) if i is not None]
+    if any(i.type in ("BOOL", "U8") for _, i in given):
+        o.refuse("takes the elements that a mask chooses: how many is not known while compiling", "use torch.where")
+    places = [a for a, _ in given]
+    if places != list(range(places[0], places[0] + len(places))):
+        o.refuse("indexes axes that do not stand next to each other")
+    if len(given) == 1:
+        return call("take", x.e, f"axis<{places[0]}>", i_of(given[0][1], x.shape[places[0]]))
+    # x[i, j] along neighbouring axes: one axis of their product
+    sizes = [x.shape[a] for a in places]
+    flat = x.shape[:places[0]] + [math.prod(sizes)] + x.shape[places[-1] + 1:]
+    e = None
+    for k, (_, i) in enumerate(given):
+        stride = math.prod(sizes[k + 1:])
+        term = i_of(i, sizes[k])
+        term = term if stride == 1 else binary("*", term, scalar(stride))
+        e = term if e is None else binary("+", e, term)
+    return call("take", reshape(x.e, flat, x.shape), f"axis<{places[0]}>", e)
+
+
+def i_of(i, extent):
+    """An index that may count from the end; constants do not (read.py)."""
+    return i.e if i.ref.startswith("%c:") else call("select", E(f"({i.e.within(3)} < 0_c)"), binary("+", i.e, scalar(extent)), i.e)
+
+
+@translates("one_hot.default")
+def one_hot(o):
+    x = o.tensor("self")
+    o.ignore("num_classes")
+    return call(f"one_hot<{o.out[-1]}>", x.e)
+
+
+# ------------------------------------------------------------------ random numbers
+@translates("randn_like.default", "randn.default", "rand_like.default", "rand.default")
+def noise(o):
+    o.ignore("self", "size", "dtype", "pin_memory", "generator")
+    kind = "normal" if "randn" in o.op else "uniform"
+    return E(f"{kind}_noise<\"noise_{o.place}\", {', '.join(number(e, 'extent') for e in o.out)}>")
