@@ -237,14 +237,14 @@ template <class Trainer, communicator C, std::int64_t BucketBytes>
 requires(
     !Trainer::is_refused) std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, BucketBytes>::facts_of_this_rank() {
   std::vector<std::pair<std::string, std::string>> rows;
-  const auto digest = [](const T* p, std::int64_t n) {
-    hash h;
-    for (std::int64_t i = 0; i < n; ++i) h.put(std::bit_cast<std::uint64_t>(static_cast<double>(p[i])));
-    char s[20];
-    std::snprintf(s, sizeof s, "%016llx", static_cast<unsigned long long>(h.value));
-    return std::string(s);
+  const auto digest = [](const T* values, std::int64_t size) {
+    hash of_values;
+    for (std::int64_t i = 0; i < size; ++i) of_values.put(std::bit_cast<std::uint64_t>(static_cast<double>(values[i])));
+    char text[20];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(of_values.value));
+    return std::string(text);
   };
-  const auto shape = [](const extents& e) { return format_shape(std::span(e.dim, static_cast<std::size_t>(e.rank))); };
+  const auto shape = [](const extents& of_it) { return format_shape(std::span(of_it.dim, static_cast<std::size_t>(of_it.rank))); };
   const graph::view& g = facts::graph;
   rows.emplace_back("version of volute", std::to_string(VOLUTE_VERSION));
   rows.emplace_back("bytes of an element", std::to_string(sizeof(T)));

@@ -350,8 +350,8 @@ void attend_queries(const attention_walk<T>& w, T scale, const attention_operand
       T *const lanes = scratch + i * each, *const out = lanes + d * row, *const state = out + e * row;
       const bool adds = add.any(b, key, keys);
       if (adds) add.make(b, key, keys);
-      for_vectors(b.vectors, [&](auto n) {
-        constexpr int N = decltype(n)::value;
+      for_vectors(b.vectors, [&](auto count) {
+        constexpr int N = decltype(count)::value;
         attention_panel<N, product_strides{d, 1, row, row}, false>(keys, d, k + key * d, lanes, scores);
         const bool grown = adds ? softmax_step<N, true>(keys, scores, add.to, state) : softmax_step<N, false>(keys, scores, add.to, state);
         if (grown) scale_lanes(b, e, out, state + 2 * row);
@@ -381,9 +381,9 @@ void attention(const ops::loop_nest& nest, double scale, const attention_operand
   constexpr std::int64_t step = attention_block<T>::together(attention_rows(F, false)) * attention_block<T>::queries;
   const std::int64_t parts = (w.queries + step - 1) / step;
   const double work = static_cast<double>(w.batch * w.queries * w.keys * (F.features + F.values)) / 40;
-  share(work < worth_sharing ? team<T>{} : workers, w.batch * parts, [&](std::int64_t t, int worker) noexcept {
-    const std::int64_t begin = t % parts * step, end = begin + step < w.queries ? begin + step : w.queries;
-    attend_queries<T, F>(w, static_cast<T>(scale), a, t / parts, begin, end, result, sums, workers.memory(worker, scratch));
+  share(work < worth_sharing ? team<T>{} : workers, w.batch * parts, [&](std::int64_t task, int worker) noexcept {
+    const std::int64_t begin = task % parts * step, end = begin + step < w.queries ? begin + step : w.queries;
+    attend_queries<T, F>(w, static_cast<T>(scale), a, task / parts, begin, end, result, sums, workers.memory(worker, scratch));
   });
 }
 
@@ -478,8 +478,8 @@ void slopes_of(const attention_walk<T>& w, T scale, const attention_operands<T>&
       T *const lanes = scratch + i * each, *const own = lanes + (d + e) * row, *const sums = own + d * row;
       const bool adds = add.any(b, key, keys);
       if (adds) add.make(b, key, keys);
-      for_vectors(b.vectors, [&](auto n) {
-        constexpr int N = decltype(n)::value;
+      for_vectors(b.vectors, [&](auto count) {
+        constexpr int N = decltype(count)::value;
         attention_panel<N, product_strides{d, 1, row, row}, false>(keys, d, k + key * d, lanes, scores);
         attention_panel<N, product_strides{e, 1, row, row}, false>(keys, e, v + key * e, lanes + d * row, along);
         if (adds)
@@ -520,7 +520,7 @@ void attention_gradient(const ops::loop_nest& nest, double scale_of_scores, cons
   constexpr std::int64_t step = attention_block<T>::together(attention_rows(F, true)) * attention_block<T>::queries;
   const std::int64_t members = g.bias != nullptr ? w.members() : 1, groups = w.batch / members;
   const auto matrix_of = [&](std::int64_t group, std::int64_t member) { return g.bias != nullptr ? w.matrix_of(group, member) : group; };
-  const auto least = [](std::int64_t p, std::int64_t q) { return p < q ? p : q; };
+  const auto least = [](std::int64_t one, std::int64_t other) { return one < other ? one : other; };
   /// All of these gradients that queries [begin, end) and keys [from, to) of a group give.
   const auto run = [&](std::int64_t group, std::int64_t begin, std::int64_t end, std::int64_t from, std::int64_t to,
                        const attention_slopes<T>& into, T* memory) noexcept {
@@ -542,20 +542,20 @@ void attention_gradient(const ops::loop_nest& nest, double scale_of_scores, cons
   const team<T> shared = work < worth_sharing ? team<T>{} : workers;
   if (shared.alone() || groups >= shared.workers->threads())
     return share(shared, groups,
-                 [&](std::int64_t t, int worker) noexcept { run(t, 0, w.queries, 0, w.keys, g, workers.memory(worker, scratch)); });
+                 [&](std::int64_t task, int worker) noexcept { run(task, 0, w.queries, 0, w.keys, g, workers.memory(worker, scratch)); });
   const std::int64_t parts =
       g.bias != nullptr && w.row(W::bias) == 0 ? 1 : (w.queries + step - 1) / step;  // a row of the bias is one part's
-  share(shared, groups * parts, [&](std::int64_t t, int worker) noexcept {
-    const std::int64_t begin = t % parts * step;
-    run(t / parts, begin, parts == 1 ? w.queries : least(w.queries, begin + step), 0, w.keys, {g.q, nullptr, nullptr, g.bias},
+  share(shared, groups * parts, [&](std::int64_t task, int worker) noexcept {
+    const std::int64_t begin = task % parts * step;
+    run(task / parts, begin, parts == 1 ? w.queries : least(w.queries, begin + step), 0, w.keys, {g.q, nullptr, nullptr, g.bias},
         workers.memory(worker, scratch));
   });
   if (g.k == nullptr && g.v == nullptr) return;
   constexpr std::int64_t some = 4 * attention_block<T>::keys;
   const std::int64_t pieces = (w.keys + some - 1) / some;
-  share(shared, groups * pieces, [&](std::int64_t t, int worker) noexcept {
-    const std::int64_t from = t % pieces * some;
-    run(t / pieces, 0, w.queries, from, least(w.keys, from + some), {nullptr, g.k, g.v, nullptr}, workers.memory(worker, scratch));
+  share(shared, groups * pieces, [&](std::int64_t task, int worker) noexcept {
+    const std::int64_t from = task % pieces * some;
+    run(task / pieces, 0, w.queries, from, least(w.keys, from + some), {nullptr, g.k, g.v, nullptr}, workers.memory(worker, scratch));
   });
 }
 

@@ -182,9 +182,9 @@ void reduce_blocked(const ops::volume_layout& l, const T* const* in, T* out, con
   constexpr std::int64_t few = 16;
   if (results <= few && work >= worth_sharing && planes > 1) {
     total<R, V> part[few * blocked_parts];
-    share(workers, results * blocked_parts, [&](std::int64_t t, int) noexcept {
-      const std::int64_t k = t % blocked_parts;
-      add(t / blocked_parts, planes * k / blocked_parts, planes * (k + 1) / blocked_parts, part[t]);
+    share(workers, results * blocked_parts, [&](std::int64_t task, int) noexcept {
+      const std::int64_t which = task % blocked_parts;
+      add(task / blocked_parts, planes * which / blocked_parts, planes * (which + 1) / blocked_parts, part[task]);
     });
     for (std::int64_t k = 0; k < results; ++k) {
       for (std::int64_t t = 1; t < blocked_parts; ++t) part[k * blocked_parts].add(part[k * blocked_parts + t]);

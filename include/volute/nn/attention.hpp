@@ -107,7 +107,7 @@ struct multihead_attention : layer<multihead_attention<Embed, Heads, O...>> {
       const auto all = detail::to_heads<3, Heads>(projected<0, 3>(q));
       return finished(attention(detail::item<0>(all), detail::item<1>(all), detail::item<2>(all), options...));
     } else {
-      const auto one = [](auto p) { return detail::item<0>(detail::to_heads<1, Heads>(p)); };
+      const auto one = [](auto part) { return detail::item<0>(detail::to_heads<1, Heads>(part)); };
       return finished(attention(one(projected<0, 1>(q)), one(projected<1, 2>(k)), one(projected<2, 3>(v)), options...));
     }
   }

@@ -84,8 +84,9 @@ struct attention_gradient {
     const extents q = r.shape_of(x[0]), k = r.shape_of(x[1]), v = r.shape_of(x[2]);
     extents scores = q;
     scores[q.rank - 1] = k[k.rank - 2];
-    const auto rows = [&](V t, const extents& e) {
-      return r.reshape(t, make_extents(e.size() / (e[e.rank - 2] * e[e.rank - 1]), e[e.rank - 2], e[e.rank - 1]));
+    const auto rows = [&](V tensor, const extents& of_it) {
+      const std::int64_t high = of_it[of_it.rank - 2], wide = of_it[of_it.rank - 1];
+      return r.reshape(tensor, make_extents(of_it.size() / (high * wide), high, wide));
     };
     const V p = of().weights(x, r), g = rows(x[operands() - 1], r.shape_of(x[operands() - 1]));
     if (which == 2) return r.reshape(r.matmul(p, g, true, false), v);

@@ -165,21 +165,12 @@ def attention(o):
     mask = o.optional("attn_mask")
     o.take("enable_gqa", False)
     o.take("dropout_p", 0, 0.0)
-    causal, scale = o.take("is_causal"), o.take("scale")
-    return attention_formula(o, q, k, v, mask, causal, 1 / math.sqrt(q.shape[-1]) if scale is None else scale)
-
-
-def attention_formula(o, q, k, v, mask, causal, scale):
-    """softmax(q k^T scale + mask) v: the one place that says how attention is computed."""
-    order = list(range(k.rank))
-    order[-1], order[-2] = order[-2], order[-1]
-    scores = binary("*", call("matmul", q.e, call("transpose", k.e, axes(order))), scalar(scale))
-    if mask is not None and mask.type == "BOOL":
-        scores = call("select", mask.e, scores, scalar(-math.inf))
-    elif mask is not None:
-        scores = binary("+", scores, mask.e)
-    if causal:
-        n, m = q.shape[-2], k.shape[-2]
-        later = f"(reshape(arange<{n}>, shape<{n}, 1>) < arange<{m}>)"
-        scores = call("select", E(later), scalar(-math.inf), scores)
-    return call("matmul", call("softmax", scores, f"axis<{q.rank - 1}>"), v.e)
+    options = []
+    if mask is not None:
+        options.append(call("attn_mask" if mask.type == "BOOL" else "attn_bias", mask.e))
+    if o.take("is_causal"):
+        options.append("causal")
+    scale = o.take("scale")
+    if scale is not None and not math.isclose(scale, 1 / math.sqrt(q.shape[-1]), rel_tol=1e-12):
+        options.append(f"attn_scale<{float(scale)!r}>")
+    return call("attention", q.e, k.e, v.e, *options)
