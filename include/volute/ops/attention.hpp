@@ -98,16 +98,16 @@ struct attention_gradient {
   }
   template <class R>
   static constexpr void derivative(const attention_gradient& op, R& r) {
-    r.give_by_formula(r.node, [&](const auto* x) { return op.formula(x, r, 0); });
+    r.give_by_formula(r.node, [&](const auto* read) { return op.formula(read, r, 0); });
   }
 };
 
 template <class R>
 constexpr void further_result::derivative(const further_result& op, R& r) {
   const int of = r.id(0);
-  r.give_by_formula(of, [&](const auto* x) {
-    if (r.template is<attention_gradient>(of)) return r.template as<attention_gradient>(of).formula(x, r, static_cast<int>(op.which));
-    return r.template as<attention>(of).weights(x, r, true);
+  r.give_by_formula(of, [&](const auto* read) {
+    if (r.template is<attention_gradient>(of)) return r.template as<attention_gradient>(of).formula(read, r, static_cast<int>(op.which));
+    return r.template as<attention>(of).weights(read, r, true);
   });
 }
 
