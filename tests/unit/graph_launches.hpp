@@ -170,9 +170,9 @@ class machine {
     const graph::launch& c = step().call;
     switch (k.kind) {
       case kernel_kind::elementwise:
-        return elementwise();
+        return k.source >= 0 ? over_blocks() : elementwise();
       case kernel_kind::reduce:
-        return reduce();
+        return k.source >= 0 ? over_blocks() : reduce();
       case kernel_kind::matmul:
         return matmul();
       case kernel_kind::conv_forward:
@@ -396,6 +396,38 @@ class machine {
     if (s.blocked() && (k.first || s.block != w.block || !enough(s, w) || (!f.more_zeros && s.padded())))
       complain("reads another layout than it takes");
     if (t.blocked() && (f.lanes == 0 || (t.block % f.lanes != 0 && t.block != t.channels))) complain("writes a layout that it cannot");
+  }
+  /// A program, or a reduction over pixels, of volumes in blocks; zeros around what is written.
+  void over_blocks() {
+    const graph::kernel_spec& k = spec();
+    const ops::volume_layout l = layout(k.source);
+    const bool reduces = k.kind == graph::kernel_kind::reduce, largest = k.how == ops::reduction::maximum;
+    if (!(ops::layout_of(step().call.nest) == l) || k.target != (reduces ? -1 : k.source)) complain("another layout than its kernel has");
+    const extents e = make_extents(l.batch, l.channels, l.planes, l.rows, l.columns);
+    std::vector<double> totals(reduces ? at(k.second ? e[0] * e[1] : e[1]) : 0, largest ? -INFINITY : 0);
+    std::set<std::int64_t> inside;
+    for (std::int64_t i = 0; i < e.size(); ++i) {
+      const std::int64_t place = lies(l, e, i), plane = i / (e[2] * e[3] * e[4]), channel = plane % e[1];
+      double x[ops::max_program_inputs]{};
+      for (int o = 0; o < step().call.count; ++o) {
+        const auto how = static_cast<ops::access>((k.lanes >> (2 * o)) & 3);
+        x[o] = how == ops::access::whole         ? in(o, place, reduces ? -1 : place)
+               : how == ops::access::scalar      ? in(o, 0)
+               : how == ops::access::per_channel ? in(o, channel)
+                                                 : in(o, plane);
+      }
+      const double v = program(p.programs[k.program], x);
+      inside.insert(place);
+      if (!reduces) {
+        out(place, v);
+        continue;
+      }
+      double& total = totals[at(k.second ? plane : channel)];
+      total = largest ? std::fmax(total, v) : total + v;
+    }
+    for (std::size_t i = 0; i < totals.size(); ++i) out(static_cast<std::int64_t>(i), totals[i] / step().call.value);
+    for (std::int64_t i = 0; i < l.size() && !reduces; ++i)
+      if (!inside.count(i)) out(i, 0);
   }
   ops::volume_layout layout(int i) const { return i < 0 ? ops::volume_layout{} : p.layouts[i]; }
   std::vector<double> volume(int k, const extents& e, const ops::volume_layout& l) {

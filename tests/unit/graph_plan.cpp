@@ -23,7 +23,7 @@ struct census {
       ++kernels[static_cast<int>(k.kind)];
       blocked_source += k.source >= 0, blocked_target += k.target >= 0;
       scaled += graph::convolves(k.kind) && k.first;
-      blocked_sum += p.kernels[s.call.kernel].kind == kernel_kind::reduce && p.kernels[s.call.kernel].source >= 0;
+      blocked_sum += k.kind == graph::kernel_kind::reduce && k.source >= 0;
       kept += s.invariant;
       views += s.out_offset > 0 && k.kind != graph::kernel_kind::copy;
       if (k.program >= 0) wide += p.programs[k.program].inputs == ops::max_program_inputs;

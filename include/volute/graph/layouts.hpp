@@ -224,6 +224,7 @@ class layout_pass {
         if (blocked(s.in[1])) k.target = at_.data[s.in[1]];
       }
       if (s.volume.rank > 0) {
+        if (maps(s) && blocked(s.out)) k.source = at_.data[s.out];  // what it reads may vary with the channels alone
         for (int i = 0; i < s.call.count && k.source < 0; ++i)
           if (blocked(s.in[i])) k.source = at_.data[s.in[i]];
         if (k.source >= 0) k.lanes = s.access, k.first = false, k.second = s.keeps_samples, s.call.nest = ops::nest_of(table.data[k.source]);
