@@ -78,23 +78,26 @@ struct attention_gradient {
   constexpr attention of() const { return {scale, causal, bias, mask}; }
   constexpr int operands() const { return of().operands() + 3; }
 
+  /// A tensor with all axes but its last two in one.
+  template <class V, class R>
+  static constexpr V matrices(R& r, V tensor, const extents& e) {
+    const std::int64_t rows = e[e.rank - 2], columns = e[e.rank - 1];
+    return r.reshape(tensor, make_extents(e.size() / (rows * columns), rows, columns));
+  }
+
   /// Result `which` as a formula, which holds the scores: what derivatives of higher order are made of.
   template <class V, class R>
   constexpr V formula(const V* x, R& r, int which) const {
     const extents q = r.shape_of(x[0]), k = r.shape_of(x[1]), v = r.shape_of(x[2]);
     extents scores = q;
     scores[q.rank - 1] = k[k.rank - 2];
-    const auto rows = [&](V tensor, const extents& of_it) {
-      const std::int64_t high = of_it[of_it.rank - 2], wide = of_it[of_it.rank - 1];
-      return r.reshape(tensor, make_extents(of_it.size() / (high * wide), high, wide));
-    };
-    const V p = of().weights(x, r), g = rows(x[operands() - 1], r.shape_of(x[operands() - 1]));
+    const V p = of().weights(x, r), g = matrices(r, x[operands() - 1], r.shape_of(x[operands() - 1]));
     if (which == 2) return r.reshape(r.matmul(p, g, true, false), v);
-    const V along = r.matmul(g, rows(x[2], v), false, true);
+    const V along = r.matmul(g, matrices(r, x[2], v), false, true);
     const V slope = p * (along - r.restore(r.sum(p * along, axis_bit(2)), axis_bit(2), r.shape_of(p)));
     if (which == 3) return r.sum_to(r.reshape(slope, scores), r.shape_of(x[3]));
-    if (which == 1) return r.reshape(r.matmul(slope, rows(x[0], q), true, false) * scale, k);
-    return r.reshape(r.matmul(slope, rows(x[1], k), false, false) * scale, q);
+    if (which == 1) return r.reshape(r.matmul(slope, matrices(r, x[0], q), true, false) * scale, k);
+    return r.reshape(r.matmul(slope, matrices(r, x[1], k), false, false) * scale, q);
   }
   template <class R>
   static constexpr void derivative(const attention_gradient& op, R& r) {
