@@ -26,19 +26,19 @@ TEST_CASE("three ranks write, two read, and one") {
     take(step, 2);
     if (world.rank() == 0) end = everything(t);
   });
-  std::atomic<int> same{0};
+  std::atomic<int> alike{0};
   const auto go_on = [&](auto& world) {
     plain_trainer t(adamw{.lr = 1e-2}, settings());  // other weights, until the file is read
     distributed::data_parallel step(t, world, {.runs = 6});
     std::int64_t epoch = 0;
     if (!resume(step, file, {extra("epoch", epoch)})) throw std::logic_error("there is such a file");
     take(step, 2);
-    same += epoch == 4 && same_bits(everything(t), end);
+    alike += epoch == 4 && same_bits(everything(t), end);
   };
   in_process::run(2, go_on);
   distributed::alone one;
   go_on(one);
-  CHECK(same == 3);
+  CHECK(alike == 3);
 }
 
 TEST_CASE("what is wrong with a file is told to all ranks") {
