@@ -7,6 +7,8 @@
 #include <volute/distributed/mpi.hpp>
 #include <volute/volute.hpp>
 
+#include "unet.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,35 +21,7 @@ namespace {
 using namespace volute;
 
 constexpr int base = 32;
-template <int In, int Out>
-struct block : nn::sequential<nn::conv3d<In, Out, nn::kernel<3>, nn::padding<1>, nn::no_bias>, nn::instance_norm3d<Out, nn::affine<true>>,
-                              nn::leaky_relu<>, nn::conv3d<Out, Out, nn::kernel<3>, nn::padding<1>, nn::no_bias>,
-                              nn::instance_norm3d<Out, nn::affine<true>>, nn::leaky_relu<>> {};
-template <int In, int Out>
-using up = nn::conv_transpose3d<In, Out, nn::kernel<2>, nn::stride<2>>;
-struct net {
-  nn::named<"enc0", block<1, base>> enc0;
-  nn::named<"enc1", block<base, 2 * base>> enc1;
-  nn::named<"enc2", block<2 * base, 4 * base>> enc2;
-  nn::named<"bottom", block<4 * base, 8 * base>> bottom;
-  nn::named<"up2", up<8 * base, 4 * base>> up2;
-  nn::named<"dec2", block<8 * base, 4 * base>> dec2;
-  nn::named<"up1", up<4 * base, 2 * base>> up1;
-  nn::named<"dec1", block<4 * base, 2 * base>> dec1;
-  nn::named<"up0", up<2 * base, base>> up0;
-  nn::named<"dec0", block<2 * base, base>> dec0;
-  nn::named<"head", nn::conv3d<base, 2, nn::kernel<1>>> head;
-  constexpr auto operator()(expression auto x) const {
-    const auto down = nn::max_pool3d<2>{};
-    const auto a = enc0(x);
-    const auto b = enc1(down(a));
-    const auto c = enc2(down(b));
-    const auto d = bottom(down(c));
-    const auto e = dec2(concat(axis<1>, c, up2(d)));
-    const auto f = dec1(concat(axis<1>, b, up1(e)));
-    return head(dec0(concat(axis<1>, a, up0(f))));
-  }
-};
+using net = unet::net<base>;
 using learner = trainer<net, nn::cross_entropy<>, adam, input<"x", 1, 1, 64, 64, 64>, input<"labels", 1, 64, 64, 64>>;
 
 double median(std::vector<double> v) {

@@ -1,41 +1,14 @@
 // A 3D U-Net of four levels with BASE channels at the first, on a volume of 64^3: instance norm, leaky relu, transposed convolutions.
 #include "model.hpp"
 
+#include "../unet.hpp"
+
 namespace {
 
 using namespace compare;
 using namespace volute;
 
-template <int64_t In, int64_t Out>
-struct block : nn::sequential<nn::conv3d<In, Out, nn::kernel<3>, nn::padding<1>, nn::no_bias>, nn::instance_norm3d<Out, nn::affine<true>>,
-                              nn::leaky_relu<>, nn::conv3d<Out, Out, nn::kernel<3>, nn::padding<1>, nn::no_bias>,
-                              nn::instance_norm3d<Out, nn::affine<true>>, nn::leaky_relu<>> {};
-template <int64_t In, int64_t Out>
-using up = nn::conv_transpose3d<In, Out, nn::kernel<2>, nn::stride<2>>;
-
-struct net {
-  nn::named<"enc0", block<1, BASE>> enc0;
-  nn::named<"enc1", block<BASE, 2 * BASE>> enc1;
-  nn::named<"enc2", block<2 * BASE, 4 * BASE>> enc2;
-  nn::named<"bottom", block<4 * BASE, 8 * BASE>> bottom;
-  nn::named<"up2", up<8 * BASE, 4 * BASE>> up2;
-  nn::named<"dec2", block<8 * BASE, 4 * BASE>> dec2;
-  nn::named<"up1", up<4 * BASE, 2 * BASE>> up1;
-  nn::named<"dec1", block<4 * BASE, 2 * BASE>> dec1;
-  nn::named<"up0", up<2 * BASE, BASE>> up0;
-  nn::named<"dec0", block<2 * BASE, BASE>> dec0;
-  nn::named<"head", nn::conv3d<BASE, 2, nn::kernel<1>>> head;
-  constexpr auto operator()(expression auto x) const {
-    const auto down = nn::max_pool3d<2>{};
-    const auto a = enc0(x);
-    const auto b = enc1(down(a));
-    const auto c = enc2(down(b));
-    const auto d = bottom(down(c));
-    const auto e = dec2(concat(axis<1>, c, up2(d)));
-    const auto f = dec1(concat(axis<1>, b, up1(e)));
-    return head(dec0(concat(axis<1>, a, up0(f))));
-  }
-};
+using net = unet::net<BASE>;
 
 constexpr auto x = input<"x", 1, 1, 64, 64, 64>;
 constexpr auto labels = input<"labels", 1, 64, 64, 64>;
@@ -59,17 +32,17 @@ constexpr double flops = [] {
   double f = useful_flops(convolution(1, BASE, 64)) - useful_flops(convolution(BASE, BASE, 64)) + 2.0 * BASE * 2 * 64 * 64 * 64;
   for (int64_t c = BASE, n = 64; n >= 8; c *= 2, n /= 2) {
     f += 2 * useful_flops(convolution(c, c, n));
-    if (n > 8) f += useful_flops(convolution(c, 2 * c, n / 2)) - useful_flops(convolution(2 * c, 2 * c, n / 2));            // into the level below
-    if (n > 8) f += useful_flops(convolution(2 * c, c, n)) + useful_flops(convolution(c, c, n));                        // decoder
-    if (n > 8) f += 2.0 * static_cast<double>(2 * c * c * n * n * n);                                                    // transposed
+    if (n > 8) f += useful_flops(convolution(c, 2 * c, n / 2)) - useful_flops(convolution(2 * c, 2 * c, n / 2));  // into the level below
+    if (n > 8) f += useful_flops(convolution(2 * c, c, n)) + useful_flops(convolution(c, c, n));                  // decoder
+    if (n > 8) f += 2.0 * static_cast<double>(2 * c * c * n * n * n);                                             // transposed
   }
   return f;
 }();
 constexpr double bytes = 4.0 * static_cast<double>(forward::facts::parameters + x.shape().size() + result.shape().size());
 const std::string base = std::to_string(BASE);
 [[maybe_unused]] const bool entered = model_workloads(minimal)
-                         .emplace("3 " + std::to_string(1000 + BASE),
-                                  model_workload{"unet3d_" + base, "unet " + base, flops, bytes, "training step", prepare})
-                         .second;
+                                          .emplace("3 " + std::to_string(1000 + BASE),
+                                                   model_workload{"unet3d_" + base, "unet " + base, flops, bytes, "training step", prepare})
+                                          .second;
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Attention and its gradient against the definition in double: every number of lanes and of keys that is left over, for float and double.
 #include "kernels_support.hpp"
 
-#include <volute/kernels/attention.hpp>
+#include <volute/kernels/attention_gradient.hpp>
 
 #include <catch2/catch.hpp>
 

@@ -2,7 +2,7 @@
 // access), not for the program that it stands in, so equal kernels of different programs are one function.
 #pragma once
 
-#include <volute/kernels/attention.hpp>
+#include <volute/kernels/attention_gradient.hpp>
 #include <volute/kernels/blocked_maps.hpp>
 #include <volute/kernels/conv3d.hpp>
 #include <volute/kernels/copy.hpp>

@@ -34,7 +34,7 @@ class store {
            format_shape(std::vector<std::int64_t>{channels, extent.d, extent.h, extent.w}));
     int file = -1;
     if (!folder.empty()) {
-      std::string name = folder + "/volute-XXXXXX";
+      std::string name = folder + "/volute-" + std::string(6, 'X');
       file = ::mkstemp(name.data());
       if (file < 0) io::demand(io::file_failure(folder + ": no file can be made there: " + std::strerror(errno)));
       ::unlink(name.c_str());
