@@ -39,6 +39,8 @@ inline ops::conv_facts some_facts(const ops::conv_geometry& q, ops::face side) {
   }
   f.more_zeros = m % 4 != 1;
   f.lanes = m % 5 == 2 ? 0 : f.target.channels % 2 == 0 ? 2 : 1;
+  f.linked = f.lanes > 0 && m % 3 == 1;  // those take filters from the last to the first
+  f.linked_packed = f.packed + 5, f.linked_scratch = 3 * m, f.linked_order = f.order + 1000;
   if (m % 6 == 4) return f;  // wants NCDHW
   f.source.block = f.source.channels % 2 == 0 && m % 2 == 0 ? 2 : f.source.channels;
   if (f.more_zeros) {
@@ -182,7 +184,7 @@ class machine {
         return weights();
       case kernel_kind::pack_forward:
       case kernel_kind::pack_data:
-        for (std::int64_t i = 0; i < p.convolutions[k.geometry].w_size(); ++i) out(i, in(0, i));
+        for (std::int64_t i = 0, n = p.convolutions[k.geometry].w_size(); i < n; ++i) out(k.second ? n - 1 - i : i, in(0, i));
         return;
       case kernel_kind::max_pool:
       case kernel_kind::max_gather:
@@ -349,6 +351,8 @@ class machine {
     const ops::pool_geometry& q = p.pools[spec().geometry];
     const bool adjoint = spec().kind == kernel_kind::max_scatter || spec().kind == kernel_kind::avg_adjoint;
     std::vector<double> x(at(q.planes * q.in[0] * q.in[1] * q.in[2]));
+    if (spec().source >= 0) return pool_blocks(q);
+    if (spec().target >= 0) complain("makes blocks of what lies in none");
     each_window(q, [&](std::int64_t w, const auto& inside, double divisor) {
       std::int64_t best = inside[0];
       if (spec().kind != kernel_kind::avg_pool && spec().kind != kernel_kind::avg_adjoint)
@@ -365,6 +369,22 @@ class machine {
         for (const std::int64_t i : inside) x[at(i)] += in(0, w) / divisor;
     });
     for (std::size_t i = 0; i < x.size() && adjoint; ++i) out(static_cast<std::int64_t>(i), x[i]);
+  }
+
+  void pool_blocks(const ops::pool_geometry& q) {
+    const ops::volume_layout from = layout(spec().source), to = layout(spec().target);
+    const extents x = make_extents(from.batch, from.channels, q.in[0], q.in[1], q.in[2]),
+                  y = make_extents(from.batch, from.channels, q.out[0], q.out[1], q.out[2]);
+    const std::vector<double> source = volume(0, x, from);
+    std::set<std::int64_t> inside;
+    each_window(q, [&](std::int64_t w, const auto& window, double divisor) {
+      double sum = 0, most = -INFINITY;
+      for (const std::int64_t i : window) sum += source[at(i)], most = std::fmax(most, source[at(i)]);
+      inside.insert(lies(to, y, w));
+      out(lies(to, y, w), spec().kind == graph::kernel_kind::max_pool ? most : sum / divisor);
+    });
+    for (std::int64_t i = 0; to.blocked() && i < to.size(); ++i)
+      if (!inside.count(i)) out(i, 0);
   }
 
   /// Where element `i` of a volume (N, C, D, H, W) lies in a layout.
@@ -395,6 +415,8 @@ class machine {
     }
     if (s.blocked() && (k.first || s.block != w.block || !enough(s, w) || (!f.more_zeros && s.padded())))
       complain("reads another layout than it takes");
+    if (k.second != (t.blocked() && f.linked) || (k.second && !s.blocked() && step().call.scratch_size != f.linked_scratch))
+      complain("is computed by other kernels than write its layout");
     if (t.blocked() && (f.lanes == 0 || (t.block % f.lanes != 0 && t.block != t.channels))) complain("writes a layout that it cannot");
   }
   /// A program, or a reduction over pixels, of volumes in blocks; zeros around what is written.
@@ -455,7 +477,7 @@ class machine {
     if (k.first)
       for (std::size_t i = 0; i < source.size(); ++i) source[i] *= in(2, static_cast<std::int64_t>(i) / (from[2] * from[3] * from[4]));
     each_product(q, [&](std::int64_t i, std::int64_t tap, std::int64_t o) {
-      result[at(forward ? o : i)] += source[at(forward ? i : o)] * in(1, tap);
+      result[at(forward ? o : i)] += source[at(forward ? i : o)] * in(1, k.second ? q.w_size() - 1 - tap : tap);
     });
     if (target.blocked()) {
       std::set<std::int64_t> inside;

@@ -15,7 +15,8 @@ using namespace graph_test;
 /// What the plans of a test contained, to see that it tried everything.
 struct census {
   int kernels[static_cast<int>(graph::kernel_kind::room) + 1]{}, access[4]{};
-  int blocked_source = 0, blocked_target = 0, blocked_sum = 0, scaled = 0, in_place = 0, views = 0, kept = 0, wide = 0;
+  int blocked_source = 0, blocked_target = 0, blocked_sum = 0, blocked_pool = 0, blocked_part = 0, linked = 0, scaled = 0, in_place = 0,
+      views = 0, kept = 0, wide = 0;
 
   void count(const graph::planner& p) {
     for (const graph::step& s : p.steps) {
@@ -23,6 +24,9 @@ struct census {
       ++kernels[static_cast<int>(k.kind)];
       blocked_source += k.source >= 0, blocked_target += k.target >= 0;
       scaled += graph::convolves(k.kind) && k.first;
+      blocked_part += k.target >= 0 && (s.out_offset > 0 || p.values[s.out].size != p.layouts[k.target].size());
+      blocked_pool += (k.kind == graph::kernel_kind::max_pool || k.kind == graph::kernel_kind::avg_pool) && k.source >= 0;
+      linked += graph::convolves(k.kind) && k.second;
       blocked_sum += k.kind == graph::kernel_kind::reduce && k.source >= 0;
       kept += s.invariant;
       views += s.out_offset > 0 && k.kind != graph::kernel_kind::copy;
@@ -35,7 +39,8 @@ struct census {
   bool complete() const {
     return std::all_of(std::begin(kernels), std::end(kernels), [](int n) { return n > 0; }) &&
            std::all_of(std::begin(access), std::end(access), [](int n) { return n > 0; }) && blocked_source > 0 && blocked_target > 0 &&
-           blocked_sum > 0 && scaled > 0 && in_place > 0 && views > 0 && kept > 0 && wide > 0;
+           blocked_sum > 0 && blocked_pool > 0 && blocked_part > 0 && linked > 0 && scaled > 0 && in_place > 0 && views > 0 && kept > 0 &&
+           wide > 0;
   }
 } seen;
 
@@ -158,5 +163,8 @@ TEST_CASE("a plan computes what its graph says, and so with derivatives") {
   for_graphs(500, 40, 2000001, false);
   for_graphs(1000, 8, 3000001, true);
   for_graphs(500, 20, 4000001, true);
+  INFO("blocked sources, targets, sums, pools, parts, linked convolutions: " << seen.blocked_source << " " << seen.blocked_target << " "
+                                                                             << seen.blocked_sum << " " << seen.blocked_pool << " "
+                                                                             << seen.blocked_part << " " << seen.linked);
   CHECK(seen.complete());
 }

@@ -459,6 +459,12 @@ class random_graph {
         both[1] *= 2;
         x = push(ops::concat{1}, both, {x, other});
       }
+      if (chance(25)) {  // windows that keep the space, for the next one
+        ops::pool_window around;
+        around.count_include_pad = chance(50);
+        for (int a = 0; a < 3; ++a) around.kernel[a] = chance(70) ? 3 : 1, around.lo[a] = around.hi[a] = around.kernel[a] / 2;
+        x = chance(50) ? push(ops::max_pool{around, 0}, shape(x), {x, x}) : push(ops::avg_pool{around, 0}, shape(x), {x});
+      }
       earlier.push_back(x);
     }
   }

@@ -1,5 +1,6 @@
 // Blocks of channels through what stands between convolutions: a norm's statistics, its result, an activation, a residual, and their
-// derivatives. The reference has the intermediate values as further results, which lie NCDHW.
+// derivatives; poolings, concatenations and transposed convolutions of a U-Net. The reference has the intermediate values as further
+// results, which lie NCDHW.
 #include <volute/volute.hpp>
 
 #include <catch2/catch.hpp>
@@ -11,7 +12,7 @@ using namespace volute;
 
 namespace {
 
-/// Elementwise programs and reductions that read blocks.
+/// Elementwise programs, reductions and poolings that read blocks.
 template <class Program>
 constexpr int blocked_maps(graph::kernel_kind kind) {
   int n = 0;
@@ -95,6 +96,50 @@ void check(double tolerance) {
   CHECK(std::equal(alone.begin(), alone.end(), p.gradient_values().begin()));
 }
 
+/// One step down and up again, as in a U-Net: what is concatenated is made where it lies.
+struct steps {
+  nn::named<"outer", nn::conv3d<16, 16, nn::kernel<3>, nn::padding<1>>> outer;
+  nn::named<"inner", nn::conv3d<16, 32, nn::kernel<3>, nn::padding<1>>> inner;
+  nn::named<"up", nn::conv_transpose3d<32, 32, nn::kernel<2>, nn::stride<2>>> up;
+  nn::named<"last", nn::conv3d<48, 16, nn::kernel<3>, nn::padding<1>>> last;
+};
+
+template <class Pool>
+void check_steps(Pool pool) {
+  using T = float;
+  static constexpr auto x = input<"x", 1, 16, 4, 8, 16>;
+  static constexpr steps layers{};
+  static constexpr auto a = leaky_relu(layers.outer(x));
+  static constexpr auto b = pool(a);
+  static constexpr auto c = leaky_relu(layers.inner(b));
+  static constexpr auto d = layers.up(c);
+  static constexpr auto e = concat(axis<1>, a, d);
+  static constexpr auto y = layers.last(e);
+  using blocked = program<outputs(minimal_filtering(y)), T>;
+  using plain = program<outputs(y, a, b, c, d, e), T>;
+  CHECK(blocked_maps<blocked>(graph::kernel_kind::max_pool) + blocked_maps<blocked>(graph::kernel_kind::avg_pool) == 1);
+  CHECK(blocked_maps<plain>(graph::kernel_kind::max_pool) + blocked_maps<plain>(graph::kernel_kind::avg_pool) == 0);
+  int linked = 0;  // the transposed convolution, by other kernels than NCDHW
+  for (int i = 0; i < blocked::facts::plan::size.launches; ++i) {
+    const graph::kernel_spec& k = blocked::facts::plan::tables.kernels[blocked::facts::plan::tables.launches[i].kernel];
+    linked += graph::convolves(k.kind) && k.second;
+  }
+  CHECK(linked == 1);
+  static blocked p;
+  static plain q;
+  fill(p), fill(q);
+  const auto data = numbers<T>(x.shape().size());
+  const auto got = p(x = data);
+  const auto& values = std::get<0>(got);
+  const auto wanted = q(x = data);
+  CHECK(difference(values, std::get<0>(wanted)) < 2e-5);
+  const std::vector<T> alone(values.data(), values.data() + values.size());
+  spinning_pool workers(3);
+  p.use(workers);
+  const auto again = p(x = data);
+  CHECK(std::equal(alone.begin(), alone.end(), std::get<0>(again).data()));
+}
+
 }  // namespace
 
 TEST_CASE("norms between convolutions read and write blocks") {
@@ -104,4 +149,13 @@ TEST_CASE("norms between convolutions read and write blocks") {
   SECTION("a batch norm, which keeps no samples") { check<double, nn::batch_norm3d<32>, 2, 32, 3, 5, 7>(1e-12); }
   SECTION("channels that fill no vector") { check<float, nn::instance_norm3d<24>, 2, 24, 4, 6, 9>(2e-5); }
   SECTION("minimal filtering") { check<float, nn::instance_norm3d<32>, 1, 32, 8, 16, 16, true>(2e-5); }
+}
+
+TEST_CASE("poolings, concatenations and transposed convolutions of a filtered U-Net lie in blocks") {
+  SECTION("maxima") {
+    check_steps([](auto v) { return max_pool3d(v, kernel<2>); });
+  }
+  SECTION("averages of windows that overlap") {
+    check_steps([](auto v) { return avg_pool3d(v, kernel<3>, stride<2>, padding<1>); });
+  }
 }

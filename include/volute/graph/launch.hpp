@@ -74,9 +74,10 @@ struct kernel_spec {
                            // epilogue operand; pack: conv_facts::order; attention: an attention_form
   int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
   bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
-  bool second = false;     // matmul: b is transposed; reduce in blocks: a result for each sample
+  bool second = false;     // matmul: b is transposed; reduce in blocks: a result for each sample; convolution, pack: by the kernels that
+                           // write blocks where its own do not (conv_facts::linked)
   ops::reduction how{};    // reduce
-  int source = -1;         // of a volume_layout: what a convolution (weights: x), elementwise or reduce reads; negative: NCDHW
+  int source = -1;         // of a volume_layout: what a convolution (weights: x), pooling, elementwise or reduce reads; negative: NCDHW
   int target = -1;         // the same of what it writes (weights: of g)
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };

@@ -15,7 +15,8 @@ struct step {
   std::int64_t out_offset = 0;
   bool in_place[max_operands]{};  // the result may take this operand's memory
   bool invariant = false;
-  extents volume{};            // elementwise, and reductions over all pixels, of whole volumes and what varies with their channels: the shape
+  extents volume{};            // elementwise, and reductions over all pixels, of whole volumes and what varies with their channels: the
+                               // shape; poolings: that of what is pooled
   std::int64_t access = 0;     // then of each operand: two bits
   bool keeps_samples = false;  // the reduction has a result for each sample
 };

@@ -38,7 +38,7 @@ class planner {
     find_invariants();
     make_steps();
     write_outputs();
-    const layout_pass chosen(steps, values, kernels, convolutions, facts_);
+    const layout_pass chosen(steps, values, kernels, convolutions, pools, facts_);
     for (const ops::volume_layout& l : chosen.table) layouts.push_back(l);
     order();
     const placement memory(steps, values, hoists);
@@ -252,6 +252,11 @@ class planner {
     s.volume = over;
   }
 
+  /// The same of a pooling's source.
+  constexpr void note_pooled(step& s, int node) const {
+    if (const extents x = g.shape(g.operand(node, 0)); x[1] > 1) s.volume = x;
+  }
+
   constexpr location pack(int weights, kernel_kind kind, int geometry) {
     const location w = location_of(weights);
     const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
@@ -334,12 +339,14 @@ class planner {
     const bool self = g.operand(i, 0) == g.operand(i, 1);
     const auto q = op.window.geometry(g.shape(g.operand(i, 0)), op.scatters ? g.shape(g.operand(i, 1)) : g.shape(i));
     const auto kind = op.scatters ? kernel_kind::max_scatter : self ? kernel_kind::max_pool : kernel_kind::max_gather;
-    new_step_of(i, {.kind = kind, .geometry = index(pools, q)});
+    step& s = new_step_of(i, {.kind = kind, .geometry = index(pools, q)});
+    if (self && !op.scatters) note_pooled(s, i);
   }
   constexpr void kernel(const ops::avg_pool& op, int i) {
     const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
     const auto q = op.window.geometry(op.adjoint ? e : x, op.adjoint ? x : e);
-    new_step_of(i, {.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
+    step& s = new_step_of(i, {.kind = op.adjoint ? kernel_kind::avg_adjoint : kernel_kind::avg_pool, .geometry = index(pools, q)});
+    if (!op.adjoint) note_pooled(s, i);
   }
   constexpr void kernel(const ops::gather& op, int i) {
     const extents table = g.shape(op.adjoint ? i : g.operand(i, 0)), index = g.shape(g.operand(i, 1));

@@ -61,9 +61,13 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
 
 /// Elements of workspace that each worker of a team needs beside that, but for the first.
 template <class T>
+constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, conv_family family,
+                                     const ops::volume_layout& source = {}) {
+  return with_plan<T>(family, canonical(original), side, source, [](const auto& plan) { return plan.worker_scratch(); });
+}
+template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
-  return with_plan<T>(family_of<T>(original, side), canonical(original), side, source,
-                      [](const auto& plan) { return plan.worker_scratch(); });
+  return conv3d_worker_size<T>(original, side, family_of<T>(original, side), source);
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
@@ -107,7 +111,8 @@ template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E,
 struct conv3d_correlate {
   static_assert(!Layouts.source.blocked() || (!Scale && conv3d_facts<T>(Original, Side, Family).reads_source(Layouts.source)),
                 "this convolution cannot read this layout, or not scale it");
-  static_assert(!Layouts.target.blocked() || conv3d_facts<T>(Original, Side, Family).writes(Layouts.target),
+  static_assert(!Layouts.target.blocked() ||
+                    (Family != conv_family::pointwise && conv3d_facts<T>(Original, Side, Family).writes(Layouts.target)),
                 "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
@@ -134,22 +139,24 @@ struct conv3d_correlate {
 };
 
 /// Filters into the order in which the forward face reads them.
-template <class T, ops::conv_geometry G>
-struct conv3d_pack_forward : conv3d_pack<T, G, conv_side::forward> {};
+template <class T, ops::conv_geometry G, conv_family Family = family_for<T, G, conv_side::forward>>
+struct conv3d_pack_forward : conv3d_pack<T, G, conv_side::forward, Family> {};
 
 /// The same for the adjoint in the data.
-template <class T, ops::conv_geometry G>
-struct conv3d_pack_backward_data : conv3d_pack<T, G, conv_side::backward> {};
+template <class T, ops::conv_geometry G, conv_family Family = family_for<T, G, conv_side::backward>>
+struct conv3d_pack_backward_data : conv3d_pack<T, G, conv_side::backward, Family> {};
 
 /// y = E(conv(x * scale, w)); extra[i] is operand i + 1 of the epilogue, scale (batch, in_channels) is read if InputScale. A `whole`
 /// operand may be y itself; nothing else may overlap y.
-template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {}>
-struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale, Layouts> {};
+template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {},
+          conv_family Family = family_for<T, G, conv_side::forward>>
+struct conv3d_forward : conv3d_correlate<T, G, conv_side::forward, E, InputScale, Layouts, Family> {};
 
 /// dx from g: the adjoint of conv(., w), and the transposed convolution. Elements of x that no output read get E(0). Operands vary over dx,
 /// scale (batch, out_channels) multiplies g.
-template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {}>
-struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale, Layouts> {};
+template <class T, ops::conv_geometry G, ops::epilogue E = {}, bool InputScale = false, ops::conv_layouts Layouts = {},
+          conv_family Family = family_for<T, G, conv_side::backward>>
+struct conv3d_backward_data : conv3d_correlate<T, G, conv_side::backward, E, InputScale, Layouts, Family> {};
 
 /// dw[o,i,k] from x and g. Layouts.source is that of x, Layouts.target that of g.
 template <class T, ops::conv_geometry Original, ops::conv_layouts Layouts = {}, weights_family Family = weights_family_of<T>(Original)>

@@ -55,6 +55,10 @@ struct conv_facts {
   bool more_zeros = false;               // the source may have more zeros around it than that
   std::int64_t lanes = 0;                // channels that are stored together: a block is a multiple, or all there are; 0: NCDHW alone
   bool any_source = false, any_target = false;  // the filter's adjoint: x, or g, may lie in any blocks
+  // It writes blocks by other kernels than NCDHW, which want their filters packed in another order.
+  bool linked = false;
+  std::int64_t linked_packed = 0, linked_scratch = 0;
+  std::uint64_t linked_order = 0;
 
   constexpr bool reads_source(const volume_layout& l) const {
     if (any_source) return same_shape(source, l);

@@ -10,6 +10,7 @@
 #include <volute/kernels/gather.hpp>
 #include <volute/kernels/matmul.hpp>
 #include <volute/kernels/pooling.hpp>
+#include <volute/kernels/pooling_blocked.hpp>
 #include <volute/kernels/random.hpp>
 #include <volute/kernels/reduce.hpp>
 #include <volute/runtime/planned.hpp>
@@ -63,15 +64,23 @@ void run_matmul(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::matmul<T, A, B>(n.extent[0], n.extent[1], n.extent[2], n.extent[3], o.in[0], n.stride[0][0], o.in[1], n.stride[1][0], o.out,
                            o.workers);
 }
+/// The kernels of a convolution and of its pack.
+template <class T>
+constexpr kernels::conv_family family_of(const graph::kernel_spec& k, const ops::conv_geometry& g) {
+  if (k.second) return kernels::linked_family;
+  return kernels::family_of<T>(g,
+                               graph::face_of(k.kind) == ops::face::forward ? kernels::conv_side::forward : kernels::conv_side::backward);
+}
+
 template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale, ops::conv_layouts L>
 void run_forward(const graph::launch&, const operands<T>& o) noexcept {
   kernels::conv3d_forward<T, G, E, Scale, L>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr, o.scratch,
                                                   o.workers);
 }
-template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale, ops::conv_layouts L>
+template <class T, ops::conv_geometry G, ops::epilogue E, bool Scale, ops::conv_layouts L, kernels::conv_family Family>
 void run_data(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_backward_data<T, G, E, Scale, L>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr,
-                                                        o.scratch, o.workers);
+  kernels::conv3d_backward_data<T, G, E, Scale, L, Family>::run(o.in[0], o.in[1], o.out, o.in + (Scale ? 3 : 2), Scale ? o.in[2] : nullptr,
+                                                                o.scratch, o.workers);
 }
 template <class T, ops::conv_geometry G, ops::conv_layouts L>
 void run_weights(const graph::launch&, const operands<T>& o) noexcept {
@@ -81,9 +90,9 @@ template <class T, ops::conv_geometry G>
 void run_pack_forward(const graph::launch&, const operands<T>& o) noexcept {
   kernels::conv3d_pack_forward<T, G>::run(o.in[0], o.out, o.workers);
 }
-template <class T, ops::conv_geometry G>
+template <class T, ops::conv_geometry G, kernels::conv_family Family>
 void run_pack_data(const graph::launch&, const operands<T>& o) noexcept {
-  kernels::conv3d_pack_backward_data<T, G>::run(o.in[0], o.out, o.workers);
+  kernels::conv3d_pack_backward_data<T, G, Family>::run(o.in[0], o.out, o.workers);
 }
 template <class T, ops::pool_geometry G, graph::kernel_kind K>
 void run_pool(const graph::launch&, const operands<T>& o) noexcept {
@@ -100,6 +109,14 @@ void run_pool(const graph::launch&, const operands<T>& o) noexcept {
     kernels::avg_pool3d<T, G>::backward(o.in[0], o.out, o.workers);
   else
     static_assert(sizeof(ops::no_branch_for<K, "kernel_table.hpp: run_pool">) > 0);
+}
+template <class T, ops::pool_geometry G, ops::conv_layouts L, graph::kernel_kind K>
+void run_pool_blocked(const graph::launch&, const operands<T>& o) noexcept {
+  static constexpr ops::pool_geometry geometry = G;
+  static constexpr ops::conv_layouts layouts = L;
+  constexpr int lanes = kernels::block_lanes<T>(L.source.block);
+  kernels::pool_blocked<T, lanes, K == graph::kernel_kind::max_pool ? ops::reduction::maximum : ops::reduction::sum>(
+      geometry, layouts.source, layouts.target, o.in[0], o.out, o.workers);
 }
 template <class T>
 void run_copy(const graph::launch& c, const operands<T>& o) noexcept {
@@ -182,13 +199,14 @@ constexpr kernel_function<T> function_of() {
     if constexpr (k.kind == kernel_kind::conv_forward)
       return &run_forward<T, Plan::tables.convolutions[k.geometry], e, k.first, layouts_of<Plan>(k)>;
     else
-      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first, layouts_of<Plan>(k)>;
+      return &run_data<T, Plan::tables.convolutions[k.geometry], e, k.first, layouts_of<Plan>(k),
+                       family_of<T>(k, Plan::tables.convolutions[k.geometry])>;
   } else if constexpr (k.kind == kernel_kind::conv_weights) {
     return &run_weights<T, Plan::tables.convolutions[k.geometry], layouts_of<Plan>(k)>;
   } else if constexpr (k.kind == kernel_kind::pack_forward) {
     return &run_pack_forward<T, Plan::tables.convolutions[k.geometry]>;
   } else if constexpr (k.kind == kernel_kind::pack_data) {
-    return &run_pack_data<T, Plan::tables.convolutions[k.geometry]>;
+    return &run_pack_data<T, Plan::tables.convolutions[k.geometry], family_of<T>(k, Plan::tables.convolutions[k.geometry])>;
   } else if constexpr (k.kind == kernel_kind::copy) {
     return &run_copy<T>;
   } else if constexpr (k.kind == kernel_kind::fill) {
@@ -203,6 +221,8 @@ constexpr kernel_function<T> function_of() {
     return &run_attention<T, k.lanes, k.kind == kernel_kind::attention_gradient>;
   } else if constexpr (k.kind == kernel_kind::room) {
     return &run_room<T>;
+  } else if constexpr (k.source >= 0 && (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::avg_pool)) {
+    return &run_pool_blocked<T, Plan::tables.pools[k.geometry], layouts_of<Plan>(k), k.kind>;
   } else if constexpr (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::max_gather || k.kind == kernel_kind::max_scatter ||
                        k.kind == kernel_kind::avg_pool || k.kind == kernel_kind::avg_adjoint) {
     return &run_pool<T, Plan::tables.pools[k.geometry], k.kind>;
@@ -237,7 +257,8 @@ constexpr std::int64_t worker_elements() {
         n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::forward, layouts_of<Plan>(k).source);
         break;
       case kernel_kind::conv_data:
-        n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward, layouts_of<Plan>(k).source);
+        n = kernels::conv3d_worker_size<T>(Plan::tables.convolutions[k.geometry], kernels::conv_side::backward,
+                                           family_of<T>(k, Plan::tables.convolutions[k.geometry]), layouts_of<Plan>(k).source);
         break;
       case kernel_kind::conv_weights:
         n = kernels::conv3d_backward_weights_worker_size<T>(Plan::tables.convolutions[k.geometry]);

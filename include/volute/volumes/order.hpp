@@ -24,9 +24,10 @@ constexpr std::uint64_t order_of_sums() {
     if (!graph::convolves(k.kind)) continue;
     const ops::conv_geometry& g = plan::tables.convolutions[k.geometry];
     const auto side = k.kind == kernel_kind::conv_forward ? kernels::conv_side::forward : kernels::conv_side::backward;
-    const auto s = kernels::schedule_of<T>(kernels::family_of<T>(g, side), kernels::canonical(g), side);
+    const kernels::conv_family family = runtime::family_of<T>(k, g);
+    const auto s = kernels::schedule_of<T>(family, kernels::canonical(g), side);
     if (s.carried == kernels::carry::tile) return 0;
-    h.put(kernels::conv3d_facts<T>(g, side).order);
+    h.put(kernels::conv3d_facts<T>(g, side, family).order);
     h.put(static_cast<int>(side)), h.put(static_cast<int>(s.lanes)), h.put(static_cast<int>(s.copy)), h.put(static_cast<int>(s.carried));
   }
   return h.value;

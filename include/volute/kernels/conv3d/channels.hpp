@@ -328,6 +328,7 @@ void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const 
           channels_task<T, p.lanes, step, p.main, E, Layouts.target>{s, p, task}.run();
         else if constexpr (p.last != p.main)
           channels_task<T, p.lanes, step, p.last, E, Layouts.target>{s, p, task}.run();
+        if constexpr (streams_blocks<T, p.lanes, Layouts.target>) simd::stream_fence();
       });
 }
 

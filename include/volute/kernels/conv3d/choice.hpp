@@ -207,6 +207,9 @@ static_assert(sizeof weights_family_cycles / sizeof *weights_family_cycles == we
 /// Families that take and give blocks of channels, which saves copies between two convolutions, may be a little slower alone.
 inline constexpr double linked = 0.95;
 
+/// What writes blocks in the place of `pointwise`, whose channels lie in memory as they do in NCDHW.
+inline constexpr conv_family linked_family = conv_family::channels;
+
 /// Cycles that a possible family is expected to take.
 template <class T>
 constexpr double cost(conv_family f, const ops::conv_geometry& g, conv_side side) {

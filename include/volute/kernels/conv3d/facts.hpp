@@ -67,6 +67,13 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
       const pointwise_plan p = plan_pointwise<T>(g, side);
       depends_on(p.rows, p.depth, p.targets, p.unit, p.blocks, p.units);
       f.packed = g.groups * p.packed(), f.scratch = p.scratch();
+      // A transposed convolution in front of another one (64 -> 32 channels, 32^3 to 64^3: 11.1 ms in blocks, 9.5 NCDHW, and what reads it
+      // copies 33 MB less).
+      if (side == conv_side::backward && g.taps() > 1 && s.target_channels >= simd::width<T>) {
+        const ops::conv_facts other = conv3d_facts<T>(original, side, linked_family);
+        f.lanes = other.lanes, f.linked = other.lanes > 0;
+        f.linked_packed = other.packed, f.linked_scratch = other.scratch, f.linked_order = other.order;
+      }
       break;
     }
     case conv_family::planes:

@@ -209,6 +209,7 @@ void run_minimal(const conv_shape& s, const T* x, const T* packed, T* y, const T
         column * p.block.spans[2] * p.axis[2].span(),
         workers.memory(worker, scratch)};
     task.run(n[0] * segment / p.segments, n[0] * (segment + 1) / p.segments);
+    if constexpr (streams_blocks<T, p.lanes, Layouts.target>) simd::stream_fence();
   });
 }
 

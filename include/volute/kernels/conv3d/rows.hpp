@@ -239,6 +239,7 @@ void run_rows(const conv_shape& s, const T* x, const T* packed, T* y, const T* c
       },
       [&](int64_t, const lanes_task<T>& task) noexcept {
         rows_task<T, p.code, E, Layouts.target>{s, p, task}.run();
+        if constexpr (streams_blocks<T, p.code.lanes, Layouts.target>) simd::stream_fence();
       });
 }
 
