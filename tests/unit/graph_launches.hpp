@@ -210,9 +210,37 @@ class machine {
         return attention(false);
       case kernel_kind::attention_gradient:
         return attention(true);
+      case kernel_kind::moments:
+        return moments();
       case kernel_kind::room:  // the memory is this value's from here on
         for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, NAN);
         return;
+    }
+  }
+
+  void moments() {
+    const ops::volume_layout l = ops::layout_of(step().call.nest);
+    if (l.blocked() ? !(l == layout(spec().source)) : spec().source >= 0) complain("another layout than its kernel has");
+    const extents e = make_extents(l.batch, l.channels, l.planes, l.rows, l.columns);
+    const std::vector<double> x = volume(0, e, l);
+    const std::int64_t results = spec().second ? e[0] * e[1] : e[1];
+    std::vector<double> mean(at(results)), variance(at(results));
+    const auto each_term = [&](auto f) {
+      for (std::int64_t i = 0; i < e.size(); ++i) {
+        const std::int64_t channel = i / (e[2] * e[3] * e[4]);
+        f(at(spec().second ? channel : channel % e[1]), x[at(i)]);
+      }
+    };
+    const double count = static_cast<double>(e.size() / results);
+    each_term([&](std::size_t k, double v) { mean[k] += v / count; });
+    each_term([&](std::size_t k, double v) { variance[k] += (v - mean[k]) * (v - mean[k]) / count; });
+    for (std::int64_t i = 0; i < results; ++i) {
+      out(i, variance[at(i)]);
+      cell* to = find(step().call.in[1], i);
+      if (!to) return;
+      if (to->value != step().in[1]) complain("the means have no room");
+      written_.insert(to);
+      pending_.push_back({to, mean[at(i)], step().in[1]});
     }
   }
 

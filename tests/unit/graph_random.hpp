@@ -459,6 +459,15 @@ class random_graph {
         both[1] *= 2;
         x = push(ops::concat{1}, both, {x, other});
       }
+      if (chance(25)) {  // a norm
+        const extents now = shape(x);
+        const bool keeps_samples = chance(60);
+        const ops::axis_set pixels = keeps_samples ? 28 : 29;
+        const auto spread = [&](int of) { return broadcast(reshape(of, make_extents(keeps_samples ? now[0] : 1, now[1], 1, 1, 1)), now); };
+        const int mean = spread(reduce(ops::reduction::mean, x, pixels));
+        const int variance = reduce(ops::reduction::mean, map(ops::fn::square, {map(ops::fn::subtract, {x, mean})}), pixels);
+        x = map(ops::fn::add, {map(ops::fn::subtract, {x, mean}), spread(variance)});
+      }
       if (chance(25)) {  // windows that keep the space, for the next one
         ops::pool_window around;
         around.count_include_pad = chance(50);

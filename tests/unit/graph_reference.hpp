@@ -249,8 +249,10 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
       for (int a = 0; a < x[0]->shape.rank; ++a)
         if (!ops::contains(op.axes, a)) to[at(rank++)] = i[at(a)];
       double& sum = y.v[at(place_of(e, to))];
-      sum = op.how() == ops::reduction::sum ? sum + x[0]->v[at(n)] : std::fmax(sum, x[0]->v[at(n)]);
+      sum = op.how() == ops::reduction::maximum ? std::fmax(sum, x[0]->v[at(n)]) : sum + x[0]->v[at(n)];
     });
+    if (op.how() == ops::reduction::mean && e.size() > 0)
+      for (double& mean : y.v) mean /= static_cast<double>(x[0]->shape.size() / e.size());
   } else if constexpr (std::is_same_v<Op, ops::transpose>) {
     put([&](const index& i, std::int64_t) {
       index from{};

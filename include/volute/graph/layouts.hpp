@@ -51,7 +51,7 @@ constexpr ops::face face_of(kernel_kind k) {
     case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::max_pool: case kernel_kind::max_gather:
     case kernel_kind::max_scatter: case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill:
     case kernel_kind::arange: case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::attention:
-    case kernel_kind::attention_gradient: case kernel_kind::room: break;
+    case kernel_kind::attention_gradient: case kernel_kind::moments: case kernel_kind::room: break;
   }
   // clang-format on
   return ops::face::data;
@@ -110,7 +110,8 @@ class layout_pass {
 
   // ---- kinds of steps
   constexpr bool walks(const step& s) const {
-    return s.volume.rank > 0 && (kernel_of(s).kind == kernel_kind::elementwise || kernel_of(s).kind == kernel_kind::reduce);
+    const kernel_kind k = kernel_of(s).kind;
+    return s.volume.rank > 0 && (k == kernel_kind::elementwise || k == kernel_kind::reduce || k == kernel_kind::moments);
   }
   constexpr bool maps(const step& s) const { return s.volume.rank > 0 && kernel_of(s).kind == kernel_kind::elementwise; }
   constexpr bool pools(const step& s) const { return s.volume.rank > 0 && !walks(s); }
@@ -121,19 +122,14 @@ class layout_pass {
   static constexpr int result = -1;
   static constexpr int value_of(const step& s, int i) { return i == result ? s.out : s.in[i]; }
   static constexpr std::int64_t offset_of(const step& s, int i) { return i == result ? s.out_offset : s.offset[i]; }
-  static constexpr ops::volume_layout shape_of(const extents& e) {
-    ops::volume_layout l;
-    l.batch = e[0], l.channels = e[1], l.planes = e[2], l.rows = l.all_rows = e[3], l.columns = l.all_columns = e[4];
-    return l;
-  }
   /// Of an operand that may lie in blocks.
   constexpr ops::volume_layout shape_of(const step& s, int i) {
     const kernel_spec& k = kernel_of(s);
-    if (walks(s)) return shape_of(s.volume);
+    if (walks(s)) return graph::shape_of(s.volume);
     if (pools(s)) {
       extents e = s.volume;
       for (int a = 0; a < 3 && i == result; ++a) e[2 + a] = pools_.data[k.geometry].out[a];
-      return shape_of(e);
+      return graph::shape_of(e);
     }
     const ops::conv_facts& f = facts_of(k);
     const bool first = i == 0;
@@ -327,7 +323,10 @@ class layout_pass {
           if (rides(s, i)) k.source = settle(i);
         if (maps(s)) k.target = settle(result);
         if (k.target >= 0) k.source = k.target;  // what it reads may vary with the channels alone
-        if (k.source >= 0) k.lanes = s.access, k.first = false, k.second = s.keeps_samples, s.call.nest = ops::nest_of(kept.data[k.source]);
+        if (k.source >= 0) {
+          s.call.nest = ops::nest_of(kept.data[k.source]);
+          k.lanes = k.kind == kernel_kind::moments ? 0 : s.access, k.first = false, k.second = s.keeps_samples;
+        }
       }
       if (convolves(k.kind)) {
         const ops::conv_facts& f = facts_of(k);

@@ -15,11 +15,18 @@ struct step {
   std::int64_t out_offset = 0;
   bool in_place[max_operands]{};  // the result may take this operand's memory
   bool invariant = false;
-  extents volume{};            // elementwise, and reductions over all pixels, of whole volumes and what varies with their channels: the
+  extents volume{};            // elementwise, and reductions (moments) over all pixels, of whole volumes and what varies with their channels: the
                                // shape; poolings: that of what is pooled
   std::int64_t access = 0;     // then of each operand: two bits
   bool keeps_samples = false;  // the reduction has a result for each sample
 };
+
+/// A volume (N, C, D, H, W), NCDHW.
+constexpr ops::volume_layout shape_of(const extents& e) {
+  ops::volume_layout l;
+  l.batch = e[0], l.channels = e[1], l.planes = e[2], l.rows = l.all_rows = e[3], l.columns = l.all_columns = e[4];
+  return l;
+}
 
 /// A buffer: the result of a launch, a leaf, or packed weights.
 struct stored_value {

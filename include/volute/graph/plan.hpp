@@ -4,6 +4,7 @@
 
 #include <volute/graph/group.hpp>
 #include <volute/graph/layouts.hpp>
+#include <volute/graph/moments.hpp>
 
 namespace volute::graph {
 
@@ -38,6 +39,7 @@ class planner {
     find_invariants();
     make_steps();
     write_outputs();
+    moments_pass(steps, kernels, programs);
     const layout_pass chosen(steps, values, kernels, convolutions, pools, facts_);
     for (const ops::volume_layout& l : chosen.table) layouts.push_back(l);
     order();

@@ -9,6 +9,7 @@
 #include <volute/kernels/elementwise.hpp>
 #include <volute/kernels/gather.hpp>
 #include <volute/kernels/matmul.hpp>
+#include <volute/kernels/moments.hpp>
 #include <volute/kernels/pooling.hpp>
 #include <volute/kernels/pooling_blocked.hpp>
 #include <volute/kernels/random.hpp>
@@ -165,6 +166,11 @@ void run_attention(const graph::launch& c, const operands<T>& o) noexcept {
     kernels::attention<T, f>(c.nest, c.value, a, o.out, more[0], o.scratch, o.workers);
   }
 }
+template <class T, int L, bool KeepsSamples>
+void run_moments(const graph::launch& c, const operands<T>& o) noexcept {
+  T* const mean = const_cast<T*>(o.in[1]);  // a result of this launch
+  kernels::moments_of<T, L, KeepsSamples>(ops::layout_of(c.nest), o.in[0], mean, o.out, o.workers);
+}
 template <class T>
 void run_room(const graph::launch&, const operands<T>&) noexcept {}
 
@@ -219,6 +225,9 @@ constexpr kernel_function<T> function_of() {
     return &run_gather<T, k.kind == kernel_kind::scatter>;
   } else if constexpr (k.kind == kernel_kind::attention || k.kind == kernel_kind::attention_gradient) {
     return &run_attention<T, k.lanes, k.kind == kernel_kind::attention_gradient>;
+  } else if constexpr (k.kind == kernel_kind::moments) {
+    return &run_moments < T, k.source < 0 ? 1 : kernels::block_lanes<T>(Plan::tables.layouts[k.source < 0 ? 0 : k.source].block),
+           k.second > ;
   } else if constexpr (k.kind == kernel_kind::room) {
     return &run_room<T>;
   } else if constexpr (k.source >= 0 && (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::avg_pool)) {
@@ -269,7 +278,7 @@ constexpr std::int64_t worker_elements() {
       case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::pack_forward:
       case kernel_kind::pack_data: case kernel_kind::max_pool: case kernel_kind::max_gather: case kernel_kind::max_scatter:
       case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill: case kernel_kind::arange:
-      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::room: break;
+      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::moments: case kernel_kind::room: break;
     }
     // clang-format on
     most = n > most ? n : most;
