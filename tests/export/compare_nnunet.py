@@ -106,11 +106,11 @@ def head(spacing, codes="LPS", size=None, low=None):
 
 CASES = {
     # name: (model, images)
-    "zscore": (dict(spacing=[2.0, 2.0, 2.0], patch=[32, 32, 32], schemes=[Z]), lambda: [head([1.7, 2.3, 2.1], "RSA")]),
-    "ct_thick": (dict(spacing=[6.0, 1.9, 1.9], patch=[16, 48, 48], schemes=[CT], transpose=[2, 0, 1], mirror=(1, 2), folds=2),
-                 lambda: [sitk.Cast(head([8.0, 1.6, 2.2], "LPS", low=-150.0), sitk.sitkInt16)]),
-    "two_channels": (dict(spacing=[2.5, 2.0, 2.2], patch=[32, 32, 32], schemes=[Z, "RescaleTo01Normalization"], masked=[True, False], mirror=None,
-                          kind="ResidualEncoderUNet"), lambda: [head([2.0, 2.0, 2.0], "AIL"), sitk.SmoothingRecursiveGaussian(head([2.0, 2.0, 2.0], "AIL"), 3.0)]),
+    "zscore": (dict(spacing=[3.0, 3.0, 3.0], patch=[32, 32, 32], schemes=[Z]), lambda: [head([2.3, 3.4, 3.1], "RSA")]),
+    "ct_thick": (dict(spacing=[9.0, 2.4, 2.4], patch=[16, 48, 48], schemes=[CT], transpose=[2, 0, 1], mirror=(1, 2), folds=2),
+                 lambda: [sitk.Cast(head([12.0, 2.0, 2.7], "LPS", low=-150.0), sitk.sitkInt16)]),
+    "two_channels": (dict(spacing=[3.5, 3.0, 3.2], patch=[32, 32, 32], schemes=[Z, "RescaleTo01Normalization"], masked=[True, False], mirror=None,
+                          kind="ResidualEncoderUNet"), lambda: [head([3.0, 3.0, 3.0], "AIL"), sitk.SmoothingRecursiveGaussian(head([3.0, 3.0, 3.0], "AIL"), 4.0)]),
     "small": (dict(spacing=[2.0, 2.0, 2.0], patch=[32, 32, 32], schemes=[Z], masked=[True]), lambda: [head([2.2, 2.0, 1.9], "LPI", [40, 21, 17])]),
     "regions": (dict(spacing=[3.0, 3.0, 3.0], patch=[32, 32, 32], schemes=["NoNormalization"], labels=REGIONS, order=[1, 2, 3], mirror=(0,)),
                 lambda: [head([3.0, 3.0, 3.0], "PIR")]),
@@ -172,6 +172,7 @@ def compare(name, folder):
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     wanted = re.compile(sys.argv[2] if len(sys.argv) > 2 else ".*")
     results = [compare(name, os.path.abspath(sys.argv[1])) for name in CASES if wanted.fullmatch(name)]
     sys.exit(0 if results and all(results) else 1)

@@ -155,6 +155,7 @@ int segment(const std::string& folder, const std::vector<std::string>& files, co
   for (const std::string& file : files) {{
     im::image<float> x = im::read_nifti(file);
     if (im::read_nifti_spacing(file) != spacing) throw std::runtime_error(file + ": expected the spacing of " + files[0] + ", found another");
+    if (im::try_read_nifti(file, 1)) throw std::runtime_error(file + ": expected one volume, found several");
     if (images.empty()) space = x.at;
     images.push_back(std::move(x.voxels));
   }}
@@ -217,21 +218,31 @@ def found_folds(folder, checkpoint):
 
 
 def trained(folder, folds, checkpoint):
-    """nnU-Net's predictor with the network of a folder, and the folds that it has."""
+    """The plan of a folder, nnU-Net's predictor with its network, and the folds that it has."""
     for file in ("plans.json", "dataset.json"):
         refuse_unless(os.path.exists(os.path.join(folder, file)), f"no {file}", folder, "give the folder that nnUNetv2_train wrote")
     folds = [str(f) for f in folds or found_folds(folder, checkpoint)]
     refuse_unless(folds, f"no fold_*/{checkpoint}", folder, "name another one with --checkpoint")
-    for f in folds:
-        refuse_unless(os.path.exists(os.path.join(folder, f"fold_{f}", checkpoint)), f"no fold_{f}/{checkpoint}", folder)
+    files = [os.path.join(folder, f"fold_{f}", checkpoint) for f in folds]
+    for file in files:
+        refuse_unless(os.path.exists(file), "no such checkpoint", file)
     import contextlib
 
     import torch
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     with contextlib.redirect_stdout(sys.stderr):
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+        first = torch.load(files[0], map_location="cpu", weights_only=False)  # as nnU-Net does
+        plans, dataset = (json.load(open(os.path.join(folder, file))) for file in ("plans.json", "dataset.json"))
+        manager = PlansManager(plans)
+        plan = Plan(plans, manager.get_configuration(first["init_args"]["configuration"]).configuration, dataset, manager.get_label_manager(dataset),
+                    first.get("inference_allowed_mirroring_axes"))
         predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
-        predictor.initialize_from_trained_model_folder(folder, tuple(f if f == "all" else int(f) for f in folds), checkpoint)
-    return predictor, folds
+        try:
+            predictor.initialize_from_trained_model_folder(folder, tuple(f if f == "all" else int(f) for f in folds), checkpoint)
+        except RuntimeError as e:
+            raise Refused("nnU-Net cannot load it: " + " ".join(str(e).split())[:300], line=files[0]) from None
+    return plan, predictor, folds
 
 
 def export(folder, output, folds=None, checkpoint="checkpoint_final.pth", name=None):
@@ -239,9 +250,8 @@ def export(folder, output, folds=None, checkpoint="checkpoint_final.pth", name=N
     import torch
 
     import volute_export
-    predictor, folds = trained(folder, folds, checkpoint)
-    plan = Plan(predictor.plans_manager.plans, predictor.configuration_manager.configuration, predictor.dataset_json, predictor.label_manager,
-                predictor.allowed_mirroring_axes)
+    from project import Project
+    plan, predictor, folds = trained(folder, folds, checkpoint)
     net = predictor.network
     example = torch.randn([1, len(plan.channels), *plan.patch], generator=torch.Generator().manual_seed(0))
     ns = volute_export.export(net, example, output, name=name)
@@ -253,7 +263,6 @@ def export(folder, output, folds=None, checkpoint="checkpoint_final.pth", name=N
         own = {**dict(net.named_parameters(remove_duplicate=False)), **dict(net.named_buffers(remove_duplicate=False))}
         packed = {p: ("F32", e["shape"], own[p].detach().float().contiguous().numpy().tobytes()) for p, e in described["parameters"].items()}
         descriptions.write_safetensors(os.path.join(output, file), packed, {"format": "pt"})
-    from project import Project
     constants = f"{ns}.constants.safetensors"
     constants = constants if os.path.exists(os.path.join(output, constants)) else ""
     texts = {f"{ns}_plan.hpp": plan.header(ns), f"{ns}_segment.cpp": program(ns, Project(described).w.root, plan, weights, constants)}
