@@ -6,7 +6,7 @@ weights) and cases of a head, lets both segment them, and prints the share of eq
     venv/bin/pip install torch nnunetv2==2.8.1
     venv/bin/python tests/export/compare_nnunet.py build/nnunet
 
-Environment: CXX, CXXFLAGS; VOLUTE_MRI, the head (Debian: mricron-data has it)."""
+Compiled and run one after the other, some ten minutes. Environment: CXX, CXXFLAGS; VOLUTE_MRI, the head (Debian: mricron-data has it)."""
 import contextlib
 import io
 import json
@@ -26,7 +26,8 @@ import numpy as np  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
 import torch  # noqa: E402
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: E402
-from nnunetv2.utilities.get_network_from_plans import get_network_from_plans  # noqa: E402
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer  # noqa: E402
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager  # noqa: E402
 
 import nnunet  # noqa: E402
 
@@ -71,11 +72,10 @@ def model(folder, spacing, patch, schemes, masked=None, transpose=(0, 1, 2), mir
     for name, value in ("plans", plans), ("dataset", dataset):
         with open(f"{folder}/{name}.json", "w") as f:
             json.dump(value, f, indent=1)
-    a = configuration["architecture"]
+    manager = PlansManager(plans)
     for fold in range(folds):
         torch.manual_seed(fold)
-        net = get_network_from_plans(a["network_class_name"], a["arch_kwargs"], a["_kw_requires_import"], len(schemes), len(labels) - bool(order),
-                                     deep_supervision=True)
+        net = nnUNetTrainer.build_network_architecture(manager, manager.get_configuration("3d_fullres"), len(schemes), len(labels) - bool(order), True)
         with torch.no_grad():
             for path, p in net.named_parameters():
                 if p.dim() == 1:  # norms and biases as after some training

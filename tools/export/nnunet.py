@@ -79,7 +79,7 @@ class Plan:
         self.transpose = [int(a) for a in plans["transpose_forward"]]
         self.images, self.scores = (resampling(configuration, key) for key in ("resampling_fn_data", "resampling_fn_probabilities"))
         names = dataset.get("channel_names") or dataset["modality"]
-        self.channel_names = [names[k] for k in sorted(names, key=int)]
+        self.channel_names = [" ".join(str(names[k]).replace("\\", "/").split()) for k in sorted(names, key=int)]
         intensities = plans.get("foreground_intensity_properties_per_channel") or plans.get("foreground_intensity_properties_by_modality") or {}
         self.channels = [channel(scheme, masked, intensities.get(str(c)), c) for c, (scheme, masked) in
                          enumerate(zip(configuration["normalization_schemes"], configuration["use_mask_for_norm"]))]
@@ -91,7 +91,7 @@ class Plan:
 
     def header(self, ns):
         braced = lambda values: "{" + ", ".join(values) + "}"
-        channels = ",\n    ".join(f"{c},  // {name}" if i + 1 < len(self.channels) else f"{c}  // {name}"
+        channels = "\n    ".join(f"{c},  // {name}" if i + 1 < len(self.channels) else f"{c}  // {name}"
                                   for i, (c, name) in enumerate(zip(self.channels, self.channel_names)))
         regions = f"\ninline constexpr int regions[]{braced(map(str, self.regions))};\n" if self.regions else ""
         return f'''// nnU-Net's plan, written by tools/export. Labels: {self.label_names}
