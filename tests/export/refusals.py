@@ -4,9 +4,11 @@ import copy
 import os
 import sys
 import tempfile
+import types
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "../../tools/export"))
+import nnunet  # noqa: E402
 from description import Refused  # noqa: E402
 from project import Project  # noqa: E402
 
@@ -43,5 +45,55 @@ with tempfile.TemporaryDirectory() as folder:
         if any(w not in said for w in wanted) or os.path.exists(target):
             failed += 1
             print(f"expected\n{wanted}\ngot\n{said}\n")
-print(f"{len(cases) - failed} of {len(cases)} refused as they should be")
+
+# nnU-Net's plans.
+KWARGS = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
+configuration = {"patch_size": [32, 48, 48], "spacing": [3.0, 0.75, 0.75], "normalization_schemes": ["CTNormalization", "ZScoreNormalization"],
+                 "use_mask_for_norm": [False, True], "preprocessor_name": "DefaultPreprocessor", "resampling_fn_data": "resample_data_or_seg_to_shape",
+                 "resampling_fn_data_kwargs": KWARGS, "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+                 "resampling_fn_probabilities_kwargs": {**KWARGS, "order": 1}}
+plans = {"image_reader_writer": "SimpleITKIO", "label_manager": "LabelManager", "transpose_forward": [2, 0, 1],
+         "foreground_intensity_properties_per_channel": {"0": {"mean": 99.25, "std": 39.0, "percentile_00_5": -41.0, "percentile_99_5": 176.5}, "1": {}}}
+dataset = {"file_ending": ".nii.gz", "channel_names": {"0": "CT", "1": "MR"}, "labels": {"background": 0, "liver": 1}}
+labels = types.SimpleNamespace(has_regions=False, all_labels=[0, 1], regions_class_order=None)
+text = nnunet.Plan(plans, configuration, dataset, labels, (0, 2)).header("net")
+for wanted in (".spacing = {3, 0.75, 0.75},", ".transpose = {2, 0, 1},", "{.scheme = nnunet_scheme::z_score, .masked = true}  // MR",
+               "{.scheme = nnunet_scheme::ct, .mean = 99.25, .deviation = 39, .low = -41, .high = 176.5},  // CT", ".mirror = {true, false, true},",
+               ".images = {interpolation::cubic, interpolation::nearest, -1},", ".scores = {interpolation::linear, interpolation::nearest, -1},"):
+    if wanted not in text:
+        failed += 1
+        print(f"expected\n{wanted}\nin\n{text}\n")
+plan_cases = [
+    (configuration, {"patch_size": [64, 64]}, "a network of planes (2d)"),
+    (configuration, {"previous_stage": "3d_lowres"}, "a cascade"),
+    (configuration, {"preprocessor_name": "Own"}, "a preprocessor of its own"),
+    (configuration, {"resampling_fn_data": "resample_torch_fornnunet"}, "resample_torch_fornnunet is not written in C++"),
+    (configuration, {"resampling_fn_probabilities_kwargs": {**KWARGS, "order": 2}}, "splines of other orders than 0, 1 and 3"),
+    (configuration, {"resampling_fn_data_kwargs": {**KWARGS, "separate_z_anisotropy_threshold": 2}}, "other options of the resampling"),
+    (configuration, {"normalization_schemes": ["CTNormalization", "OwnNormalization"]}, "OwnNormalization is not written in C++"),
+    (plans, {"image_reader_writer": "SimpleITKIOWithReorient"}, "a reader that is not written in C++"),
+    (plans, {"label_manager": "OwnManager"}, "a label manager of its own"),
+    (dataset, {"file_ending": ".mha"}, "images that are not NIfTI files"),
+]
+for where, change, text in plan_cases:
+    kept = dict(where)
+    where.update(change)
+    try:
+        nnunet.Plan(plans, configuration, dataset, labels, None)
+        said = "nothing"
+    except Refused as e:
+        said = str(e)
+    where.clear()
+    where.update(kept)
+    if text not in said or "source:" not in said:
+        failed += 1
+        print(f"expected\n{text}\ngot\n{said}\n")
+try:
+    nnunet.trained(here, None, "checkpoint_final.pth")
+    failed += 1
+except Refused as e:
+    failed += "no plans.json" not in str(e)
+
+total = len(cases) + len(plan_cases) + 2
+print(f"{total - failed} of {total} written or refused as they should be")
 sys.exit(failed > 0)

@@ -50,6 +50,14 @@ std::string message(const std::string& path, std::int64_t frame = 0) {
 
 }  // namespace
 
+TEST_CASE("spacing as the header says it") {
+  CHECK(read_nifti_spacing(data + "imaging_frames.nii") == std::array<double, 3>{3, 2, 1.5});
+  const float width = 2.5f;  // where the affine says 1
+  CHECK(read_nifti_spacing(changed(80, width)) == std::array<double, 3>{1, 1, 2.5});
+  CHECK(try_read_nifti_spacing(data + "none.nii").message() == try_read_nifti(data + "none.nii").message());
+  CHECK(try_read_nifti_spacing(changed(70, std::int16_t{32})).message().ends_with("expected whole or real numbers, found COMPLEX64"));
+}
+
 TEST_CASE("nibabel's files") {
   const auto x = read_nifti(data + "imaging_float.nii.gz");
   CHECK(apart(x.voxels, stored<float>("read")) < 1e-5);  // 2 v + 5

@@ -51,6 +51,15 @@ xt::xtensor<T, 3> ct_window(xt::xtensor<T, 3> v, double level, double width) {
   for (T& x : v) x = static_cast<T>(std::clamp((static_cast<double>(x) - level) / width + 0.5, 0.0, 1.0));
   return v;
 }
+/// The smallest number becomes 0, the largest 1. (nnU-Net's RescaleTo01Normalization.)
+template <class T>
+xt::xtensor<T, 3> unit_scaled(xt::xtensor<T, 3> v) {
+  if (v.size() == 0) return v;
+  const auto [low, high] = std::minmax_element(v.begin(), v.end());
+  const double least = static_cast<double>(*low), range = std::max(static_cast<double>(*high) - least, 1e-8);
+  for (T& x : v) x = static_cast<T>((static_cast<double>(x) - least) / range);
+  return v;
+}
 /// (v - mean) / deviation after v has been cut off at `low` and `high`: numbers of all training cases, as in nnU-Net's CTNormalization.
 template <class T>
 xt::xtensor<T, 3> ct_scored(xt::xtensor<T, 3> v, double low, double high, double mean, double deviation) {

@@ -108,12 +108,16 @@ T number(double v) {
 
 inline bool ends_with_nifti(const std::string& path) { return path.ends_with(".nii") || path.ends_with(".nii.gz"); }
 
+/// Of a file's unit of length.
+inline double millimetres(const nifti_image& n) {
+  return n.xyz_units == NIFTI_UNITS_METER ? 1e3 : n.xyz_units == NIFTI_UNITS_MICRON ? 1e-3 : 1;
+}
 inline grid grid_of(const nifti_image& n) {
   grid g;
   g.extent = {std::max(n.nz, 1), std::max(n.ny, 1), std::max(n.nx, 1)};
   g.code = n.sform_code > 0 ? n.sform_code : n.qform_code > 0 ? n.qform_code : 0;
   const mat44& m = n.sform_code > 0 ? n.sto_xyz : n.qto_xyz;  // without either, libnifti makes qto_xyz of the spacing
-  const double unit = n.xyz_units == NIFTI_UNITS_METER ? 1e3 : n.xyz_units == NIFTI_UNITS_MICRON ? 1e-3 : 1;
+  const double unit = millimetres(n);
   for (std::size_t r = 0; r < 3; ++r)
     for (std::size_t c = 0; c < 4; ++c) g.affine[r][c] = unit * static_cast<double>(m.m[r][c]);
   return g;
@@ -164,6 +168,18 @@ inline status check_header(const std::string& path, nifti_1_header h) {
   return {};
 }
 
+/// What stands before the voxels.
+inline status read_header(const std::string& path, unpacked_file& in, nifti_handle& n) {
+  nifti_1_header header{};
+  if (!in.read(std::as_writable_bytes(std::span(&header, 1))))
+    return io::file_failure(path + ": expected a NIfTI-1 file, found no such header");
+  if (status s = check_header(path, header); !s) return s;
+  nifti_set_debug_level(0);
+  n.reset(nifti_convert_nhdr2nim(header, nullptr));
+  if (!n) return io::file_failure(path + ": expected a NIfTI-1 file, found no such header");
+  return {};
+}
+
 /// Bytes before the wanted frame, if the file can hold all that its header says.
 inline result<std::uint64_t> frame_begin(const std::string& path, std::uint64_t file_bytes, const nifti_image& n, std::int64_t frame) {
   const double voxels = static_cast<double>(n.nx) * n.ny * n.nz;
@@ -197,13 +213,8 @@ result<image<T>> try_read_nifti(const std::string& path, std::int64_t frame = 0)
   if (!file) return static_cast<const status&>(file);
   if (!detail::ends_with_nifti(path)) return io::file_failure(path + ": expected a name that ends in .nii or .nii.gz");
   detail::unpacked_file in(path);
-  nifti_1_header header{};
-  if (!in.read(std::as_writable_bytes(std::span(&header, 1))))
-    return io::file_failure(path + ": expected a NIfTI-1 file, found no such header");
-  if (status s = detail::check_header(path, header); !s) return s;
-  nifti_set_debug_level(0);
-  const detail::nifti_handle n(nifti_convert_nhdr2nim(header, nullptr));
-  if (!n) return io::file_failure(path + ": expected a NIfTI-1 file, found no such header");
+  detail::nifti_handle n;
+  if (status s = detail::read_header(path, in, n); !s) return s;
   const auto begin = detail::frame_begin(path, file->size(), *n, frame);
   if (!begin) return static_cast<const status&>(begin);
 
@@ -219,6 +230,18 @@ result<image<T>> try_read_nifti(const std::string& path, std::int64_t frame = 0)
                    [&](From v) { return detail::number<T>(static_cast<double>(v) * slope + offset); });
   });
   return result;
+}
+
+/// Millimetres along depth, height and width as the header's pixdim says them, which may differ by a rounding from what the affine says.
+/// (ITK's and nibabel's spacing.)
+inline result<std::array<double, 3>> try_read_nifti_spacing(const std::string& path) {
+  if (const auto file = io::input_file::open(path); !file) return static_cast<const status&>(file);
+  detail::unpacked_file in(path);
+  detail::nifti_handle n;
+  if (status s = detail::read_header(path, in, n); !s) return s;
+  const double unit = detail::millimetres(*n);
+  return std::array<double, 3>{unit * std::abs(static_cast<double>(n->dz)), unit * std::abs(static_cast<double>(n->dy)),
+                               unit * std::abs(static_cast<double>(n->dx))};
 }
 
 /// Writes a volume where it lies, compressed if the name ends in .gz. T: 8, 16 or 32 bits of whole numbers, float, double. Atomic, as
@@ -265,6 +288,7 @@ template <class T = float>
 image<T> read_nifti(const std::string& path, std::int64_t frame = 0) {
   return io::demand(try_read_nifti<T>(path, frame));
 }
+inline std::array<double, 3> read_nifti_spacing(const std::string& path) { return io::demand(try_read_nifti_spacing(path)); }
 template <class T>
 void write_nifti(const std::string& path, const image<T>& x) {
   io::demand(try_write_nifti(path, x));

@@ -69,6 +69,30 @@ image<T> uncropped(const image<T>& part, const box& b, const grid& whole, T outs
   return y;
 }
 
+/// 1 where a mask is not 0, and in its holes: what no way by faces leads to from the border. (SciPy's binary_fill_holes.)
+template <class T>
+xt::xtensor<std::uint8_t, 3> filled(const xt::xtensor<T, 3>& mask) {
+  const size3 e = extent_of(mask);
+  xt::xtensor<std::uint8_t, 3> y = tensor_of<std::uint8_t>(e);
+  std::fill(y.begin(), y.end(), std::uint8_t{1});
+  std::vector<std::int64_t> waiting;
+  const auto visit = [&](std::int64_t i) {
+    if (mask.data()[i] == T(0) && y.data()[i] != 0) y.data()[i] = 0, waiting.push_back(i);
+  };
+  const auto border = [](std::int64_t i, std::int64_t n) { return i == 0 || i == n - 1; };
+  for (std::int64_t i = 0; i < e.voxels(); ++i)
+    if (border(i / (e.h * e.w), e.d) || border(i / e.w % e.h, e.h) || border(i % e.w, e.w)) visit(i);
+  while (!waiting.empty()) {
+    const std::int64_t i = waiting.back(), stride[3]{e.h * e.w, e.w, 1}, at[3]{i / stride[0], i / e.w % e.h, i % e.w};
+    waiting.pop_back();
+    for (int a = 0; a < 3; ++a) {
+      if (at[a] > 0) visit(i - stride[a]);
+      if (at[a] < e[a] - 1) visit(i + stride[a]);
+    }
+  }
+  return y;
+}
+
 /// Of the voxels that are not 0, those of the largest connected part (the first among equals) as they are; the others become 0.
 template <class T>
 xt::xtensor<T, 3> largest_component(xt::xtensor<T, 3> v, neighbours touching = neighbours::faces) {

@@ -3,7 +3,9 @@
 
 #include <volute/volumes/cut.hpp>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -23,9 +25,18 @@ struct window_rule {
   surround padding = surround::constant;
   double value = 0;              // of constant padding
   std::array<bool, 3> mirror{};  // along which axes each window is also predicted mirrored, in all combinations
+  bool half = false;             // weights, sums and averages are rounded to 16 bits, as nnU-Net's predictor keeps them
 };
 
 inline namespace VOLUTE_ISA {
+
+/// The nearest number of 16 bits (IEEE 754 binary16), of two the even one; infinite from 65520 on.
+inline double nearest_half(double v) {
+  if (!(std::abs(v) < 65520)) return v > 0 ? INFINITY : v < 0 ? -INFINITY : v;
+  const double power = std::bit_cast<double>(std::bit_cast<std::uint64_t>(v) & 0x7FF0'0000'0000'0000);  // the largest one up to |v|
+  const double places = std::max(power, 0x1p-14) * 0x1.8p42;  // a double of this size has the places of a half of |v|'s
+  return (v + places) - places;
+}
 
 /// monai.inferers.sliding_window_inference: overlap, mode, sigma_scale, padding_mode and cval. (Version 1.6.)
 inline window_rule monai(double overlap = 0.25, blend mode = blend::constant, surround padding = surround::constant, double cval = 0,
@@ -36,8 +47,10 @@ inline window_rule monai(double overlap = 0.25, blend mode = blend::constant, su
   r.blend = mode, r.padding = padding, r.value = cval, r.sigma = sigma_scale;
   return r;
 }
-/// nnU-Net's predictor: tile_step_size, use_gaussian, mirror axes; in the network's precision, where nnU-Net sums in 16 bits. (Version 2.)
-inline window_rule nnunet(double tile_step_size = 0.5, bool use_gaussian = true, std::array<bool, 3> mirror = {true, true, true}) {
+/// nnU-Net's predictor: tile_step_size, use_gaussian, mirror axes. It sums in 16 bits: half = true does that too, and rounds as it does;
+/// otherwise sums are the network's precision. (Version 2.)
+inline window_rule nnunet(double tile_step_size = 0.5, bool use_gaussian = true, std::array<bool, 3> mirror = {true, true, true},
+                          bool half = false) {
   if (!(tile_step_size > 0 && tile_step_size <= 1))
     fail("tile_step_size: expected more than 0 and at most 1, found " + std::to_string(tile_step_size));
   window_rule r;
@@ -45,6 +58,7 @@ inline window_rule nnunet(double tile_step_size = 0.5, bool use_gaussian = true,
   r.step.fill(tile_step_size);
   r.blend = use_gaussian ? blend::gaussian : blend::constant;
   r.mirror = mirror;
+  r.half = half;
   return r;
 }
 
@@ -91,6 +105,26 @@ inline double least_weight(const window_rule& r, const std::vector<double> (&w)[
     least *= smallest;
   }
   return r.fixed_step ? std::max(least, 1e-3) : least;
+}
+
+/// The weights of a window's voxels: products of three, at least least_weight(). In 16 bits: ten times as large, at least the smallest that
+/// is not 0 there.
+template <class T>
+std::vector<T> window_voxel_weights(const window_rule& r, const std::vector<double> (&w)[3]) {
+  std::vector<T> weight;
+  weight.reserve(w[0].size() * w[1].size() * w[2].size());
+  const double least = r.half ? 0 : least_weight(r, w), times = r.half && r.blend == blend::gaussian ? 10 : 1;
+  double smallest = INFINITY;
+  for (double z : w[0])
+    for (double y : w[1])
+      for (double x : w[2]) {
+        const double v = r.half ? nearest_half(times * z * y * x) : std::max(z * y * x, least);
+        if (v > 0) smallest = std::min(smallest, v);
+        weight.push_back(static_cast<T>(v));
+      }
+  if (r.half)
+    for (T& v : weight) v = v > T(0) ? v : static_cast<T>(smallest);
+  return weight;
 }
 
 /// Which voxel of a volume lies at each position of a window that is larger along this axis; -1: the padding's value. Half of the padding

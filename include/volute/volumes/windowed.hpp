@@ -32,8 +32,15 @@ constexpr auto window_failure() {
 template <class T>
 class blended_planes {
  public:
-  blended_planes(std::int64_t channels, std::int64_t depth, std::int64_t height, std::int64_t width)
-      : c_(channels), d_(depth), h_(height), w_(width), sums_(size(c_ * d_ * h_ * w_)), weights_(size(d_ * h_ * w_)), row_(size(c_ * w_)) {}
+  blended_planes(std::int64_t channels, const size3& extent, bool half)
+      : c_(channels),
+        d_(extent.d),
+        h_(extent.h),
+        w_(extent.w),
+        half_(half),
+        sums_(size(c_ * d_ * h_ * w_)),
+        weights_(size(d_ * h_ * w_)),
+        row_(size(c_ * w_)) {}
 
   /// Adds a window's result at (0, y, x) of the planes.
   void add(const T* result, const size3& window, std::int64_t y, std::int64_t x, const std::vector<T>& weight) {
@@ -42,10 +49,12 @@ class blended_planes {
         const T* const w = weight.data() + (z * window.h + r) * window.w;
         const std::int64_t at = (z * h_ + y + r) * w_ + x;
         for (std::int64_t i = 0; i < window.w; ++i) weights_[size(at + i)] += w[i];
+        round(weights_.data() + at, window.w);
         for (std::int64_t c = 0; c < c_; ++c) {
           const T* const from = result + ((c * window.d + z) * window.h + r) * window.w;
           T* const to = sums_.data() + c * d_ * h_ * w_ + at;
           for (std::int64_t i = 0; i < window.w; ++i) to[i] += w[i] * from[i];
+          round(to, window.w);
         }
       }
   }
@@ -54,9 +63,11 @@ class blended_planes {
   void store(const Sink& sink, std::int64_t plane, const box& kept, U* to, std::int64_t to_stride) {
     for (std::int64_t y = 0; y < kept.extent.h; ++y) {
       const std::int64_t at = (plane * h_ + kept.begin.h + y) * w_ + kept.begin.w;
-      for (std::int64_t c = 0; c < c_; ++c)
+      for (std::int64_t c = 0; c < c_; ++c) {
         for (std::int64_t i = 0; i < kept.extent.w; ++i)
           row_[size(c * w_ + i)] = sums_[size(c * d_ * h_ * w_ + at + i)] / weights_[size(at + i)];
+        round(row_.data() + c * w_, kept.extent.w);
+      }
       sink.store(result_row<T, U>{row_.data(), w_, c_, kept.extent.w, to + y * kept.extent.w, to_stride});
     }
   }
@@ -72,8 +83,12 @@ class blended_planes {
 
  private:
   std::int64_t c_, d_, h_, w_;
+  bool half_;
   std::vector<T> sums_, weights_, row_;
   static std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+  void round(T* p, std::int64_t n) const {
+    for (std::int64_t i = 0; half_ && i < n; ++i) p[i] = static_cast<T>(nearest_half(static_cast<double>(p[i])));
+  }
 };
 
 /// A dense (channels, extent) volume mirrored along an axis, in place.
@@ -163,7 +178,7 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
     std::vector<std::int64_t> starts[3], positions[3];  // positions: where the volume is smaller than a window
     std::vector<T> weight;
 
-    plan(const volumes::window_rule& r, const volumes::size3& e) : rule(r), volume(e), padded(e), weight(size(window.voxels())) {
+    plan(const volumes::window_rule& r, const volumes::size3& e) : rule(r), volume(e), padded(e) {
       std::vector<double> w[3];
       for (int a = 0; a < 3; ++a) {
         if (e[a] < 1) fail("volume: expected voxels, found an extent of " + std::to_string(e[a]));
@@ -172,11 +187,7 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
         starts[a] = volumes::window_starts(r, a, padded[a], window[a]);
         w[a] = volumes::window_weights(r, window[a]);
       }
-      const double least = volumes::least_weight(r, w);
-      T* to = weight.data();
-      for (double z : w[0])
-        for (double y : w[1])
-          for (double x : w[2]) *to++ = static_cast<T>(std::max(z * y * x, least));
+      weight = volumes::window_voxel_weights<T>(r, w);
     }
 
     std::int64_t before(int a) const { return (padded[a] - volume[a]) / 2; }
@@ -232,7 +243,7 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
       crew& workers = self.crew_;
       const std::int64_t threads = workers.workers() != nullptr ? workers.workers()->threads() : 1;
       const auto columns = static_cast<std::int64_t>(starts[2].size()), count = static_cast<std::int64_t>(starts[1].size()) * columns;
-      volumes::blended_planes<T> planes(channels_out, window.d, padded.h, padded.w);
+      volumes::blended_planes<T> planes(channels_out, {window.d, padded.h, padded.w}, rule.half);
       std::vector<T> results(size(threads * result_size));
       std::vector<std::vector<T>> spare(size(threads));
       std::vector<element> memory;
