@@ -21,6 +21,7 @@ constexpr auto image = input<"image", 1, 1, 3, 3, 3>;
 constexpr auto label = input<"label", 1>;
 constexpr auto row = input<"row", 1, 27>;
 using net_trainer = trainer<net, nn::cross_entropy<>, adamw, image, label>;
+using sync_trainer = trainer<nn::convert_sync_batchnorm<net>, nn::cross_entropy<>, adamw, image, label>;
 using plain_trainer = trainer<plain, nn::cross_entropy<>, adamw, row, label>;
 
 inline training_settings settings() {
@@ -50,10 +51,10 @@ template <class Step>
 auto take(Step& step, std::int64_t s) {
   return step.step([&](std::int64_t i, auto run) {
     const std::int64_t n = s * step.settings().runs + i;
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(step.trainer())>, net_trainer>)
-      run(voxels<xt::xtensor<float, 5>>(n, {1, 1, 3, 3, 3}), number(n));
-    else
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(step.trainer())>, plain_trainer>)
       run(voxels<xt::xtensor<float, 2>>(n, {1, 27}), number(n));
+    else
+      run(voxels<xt::xtensor<float, 5>>(n, {1, 1, 3, 3, 3}), number(n));
   });
 }
 /// All that a training is, as numbers.

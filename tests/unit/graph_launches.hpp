@@ -195,6 +195,9 @@ class machine {
       case kernel_kind::fill:
         for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, c.value);
         return;
+      case kernel_kind::all_reduce:  // of a run by itself
+        for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, in(0, i));
+        return;
       case kernel_kind::arange:
         for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, static_cast<double>(i));
         return;

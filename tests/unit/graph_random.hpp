@@ -247,6 +247,7 @@ class random_graph {
         switch (r.below(4)) {
           case 0: push(ops::arange{}, make_extents(1 + r.below(6)), {}); return;
           case 1: push(ops::random{r.below(3), r.below(2)}, e, {}); return;
+          case 2: push(ops::all_reduce{}, e, {x}); return;
           default: push(ops::barrier{r.below(3) == 0}, e, {x}); return;
         }
     }

@@ -228,7 +228,7 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
     put([&](const index&, std::int64_t n) { return random_number(op.stream, n, run); });
   } else if constexpr (std::is_same_v<Op, ops::arange>) {
     put([&](const index&, std::int64_t n) { return static_cast<double>(n); });
-  } else if constexpr (std::is_same_v<Op, ops::barrier> || std::is_same_v<Op, ops::reshape>) {
+  } else if constexpr (std::is_same_v<Op, ops::barrier> || std::is_same_v<Op, ops::reshape> || std::is_same_v<Op, ops::all_reduce>) {
     y.v = x[0]->v;
   } else if constexpr (std::is_same_v<Op, ops::elementwise>) {
     put([&](const index&, std::int64_t n) {

@@ -30,7 +30,8 @@ enum class kernel_kind : std::int8_t {
   scatter,
   attention,
   attention_gradient,
-  room,  // writes nothing: from here on a further result of the next launch has memory
+  all_reduce,  // the sum over the runs of a step; of a run by itself a copy
+  room,        // writes nothing: from here on a further result of the next launch has memory
 };
 /// The name of a kind in reports.
 VOLUTE_EXHAUSTIVE_BEGIN
@@ -58,6 +59,7 @@ constexpr std::string_view kernel_name(kernel_kind k) {
     case kernel_kind::scatter: return "scatter";
     case kernel_kind::attention: return "attention";
     case kernel_kind::attention_gradient: return "attention gradient";
+    case kernel_kind::all_reduce: return "all reduce";
     case kernel_kind::room: return "room";
   }
   // clang-format on

@@ -424,6 +424,7 @@ class planner {
     }
   }
   constexpr void kernel(const ops::arange&, int i) { set_extent(new_step(i, {.kind = kernel_kind::arange}), g.shape(i).size()); }
+  constexpr void kernel(const ops::all_reduce&, int i) { set_extent(new_step_of(i, {.kind = kernel_kind::all_reduce}), g.shape(i).size()); }
   constexpr void kernel(const ops::random& op, int i) {
     step& s = new_step(i, {.kind = kernel_kind::random});
     s.call.value = static_cast<double>(op.stream);

@@ -97,6 +97,19 @@ struct minimal_filtering : layer<minimal_filtering<L...>> {
   }
 };
 
+/// The layers in a row with synchronised batch norms: see volute::convert_sync_batchnorm. Paths as in sequential; those of a single layer as
+/// without it. `trainer<nn::convert_sync_batchnorm<net>, ...>`
+template <class... L>
+struct convert_sync_batchnorm : layer<convert_sync_batchnorm<L...>> {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    if constexpr (sizeof...(L) == 1)
+      return volute::convert_sync_batchnorm(invoke<L...>(x));
+    else
+      return volute::convert_sync_batchnorm(invoke<sequential<L...>>(x));
+  }
+};
+
 /// The input itself.
 struct identity : layer<identity> {
   static constexpr auto forward(expression auto x) { return x; }

@@ -60,6 +60,15 @@ struct barrier {
   }
 };
 
+/// The sum of the operand over the runs of a step, each of which computes its gradients by the sum of all runs' losses (see
+/// distributed/data_parallel.hpp). A run by itself is the only one: then it is the operand.
+struct all_reduce {
+  template <class R>
+  static constexpr void derivative(const all_reduce&, R& r) {
+    r.give(0, r.all_reduce(r.g));
+  }
+};
+
 VOLUTE_EXHAUSTIVE_BEGIN
 /// One scalar function over operands of equal shape (broadcasting is a primitive of its own).
 struct elementwise {

@@ -149,6 +149,10 @@ void run_attention(const graph::launch& c, const operands<T>& o) noexcept {
   }
 }
 template <class T>
+void run_all_reduce(const graph::launch& c, const operands<T>& o) noexcept {
+  std::copy_n(o.in[0], c.nest.extent[0], o.out);
+}
+template <class T>
 void run_room(const graph::launch&, const operands<T>&) noexcept {}
 
 /// The layouts of a convolution of a plan.
@@ -201,6 +205,8 @@ constexpr kernel_function<T> function_of() {
     return &run_gather<T, k.kind == kernel_kind::scatter>;
   } else if constexpr (k.kind == kernel_kind::attention || k.kind == kernel_kind::attention_gradient) {
     return &run_attention<T, k.lanes, k.kind == kernel_kind::attention_gradient>;
+  } else if constexpr (k.kind == kernel_kind::all_reduce) {
+    return &run_all_reduce<T>;
   } else if constexpr (k.kind == kernel_kind::room) {
     return &run_room<T>;
   } else if constexpr (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::max_gather || k.kind == kernel_kind::max_scatter ||
@@ -248,7 +254,8 @@ constexpr std::int64_t worker_elements() {
       case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::pack_forward:
       case kernel_kind::pack_data: case kernel_kind::max_pool: case kernel_kind::max_gather: case kernel_kind::max_scatter:
       case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill: case kernel_kind::arange:
-      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::room: break;
+      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::all_reduce:
+      case kernel_kind::room: break;
     }
     // clang-format on
     most = n > most ? n : most;

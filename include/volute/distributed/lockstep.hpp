@@ -1,0 +1,57 @@
+// Runs that meet: where the statistics of batch norms are synchronised, a run stops at each of these launches until all runs of a step are
+// there. The launches are known while compiling; the runs of a rank take turns between them, each in a workspace of its own.
+#pragma once
+
+#include <volute/distributed/buckets.hpp>
+#include <volute/kernels/update.hpp>
+#include <volute/runtime/workspace.hpp>
+
+#include <vector>
+
+namespace volute::distributed {
+
+/// The launches whose results are summed over the runs of a step, in their order; `size` is in elements, whole cache lines.
+template <class Plan>
+inline constexpr auto meetings_of = [] {
+  constexpr auto meets = [](const graph::launch& l) { return Plan::tables.kernels[l.kernel].kind == graph::kernel_kind::all_reduce; };
+  constexpr int count = [&] {
+    int n = 0;
+    for (int i = 0; i < Plan::size.launches; ++i) n += meets(Plan::tables.launches[i]);
+    return n;
+  }();
+  bucket_list<count> list;
+  for (int i = 0; i < Plan::size.launches; ++i) {
+    const graph::launch& l = Plan::tables.launches[i];
+    constexpr std::int64_t unit = kernels::update_unit;
+    if (meets(l)) list.all[list.count++] = {0, (l.nest.extent[0] + unit - 1) / unit * unit, i};
+  }
+  return list;
+}();
+
+inline namespace VOLUTE_ISA {
+
+/// Workspaces for the runs of a rank: the trainer's own for the first one.
+class workspaces {
+ public:
+  workspaces(std::int64_t runs, std::int64_t bytes, std::int64_t worker_bytes) : bytes_(bytes), worker_bytes_(worker_bytes) {
+    for (std::int64_t k = 1; k < runs; ++k) more_.emplace_back(bytes, worker_bytes);
+  }
+  workspace& operator()(workspace& own, std::int64_t run) { return run == 0 ? own : more_[static_cast<std::size_t>(run - 1)]; }
+  /// All of them work with whom `own` works with. Allocates if that has changed.
+  void follow(const workspace& own) {
+    for (workspace& w : more_) {
+      if (w.workers() == own.workers()) continue;
+      if (own.workers() != nullptr)
+        w.use(*own.workers());
+      else
+        w = workspace(bytes_, worker_bytes_);
+    }
+  }
+
+ private:
+  std::int64_t bytes_, worker_bytes_;
+  std::vector<workspace> more_;
+};
+
+}  // namespace VOLUTE_ISA
+}  // namespace volute::distributed
