@@ -22,6 +22,13 @@ struct buffer {
   buffer& operator=(const buffer&) = delete;
   constexpr ~buffer() { delete[] data; }
 
+  constexpr void swap(buffer& other) {
+    const auto exchange = [](auto& a, auto& b) {
+      const auto kept = a;
+      a = b, b = kept;
+    };
+    exchange(data, other.data), exchange(size, other.size), exchange(capacity, other.capacity);
+  }
   constexpr void push_back(const T& value) {
     if (size == capacity) grow();
     data[size++] = value;

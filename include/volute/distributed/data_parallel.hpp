@@ -4,6 +4,7 @@
 
 #include <volute/core/hash.hpp>
 #include <volute/distributed/gradient_sum.hpp>
+#include <volute/distributed/halo.hpp>
 #include <volute/distributed/lockstep.hpp>
 #include <volute/train/trainer.hpp>
 #include <volute/version.hpp>
@@ -107,7 +108,8 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
         sum_(c, s.sum, settings_.runs, all_buckets()),
         losses_(static_cast<std::size_t>(settings_.runs)),
         states_(static_cast<std::size_t>(state_elements)),
-        memory_(meetings.count > 0 ? last() - first() : 1, facts::workspace_bytes, facts::worker_bytes) {}
+        memory_(meetings.count > 0 ? last() - first() : 1, facts::workspace_bytes, facts::worker_bytes),
+        halos_(c, settings_.runs) {}
   data_parallel(const data_parallel&) = delete;
   data_parallel& operator=(const data_parallel&) = delete;
 
@@ -184,6 +186,7 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   gradient_sum<T, C> sum_;
   std::vector<T> losses_, states_;
   workspaces memory_;
+  halo_exchange<T, C> halos_;
   int next_ = 0;  // bucket
   double waited_ = 0;
   bool agreed_ = false, broken_ = false;
@@ -213,6 +216,7 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
     if (state_elements > 0) all.push_back({gradient_elements, state_elements, facts::plan::size.launches});
     std::int64_t end = gradient_elements + state_elements;
     for (const bucket& m : meetings) {
+      if (m.size == 0) continue;
       all.push_back({end, m.size, m.launch});
       end += m.size;
     }
@@ -248,6 +252,7 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
     memory_.follow(parts::program(t_).memory());
     for (std::int64_t i = first(); i < last(); ++i)
       one_call(i, begin, each, [&](const auto&... bound) { parts::take_inputs(t_, memory(i), bound...); });
+    std::size_t next_sum = first_meeting;
     for (int k = 0, from = 0; k <= meetings.count; ++k) {
       const bool ends = k == meetings.count;
       const int to = ends ? facts::plan::size.launches : meetings.all[k].launch + 1;
@@ -256,7 +261,7 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
         if (i + 1 < last() && (settings_.overlap || ends)) add_until(to, i);
       }
       while (settings_.overlap && next_ < buckets.count && buckets.all[next_].launch < to) leave(last() - 1);
-      if (!ends) meet(k);
+      if (!ends) meet(k, next_sum);
       from = to;
     }
     for (std::int64_t i = first(); i < last(); ++i) {
@@ -264,17 +269,24 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
       end_run(i);
     }
   }
-  /// What launch meetings.all[k] made becomes the sum of what it made in all runs.
-  void meet(int k) {
-    const bucket& m = meetings.all[k];
-    const std::size_t b = first_meeting + static_cast<std::size_t>(k);
-    for (std::int64_t i = first(); i < last(); ++i) sum_.add(b, i, program_type::made(memory(i), m.launch), parts::workers(t_));
+  /// What launch meetings.all[k] made becomes the sum of what it made in all runs, bucket `next_sum`, or gets planes of the neighbours.
+  void meet(int k, std::size_t& next_sum) {
+    const graph::launch& l = facts::plan::tables.launches[meetings.all[k].launch];
+    const auto read = [&](std::int64_t i) -> const T* { return parts::program(t_).at(memory(i), l.in[0]); };
+    const auto made = [&](std::int64_t i) { return parts::program(t_).at(memory(i), l.out); };
+    if (meetings.all[k].size == 0) {
+      const auto begun = std::chrono::steady_clock::now();
+      halos_.exchange(l, facts::plan::tables.kernels[l.kernel].first, read, made);
+      waited_ += since(begun);
+      return;
+    }
+    const std::size_t b = next_sum++;
+    for (std::int64_t i = first(); i < last(); ++i) sum_.add(b, i, made(i), parts::workers(t_));
     const auto begun = std::chrono::steady_clock::now();
     sum_.begin(b);
     sum_.finish(b);
     waited_ += since(begun);
-    for (std::int64_t i = first(); i < last(); ++i)
-      std::copy_n(sum_.sum(b), facts::plan::tables.launches[m.launch].nest.extent[0], program_type::made(memory(i), m.launch));
+    for (std::int64_t i = first(); i < last(); ++i) std::copy_n(sum_.sum(b), l.nest.extent[0], made(i));
   }
 
   /// Before each launch of run i: in the last run of this rank, what is complete leaves.

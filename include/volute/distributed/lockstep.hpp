@@ -10,20 +10,22 @@
 
 namespace volute::distributed {
 
-/// The launches whose results are summed over the runs of a step, in their order; `size` is in elements, whole cache lines.
+/// The launches at which the runs of a step meet, in their order: `size` is in elements, whole cache lines, of what is summed over all
+/// runs, or 0 where neighbours exchange halos.
 template <class Plan>
 inline constexpr auto meetings_of = [] {
-  constexpr auto meets = [](const graph::launch& l) { return Plan::tables.kernels[l.kernel].kind == graph::kernel_kind::all_reduce; };
+  constexpr auto kind = [](int i) { return Plan::tables.kernels[Plan::tables.launches[i].kernel].kind; };
+  constexpr auto meets = [](graph::kernel_kind k) { return k == graph::kernel_kind::all_reduce || k == graph::kernel_kind::halo; };
   constexpr int count = [&] {
     int n = 0;
-    for (int i = 0; i < Plan::size.launches; ++i) n += meets(Plan::tables.launches[i]);
+    for (int i = 0; i < Plan::size.launches; ++i) n += meets(kind(i));
     return n;
   }();
   bucket_list<count> list;
   for (int i = 0; i < Plan::size.launches; ++i) {
-    const graph::launch& l = Plan::tables.launches[i];
     constexpr std::int64_t unit = kernels::update_unit;
-    if (meets(l)) list.all[list.count++] = {0, (l.nest.extent[0] + unit - 1) / unit * unit, i};
+    const bool sums = kind(i) == graph::kernel_kind::all_reduce;
+    if (meets(kind(i))) list.all[list.count++] = {0, sums ? (Plan::tables.launches[i].nest.extent[0] + unit - 1) / unit * unit : 0, i};
   }
   return list;
 }();

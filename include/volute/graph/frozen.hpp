@@ -94,7 +94,7 @@ constexpr double flops_of(const view& g, int id) {
                                         ops::max_pool, ops::avg_pool, ops::attention, ops::attention_gradient,  // and without any:
                                         ops::input, ops::parameter, ops::fill, ops::random, ops::arange, ops::barrier, ops::broadcast,
                                         ops::reshape, ops::transpose, ops::slice, ops::pad, ops::concat, ops::gather, ops::further_result,
-                                        ops::all_reduce>));
+                                        ops::all_reduce, ops::halo>));
   const node& n = g.nodes[id];
   const double out = static_cast<double>(g.shape(id).size());
   if (n.op == ops::opcode<ops::convolution>) {

@@ -76,6 +76,19 @@ struct unbiased {
   }
 };
 
+/// A sum over all elements becomes their mean: times `share`, one of so many elements. Where it is a sum over slabs of volumes (see
+/// depth_parallel), these are the elements of a slab.
+struct mean_from_sum {
+  double share = 1;
+  bool volumes = false;
+  constexpr inferred infer(const extents* x, int) const { return {x[0], {}, {}}; }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents&) const {
+    const int mean = g.map(fn::multiply, id[0], g.fill(share, extents{}));
+    return g.cuts_depth && volumes ? g.map(fn::divide, mean, mean_over_runs::runs(g)) : mean;
+  }
+};
+
 /// The same elements under another shape; one extent may be -1 and is worked out.
 struct reshape_to {
   extents to{};

@@ -91,9 +91,20 @@ class machine {
     for (int i = 0; i < output_count; ++i) out[i] = output(w, i);
     launches(w, in, out, from, to, observe);
   }
-  /// What a launch of run_part made, in the arena or among the results.
-  static T* made(const workspace& w, const graph::place& p) noexcept {
-    return (p.where == graph::space::output ? output(w, p.slot) : data(w)) + p.offset;
+  /// Where a launch of run_part reads or writes.
+  T* at(const workspace& w, const graph::place& p) const noexcept {
+    switch (p.where) {
+      case graph::space::parameters:
+        return weights_.store().parameters() + p.offset;
+      case graph::space::input:
+        return input(w, p.slot) + p.offset;
+      case graph::space::output:
+        return output(w, p.slot) + p.offset;
+      case graph::space::derived:
+        return derived_data_[p.slot] + p.offset;
+      default:
+        return data(w) + p.offset;
+    }
   }
   /// States become what the run in this workspace made of them.
   void change_states(const workspace& w) const noexcept {

@@ -244,7 +244,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
     }
   }
   /// A run in parts, in a workspace of the caller's or memory(): see machine::run_part. take_inputs copies the inputs there; between two
-  /// parts the result of launch `i` may be changed at made(w, i).
+  /// parts what a launch made may be changed at its place.
   template <class... Node, class... V>
   void take_inputs(workspace& w, const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<run_failure<Node...>>) {
@@ -263,7 +263,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   void run_part(workspace& w, int from, int to, Observer&& observe) {
     machine_.run_part(w, from, to, observe);
   }
-  static T* made(const workspace& w, int i) noexcept { return machine::made(w, facts::plan::tables.launches[i].out); }
+  T* at(const workspace& w, const graph::place& p) const noexcept { return machine_.at(w, p); }
   void change_states(const workspace& w) noexcept { machine_.change_states(w); }
   /// Its own workspace.
   volute::workspace& memory() noexcept { return workspace_; }
