@@ -47,6 +47,8 @@ void bits(distributed::mpi& world) {
   for (const std::int64_t runs : {6, 1})
     check(same_bits(trained<sync_trainer>(world, {.runs = runs}, 50), trained<sync_trainer>(one, {.runs = runs}, 50)),
           "the bits of one process with synchronised norms");
+  check(same_bits(trained<slab_trainer>(world, {.runs = 4}, 20), trained<slab_trainer>(one, {.runs = 4}, 20)),
+        "the bits of one process with slabs of a volume");
   std::vector<float> fast = trained(world, {.runs = 6, .sum = summation::fast}, 1);
   const std::vector<float> expected = trained(one, {.runs = 6}, 1);
   double most = 0;

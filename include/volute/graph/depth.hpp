@@ -113,7 +113,7 @@ class depth_cut {
     if (from_.is<ops::reduce>(i)) return reduce(i, x, axis);
     if (from_.is<ops::convolution>(i)) return convolution(i, x, axis);
     const int to = moved(i, x, axis);
-    if (to < 0) return refuse(i, line(ops::primitive_name[from_.nodes[i].op]) << " along the depth");
+    if (to < 0) return refuse(i, line(ops::primitive_name[from_.nodes[i].op]) << " along depth");
     cut_along(i, to);
     return copied(i);
   }

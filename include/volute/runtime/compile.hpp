@@ -71,7 +71,7 @@ constexpr void cut_depth(session& s, buffer<int>& outputs) {
     const line outer = s.path;
     for (const auto& l : s.layers)  // the innermost one that made it
       if (l.first_node <= cut.refused && cut.refused < l.last_node) s.path = l.path;
-    s.refuse(line("depth_parallel: a slab and its halo"), line("got ") << cut.got.view());
+    s.refuse(line("depth_parallel: slabs and halos"), line("got ") << cut.got.view());
     s.path = outer;
   }
   s.g.swap(copy);
