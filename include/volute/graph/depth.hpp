@@ -12,6 +12,7 @@ class depth_cut {
  public:
   buffer<int> at;     // of each node: its copy
   buffer<int> begin;  // and how many there were before it; one more at the end
+  buffer<int> halos;  // nodes of the copy
   int refused = -1;   // the first node that cannot be cut, or -1
   line got;           // what it does
 
@@ -195,6 +196,7 @@ class depth_cut {
     if (lo == 0 && hi == 0) return copied(i);
     op.lo[0] = 0;
     const int wide = to_.halo({lo, hi, 0}, at[x], make_extents(s[0], s[1], s[2] + lo + hi, s[3], s[4]));
+    halos.push_back(wide);
     return to_.convolution(op, wide, at[operand(i, 1)]);
   }
 };
