@@ -301,7 +301,7 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
     machine_.run(w, in, out, destination != nullptr ? 1 : 0, static_cast<Observer&&>(observe));
   }
   template <class... Node, class... V>
-  static void read_inputs(workspace& w, const T** in, const binding<Node, V>&... b) {
+  static void read_inputs(workspace& w, [[maybe_unused]] const T** in, const binding<Node, V>&... b) {
     // A lazy value may run this very program when it is read, over what has been taken; the second time it only hands out its result.
     for (int attempt = 0;; ++attempt) {
       const random_state before = w.random();
