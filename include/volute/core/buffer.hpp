@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 
 namespace volute {
 
@@ -23,11 +24,7 @@ struct buffer {
   constexpr ~buffer() { delete[] data; }
 
   constexpr void swap(buffer& other) {
-    const auto exchange = [](auto& a, auto& b) {
-      const auto kept = a;
-      a = b, b = kept;
-    };
-    exchange(data, other.data), exchange(size, other.size), exchange(capacity, other.capacity);
+    std::swap(data, other.data), std::swap(size, other.size), std::swap(capacity, other.capacity);
   }
   constexpr void push_back(const T& value) {
     if (size == capacity) grow();

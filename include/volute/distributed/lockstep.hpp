@@ -38,6 +38,7 @@ class workspaces {
   workspaces(std::int64_t runs, std::int64_t bytes, std::int64_t worker_bytes) : bytes_(bytes), worker_bytes_(worker_bytes) {
     for (std::int64_t k = 1; k < runs; ++k) more_.emplace_back(bytes, worker_bytes);
   }
+  /// That of a run, numbered from 0.
   workspace& operator()(workspace& own, std::int64_t run) { return run == 0 ? own : more_[static_cast<std::size_t>(run - 1)]; }
   /// All of them work with whom `own` works with. Allocates if that has changed.
   void follow(const workspace& own) {
