@@ -77,7 +77,7 @@ struct kernel_spec {
   std::int64_t lanes = 0;  // elementwise, reduce: two bits an input, its lane, or in blocks its access; convolution: the access of each
                            // epilogue operand; pack: conv_facts::order; attention: an attention_form
   int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
-  bool first = false;      // halo: the adjoint; reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
+  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: scaled input; halo: adjoint
   bool second = false;     // matmul: b is transposed; reduce in blocks: a result for each sample
   ops::reduction how{};    // reduce
   int source = -1;         // of a volume_layout: what a convolution (weights: x), elementwise or reduce reads; negative: NCDHW

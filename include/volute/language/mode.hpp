@@ -130,9 +130,9 @@ constexpr auto convert_sync_batchnorm(S s) {
   });
 }
 /// A program of which this is a part works on one slab of a volume that is cut along its depth, and the slabs are the runs of a step of
-/// distributed::data_parallel, from the lowest to the highest: inputs of rank 4 or more, (N, C, D, H, W) and (N, D, H, W), are slabs, others
-/// the same for all. Convolutions see planes of neighbouring slabs; sums and means over the depth, of norms and losses, are those of all
-/// slabs; batch norms are synchronised. Refused is what sees more of the depth than that. A slab by itself is a volume. See also
+/// distributed::data_parallel, from the lowest to the highest: inputs of rank 4 or more, (N, C, D, H, W) and (N, D, H, W), are slabs,
+/// others the same for all. Convolutions see planes of neighbouring slabs; sums and means over the depth, of norms and losses, are those of
+/// all slabs; batch norms are synchronised. Refused is what sees more of the depth than that. A slab by itself is a volume. See also
 /// nn::depth_parallel.
 template <structured S>
 constexpr auto depth_parallel(S s) {

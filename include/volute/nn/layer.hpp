@@ -97,8 +97,8 @@ struct minimal_filtering : layer<minimal_filtering<L...>> {
   }
 };
 
-/// The layers in a row with synchronised batch norms: see volute::convert_sync_batchnorm. Paths as in sequential; those of a single layer as
-/// without it. `trainer<nn::convert_sync_batchnorm<net>, ...>`
+/// The layers in a row with synchronised batch norms: see volute::convert_sync_batchnorm. Paths as in sequential; those of a single layer
+/// as without it. `trainer<nn::convert_sync_batchnorm<net>, ...>`
 template <class... L>
 struct convert_sync_batchnorm : layer<convert_sync_batchnorm<L...>> {
   template <expression X>

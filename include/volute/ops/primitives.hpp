@@ -69,8 +69,8 @@ struct all_reduce {
   }
 };
 
-/// A slab of (N, C, D, H, W) with `lo` planes of its lower neighbour before it and `hi` of its upper one behind it, zeros at the ends of the
-/// volume; or the adjoint of that, which adds such planes to the neighbours that they are of. A slab by itself is the volume. (See
+/// A slab of (N, C, D, H, W) with `lo` planes of its lower neighbour before it and `hi` of its upper one behind it, zeros at the ends of
+/// the volume; or the adjoint of that, which adds such planes to the neighbours that they are of. A slab by itself is the volume. (See
 /// graph/depth.hpp.)
 struct halo {
   std::int64_t lo = 0, hi = 0, adjoint = 0;

@@ -84,8 +84,8 @@ constexpr void cut_depth(session& s, buffer<int>& outputs) {
   for (auto& i : s.inputs) i.node = cut.at[i.node];
   for (auto& p : s.parameters) p.node = cut.at[p.node];
   for (auto& l : s.layers) l.first_node = cut.begin[l.first_node], l.last_node = cut.begin[l.last_node];
-  // A derivative that needs a slab with its halo exchanges planes once more: what the halo was made of is kept anyway. A checkpointed module
-  // around it counts.
+  // A derivative that needs a slab with its halo exchanges planes once more: what the halo was made of is kept anyway. A checkpointed
+  // module around it counts.
   buffer<graph::region> regions;
   for (int h : cut.halos) regions.push_back({h, h + 1, s.g.operand(h, 0)});
   for (auto& r : s.regions) regions.push_back({cut.begin[r.first], cut.begin[r.last], cut.at[r.result]});
