@@ -19,7 +19,7 @@ lives, program, mpiexec = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 seed = random.randrange(1 << 30)
 random.seed(seed)
 print("seed", seed)
-steps = 40 + 12 * lives
+steps = 40 + 24 * lives
 
 
 def start(ranks, *arguments):

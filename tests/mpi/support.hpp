@@ -21,6 +21,12 @@ constexpr auto image = input<"image", 1, 1, 3, 3, 3>;
 constexpr auto label = input<"label", 1>;
 constexpr auto row = input<"row", 1, 27>;
 using net_trainer = trainer<net, nn::cross_entropy<>, adamw, image, label>;
+using sync_trainer = trainer<nn::convert_sync_batchnorm<net>, nn::cross_entropy<>, adamw, image, label>;
+/// A quarter of a volume.
+struct local : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::instance_norm3d<4>, nn::relu, nn::dropout<0.25>,
+                              nn::conv3d<4, 3, nn::kernel<3>, nn::same>> {};
+using slab_trainer =
+    trainer<nn::depth_parallel<local>, nn::cross_entropy<>, adamw, input<"image", 1, 1, 4, 5, 6>, input<"label", 1, 4, 5, 6>>;
 using plain_trainer = trainer<plain, nn::cross_entropy<>, adamw, row, label>;
 
 inline training_settings settings() {
@@ -50,10 +56,12 @@ template <class Step>
 auto take(Step& step, std::int64_t s) {
   return step.step([&](std::int64_t i, auto run) {
     const std::int64_t n = s * step.settings().runs + i;
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(step.trainer())>, net_trainer>)
-      run(voxels<xt::xtensor<float, 5>>(n, {1, 1, 3, 3, 3}), number(n));
-    else
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(step.trainer())>, plain_trainer>)
       run(voxels<xt::xtensor<float, 2>>(n, {1, 27}), number(n));
+    else if constexpr (std::is_same_v<std::remove_cvref_t<decltype(step.trainer())>, slab_trainer>)
+      run(voxels<xt::xtensor<float, 5>>(n, {1, 1, 4, 5, 6}), xt::xtensor<int, 4>({1, 4, 5, 6}, static_cast<int>(n % 3)));
+    else
+      run(voxels<xt::xtensor<float, 5>>(n, {1, 1, 3, 3, 3}), number(n));
   });
 }
 /// All that a training is, as numbers.

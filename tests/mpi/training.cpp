@@ -26,10 +26,10 @@ void check(bool good, const char* what) {
   ++failures;
 }
 
-template <class C>
+template <class Trainer = net_trainer, class C>
 std::vector<float> trained(C& world, distributed::data_parallel_settings how, std::int64_t steps) {
-  net_trainer t = begin<net_trainer>();
-  distributed::data_parallel<net_trainer, C, 512> step(t, world, how);
+  Trainer t = begin<Trainer>();
+  distributed::data_parallel<Trainer, C, 512> step(t, world, how);
   std::vector<float> losses;
   for (std::int64_t s = 0; s < steps; ++s) losses.push_back(take(step, s));
   std::vector<float> all = everything(t);
@@ -44,6 +44,11 @@ void bits(distributed::mpi& world) {
     check(same_bits(trained(world, {.runs = runs}, runs == 12 ? 50 : 5), expected), "the bits of one process");
     check(same_bits(trained(world, {.runs = runs, .overlap = false}, 5), trained(one, {.runs = runs}, 5)), "the same without overlap");
   }
+  for (const std::int64_t runs : {6, 1})
+    check(same_bits(trained<sync_trainer>(world, {.runs = runs}, 50), trained<sync_trainer>(one, {.runs = runs}, 50)),
+          "the bits of one process with synchronised norms");
+  check(same_bits(trained<slab_trainer>(world, {.runs = 4}, 20), trained<slab_trainer>(one, {.runs = 4}, 20)),
+        "the bits of one process with slabs of a volume");
   std::vector<float> fast = trained(world, {.runs = 6, .sum = summation::fast}, 1);
   const std::vector<float> expected = trained(one, {.runs = 6}, 1);
   double most = 0;
@@ -92,8 +97,8 @@ void differ(distributed::mpi& world) {
 }
 
 void until(distributed::mpi& world, std::int64_t steps, const std::string& file) {
-  net_trainer t = begin<net_trainer>();
-  distributed::data_parallel<net_trainer, distributed::mpi, 512> step(t, world, {.runs = 12});
+  sync_trainer t = begin<sync_trainer>();
+  distributed::data_parallel<sync_trainer, distributed::mpi, 512> step(t, world, {.runs = 12});
   std::int64_t seen = 0;
   const std::vector<extra> extras{extra("seen", seen)};
   resume(step, file, extras);

@@ -197,6 +197,18 @@ class machine {
       case kernel_kind::fill:
         for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, c.value);
         return;
+      case kernel_kind::all_reduce:  // of a run by itself
+        for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, in(0, i));
+        return;
+      case kernel_kind::halo: {
+        const ops::halo_sizes h(c.nest);
+        const std::int64_t wide = k.first ? h.outer() : h.inner(), own = k.first ? h.inner() : h.outer();
+        for (std::int64_t i = 0; i < h.channels * own; ++i) {
+          const std::int64_t from = i % own + (k.first ? h.lo : -h.lo) * h.plane;
+          out(i, from >= 0 && from < wide ? in(0, i / own * wide + from) : 0);
+        }
+        return;
+      }
       case kernel_kind::arange:
         for (std::int64_t i = 0; i < c.nest.extent[0]; ++i) out(i, static_cast<double>(i));
         return;

@@ -244,15 +244,25 @@ class random_graph {
       case 23: case 24: return network();
       case 25: return attend(x);
       default:
-        switch (r.below(4)) {
+        switch (r.below(5)) {
           case 0: push(ops::arange{}, make_extents(1 + r.below(6)), {}); return;
           case 1: push(ops::random{r.below(3), r.below(2)}, e, {}); return;
+          case 2: push(ops::all_reduce{}, e, {x}); return;
+          case 3: return halo(x);
           default: push(ops::barrier{r.below(3) == 0}, e, {x}); return;
         }
     }
     // clang-format on
   }
 
+  void halo(int x) {
+    extents e = all[at(x)].shape;
+    if (e.rank != 5 || e.size() == 0) return;
+    ops::halo op{r.below(3), r.below(3), 0};
+    op.adjoint = op.lo + op.hi < e[2] && chance(50);
+    e[2] += (op.adjoint != 0 ? -1 : 1) * (op.lo + op.hi);
+    push(op, e, {x});
+  }
   void unary(int x) {
     using ops::fn;
     const auto f = static_cast<fn>(r.below(static_cast<std::int64_t>(fn::add)));

@@ -228,8 +228,14 @@ void define(const Op& op, const std::vector<const tensor*>& x, std::int64_t run,
     put([&](const index&, std::int64_t n) { return random_number(op.stream, n, run); });
   } else if constexpr (std::is_same_v<Op, ops::arange>) {
     put([&](const index&, std::int64_t n) { return static_cast<double>(n); });
-  } else if constexpr (std::is_same_v<Op, ops::barrier> || std::is_same_v<Op, ops::reshape>) {
+  } else if constexpr (std::is_same_v<Op, ops::barrier> || std::is_same_v<Op, ops::reshape> || std::is_same_v<Op, ops::all_reduce>) {
     y.v = x[0]->v;
+  } else if constexpr (std::is_same_v<Op, ops::halo>) {  // of a slab by itself
+    put([&](const index& i, std::int64_t) {
+      index from = i;
+      from[2] += op.adjoint != 0 ? op.lo : -op.lo;
+      return from[2] >= 0 && from[2] < x[0]->shape[2] ? x[0]->v[at(place_of(x[0]->shape, from))] : 0.0;
+    });
   } else if constexpr (std::is_same_v<Op, ops::elementwise>) {
     put([&](const index&, std::int64_t n) {
       return apply(op.f(), x[0]->v[at(n)], x.size() > 1 ? x[1]->v[at(n)] : 0, x.size() > 2 ? x[2]->v[at(n)] : 0);

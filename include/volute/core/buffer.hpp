@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 
 namespace volute {
 
@@ -22,6 +23,7 @@ struct buffer {
   buffer& operator=(const buffer&) = delete;
   constexpr ~buffer() { delete[] data; }
 
+  constexpr void swap(buffer& other) { std::swap(data, other.data), std::swap(size, other.size), std::swap(capacity, other.capacity); }
   constexpr void push_back(const T& value) {
     if (size == capacity) grow();
     data[size++] = value;

@@ -4,56 +4,15 @@
 
 #include <volute/core/hash.hpp>
 #include <volute/distributed/gradient_sum.hpp>
-#include <volute/train/trainer.hpp>
+#include <volute/distributed/halo.hpp>
+#include <volute/distributed/lockstep.hpp>
+#include <volute/distributed/parts_of_step.hpp>
 #include <volute/version.hpp>
 
 #include <bit>
 #include <cstdio>
 
 namespace volute {
-inline namespace VOLUTE_ISA {
-
-struct training_parts::parts_of_step {
-  template <class Trainer>
-  static constexpr int first_gradient = Trainer::first_gradient;
-
-  template <class Trainer>
-  static double rate(const Trainer& t) {
-    return t.rate();
-  }
-  template <class Trainer>
-  static void choose_groups(Trainer& t) {
-    t.choose_groups();
-  }
-  template <class Trainer, class Observer, class... B>
-  static void run(Trainer& t, Observer&& observe, const B&... b) {
-    t.observed_run(static_cast<Observer&&>(observe), b...);
-  }
-  template <class Trainer>
-  static auto* result(Trainer& t, int i) {
-    return t.program_.output_data(i);
-  }
-  template <class Trainer>
-  static const auto& workers(const Trainer& t) {
-    return t.workers_;
-  }
-  /// What the groups make of each parameter: put(rate, weight decay or NaN).
-  template <class Trainer, class Put>
-  static void each_choice(Trainer& t, Put put) {
-    t.choose_groups();
-    for (const auto& c : t.choices_) put(c.rate, c.weight_decay.value_or(std::numeric_limits<double>::quiet_NaN()));
-  }
-  template <class Trainer>
-  static constexpr int optimiser_blocks = std::remove_cvref_t<decltype(std::declval<Trainer&>().optimiser)>::blocks;
-
-  template <class Trainer, class T>
-  static void apply(Trainer& t, double rate, const T* gradients, std::int64_t runs) {
-    t.apply(rate, gradients, nullptr, runs);
-  }
-};
-
-}  // namespace VOLUTE_ISA
-
 namespace distributed {
 inline namespace VOLUTE_ISA {
 
@@ -68,8 +27,11 @@ struct data_parallel_settings {
 /// outlive it. A step makes `runs` runs of the trainer's program, dealt out in order over the ranks, and one update by the mean of their
 /// gradients: with a batch of one a run is a sample. Each rank has a trainer of the same program, weights and settings; what differs is
 /// refused before the first step. Random numbers depend on the run, not on the rank. States that a run changes (running statistics of
-/// batch norm) begin each run as the step found them, and become the mean of what the runs made of them; the statistics that batch norm
-/// normalises by are those of its own run.
+/// batch norm) begin each run as the step found them, and become the mean of what the runs made of them.
+///
+/// The statistics that batch norm normalises by are those of its own run, unless it is synchronised (nn::convert_sync_batchnorm): then they
+/// are those of all runs of the step, as of one batch, and so are their derivatives. The runs of a rank take turns then, each in a
+/// workspace of its own; `run` only takes the inputs, and the runs are made after the last call of each.
 ///
 /// With summation::same_bits a training has the same bits for any number of ranks; for 1, 2 or 3 runs a step, those of the trainer alone
 /// with settings.accumulate = runs (which adds one after the other) if the program changes no states.
@@ -89,13 +51,18 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   static constexpr auto buckets = buckets_of<typename facts::plan, program_type::gradient_layout.entry_count>(
       program_type::gradient_layout, parts::first_gradient<Trainer>, BucketBytes / static_cast<std::int64_t>(sizeof(T)));
 
+  /// The launches at which a run waits for all others.
+  static constexpr auto meetings = meetings_of<typename facts::plan>;
+
   data_parallel(Trainer& t, C& c, data_parallel_settings s = {})
       : t_(t),
         c_(c),
         settings_(checked(s, c)),
         sum_(c, s.sum, settings_.runs, all_buckets()),
         losses_(static_cast<std::size_t>(settings_.runs)),
-        states_(static_cast<std::size_t>(state_elements)) {}
+        states_(static_cast<std::size_t>(state_elements)),
+        memory_(meetings.count > 0 ? last() - first() : 1, facts::workspace_bytes, facts::worker_bytes),
+        halos_(c, settings_.runs) {}
   data_parallel(const data_parallel&) = delete;
   data_parallel& operator=(const data_parallel&) = delete;
 
@@ -125,14 +92,18 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
     broken_ = true;
     std::fill(losses_.begin(), losses_.end(), T(0));
     next_ = 0;
-    for (std::int64_t i = first(); i < last(); ++i) one_run(i, before.random, each);
+    waited_ = 0;
+    if constexpr (meetings.count > 0)
+      runs_in_turns(before.random, each);
+    else
+      for (std::int64_t i = first(); i < last(); ++i) one_run(i, before.random, each);
     while (next_ < buckets.count) leave(last() - 1);
-    if (state_elements > 0) sum_.begin(static_cast<std::size_t>(buckets.count));
+    if (state_elements > 0) sum_.begin(states_bucket);
     auto losses = c_.all_reduce(std::span<T>(losses_));  // each is somebody's and zero elsewhere
     const auto begun = std::chrono::steady_clock::now();
     sum_.finish();
     wait(c_, std::move(losses), -1);
-    waited_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    waited_ += since(begun);
     const T runs = static_cast<T>(settings_.runs);
     for (std::int64_t k = 0; k < state_elements; ++k) state_data()[k] = sum_.sum()[gradient_elements + k] / runs;
     parts::apply(t_, rate, sum_.sum(), settings_.runs);
@@ -167,6 +138,8 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   data_parallel_settings settings_;
   gradient_sum<T, C> sum_;
   std::vector<T> losses_, states_;
+  workspaces memory_;
+  halo_exchange<T, C> halos_;
   int next_ = 0;  // bucket
   double waited_ = 0;
   bool agreed_ = false, broken_ = false;
@@ -188,39 +161,106 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
       fail("data_parallel: runs of a step: expected 1 to 2^24, found " + std::to_string(s.runs));
     return s;
   }
-  /// Those of the gradients, and the states as the last one.
+  static constexpr std::size_t states_bucket = static_cast<std::size_t>(buckets.count),
+                               first_meeting = states_bucket + (state_elements > 0 ? 1 : 0);
+  /// Those of the gradients, the states, and what runs say to each other on the way.
   static std::vector<bucket> all_buckets() {
     std::vector<bucket> all(buckets.begin(), buckets.end());
     if (state_elements > 0) all.push_back({gradient_elements, state_elements, facts::plan::size.launches});
+    std::int64_t end = gradient_elements + state_elements;
+    for (const bucket& m : meetings) {
+      if (m.size == 0) continue;
+      all.push_back({end, m.size, m.launch});
+      end += m.size;
+    }
     return all;
   }
+  static double since(std::chrono::steady_clock::time_point begun) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  }
   T* state_data() { return t_.weights().state_values().data(); }
-  const T* gradient_data() { return parts::result(t_, parts::first_gradient<Trainer>); }
+  /// Where run i of this rank is made, and its result k.
+  workspace& memory(std::int64_t i) { return memory_(parts::program(t_).memory(), meetings.count > 0 ? i - first() : 0); }
+  const T* result(std::int64_t i, int k) { return program_type::output_data(memory(i), k); }
 
+  template <class Each, class Run>
+  void one_call(std::int64_t i, const random_state& begin, Each& each, Run run) {
+    memory(i).set_random({begin.seed, begin.run + static_cast<std::uint64_t>(i)});
+    int calls = 0;
+    each(i, [&](const auto&... bound) {
+      if (++calls == 1) run(bound...);
+    });
+    if (calls != 1) fail("data_parallel: run " + std::to_string(i) + ": expected one call of run, found " + std::to_string(calls));
+  }
   template <class Each>
   void one_run(std::int64_t i, const random_state& begin, Each& each) {
     if (state_elements > 0 && i > first()) std::copy_n(states_.data(), state_elements, state_data());
-    t_.set_random({begin.seed, begin.run + static_cast<std::uint64_t>(i)});
-    const bool leaves = i + 1 == last() && settings_.overlap;
-    int calls = 0;
-    each(i, [&](const auto&... bound) {
-      if (++calls > 1) return;
-      parts::run(
-          t_,
-          [&](int launch) {
-            if (!leaves) return;
-            while (next_ < buckets.count && buckets.all[next_].launch < launch) leave(i);
-            if (next_ > 0) sum_.advance();
-          },
-          bound...);
-    });
-    if (calls != 1) fail("data_parallel: run " + std::to_string(i) + ": expected one call of run, found " + std::to_string(calls));
-    losses_[static_cast<std::size_t>(i)] = *parts::result(t_, 0) + T(0);  // no -0: zeros are added to it
-    if (i + 1 < last())
-      for (int b = 0; b < buckets.count; ++b) add(b, i);
-    if (state_elements > 0) sum_.add(static_cast<std::size_t>(buckets.count), i, state_data(), parts::workers(t_));
+    one_call(i, begin, each, [&](const auto&... bound) { parts::run(t_, observer(i), bound...); });
+    if (i + 1 < last()) add_until(facts::plan::size.launches, i);
+    end_run(i);
   }
-  void add(int b, std::int64_t i) { sum_.add(static_cast<std::size_t>(b), i, gradient_data() + buckets.all[b].offset, parts::workers(t_)); }
+  /// The runs of this rank side by side, from one meeting of all runs to the next.
+  template <class Each>
+  void runs_in_turns(const random_state& begin, Each& each) {
+    memory_.follow(parts::program(t_).memory());
+    for (std::int64_t i = first(); i < last(); ++i)
+      one_call(i, begin, each, [&](const auto&... bound) { parts::take_inputs(t_, memory(i), bound...); });
+    std::size_t next_sum = first_meeting;
+    for (int k = 0, from = 0; k <= meetings.count; ++k) {
+      const bool ends = k == meetings.count;
+      const int to = ends ? facts::plan::size.launches : meetings.all[k].launch + 1;
+      for (std::int64_t i = first(); i < last(); ++i) {
+        parts::program(t_).run_part(memory(i), from, to, observer(i));
+        if (i + 1 < last() && (settings_.overlap || ends)) add_until(to, i);
+      }
+      while (settings_.overlap && next_ < buckets.count && buckets.all[next_].launch < to) leave(last() - 1);
+      if (!ends) meet(k, next_sum);
+      from = to;
+    }
+    for (std::int64_t i = first(); i < last(); ++i) {
+      if (state_elements > 0) parts::program(t_).change_states(memory(i));
+      end_run(i);
+    }
+  }
+  /// What launch meetings.all[k] made becomes the sum of what it made in all runs, bucket `next_sum`, or gets planes of the neighbours.
+  void meet(int k, std::size_t& next_sum) {
+    const graph::launch& l = facts::plan::tables.launches[meetings.all[k].launch];
+    const auto read = [&](std::int64_t i) -> const T* { return parts::program(t_).at(memory(i), l.in[0]); };
+    const auto made = [&](std::int64_t i) { return parts::program(t_).at(memory(i), l.out); };
+    if (meetings.all[k].size == 0) {
+      const auto begun = std::chrono::steady_clock::now();
+      halos_.exchange(l, facts::plan::tables.kernels[l.kernel].first, read, made);
+      waited_ += since(begun);
+      return;
+    }
+    const std::size_t b = next_sum++;
+    for (std::int64_t i = first(); i < last(); ++i) sum_.add(b, i, made(i), parts::workers(t_));
+    const auto begun = std::chrono::steady_clock::now();
+    sum_.begin(b);
+    sum_.finish(b);
+    waited_ += since(begun);
+    for (std::int64_t i = first(); i < last(); ++i) std::copy_n(sum_.sum(b), l.nest.extent[0], made(i));
+  }
+
+  /// Before each launch of run i: in the last run of this rank, what is complete leaves.
+  auto observer(std::int64_t i) {
+    return [this, i](int launch) {
+      if (i + 1 < last() || !settings_.overlap) return;
+      while (next_ < buckets.count && buckets.all[next_].launch < launch) leave(i);
+      if (next_ > 0) sum_.advance();
+    };
+  }
+  /// The next buckets of run i, not the last one of this rank: those that are complete before launch `end`.
+  void add_until(int end, std::int64_t i) {
+    for (int b = next_; b < buckets.count && buckets.all[b].launch < end; ++b) add(b, i);
+  }
+  void end_run(std::int64_t i) {
+    losses_[static_cast<std::size_t>(i)] = *result(i, 0) + T(0);  // no -0: zeros are added to it
+    if (state_elements > 0) sum_.add(states_bucket, i, state_data(), parts::workers(t_));
+  }
+  void add(int b, std::int64_t i) {
+    sum_.add(static_cast<std::size_t>(b), i, result(i, parts::first_gradient<Trainer>) + buckets.all[b].offset, parts::workers(t_));
+  }
   /// The next bucket, after the last run of this rank (none: last() is first()) has made its part of it.
   void leave(std::int64_t run) {
     if (run >= first()) add(next_, run);

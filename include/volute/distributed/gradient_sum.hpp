@@ -114,8 +114,15 @@ class gradient_sum {
         c_.rank(), c_.patience(), [&] { return advance(); }, [&] { return name_of(missing()); });
   }
 
-  /// The sum, after finish().
+  /// Waits for one of them, which the others may be behind.
+  void finish(std::size_t b) {
+    wait_until(
+        c_.rank(), c_.patience(), [&] { return advance() || flight_[b].stage == stages::idle; }, [&] { return name_of(missing()); });
+  }
+
+  /// The sum, after finish(), and that of one bucket.
   const T* sum() const noexcept { return data(sum_); }
+  const T* sum(std::size_t b) const noexcept { return data(sum_) + buckets_[b].offset; }
 
  private:
   struct operation {

@@ -14,7 +14,9 @@ class algebra : public builder {
  public:
   /// How the convolutions of expressions are to be computed; a derivative's are as the one that it is of.
   ops::filtering filtering = ops::filtering::direct;
-  bool has_barrier = false;  // somewhere in the graph
+  bool synchronizes = false;  // statistics of batch norm are those of all runs of a step (see convert_sync_batchnorm)
+  bool cuts_depth = false;    // the program is that of a slab (see depth_parallel)
+  bool has_barrier = false;   // somewhere in the graph
 
   // ---- leaves
   constexpr int input(int slot, const extents& e) { return make(ops::input{slot}, e, nullptr, 0); }
@@ -22,6 +24,10 @@ class algebra : public builder {
   constexpr int fill(double value, const extents& e) { return make(ops::fill{value == 0 ? 0.0 : value}, e, nullptr, 0); }
   constexpr int random(std::int64_t stream, const extents& e) { return make(ops::random{stream, 0}, e, nullptr, 0); }
   constexpr int arange(std::int64_t n) { return make(ops::arange{}, make_extents(n), nullptr, 0); }
+  constexpr int all_reduce(int x) { return make(ops::all_reduce{}, shape(x), &x, 1); }
+  constexpr int halo(const ops::halo& op, int x, const extents& result) {
+    return is_fill(x, 0) ? fill(0, result) : make(op, result, &x, 1);
+  }
   constexpr int barrier(int x, bool stops_gradient) {
     has_barrier = true;
     return make(ops::barrier{stops_gradient ? 1 : 0}, shape(x), &x, 1);

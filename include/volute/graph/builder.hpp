@@ -6,6 +6,7 @@
 #include <volute/ops/list.hpp>
 
 #include <cstdint>
+#include <utility>
 
 namespace volute::graph {
 
@@ -28,6 +29,14 @@ class builder {
 
   constexpr builder() : node_table_(256, 0) {
     for (unsigned i = 0; i < buckets; ++i) shape_bucket_[i] = attribute_bucket_[i] = -1;
+  }
+
+  constexpr void swap(builder& other) {
+    nodes.swap(other.nodes), operands.swap(other.operands), shapes.swap(other.shapes), attributes.swap(other.attributes);
+    node_table_.swap(other.node_table_), hashes_.swap(other.hashes_);
+    shape_next_.swap(other.shape_next_), attribute_next_.swap(other.attribute_next_);
+    std::swap(has_empty_, other.has_empty_);
+    std::swap(shape_bucket_, other.shape_bucket_), std::swap(attribute_bucket_, other.attribute_bucket_);
   }
 
   constexpr const extents& shape(int id) const { return shapes.data[nodes.data[id].shape]; }

@@ -49,7 +49,7 @@ constexpr int remake(contractor& to, const algebra& from, int id, const int* at)
         made = to.attention(op, args.data, n.count);
       else
         made = to.attention_gradient(op, args.data, n.count);
-    } else {  // leaves and concat
+    } else {  // leaves, concat, all_reduce and halo
       buffer<int> args;
       for (int i = 0; i < n.count; ++i) args.push_back(arg(i));
       made = to.make(op, e, args.data, n.count);

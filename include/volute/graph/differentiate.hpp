@@ -136,6 +136,8 @@ struct derivative_context {
 
   constexpr value zero() const { return g.like(0); }
   constexpr value sum(value v, ops::axis_set axes) { return {&graph, graph.sum(v.id, axes)}; }
+  constexpr value all_reduce(value v) const { return {&graph, graph.all_reduce(v.id)}; }
+  constexpr value halo(const ops::halo& op, value v, const extents& e) const { return {&graph, graph.halo(op, v.id, e)}; }
   constexpr value reshape(value v, const extents& e) { return {&graph, graph.reshape(v.id, e)}; }
   constexpr value transpose(value v, const ops::transpose& t) { return {&graph, graph.transpose(v.id, t)}; }
   constexpr value slice(value v, const ops::slice& s, const extents& e) { return {&graph, graph.slice(v.id, s, e)}; }

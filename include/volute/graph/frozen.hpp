@@ -89,11 +89,12 @@ constexpr view view_of(const frozen<Size>& g) {
 
 /// Multiplications and additions of one node (2 for a fused pair), nominal: taps on padding count.
 constexpr double flops_of(const view& g, int id) {
-  static_assert(sizeof(
-      ops::primitives::all_among<"graph/frozen.hpp: flops_of", ops::convolution, ops::matmul, ops::elementwise, ops::reduce, ops::max_pool,
-                                 ops::avg_pool, ops::attention, ops::attention_gradient,  // and without any:
-                                 ops::input, ops::parameter, ops::fill, ops::random, ops::arange, ops::barrier, ops::broadcast,
-                                 ops::reshape, ops::transpose, ops::slice, ops::pad, ops::concat, ops::gather, ops::further_result>));
+  static_assert(
+      sizeof(ops::primitives::all_among<"graph/frozen.hpp: flops_of", ops::convolution, ops::matmul, ops::elementwise, ops::reduce,
+                                        ops::max_pool, ops::avg_pool, ops::attention, ops::attention_gradient,  // and without any:
+                                        ops::input, ops::parameter, ops::fill, ops::random, ops::arange, ops::barrier, ops::broadcast,
+                                        ops::reshape, ops::transpose, ops::slice, ops::pad, ops::concat, ops::gather, ops::further_result,
+                                        ops::all_reduce, ops::halo>));
   const node& n = g.nodes[id];
   const double out = static_cast<double>(g.shape(id).size());
   if (n.op == ops::opcode<ops::convolution>) {

@@ -30,8 +30,10 @@ enum class kernel_kind : std::int8_t {
   scatter,
   attention,
   attention_gradient,
-  moments,  // variances over all pixels; the means are a further result
-  room,     // writes nothing: from here on a further result of the next launch has memory
+  moments,     // variances over all pixels; the means are a further result
+  all_reduce,  // the sum over the runs of a step; of a run by itself a copy
+  halo,        // planes of neighbouring slabs; of a slab by itself zeros
+  room,        // writes nothing: from here on a further result of the next launch has memory
 };
 /// The name of a kind in reports.
 VOLUTE_EXHAUSTIVE_BEGIN
@@ -60,6 +62,8 @@ constexpr std::string_view kernel_name(kernel_kind k) {
     case kernel_kind::attention: return "attention";
     case kernel_kind::attention_gradient: return "attention gradient";
     case kernel_kind::moments: return "moments";
+    case kernel_kind::all_reduce: return "all reduce";
+    case kernel_kind::halo: return "halo";
     case kernel_kind::room: return "room";
   }
   // clang-format on
@@ -75,12 +79,12 @@ struct kernel_spec {
   std::int64_t lanes = 0;  // elementwise, reduce: two bits an input, its lane, or in blocks its access; convolution: the access of each
                            // epilogue operand; pack: conv_facts::order; attention: an attention_form
   int geometry = -1;       // convolutions and packs: of a conv_geometry; pooling: of a pool_geometry
-  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: the input is scaled
-  bool second = false;  // matmul: b is transposed; reduce in blocks, moments: a result for each sample; convolution, pack: by the kernels
-                        // that write blocks where its own do not (conv_facts::linked)
-  ops::reduction how{};  // reduce
-  int source = -1;  // of a volume_layout: what a convolution (weights: x), pooling, elementwise, reduce or moments reads; negative: NCDHW
-  int target = -1;  // the same of what it writes (weights: of g)
+  bool first = false;      // reduce: the innermost axis is reduced; matmul: a is transposed; convolution: scaled input; halo: adjoint
+  bool second = false;     // matmul: b is transposed; reduce in blocks, moments: a result for each sample; convolution, pack: by the
+                           // kernels that write blocks where its own do not (conv_facts::linked)
+  ops::reduction how{};    // reduce
+  int source = -1;         // of a volume_layout: what a convolution (weights: x), pooling, elementwise, reduce, moments reads; < 0: NCDHW
+  int target = -1;         // the same of what it writes (weights: of g)
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 

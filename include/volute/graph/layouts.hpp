@@ -51,7 +51,8 @@ constexpr ops::face face_of(kernel_kind k) {
     case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::max_pool: case kernel_kind::max_gather:
     case kernel_kind::max_scatter: case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill:
     case kernel_kind::arange: case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::attention:
-    case kernel_kind::attention_gradient: case kernel_kind::moments: case kernel_kind::room: break;
+    case kernel_kind::attention_gradient: case kernel_kind::moments: case kernel_kind::all_reduce: case kernel_kind::halo:
+    case kernel_kind::room: break;
   }
   // clang-format on
   return ops::face::data;

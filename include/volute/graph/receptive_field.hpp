@@ -112,17 +112,18 @@ class field_walk {
   }
 
   constexpr void visit(int id) {
-    static_assert(
-        sizeof(ops::primitives::all_among<"graph/receptive_field.hpp: visit", ops::input, ops::parameter, ops::fill, ops::random,
-                                          ops::arange, ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape,
-                                          ops::transpose, ops::slice, ops::pad, ops::concat, ops::matmul, ops::convolution, ops::max_pool,
-                                          ops::avg_pool, ops::gather, ops::attention, ops::attention_gradient, ops::further_result>));
+    static_assert(sizeof(
+        ops::primitives::all_among<"graph/receptive_field.hpp: visit", ops::input, ops::parameter, ops::fill, ops::random, ops::arange,
+                                   ops::barrier, ops::elementwise, ops::broadcast, ops::reduce, ops::reshape, ops::transpose, ops::slice,
+                                   ops::pad, ops::concat, ops::matmul, ops::convolution, ops::max_pool, ops::avg_pool, ops::gather,
+                                   ops::attention, ops::attention_gradient, ops::further_result, ops::all_reduce, ops::halo>));
     const extents& e = g.shape(id);
     if (g.is<ops::input>(id)) return input(id);
     if (g.is<ops::fill>(id)) return;
     if (g.nodes[id].count == 0) return void(varies_.data[id] = all_varying(e));  // parameters, random numbers, tables
     const int x = g.operand(id, 0);
-    if (g.is<ops::barrier>(id)) return same(id, x);
+    if (g.is<ops::barrier>(id) || g.is<ops::all_reduce>(id)) return same(id, x);
+    if (g.is<ops::halo>(id)) return halo(id, x);
     if (g.is<ops::reshape>(id)) return reshape(id, x);
     if (g.is<ops::elementwise>(id)) return elementwise(id);
     if (g.is<ops::broadcast>(id)) return broadcast(id, x);
@@ -271,6 +272,15 @@ class field_walk {
     windowed(
         id, x, [&](int k) { return e[k] != g.shape(x)[k]; },
         [&](const sight& s, int k) { return scattered(s, op.interior[k] + 1, op.lo[k], 1, 1, e[k]); });
+  }
+
+  constexpr void halo(int id, int x) {
+    const auto op = g.as<ops::halo>(id);
+    const std::int64_t n = g.shape(id)[2];
+    varies_.data[id] = varies_.data[x];
+    windowed(
+        id, x, [](int k) { return k == 2; },
+        [&](const sight& s, int) { return gathered(s, 1, op.adjoint != 0 ? op.lo : -op.lo, 1, 1, n); });
   }
 
   constexpr void concat(int id) {

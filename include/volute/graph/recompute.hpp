@@ -25,7 +25,8 @@ class recomputation {
         constant_(from.nodes.size, 0) {
     for (int r = 0; r < regions.size; ++r)
       for (int i = regions[r].first; i < regions[r].last; ++i)
-        if (i != regions[r].result) region_of_[i] = r;  // of nested regions the inner one was entered first, the outer one counts
+        if (i != regions[r].result && from.nodes[i].op != ops::opcode<ops::all_reduce>)  // a message is not sent twice
+          region_of_[i] = r;  // of nested regions the inner one was entered first, the outer one counts
   }
 
   constexpr void run(int* outputs, int count, buffer<int>& at) {

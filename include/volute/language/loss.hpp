@@ -212,7 +212,7 @@ struct cross_entropy {
       else if constexpr (Options.ignores)
         return quotient(total, sum(kept));
       else
-        return total * constant<one_of(decltype(labels)::shape().size())>;
+        return apply<ops::mean_from_sum{one_of(decltype(labels)::shape().size()), decltype(labels)::shape().rank >= 4}>(total);
     }
   }
   /// What is not kept has no part, not even as an infinity.

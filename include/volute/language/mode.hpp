@@ -18,11 +18,27 @@ struct filtering_node : expression_tag {
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
+/// E with the statistics of its batch norms taken over all runs of a step.
+template <expression E>
+struct synchronized_node : expression_tag {
+  static constexpr binding_state state = E::state;
+  static constexpr extents shape() { return E::shape(); }
+};
+/// E on a slab of a volume whose slabs are the runs of a step.
+template <expression E>
+struct depth_parallel_node : expression_tag {
+  static constexpr binding_state state = E::state;
+  static constexpr extents shape() { return E::shape(); }
+};
 namespace detail {
 template <bool Training, class E>
 inline constexpr line result_name<mode_node<Training, E>> = result_name<E>;
 template <bool Minimal, class E>
 inline constexpr line result_name<filtering_node<Minimal, E>> = result_name<E>;
+template <class E>
+inline constexpr line result_name<synchronized_node<E>> = result_name<E>;
+template <class E>
+inline constexpr line result_name<depth_parallel_node<E>> = result_name<E>;
 }  // namespace detail
 /// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
@@ -40,6 +56,10 @@ template <bool Training, class E>
 struct detail::name_size<mode_node<Training, E>> : detail::joint_name_size<E> {};
 template <bool Minimal, class E>
 struct detail::name_size<filtering_node<Minimal, E>> : detail::joint_name_size<E> {};
+template <class E>
+struct detail::name_size<synchronized_node<E>> : detail::joint_name_size<E> {};
+template <class E>
+struct detail::name_size<depth_parallel_node<E>> : detail::joint_name_size<E> {};
 template <class A, class B>
 struct detail::name_size<mode_choice<A, B>> : detail::joint_name_size<A, B> {};
 template <class Y, class State, class Value>
@@ -95,6 +115,32 @@ constexpr auto direct_filtering(S s) {
       return e;
     else
       return detail::shortened(filtering_node<false, E>{});
+  });
+}
+/// In training, batch norms inside `s` normalise by the mean and variance of all runs of a step of distributed::data_parallel, on whatever
+/// rank, and not by those of their own run (torch.nn.SyncBatchNorm.convert_sync_batchnorm). A run by itself, such as a step of a trainer
+/// alone, is an ordinary one, as with one process there. See also nn::convert_sync_batchnorm.
+template <structured S>
+constexpr auto convert_sync_batchnorm(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return detail::shortened(synchronized_node<E>{});
+  });
+}
+/// A program of which this is a part works on one slab of a volume that is cut along its depth, and the slabs are the runs of a step of
+/// distributed::data_parallel, from the lowest to the highest: inputs of rank 4 or more, (N, C, D, H, W) and (N, D, H, W), are slabs,
+/// others the same for all. Convolutions see planes of neighbouring slabs; sums and means over the depth, of norms and losses, are those of
+/// all slabs; batch norms are synchronised. Refused is what sees more of the depth than that. A slab by itself is a volume. See also
+/// nn::depth_parallel.
+template <structured S>
+constexpr auto depth_parallel(S s) {
+  return detail::map_structure(s, []<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return detail::shortened(depth_parallel_node<E>{});
   });
 }
 /// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.

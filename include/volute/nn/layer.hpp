@@ -97,6 +97,32 @@ struct minimal_filtering : layer<minimal_filtering<L...>> {
   }
 };
 
+/// The layers in a row with synchronised batch norms: see volute::convert_sync_batchnorm. Paths as in sequential; those of a single layer
+/// as without it. `trainer<nn::convert_sync_batchnorm<net>, ...>`
+template <class... L>
+struct convert_sync_batchnorm : layer<convert_sync_batchnorm<L...>> {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    if constexpr (sizeof...(L) == 1)
+      return volute::convert_sync_batchnorm(invoke<L...>(x));
+    else
+      return volute::convert_sync_batchnorm(invoke<sequential<L...>>(x));
+  }
+};
+
+/// The layers in a row on slabs of a volume: see volute::depth_parallel. Paths as in sequential; those of a single layer as without it.
+/// `trainer<nn::depth_parallel<net>, ...>`
+template <class... L>
+struct depth_parallel : layer<depth_parallel<L...>> {
+  template <expression X>
+  static constexpr auto forward(X x) {
+    if constexpr (sizeof...(L) == 1)
+      return volute::depth_parallel(invoke<L...>(x));
+    else
+      return volute::depth_parallel(invoke<sequential<L...>>(x));
+  }
+};
+
 /// The input itself.
 struct identity : layer<identity> {
   static constexpr auto forward(expression auto x) { return x; }

@@ -3,6 +3,7 @@
 // digits where the mean is large.
 #pragma once
 
+#include <volute/nn/layer.hpp>
 #include <volute/nn/options.hpp>
 
 namespace volute::nn {
@@ -176,15 +177,15 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
       constexpr auto running_var = detail::kept<"running_var", vector, detail::ones>;
       constexpr auto all = axes<0, 2, 3, 4>;
 
-      const auto m = mean(x, all, keepdims);
+      const auto m = apply<ops::mean_over_runs{}>(mean(x, all, keepdims));
       const auto centred = x - m;
-      const auto variance = mean(square(centred), all, keepdims);
+      const auto variance = apply<ops::mean_over_runs{}>(mean(square(centred), all, keepdims));
       const auto y = detail::scaled<settings.affine, vector>(centred, rsqrt(variance + constant<settings.eps>), shape<C, 1, 1, 1>);
       const auto moved = [](auto running, auto latest) {
         return running * constant<1 - step> + reshape(latest, shape<C>) * constant<step>;
       };
       const auto in_training =
-          updating(updating(y, running_mean, moved(running_mean, m)), running_var, moved(running_var, variance * constant<n / (n - 1)>));
+          updating(updating(y, running_mean, moved(running_mean, m)), running_var, moved(running_var, apply<ops::unbiased{n}>(variance)));
 
       const auto in_inference = detail::scaled<settings.affine, vector>(
           x - per_channel(running_mean), rsqrt(per_channel(running_var) + constant<settings.eps>), shape<C, 1, 1, 1>);
@@ -205,6 +206,11 @@ struct batch_norm3d : layer<batch_norm3d<C, O...>> {
     return detail::norm_check(kind.view(), settings, x, C);
   }
 };
+
+/// batch_norm3d whose statistics in training are those of all runs of a step, on whatever rank (torch.nn.SyncBatchNorm); the same
+/// parameters, states and options. A network that is written already: nn::convert_sync_batchnorm<net>.
+template <std::int64_t C, class... O>
+using sync_batch_norm3d = convert_sync_batchnorm<batch_norm3d<C, O...>>;
 
 namespace detail {
 /// The last axes: a number, or a shape.

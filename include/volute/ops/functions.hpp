@@ -50,6 +50,45 @@ struct reduction_over {
   }
 };
 
+/// A mean over the elements of a run where it is to be one over all runs of a step: each run has as many (see convert_sync_batchnorm). The
+/// operand itself where statistics are not synchronised.
+struct mean_over_runs {
+  constexpr inferred infer(const extents* x, int) const { return {x[0], {}, {}}; }
+  template <class G>
+  static constexpr int runs(G& g) {
+    return g.all_reduce(g.fill(1, extents{}));
+  }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents&) const {
+    return g.synchronizes ? g.map(fn::divide, g.all_reduce(id[0]), runs(g)) : id[0];
+  }
+};
+
+/// The variance of a sample, n / (n - 1) times that of the population, from `count` elements; of each run where it is synchronised.
+struct unbiased {
+  double count = 2;
+  constexpr inferred infer(const extents* x, int) const { return {x[0], {}, {}}; }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents&) const {
+    if (!g.synchronizes) return g.map(fn::multiply, id[0], g.fill(count / (count - 1), extents{}));
+    const int all = g.map(fn::multiply, mean_over_runs::runs(g), g.fill(count, extents{}));
+    return g.map(fn::multiply, id[0], g.map(fn::divide, all, g.map(fn::subtract, all, g.fill(1, extents{}))));
+  }
+};
+
+/// A sum over all elements becomes their mean: times `share`, one of so many elements. Where it is a sum over slabs of volumes (see
+/// depth_parallel), these are the elements of a slab.
+struct mean_from_sum {
+  double share = 1;
+  bool volumes = false;
+  constexpr inferred infer(const extents* x, int) const { return {x[0], {}, {}}; }
+  template <class G>
+  constexpr int emit(G& g, const int* id, int, const extents&) const {
+    const int mean = g.map(fn::multiply, id[0], g.fill(share, extents{}));
+    return g.cuts_depth && volumes ? g.map(fn::divide, mean, mean_over_runs::runs(g)) : mean;
+  }
+};
+
 /// The same elements under another shape; one extent may be -1 and is worked out.
 struct reshape_to {
   extents to{};

@@ -43,29 +43,30 @@ struct op_list {
 };
 
 /// Every kind of node that a graph has.
-using primitives = op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad,
-                           concat, matmul, convolution, max_pool, avg_pool, gather, attention, attention_gradient, further_result>;
+using primitives =
+    op_list<input, parameter, fill, random, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad, concat, matmul,
+            convolution, max_pool, avg_pool, gather, attention, attention_gradient, further_result, all_reduce, halo>;
 
 /// Their names in reports.
 inline constexpr std::string_view primitive_name[] = {
-    "input",         "parameter",   "fill",     "random",    "arange", "barrier",   "elementwise",
-    "broadcast",     "reduce",      "reshape",  "transpose", "slice",  "pad",       "concat",
-    "matmul",        "convolution", "max_pool", "avg_pool",  "gather", "attention", "attention_gradient",
-    "further_result"};
+    "input",          "parameter",   "fill",     "random",    "arange", "barrier",   "elementwise",
+    "broadcast",      "reduce",      "reshape",  "transpose", "slice",  "pad",       "concat",
+    "matmul",         "convolution", "max_pool", "avg_pool",  "gather", "attention", "attention_gradient",
+    "further_result", "all_reduce",  "halo"};
 static_assert(sizeof(primitive_name) / sizeof(primitive_name[0]) == primitives::size, "volute: primitive_name names every primitive");
 
 /// A primitive's place in the list: what a node stores.
 template <class Op>
 inline constexpr int opcode = primitives::index_of<Op>();
 
-/// Whether a primitive has other values in each run by itself; the others have them by their operands, or not at all.
+/// Whether a primitive has other values in each run by itself, or by other runs; the others have them by their operands, or not at all.
 inline constexpr auto changes = [] {
   std::array<bool, primitives::size> c{};
-  c[opcode<input>] = c[opcode<random>] = true;
+  c[opcode<input>] = c[opcode<random>] = c[opcode<all_reduce>] = c[opcode<halo>] = true;
   return c;
 }();
 static_assert(
-    sizeof(primitives::all_among<"ops/list.hpp: changes", input, random,  // do; and these do not:
+    sizeof(primitives::all_among<"ops/list.hpp: changes", input, random, all_reduce, halo,  // do; and these do not:
                                  parameter, fill, arange, barrier, elementwise, broadcast, reduce, reshape, transpose, slice, pad, concat,
                                  matmul, convolution, max_pool, avg_pool, gather, attention, attention_gradient, further_result>));
 

@@ -60,6 +60,37 @@ struct barrier {
   }
 };
 
+/// The sum of the operand over the runs of a step, each of which computes its gradients by the sum of all runs' losses (see
+/// distributed/data_parallel.hpp). A run by itself is the only one: then it is the operand.
+struct all_reduce {
+  template <class R>
+  static constexpr void derivative(const all_reduce&, R& r) {
+    r.give(0, r.all_reduce(r.g));
+  }
+};
+
+/// A slab of (N, C, D, H, W) with `lo` planes of its lower neighbour before it and `hi` of its upper one behind it, zeros at the ends of
+/// the volume; or the adjoint of that, which adds such planes to the neighbours that they are of. A slab by itself is the volume. (See
+/// graph/depth.hpp.)
+struct halo {
+  std::int64_t lo = 0, hi = 0, adjoint = 0;
+
+  template <class R>
+  static constexpr void derivative(const halo& op, R& r) {
+    r.give(0, r.halo({op.lo, op.hi, 1 - op.adjoint}, r.g, r.shape(0)));
+  }
+};
+
+/// What the launch of a halo says in its nest: channels (of all samples), planes of the slab, elements of a plane, and planes of the halo.
+struct halo_sizes {
+  std::int64_t channels, planes, plane, lo, hi;
+  constexpr explicit halo_sizes(const loop_nest& n)
+      : channels(n.extent[0]), planes(n.extent[1]), plane(n.extent[2]), lo(n.extent[3]), hi(n.extent[4]) {}
+  /// Elements of a channel without its halo, and with it.
+  constexpr std::int64_t inner() const { return planes * plane; }
+  constexpr std::int64_t outer() const { return (lo + planes + hi) * plane; }
+};
+
 VOLUTE_EXHAUSTIVE_BEGIN
 /// One scalar function over operands of equal shape (broadcasting is a primitive of its own).
 struct elementwise {

@@ -1,6 +1,7 @@
 // The front half of the compiler inside the compiler: a list of outputs becomes a finished graph, kept as static constexpr data.
 #pragma once
 
+#include <volute/graph/depth.hpp>
 #include <volute/runtime/image.hpp>
 #include <volute/runtime/lower.hpp>
 
@@ -58,12 +59,46 @@ constexpr void give_up(image& im, output_list<E...>) {
   graph_fields(im, t, im.count);
 }
 
+/// Before anything is differentiated: the graph becomes that of a slab.
+constexpr void cut_depth(session& s, buffer<int>& outputs) {
+  if (s.first_derivative >= 0) {
+    s.refuse(line("depth_parallel: gradients by parameters"), line("got a gradient inside"));
+    return;
+  }
+  graph::contractor copy;
+  const graph::depth_cut cut(copy, s.g);
+  if (cut.refused >= 0) {
+    const line outer = s.path;
+    for (const auto& l : s.layers)  // the innermost one that made it
+      if (l.first_node <= cut.refused && cut.refused < l.last_node) s.path = l.path;
+    s.refuse(line("depth_parallel: slabs and halos"), line("got ") << cut.got.view());
+    s.path = outer;
+  }
+  s.g.swap(copy);
+  s.g.has_barrier = true;  // what was made on the way goes
+  for (int& o : outputs) o = cut.at[o];
+  for (int& r : s.results) r = cut.at[r];
+  for (int& u : s.updates)
+    if (u >= 0) u = cut.at[u];
+  for (auto& m : s.memo) m.id = cut.at[m.id];
+  for (auto& i : s.inputs) i.node = cut.at[i.node];
+  for (auto& p : s.parameters) p.node = cut.at[p.node];
+  for (auto& l : s.layers) l.first_node = cut.begin[l.first_node], l.last_node = cut.begin[l.last_node];
+  // A derivative that needs a slab with its halo exchanges planes once more: what the halo was made of is kept anyway. A checkpointed
+  // module around it counts.
+  buffer<graph::region> regions;
+  for (int h : cut.halos) regions.push_back({h, h + 1, s.g.operand(h, 0)});
+  for (auto& r : s.regions) regions.push_back({cut.begin[r.first], cut.begin[r.last], cut.at[r.result]});
+  s.regions.swap(regions);
+}
+
 /// Lowers, differentiates and cleans; the result as words.
 template <class... E>
 constexpr image translate(output_list<E...> list) {
   session s;
   buffer<int> outputs;
   (output_lowering<E>::run(s, outputs), ...);
+  if (s.g.cuts_depth) cut_depth(s, outputs);
   (output_lowering<E>::finish(s, outputs), ...);
   int updates = 0;  // the new values of states follow the outputs
   for (int i = 0; i < s.parameters.size; ++i)

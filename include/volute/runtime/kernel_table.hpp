@@ -172,6 +172,28 @@ void run_moments(const graph::launch& c, const operands<T>& o) noexcept {
   kernels::moments_of<T, L, KeepsSamples>(ops::layout_of(c.nest), o.in[0], mean, o.out, o.workers);
 }
 template <class T>
+void run_all_reduce(const graph::launch& c, const operands<T>& o) noexcept {
+  std::copy_n(o.in[0], c.nest.extent[0], o.out);
+}
+/// Of a slab by itself.
+template <class T, bool Adjoint>
+void run_halo(const graph::launch& c, const operands<T>& o) noexcept {
+  const ops::halo_sizes h(c.nest);
+  const std::int64_t inner = h.inner(), outer = h.outer(), low = h.lo * h.plane;
+  ops::copy_nest n;
+  n.rank = 2;
+  n.extent[0] = h.channels, n.extent[1] = inner;
+  n.in_stride[0] = Adjoint ? outer : inner, n.out_stride[0] = Adjoint ? inner : outer;
+  n.in_stride[1] = n.out_stride[1] = 1;
+  (Adjoint ? n.in_offset : n.out_offset) = low;
+  kernels::strided_copy<T>(n, o.in[0], o.out, o.workers);
+  for (std::int64_t k = 0; !Adjoint && k < h.channels; ++k) {
+    T* const channel = o.out + k * outer;
+    std::fill_n(channel, low, T(0));
+    std::fill(channel + low + inner, channel + outer, T(0));
+  }
+}
+template <class T>
 void run_room(const graph::launch&, const operands<T>&) noexcept {}
 
 /// The layouts of a convolution of a plan.
@@ -226,8 +248,12 @@ constexpr kernel_function<T> function_of() {
   } else if constexpr (k.kind == kernel_kind::attention || k.kind == kernel_kind::attention_gradient) {
     return &run_attention<T, k.lanes, k.kind == kernel_kind::attention_gradient>;
   } else if constexpr (k.kind == kernel_kind::moments) {
-    return &run_moments < T, k.source < 0 ? 1 : kernels::block_lanes<T>(Plan::tables.layouts[k.source < 0 ? 0 : k.source].block),
-           k.second > ;
+    constexpr int lanes = k.source < 0 ? 1 : kernels::block_lanes<T>(Plan::tables.layouts[k.source < 0 ? 0 : k.source].block);
+    return &run_moments<T, lanes, k.second>;
+  } else if constexpr (k.kind == kernel_kind::all_reduce) {
+    return &run_all_reduce<T>;
+  } else if constexpr (k.kind == kernel_kind::halo) {
+    return &run_halo<T, k.first>;
   } else if constexpr (k.kind == kernel_kind::room) {
     return &run_room<T>;
   } else if constexpr (k.source >= 0 && (k.kind == kernel_kind::max_pool || k.kind == kernel_kind::avg_pool)) {
@@ -278,7 +304,8 @@ constexpr std::int64_t worker_elements() {
       case kernel_kind::elementwise: case kernel_kind::reduce: case kernel_kind::matmul: case kernel_kind::pack_forward:
       case kernel_kind::pack_data: case kernel_kind::max_pool: case kernel_kind::max_gather: case kernel_kind::max_scatter:
       case kernel_kind::avg_pool: case kernel_kind::avg_adjoint: case kernel_kind::copy: case kernel_kind::fill: case kernel_kind::arange:
-      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::moments: case kernel_kind::room: break;
+      case kernel_kind::random: case kernel_kind::gather: case kernel_kind::scatter: case kernel_kind::moments:
+      case kernel_kind::all_reduce: case kernel_kind::halo: case kernel_kind::room: break;
     }
     // clang-format on
     most = n > most ? n : most;

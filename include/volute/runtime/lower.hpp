@@ -132,6 +132,25 @@ struct lowering_of<filtering_node<Minimal, E>> {
     return id;
   }
 };
+template <class E>
+struct lowering_of<synchronized_node<E>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    const bool outer = s.g.synchronizes;
+    s.g.synchronizes = true;
+    const int id = lower<E>(s);
+    s.g.synchronizes = outer;
+    return id;
+  }
+};
+template <class E>
+struct lowering_of<depth_parallel_node<E>> {
+  static constexpr bool remember = false;
+  static constexpr int run(session& s) {
+    s.g.cuts_depth = true;
+    return lowering_of<synchronized_node<E>>::run(s);
+  }
+};
 template <text Where, text Wanted, text Got, class B>
 struct lowering_of<mode_choice<failed<Where, Wanted, Got>, B>> {
   static constexpr bool remember = true;

@@ -74,6 +74,60 @@ class machine {
     w.release_result();
     const T* in[input_count + 1]{};
     for (int i = 0; i < input_count; ++i) in[i] = apart(w, i, inputs[i], outputs, foreign);
+    launches(w, in, outputs, 0, plan::size.launches, observe);
+    ++w.random_.run;
+    change_states(w);
+  }
+
+  /// A run in parts, for those who do something between two launches (distributed/lockstep.hpp): launches [from, to) on inputs that lie in
+  /// the workspace, with results there; states stay until change_states, so that runs in several workspaces can take turns.
+  template <class Observer>
+  void run_part(workspace& w, int from, int to, Observer&& observe) const {
+    const occupation here(w.busy_);
+    w.release_result();
+    const T* in[input_count + 1]{};
+    T* out[output_count + 1]{};
+    for (int i = 0; i < input_count; ++i) in[i] = input(w, i);
+    for (int i = 0; i < output_count; ++i) out[i] = output(w, i);
+    launches(w, in, out, from, to, observe);
+  }
+  /// Where a launch of run_part reads or writes.
+  T* at(const workspace& w, const graph::place& p) const noexcept {
+    switch (p.where) {
+      case graph::space::parameters:
+        return weights_.store().parameters() + p.offset;
+      case graph::space::input:
+        return input(w, p.slot) + p.offset;
+      case graph::space::output:
+        return output(w, p.slot) + p.offset;
+      case graph::space::derived:
+        return derived_data_[p.slot] + p.offset;
+      default:
+        return data(w) + p.offset;
+    }
+  }
+  /// States become what the run in this workspace made of them.
+  void change_states(const workspace& w) const noexcept {
+    if constexpr (info::changes_states) {
+      for (int i = info::learned; i < parameter_count; ++i)
+        if (const int from = graph.parameters[i].update; from >= 0)
+          std::memcpy(static_cast<void*>(weights_.store().parameters() + graph.parameters[i].offset), output(w, from),
+                      static_cast<std::size_t>(graph.parameters[i].shape.size()) * sizeof(T));
+      weights_.store().changed();
+    }
+  }
+
+ private:
+  static constexpr char tag = 0;  // its address stands for this program
+
+  weights_type weights_;
+  typename weight_store<T>::derived* derived_[info::derived_count + 1]{};
+  T* derived_data_[info::derived_count + 1]{};
+  mutable std::atomic<std::uint64_t> prepared_{0};  // the version of the weights that all derived values are known to be of
+
+  /// Launches [first, last); what the parameters alone determine belongs to the first one.
+  template <class Observer>
+  void launches(workspace& w, const T* const* in, T* const* outputs, int first, int last, Observer& observe) const {
     // A cache line apart: 16 elements are 64 bytes of float.
     constexpr std::int64_t each = info::worker_bytes / static_cast<std::int64_t>(sizeof(T));
     const kernels::team<T> workers{w.workers_, reinterpret_cast<T*>(w.scratch_), each};
@@ -100,25 +154,9 @@ class machine {
       kernel_table_of<T, plan>.function[c.kernel](c, o);
     };
     if constexpr (plan::size.prologue > 0)
-      if (prepared_.load(std::memory_order_acquire) != weights_.store().version()) prepare(launch);
-    for (int i = plan::size.prologue; i < plan::size.launches; ++i) launch(i);
-    ++w.random_.run;
-    if constexpr (info::changes_states) {
-      for (int i = info::learned; i < parameter_count; ++i)
-        if (const int from = graph.parameters[i].update; from >= 0)
-          std::memcpy(static_cast<void*>(parameters + graph.parameters[i].offset), output(w, from),
-                      static_cast<std::size_t>(graph.parameters[i].shape.size()) * sizeof(T));
-      weights_.store().changed();
-    }
+      if (first == 0 && prepared_.load(std::memory_order_acquire) != weights_.store().version()) prepare(launch);
+    for (int i = first < plan::size.prologue ? plan::size.prologue : first; i < last; ++i) launch(i);
   }
-
- private:
-  static constexpr char tag = 0;  // its address stands for this program
-
-  weights_type weights_;
-  typename weight_store<T>::derived* derived_[info::derived_count + 1]{};
-  T* derived_data_[info::derived_count + 1]{};
-  mutable std::atomic<std::uint64_t> prepared_{0};  // the version of the weights that all derived values are known to be of
 
   void take(const machine& m) noexcept {
     std::copy_n(m.derived_, info::derived_count, derived_);

@@ -243,6 +243,28 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
       static_assert(detail::accepted<detail::refused_for<obstacle>>::value);
     }
   }
+  /// A run in parts, in a workspace of the caller's or memory(): see machine::run_part. take_inputs copies the inputs there; between two
+  /// parts what a launch made may be changed at its place.
+  template <class... Node, class... V>
+  void take_inputs(workspace& w, const binding<Node, V>&... b) {
+    if constexpr (std::is_void_v<run_failure<Node...>>) {
+      (take_parameter(b), ...);
+      machine::enter(w);
+      const T* in[facts::graph.size.inputs + 1]{};
+      read_inputs(w, in, b...);
+      for (int i = 0; i < facts::graph.size.inputs; ++i)
+        if (T* const to = machine::input(w, i); in[i] != to)
+          std::memmove(static_cast<void*>(to), in[i], static_cast<std::size_t>(facts::graph.inputs[i].shape.size()) * sizeof(T));
+    } else if constexpr (!is_refused) {
+      static_assert(detail::accepted<detail::refused_for<run_failure<Node...>>>::value);
+    }
+  }
+  template <class Observer>
+  void run_part(workspace& w, int from, int to, Observer&& observe) {
+    machine_.run_part(w, from, to, observe);
+  }
+  T* at(const workspace& w, const graph::place& p) const noexcept { return machine_.at(w, p); }
+  void change_states(const workspace& w) noexcept { machine_.change_states(w); }
   /// Its own workspace.
   volute::workspace& memory() noexcept { return workspace_; }
   /// The program's own memory for a result, and for an input.
@@ -272,6 +294,14 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   template <class Observer, class... Node, class... V>
   void bound_run(workspace& w, Observer&& observe, T* destination, const binding<Node, V>&... b) const {
     const T* in[facts::graph.size.inputs + 1]{};
+    read_inputs(w, in, b...);
+    T* out[facts::graph.size.outputs + 1];
+    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine::output(w, i);  // new values of states are among them
+    if (destination != nullptr) out[0] = destination;
+    machine_.run(w, in, out, destination != nullptr ? 1 : 0, static_cast<Observer&&>(observe));
+  }
+  template <class... Node, class... V>
+  static void read_inputs(workspace& w, [[maybe_unused]] const T** in, const binding<Node, V>&... b) {
     // A lazy value may run this very program when it is read, over what has been taken; the second time it only hands out its result.
     for (int attempt = 0;; ++attempt) {
       const random_state before = w.random();
@@ -280,10 +310,6 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
       if (w.random() == before) break;
       if (attempt == 2) fail("inputs: expected values, found an expression that runs this program each time it is read");
     }
-    T* out[facts::graph.size.outputs + 1];
-    for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine::output(w, i);  // new values of states are among them
-    if (destination != nullptr) out[0] = destination;
-    machine_.run(w, in, out, destination != nullptr ? 1 : 0, static_cast<Observer&&>(observe));
   }
 
   /// A lazy value is computed before anything is written for this run.

@@ -26,6 +26,7 @@ struct remembered {
   int id = 0;
   lowering::mode mode{};
   ops::filtering filtering{};
+  bool synchronizes = false;
   unsigned bucket = 0;
   int next = -1;  // the one before in the bucket
 };
@@ -106,7 +107,7 @@ struct session {
   constexpr int recall() const {
     for (int i = last_in[bucket_of<E>]; i >= frame; i = memo.data[i].next) {
       const auto& m = memo.data[i];
-      if (m.mode != lowering::mode::any && (m.mode != mode || m.filtering != g.filtering)) continue;
+      if (m.mode != lowering::mode::any && (m.mode != mode || m.filtering != g.filtering || m.synchronizes != g.synchronizes)) continue;
       if constexpr (comparable_tags<int, char>) {
         if (m.type == &tag<E>) return m.id;
       } else {
@@ -118,7 +119,7 @@ struct session {
   template <class E>
   constexpr void remember(int id, lowering::mode m) {
     constexpr unsigned b = bucket_of<E>;
-    memo.push_back({&tag<E>, id, m, g.filtering, b, last_in[b]});
+    memo.push_back({&tag<E>, id, m, g.filtering, g.synchronizes, b, last_in[b]});
     last_in[b] = memo.size - 1;
   }
   template <class E>

@@ -287,6 +287,11 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   void observed_run(Observer&& observe, const binding<Node, V>&... b) {
     program_.run_observed(static_cast<Observer&&>(observe), nullptr, b...);
   }
+  /// The inputs of a run that is made in parts: see program::take_inputs.
+  template <class... Node, class... V>
+  void take_inputs(workspace& w, const binding<Node, V>&... b) {
+    program_.take_inputs(w, b...);
+  }
 
  private:
   static constexpr const auto& where = runtime::gradient_layout<list, facts>::table;
@@ -441,6 +446,11 @@ class basic_trainer : public basic_trainer_of<T, Optimiser, parameter_set<>,
   template <class Observer, class... V>
   requires(sizeof...(V) == sizeof...(Inputs) && sizeof...(V) > 1) void observed_run(Observer&& observe, const V&... v) {
     base::observed_run(static_cast<Observer&&>(observe), binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
+  }
+  using base::take_inputs;
+  template <class... V>
+  requires(sizeof...(V) == sizeof...(Inputs) && sizeof...(V) > 1) void take_inputs(workspace& w, const V&... v) {
+    base::take_inputs(w, binding<std::remove_const_t<decltype(Inputs)>, const V&>{v}...);
   }
 };
 /// basic_trainer with elements of float.
