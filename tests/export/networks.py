@@ -1,9 +1,11 @@
 """The networks of the table (docs/networks.md): public ones of MONAI, torchvision, pytorchvideo, nnU-Net and timm_3d, and a few of ours that hold
-what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}."""
+what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; TRAINED: those
+whose training is compared too, with Adam's learning rate."""
 import torch
 from torch import nn
 
 NETWORKS = {}
+TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3}
 
 
 def network(name, *inputs):
@@ -45,6 +47,7 @@ small = dict(spatial_dims=3, in_channels=1, out_channels=2)
 monai("unet", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2)), x16)
 monai("unet_residual", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2), num_res_units=2), x16)
 basic = dict(**small, features=(8, 8, 16, 16, 32, 8))
+monai("unet_batch", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2), num_res_units=2, norm="batch"), x16)
 monai("basic_unet", lambda m: m.BasicUNet(**basic), x32)
 monai("basic_unet_nontrainable", lambda m: m.BasicUNet(**basic, upsample="nontrainable"), x32)
 monai("basic_unet_pixelshuffle", lambda m: m.BasicUNet(**basic, upsample="pixelshuffle"), x32)
