@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The whole table: `measure.py FOLDER [REGEX]` reads and writes each network whose name matches, then compiles and compares them, smallest
-first. Results are appended to FOLDER/results.jsonl, and docs/networks.md is made from the newest of each network after every one, so a run that
+first. Results are appended to FOLDER/results.jsonl, and docs/networks.md (pages.py) is made from the newest of each network after every one, so a run that
 was interrupted goes on where it stopped; AGAIN=1 measures anew. Environment: CXX, CXXFLAGS; COMPILE=0 reads and writes only; SECONDS_OF_COMPILER
 and GIGABYTES bound one compilation (300, 8): what needs more is reported as too large."""
 import json
@@ -13,7 +13,9 @@ import sys
 import time
 
 here = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, here)
+sys.path[:0] = [here, os.path.join(here, "../../tools/export")]
+import pages  # noqa: E402
+
 root = os.path.abspath(os.path.join(here, "../.."))
 FLAGS = os.environ.get("CXXFLAGS", "-O2 -march=native").split()
 CXX = os.environ.get("CXX", "g++")
@@ -116,48 +118,6 @@ def measure(row, folder, header):
     return row
 
 
-def page(rows):
-    """docs/networks.md."""
-    good = [r for r in rows if "relative" in r]
-    right = [r for r in good if r["relative"] <= 1e-5]
-    refused = [r for r in rows if "refused" in r]
-    large = [r for r in rows if "too_large" in r]
-    failed = [r for r in rows if "error" in r]
-    written = [r for r in rows if not any(k in r for k in DONE)]
-    out = ["# Networks", "",
-           "Public networks, exported from PyTorch by [tools/export](from_pytorch.md), with parameters and inputs from a formula; sizes are reduced",
-           "(`tests/export/networks.py`). `bash tests/export/run [REGEX]` makes this page. Error: the largest difference from PyTorch's result, over the",
-           f"largest number. Compiled one by one with {CXX} {' '.join(FLAGS)}: seconds of the processor, on a machine that did other work too, and the peak of",
-           f"memory. The library's headers are compiled once for all; by themselves they take {max([r.get('headers', 0) for r in rows], default=0):.0f} s "
-           "(a network by itself so much more).", "Times of a run are those of one thread.", "",
-           f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5 of PyTorch; {len(large)} too large for {SECONDS} s or "
-           f"{GIGABYTES} GB; {len(failed)} failed; {len(written)} written and not compiled yet; {len(refused)} refused with a reason.", "",
-           "| network | parameters | operations | structs | lines | compile s | MB | error | PyTorch ms | Volute ms |",
-           "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for r in good:
-        out.append(f"| {r['name']} | {r['numbers']:,} | {r['steps']} | {r['structs']} | {r['lines']} | {r['seconds']:.0f} | {r['megabytes']:.0f} | "
-                   f"{r['relative']:.1e} | " + (f"{r['torch']:.2f} | {r['milliseconds']:.2f} |" if "torch" in r else "| |"))
-    if written:
-        out += ["", "Written, and not compiled when this page was made: " + ", ".join(f"{r['name']} ({r['lines']} lines)" for r in written) + "."]
-    if large:
-        out += ["", "## Too large to compile", "", "| network | operations | structs | lines | needs |", "|---|--:|--:|--:|---|"]
-        out += [f"| {r['name']} | {r['steps']} | {r['structs']} | {r['lines']} | {r['too_large']} |" for r in large]
-    if failed:
-        out += ["", "## Failed", "", "| network | what was said |", "|---|---|"]
-        out += [f"| {r['name']} | {r['error'].replace('|', '/').replace(root + '/', '')[:160]} |" for r in failed]
-    if refused:
-        out += ["", "## Refused", "", "| network | why | where |", "|---|---|---|"]
-        out += [f"| {r['name']} | {(r['operation'] + ' ' if r['operation'] else '') + r['refused']} | `{r['at'].replace('|', '/').replace(root + '/', '')}` |"
-                for r in refused]
-    missing = [r for r in rows if "unavailable" in r]
-    if missing:
-        out += ["", "Not measured, because a package is missing: " + ", ".join(r["name"] for r in missing) + "."]
-    return "\n".join(out) + "\n"
-
-
-DONE = ("relative", "error", "too_large", "refused", "unavailable")
-
-
 def main():
     import networks
     folder = os.path.abspath(sys.argv[1])
@@ -177,11 +137,11 @@ def main():
         with open(results, "a") as f:
             f.write(json.dumps(row) + "\n")
         with open(os.path.join(root, "docs/networks.md"), "w") as f:
-            f.write(page(rows()))
+            f.write(pages.networks(rows(), f"{CXX} {' '.join(FLAGS)}", f"{SECONDS} s or {GIGABYTES} GB", root))
 
     names = [n for n in networks.NETWORKS if wanted.fullmatch(n)]
     if not os.environ.get("AGAIN"):
-        names = [n for n in names if not any(k in newest.get(n, {}) for k in DONE) or newest[n].get("flags") != FLAGS]
+        names = [n for n in names if not any(k in newest.get(n, {}) for k in pages.DONE) or newest[n].get("flags") != FLAGS]
     for name in names:
         if os.environ.get("AGAIN") or "steps" not in newest.get(name, {}) or not os.path.exists(os.path.join(folder, name, name + ".cpp")):
             keep(read(name, folder))
@@ -191,6 +151,10 @@ def main():
         left = [newest[n] for n in names if "steps" in newest[n]]
         for row in sorted(left, key=lambda r: r["steps"]):
             keep(measure({"flags": FLAGS, "headers": seconds, **{k: row[k] for k in known}}, folder, header))
+    text = pages.headers(folder)
+    if text:
+        with open(os.path.join(root, "docs/exported_headers.md"), "w") as f:
+            f.write(text)
     wrong = [r["name"] for r in rows() if not r.get("relative", 0) <= 1e-5 or "error" in r]
     print(f"{len(rows())} networks, not as PyTorch: {', '.join(wrong) or 'none'}")
     return 1 if wrong else 0
