@@ -1,6 +1,8 @@
 """The networks of the table (docs/networks.md): public ones of MONAI, torchvision, pytorchvideo, nnU-Net and timm_3d, and a few of ours that hold
 what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; TRAINED: those
 whose training is compared too, with Adam's learning rate."""
+from unittest import mock
+
 import torch
 from torch import nn
 
@@ -39,6 +41,18 @@ def torchvision(name, *inputs, **options):
         import torchvision.models.video as video
         return getattr(video, name)(**options)
     network("tv_" + name, *inputs)(build)
+
+
+class GivenNoise(nn.Module):
+    """A network that draws noise, once, with the noise as an input more: random numbers differ, what is made of them must not."""
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, *inputs):
+        *inputs, noise = inputs
+        with mock.patch.object(torch, "randn_like", lambda _: noise):
+            return self.net(*inputs)
 
 
 # ------------------------------------------------------------------ MONAI
@@ -166,7 +180,7 @@ monai("controlnet", lambda m: m.ControlNet(**{k: v for k, v in diffusion.items()
                                            conditioning_embedding_num_channels=(8, 8)), x16, "int:1", x32)
 kl = dict(spatial_dims=3, in_channels=1, out_channels=1, num_res_blocks=(1, 1), channels=(8, 16), attention_levels=(False, True), latent_channels=3,
           norm_num_groups=4)
-monai("autoencoder_kl", lambda m: m.AutoencoderKL(**kl), x16)
+monai("autoencoder_kl", lambda m: GivenNoise(m.AutoencoderKL(**kl)), x16, "1,3,8,8,8")
 
 
 @network("autoencoder_kl_reconstruct", x16)
@@ -178,13 +192,14 @@ def autoencoder_kl_reconstruct():
     return Reconstruct(**kl)
 
 
-monai("autoencoder_kl_convtranspose", lambda m: m.AutoencoderKL(**kl, use_convtranspose=True), x16)
+monai("autoencoder_kl_convtranspose", lambda m: GivenNoise(m.AutoencoderKL(**kl, use_convtranspose=True)), x16, "1,3,8,8,8")
 monai("vqvae", lambda m: m.VQVAE(spatial_dims=3, in_channels=1, out_channels=1, channels=(8, 8), num_res_channels=(8, 8), num_res_layers=1,
                                  num_embeddings=16, embedding_dim=8, downsample_parameters=((2, 4, 1, 1), (2, 4, 1, 1)),
                                  upsample_parameters=((2, 4, 1, 1, 0), (2, 4, 1, 1, 0))), x16)
-monai("spadenet_vae", lambda m: m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], z_dim=8, is_vae=True), "1,3,16,16,16", x16)
+monai("spadenet_vae", lambda m: GivenNoise(m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], z_dim=8, is_vae=True)),
+      "1,3,16,16,16", x16, "1,8")
 monai("spadenet", lambda m: m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], is_vae=False), "1,3,16,16,16")
-monai("spade_autoencoder_kl", lambda m: m.SPADEAutoencoderKL(label_nc=3, **kl), x16, "1,3,16,16,16")
+monai("spade_autoencoder_kl", lambda m: GivenNoise(m.SPADEAutoencoderKL(label_nc=3, **kl)), x16, "1,3,16,16,16", "1,3,8,8,8")
 monai("spade_diffusion_unet", lambda m: m.SPADEDiffusionModelUNet(label_nc=3, **diffusion, attention_levels=(False, False, True),
                                                                   num_head_channels=8), x16, "int:1", "1,3,16,16,16")
 monai("patch_discriminator", lambda m: m.PatchDiscriminator(spatial_dims=3, in_channels=1, channels=8, num_layers_d=2), x16)

@@ -41,12 +41,13 @@ def described(name):
     module.eval()
     d, tensors, folded = read.read(module, inputs)
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
-    kept = {}
+    kept, filled = {}, set()
     with torch.no_grad():
         for path, entry in d["parameters"].items():
-            if formula.from_formula(path, entry["learned"]):
+            if formula.from_formula(path, entry["learned"]) and own[path].data_ptr() not in filled:
+                filled.add(own[path].data_ptr())
                 own[path].copy_(torch.from_numpy(formula.parameter(path, entry["shape"]).copy()))
-            else:
+            else:  # not from the formula, or tied to one that was: as it is
                 kept[path] = tensors[path]
         given = [torch.from_numpy(formula.input_values(i["name"], i["shape"], i["type"]).copy()) for i in d["inputs"]]
         results = [r for r in torch.utils._pytree.tree_leaves(module(*given)) if isinstance(r, torch.Tensor)]
