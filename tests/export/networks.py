@@ -1,12 +1,13 @@
 """The networks of the table (docs/networks.md): public ones of MONAI, torchvision, pytorchvideo, nnU-Net and timm_3d, and a few of ours that hold
 what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; TRAINED: those
-whose training is compared too, with Adam's learning rate."""
+whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes without optimisation."""
 from unittest import mock
 
 import torch
 from torch import nn
 
 NETWORKS = {}
+HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s"}
 TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3}
 
 
