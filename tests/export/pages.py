@@ -1,5 +1,6 @@
 """The pages of docs that are made: networks.md, from results, and exported_headers.md, from descriptions. Plain Python."""
 import os
+import re
 
 import description
 import project
@@ -12,7 +13,12 @@ SHOWN = [("unet_residual", "MONAI's `UNet`", "Channels 8, 16, 32, two residual u
 LONG = 150  # lines; a longer header is folded up
 
 
-def networks(rows, compiler, bounds, root):
+def shortened(text):
+    """Of a compiler's error: no folders, no bars."""
+    return re.sub(r"/(?:[^\s/:]+/)+", "", text).replace("|", "/")[:160]
+
+
+def networks(rows, compiler, bounds):
     """docs/networks.md, from the newest result of each network."""
     good = [r for r in rows if "relative" in r]
     right = [r for r in good if r["relative"] <= 1e-5]
@@ -24,8 +30,7 @@ def networks(rows, compiler, bounds, root):
            "Public networks, exported from PyTorch by [tools/export](from_pytorch.md), with parameters and inputs from a formula; sizes are reduced",
            "(`tests/export/networks.py`). `bash tests/export/run [REGEX]` makes this page. Error: the largest difference from PyTorch's result, over the",
            f"largest number. Compiled one by one with {compiler}: seconds of the processor, on a machine that did other work too, and the peak of",
-           f"memory. The library's headers are compiled once for all; by themselves they take {max([r.get('headers', 0) for r in rows], default=0):.0f} s "
-           "(a network by itself so much more).",
+           "memory. The library's headers are precompiled; without that a network takes about 2 s more.",
            "Times of a run are those of one thread. Networks that draw noise get it as an input. unet_residual and unet_batch are trained too: their losses",
            "follow PyTorch's for twenty steps of Adam within 1e-4 (`tests/export/networks`), and their compile time has the trainer in it.", "",
            f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5 of PyTorch; {len(large)} too large for {bounds}; "
@@ -42,10 +47,10 @@ def networks(rows, compiler, bounds, root):
         out += [f"| {r['name']} | {r['steps']} | {r['structs']} | {r['lines']} | {r['too_large']} |" for r in large]
     if failed:
         out += ["", "## Failed", "", "| network | what was said |", "|---|---|"]
-        out += [f"| {r['name']} | {r['error'].replace('|', '/').replace(root + '/', '')[:160]} |" for r in failed]
+        out += [f"| {r['name']} | {shortened(r['error'])} |" for r in failed]
     if refused:
         out += ["", "## Refused", "", "| network | why | where |", "|---|---|---|"]
-        out += [f"| {r['name']} | {(r['operation'] + ' ' if r['operation'] else '') + r['refused']} | `{r['at'].replace('|', '/').replace(root + '/', '')}` |"
+        out += [f"| {r['name']} | {(r['operation'] + ' ' if r['operation'] else '') + r['refused']} | `{r['at'].replace('|', '/')}` |"
                 for r in refused]
     missing = [r for r in rows if "unavailable" in r]
     if missing:
