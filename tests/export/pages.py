@@ -20,7 +20,7 @@ def shortened(text):
 
 def networks(rows, compiler, bounds):
     """docs/networks.md, from the newest result of each network."""
-    good = [r for r in rows if "relative" in r]
+    good = [r for r in rows if "relative" in r and "error" not in r]
     right = [r for r in good if r["relative"] <= 1e-5]
     refused = [r for r in rows if "refused" in r]
     large = [r for r in rows if "too_large" in r]
