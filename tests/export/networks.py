@@ -8,7 +8,7 @@ from torch import nn
 
 NETWORKS = {}
 HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s"}
-TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3}
+TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3}
 
 
 def network(name, *inputs):
@@ -252,7 +252,8 @@ torchvision("swin3d_b", "1,3,8,32,32", num_classes=5)
 @network("swin3d_small", "1,3,4,24,24")
 def swin3d_small():
     from torchvision.models.video.swin_transformer import SwinTransformer3d
-    return SwinTransformer3d(patch_size=[2, 4, 4], embed_dim=12, depths=[2], num_heads=[2], window_size=[2, 3, 3], num_classes=5)
+    return SwinTransformer3d(patch_size=[2, 4, 4], embed_dim=12, depths=[2], num_heads=[2], window_size=[2, 3, 3], num_classes=5,
+                             stochastic_depth_prob=0)
 
 
 @network("ptv_x3d_s", "1,3,4,64,64")
