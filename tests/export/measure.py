@@ -107,8 +107,7 @@ def measure(row, folder, header):
     own = os.path.join(folder, row["name"])
     program, optimised = os.path.join(own, "check"), "-O0" not in FLAGS
     flags = [] if optimised or row["name"] not in networks.HEAVY else ["-O1"]
-    if flags:
-        row["also"] = flags
+    row["also"] = flags + ["with a trainer"] * (row["name"] in networks.TRAINED)
     row["seconds"], row["megabytes"], bad = compiled(header, os.path.join(own, row["name"] + ".cpp"), program, own, flags)
     if bad:
         return {**row, **bad}

@@ -32,13 +32,13 @@ def networks(rows, compiler, bounds):
            f"largest number. Compiled one by one with {compiler}: seconds of the processor, on a machine that did other work too, and the peak of",
            "memory. The library's headers are precompiled; without that a network takes about 2 s more.",
            "Times of a run are those of one thread. Networks that draw noise get it as an input. unet_residual, unet_batch and swin3d_small are trained too:",
-           "their losses follow PyTorch's for twenty steps of Adam within 1e-4 (`tests/export/networks`), and their compile time has the trainer in it.", "",
+           "their losses follow PyTorch's for twenty steps of Adam within 1e-4 (`tests/export/networks`).", "",
            f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5 of PyTorch; {len(large)} too large for {bounds}; "
            f"{len(failed)} failed; {len(written)} written and not compiled yet; {len(refused)} refused with a reason.", "",
            "| network | parameters | operations | structs | lines | compile s | MB | error | PyTorch ms | Volute ms |",
            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for r in good:
-        out.append(f"| {r['name']} | {r['numbers']:,} | {r['steps']} | {r['structs']} | {r['lines']} | {r['seconds']:.0f}{' (' + ' '.join(r['also']) + ')' if 'also' in r else ''} | {r['megabytes']:.0f} | "
+        out.append(f"| {r['name']} | {r['numbers']:,} | {r['steps']} | {r['structs']} | {r['lines']} | {r['seconds']:.0f}{' (' + ', '.join(r['also']) + ')' if r.get('also') else ''} | {r['megabytes']:.0f} | "
                    f"{r['relative']:.1e} | " + (f"{r['torch']:.2f} | {r['milliseconds']:.2f} |" if "torch" in r else "| |"))
     if written:
         out += ["", "Written, and not compiled when this page was made: " + ", ".join(f"{r['name']} ({r['lines']} lines)" for r in written) + "."]
