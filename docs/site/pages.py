@@ -16,7 +16,7 @@ from reference import Reference
 # The groups of docs/*.md, in their order. One with ? need not be there; one that stands in no group is an error.
 GROUPS = {
     "Start": ["first_program.md", "install.md", "tutorial.md", "examples.md"],
-    "How to": ["training.md", "layers.md", "networks.md?", "from_pytorch.md?", "nnunet.md?", "volumes.md", "imaging.md?", "files.md", "distributed.md?", "platforms.md?",
+    "How to": ["training.md", "layers.md", "networks.md?", "from_pytorch.md?", "exported_headers.md?", "nnunet.md?", "volumes.md", "imaging.md?", "files.md", "distributed.md?", "platforms.md?",
                "adding_an_operation.md"],
     "Explanation": ["performance.md", "architecture.md", "compile_cost.md"],
 }

@@ -38,10 +38,9 @@ struct expected {
   std::vector<float> values;  // at places (i * 2654435761 + 12345) % size
 };
 
-/// 0 if all results are within `bound` of the largest number, 1 otherwise, 2 if the files do not fit.
+/// Parameters from the formula, and the constants that the exporter folded from their file; false if that does not fit.
 template <class Model>
-int compare(const char* folded, std::initializer_list<given> inputs, std::initializer_list<expected> results, double bound, int runs) {
-  Model m;
+bool fill(Model& m, const char* folded) {
   for (const auto& p : m.parameter_table()) {
     const std::string_view path = p.path, last = path.substr(path.rfind('.') + 1);
     const std::span<float> data(p.data, static_cast<std::size_t>(p.shape.size()));
@@ -49,20 +48,31 @@ int compare(const char* folded, std::initializer_list<given> inputs, std::initia
       fill_parameter(path, p.shape, data);
   }
   if (*folded) {
-    const auto r = m.try_load(folded, volute::load_options{.allow_missing = true});
-    if (!r) return std::printf("%s\n", r.message().c_str()), 2;
+    const auto r = volute::try_load(m, std::string(folded), volute::load_options{.allow_missing = true});
+    if (!r) return std::printf("%s\n", r.message().c_str()), false;
   }
   m.parameters_changed();
+  return true;
+}
+
+inline std::vector<float> values(const given& g) {
+  std::vector<float> v(g.size);
+  if (g.whole)
+    for (std::size_t i = 0; i < g.size; ++i) v[i] = static_cast<float>(i % 3);
+  else
+    uniform(std::string("input.") + g.name, v, std::sqrt(3.0));
+  return v;
+}
+
+/// 0 if all results are within `bound` of the largest number, 1 otherwise, 2 if the files do not fit.
+template <class Model>
+int compare(const char* folded, std::initializer_list<given> inputs, std::initializer_list<expected> results, double bound, int runs) {
+  Model m;
+  if (!fill(m, folded)) return 2;
   std::vector<std::vector<float>> in, out;
   std::vector<const float*> from;
   std::vector<float*> to;
-  for (const given& g : inputs) {
-    auto& v = in.emplace_back(g.size);
-    if (g.whole)
-      for (std::size_t i = 0; i < g.size; ++i) v[i] = static_cast<float>(i % 3);
-    else
-      uniform(std::string("input.") + g.name, v, std::sqrt(3.0));
-  }
+  for (const given& g : inputs) in.push_back(values(g));
   for (const expected& e : results) out.emplace_back(e.size);
   for (const auto& v : in) from.push_back(v.data());
   for (auto& v : out) to.push_back(v.data());
@@ -93,6 +103,36 @@ int compare(const char* folded, std::initializer_list<given> inputs, std::initia
   }
   std::printf("error %.2e, %.3f ms\n", worst, best);
   return worst <= bound ? 0 : 1;
+}
+
+/// Trains on the inputs and on labels from a formula, and follows PyTorch's losses: 0 if each is within 1e-4 of its own size.
+template <class Trainer>
+int train(const char* folded, double lr, std::initializer_list<given> inputs, std::size_t labels, std::size_t classes,
+          std::initializer_list<double> losses) {
+  Trainer t;
+  t.optimiser.lr = lr;
+  if (!fill(t, folded)) return 2;
+  std::vector<float> label(labels);
+  for (std::size_t i = 0; i < labels; ++i) label[i] = static_cast<float>(i / 5 % classes);
+  std::vector<std::vector<float>> in;
+  const float* from[Trainer::facts::graph.size.inputs]{};
+  for (const given& g : inputs) in.push_back(values(g));
+  for (int i = 0; i < Trainer::facts::graph.size.inputs; ++i) {
+    const std::string_view name = Trainer::facts::graph.inputs[i].name.view();
+    std::size_t k = 0;
+    for (const given& g : inputs) {
+      if (name == g.name) from[i] = in[k].data();
+      ++k;
+    }
+    if (name == "labels") from[i] = label.data();
+  }
+  double worst = 0;
+  for (const double expected : losses) {
+    const double d = std::abs(static_cast<double>(t.step(from)) / expected - 1);
+    worst = d > worst || d != d ? d : worst;
+  }
+  std::printf("%zu steps of training: largest relative difference of a loss %.2e\n", losses.size(), worst);
+  return worst < 1e-4 ? 0 : 1;
 }
 
 }  // namespace export_check

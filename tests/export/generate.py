@@ -17,7 +17,7 @@ def number(v):
 
 
 def comparison(path, folder):
-    """The header's name, and the call that compares its model."""
+    """The header's name, and the calls that compare its model, and its training where the description has losses."""
     d = description.load(path)
     d["name"] = os.path.basename(path).removesuffix(".json") + "_net"  # names of namespaces must differ
     project = Project(d)
@@ -28,11 +28,20 @@ def comparison(path, folder):
                               for e in d["expected"])
     constants = path.removesuffix(".json") + ".safetensors"
     constants = os.path.abspath(constants) if os.path.exists(constants) else ""
-    return project.ns, f'''  std::printf("{os.path.basename(path)}\\n");
+    calls = f'''  std::printf("{os.path.basename(path)}\\n");
   wrong += export_check::compare<{project.ns}::model>("{constants}", {{{inputs}}},
     {{{results}}},
     {d.get("bound", 1e-5)!r}, runs) != 0;
 '''
+    if "training" in d:
+        t, nodes = d["training"], [(i["name"], i["shape"]) for i in d["inputs"]] + [("labels", d["training"]["labels"])]
+        nodes = ", ".join(f'volute::input<{", ".join([chr(34) + n + chr(34), *map(str, s)])}>' for n, s in nodes)
+        calls += f'''  using {project.ns}_trainer = volute::trainer<{project.ns}::{project.w.root}, volute::nn::cross_entropy<>, volute::{t["optimiser"]},
+    {nodes}>;
+  wrong += export_check::train<{project.ns}_trainer>("{constants}", {t["lr"]!r}, {{{inputs}}}, {project.sizes([t["labels"]])[0]}, {t["classes"]},
+    {{{", ".join(map(repr, t["losses"]))}}}) != 0;
+'''
+    return project.ns, calls
 
 
 def generate(program, paths):

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""The whole table: `measure.py FOLDER [REGEX]` reads, writes, compiles and compares each network whose name matches, and writes
-docs/networks.md from all results in FOLDER/results.jsonl (the newest of each network). Environment: CXX, CXXFLAGS; COMPILE=0 reads and writes
-only."""
+"""The whole table: `measure.py FOLDER [REGEX]` reads and writes each network whose name matches, then compiles and compares them, smallest
+first. Results are appended to FOLDER/results.jsonl, and docs/networks.md (pages.py) is made from the newest of each network after every one, so a run that
+was interrupted goes on where it stopped; AGAIN=1 measures anew. Environment: CXX, CXXFLAGS; COMPILE=0 reads and writes only; SECONDS_OF_COMPILER
+and GIGABYTES bound one compilation (300, 8): what needs more is reported as too large."""
 import json
+import math
 import os
 import re
 import shutil
@@ -11,25 +13,50 @@ import sys
 import time
 
 here = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, here)
+sys.path[:0] = [here, os.path.join(here, "../../tools/export")]
+import pages  # noqa: E402
+
 root = os.path.abspath(os.path.join(here, "../.."))
 FLAGS = os.environ.get("CXXFLAGS", "-O2 -march=native").split()
 CXX = os.environ.get("CXX", "g++")
 
 
-def compiled(source, program, folder):
-    """Seconds of the processor, megabytes at the peak, and the first error."""
-    command = [CXX, "-std=c++20", *FLAGS, "-fconstexpr-ops-limit=1000000000", "-fconstexpr-loop-limit=10000000", "-I", f"{root}/include",
-               "-I", f"{root}/tests", "-I", folder, source, "-o", program, "-pthread"]
-    code = ("import resource, subprocess, sys; p = subprocess.run(sys.argv[1:]); u = resource.getrusage(resource.RUSAGE_CHILDREN); "
-            "print(u.ru_utime + u.ru_stime, u.ru_maxrss / 1024); sys.exit(p.returncode)")
-    try:
-        p = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=1800)
-    except subprocess.TimeoutExpired:
-        return 1800.0, 0, "more than 30 minutes"
+SECONDS, GIGABYTES = int(os.environ.get("SECONDS_OF_COMPILER", 300)), int(os.environ.get("GIGABYTES", 8))
+LIMITED = """import resource, subprocess, sys
+def limits():
+    resource.setrlimit(resource.RLIMIT_CPU, (%d, %d))
+    resource.setrlimit(resource.RLIMIT_AS, (%d << 30, %d << 30))
+p = subprocess.run(sys.argv[1:], preexec_fn=limits)
+u = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(u.ru_utime + u.ru_stime, u.ru_maxrss / 1024)
+sys.exit(p.returncode != 0)""" % (SECONDS, SECONDS, GIGABYTES, GIGABYTES)
+
+
+def command(folder):
+    return [CXX, "-std=c++20", *FLAGS, "-fconstexpr-ops-limit=1000000000", "-fconstexpr-loop-limit=10000000", "-I", f"{root}/include",
+            "-I", f"{root}/tests", "-I", folder, "-pthread"]
+
+
+def precompiled(folder):
+    """The library's headers, once for all networks. (clang does not look for it: it compiles them with each network.)"""
+    header = os.path.join(folder, "headers.hpp")
+    with open(header, "w") as f:
+        f.write("#include <export/check.hpp>\n")
+    subprocess.run([*command(folder), "-x", "c++-header", header, "-o", header + ".gch"], check=True)
+    return header
+
+
+def compiled(header, source, program, folder, flags):
+    """Seconds of the processor, megabytes at the peak, and the first error or what bound was met."""
+    p = subprocess.run([sys.executable, "-c", LIMITED, *command(folder), *flags, "-include", header, source, "-o", program], capture_output=True, text=True)
     seconds, memory = map(float, p.stdout.split()[-2:])
-    error = next((row[:300] for row in p.stderr.splitlines() if "error" in row), "") if p.returncode else ""
-    return seconds, memory, error or ("the compiler stopped" if p.returncode else "")
+    if not p.returncode:
+        return seconds, memory, {}
+    if seconds >= SECONDS - 1:
+        return seconds, memory, {"too_large": f"more than {SECONDS} s of the compiler"}
+    if "out of memory" in p.stderr or "memory exhausted" in p.stderr:
+        return seconds, memory, {"too_large": f"more than {GIGABYTES} GB"}
+    return seconds, memory, {"error": next((row[:300] for row in p.stderr.splitlines() if "error" in row), "the compiler stopped")}
 
 
 def torch_milliseconds(module, given):
@@ -45,74 +72,60 @@ def torch_milliseconds(module, given):
     return best
 
 
-def measure(name, folder):
+def read(name, folder):
+    """Description, weights and source of a network: the row as far as it is known before the compiler."""
     import generate
+    import networks
     import read_networks
     from description import Refused
-    row = {"name": name}
+    row = {"name": name, "flags": FLAGS}
     try:
-        d, kept, module, given, project = read_networks.described(name)
+        d, kept, _, _, project = read_networks.described(name)
     except Refused as e:
+        if "cannot trace" in e.what:
+            try:
+                module, inputs = networks.NETWORKS[name]()
+                module.eval()(*inputs)
+            except Exception:
+                e.what += ": PyTorch cannot run it either"
         return {**row, "refused": e.what, "at": e.line, "operation": e.operation}
     except ImportError as e:
         return {**row, "unavailable": str(e)[:200]}
+    except Exception as e:  # a mistake of the exporter's: told, and the others go on
+        return {**row, "error": f"{type(e).__name__}: {e}"[:300]}
     read_networks.save(name, d, kept, folder)
     own = os.path.join(folder, name)
     shutil.rmtree(own, ignore_errors=True)
     generate.generate(os.path.join(own, name + ".cpp"), [os.path.join(folder, name + ".json")])
-    row.update(origin=d["origin"], steps=len(d["steps"]), lines=sum(1 for _ in project.w.text.splitlines()), structs=len(project.w.structs),
-               numbers=sum(__import__("math").prod(p["shape"]) for p in d["parameters"].values()))
-    if os.environ.get("COMPILE") == "0":
-        return row
-    program = os.path.join(own, "check")
-    row["seconds"], row["megabytes"], error = compiled(os.path.join(own, name + ".cpp"), program, own)
-    if error:
-        return {**row, "error": error}
+    return {**row, "origin": d["origin"], "steps": len(d["steps"]), "structs": len(project.w.structs),
+            "lines": sum(1 for _ in project.w.text.splitlines()), "numbers": sum(math.prod(p["shape"]) for p in d["parameters"].values())}
+
+
+def measure(row, folder, header):
+    """Compiles and runs a network that was read."""
+    import networks
+    own = os.path.join(folder, row["name"])
+    program, optimised = os.path.join(own, "check"), "-O0" not in FLAGS
+    flags = [] if optimised or row["name"] not in networks.HEAVY else ["-O1"]
+    row["also"] = flags + ["with a trainer"] * (row["name"] in networks.TRAINED)
+    row["seconds"], row["megabytes"], bad = compiled(header, os.path.join(own, row["name"] + ".cpp"), program, own, flags)
+    if bad:
+        return {**row, **bad}
     try:
-        p = subprocess.run([program] + (["times"] if "-O0" not in FLAGS else []), capture_output=True, text=True, timeout=900)
+        p = subprocess.run([program] + ["times"] * optimised, capture_output=True, text=True, timeout=1800)
     except subprocess.TimeoutExpired:
-        return {**row, "error": "ran for more than 15 minutes"}
+        return {**row, "error": "ran for more than half an hour"}
+    os.remove(program)
     m = re.search(r"^error ([^\s,]+), (\S+) ms", p.stdout, re.M)
     if not m:
         return {**row, "error": f"the program stopped ({p.returncode}): {(p.stdout + p.stderr)[:200]}"}
     row["relative"], row["milliseconds"] = float(m[1]), float(m[2])
-    if "-O0" not in FLAGS:
-        row["torch"] = torch_milliseconds(module, given)
-    os.remove(program)
+    if p.returncode and row["relative"] <= 1e-5:
+        return {**row, "error": "its training is not PyTorch's: " + p.stdout.strip().splitlines()[-1]}
+    if optimised:
+        module, given = networks.NETWORKS[row["name"]]()
+        row["torch"] = torch_milliseconds(module.eval(), given)
     return row
-
-
-def page(rows):
-    """docs/networks.md."""
-    good = [r for r in rows if "relative" in r]
-    right = [r for r in good if r["relative"] <= 1e-5]
-    refused = [r for r in rows if "refused" in r]
-    written = [r for r in rows if "steps" in r and "relative" not in r and "error" not in r]
-    out = ["# Networks", "",
-           "Public networks, exported from PyTorch by [tools/export](from_pytorch.md), with parameters and inputs from a formula; sizes are reduced",
-           "(`tests/export/networks.py`). `bash tests/export/run [REGEX]` makes this page. Error: the largest difference from PyTorch's result, over the",
-           f"largest number. Compiled with {CXX} {' '.join(FLAGS)}; times are those of one thread, small sizes, whatever else the machine did.", "",
-           f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5; "
-           f"{len(written)} written and not compiled here; {len(refused)} refused with a reason.", "",
-           "| network | parameters | operations | structs | lines | compile s | MB | error | PyTorch ms | Volute ms |",
-           "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for r in rows:
-        if "relative" in r:
-            out.append(f"| {r['name']} | {r['numbers']:,} | {r['steps']} | {r['structs']} | {r['lines']} | {r['seconds']:.0f} | {r['megabytes']:.0f} | "
-                       f"{r['relative']:.1e} | " + (f"{r['torch']:.2f} | {r['milliseconds']:.2f} |" if "torch" in r else "| |"))
-    if written:
-        out += ["", "Written, and not compiled when this page was made: " + ", ".join(f"{r['name']} ({r['lines']} lines)" for r in written) + "."]
-    failed = [r for r in rows if "error" in r]
-    if failed:
-        out += ["", "## Written, and not compiled or run", "", "| network | what was said |", "|---|---|"]
-        out += [f"| {r['name']} | {r['error'].replace('|', '/').replace(root + '/', '')[:160]} |" for r in failed]
-    if refused:
-        out += ["", "## Refused", "", "| network | why | where |", "|---|---|---|"]
-        out += [f"| {r['name']} | {(r['operation'] + ' ' if r['operation'] else '') + r['refused']} | `{r['at'].replace('|', '/').replace(root + '/', '')}` |" for r in refused]
-    missing = [r for r in rows if "unavailable" in r]
-    if missing:
-        out += ["", "Not measured, because a package is missing: " + ", ".join(r["name"] for r in missing) + "."]
-    return "\n".join(out) + "\n"
 
 
 def main():
@@ -120,27 +133,40 @@ def main():
     folder = os.path.abspath(sys.argv[1])
     wanted = re.compile(sys.argv[2] if len(sys.argv) > 2 else ".*")
     os.makedirs(folder, exist_ok=True)
-    results = os.path.join(folder, "results.jsonl")
-    for name in networks.NETWORKS:
-        if not wanted.fullmatch(name):
-            continue
-        try:
-            row = measure(name, folder)
-        except Exception as e:  # a mistake of the exporter's: told, and the others go on
-            row = {"name": name, "error": f"{type(e).__name__}: {e}"[:300]}
+    results, newest = os.path.join(folder, "results.jsonl"), {}
+    if os.path.exists(results):
+        with open(results) as f:
+            newest = {row["name"]: row for row in map(json.loads, f)}
+
+    def rows():
+        return [newest[n] for n in networks.NETWORKS if n in newest]
+
+    def keep(row):
         print(json.dumps(row), flush=True)
+        newest[row["name"]] = row
         with open(results, "a") as f:
             f.write(json.dumps(row) + "\n")
-    newest = {}
-    with open(results) as f:
-        for line in f:
-            row = json.loads(line)
-            newest[row["name"]] = row
-    rows = [newest[n] for n in networks.NETWORKS if n in newest]
-    with open(os.path.join(root, "docs/networks.md"), "w") as f:
-        f.write(page(rows))
-    wrong = [r["name"] for r in rows if r.get("relative", 0) > 1e-5 or "error" in r]
-    print(f"{len(rows)} networks, not as PyTorch: {', '.join(wrong) or 'none'}")
+        with open(os.path.join(root, "docs/networks.md"), "w") as f:
+            f.write(pages.networks(rows(), f"{CXX} {' '.join(FLAGS)}", f"{SECONDS} s or {GIGABYTES} GB"))
+
+    names = [n for n in networks.NETWORKS if wanted.fullmatch(n)]
+    if not os.environ.get("AGAIN"):
+        names = [n for n in names if not any(k in newest.get(n, {}) for k in pages.DONE) or newest[n].get("flags") != FLAGS]
+    for name in names:
+        if os.environ.get("AGAIN") or "steps" not in newest.get(name, {}) or not os.path.exists(os.path.join(folder, name, name + ".cpp")):
+            keep(read(name, folder))
+    if os.environ.get("COMPILE") != "0":
+        known = ("name", "origin", "steps", "structs", "lines", "numbers")
+        header = precompiled(folder)
+        left = [newest[n] for n in names if "steps" in newest[n]]
+        for row in sorted(left, key=lambda r: r["steps"]):
+            keep(measure({"flags": FLAGS, **{k: row[k] for k in known}}, folder, header))
+    text = pages.headers(folder)
+    if text:
+        with open(os.path.join(root, "docs/exported_headers.md"), "w") as f:
+            f.write(text)
+    wrong = [r["name"] for r in rows() if "error" in r or not r.get("relative", 0) <= 1e-5]
+    print(f"{len(rows())} networks, not as PyTorch: {', '.join(wrong) or 'none'}")
     return 1 if wrong else 0
 
 

@@ -1,9 +1,14 @@
 """The networks of the table (docs/networks.md): public ones of MONAI, torchvision, pytorchvideo, nnU-Net and timm_3d, and a few of ours that hold
-what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}."""
+what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; TRAINED: those
+whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes without optimisation."""
+from unittest import mock
+
 import torch
 from torch import nn
 
 NETWORKS = {}
+HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s"}
+TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3}
 
 
 def network(name, *inputs):
@@ -39,12 +44,25 @@ def torchvision(name, *inputs, **options):
     network("tv_" + name, *inputs)(build)
 
 
+class GivenNoise(nn.Module):
+    """A network that draws noise, once, with the noise as an input more: random numbers differ, what is made of them must not."""
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, *inputs):
+        *inputs, noise = inputs
+        with mock.patch.object(torch, "randn_like", lambda _: noise):
+            return self.net(*inputs)
+
+
 # ------------------------------------------------------------------ MONAI
 x32, x16, x64 = "1,1,32,32,32", "1,1,16,16,16", "1,1,64,64,64"
 small = dict(spatial_dims=3, in_channels=1, out_channels=2)
 monai("unet", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2)), x16)
 monai("unet_residual", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2), num_res_units=2), x16)
 basic = dict(**small, features=(8, 8, 16, 16, 32, 8))
+monai("unet_batch", lambda m: m.UNet(**small, channels=(8, 16, 32), strides=(2, 2), num_res_units=2, norm="batch"), x16)
 monai("basic_unet", lambda m: m.BasicUNet(**basic), x32)
 monai("basic_unet_nontrainable", lambda m: m.BasicUNet(**basic, upsample="nontrainable"), x32)
 monai("basic_unet_pixelshuffle", lambda m: m.BasicUNet(**basic, upsample="pixelshuffle"), x32)
@@ -163,7 +181,7 @@ monai("controlnet", lambda m: m.ControlNet(**{k: v for k, v in diffusion.items()
                                            conditioning_embedding_num_channels=(8, 8)), x16, "int:1", x32)
 kl = dict(spatial_dims=3, in_channels=1, out_channels=1, num_res_blocks=(1, 1), channels=(8, 16), attention_levels=(False, True), latent_channels=3,
           norm_num_groups=4)
-monai("autoencoder_kl", lambda m: m.AutoencoderKL(**kl), x16)
+monai("autoencoder_kl", lambda m: GivenNoise(m.AutoencoderKL(**kl)), x16, "1,3,8,8,8")
 
 
 @network("autoencoder_kl_reconstruct", x16)
@@ -175,13 +193,14 @@ def autoencoder_kl_reconstruct():
     return Reconstruct(**kl)
 
 
-monai("autoencoder_kl_convtranspose", lambda m: m.AutoencoderKL(**kl, use_convtranspose=True), x16)
+monai("autoencoder_kl_convtranspose", lambda m: GivenNoise(m.AutoencoderKL(**kl, use_convtranspose=True)), x16, "1,3,8,8,8")
 monai("vqvae", lambda m: m.VQVAE(spatial_dims=3, in_channels=1, out_channels=1, channels=(8, 8), num_res_channels=(8, 8), num_res_layers=1,
                                  num_embeddings=16, embedding_dim=8, downsample_parameters=((2, 4, 1, 1), (2, 4, 1, 1)),
                                  upsample_parameters=((2, 4, 1, 1, 0), (2, 4, 1, 1, 0))), x16)
-monai("spadenet_vae", lambda m: m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], z_dim=8, is_vae=True), "1,3,16,16,16", x16)
+monai("spadenet_vae", lambda m: GivenNoise(m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], z_dim=8, is_vae=True)),
+      "1,3,16,16,16", x16, "1,8")
 monai("spadenet", lambda m: m.SPADENet(3, 1, 1, 3, input_shape=[16, 16, 16], channels=[16, 8], is_vae=False), "1,3,16,16,16")
-monai("spade_autoencoder_kl", lambda m: m.SPADEAutoencoderKL(label_nc=3, **kl), x16, "1,3,16,16,16")
+monai("spade_autoencoder_kl", lambda m: GivenNoise(m.SPADEAutoencoderKL(label_nc=3, **kl)), x16, "1,3,16,16,16", "1,3,8,8,8")
 monai("spade_diffusion_unet", lambda m: m.SPADEDiffusionModelUNet(label_nc=3, **diffusion, attention_levels=(False, False, True),
                                                                   num_head_channels=8), x16, "int:1", "1,3,16,16,16")
 monai("patch_discriminator", lambda m: m.PatchDiscriminator(spatial_dims=3, in_channels=1, channels=8, num_layers_d=2), x16)
@@ -233,7 +252,8 @@ torchvision("swin3d_b", "1,3,8,32,32", num_classes=5)
 @network("swin3d_small", "1,3,4,24,24")
 def swin3d_small():
     from torchvision.models.video.swin_transformer import SwinTransformer3d
-    return SwinTransformer3d(patch_size=[2, 4, 4], embed_dim=12, depths=[2], num_heads=[2], window_size=[2, 3, 3], num_classes=5)
+    return SwinTransformer3d(patch_size=[2, 4, 4], embed_dim=12, depths=[2], num_heads=[2], window_size=[2, 3, 3], num_classes=5,
+                             stochastic_depth_prob=0)
 
 
 @network("ptv_x3d_s", "1,3,4,64,64")

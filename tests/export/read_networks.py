@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The first step of the exporter for networks of the table: `read_networks.py FOLDER REGEX...` writes NAME.json, with PyTorch's results for
 parameters and inputs from the formula, and NAME.safetensors where constants were folded. Wants PyTorch and the packages of the networks."""
+import copy
 import os
 import re
 import sys
@@ -17,18 +18,36 @@ import read  # noqa: E402
 import volute_export  # noqa: E402
 
 
+def training(module, given, lr):
+    """Twenty steps of Adam on the formula's inputs and labels: what is needed to repeat them, and the losses."""
+    module = copy.deepcopy(module).train()
+    optimiser = torch.optim.Adam(module.parameters(), lr=lr)
+    losses = []
+    for _ in range(20):
+        result = module(*given)
+        extents, classes = [result.shape[0], *result.shape[2:]], result.shape[1]
+        labels = (torch.arange(torch.Size(extents).numel()) // 5 % classes).reshape(extents)
+        loss = torch.nn.functional.cross_entropy(result, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(f"{loss.item():.9g}"))
+    return {"optimiser": "adam", "lr": lr, "labels": extents, "classes": classes, "losses": losses}
+
+
 def described(name):
     """Description with "expected", tensors for a file, and the module with its inputs."""
     module, inputs = networks.NETWORKS[name]()
     module.eval()
     d, tensors, folded = read.read(module, inputs)
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
-    kept = {}
+    kept, filled = {}, set()
     with torch.no_grad():
         for path, entry in d["parameters"].items():
-            if formula.from_formula(path, entry["learned"]):
+            if formula.from_formula(path, entry["learned"]) and own[path].data_ptr() not in filled:
+                filled.add(own[path].data_ptr())
                 own[path].copy_(torch.from_numpy(formula.parameter(path, entry["shape"]).copy()))
-            else:
+            else:  # not from the formula, or tied to one that was: as it is
                 kept[path] = tensors[path]
         given = [torch.from_numpy(formula.input_values(i["name"], i["shape"], i["type"]).copy()) for i in d["inputs"]]
         results = [r for r in torch.utils._pytree.tree_leaves(module(*given)) if isinstance(r, torch.Tensor)]
@@ -37,6 +56,8 @@ def described(name):
         r = r.detach().float().reshape(-1)
         d["expected"].append({"size": r.numel(), "largest": r.abs().max().item(), "mean_size": r.double().abs().mean().item(),
                               "values": [float(f"{r[p].item():.9g}") for p in formula.places(r.numel())]})
+    if name in networks.TRAINED:
+        d["training"] = training(module, given, networks.TRAINED[name])
     p = project.Project(d)
     kept.update({path: folded[c] for path, c in p.w.folded.items()})
     return d, kept, module, given, p

@@ -52,6 +52,7 @@ TEST_CASE("layers are the functions of their names") {
   constexpr auto other = off(nn::selu{}, selu(wide)) + off(nn::celu<2>{}, celu<2>(wide)) + off(nn::mish{}, mish(wide)) +
                          off(nn::logsigmoid{}, logsigmoid(wide)) + off(nn::softsign{}, softsign(wide)) +
                          off(nn::tanhshrink{}, tanhshrink(wide)) + off(nn::gelu_tanh{}, gelu_tanh(wide)) +
+                         off(nn::elu<1>{}, elu<1.0>(wide)) + off(nn::leaky_relu<2>{}, leaky_relu<2>(wide)) +
                          off(nn::softmin<2>{}, softmin(wide, axis<2>)) + off(nn::glu<>{}, glu(wide, axis<2>));
   auto [a, b] = evaluate(outputs(one, other), x = std::vector<double>{-.9, -.7, -.5, -.3, -.1, -.05, .05, .1, .3, .5, .7, .9});
   CHECK(a == 0);

@@ -2,6 +2,7 @@
 #include <volute/volute.hpp>
 
 #include <catch2/catch.hpp>
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <xtensor/xview.hpp>
@@ -24,6 +25,16 @@ struct stem {
 struct tied {
   nn::shared<"core", nn::linear<3, 3>> core;
   constexpr auto operator()(expression auto v) const { return core(tanh(core(v))); }
+};
+template <bool First>
+struct reader {
+  nn::shared<"core", nn::linear<3, 3>> core;
+  constexpr auto operator()(expression auto v) const {
+    if constexpr (First)
+      return matmul(v, parameter<"core.weight", 3, 3>) + core(v);
+    else
+      return core(v) + matmul(v, parameter<"core.weight", 3, 3>);
+  }
 };
 constexpr auto volume = input<"v", 1, 2, 4, 4, 4>;
 constexpr auto x = input<"x", 2, 3>;
@@ -120,6 +131,27 @@ TEST_CASE("shared layers have one set of parameters") {
     const auto want = core(h);
     for (std::size_t o = 0; o < 3; ++o) CHECK(result(n, o) == Approx(want[o]).epsilon(1e-5));
   }
+}
+
+TEST_CASE("a module reads the weights of a shared layer of its own, before the layer or after it") {
+  const auto check = [](auto&& m) {
+    m.initialize(3);
+    const auto table = m.parameter_table();
+    REQUIRE(table.size() == 2);
+    const auto weight = std::find_if(table.begin(), table.end(), [](const auto& p) { return p.path == "core.weight"; });
+    const auto bias = std::find_if(table.begin(), table.end(), [](const auto& p) { return p.path == "core.bias"; });
+    CHECK(weight->data[0] != 0);  // the layer's initial values
+    const xt::xtensor<float, 2> in{{1, 2, 3}, {4, 5, 6}};
+    const xt::xtensor<float, 2> got = m(in);
+    for (std::size_t n = 0; n < 2; ++n)
+      for (std::size_t o = 0; o < 3; ++o) {
+        double want = bias->data[o];
+        for (std::size_t i = 0; i < 3; ++i) want += double(in(n, i)) * (weight->data[3 * o + i] + weight->data[3 * i + o]);
+        CHECK(got(n, o) == Approx(want).epsilon(1e-5));
+      }
+  };
+  check(model<reader<true>, x>());
+  check(model<reader<false>, x>());
 }
 
 TEST_CASE("parameters move from a step to a model") {

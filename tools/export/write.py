@@ -56,10 +56,14 @@ class Writer:
         self.emit()
 
     def repeated(self):
-        """Paths whose module is called more than once."""
+        """Paths whose module is called more than once, or has a parameter that is read from outside too."""
         seen, twice = set(), set()
         for c in self.calls:
             (twice if c.path in seen else seen).add(c.path)
+        for r, owners in self.structure.owner.items():
+            if r.startswith("%p:"):
+                contexts = sorted({o.context for o in owners.values()}, key=len)
+                twice.update(contexts[1:])
         return twice
 
     def refuse(self, what, step, remedy=""):

@@ -75,9 +75,9 @@ template <expression A, expression L, expression H> constexpr auto clamp(A a, L 
 /// max(a, low) with derivative 1 where a >= low: a floor. (maximum would share a tie.)
 template <expression A, expression L> constexpr auto at_least(A a, L low) { return invoke<function::at_least>(a, low); }
 /// x > 0 ? x : Slope * x.
-template <double Slope = 0.01, expression A> constexpr auto leaky_relu(A a) { return invoke<function::leaky_relu<Slope>>(a); }
+template <auto Slope = 0.01, expression A> constexpr auto leaky_relu(A a) { return invoke<function::leaky_relu<static_cast<double>(Slope)>>(a); }
 /// x > 0 ? x : Alpha * (exp(x) - 1).
-template <double Alpha = 1.0, expression A> constexpr auto elu(A a) { return invoke<function::elu<Alpha>>(a); }
+template <auto Alpha = 1.0, expression A> constexpr auto elu(A a) { return invoke<function::elu<static_cast<double>(Alpha)>>(a); }
 /// x * sigmoid(x).
 template <expression A> constexpr auto silu(A a) { return invoke<function::silu>(a); }
 /// x * Phi(x), Phi the normal distribution function (the exact form, not the tanh approximation).

@@ -43,18 +43,18 @@ constexpr int lower_parameter(session& s, std::string_view name, const extents& 
   for (int i = last; i >= 0; i = s.claims.data[i].next) {
     graph::parameter_info& p = s.parameters[i];
     if (!(p.path == path)) continue;
-    int& owner = s.claims.data[i].owner;
+    auto& [owner, next, shared] = s.claims.data[i];
     if (!(p.shape == shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << p.shape << " and " << shape);
     if (p.learned != learned) s.refuse(line("a parameter or a state: ") << path.view(), line("got both"));
-    if (owner < 0 && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
-    if (owner < 0 && !s.substituting) owner = s.owner;
-    if (owner != s.owner && !s.substituting && !s.shared)
+    if ((owner < 0 || s.shared || shared) && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
+    if (owner < 0 && !s.substituting) owner = s.owner, shared = s.shared;
+    if (owner != s.owner && !s.substituting && !s.shared && !shared)
       s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
     return p.node;
   }
   const int id = s.g.parameter(s.parameters.size, checked_shape(s, shape));
   s.parameters.push_back({path, s.g.shape(id), init.kind, init.scale, id, 0, learned, -1});
-  s.claims.push_back({s.substituting ? -1 : s.owner, last});
+  s.claims.push_back({s.substituting ? -1 : s.owner, last, s.shared});
   last = s.parameters.size - 1;
   s.updates.push_back(-1);
   return id;

@@ -54,9 +54,11 @@ inline constexpr unsigned bucket_of<call<M, A...>> = (joint_bucket<A...> + 5) % 
 template <int I, class M, class... A>
 inline constexpr unsigned bucket_of<result_of<I, M, A...>> = (joint_bucket<A...> + 7 * (I + 1)) % buckets;
 
-/// Who claimed a parameter: a module call, or -1 where it was only looked up so far; and the parameter before it in its bucket of paths.
+/// Who claimed a parameter: a module call, or -1 where it was only looked up so far; the parameter before it in its bucket of paths; and
+/// whether nn::shared let it be claimed again.
 struct claim {
   int owner = -1, next = -1;
+  bool shared = false;
 };
 
 /// What the lowering of one program knows.
