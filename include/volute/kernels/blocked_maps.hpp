@@ -163,6 +163,32 @@ VOLUTE_INLINE void reduce_planes(const ops::volume_layout& l, const T* const* in
   }
 }
 
+/// `results` sums over `planes` planes each: add(result, first, last, sum) takes planes, finish(result, sum) stores; few ones in parts.
+template <class Sum, class T, class Add, class Finish>
+VOLUTE_INLINE void in_parts(const team<T>& workers, std::int64_t results, std::int64_t planes, double work, const Add& add,
+                            const Finish& finish) noexcept {
+  constexpr std::int64_t few = 16;
+  if (results <= few && work >= worth_sharing && planes > 1) {
+    Sum part[few * blocked_parts];
+    share(workers, results * blocked_parts, [&](std::int64_t task, int) noexcept {
+      const std::int64_t which = task % blocked_parts;
+      add(task / blocked_parts, planes * which / blocked_parts, planes * (which + 1) / blocked_parts, part[task]);
+    });
+    for (std::int64_t k = 0; k < results; ++k) {
+      for (std::int64_t t = 1; t < blocked_parts; ++t) part[k * blocked_parts].add(part[k * blocked_parts + t]);
+      finish(k, part[k * blocked_parts]);
+    }
+    return;
+  }
+  share_ranges(workers, results, 1, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
+    for (std::int64_t k = begin; k < end; ++k) {
+      Sum sum;
+      add(k, 0, planes, sum);
+      finish(k, sum);
+    }
+  });
+}
+
 /// out[(sample), channel] = reduction of program(in...) over all pixels (and samples, unless they are kept), whole operands in layout l.
 /// The order of additions depends on the layout alone.
 template <class T, int L, ops::epilogue E, ops::reduction R, bool KeepsSamples>
@@ -179,26 +205,7 @@ void reduce_blocked(const ops::volume_layout& l, const T* const* in, T* out, con
     const std::int64_t sample = k / (blocks * vectors), channel = k / vectors % blocks * l.block + k % vectors * L;
     reduce_planes<T, L, E, R>(l, in, channel, sample * planes + first, sample * planes + last, sum);
   };
-  constexpr std::int64_t few = 16;
-  if (results <= few && work >= worth_sharing && planes > 1) {
-    total<R, V> part[few * blocked_parts];
-    share(workers, results * blocked_parts, [&](std::int64_t task, int) noexcept {
-      const std::int64_t which = task % blocked_parts;
-      add(task / blocked_parts, planes * which / blocked_parts, planes * (which + 1) / blocked_parts, part[task]);
-    });
-    for (std::int64_t k = 0; k < results; ++k) {
-      for (std::int64_t t = 1; t < blocked_parts; ++t) part[k * blocked_parts].add(part[k * blocked_parts + t]);
-      finish(k, part[k * blocked_parts]);
-    }
-    return;
-  }
-  share_ranges(workers, results, 1, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (std::int64_t k = begin; k < end; ++k) {
-      total<R, V> sum;
-      add(k, 0, planes, sum);
-      finish(k, sum);
-    }
-  });
+  in_parts<total<R, V>>(workers, results, planes, work, add, finish);
 }
 
 }  // namespace VOLUTE_ISA

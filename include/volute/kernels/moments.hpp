@@ -50,8 +50,7 @@ VOLUTE_INLINE void add_moments(const ops::volume_layout& l, const T* x, std::int
     for (std::int64_t r = 0; r < rows; ++r) {
       const T* at = x + r * row;
       std::int64_t i = 0;
-      for (; i + 4 <= columns; i += 4, at += 4 * step)
-        unroll<4>([&](auto u) __attribute__((always_inline)) { f(u, at + u * step); });
+      for (; i + 4 <= columns; i += 4, at += 4 * step) unroll<4>([&](auto u) __attribute__((always_inline)) { f(u, at + u * step); });
       for (; i < columns; ++i, at += step) f(std::integral_constant<int, 0>{}, at);
     }
   };
@@ -174,26 +173,7 @@ void moments_of(const ops::volume_layout& l, const T* x, T* mean, T* variance, c
       variance[base + i] = sum_of([&](T v) { return (v - middle) * (v - middle); }) / static_cast<T>(m.count);
     }
   };
-  constexpr std::int64_t few = 16;
-  if (results <= few && work >= worth_sharing && planes > 1) {
-    moments<L> part[few * blocked_parts];
-    share(workers, results * blocked_parts, [&](std::int64_t task, int) noexcept {
-      const std::int64_t which = task % blocked_parts;
-      add(task / blocked_parts, planes * which / blocked_parts, planes * (which + 1) / blocked_parts, part[task]);
-    });
-    for (std::int64_t k = 0; k < results; ++k) {
-      for (std::int64_t t = 1; t < blocked_parts; ++t) part[k * blocked_parts].add(part[k * blocked_parts + t]);
-      finish(k, part[k * blocked_parts]);
-    }
-    return;
-  }
-  share_ranges(workers, results, 1, workers.alone() ? 1 : parts_of(work), [&](std::int64_t begin, std::int64_t end, int) noexcept {
-    for (std::int64_t k = begin; k < end; ++k) {
-      moments<L> all;
-      add(k, 0, planes, all);
-      finish(k, all);
-    }
-  });
+  in_parts<moments<L>>(workers, results, planes, work, add, finish);
 }
 
 }  // namespace VOLUTE_ISA
