@@ -1,5 +1,7 @@
 // A volume cut along its depth: loss, gradients and updates of the slabs' training against those of one program of the whole volume, in
 // double; and the same bits for any number of ranks.
+#include "distributed_support.hpp"
+
 #include <volute/distributed/data_parallel.hpp>
 #include <volute/distributed/in_process.hpp>
 #include <volute/volute.hpp>
@@ -40,13 +42,7 @@ Trainer begin() {
   t.initialize(3);
   return t;
 }
-template <class Trainer>
-std::vector<double> everything(Trainer& t) {
-  std::vector<double> all;
-  for (const auto& p : t.parameter_table()) all.insert(all.end(), p.data, p.data + p.shape.size());
-  for (const auto& b : t.state_blocks()) all.insert(all.end(), b.values.begin(), b.values.end());
-  return all;
-}
+using distributed_test::everything;
 
 }  // namespace
 

@@ -1,4 +1,6 @@
 // Slabs of a volume through strides, transposed convolutions and checkpointed blocks, with a loss of sums over the volume.
+#include "distributed_support.hpp"
+
 #include <volute/distributed/data_parallel.hpp>
 #include <volute/distributed/in_process.hpp>
 #include <volute/volute.hpp>
@@ -28,13 +30,7 @@ Trainer begin() {
   t.initialize(4);
   return t;
 }
-template <class Trainer>
-std::vector<double> everything(Trainer& t) {
-  std::vector<double> all;
-  for (const auto& p : t.parameter_table()) all.insert(all.end(), p.data, p.data + p.shape.size());
-  for (const auto& b : t.state_blocks()) all.insert(all.end(), b.values.begin(), b.values.end());
-  return all;
-}
+using distributed_test::everything;
 
 }  // namespace
 

@@ -39,6 +39,16 @@ template <class E>
 inline constexpr line result_name<synchronized_node<E>> = result_name<E>;
 template <class E>
 inline constexpr line result_name<depth_parallel_node<E>> = result_name<E>;
+/// Each expression of s inside the node that `node` makes for it; what is refused stays as it is.
+template <structured S, class Node>
+constexpr auto marked(S s, Node node) {
+  return map_structure(s, [node]<class E>(E e) {
+    if constexpr (is_failed<E>)
+      return e;
+    else
+      return shortened(node(e));
+  });
+}
 }  // namespace detail
 /// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
@@ -76,22 +86,12 @@ struct noise_node : expression_tag {
 /// it they behave as in inference. volute::trainer says it for its network.
 template <structured S>
 constexpr auto training(S s) {
-  return detail::map_structure(s, []<class E>(E e) {
-    if constexpr (is_failed<E>)
-      return e;
-    else
-      return detail::shortened(mode_node<true, E>{});
-  });
+  return detail::marked(s, []<class E>(E) { return mode_node<true, E>{}; });
 }
 /// The opposite, inside training(...).
 template <structured S>
 constexpr auto inference(S s) {
-  return detail::map_structure(s, []<class E>(E e) {
-    if constexpr (is_failed<E>)
-      return e;
-    else
-      return detail::shortened(mode_node<false, E>{});
-  });
+  return detail::marked(s, []<class E>(E) { return mode_node<false, E>{}; });
 }
 /// Convolutions inside `s`, and those of its derivatives of any order, are computed by minimal filtering (Winograd; Lavin and Gray 2015,
 /// https://arxiv.org/abs/1509.09308) where that is possible (float, stride 1, kernels of up to five taps) and the cost model finds it
@@ -100,34 +100,19 @@ constexpr auto inference(S s) {
 /// in its tile; an infinity or NaN spreads over its tile; packed filters are up to 5.3 times as large. See also nn::minimal_filtering.
 template <structured S>
 constexpr auto minimal_filtering(S s) {
-  return detail::map_structure(s, []<class E>(E e) {
-    if constexpr (is_failed<E>)
-      return e;
-    else
-      return detail::shortened(filtering_node<true, E>{});
-  });
+  return detail::marked(s, []<class E>(E) { return filtering_node<true, E>{}; });
 }
 /// The opposite, inside minimal_filtering(...): every product of every sum, which is the default.
 template <structured S>
 constexpr auto direct_filtering(S s) {
-  return detail::map_structure(s, []<class E>(E e) {
-    if constexpr (is_failed<E>)
-      return e;
-    else
-      return detail::shortened(filtering_node<false, E>{});
-  });
+  return detail::marked(s, []<class E>(E) { return filtering_node<false, E>{}; });
 }
 /// In training, batch norms inside `s` normalise by the mean and variance of all runs of a step of distributed::data_parallel, on whatever
 /// rank, and not by those of their own run (torch.nn.SyncBatchNorm.convert_sync_batchnorm). A run by itself, such as a step of a trainer
 /// alone, is an ordinary one, as with one process there. See also nn::convert_sync_batchnorm.
 template <structured S>
 constexpr auto convert_sync_batchnorm(S s) {
-  return detail::map_structure(s, []<class E>(E e) {
-    if constexpr (is_failed<E>)
-      return e;
-    else
-      return detail::shortened(synchronized_node<E>{});
-  });
+  return detail::marked(s, []<class E>(E) { return synchronized_node<E>{}; });
 }
 /// A program of which this is a part works on one slab of a volume that is cut along its depth, and the slabs are the runs of a step of
 /// distributed::data_parallel, from the lowest to the highest: inputs of rank 4 or more, (N, C, D, H, W) and (N, D, H, W), are slabs,
@@ -136,12 +121,7 @@ constexpr auto convert_sync_batchnorm(S s) {
 /// nn::depth_parallel.
 template <structured S>
 constexpr auto depth_parallel(S s) {
-  return detail::map_structure(s, []<class E>(E e) {
-    if constexpr (is_failed<E>)
-      return e;
-    else
-      return detail::shortened(depth_parallel_node<E>{});
-  });
+  return detail::marked(s, []<class E>(E) { return depth_parallel_node<E>{}; });
 }
 /// What a layer says that behaves differently in training; both of one shape. Where `a` is refused, so is training alone.
 template <expression A, expression B>
