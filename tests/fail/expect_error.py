@@ -31,7 +31,10 @@ def launch(root, compiler, *arguments):
     record = object_file + ".json"
     if os.path.exists(record):
         os.remove(record)
-    status, control = run([compiler, *arguments, "-DVOLUTE_CONTROL"], root)
+    with open(next(a for a in arguments if a.endswith(".cpp"))) as file:
+        before_headers = "#define VOLUTE_" in file.read()  # what headers that are compiled already would not see
+    whole = arguments if before_headers else [a.replace("/third_party.dir/", "/precompiled.dir/") for a in arguments]
+    status, control = run([compiler, *whole, "-DVOLUTE_CONTROL"], root)
     if status:
         print(control)
         return status

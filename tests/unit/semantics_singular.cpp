@@ -40,12 +40,12 @@ struct row {
 constexpr auto x = input<"x", 5>;
 template <class T, expression... F>
 void check_rows(std::tuple<F...>, const std::vector<row>& rows) {
-  static constexpr auto list =
-      std::apply([](auto... e) { return outputs(e...); }, std::tuple_cat(std::tuple{F{}, gradient(sum(F{}), x)}...));
+  static constexpr auto list = outputs(F{}..., gradient(sum(F{}), x)...);
   const auto found = evaluate(list, x = numbers<T>{-static_cast<T>(inf), -1, 0, static_cast<T>(inf), static_cast<T>(nan_)});
   REQUIRE(rows.size() == sizeof...(F));
   [&]<std::size_t... I>(std::index_sequence<I...>) {
-    ((check(rows[I].name, std::get<2 * I>(found), rows[I].value), check(rows[I].name, std::get<2 * I + 1>(found), rows[I].slope)), ...);
+    constexpr std::size_t count = sizeof...(F);
+    ((check(rows[I].name, std::get<I>(found), rows[I].value), check(rows[I].name, std::get<count + I>(found), rows[I].slope)), ...);
   }
   (std::index_sequence_for<F...>{});
 }

@@ -83,52 +83,13 @@ struct product_strides {
 /// M rows of N vectors, the last one of `last` lanes.
 template <int M, int N, product_strides S, bool Add, class T>
 __attribute__((noinline)) void attention_tile(std::int64_t k, const T* a, const T* b, T* c, int last) noexcept {
-  using V = simd::vec<T>;
-  constexpr int width = simd::width<T>;
-  V acc[M * N];
-  unroll<M>([&](auto i) __attribute__((always_inline)) {
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
-      if constexpr (!Add)
-        acc[i * N + j] = V(T(0));
-      else if (j < N - 1 || last == width)
-        acc[i * N + j] = simd::load<V>(c + i * S.c_row + j * width);
-      else
-        acc[i * N + j] = simd::load_partial<V>(c + i * S.c_row + j * width, last);
-    });
-  });
-  const auto step = [&](const V(&bv)[N]) __attribute__((always_inline)) {
-    unroll<M>([&](auto i) __attribute__((always_inline)) {
-      const V av(a[i * S.a_row]);
-      unroll<N>([&](auto j) __attribute__((always_inline)) { acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]); });
-    });
-  };
-  if (last == width)
-    for (std::int64_t p = 0; p < k; ++p, a += S.a_column, b += S.b_row) {
-      V bv[N];
-      unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
-      step(bv);
-    }
-  else
-    for (std::int64_t p = 0; p < k; ++p, a += S.a_column, b += S.b_row) {
-      V bv[N];
-      unroll<N - 1>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
-      bv[N - 1] = simd::load_partial<V>(b + (N - 1) * width, last);
-      step(bv);
-    }
-  unroll<M>([&](auto i) __attribute__((always_inline)) {
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
-      if (j < N - 1 || last == width)
-        simd::store(c + i * S.c_row + j * width, acc[i * N + j]);
-      else
-        simd::store_partial(c + i * S.c_row + j * width, acc[i * N + j], last);
-    });
-  });
+  product_tile<M, N>(k, {a, S.a_row, S.a_column}, b, S.b_row, c, S.c_row, last, last != simd::width<T>, Add);
 }
 /// All m rows of N vectors.
 template <int N, product_strides S, bool Add, class T>
 void attention_panel(std::int64_t m, std::int64_t k, const T* a, const T* b, T* c, int last = simd::width<T>) noexcept {
   constexpr int most = (matmul_block<T>::rows * 3 / N) < 12 ? matmul_block<T>::rows * 3 / N : 12;
-  const auto tiles = [&](auto rows) __attribute__((always_inline)) {
+  const auto tiles = [&](auto rows) VOLUTE_ALWAYS_INLINE {
     for (; m >= rows; m -= rows, a += rows * S.a_row, c += rows * S.c_row)
       attention_tile<decltype(rows)::value, N, S, Add, T>(k, a, b, c, last);
   };
@@ -284,9 +245,9 @@ __attribute__((noinline)) bool softmax_step(std::int64_t keys, T* scores, const 
   constexpr std::int64_t row = attention_block<T>::queries;
   const V none(-std::numeric_limits<T>::infinity());
   V largest[N], sum[N], factor[N];
-  unroll<N>([&](auto j) __attribute__((always_inline)) { largest[j] = simd::load<V>(state + j * width); });
+  unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE { largest[j] = simd::load<V>(state + j * width); });
   for (std::int64_t k = 0; k < keys; ++k)
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE {
       V s = simd::load<V>(scores + k * row + j * width);
       if constexpr (Add) {
         s = s + simd::load<V>(add + k * row + j * width);
@@ -295,7 +256,7 @@ __attribute__((noinline)) bool softmax_step(std::int64_t keys, T* scores, const 
       largest[j] = xsimd::max(largest[j], s);
     });
   bool grown = false;
-  unroll<N>([&](auto j) __attribute__((always_inline)) {
+  unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE {
     const V before = simd::load<V>(state + j * width);
     simd::store(state + j * width, largest[j]);
     grown = grown || xsimd::any(before != largest[j]);
@@ -305,12 +266,12 @@ __attribute__((noinline)) bool softmax_step(std::int64_t keys, T* scores, const 
     simd::store(state + 2 * row + j * width, factor[j]);
   });
   for (std::int64_t k = 0; k < keys; ++k)
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE {
       const V p = exp_of_score(simd::load<V>(scores + k * row + j * width) - largest[j]);
       simd::store(scores + k * row + j * width, p);
       sum[j] = sum[j] + p;
     });
-  unroll<N>([&](auto j) __attribute__((always_inline)) { simd::store(state + row + j * width, sum[j]); });
+  unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE { simd::store(state + row + j * width, sum[j]); });
   return grown;
 }
 

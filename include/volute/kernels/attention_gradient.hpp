@@ -32,10 +32,9 @@ __attribute__((noinline)) void slope_step(std::int64_t keys, T* scores, const T*
   constexpr int width = simd::width<T>;
   constexpr std::int64_t row = attention_block<T>::queries;
   V sum[N], taken[N];
-  unroll<N>([&](auto j)
-                __attribute__((always_inline)) { sum[j] = simd::load<V>(sums + j * width), taken[j] = simd::load<V>(inner + j * width); });
+  unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE { sum[j] = simd::load<V>(sums + j * width), taken[j] = simd::load<V>(inner + j * width); });
   for (std::int64_t k = 0; k < keys; ++k)
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
+    unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE {
       V s = simd::load<V>(scores + k * row + j * width);
       if constexpr (Add) s = s + simd::load<V>(add + k * row + j * width);
       const V p = exp_of_score(s - sum[j]);

@@ -43,7 +43,7 @@ struct blocked_operands {
   /// base: of the plane, at the first of these channels.
   VOLUTE_INLINE blocked_operands(const ops::volume_layout& l, const T* const* from, std::int64_t sample, std::int64_t channel,
                                  std::int64_t base) {
-    unroll<inputs>([&](auto i) __attribute__((always_inline)) {
+    unroll<inputs>([&](auto i) VOLUTE_ALWAYS_INLINE {
       constexpr ops::access how = E.operand[decltype(i)::value];
       p[i] = from[i] + (how == ops::access::whole                ? base
                         : how == ops::access::per_channel        ? channel
@@ -55,7 +55,7 @@ struct blocked_operands {
   template <bool Full>
   VOLUTE_INLINE V at(std::int64_t offset, int n) const {
     V v[inputs];
-    unroll<inputs>([&](auto i) __attribute__((always_inline)) {
+    unroll<inputs>([&](auto i) VOLUTE_ALWAYS_INLINE {
       constexpr ops::access how = E.operand[decltype(i)::value];
       const T* const from = p[i] + (how == ops::access::whole ? offset : 0);
       if constexpr (how == ops::access::scalar)
@@ -81,13 +81,13 @@ struct blocked_runs {
 template <bool Full, class T, int L, ops::epilogue E>
 VOLUTE_INLINE void map_plane(const ops::volume_layout& l, const blocked_operands<T, L, E>& of, T* plane, int n) noexcept {
   using V = simd::vec<T, L>;
-  const auto store = [&](std::int64_t at, V v) __attribute__((always_inline)) {
+  const auto store = [&](std::int64_t at, V v) VOLUTE_ALWAYS_INLINE {
     if constexpr (Full)
       simd::store(plane + at, v);
     else
       simd::store_partial(plane + at, v, n);
   };
-  const auto zeros = [&](std::int64_t from, std::int64_t to) __attribute__((always_inline)) {
+  const auto zeros = [&](std::int64_t from, std::int64_t to) VOLUTE_ALWAYS_INLINE {
     for (; from < to; from += l.block) store(from, V(T(0)));
   };
   const blocked_runs runs(l);
@@ -130,7 +130,7 @@ VOLUTE_INLINE void reduce_plane(const ops::volume_layout& l, const blocked_opera
   using C = combine<R, T>;
   const blocked_runs runs(l);
   const std::int64_t step = l.block;
-  const auto value = [&](std::int64_t at) __attribute__((always_inline)) { return of.template at<Full>(at, n); };
+  const auto value = [&](std::int64_t at) VOLUTE_ALWAYS_INLINE { return of.template at<Full>(at, n); };
   for (std::int64_t r = 0; r < runs.count; ++r) {
     std::int64_t at = l.first() + r * runs.step, pixel = 0;
     while (pixel + 4 <= runs.pixels) {
@@ -197,11 +197,11 @@ void reduce_blocked(const ops::volume_layout& l, const T* const* in, T* out, con
   const std::int64_t samples = KeepsSamples ? l.batch : 1, vectors = (l.block + L - 1) / L, blocks = l.channels / l.block;
   const std::int64_t planes = KeepsSamples ? l.planes : l.batch * l.planes, results = samples * blocks * vectors;
   const double work = static_cast<double>(l.batch * l.channels * l.planes * l.rows * l.columns) * program_cost<T>(E.program);
-  const auto finish = [&](std::int64_t k, const total<R, V>& sum) __attribute__((always_inline)) {
+  const auto finish = [&](std::int64_t k, const total<R, V>& sum) VOLUTE_ALWAYS_INLINE {
     const std::int64_t c = k % vectors * L;
     simd::store_partial(out + k / vectors * l.block + c, sum.lanes(count), valid_lanes<L>(l.block - c));
   };
-  const auto add = [&](std::int64_t k, std::int64_t first, std::int64_t last, total<R, V> & sum) __attribute__((always_inline)) {
+  const auto add = [&](std::int64_t k, std::int64_t first, std::int64_t last, total<R, V>& sum) VOLUTE_ALWAYS_INLINE {
     const std::int64_t sample = k / (blocks * vectors), channel = k / vectors % blocks * l.block + k % vectors * L;
     reduce_planes<T, L, E, R>(l, in, channel, sample * planes + first, sample * planes + last, sum);
   };

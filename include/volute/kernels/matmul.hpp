@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -37,53 +38,52 @@ struct matrix {
 /// c (M rows, N vectors) = or += a (M, k) b (k, N vectors); b is contiguous along its rows and may be read up to whole vectors
 /// unless `partial`. The last vector of c has `last` elements.
 template <int M, int N, class T>
-__attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
-                                           bool partial, bool add) noexcept {
+VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
+                                bool partial, bool add) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   V acc[M * N];
-  unroll<M>([&](auto i) __attribute__((always_inline)) {
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
-      const T* from = c + i * c_row + j * width;
-      V& s = acc[i * N + j];
-      if (!add)
-        s = V(T(0));  // one chain of additions through all of k, however it is cut
-      else if (j < N - 1 || last == width)
-        s = simd::load<V>(from);
-      else
-        s = simd::load_partial<V>(from, last);
-    });
-  });
-  const auto step = [&](const V(&bv)[N], const T* ap) __attribute__((always_inline)) {
-    unroll<M>([&](auto i) __attribute__((always_inline)) {
-      const V av(ap[i * a.row]);
-      unroll<N>([&](auto j) __attribute__((always_inline)) { acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]); });
-    });
-  };
-  const T* ap = a.data;
-  if (!partial) {
-    for (std::int64_t p = 0; p < k; ++p, ap += a.column, b += b_row) {
-      V bv[N];
-      unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
-      step(bv, ap);
-    }
-  } else {
-    for (std::int64_t p = 0; p < k; ++p, ap += a.column, b += b_row) {
-      V bv[N];
-      unroll<N - 1>([&](auto j) __attribute__((always_inline)) { bv[j] = simd::load<V>(b + j * width); });
-      bv[N - 1] = simd::load_partial<V>(b + (N - 1) * width, last);
-      step(bv, ap);
-    }
+  VOLUTE_UNROLL
+  for (int i = 0; i < M * N; ++i) {
+    const T* from = c + i / N * c_row + i % N * width;
+    if (!add)
+      acc[i] = V(T(0));  // one chain of additions through all of k, however it is cut
+    else if (i % N < N - 1 || last == width)
+      acc[i] = simd::load<V>(from);
+    else
+      acc[i] = simd::load_partial<V>(from, last);
   }
-  unroll<M>([&](auto i) __attribute__((always_inline)) {
-    unroll<N>([&](auto j) __attribute__((always_inline)) {
-      T* to = c + i * c_row + j * width;
-      if (j < N - 1 || last == width)
-        simd::store(to, acc[i * N + j]);
-      else
-        simd::store_partial(to, acc[i * N + j], last);
-    });
-  });
+  const T* ap = a.data;
+  const auto step = [&](auto load_last) VOLUTE_ALWAYS_INLINE {
+    V bv[N];
+    VOLUTE_UNROLL
+    for (int j = 0; j < N - 1; ++j) bv[j] = simd::load<V>(b + j * width);
+    bv[N - 1] = load_last(b + (N - 1) * width);
+    VOLUTE_UNROLL
+    for (int i = 0; i < M; ++i) {
+      const V av(ap[i * a.row]);
+      VOLUTE_UNROLL
+      for (int j = 0; j < N; ++j) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
+    }
+    ap += a.column, b += b_row;
+  };
+  if (!partial)
+    for (std::int64_t p = 0; p < k; ++p) step([](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load<V>(q); });
+  else
+    for (std::int64_t p = 0; p < k; ++p) step([last](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(q, last); });
+  VOLUTE_UNROLL
+  for (int i = 0; i < M * N; ++i) {
+    T* to = c + i / N * c_row + i % N * width;
+    if (i % N < N - 1 || last == width)
+      simd::store(to, acc[i]);
+    else
+      simd::store_partial(to, acc[i], last);
+  }
+}
+template <int M, int N, class T>
+__attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
+                                           bool partial, bool add) noexcept {
+  product_tile<M, N>(k, a, b, b_row, c, c_row, last, partial, add);
 }
 
 /// All rows of c for one panel of N vectors of columns.
@@ -91,7 +91,7 @@ template <int N, class T>
 void matmul_panel(std::int64_t m, std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
                   bool partial, bool add) noexcept {
   constexpr int rows = matmul_block<T>::rows;
-  const auto tiles = [&](auto size) __attribute__((always_inline)) {
+  const auto tiles = [&](auto size) VOLUTE_ALWAYS_INLINE {
     for (; m >= size; m -= size, a.data += size * a.row, c += size * c_row)
       matmul_tile<decltype(size)::value, N, T>(k, a, b, b_row, c, c_row, last, partial, add);
   };
@@ -154,21 +154,24 @@ __attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   V acc[M * N];
-  unroll<M * N>([&](auto i) __attribute__((always_inline)) { acc[i] = V(T(0)); });
-  const auto step = [&](auto load) __attribute__((always_inline)) {
+  VOLUTE_UNROLL
+  for (int i = 0; i < M * N; ++i) acc[i] = V(T(0));
+  const auto step = [&](auto load) VOLUTE_ALWAYS_INLINE {
     V bv[N];
-    unroll<N>([&](auto j) __attribute__((always_inline)) { bv[j] = load(b + j * b_row); });
-    unroll<M>([&](auto i) __attribute__((always_inline)) {
+    VOLUTE_UNROLL
+    for (int j = 0; j < N; ++j) bv[j] = load(b + j * b_row);
+    VOLUTE_UNROLL
+    for (int i = 0; i < M; ++i) {
       const V av = load(a + i * a_row);
-      unroll<N>([&](auto j) __attribute__((always_inline)) { acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]); });
-    });
+      VOLUTE_UNROLL
+      for (int j = 0; j < N; ++j) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
+    }
   };
-  for (; k >= width; k -= width, a += width, b += width) step([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+  for (; k >= width; k -= width, a += width, b += width) step([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
   const int left = static_cast<int>(k);
-  if (left > 0) step([left](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, left); });
-  unroll<M>([&](auto i) __attribute__((always_inline)) {
-    unroll<N>([&](auto j) __attribute__((always_inline)) { c[i * c_row + j * c_column] = simd::reduce_add(acc[i * N + j]); });
-  });
+  if (left > 0) step([left](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, left); });
+  VOLUTE_UNROLL
+  for (int i = 0; i < M * N; ++i) c[i / N * c_row + i % N * c_column] = simd::reduce_add(acc[i]);
 }
 
 /// c(i, j) = dot(row i of a, row j of b): both operands run along k.
@@ -198,26 +201,24 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
   std::int64_t p = 0;
   for (; p + rows <= k; p += rows) {
     V xv[rows];
-    unroll<rows>([&](auto r) __attribute__((always_inline)) { xv[r] = V(x[p + r]); });
+    VOLUTE_UNROLL
+    for (int r = 0; r < rows; ++r) xv[r] = V(x[p + r]);
     const T* from = matrix + p * row;
-    const auto at = [&](V before, std::int64_t j, auto load) __attribute__((always_inline)) {
+    const auto at = [&](V before, std::int64_t j, auto load) VOLUTE_ALWAYS_INLINE {
       V s = before;  // one chain, as matmul_tile's: the processor overlaps those of neighbouring columns
-      unroll<rows>([&](auto r) __attribute__((always_inline)) { s = simd::fma(xv[r], load(from + r * row + j), s); });
+      VOLUTE_UNROLL
+      for (int r = 0; r < rows; ++r) s = simd::fma(xv[r], load(from + r * row + j), s);
       return s;
     };
     std::int64_t j = 0;
     for (; j + width <= n; j += width) {
       const V before = p == 0 ? V(T(0)) : simd::load<V>(c + j);
-      simd::store(c + j, at(
-                             before, j, [](const T* q) __attribute__((always_inline)) { return simd::load<V>(q); }));
+      simd::store(c + j, at(before, j, [](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load<V>(q); }));
     }
     const int left = static_cast<int>(n - j);
     if (left > 0) {
       const V before = p == 0 ? V(T(0)) : simd::load_partial<V>(c + j, left);
-      simd::store_partial(c + j,
-                          at(
-                              before, j, [left](const T* q) __attribute__((always_inline)) { return simd::load_partial<V>(q, left); }),
-                          left);
+      simd::store_partial(c + j, at(before, j, [left](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(q, left); }), left);
     }
   }
   for (; p < k; ++p) {
@@ -273,3 +274,4 @@ void matmul(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, 
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

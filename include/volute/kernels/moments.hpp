@@ -43,21 +43,21 @@ template <bool Full, class T, int L>
 VOLUTE_INLINE void add_moments(const ops::volume_layout& l, const T* x, std::int64_t rows, int n, moments<L>& to) noexcept {
   using V = simd::vec<T, L>;
   const std::int64_t row = l.all_columns * l.block, columns = l.columns, step = l.block;
-  const auto value = [&](const T* at) __attribute__((always_inline)) { return Full ? simd::load<V>(at) : simd::load_partial<V>(at, n); };
+  const auto value = [&](const T* at) VOLUTE_ALWAYS_INLINE { return Full ? simd::load<V>(at) : simd::load_partial<V>(at, n); };
   const V first = value(x), count(static_cast<T>(rows * columns));
   V sum[4]{V(T(0)), V(T(0)), V(T(0)), V(T(0))}, square[4]{V(T(0)), V(T(0)), V(T(0)), V(T(0))};
-  const auto each = [&](auto f) __attribute__((always_inline)) {  // f(which sum, where)
+  const auto each = [&](auto f) VOLUTE_ALWAYS_INLINE {  // f(which sum, where)
     for (std::int64_t r = 0; r < rows; ++r) {
       const T* at = x + r * row;
       std::int64_t i = 0;
-      for (; i + 4 <= columns; i += 4, at += 4 * step) unroll<4>([&](auto u) __attribute__((always_inline)) { f(u, at + u * step); });
+      for (; i + 4 <= columns; i += 4, at += 4 * step) unroll<4>([&](auto u) VOLUTE_ALWAYS_INLINE { f(u, at + u * step); });
       for (; i < columns; ++i, at += step) f(std::integral_constant<int, 0>{}, at);
     }
   };
-  each([&](auto u, const T* at) __attribute__((always_inline)) { sum[u] = sum[u] + (value(at) - first); });
+  each([&](auto u, const T* at) VOLUTE_ALWAYS_INLINE { sum[u] = sum[u] + (value(at) - first); });
   const V near = first + ((sum[0] + sum[1]) + (sum[2] + sum[3])) / count;
   for (V& s : sum) s = V(T(0));
-  each([&](auto u, const T* at) __attribute__((always_inline)) {  // and asks for the next part: memory would rest meanwhile
+  each([&](auto u, const T* at) VOLUTE_ALWAYS_INLINE {  // and asks for the next part: memory would rest meanwhile
     simd::prefetch(at + rows * row);
     const V d = value(at) - near;
     sum[u] = sum[u] + d, square[u] = simd::fma(d, d, square[u]);
@@ -84,13 +84,13 @@ VOLUTE_INLINE void add_moments(const T* x, std::int64_t n, moments<1>& to) noexc
   const T first = x[0];
   V sum[4]{V(T(0)), V(T(0)), V(T(0)), V(T(0))}, square[4]{V(T(0)), V(T(0)), V(T(0)), V(T(0))};
   for (std::int64_t i = 0; i < whole; i += 4 * width)
-    unroll<4>([&](auto u) __attribute__((always_inline)) { sum[u] = sum[u] + (simd::load<V>(x + i + u * width) - V(first)); });
+    unroll<4>([&](auto u) VOLUTE_ALWAYS_INLINE { sum[u] = sum[u] + (simd::load<V>(x + i + u * width) - V(first)); });
   T total = simd::reduce_add((sum[0] + sum[1]) + (sum[2] + sum[3])), squares(0);
   for (std::int64_t i = whole; i < n; ++i) total += x[i] - first;
   const T near = first + total / static_cast<T>(n);
   for (V& s : sum) s = V(T(0));
   for (std::int64_t i = 0; i < whole; i += 4 * width)
-    unroll<4>([&](auto u) __attribute__((always_inline)) {
+    unroll<4>([&](auto u) VOLUTE_ALWAYS_INLINE {
       simd::prefetch(x + n + i + u * width);
       const V d = simd::load<V>(x + i + u * width) - V(near);
       sum[u] = sum[u] + d, square[u] = simd::fma(d, d, square[u]);

@@ -84,7 +84,7 @@ VOLUTE_INLINE void load_pairs(const T* p, std::int64_t second, int n, V& a, V& b
 template <class V, bool Four, class T>
 VOLUTE_INLINE V maximum_of_pairs(const pool_rows& from, const T* p, int n) noexcept {
   V first(-std::numeric_limits<T>::infinity()), second = first;
-  from.each<Four>([&](std::int64_t at) __attribute__((always_inline)) {
+  from.each<Four>([&](std::int64_t at) VOLUTE_ALWAYS_INLINE {
     V a, b;
     load_pairs(p + at, from.second, n, a, b);
     first = math::maximum(first, a);  // a NaN wins
@@ -114,13 +114,13 @@ VOLUTE_INLINE void scatter_in_pairs(const pool_rows& from, const T* p, const T* 
     return;
   }
   V rest = n == width ? simd::load<V>(grad) : simd::load_partial<V>(grad, n);
-  const auto take = [&](V v) __attribute__((always_inline)) {  // the first of equal ones takes it
+  const auto take = [&](V v) VOLUTE_ALWAYS_INLINE {  // the first of equal ones takes it
     const auto hit = v == best;
     const V mine = xsimd::select(hit, rest, V(T(0)));
     rest = xsimd::select(hit, V(T(0)), rest);
     return mine;
   };
-  from.each<Four>([&](std::int64_t at) __attribute__((always_inline)) {
+  from.each<Four>([&](std::int64_t at) VOLUTE_ALWAYS_INLINE {
     V a, b(T(0));
     load_pairs(p + at, from.second, n, a, b);
     const V even = take(simd::unzip<0>(a, b)), odd = take(simd::unzip<1>(a, b));
@@ -168,30 +168,26 @@ __attribute__((noinline)) void maximum_rows(const ops::pool_geometry& g, const T
   using V = typename Walk::vector;
   constexpr int width = Walk::width;
   const std::int64_t columns = Walk::rows * g.out[2];
-  for_each_pool_row<Walk::rows, width>(
-      g, [&](std::int64_t to, const pool_rows& from) __attribute__((always_inline)) {
-        std::int64_t o = 0;
-        for (; o + width <= columns; o += width)
-          simd::store(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, width));
-        if constexpr (width == simd::width<T> && Walk::rows == 1)
-          if (const int n = static_cast<int>(columns % width); n > 0)
-            simd::store_partial(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, n), n);
-      });
+  for_each_pool_row<Walk::rows, width>(g, [&](std::int64_t to, const pool_rows& from) VOLUTE_ALWAYS_INLINE {
+    std::int64_t o = 0;
+    for (; o + width <= columns; o += width)
+      simd::store(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, width));
+    if constexpr (width == simd::width<T> && Walk::rows == 1)
+      if (const int n = static_cast<int>(columns % width); n > 0)
+        simd::store_partial(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, n), n);
+  });
 }
 template <class Walk, class T>
 __attribute__((noinline)) void scatter_rows(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
   using V = typename Walk::vector;
   constexpr int width = Walk::width;
   const std::int64_t columns = Walk::rows * g.out[2];
-  for_each_pool_row<Walk::rows, width>(
-      g, [&](std::int64_t to, const pool_rows& from) __attribute__((always_inline)) {
-        std::int64_t o = 0, at = from.first;
-        for (; o + width <= columns; o += width, at += 2 * width)
-          scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, width);
-        if constexpr (width == simd::width<T> && Walk::rows == 1)
-          if (const int n = static_cast<int>(columns % width); n > 0)
-            scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, n);
-      });
+  for_each_pool_row<Walk::rows, width>(g, [&](std::int64_t to, const pool_rows& from) VOLUTE_ALWAYS_INLINE {
+    std::int64_t o = 0, at = from.first;
+    for (; o + width <= columns; o += width, at += 2 * width) scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, width);
+    if constexpr (width == simd::width<T> && Walk::rows == 1)
+      if (const int n = static_cast<int>(columns % width); n > 0) scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, n);
+  });
 }
 
 /// out = the maximum of every window.

@@ -95,18 +95,17 @@ VOLUTE_INLINE void pool_columns(const ops::pool_geometry& g, const pool_run& r, 
   for (std::int64_t i = in.end; i < r.columns; ++i) buffer[i] = C::identity;
   const std::int64_t row = g.in[2] * h.step, plane = g.in[1] * g.in[2] * d.step;
   const T* from = x + (d.first * g.in[1] + h.first) * g.in[2] + r.first;
-  cover<simd::width<T>>(
-      in.begin, in.end, [&](std::int64_t i, int n) __attribute__((always_inline)) {
-        V a(C::identity);
-        for (std::int64_t kd = 0; kd < d.taps; ++kd) {
-          const T* p = from + kd * plane + i;
-          if (n == simd::width<T>)
-            for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load<V>(p));
-          else
-            for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load_partial<V>(p, n));
-        }
-        simd::store_partial(buffer + i, a, n);
-      });
+  cover<simd::width<T>>(in.begin, in.end, [&](std::int64_t i, int n) VOLUTE_ALWAYS_INLINE {
+    V a(C::identity);
+    for (std::int64_t kd = 0; kd < d.taps; ++kd) {
+      const T* p = from + kd * plane + i;
+      if (n == simd::width<T>)
+        for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load<V>(p));
+      else
+        for (std::int64_t kh = 0; kh < h.taps; ++kh, p += row) a = C::apply(a, simd::load_partial<V>(p, n));
+    }
+    simd::store_partial(buffer + i, a, n);
+  });
 }
 
 /// One window by plain loops, for windows too wide for the buffer.
@@ -221,7 +220,7 @@ __attribute__((noinline)) void average_backward(const ops::pool_geometry& g, con
       const pool_taps d = taps_of(g, 0, od);
       for (std::int64_t oh = 0; oh < g.out[1]; ++oh, grad += g.out[2]) {
         const pool_taps h = taps_of(g, 1, oh);
-        const auto to_rows = [&](auto f) __attribute__((always_inline)) {
+        const auto to_rows = [&](auto f) VOLUTE_ALWAYS_INLINE {
           for (std::int64_t kd = 0; kd < d.taps; ++kd)
             for (std::int64_t kh = 0; kh < h.taps; ++kh) f(dx + ((d.first + kd * d.step) * g.in[1] + h.first + kh * h.step) * g.in[2]);
         };
@@ -244,7 +243,7 @@ __attribute__((noinline)) void average_backward(const ops::pool_geometry& g, con
             for (std::int64_t k = 0; k < w.taps; ++k) buffer[w.first - r.first + k * w.step] += part[i];
           }
           const pool_inside in(g, r);
-          to_rows([&](T * row) __attribute__((always_inline)) {
+          to_rows([&](T* row) VOLUTE_ALWAYS_INLINE {
             T* to = row + r.first;
             std::int64_t i = in.begin;
             for (; i + width <= in.end; i += width) simd::store(to + i, simd::load<V>(to + i) + simd::load<V>(buffer + i));
@@ -298,22 +297,21 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
           for (std::int64_t i = 0; i < in.begin; ++i) value[i] = lowest, row[i] = nowhere;
           for (std::int64_t i = in.end; i < r.columns; ++i) value[i] = lowest, row[i] = nowhere;
           const T* from = x + base + first_row * g.in[2] + r.first;
-          cover<width>(
-              in.begin, in.end, [&](std::int64_t i, int n) __attribute__((always_inline)) {
-                V best(lowest), place(T(0));
-                for (std::int64_t kd = 0; kd < d.taps; ++kd)
-                  for (std::int64_t kh = 0; kh < h.taps; ++kh) {
-                    const std::int64_t relative = kd * d.step * g.in[1] + kh * h.step;
-                    const T* p = from + relative * g.in[2] + i;
-                    const V v = n == width ? simd::load<V>(p) : simd::load_partial<V>(p, n);
-                    const auto take = (v > best) | xsimd::isnan(v);
-                    best = xsimd::select(take, v, best);
-                    place = xsimd::select(take, V(static_cast<T>(relative)), place);
-                  }
-                simd::store_partial(value + i, best, n);
-                simd::store_partial(row + i, place, n);
-              });
-          const auto emit = [&](std::int64_t i, T at_row, T column) __attribute__((always_inline)) {
+          cover<width>(in.begin, in.end, [&](std::int64_t i, int n) VOLUTE_ALWAYS_INLINE {
+            V best(lowest), place(T(0));
+            for (std::int64_t kd = 0; kd < d.taps; ++kd)
+              for (std::int64_t kh = 0; kh < h.taps; ++kh) {
+                const std::int64_t relative = kd * d.step * g.in[1] + kh * h.step;
+                const T* p = from + relative * g.in[2] + i;
+                const V v = n == width ? simd::load<V>(p) : simd::load_partial<V>(p, n);
+                const auto take = (v > best) | xsimd::isnan(v);
+                best = xsimd::select(take, v, best);
+                place = xsimd::select(take, V(static_cast<T>(relative)), place);
+              }
+            simd::store_partial(value + i, best, n);
+            simd::store_partial(row + i, place, n);
+          });
+          const auto emit = [&](std::int64_t i, T at_row, T column) VOLUTE_ALWAYS_INLINE {
             if (at_row != nowhere)
               f(to + r.o + i,
                 base + (first_row + static_cast<std::int64_t>(at_row)) * g.in[2] + r.first + static_cast<std::int64_t>(column));
@@ -357,16 +355,14 @@ VOLUTE_INLINE void for_each_maximum(const ops::pool_geometry& g, const T* x, F&&
 template <class T>
 __attribute__((noinline)) void maximum_gather(const ops::pool_geometry& g, const T* x, const T* v, T* out) noexcept {
   fill(out, g.planes * g.out[0] * g.out[1] * g.out[2], T(0));
-  for_each_maximum(
-      g, x, [ v, out ](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { out[o] = v[i]; });
+  for_each_maximum(g, x, [v, out](std::int64_t o, std::int64_t i) VOLUTE_ALWAYS_INLINE { out[o] = v[i]; });
 }
 
 template <class T>
 __attribute__((noinline)) void maximum_scatter(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
   if (pool_in_pairs(g) && pool_apart(g)) return scatter_pairs(g, x, grad, dx);
   fill(dx, g.planes * g.in[0] * g.in[1] * g.in[2], T(0));
-  for_each_maximum(
-      g, x, [ grad, dx ](std::int64_t o, std::int64_t i) __attribute__((always_inline)) { dx[i] += grad[o]; });
+  for_each_maximum(g, x, [grad, dx](std::int64_t o, std::int64_t i) VOLUTE_ALWAYS_INLINE { dx[i] += grad[o]; });
 }
 
 /// f(geometry of some planes, number of the first) by threads. A plane takes about 0.3 ns for each element and for each pair of taps.

@@ -60,7 +60,7 @@ void pool_blocked(const ops::pool_geometry& g, const ops::volume_layout& from, c
       for (std::int64_t c = 0; c < from.block; c += L) {
         const int n = valid_lanes<L>(from.block - c);
         const T* const source = x + block * from.planes * from.plane() + c;
-        const auto pool = [&](auto put) __attribute__((always_inline)) {
+        const auto pool = [&](auto put) VOLUTE_ALWAYS_INLINE {
           if (n == L)
             pool_plane<true, T, L, R>(g, from, source, od, n, put);
           else
@@ -70,7 +70,7 @@ void pool_blocked(const ops::pool_geometry& g, const ops::volume_layout& from, c
           T* const target = out + (block * to.planes + od) * to.plane() + c;
           if (to.padded())
             for (std::int64_t i = 0; i < to.plane(); i += to.block) simd::store_partial(target + i, V(T(0)), n);
-          pool([&](std::int64_t row, std::int64_t column, V v) __attribute__((always_inline)) {
+          pool([&](std::int64_t row, std::int64_t column, V v) VOLUTE_ALWAYS_INLINE {
             T* const at = target + to.first() + (row * to.all_columns + column) * to.block;
             if (n == L)
               simd::store(at, v);
@@ -79,7 +79,7 @@ void pool_blocked(const ops::pool_geometry& g, const ops::volume_layout& from, c
           });
         } else {
           T* const target = out + (block * from.block + c) * volume + od * g.out[1] * g.out[2];
-          pool([&](std::int64_t row, std::int64_t column, V v) __attribute__((always_inline)) {
+          pool([&](std::int64_t row, std::int64_t column, V v) VOLUTE_ALWAYS_INLINE {
             alignas(64) T lane[L];
             simd::store(lane, v);
             for (int i = 0; i < n; ++i) target[i * volume + row * g.out[2] + column] = lane[i];

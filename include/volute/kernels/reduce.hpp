@@ -26,7 +26,7 @@ VOLUTE_INLINE void reduce_row(const row<T, P.inputs>& r, std::int64_t n, total<R
       std::int64_t t = 0;
       for (; t < terms_per_block && j + 4 * width <= n; ++t, j += 4 * width) {
         V a[4];
-        unroll<4>([&](auto u) __attribute__((always_inline)) { a[u] = program_at<P, L, V>(r, j + u * width); });
+        unroll<4>([&](auto u) VOLUTE_ALWAYS_INLINE { a[u] = program_at<P, L, V>(r, j + u * width); });
         b.add(C::apply(C::apply(a[0], a[1]), C::apply(a[2], a[3])));
       }
       if (t == terms_per_block)
@@ -109,8 +109,7 @@ VOLUTE_INLINE W reduce_short(odometer<P.inputs>& kept, const T* const* in, row<T
     lanes[i] = n / width == 3 ? C::apply(enter(b.even), enter(b.odd)) : enter(b.whole());
     if (n % width != 0) lanes[i] = C::apply(lanes[i], enter(end));
   }
-  return simd::fold(
-      lanes, [](W a, W b) __attribute__((always_inline)) { return C::apply(a, b); });
+  return simd::fold(lanes, [](W a, W b) VOLUTE_ALWAYS_INLINE { return C::apply(a, b); });
 }
 
 /// The results of `some` short rows, at most as many as a vector has lanes. Of 1, 2 or 4 whole vectors each sum on the way is one of 1, 2,
@@ -123,7 +122,7 @@ VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const
   if constexpr (R == ops::reduction::mean && totals_in_double<V>) {
     if (n % width != 0 || n == 3 * width) {
       using D = simd::vec<double, width / 2>;
-      const auto wide = [](V one) __attribute__((always_inline)) {
+      const auto wide = [](V one) VOLUTE_ALWAYS_INLINE {
         D low, high;
         simd::widen(one, low, high);
         return low + high;
@@ -133,8 +132,7 @@ VOLUTE_INLINE simd::vec<T> reduce_short(odometer<P.inputs>& kept, const T* const
       return simd::narrow<V>(half[0], half[1]);
     }
   }
-  const V sum = reduce_short<V, P, L, R>(
-      kept, in, r, n, some, [](V one) __attribute__((always_inline)) { return one; });
+  const V sum = reduce_short<V, P, L, R>(kept, in, r, n, some, [](V one) VOLUTE_ALWAYS_INLINE { return one; });
   if constexpr (R == ops::reduction::mean)
     return sum / V(static_cast<T>(count));
   else
@@ -215,11 +213,11 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
   block<R, V> few[Vectors], many[Vectors];
   std::int64_t rows = 0, blocks = 0;
   bool totalled = false;
-  const auto value = [&](const row<T, inputs>& q, auto u) __attribute__((always_inline)) {
+  const auto value = [&](const row<T, inputs>& q, auto u) VOLUTE_ALWAYS_INLINE {
     if (Vectors > 1 || n == width) return program_at<P, L, V>(q, j + u * width);
     return program_at_partial<P, L, V>(q, j, n);
   };
-  const auto down = [&](row<T, inputs> & q) __attribute__((always_inline)) {
+  const auto down = [&](row<T, inputs>& q) VOLUTE_ALWAYS_INLINE {
     for (int i = 0; i < inputs; ++i) q.p[i] += step[i];
   };
   odometer<inputs> at(nest, nest.kept, last);
@@ -229,20 +227,19 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
     for (std::int64_t t = 0; t < terms;) {
       if (Vectors > 1 && short_program(P) && rows == 0 && t + 4 <= terms) {
         V a[4][Vectors];
-        unroll<4>([&](auto k) __attribute__((always_inline)) {
-          unroll<Vectors>([&](auto u) __attribute__((always_inline)) { a[k][u] = value(q, u); });
+        unroll<4>([&](auto k) VOLUTE_ALWAYS_INLINE {
+          unroll<Vectors>([&](auto u) VOLUTE_ALWAYS_INLINE { a[k][u] = value(q, u); });
           down(q);
         });
-        unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
-          many[u].add(C::apply(C::apply(a[0][u], a[1][u]), C::apply(a[2][u], a[3][u])));
-        });
+        unroll<Vectors>([&](auto u)
+                            VOLUTE_ALWAYS_INLINE { many[u].add(C::apply(C::apply(a[0][u], a[1][u]), C::apply(a[2][u], a[3][u]))); });
         t += 4, ++blocks;
       } else {
-        unroll<Vectors>([&](auto u) __attribute__((always_inline)) { few[u].add(value(q, u)); });
+        unroll<Vectors>([&](auto u) VOLUTE_ALWAYS_INLINE { few[u].add(value(q, u)); });
         down(q);
         ++t;
         if (++rows == 4) {
-          unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
+          unroll<Vectors>([&](auto u) VOLUTE_ALWAYS_INLINE {
             many[u].add(few[u].whole());
             few[u] = {};
           });
@@ -250,7 +247,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
         }
       }
       if (blocks == 4) {
-        unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
+        unroll<Vectors>([&](auto u) VOLUTE_ALWAYS_INLINE {
           sum[u].add(many[u].whole());
           many[u] = {};
         });
@@ -258,7 +255,7 @@ VOLUTE_INLINE void reduce_columns(const ops::loop_nest& nest, row<T, P.inputs> r
       }
     }
   } while (at.next());
-  unroll<Vectors>([&](auto u) __attribute__((always_inline)) {
+  unroll<Vectors>([&](auto u) VOLUTE_ALWAYS_INLINE {
     V result;
     if (R != ops::reduction::mean && !totalled) {  // so few terms need no total
       result = C::apply(many[u].whole(), few[u].whole());

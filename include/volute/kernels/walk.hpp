@@ -20,7 +20,7 @@ inline namespace VOLUTE_ISA {
 /// vectors in memory if the loop over them stays a loop).
 template <int N, class F>
 VOLUTE_INLINE void unroll(F&& f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) { (f(std::integral_constant<int, I>{}), ...); }
+  [&]<int... I>(std::integer_sequence<int, I...>) VOLUTE_ALWAYS_INLINE { (f(std::integral_constant<int, I>{}), ...); }
   (std::make_integer_sequence<int, N>{});
 }
 
@@ -123,7 +123,7 @@ struct row {
 /// The inputs at the elements j .. j+lanes-1 of a row.
 template <ops::lanes L, class V, class T, int Inputs>
 VOLUTE_INLINE void load_row(const row<T, Inputs>& r, std::int64_t j, V* in) {
-  unroll<Inputs>([&](auto i) __attribute__((always_inline)) {
+  unroll<Inputs>([&](auto i) VOLUTE_ALWAYS_INLINE {
     constexpr ops::lane lane = L.input[decltype(i)::value];
     in[i] = load_lane<lane, V>(r.p[i] + (lane == ops::lane::broadcast ? 0 : lane == ops::lane::contiguous ? j : j * r.step[i]), r.step[i]);
   });
@@ -131,7 +131,7 @@ VOLUTE_INLINE void load_row(const row<T, Inputs>& r, std::int64_t j, V* in) {
 /// Those at j .. j+n-1, n < lanes; what the other lanes hold is not specified.
 template <ops::lanes L, class V, class T, int Inputs>
 VOLUTE_INLINE void load_row_partial(const row<T, Inputs>& r, std::int64_t j, int n, V* in) {
-  unroll<Inputs>([&](auto i) __attribute__((always_inline)) {
+  unroll<Inputs>([&](auto i) VOLUTE_ALWAYS_INLINE {
     constexpr ops::lane lane = L.input[decltype(i)::value];
     const std::int64_t at = lane == ops::lane::broadcast ? 0 : lane == ops::lane::contiguous ? j : j * r.step[i];
     in[i] = load_lane_partial<lane, V>(r.p[i] + at, r.step[i], n);
