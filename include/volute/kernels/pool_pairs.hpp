@@ -33,11 +33,11 @@ inline pool_taps taps_of(const ops::pool_geometry& g, int axis, std::int64_t o) 
   return {start + skip * d, taps, d, g.count_include_pad ? on_padded : taps};
 }
 
-inline bool pool_in_pairs(const ops::pool_geometry& g) noexcept {
+constexpr bool pool_in_pairs(const ops::pool_geometry& g) noexcept {
   return !g.adaptive && g.kernel[2] == 2 && g.stride[2] == 2 && g.dilation[2] == 1 && g.lo[2] == 0 && 2 * g.out[2] <= g.in[2];
 }
 /// Windows do not overlap along depth and height.
-inline bool pool_apart(const ops::pool_geometry& g) noexcept {
+constexpr bool pool_apart(const ops::pool_geometry& g) noexcept {
   return g.stride[0] > (g.kernel[0] - 1) * g.dilation[0] && g.stride[1] > (g.kernel[1] - 1) * g.dilation[1];
 }
 
@@ -136,80 +136,61 @@ VOLUTE_INLINE void scatter_in_pairs(const pool_rows& from, const T* p, const T* 
 }
 
 /// How the rows of a geometry are walked: vectors of how many lanes, how many rows in one, and whether windows are 2 x 2 x 2.
-template <class V, int Rows, bool Four>
 struct pool_walk {
-  using vector = V;
-  static constexpr int width = simd::lanes<V>, rows = Rows;
-  static constexpr bool four = Four;
+  int width = 0, rows = 1;
+  bool four = false;
 };
-/// Calls f(pool_walk) with the widest vectors that rows of 2 x 2 x 2 windows fill, so that there is no rest: masked stores are slow. Of
-/// rows of half a vector, two are taken together. Other windows have the widest vector.
-template <class T, class F>
-VOLUTE_INLINE void with_pool_walk(const ops::pool_geometry& g, F&& f) noexcept {
+/// The widest vectors that rows of 2 x 2 x 2 windows fill, so that there is no rest: masked stores are slow. Of rows of half a vector, two
+/// are taken together. Other windows have the widest vector.
+template <class T>
+constexpr pool_walk walk_of(const ops::pool_geometry& g) {
   constexpr int width = simd::width<T>;
   bool four = true;  // and every row of every window is there
   for (int a = 0; a < 2; ++a) four = four && g.kernel[a] == 2 && g.lo[a] == 0 && (g.out[a] - 1) * g.stride[a] + g.dilation[a] < g.in[a];
-  if (!four) return f(pool_walk<simd::vec<T>, 1, false>{});
+  if (!four) return {width, 1, false};
   const std::int64_t n = g.out[2];
   const bool even = g.out[1] % 2 == 0;
-  if (even && n == width / 2) return f(pool_walk<simd::vec<T>, 2, true>{});
-  if constexpr (width == 16 && simd::has_width<T, 8>) {
-    if (even && n == 4) return f(pool_walk<simd::vec<T, 8>, 2, true>{});
-    if (n % 16 == 8) return f(pool_walk<simd::vec<T, 8>, 1, true>{});
+  if (even && n == width / 2) return {width, 2, true};
+  if (width == 16 && simd::has_width<T, 8>) {
+    if (even && n == 4) return {8, 2, true};
+    if (n % 16 == 8) return {8, 1, true};
   }
-  if constexpr (width >= 8 && simd::has_width<T, 4>) {
-    if (n % 8 == 4) return f(pool_walk<simd::vec<T, 4>, 1, true>{});
-  }
-  f(pool_walk<simd::vec<T>, 1, true>{});
+  if (width >= 8 && simd::has_width<T, 4> && n % 8 == 4) return {4, 1, true};
+  return {width, 1, true};
 }
 
-template <class Walk, class T>
-__attribute__((noinline)) void maximum_rows(const ops::pool_geometry& g, const T* x, T* out) noexcept {
-  using V = typename Walk::vector;
-  constexpr int width = Walk::width;
-  const std::int64_t columns = Walk::rows * g.out[2];
-  for_each_pool_row<Walk::rows, width>(g, [&](std::int64_t to, const pool_rows& from) VOLUTE_ALWAYS_INLINE {
-    std::int64_t o = 0;
-    for (; o + width <= columns; o += width)
-      simd::store(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, width));
-    if constexpr (width == simd::width<T> && Walk::rows == 1)
-      if (const int n = static_cast<int>(columns % width); n > 0)
-        simd::store_partial(out + to + o, maximum_of_pairs<V, Walk::four>(from, x + from.first + 2 * o, n), n);
-  });
-}
-template <class Walk, class T>
-__attribute__((noinline)) void scatter_rows(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
-  using V = typename Walk::vector;
-  constexpr int width = Walk::width;
-  const std::int64_t columns = Walk::rows * g.out[2];
-  for_each_pool_row<Walk::rows, width>(g, [&](std::int64_t to, const pool_rows& from) VOLUTE_ALWAYS_INLINE {
-    std::int64_t o = 0, at = from.first;
-    for (; o + width <= columns; o += width, at += 2 * width) scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, width);
-    if constexpr (width == simd::width<T> && Walk::rows == 1)
-      if (const int n = static_cast<int>(columns % width); n > 0) scatter_in_pairs<V, Walk::four>(from, x + at, grad + to + o, dx + at, n);
-  });
-}
-
-/// out = the maximum of every window.
-template <class T>
-void maximum_pairs(const ops::pool_geometry& g, const T* x, T* out) noexcept {
-  with_pool_walk<T>(g, [&]<class Walk>(Walk) {
-    for (std::int64_t i = 0; i < g.planes; ++i, x += g.in[0] * g.in[1] * g.in[2], out += g.out[0] * g.out[1] * g.out[2])
-      maximum_rows<Walk>(g, x, out);
-  });
+/// out = the maximum of every window. Compiled once for each walk: geometries share it.
+template <class T, pool_walk W>
+__attribute__((noinline)) void maximum_pairs(const ops::pool_geometry& g, const T* x, T* out) noexcept {
+  using V = simd::vec<T, W.width>;
+  const std::int64_t columns = W.rows * g.out[2];
+  for (std::int64_t i = 0; i < g.planes; ++i, x += g.in[0] * g.in[1] * g.in[2], out += g.out[0] * g.out[1] * g.out[2])
+    for_each_pool_row<W.rows, W.width>(g, [&](std::int64_t to, const pool_rows& from) VOLUTE_ALWAYS_INLINE {
+      std::int64_t o = 0;
+      for (; o + W.width <= columns; o += W.width)
+        simd::store(out + to + o, maximum_of_pairs<V, W.four>(from, x + from.first + 2 * o, W.width));
+      if constexpr (W.width == simd::width<T> && W.rows == 1)
+        if (const int n = static_cast<int>(columns % W.width); n > 0)
+          simd::store_partial(out + to + o, maximum_of_pairs<V, W.four>(from, x + from.first + 2 * o, n), n);
+    });
 }
 
 /// dx = the gradient at the maximum of every window and 0 elsewhere; windows do not overlap.
-template <class T>
-void scatter_pairs(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
+template <class T, pool_walk W>
+__attribute__((noinline)) void scatter_pairs(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
+  using V = simd::vec<T, W.width>;
   bool all = true;  // every element is in a window
   for (int a = 0; a < 3; ++a) all = all && g.stride[a] == g.kernel[a] && g.lo[a] == 0 && g.in[a] == g.out[a] * g.kernel[a];
-  const std::int64_t in = g.in[0] * g.in[1] * g.in[2];
+  const std::int64_t in = g.in[0] * g.in[1] * g.in[2], columns = W.rows * g.out[2];
   if (!all) fill(dx, g.planes * in, T(0));
-  with_pool_walk<T>(g, [&]<class Walk>(Walk) {
-    for (std::int64_t i = 0; i < g.planes; ++i, x += in, dx += in, grad += g.out[0] * g.out[1] * g.out[2])
-      scatter_rows<Walk>(g, x, grad, dx);
-  });
+  for (std::int64_t i = 0; i < g.planes; ++i, x += in, dx += in, grad += g.out[0] * g.out[1] * g.out[2])
+    for_each_pool_row<W.rows, W.width>(g, [&](std::int64_t to, const pool_rows& from) VOLUTE_ALWAYS_INLINE {
+      std::int64_t o = 0, at = from.first;
+      for (; o + W.width <= columns; o += W.width, at += 2 * W.width)
+        scatter_in_pairs<V, W.four>(from, x + at, grad + to + o, dx + at, W.width);
+      if constexpr (W.width == simd::width<T> && W.rows == 1)
+        if (const int n = static_cast<int>(columns % W.width); n > 0) scatter_in_pairs<V, W.four>(from, x + at, grad + to + o, dx + at, n);
+    });
 }
 
 }  // namespace VOLUTE_ISA

@@ -185,7 +185,6 @@ VOLUTE_INLINE void pool_divide(const ops::pool_geometry& g, const pool_taps& d, 
 /// out = the sum (divided) or the maximum of every window.
 template <ops::reduction R, class T>
 __attribute__((noinline)) void pool_forward(const ops::pool_geometry& g, const T* x, T* out) noexcept {
-  if (R == ops::reduction::maximum && pool_in_pairs(g)) return maximum_pairs(g, x, out);
   alignas(64) T buffer[pool_buffer + simd::width<T>] = {};
   for (std::int64_t plane = 0; plane < g.planes; ++plane, x += g.in[0] * g.in[1] * g.in[2])
     for (std::int64_t od = 0; od < g.out[0]; ++od) {
@@ -360,7 +359,6 @@ __attribute__((noinline)) void maximum_gather(const ops::pool_geometry& g, const
 
 template <class T>
 __attribute__((noinline)) void maximum_scatter(const ops::pool_geometry& g, const T* x, const T* grad, T* dx) noexcept {
-  if (pool_in_pairs(g) && pool_apart(g)) return scatter_pairs(g, x, grad, dx);
   fill(dx, g.planes * g.in[0] * g.in[1] * g.in[2], T(0));
   for_each_maximum(g, x, [grad, dx](std::int64_t o, std::int64_t i) VOLUTE_ALWAYS_INLINE { dx[i] += grad[o]; });
 }
@@ -386,7 +384,10 @@ struct max_pool3d {
   /// out = the maximum of each window.
   static void forward(const T* x, T* out, const team<T>& workers = {}) noexcept {
     share_planes(workers, geometry, [&](const ops::pool_geometry& g, std::int64_t in, std::int64_t to) noexcept {
-      pool_forward<ops::reduction::maximum>(g, x + in, out + to);
+      if constexpr (pool_in_pairs(G))
+        maximum_pairs<T, walk_of<T>(G)>(g, x + in, out + to);
+      else
+        pool_forward<ops::reduction::maximum>(g, x + in, out + to);
     });
   }
 
@@ -401,7 +402,10 @@ struct max_pool3d {
   /// dx = 0, then g is added at the place of the maximum of each window.
   static void scatter(const T* x, const T* g, T* dx, const team<T>& workers = {}) noexcept {
     share_planes(workers, geometry, [&](const ops::pool_geometry& some, std::int64_t in, std::int64_t to) noexcept {
-      maximum_scatter(some, x + in, g + to, dx + in);
+      if constexpr (pool_in_pairs(G) && pool_apart(G))
+        scatter_pairs<T, walk_of<T>(G)>(some, x + in, g + to, dx + in);
+      else
+        maximum_scatter(some, x + in, g + to, dx + in);
     });
   }
 };

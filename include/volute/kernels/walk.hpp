@@ -185,6 +185,19 @@ inline constexpr std::int64_t short_row =
 /// Elements of one input that a buffer of gathered rows holds: 8 inputs take 8 or 16 KiB of stack.
 inline constexpr int gathered = 256;
 
+/// `rows` rows of n elements, `step` apart in a row and `row` from one to the next, one after the other.
+template <class T>
+__attribute__((noinline)) void gather_rows(const T* p, std::int64_t step, std::int64_t row, std::int64_t n, std::int64_t rows,
+                                           T* to) noexcept {
+  if ((n == 1 && row == 1) || (step == 1 && row == n)) {
+    std::memcpy(to, p, static_cast<std::size_t>(rows * n) * sizeof(T));
+  } else if (n == 1) {
+    for (std::int64_t r = 0; r < rows; ++r) to[r] = p[r * row];
+  } else {
+    for (std::int64_t r = 0; r < rows; ++r, p += row, to += n)
+      for (std::int64_t j = 0; j < n; ++j) to[j] = p[j * step];
+  }
+}
 /// Writes `rows` successive rows of n elements to the buffer of each input, and moves the odometer on by as many rows; it has an axis.
 /// Not a template over the program: every program with as many inputs shares it.
 template <class T, int Inputs>
@@ -193,19 +206,7 @@ __attribute__((noinline)) void gather_rows(const T* const* in, odometer<Inputs>&
   const int axis = at.last - 1;
   for (std::int64_t to = 0; rows > 0;) {
     const std::int64_t left = at.nest.extent[axis] - at.index[axis], run = rows < left ? rows : left;
-    for (int i = 0; i < Inputs; ++i) {
-      const T* p = in[i] + at.offset[i];
-      T* q = buffer[i] + to;
-      const std::int64_t s = step[i], row = at.nest.stride[i][axis];
-      if ((n == 1 && row == 1) || (s == 1 && row == n)) {
-        std::memcpy(q, p, static_cast<std::size_t>(run * n) * sizeof(T));
-      } else if (n == 1) {
-        for (std::int64_t r = 0; r < run; ++r) q[r] = p[r * row];
-      } else {
-        for (std::int64_t r = 0; r < run; ++r, p += row, q += n)
-          for (std::int64_t j = 0; j < n; ++j) q[j] = p[j * s];
-      }
-    }
+    for (int i = 0; i < Inputs; ++i) gather_rows(in[i] + at.offset[i], step[i], at.nest.stride[i][axis], n, run, buffer[i] + to);
     at.advance(run);
     rows -= run;
     to += run * n;
