@@ -127,26 +127,16 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
   if (j.add) {
     VOLUTE_UNROLL
     for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-    for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) {  // of pixels that are not wanted, any other's
+    for (int q = 0; q < Q; ++q) {  // of pixels that are not wanted, any other's
       const int64_t row = r < j.row_last ? r : 0, pixel = q >= j.pixel_first && q < j.pixel_last ? q : j.pixel_first;
-      acc[r][q][v] = simd::load<V>(tile + row * j.tile_row + pixel * j.tile_pixel + v * L);
+      load_all(acc[r][q], tile + row * j.tile_row + pixel * j.tile_pixel);
     }
   } else {
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-    for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[r][q][v] = V(T(0));
+    set_zero(acc);
   }
-  for (int64_t c = 0; c < j.chunks; ++c)
-    for (int64_t d = 0; d < j.d; ++d)
-      for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
-        const T* xs = j.x + c * j.x_chunk + d * j.x_d + h * j.x_h;
-        const T* ahead = h + 1 < j.h        ? xs + j.x_h
-                         : d + 1 < j.d      ? j.x + c * j.x_chunk + (d + 1) * j.x_d
-                         : c + 1 < j.chunks ? j.x + (c + 1) * j.x_chunk
-                                            : j.next;
+  j.for_each(
+      j.x, j.next, [&](int64_t x, int64_t filters, const T* ahead) __attribute__((always_inline)) {
+        const T *xs = j.x + x, *w = j.w + filters;
         for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_UNROLL
@@ -155,32 +145,24 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
           VOLUTE_NO_UNROLL
           for (; w != end; w += NV * L) {
             V wv[NV];
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) wv[v] = simd::load<V>(w + v * L);
+            load_all(wv, w);
             simd::prefetch(ahead);
             ahead += j.ahead;
             VOLUTE_UNROLL
             for (int r = 0; r < R; ++r) {
               VOLUTE_UNROLL
-              for (int q = 0; q < Q; ++q) {
-                const V xv(row[r][q * Step]);
-                VOLUTE_UNROLL
-                for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::fma(xv, wv[v], acc[r][q][v]);
-              }
+              for (int q = 0; q < Q; ++q) add_products(acc[r][q], V(row[r][q * Step]), wv);
               ++row[r];
             }
           }
         }
-      }
+      });
   VOLUTE_UNROLL
   for (int r = 0; r < R; ++r)
     if (r >= j.row_first && r < j.row_last) {
       VOLUTE_UNROLL
       for (int q = 0; q < Q; ++q)
-        if (q >= j.pixel_first && q < j.pixel_last) {
-          VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) simd::store(tile + r * j.tile_row + q * j.tile_pixel + v * L, acc[r][q][v]);
-        }
+        if (q >= j.pixel_first && q < j.pixel_last) store_all(acc[r][q], tile + r * j.tile_row + q * j.tile_pixel);
     }
 }
 

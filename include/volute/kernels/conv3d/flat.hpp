@@ -166,10 +166,7 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.planes, NV = C.vectors, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
   V acc[O][N][NV];
-  VOLUTE_UNROLL
-  for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-  for (int n = 0; n < N; ++n) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[o][n][v] = V(T(0));
+  set_zero(acc);
   const T* w = j.w;
   const uint16_t* masks = j.masks;
   for (int64_t h = 0; h < j.h; ++h)
@@ -203,9 +200,7 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
           VOLUTE_UNROLL
           for (int n = 0; n < N; ++n) {
             const int q = n + t * dilation;
-            if (q < S.low || q >= S.high) continue;
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) acc[o][n][v] = simd::fma(wv, xv[q - S.low][v], acc[o][n][v]);
+            if (q >= S.low && q < S.high) add_products(acc[o][n], wv, xv[q - S.low]);
           }
         }
       }

@@ -6,6 +6,7 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/channels.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
@@ -13,33 +14,6 @@
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// A row of registers at once: zeros, another row, vectors of memory one after the other, and sum += factor * x.
-template <class V, int N>
-VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = V(0);
-}
-template <class V, int N>
-VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = other[i];
-}
-template <class V, int N, class T>
-VOLUTE_INLINE void load_all(V (&row)[N], const T* from) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = simd::load<V>(from + i * simd::lanes<V>);
-}
-template <class V, int N, class T>
-VOLUTE_INLINE void store_all(const V (&row)[N], T* to) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) simd::store(to + i * simd::lanes<V>, row[i]);
-}
-template <class V, int N>
-VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) sum[i] = simd::fma(factor, x[i], sum[i]);
-}
 
 /// What all plans have: blocks of target channels in one group, and scratch memory in elements, of which threads may share a copy of the
 /// source.

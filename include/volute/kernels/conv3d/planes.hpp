@@ -223,8 +223,7 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
       }
     }
     if (j.open) {
-      VOLUTE_UNROLL
-      for (int t = 0; t < KD; ++t) store_all(acc[t], j.carry + t * NV * L);
+      store_all(acc, j.carry);
       return;
     }
     if (q >= j.done) {

@@ -7,6 +7,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 #include <volute/kernels/conv3d/windows.hpp>
 
@@ -135,23 +136,19 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
+  set_zero(acc);
   const T* const end = w + depth * R;
   VOLUTE_NO_UNROLL
   for (; w != end; w += R, b.from += b.step) {
     V bv[NV];
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) bv[v] = simd::load<V>(b.from + v * L);
+    load_all(bv, b.from);
     if constexpr (Scale) {
       const V factor(*b.scale++);
       VOLUTE_UNROLL
       for (int v = 0; v < NV; ++v) bv[v] = bv[v] * factor;
     }
     if constexpr (From == pixels_from::tensor) {
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) simd::store(b.copy + v * L, bv[v]);
+      store_all(bv, b.copy);
       b.copy += b.copy_step;
     }
     VOLUTE_UNROLL
@@ -169,13 +166,7 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
     if constexpr (Asks > 0) b.next += b.next_step;
   }
   VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) {
-    if constexpr (Stream)
-      simd::stream(to + r * to_row + v * L, acc[r][v]);
-    else
-      simd::store(to + r * to_row + v * L, acc[r][v]);
-  }
+  for (int r = 0; r < R; ++r) store_all<Stream>(acc[r], to + r * to_row);
 }
 
 /// Units [begin, end) of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first

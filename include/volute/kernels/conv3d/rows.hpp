@@ -31,32 +31,21 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
   constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) {
-    if constexpr (C.slab)
-      acc[r][q][v] = simd::load<V>(j.tile[r] + tile_first + (q * NV + v) * L);
-    else
-      acc[r][q][v] = V(T(0));
+  if constexpr (C.slab) {
+    VOLUTE_UNROLL
+    for (int r = 0; r < R; ++r) load_all(acc[r], j.tile[r] + tile_first);
+  } else {
+    set_zero(acc);
   }
   const T* ahead = j.ahead;
-  for (int64_t c = 0; c < j.chunks; ++c)
-    for (int64_t d = 0; d < j.d; ++d)
-      for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
-        const T* x[R];
+  j.for_each(
+      j.x[0], j.next, [&](int64_t x_at, int64_t w_at, const T* after) __attribute__((always_inline)) {
+        const T *w = j.w + w_at, *x[R];
         VOLUTE_UNROLL
-        for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + x_at;
         // The next row's pixels are fetched now, as in channels_block: 0.74 to 0.97 of the time at 64^3, as fast where caches hold the
         // source.
-        [[maybe_unused]] const T* next = nullptr;
-        if constexpr (!C.slab)
-          next = (h + 1 < j.h        ? j.x[0] + c * j.x_chunk + d * j.x_d + (h + 1) * j.x_h
-                  : d + 1 < j.d      ? j.x[0] + c * j.x_chunk + (d + 1) * j.x_d
-                  : c + 1 < j.chunks ? j.x[0] + (c + 1) * j.x_chunk
-                                     : j.next) +
-                 x_first;
+        [[maybe_unused]] const T* next = after + x_first;
         const T* const end = w + C.chunk / C.fold * (K * NV * L);
         VOLUTE_NO_UNROLL
         for (; w != end; w += K * NV * L) {
@@ -71,8 +60,7 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             simd::prefetch(ahead);
             simd::prefetch(ahead + j.ahead_step);
             ahead += 2 * j.ahead_step;
-          }
-          if constexpr (!C.slab) {
+          } else {
             constexpr int step = (S.high - S.low) * C.fold;
             VOLUTE_UNROLL
             for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
@@ -85,19 +73,15 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             VOLUTE_UNROLL
             for (int k = 0; k < K; ++k) {
               const int q = i - k * dilation;
-              if (q < 0 || q >= Q) continue;
-              VOLUTE_UNROLL
-              for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::fma(xv, wv[k][v], acc[r][q][v]);
+              if (q >= 0 && q < Q) add_products(acc[r][q], xv, wv[k]);
             }
           }
           VOLUTE_UNROLL
           for (int r = 0; r < R; ++r) x[r] += C.fold;
         }
-      }
+      });
   VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(j.tile[r] + tile_first + (q * NV + v) * L, acc[r][q][v]);
+  for (int r = 0; r < R; ++r) store_all(acc[r], j.tile[r] + tile_first);
 }
 
 /// All segments of R rows.
