@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/kernels/conv3d/cost.hpp>
+#include <volute/ops/rule.hpp>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -59,7 +60,7 @@ constexpr bool flat_compiles(const ops::conv_geometry& g) {
 /// copied whole, 11 by channels, and 10 by slabs of rows.
 template <class T>
 constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side) {
-  if (!rows_possible<T>(g, side) || g.out[2] <= 32) return rows_possible<T>(g, side);
+  if (!rows_possible<T>({g, side}) || g.out[2] <= 32) return rows_possible<T>({g, side});
   const row_weights_plan p = plan_row_weights<T>(g, side);
   return p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) <= machine.cached;
 }
@@ -67,23 +68,23 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 VOLUTE_EXHAUSTIVE_BEGIN
 /// True where a family can compute a convolution, fast or not.
 template <class T>
-constexpr bool possible(conv_family family, const ops::conv_geometry& g, conv_side side) {
+constexpr bool possible(conv_family family, const conv_shape& s) {
   switch (family) {
     case conv_family::channels:
     case conv_family::width:
       return true;
     case conv_family::rows:
-      return rows_possible<T>(g, side);
+      return rows_possible<T>(s);
     case conv_family::planes:
-      return planes_possible(g, side);
+      return planes_possible(s);
     case conv_family::in_place:
-      return prefers_in_place<T>(g, side);
+      return prefers_in_place<T>(s);
     case conv_family::flat:
-      return flat_compiles<T>(g);
+      return flat_compiles<T>(s.geometry);
     case conv_family::pointwise:
-      return prefers_pointwise<T>(g, side);
+      return prefers_pointwise<T>(s);
     case conv_family::minimal:
-      return minimal_possible<T>(g);
+      return minimal_possible<T>(s.geometry);
   }
   return false;
 }
@@ -100,7 +101,7 @@ constexpr bool possible(weights_family family, const ops::conv_geometry& g) {
     case weights_family::row_inputs:
       return row_weights_possible<T>(g, conv_side::backward);
     case weights_family::planes:
-      return planes_possible(g, conv_side::forward);
+      return planes_possible({g, conv_side::forward});
     case weights_family::in_place:
       return prefers_in_place_weights<T>(g);
     case weights_family::flat_outputs:
@@ -113,65 +114,73 @@ constexpr bool possible(weights_family family, const ops::conv_geometry& g) {
   }
   return false;
 }
-
-/// f(plan) with the plan of a family, which reads its source in layout `from`.
-template <class T, class F>
-constexpr auto with_plan(conv_family family, const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from, F f) {
-  switch (family) {
-    case conv_family::pointwise:
-      return f(plan_pointwise<T>(g, side));
-    case conv_family::planes:
-      return f(plan_planes<T>(g, side));
-    case conv_family::in_place:
-      return f(plan_in_place<T>(g, side));
-    case conv_family::flat:
-      return f(plan_flat<T>(g, side));
-    case conv_family::rows:
-      return f(plan_rows<T>(g, side, from));
-    case conv_family::channels:
-      return f(plan_channels<T>(g, side, from));
-    case conv_family::minimal:
-      return f(plan_minimal<T>(g, side, from));
-    case conv_family::width:
-      break;
-  }
-  return f(plan_width<T>(g, side));
-}
-/// The same of the adjoint in the filter.
-template <class T, class F>
-constexpr auto with_weights_plan(weights_family family, const ops::conv_geometry& g, F f) {
-  switch (family) {
-    case weights_family::outputs:
-      return f(plan_weights<T>(g, conv_side::forward));
-    case weights_family::inputs:
-      return f(plan_weights<T>(g, conv_side::backward));
-    case weights_family::row_outputs:
-      return f(plan_row_weights<T>(g, conv_side::forward));
-    case weights_family::row_inputs:
-      return f(plan_row_weights<T>(g, conv_side::backward));
-    case weights_family::planes:
-      return f(plan_planes_weights<T>(g));
-    case weights_family::in_place:
-      return f(plan_in_place_weights<T>(g));
-    case weights_family::flat_outputs:
-      return f(plan_flat_weights<T>(g, conv_side::forward));
-    case weights_family::flat_inputs:
-      return f(plan_flat_weights<T>(g, conv_side::backward));
-    case weights_family::pointwise:
-      return f(plan_pointwise_weights<T>(g));
-    case weights_family::minimal:
-      return f(plan_minimal_weights<T>(g));
-    case weights_family::pixels:
-      break;
-  }
-  return f(plan_pixel_weights<T>(g));
-}
 VOLUTE_EXHAUSTIVE_END
 
 /// Which tensor's channels a family's blocks have: backward if those of x.
 constexpr conv_side side_of(weights_family f) {
   const bool inputs = f == weights_family::inputs || f == weights_family::row_inputs || f == weights_family::flat_inputs;
   return inputs ? conv_side::backward : conv_side::forward;
+}
+
+/// The plan of a family, which reads its source in layout `from`.
+template <class T, conv_family Family>
+constexpr auto plan_of(const conv_shape& s, [[maybe_unused]] const ops::volume_layout& from = {}) {
+  using enum conv_family;
+  if constexpr (Family == channels)
+    return plan_channels<T>(s, from);
+  else if constexpr (Family == rows)
+    return plan_rows<T>(s, from);
+  else if constexpr (Family == width)
+    return plan_width<T>(s);
+  else if constexpr (Family == planes)
+    return plan_planes<T>(s);
+  else if constexpr (Family == in_place)
+    return plan_in_place<T>(s);
+  else if constexpr (Family == flat)
+    return plan_flat<T>(s);
+  else if constexpr (Family == pointwise)
+    return plan_pointwise<T>(s);
+  else if constexpr (Family == minimal)
+    return plan_minimal<T>(s, from);
+  else
+    static_assert(sizeof(ops::no_branch_for<Family, "conv3d/choice.hpp: plan_of">) > 0);
+}
+/// That of a family of the adjoint in the filter.
+template <class T, weights_family Family>
+constexpr auto plan_of(const ops::conv_geometry& g) {
+  using enum weights_family;
+  if constexpr (Family == outputs || Family == inputs)
+    return plan_weights<T>(g, side_of(Family));
+  else if constexpr (Family == row_outputs || Family == row_inputs)
+    return plan_row_weights<T>(g, side_of(Family));
+  else if constexpr (Family == pixels)
+    return plan_pixel_weights<T>(g);
+  else if constexpr (Family == planes)
+    return plan_planes_weights<T>(g);
+  else if constexpr (Family == in_place)
+    return plan_in_place_weights<T>(g);
+  else if constexpr (Family == flat_outputs || Family == flat_inputs)
+    return plan_flat_weights<T>(g, side_of(Family));
+  else if constexpr (Family == pointwise)
+    return plan_pointwise_weights<T>(g);
+  else if constexpr (Family == minimal)
+    return plan_minimal_weights<T>(g);
+  else
+    static_assert(sizeof(ops::no_branch_for<Family, "conv3d/choice.hpp: plan_of">) > 0);
+}
+
+/// f(plan) with the plan of a family that is no constant. I: the first family that is not yet known to be another one.
+template <class T, int I = 0, class F>
+constexpr auto with_plan(conv_family family, const conv_shape& s, const ops::volume_layout& from, F f) {
+  if constexpr (I + 1 < conv_families)
+    if (static_cast<int>(family) != I) return with_plan<T, I + 1>(family, s, from, f);
+  return f(plan_of<T, static_cast<conv_family>(I)>(s, from));
+}
+template <class T, int I = 0, class F>
+constexpr auto with_weights_plan(weights_family family, const ops::conv_geometry& g, F f) {
+  if constexpr (I + 1 < weights_families)
+    if (static_cast<int>(family) != I) return with_weights_plan<T, I + 1>(family, g, f);
+  return f(plan_of<T, static_cast<weights_family>(I)>(g));
 }
 
 // clang-format off
@@ -212,41 +221,60 @@ inline constexpr conv_family linked_family = conv_family::channels;
 
 /// Cycles that a possible family is expected to take.
 template <class T>
-constexpr double cost(conv_family f, const ops::conv_geometry& g, conv_side side) {
-  const double alone =
-      with_plan<T>(f, g, side, {}, [&](const auto& p) { return cycles<T>(count<T>(p, g, side), family_cycles[static_cast<int>(f)], g); });
+constexpr double cost(conv_family f, const conv_shape& s) {
+  const double alone = with_plan<T>(f, s, {}, [&](const auto& p) { return cycles<T>(p, s, family_cycles[static_cast<int>(f)]); });
   return f == conv_family::channels || f == conv_family::rows ? linked * alone : alone;
 }
 template <class T>
 constexpr double cost(weights_family f, const ops::conv_geometry& g) {
   using enum weights_family;
-  const double alone = with_weights_plan<T>(
-      f, g, [&](const auto& p) { return cycles<T>(count<T>(p, g, side_of(f)), weights_family_cycles[static_cast<int>(f)], g); });
+  const conv_shape s(g, side_of(f));
+  const double alone =
+      with_weights_plan<T>(f, g, [&](const auto& p) { return cycles<T>(p, s, weights_family_cycles[static_cast<int>(f)]); });
   return f == outputs || f == inputs || f == row_outputs || f == row_inputs ? linked * alone : alone;
 }
 
-/// The family of the least cost among those that are possible; the first one always is.
-template <class Family, class Possible, class Cost>
-constexpr Family cheapest(int families, Possible can, Cost cost_of) {
+/// The family of the least cost among the possible ones of `families`; the first one always is.
+template <class T, class Family, class Problem>
+constexpr Family cheapest(int families, const Problem& q) {
   Family best{};
-  double least = cost_of(best);
+  double least = cost<T>(best, q);
   for (int i = 1; i < families; ++i) {
     const auto f = static_cast<Family>(i);
-    if (!can(f)) continue;
-    if (const double c = cost_of(f); c < least) best = f, least = c;
+    if (!possible<T>(f, q)) continue;
+    if (const double c = cost<T>(f, q); c < least) best = f, least = c;
   }
   return best;
 }
 /// The one that a canonical geometry gets.
 template <class T>
-constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
-  return cheapest<conv_family>(
-      conv_families, [&](conv_family f) { return possible<T>(f, g, side); }, [&](conv_family f) { return cost<T>(f, g, side); });
+constexpr conv_family choose_family(const conv_shape& s) {
+  return cheapest<T, conv_family>(conv_families, s);
 }
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-  return cheapest<weights_family>(
-      weights_families, [&](weights_family f) { return possible<T>(f, g); }, [&](weights_family f) { return cost<T>(f, g); });
+  return cheapest<T, weights_family>(weights_families, g);
+}
+
+/// The schedule of a family with plan p, of a canonical geometry.
+template <class T, class Family, class Plan>
+constexpr conv_schedule schedule_with(Family family, const conv_shape& s, const Plan& p) {
+  conv_schedule c = conv_account<T>{s}(p).way;
+  c.family = family_name(family);
+  if constexpr (requires { p.share; }) c.share = p.share;
+  if constexpr (requires { p.slabs.count; }) c.slabs = p.slabs.count;
+  if constexpr (requires { p.depth.count; }) c.slabs = p.depth.count;
+  if constexpr (requires { p.tile_kind; })
+    for (int a = 0; a < 3; ++a) c.tile[a] = p.tile_kind.axis[a].outputs;
+  return c;
+}
+template <class T>
+constexpr conv_schedule schedule_of(conv_family family, const conv_shape& s) {
+  return with_plan<T>(family, s, {}, [&](const auto& p) { return schedule_with<T>(family, s, p); });
+}
+template <class T>
+constexpr conv_schedule schedule_of(weights_family family, const ops::conv_geometry& g) {
+  return with_weights_plan<T>(family, g, [&](const auto& p) { return schedule_with<T>(family, {g, side_of(family)}, p); });
 }
 
 }  // namespace VOLUTE_ISA
