@@ -14,10 +14,10 @@ std::vector<T> planes(const std::vector<T>& g, const std::vector<T>& w, int thre
   volute::spinning_pool pool(threads);
   guarded<T> packed(G.w_size()), dx(G.x_size()), scratch(plan.scratch());
   guarded<T> memory(plan.worker_scratch() * (threads - 1));
-  kernels::conv3d_pack<T, G, data, kernels::conv_family::planes>::run(w.data(), packed.data());
-  kernels::conv3d_correlate<T, G, data, ops::epilogue{}, false, {}, kernels::conv_family::planes>::run(
-      g.data(), packed.data(), dx.data(), nullptr, nullptr, scratch.data(),
-      threads > 1 ? kernels::team<T>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<T>{});
+  static constexpr kernels::conv_call call{.geometry = G, .side = data};
+  const auto team = threads > 1 ? kernels::team<T>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<T>{};
+  kernels::pack_filters<T>(kernels::conv_shape_of<G, data>, plan.order, w.data(), packed.data(), team);
+  kernels::run_planes<T, call>({g.data(), packed.data(), {dx.data(), nullptr}, nullptr, scratch.data(), team});
   CHECK((packed.intact() && dx.intact() && scratch.intact() && memory.intact()));
   return dx.values();
 }

@@ -41,10 +41,17 @@ constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) 
   return conv3d_packed_size<T>(g, conv_side::backward);
 }
 
-/// Elements of workspace.
+/// Elements of workspace: of a run, and of each worker of its team beside that, but for the first.
+struct scratch_sizes {
+  int64_t first = 0, worker = 0;
+};
+template <class T>
+constexpr scratch_sizes scratch_of(conv_family family, const conv_shape& s, const ops::volume_layout& source = {}) {
+  return with_plan<T>(family, s, source, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; });
+}
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
-  return with_plan<T>(family_of<T>(original, side), {canonical(original), side}, source, [](const auto& plan) { return plan.scratch(); });
+  return scratch_of<T>(family_of<T>(original, side), {canonical(original), side}, source).first;
 }
 template <class T>
 constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) {
@@ -59,11 +66,10 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
   return conv3d_weights_facts<T>(original).scratch;
 }
 
-/// Elements of workspace that each worker of a team needs beside that, but for the first.
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, conv_family family,
                                      const ops::volume_layout& source = {}) {
-  return with_plan<T>(family, {canonical(original), side}, source, [](const auto& plan) { return plan.worker_scratch(); });
+  return scratch_of<T>(family, {canonical(original), side}, source).worker;
 }
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {

@@ -54,7 +54,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   channels_plan p;
   constexpr int64_t size = sizeof(T);
   p.lanes = channel_lanes<T>(s.target_channels);
-  const int64_t vectors = ceil_divide(s.target_channels, p.lanes), height = s.axis(1).n, width = s.axis(2).n;
+  const int64_t vectors = ceil_divide(s.target_channels, p.lanes), height = s.axis[1].n, width = s.axis[2].n;
   p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
@@ -276,7 +276,7 @@ template <class T, conv_call C>
 void run_channels(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   static constexpr channels_plan p = plan_channels<T>(s, C.layouts.source);
-  constexpr int step = static_cast<int>(s.axis(2).step * p.chunk);
+  constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
   run_lanes<p.share, p.blocked, p.lanes, C.layouts.target>(
       s, p, run, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
       [&](const conv_piece& at, int64_t n, T* to, int64_t begin, int64_t end) noexcept {

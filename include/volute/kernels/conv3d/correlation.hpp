@@ -14,6 +14,7 @@ inline namespace VOLUTE_ISA {
 /// Which tensor is written: y (forward, source x) or dx (backward, source g).
 enum class conv_side { forward, backward };
 
+constexpr double real(int64_t n) { return static_cast<double>(n); }
 constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -110,13 +111,14 @@ constexpr source_axis source_of(const ops::conv_geometry& g, conv_side side, int
     x.count = x.start < x.count ? (x.count - 1 - x.start) / x.step + 1 : 0;
   }
   int64_t lowest = 0, read = 0, asked = 0;
-  for_each_residue(g, side, a, [&](const correlation_axis& c) {
-    if (c.taps == 0) return;
+  for (int64_t r = 0; r < class_count(g, side, a); ++r) {
+    const correlation_axis c = correlation(g, side, a, r);
+    if (c.taps == 0) continue;
     const int64_t last = c.offset + (c.taps - 1) * c.offset_step + 1;
     lowest = smaller(lowest, c.offset);
     read = larger(read, (c.n - 1) * c.step + last);
     asked = larger(asked, (larger(c.n, block) - 1) * c.step + last);
-  });
+  }
   x.count = smaller(x.count, read);
   x.pad = padded ? -lowest : 0;
   x.extent = larger(1, padded ? x.pad + larger(x.count, asked) : x.count);
@@ -171,6 +173,7 @@ struct conv_shape {
   ops::conv_geometry geometry{};
   conv_side side{};
   const correlation_axis* classes[3]{};  // of each axis; null but in conv_shape_of
+  correlation_axis axis[3]{};            // the first class of each, which is the longest
   int64_t class_counts[3]{};
   int64_t batch = 1, groups = 1, source_channels = 1, target_channels = 1;  // channels of one group
   int64_t source_size[3]{}, target_size[3]{};
@@ -189,6 +192,7 @@ struct conv_shape {
       target_size[a] = forward ? g.out[a] : g.in[a];
       kernel[a] = g.kernel[a];
       class_counts[a] = class_count(g, side, a);
+      axis[a] = correlation(g, side, a, 0);
     }
   }
 
@@ -202,11 +206,10 @@ struct conv_shape {
   constexpr int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   constexpr int64_t filters() const { return groups * target_channels * source_channels * taps(); }
   constexpr int64_t inner_classes() const { return class_counts[1] * class_counts[2]; }  // of a plane
-  /// The first class of an axis, which is the longest; f(correlation) for all of them; the axis of the source, see source_of().
-  constexpr correlation_axis axis(int a) const { return correlation(geometry, side, a, 0); }
+  /// f(correlation) for all classes of an axis; the axis of the source, see source_of().
   template <class F>
   constexpr void for_each_class(int a, F f) const {
-    for_each_residue(geometry, side, a, f);
+    for (int64_t r = 0; r < class_counts[a]; ++r) f(r == 0 ? axis[a] : correlation(geometry, side, a, r));
   }
   constexpr source_axis source(int a, int64_t block, bool padded) const { return source_of(geometry, side, a, block, padded); }
 };

@@ -56,7 +56,6 @@ struct conv_counts {
   double once = 0;
 };
 
-constexpr double real(int64_t n) { return static_cast<double>(n); }
 constexpr double at_least(double x, double least) { return x < least ? least : x; }
 
 /// Products for each target element, the mean of the residue classes; those on padding count.
@@ -81,7 +80,7 @@ constexpr int64_t products_along(const conv_shape& s, int axis, bool clipped) {
 /// Products of one source and one target channel that fall on no padding; `axes` of depth, height and width. Stride 1.
 constexpr double inner_products(const conv_shape& s, int axes = 3) {
   double products = 1;
-  for (int a = 0; a < axes; ++a) products *= real(positions_read(s.axis(a), s.source_size[a]));
+  for (int a = 0; a < axes; ++a) products *= real(positions_read(s.axis[a], s.source_size[a]));
   return products;
 }
 
@@ -115,6 +114,7 @@ struct conv_account {
   const conv_shape& s;
   const ops::conv_geometry& g = s.geometry;
   const lane_axis channels = s.side == conv_side::backward ? source_channels : target_channels;  // of a filter's adjoint
+  const double source_elements = real(s.source_elements()), target_elements = real(s.target_elements());
   static constexpr int64_t size = sizeof(T), lanes = simd::width<T>;
 
   static constexpr carry tile_if(bool waits) { return waits ? carry::tile : carry::nothing; }
@@ -129,15 +129,15 @@ struct conv_account {
   }
 
   constexpr plan_account operator()(const channels_plan& p) const {
-    const int64_t sums = int64_t{p.main.vectors} * p.main.rows * p.main.pixels, width = s.axis(2).n;
+    const int64_t sums = int64_t{p.main.vectors} * p.main.rows * p.main.pixels, width = s.axis[2].n;
     const int64_t planes = products_along(s, 0, true), rows = products_along(s, 1, p.main.rows == 1);
     const double products = real(s.source_channels * target_vectors() * planes * rows) * real(products_along(s, 2, false));
     const double used = real(width) / real(ceil_divide(width, p.main.pixels) * p.main.pixels);
     return {{target_channels, channels_last, tile_if(p.together < p.chunks), p.main.vectors, sums},
             {.products = cycles_of_products(products / used, sums, p.main.vectors + p.main.rows * p.main.pixels),
-             .copied = real(s.source_elements()),
+             .copied = source_elements,
              .stored = real(s.target_volume() * target_vectors() * lanes),
-             .steps = p.together < p.chunks ? real(s.target_elements() * ceil_divide(p.chunks, p.together)) : 0}};
+             .steps = p.together < p.chunks ? real(ceil_divide(p.chunks, p.together)) * target_elements : 0}};
   }
 
   /// Steps: rows and pairs of taps, about 14 cycles where their sums come from memory, and 8 where they stay in registers.
@@ -146,24 +146,24 @@ struct conv_account {
     return {
         {target_channels, channels_last, tile_if(p.code.slab), p.code.vectors, p.code.rows * ceil_divide(p.code.width, p.code.segments)},
         {.products = inner_products(s) * real(ceil_divide(s.source_channels, p.code.fold) * vectors) / 2,
-         .copied = real(s.source_elements()),
+         .copied = source_elements,
          .stored = real(s.target_volume() * vectors * lanes),
          .steps = inner_products(s, 2) * real(p.blocks * p.chunks) * (p.code.slab ? 14 : 8 * real(p.code.segments))}};
   }
 
   /// Steps: elements that come from the tile and go back to it.
   constexpr plan_account operator()(const width_plan& p) const {
-    const int64_t width = s.axis(2).n, height = s.axis(1).n, block = p.vectors * lanes;
+    const int64_t width = s.axis[2].n, height = s.axis[1].n, block = p.vectors * lanes;
     int64_t vectors = 0;
     for (int64_t h = 0; h < height; h += p.slab)
       vectors += ceil_divide((smaller(p.slab, height - h) - 1) * p.rows.pitch + width, block) * p.vectors;
-    const int64_t all = vectors * s.axis(0).n * s.class_counts[0] * s.inner_classes();
+    const int64_t all = vectors * s.axis[0].n * s.class_counts[0] * s.inner_classes();
     const double products = real(all * s.source_channels * p.blocks * p.channels) * taps_of_class(s);
     return {{pixels, p.rows.direct ? none : padded_rows, tile_if(p.chunk < s.source_channels), p.vectors, p.channels},
             {.products = cycles_of_products(products, int64_t{p.channels} * p.vectors, 2 * p.vectors + p.channels),
-             .copied = p.rows.direct ? 0 : real(s.source_elements()),
-             .stored = real(s.target_elements()),
-             .steps = real(ceil_divide(s.source_channels, p.chunk) * s.target_elements())}};
+             .copied = p.rows.direct ? 0 : source_elements,
+             .stored = target_elements,
+             .steps = real(ceil_divide(s.source_channels, p.chunk)) * target_elements}};
   }
 
   /// Steps: register blocks, each of a source plane's rows.
@@ -171,21 +171,21 @@ struct conv_account {
     const int64_t blocks = s.source_channels * s.target_channels * (s.target_size[0] + p.taps - 1) * p.slabs * p.strips;
     return {{pixels, padded_rows, carry::planes, p.vectors, p.taps},
             {.products = real(blocks * p.vectors * s.inner_classes()) * taps_of_class(s) * odd_loads<T> / 2,
-             .copied = real(s.source_elements() * p.blocks),
-             .stored = real(s.target_elements()),
+             .copied = real(p.blocks) * source_elements,
+             .stored = target_elements,
              .steps = real(blocks)}};
   }
   constexpr plan_account operator()(const in_place_plan& p) const {
     const int64_t planes = s.source_channels * s.target_channels * s.source_size[0];
     return {{pixels, none, carry::planes, p.code[0].vectors, p.code[0].depth * p.code[0].rows},
             {.products = real(planes * s.target_size[1] * ceil_divide(s.target_size[2], lanes)) * taps_of_class(s) / 2,
-             .stored = real(s.target_elements()),
+             .stored = target_elements,
              .steps = real(planes * p.row_blocks * p.codes)}};
   }
 
   /// The plan has counted its cycles. Steps: pages of memory that are not known when a tap reads them.
   constexpr plan_account operator()(const flat_plan& p) const {
-    const correlation_axis d = s.axis(0);
+    const correlation_axis d = s.axis[0];
     const double plane = real(p.code.plane * size), all = real(s.source_size[0]) * plane / page_bytes + 1;
     const int64_t planes = smaller(ceil_divide(s.target_size[0], p.segments) + (d.taps - 1) * d.offset_step, s.source_size[0]);
     double pages = real(planes) * plane / page_bytes + 1;
@@ -200,8 +200,8 @@ struct conv_account {
   constexpr plan_account operator()(const pointwise_plan& p) const {
     return {{pixels, p.straight ? none : panels, carry::nothing, p.vectors, p.rows},
             {.products = real(p.depth * p.units * p.blocks * p.rows * ceil_divide(p.pixels, lanes)) / 2,
-             .copied = real(s.source_elements()),
-             .stored = real(s.target_elements())}};
+             .copied = source_elements,
+             .stored = target_elements}};
   }
 
   /// Stored: vectors of transformed tiles, which go to the second-level cache and back, and those of results, which are turned. Steps:
@@ -219,13 +219,13 @@ struct conv_account {
 
   /// Steps: elements of dw.
   constexpr plan_account operator()(const weights_plan& p) const {
-    const correlation_axis width = s.axis(2);
+    const correlation_axis width = s.axis[2];
     const int64_t elements = (joined_taps(width) ? width.taps : 1) * p.chunk;
     const double used = elements == 0 ? 1 : real(elements) / real(ceil_divide(elements, p.window) * p.window);
     const double products = real(s.target_volume() * s.source_channels * target_vectors()) * taps_of_class(s) / used;
     return {{channels, channels_last, carry::tile, p.main, p.window},
             {.products = cycles_of_products(products, int64_t{p.window} * p.main, p.window + p.main),
-             .copied = real(s.source_elements() + target_vectors() * lanes * s.target_volume()),
+             .copied = source_elements + real(target_vectors() * lanes * s.target_volume()),
              .steps = filters_of_pair()}};
   }
 
@@ -234,7 +234,7 @@ struct conv_account {
     const int64_t vectors = target_vectors(p.code.fold), sources = ceil_divide(s.source_channels, p.code.fold);
     return {{channels, channels_last, carry::tile, p.code.vectors, p.code.taps},
             {.products = inner_products(s) * real(sources * vectors) / 2,
-             .copied = real(s.source_elements() + vectors * lanes * s.target_volume()),
+             .copied = source_elements + real(vectors * lanes * s.target_volume()),
              .stored = inner_products(s, 2) / p.code.rows * real(p.blocks * p.code.segments * sources * p.code.taps * p.code.vectors),
              .steps = filters_of_pair()}};
   }
@@ -244,8 +244,8 @@ struct conv_account {
     const int64_t vectors = ceil_divide(p.lanes, lanes) * g.out[0], products = vectors * g.taps() * g.group_in() * p.blocks * p.channels;
     return {{pixels, p.rows.direct ? none : padded_rows, carry::tile, 1, p.channels * p.taps},
             {.products = cycles_of_products(real(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
-             .copied = p.rows.direct ? 0 : real(s.source_elements() + s.target_elements()),
-             .stored = p.rows.direct ? real(p.blocks * s.source_elements()) : 0,
+             .copied = p.rows.direct ? 0 : source_elements + target_elements,
+             .stored = p.rows.direct ? real(p.blocks) * source_elements : 0,
              .steps = filters_of_group() * real(ceil_divide(p.lanes * g.out[0], larger(1, p.columns)))}};
   }
 
@@ -254,7 +254,7 @@ struct conv_account {
     const double vectors = real(g.out[0] * p.vectors * p.slabs * s.source_channels * s.target_channels);
     return {{pixels, padded_rows, carry::tile, 1, p.depth * p.taps},
             {.products = vectors * real(g.taps()) * odd_loads<T> / 2,
-             .copied = real(s.source_elements() + (p.direct ? 0 : s.target_elements())),
+             .copied = source_elements + (p.direct ? 0 : target_elements),
              .stored = vectors * real(ceil_divide(g.kernel[1] * g.kernel[2], p.taps)),
              .steps = filters_of_group() * real(p.slabs)}};
   }

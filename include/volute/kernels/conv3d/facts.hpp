@@ -49,9 +49,7 @@ constexpr hash order_of_taps(const conv_shape& s, conv_family family) {
   return h;
 }
 
-/// Blocked layouts that a plan's kernel takes and gives.
-template <class Plan>
-constexpr void blocks_of(ops::conv_facts&, const conv_shape&, const Plan&) {}
+/// Blocked layouts that a plan's kernel takes and gives, if any.
 template <class Plan>
 requires std::is_same_v<Plan, channels_plan> || std::is_same_v<Plan, minimal_plan>
 constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const Plan& p) {
@@ -75,7 +73,7 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   with_plan<T>(family, s, {}, [&](const auto& p) {
     f.packed = order_of(p).size(s), f.scratch = p.scratch();
     order_of(p).put(order);
-    blocks_of(f, s, p);
+    if constexpr (requires { blocks_of(f, s, p); }) blocks_of(f, s, p);
   });
   f.order = order.value;
   // A transposed convolution in front of another one (64 -> 32 channels, 32^3 to 64^3: 11.1 ms in blocks, 9.5 NCDHW, and what reads it

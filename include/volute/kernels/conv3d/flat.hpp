@@ -69,7 +69,7 @@ constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t pl
 template <class T>
 constexpr flat_plan plan_flat(const conv_shape& s) {
   flat_plan best;
-  const correlation_axis d = s.axis(0);
+  const correlation_axis d = s.axis[0];
   const int64_t vectors = ceil_divide(s.target_plane(), simd::width<T>);
   const int64_t planes_read = positions_read(d, s.source_size[0]);
   for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
@@ -104,7 +104,7 @@ struct flat_masks {
   static constexpr int64_t vectors = ceil_divide(s.target_plane(), simd::width<T>) + 3;  // a block may go beyond
   uint16_t list[G.kernel[1] * G.kernel[2] * vectors];
   constexpr flat_masks() : list{} {
-    const correlation_axis ch = s.axis(1), cw = s.axis(2);
+    const correlation_axis ch = s.axis[1], cw = s.axis[2];
     uint16_t* at = list;
     for (int64_t th = 0; th < ch.taps; ++th)
       for (int64_t tw = 0; tw < cw.taps; ++tw, at += vectors) {
@@ -193,7 +193,7 @@ void run_flat(const conv_run<T>& run) noexcept {
   static constexpr flat_plan p = plan_flat<T>(s);
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
     constexpr const conv_shape& shape = conv_shape_of<C.geometry, C.side>;
-    return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis(0), shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
+    return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis[0], shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
   using masks = flat_masks<T, C.geometry, C.side>;

@@ -65,11 +65,11 @@ constexpr in_place_code in_place_code_of(const conv_shape& s, int first, int cou
     c.width[r] = correlation(s.geometry, s.side, 2, r < c.classes[1] ? r : 0);
     c.height[r].n = c.height[r].dst = c.height[r].k = c.height[r].k_step = 0;  // not what the code depends on
   }
-  c.depth = static_cast<int>(s.axis(0).taps);
+  c.depth = static_cast<int>(s.axis[0].taps);
   c.vectors = static_cast<int>(ceil_divide(c.width[0].n, simd::width<T>));
   c.dst = first;
   c.dst_step = s.class_counts[1];
-  const int64_t rows = s.axis(1).n, room = in_place_most / (c.width[0].step == 2 ? 2 : 1);
+  const int64_t rows = s.axis[1].n, room = in_place_most / (c.width[0].step == 2 ? 2 : 1);
   const int64_t most = larger(1, room / (c.depth * c.classes[1] * c.vectors * count));
   c.rows = static_cast<int>(ceil_divide(rows, ceil_divide(rows, most)));
   c.source_width = s.source_size[2];
@@ -83,9 +83,9 @@ template <class T>
 constexpr in_place_plan plan_in_place(const conv_shape& s) {
   in_place_plan p;
   constexpr int64_t size = sizeof(T), width = simd::width<T>;
-  const int64_t rows = s.axis(1).n, vectors = ceil_divide(s.axis(2).n, width);
+  const int64_t rows = s.axis[1].n, vectors = ceil_divide(s.axis[2].n, width);
   const int both = static_cast<int>(s.class_counts[1]);
-  p.codes = s.axis(0).taps * s.class_counts[2] * vectors * both <= in_place_most ? 1 : both;
+  p.codes = s.axis[0].taps * s.class_counts[2] * vectors * both <= in_place_most ? 1 : both;
   for (int i = 0; i < p.codes; ++i) p.code[i] = in_place_code_of<T>(s, i, both / p.codes);
   const in_place_code& c = p.code[0];
   if (p.codes == 2) p.code[1].before = c.taps_before(1, 0);
@@ -128,7 +128,7 @@ template <class T>
 constexpr bool prefers_in_place(const conv_shape& s) {
   if (!simd::masks<T> || !planes_possible(s)) return false;
   constexpr int64_t L = simd::width<T>;
-  const correlation_axis d = s.axis(0), w = s.axis(2);
+  const correlation_axis d = s.axis[0], w = s.axis[2];
   const int64_t vectors = ceil_divide(w.n, L), classes = s.inner_classes();
   if (s.class_counts[1] > 2 || classes == 2 || d.taps * s.class_counts[2] * vectors > in_place_most) return false;
   if (w.step == 2 && d.taps * w.taps > 9) return false;

@@ -58,7 +58,7 @@ constexpr void plan_threads(lanes_plan& p, const conv_shape& s, int64_t size, bo
   p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
   if (p.share != sharing::inside) return;
   const int64_t tasks = streams ? 8 : 32;  // 32: what 2, 4, 8 or 16 threads share without a rest
-  const int64_t worth = larger(1, parts_of(work / static_cast<double>(pieces * p.blocks)));
+  const int64_t worth = larger(1, parts_of(work / real(pieces * p.blocks)));
   p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), worth);
 }
 

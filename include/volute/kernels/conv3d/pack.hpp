@@ -138,10 +138,8 @@ void gather_block(const conv_shape& s, const filter_order& order, const T* from,
       const T* in = from + begin * s.weight_source + tap;
       for (int64_t k = begin; k < end; k += fold, out += step, in += fold * s.weight_source) {
         const int64_t sources = larger(0, smaller(fold, s.source_channels - k)), filled = sources > 0 ? targets : 0;
-        for (int64_t f = 0; f < sources; ++f)
-          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = in[o * s.weight_target + f * s.weight_source];
-        for (int64_t f = sources; f < fold; ++f)
-          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = T(0);
+        for (int64_t f = 0; f < fold; ++f)
+          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = f < sources ? in[o * s.weight_target + f * s.weight_source] : T(0);
         for (int64_t i = filled * fold; i < block * fold; ++i) out[i] = T(0);
       }
     });

@@ -64,7 +64,7 @@ constexpr rows_layout rows_of(const conv_shape& s) {
   r.direct = s.taps() == 1;
   for (int a = 0; a < 3; ++a) {
     const source_axis x = r.source[a] = s.source(a, 1, a > 0);
-    const int64_t size = s.source_size[a], step = s.axis(a).step;
+    const int64_t size = s.source_size[a], step = s.axis[a].step;
     if (a > 0) r.step[a - 1] = step;
     r.direct = r.direct && s.class_counts[a] == 1 && x.step == 1 && x.count == size && x.extent == size && (a == 0 || step == 1);
   }
@@ -185,13 +185,13 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
   }
 }
 
-template <class T, bool Scale>
-void copy_plane(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end, int64_t first,
-                T factor, T* to) noexcept {
+/// The same for as many residue classes of the width as the layout has; `rest`: what copy_slab() is given behind it.
+template <class T, bool Scale, class... Rest>
+void copy_plane(const slab_layout& l, const Rest&... rest) noexcept {
   if (l.step[1] == 2)
-    copy_slab<T, Scale, 2>(l, h, w, x, row, x_end, first, factor, to);
+    copy_slab<T, Scale, 2>(l, rest...);
   else
-    copy_slab<T, Scale, 1>(l, h, w, x, row, x_end, first, factor, to);
+    copy_slab<T, Scale, 1>(l, rest...);
 }
 
 }  // namespace VOLUTE_ISA

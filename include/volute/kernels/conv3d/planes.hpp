@@ -17,14 +17,14 @@ inline namespace VOLUTE_ISA {
 
 /// True where the planes' kernel can compute this side: the depth is dense, and the width's stride at most 2.
 constexpr bool planes_possible(const conv_shape& s) {
-  const correlation_axis d = s.axis(0);
+  const correlation_axis d = s.axis[0];
   if (s.class_counts[0] != 1 || d.step != 1 || d.offset_step != 1 || d.taps < 2 || d.taps > 5) return false;
   bool whole = true;  // no class without taps
   for (int a = 0; a < 3; ++a) {
     if (subsampled(s.geometry, s.side, a)) return false;
     s.for_each_class(a, [&](const correlation_axis& c) { whole = whole && c.taps > 0; });
   }
-  return whole && s.axis(2).step <= 2 && s.class_counts[2] <= 2;
+  return whole && s.axis[2].step <= 2 && s.class_counts[2] <= 2;
 }
 
 /// Tasks that 2, 4, 8 or 16 threads share without a rest.
@@ -73,22 +73,18 @@ struct flight_job {
 /// taps 1 ... are zeros or come from the carry, behind each plane all pass on to the next tap, at the end they go to the carry.
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void begin_run(V (&acc)[KD][N], bool resume, const T* carry) noexcept {
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
+  VOLUTE_EACH(t, KD - 1) set_zero(acc[t + 1]);
   if (!resume) return;
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) load_all(acc[t], carry + (t - 1) * N * simd::lanes<V>);
+  VOLUTE_EACH(t, KD - 1) load_all(acc[t + 1], carry + t * N * simd::lanes<V>);
 }
 template <int KD, int N, class V>
 VOLUTE_INLINE void pass_on(V (&acc)[KD][N]) noexcept {
-  VOLUTE_UNROLL
-  for (int t = KD - 1; t > 0; --t) copy_all(acc[t], acc[t - 1]);
+  VOLUTE_EACH(t, KD - 1) copy_all(acc[KD - 1 - t], acc[KD - 2 - t]);
 }
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept {
   if (!keep) return;
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) store_all(acc[t], carry + (t - 1) * N * simd::lanes<V>);
+  VOLUTE_EACH(t, KD - 1) store_all(acc[t + 1], carry + t * N * simd::lanes<V>);
 }
 
 struct planes_plan : flight_plan {
@@ -129,7 +125,7 @@ template <class T>
 constexpr planes_plan plan_planes(const conv_shape& s) {
   planes_plan p;
   constexpr int64_t size = sizeof(T);
-  const correlation_axis cd = s.axis(0), ch = s.axis(1), cw = s.axis(2);
+  const correlation_axis cd = s.axis[0], ch = s.axis[1], cw = s.axis[2];
   for (int a = 0; a < 3; ++a) p.source[a] = s.source(a, 1, a > 0);
   p.taps = static_cast<int>(cd.taps);
   p.height = ch.n;

@@ -75,11 +75,10 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   const double work = conv_work(g);
   p.shared = work >= worth_sharing;
   if (!straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
-    const auto count = [](int64_t n) { return static_cast<double>(n); };
     const int64_t all = g.out[0] * g.out[1], most_rows_of_y = smaller(goal / g.out[2], all);
     const auto fill = [&](int64_t rows) {
       const int64_t panels = g.batch * g.groups * ceil_divide(all, rows), four = p.shared ? ceil_divide(panels, 4) * 4 : panels;
-      return count(rows * g.out[2]) / count(ceil_divide(rows * g.out[2], width)) * count(panels) / count(four);
+      return real(rows * g.out[2]) / real(ceil_divide(rows * g.out[2], width)) * real(panels) / real(four);
     };
     int64_t best = most_rows_of_y;
     for (int64_t rows = best; rows > most_rows_of_y / 2; --rows)

@@ -67,8 +67,8 @@ constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(ne
 template <class T, class Plan>
 constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   auto& c = p.code;
-  for (int a = 0; a < 2; ++a) p.axis[a] = s.axis(a), p.count[a] = s.source_size[a];
-  const correlation_axis w = s.axis(2);
+  for (int a = 0; a < 2; ++a) p.axis[a] = s.axis[a], p.count[a] = s.source_size[a];
+  const correlation_axis w = s.axis[2];
   c.width = s.target_size[2];
   c.source_width = s.source_size[2];
   c.taps = w.taps;

@@ -59,7 +59,6 @@ constexpr int64_t tile_goal(const rows_layout& r, const conv_shape& s, int64_t c
 template <class T>
 constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s, int64_t height, int64_t width) {
   constexpr int64_t L = simd::width<T>, registers = accumulators + 4;  // sums, pixels and one filter
-  const auto count = [](int64_t n) { return static_cast<double>(n); };
   width_block_size best;
   double rate = 0;
   const int64_t fewest = ceil_divide(s.target_channels, width_channels(s.target_channels));
@@ -72,9 +71,9 @@ constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s,
         if (c * v + v + 1 > registers && v > 1) continue;
         const auto lanes = [&](int64_t n) { return n == 0 ? 0 : ceil_divide((n - 1) * r.pitch + width, v * L) * v * L; };
         const double useful =
-            count(height * width * s.target_channels) / count((height / slab * lanes(slab) + lanes(height % slab)) * blocks * c);
-        const double waits = count(smaller(c * v, busy_sums)) / count(busy_sums), loads = count(c * v) / count(2 * v + c);
-        const double now = useful * waits * (loads < 1 ? loads : 1) * (1 - 0.01 * count(blocks - fewest));
+            real(height * width * s.target_channels) / real((height / slab * lanes(slab) + lanes(height % slab)) * blocks * c);
+        const double waits = real(smaller(c * v, busy_sums)) / real(busy_sums), loads = real(c * v) / real(2 * v + c);
+        const double now = useful * waits * (loads < 1 ? loads : 1) * (1 - 0.01 * real(blocks - fewest));
         if (now > rate * 1.01) rate = now, best = {static_cast<int>(c), static_cast<int>(v), slab};
       }
   }
@@ -85,7 +84,7 @@ template <class T>
 constexpr width_plan plan_width(const conv_shape& s) {
   width_plan p;
   constexpr int64_t size = sizeof(T);
-  const int64_t height = s.axis(1).n, width = s.axis(2).n;
+  const int64_t height = s.axis[1].n, width = s.axis[2].n;
   p.rows = rows_of(s);
   static_cast<width_block_size&>(p) = best_block<T>(p.rows, s, height, width);
   p.blocks = ceil_divide(s.target_channels, p.channels);
@@ -102,7 +101,7 @@ constexpr width_plan plan_width(const conv_shape& s) {
   const double work = conv_work(s.geometry);
   p.share = choose_sharing(work, s.pairs(), p.scratch() * size, true);
   if (p.share == sharing::inside)
-    p.slices = smaller(ceil_divide(most_slices, p.blocks), larger(1, parts_of(work / static_cast<double>(s.pairs() * p.blocks))));
+    p.slices = smaller(ceil_divide(most_slices, p.blocks), larger(1, parts_of(work / real(s.pairs() * p.blocks))));
   return p;
 }
 
