@@ -122,9 +122,16 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
   } else {
     set_zero(acc);
   }
-  j.for_each(
-      j.x, j.next, [&](int64_t x, int64_t filters, const T* ahead) __attribute__((always_inline)) {
-        const T *xs = j.x + x, *w = j.w + filters;
+  // (Not by a function: with these loops in one, g++ takes 1.01 to 1.03 times as long for few channels.)
+  for (int64_t c = 0; c < j.chunks; ++c)
+    for (int64_t d = 0; d < j.d; ++d)
+      for (int64_t h = 0; h < j.h; ++h) {
+        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
+        const T* xs = j.x + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        const T* ahead = h + 1 < j.h        ? xs + j.x_h
+                         : d + 1 < j.d      ? j.x + c * j.x_chunk + (d + 1) * j.x_d
+                         : c + 1 < j.chunks ? j.x + (c + 1) * j.x_chunk
+                                            : j.next;
         for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_EACH(r, R) row[r] = xs + r * j.x_row;
@@ -141,7 +148,7 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
             }
           }
         }
-      });
+      }
   VOLUTE_EACH(r, R)
     if (r >= j.row_first && r < j.row_last) {
       VOLUTE_EACH(q, Q)

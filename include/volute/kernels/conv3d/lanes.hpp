@@ -89,20 +89,6 @@ struct tap_loops {
     d = td.last - td.first, h = th.last - th.first;
     return td.first * w_d + th.first * w_h;
   }
-  /// f(offset in the source, in the filters, the source of what comes next) for each of them, from x on; behind the last one comes `next`.
-  template <class T, class F>
-  VOLUTE_INLINE void for_each(const T* x, const T* next, F f) const {
-    for (int64_t c = 0; c < chunks; ++c)
-      for (int64_t i = 0; i < d; ++i)
-        for (int64_t k = 0; k < h; ++k) {
-          const int64_t at = c * x_chunk + i * x_d + k * x_h;
-          f(at, c * w_chunk + i * w_d + k * w_h,
-            k + 1 < h        ? x + at + x_h
-            : i + 1 < d      ? x + c * x_chunk + (i + 1) * x_d
-            : c + 1 < chunks ? x + (c + 1) * x_chunk
-                             : next);
-        }
-  }
 };
 
 /// One slice of one block of target channels of a piece.
