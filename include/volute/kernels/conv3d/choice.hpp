@@ -36,18 +36,6 @@ enum class weights_family {
 };
 inline constexpr int weights_families = 11;
 
-constexpr const char* family_name(conv_family f) {
-  constexpr const char* names[]{"channels", "rows", "width", "planes", "in_place", "flat", "pointwise", "minimal"};
-  static_assert(sizeof names / sizeof *names == conv_families);
-  return names[static_cast<int>(f)];
-}
-constexpr const char* family_name(weights_family f) {
-  constexpr const char* names[]{"outputs",  "inputs",       "row_outputs", "row_inputs", "pixels", "planes",
-                                "in_place", "flat_outputs", "flat_inputs", "pointwise",  "minimal"};
-  static_assert(sizeof names / sizeof *names == weights_families);
-  return names[static_cast<int>(f)];
-}
-
 /// True where whole planes in the lanes are possible, and their masks take the compiler no time.
 template <class T>
 constexpr bool flat_compiles(const ops::conv_geometry& g) {
@@ -183,35 +171,46 @@ constexpr auto with_weights_plan(weights_family family, const ops::conv_geometry
   return f(plan_of<T, static_cast<weights_family>(I)>(g));
 }
 
-// clang-format off
-/// Cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products take 1.2 to 1.7 times
-/// their ideal everywhere; what a family counts as steps differs.
-inline constexpr conv_counts family_cycles[]{
-    {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03},  // channels
-    {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03},  // rows
-    {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03},  // width
-    {1.33, 0.797, 2.48, 0, 24.2, 0},          // planes
-    {1.49, 0, 0.182, 0.0389, 49.9, 0},        // in_place
-    {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
-    {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
-    {1.55, 0.894, 10.6, 0.602, 0.0305, 1.28e+04},  // minimal
+/// A family's name, and its cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products
+/// take 1.2 to 1.7 times their ideal everywhere; what a family counts as steps differs.
+struct family_row {
+  const char* name;
+  conv_counts cycles;
 };
-inline constexpr conv_counts weights_family_cycles[]{
-    {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs
-    {1.77, 0.481, 0, 0.3, 1.1, 0},            // inputs
-    {1.38, 1.59, 0, 0.0321, 0.0228, 740},     // row_outputs
-    {1.39, 1.62, 0.459, 0.3, 1.65, 0},        // row_inputs
-    {2.5, 1.8, 0.261, 0.0436, 4.73, 621},     // pixels
-    {1.72, 1.49, 2.78, 0.0015, 14.7, 0},      // planes
-    {0.999, 0, 8.23, 0.0782, 18.1, 57},       // in_place
-    {1.39, 0, 1.76, 0.257, 0, 0},             // flat_outputs
-    {1.44, 0, 3.98, 0.221, 7.29, 0},          // flat_inputs
-    {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03},  // pointwise
-    {2.19, 0.24, 10, 0.156, 2.36, 0},         // minimal
+// clang-format off
+inline constexpr family_row family_table[]{
+    {"channels", {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03}},
+    {"rows", {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03}},
+    {"width", {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03}},
+    {"planes", {1.33, 0.797, 2.48, 0, 24.2, 0}},
+    {"in_place", {1.49, 0, 0.182, 0.0389, 49.9, 0}},
+    {"flat", {1.35, 0, 0, 0.0833, 3.62, 28.7}},
+    {"pointwise", {1.39, 0.394, 0.59, 0.00795, 0, 4e+03}},
+    {"minimal", {1.55, 0.894, 10.6, 0.602, 0.0305, 1.28e+04}},
+};
+inline constexpr family_row weights_family_table[]{
+    {"outputs", {1.33, 1.38, 0, 0.281, 1.7, 4e+03}},
+    {"inputs", {1.77, 0.481, 0, 0.3, 1.1, 0}},
+    {"row_outputs", {1.38, 1.59, 0, 0.0321, 0.0228, 740}},
+    {"row_inputs", {1.39, 1.62, 0.459, 0.3, 1.65, 0}},
+    {"pixels", {2.5, 1.8, 0.261, 0.0436, 4.73, 621}},
+    {"planes", {1.72, 1.49, 2.78, 0.0015, 14.7, 0}},
+    {"in_place", {0.999, 0, 8.23, 0.0782, 18.1, 57}},
+    {"flat_outputs", {1.39, 0, 1.76, 0.257, 0, 0}},
+    {"flat_inputs", {1.44, 0, 3.98, 0.221, 7.29, 0}},
+    {"pointwise", {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03}},
+    {"minimal", {2.19, 0.24, 10, 0.156, 2.36, 0}},
 };
 // clang-format on
-static_assert(sizeof family_cycles / sizeof *family_cycles == conv_families);
-static_assert(sizeof weights_family_cycles / sizeof *weights_family_cycles == weights_families);
+static_assert(sizeof family_table / sizeof *family_table == conv_families);
+static_assert(sizeof weights_family_table / sizeof *weights_family_table == weights_families);
+
+constexpr const family_row& row_of(conv_family f) { return family_table[static_cast<int>(f)]; }
+constexpr const family_row& row_of(weights_family f) { return weights_family_table[static_cast<int>(f)]; }
+template <class Family>
+constexpr const char* family_name(Family f) {
+  return row_of(f).name;
+}
 
 /// Families that take and give blocks of channels, which saves copies between two convolutions, may be a little slower alone.
 inline constexpr double linked = 0.95;
@@ -222,15 +221,14 @@ inline constexpr conv_family linked_family = conv_family::channels;
 /// Cycles that a possible family is expected to take.
 template <class T>
 constexpr double cost(conv_family f, const conv_shape& s) {
-  const double alone = with_plan<T>(f, s, {}, [&](const auto& p) { return cycles<T>(p, s, family_cycles[static_cast<int>(f)]); });
+  const double alone = with_plan<T>(f, s, {}, [&](const auto& p) { return cycles<T>(p, s, row_of(f).cycles); });
   return f == conv_family::channels || f == conv_family::rows ? linked * alone : alone;
 }
 template <class T>
 constexpr double cost(weights_family f, const ops::conv_geometry& g) {
   using enum weights_family;
   const conv_shape s(g, side_of(f));
-  const double alone =
-      with_weights_plan<T>(f, g, [&](const auto& p) { return cycles<T>(p, s, weights_family_cycles[static_cast<int>(f)]); });
+  const double alone = with_weights_plan<T>(f, g, [&](const auto& p) { return cycles<T>(p, s, row_of(f).cycles); });
   return f == outputs || f == inputs || f == row_outputs || f == row_inputs ? linked * alone : alone;
 }
 
