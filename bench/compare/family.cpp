@@ -27,8 +27,8 @@ constexpr conv_geometry direct = [] {
 }();
 /// All families that can; or, with MINIMAL, that one and the one that is chosen without it.
 constexpr bool enters(conv_family f, conv_side side) {
-  return kernels::possible<float>(f, canonical, side) &&
-         (!minimal || f == conv_family::minimal || f == kernels::choose_family<float>(direct, side));
+  return kernels::possible<float>(f, {canonical, side}) &&
+         (!minimal || f == conv_family::minimal || f == kernels::choose_family<float>({direct, side}));
 }
 constexpr bool enters(weights_family f) {
   return kernels::possible<float>(f, canonical) &&

@@ -69,9 +69,9 @@ TEST_CASE("conv3d: groups and depthwise", "[conv3d]") {
 TEST_CASE("conv3d: several planes in flight", "[conv3d]") {
   CHECK_GEOMETRY(float, 2, 3, 3, {5, 61, 47}, {2, 3, 2}, {1, 2, 2}, {0, 1, 1}, {1, 1, 0}, {1, 1, 1}, 3);
   CHECK_GEOMETRY(float, 1, 2, 2, {7, 9, 28}, {5, 2, 5}, {1, 1, 1}, {4, 0, 2}, {0, 1, 2}, {1, 1, 1}, 2);
-  CHECK_GEOMETRY(float, 1, 1, 2, {1, 5, 33}, {4, 3, 3}, {1, 1, 1}, {3, 2, 2}, {3, 2, 2}, {1, 2, 2});  // no plane has all taps
-  CHECK_GEOMETRY(float, 1, 1, 9, {9, 60, 60}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});             // slabs of rows
-  CHECK_GEOMETRY(float, 1, 40, 2, {12, 10, 97}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});           // chunks of planes
+  CHECK_GEOMETRY(float, 1, 1, 2, {1, 5, 33}, {4, 3, 3}, {1, 1, 1}, {3, 2, 2}, {3, 2, 2}, {1, 2, 2});     // no plane has all taps
+  CHECK_GEOMETRY(float, 1, 1, 9, {9, 60, 60}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});               // slabs of rows
+  CHECK_GEOMETRY(float, 1, 40, 2, {12, 10, 97}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});             // chunks of planes
   CHECK_GEOMETRY(float, 1, 2, 2, {7, 1, 20}, {3, 3, 3}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 2);  // taps that nothing meets
   CHECK_GEOMETRY(double, 1, 4, 4, {4, 7, 16}, {3, 3, 3}, {1, 1, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 4);
 }

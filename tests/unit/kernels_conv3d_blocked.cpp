@@ -27,7 +27,7 @@ std::vector<T> blocked(const std::vector<T>& v, const ops::volume_layout& l, T b
 /// The family that takes and gives blocks: whole rows where that can be, else channels.
 template <class T>
 constexpr kernels::conv_family linked(const conv_geometry& g, kernels::conv_side side) {
-  const bool rows = kernels::possible<T>(kernels::conv_family::rows, kernels::canonical(g), side);
+  const bool rows = kernels::possible<T>(kernels::conv_family::rows, {kernels::canonical(g), side});
   return rows ? kernels::conv_family::rows : kernels::conv_family::channels;
 }
 template <class T>
@@ -36,7 +36,7 @@ constexpr ops::conv_facts facts_of(const conv_geometry& g, kernels::conv_side si
 }
 template <class T>
 constexpr int64_t scratch_of(const conv_geometry& g, kernels::conv_side side, const ops::volume_layout& source) {
-  return kernels::with_plan<T>(linked<T>(g, side), kernels::canonical(g), side, source, [](const auto& plan) { return plan.scratch(); });
+  return kernels::with_plan<T>(linked<T>(g, side), {kernels::canonical(g), side}, source, [](const auto& plan) { return plan.scratch(); });
 }
 
 /// One face, with `threads` workers.
@@ -48,7 +48,7 @@ std::vector<T> run(const std::vector<T>& x, const std::vector<T>& w, const T* co
   guarded<T> packed(facts_of<T>(G, Side).packed), y(y_size), scratch(scratch_of<T>(G, Side, Layouts.source));
   volute::spinning_pool pool(threads);
   const int64_t each =
-      kernels::with_plan<T>(family, kernels::canonical(G), Side, Layouts.source, [](const auto& plan) { return plan.worker_scratch(); });
+      kernels::with_plan<T>(family, {kernels::canonical(G), Side}, Layouts.source, [](const auto& plan) { return plan.worker_scratch(); });
   std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
   const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
   kernels::conv3d_pack<T, G, Side, family>::run(w.data(), packed.data(), team);
@@ -148,7 +148,7 @@ TEST_CASE("conv3d blocked: rows", "[conv3d]") {
   constexpr conv_geometry uneven = make(1, 96, 64, {4, 3, 7}, {3, 1, 2}, one, {1, 0, 0}, {1, 0, 1});
   check_reads<double, uneven, front>("two chunks");
   constexpr conv_geometry heavy = make(3, 128, 192, {2, 5, 4}, {3, 3, 3}, one, one, one);
-  static_assert(kernels::plan_rows<float>(heavy, front).code.slab);
+  static_assert(kernels::plan_rows<float>({heavy, front}).code.slab);
   check_reads<float, heavy, front>("sums that wait between slabs of weights");
   check_writes<float, heavy, front, make(3, 192, 16, {2, 5, 4}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1})>("sums that wait");
 }
@@ -192,15 +192,15 @@ TEST_CASE("conv3d blocked: more zeros than a reader needs", "[conv3d]") {
 
 TEST_CASE("conv3d blocked: slabs and threads", "[conv3d]") {
   constexpr conv_geometry tall = make(1, 48, 32, {19, 16, 29}, {3, 1, 3}, one, {1, 0, 1}, {1, 0, 1});
-  static_assert(kernels::plan_channels<double>(tall, front).slabs.count > 1);
+  static_assert(kernels::plan_channels<double>({tall, front}).slabs.count > 1);
   check_reads<double, tall, front>("slabs", 3);
   check_writes<double, tall, front, make(1, 32, 32, {19, 16, 29}, {3, 3, 3}, one, one, one)>("slabs", 3);
   constexpr conv_geometry shared = make(1, 64, 64, {8, 8, 8}, {3, 3, 3}, one, one, one);
-  static_assert(kernels::plan_rows<float>(shared, front).share == kernels::sharing::inside);
+  static_assert(kernels::plan_rows<float>({shared, front}).share == kernels::sharing::inside);
   check_reads<float, shared, front>("blocks shared", 3);
   check_writes<float, shared, front, shared>("blocks shared", 3);
   constexpr conv_geometry batch = make(9, 32, 32, {2, 16, 32}, {1, 3, 3}, one, {0, 1, 1}, {0, 1, 1});
-  static_assert(kernels::plan_channels<float>(batch, front).share == kernels::sharing::pairs);
+  static_assert(kernels::plan_channels<float>({batch, front}).share == kernels::sharing::pairs);
   check_reads<float, batch, front>("samples shared", 3);
   check_writes<float, batch, front, batch>("samples shared", 3);
 }

@@ -26,7 +26,7 @@ void check_flat(const char* name) {
 template <conv_geometry G>
 void check_threads() {
   constexpr families f = flat<float, G>();
-  static_assert(kernels::plan_flat<float>(G, forward_side).parts > 1 && kernels::plan_flat<float>(G, data_side).parts > 1);
+  static_assert(kernels::plan_flat<float>({G, forward_side}).parts > 1 && kernels::plan_flat<float>({G, data_side}).parts > 1);
   static_assert(kernels::plan_flat_weights<float>(G, f.dw == kernels::weights_family::flat_inputs ? data_side : forward_side).share !=
                 kernels::sharing::none);
   check_bits<G, f>();

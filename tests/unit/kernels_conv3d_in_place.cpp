@@ -13,8 +13,8 @@ constexpr families in_place() {
   using kernels::conv_family::in_place;
   constexpr conv_geometry g = kernels::canonical(G);
   // With shorter vectors some rows need more of them than there are registers.
-  static_assert(volute::simd::width<T> * sizeof(T) < 64 || kernels::possible<T>(in_place, g, forward_side) ||
-                kernels::possible<T>(in_place, g, data_side));
+  static_assert(volute::simd::width<T> * sizeof(T) < 64 || kernels::possible<T>(in_place, {g, forward_side}) ||
+                kernels::possible<T>(in_place, {g, data_side}));
   return of<T, G>(in_place, in_place, kernels::weights_family::in_place);
 }
 
@@ -34,7 +34,7 @@ void check_in_place_epilogue(const char* name) {
 TEST_CASE("conv3d in place: extents, padding, dilation", "[conv3d]") {
   static_assert(!volute::simd::masks<float> ||
                 kernels::possible<float>(kernels::conv_family::in_place,
-                                         make(2, 1, 1, {5, 7, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}), forward_side));
+                                         {make(2, 1, 1, {5, 7, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}), forward_side}));
   CHECK_IN_PLACE(float, 2, 3, 3, {5, 7, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 3);
   CHECK_IN_PLACE(float, 1, 2, 2, {4, 5, 29}, {3, 3, 3}, {1, 1, 1}, {2, 0, 2}, {0, 2, 0}, {1, 1, 1}, 2);   // all padding on one side
   CHECK_IN_PLACE(float, 1, 2, 2, {3, 9, 64}, {2, 3, 5}, {1, 1, 1}, {0, 2, 4}, {1, 2, 4}, {1, 2, 2}, 2);   // dilation
@@ -59,7 +59,7 @@ TEST_CASE("conv3d in place: several channels, chunks of planes, long results", "
   CHECK_IN_PLACE(float, 1, 1, 3, {19, 8, 64}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_IN_PLACE(float, 1, 2, 3, {10, 32, 64}, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}, {1, 1, 1});  // residue classes' sums wait for a chunk
   constexpr conv_geometry large = make(1, 2, 65, {4, 128, 128}, {2, 1, 2}, {1, 1, 1}, {1, 0, 1}, {0, 0, 0});
-  static_assert(kernels::plan_in_place<float>(large, forward_side).code[0].stream);
+  static_assert(kernels::plan_in_place<float>({large, forward_side}).code[0].stream);
   check<float, large, in_place<float, large>()>("streamed");
 }
 

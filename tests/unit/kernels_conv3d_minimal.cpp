@@ -160,7 +160,7 @@ TEST_CASE("minimal filtering gives the same bits on any number of threads") {
 
 TEST_CASE("an infinity, or a NaN, spreads over the tiles that read it and no further") {
   constexpr auto g = asked(make(1, 16, 16, {8, 12, 16}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}));
-  constexpr auto tile = kernels::plan_minimal<float>(kernels::canonical(g), kernels::conv_side::forward).tile_kind;
+  constexpr auto tile = kernels::plan_minimal<float>({kernels::canonical(g), kernels::conv_side::forward}).tile_kind;
   constexpr std::int64_t place[3]{3, 5, 8};
   const auto clean = random(g.x_size(), 1), w = random(g.w_size(), 2);
   const auto right = forward<float, g, {}, false, minimal<g>>(clean, w);

@@ -10,21 +10,21 @@ constexpr auto data = kernels::conv_side::backward;
 
 template <class T, conv_geometry G>
 std::vector<T> planes(const std::vector<T>& g, const std::vector<T>& w, int threads) {
-  static constexpr kernels::planes_plan plan = kernels::plan_planes<T>(G, data);
+  static constexpr kernels::planes_plan plan = kernels::plan_planes<T>({G, data});
   volute::spinning_pool pool(threads);
-  guarded<T> packed(kernels::planes_packed_size<T>(G, data)), dx(G.x_size()), scratch(plan.scratch());
+  guarded<T> packed(G.w_size()), dx(G.x_size()), scratch(plan.scratch());
   guarded<T> memory(plan.worker_scratch() * (threads - 1));
-  kernels::pack_planes<T>(kernels::conv_shape_of<G, data>, w.data(), packed.data());
-  kernels::run_planes<T, G, data, ops::epilogue{}, false>(
-      g.data(), packed.data(), dx.data(), nullptr, nullptr, scratch.data(),
-      threads > 1 ? kernels::team<T>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<T>{});
+  static constexpr kernels::conv_call call{.geometry = G, .side = data};
+  const auto team = threads > 1 ? kernels::team<T>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<T>{};
+  kernels::pack_filters<T>(kernels::conv_shape_of<G, data>, plan.order, w.data(), packed.data(), team);
+  kernels::run_planes<T, call>({g.data(), packed.data(), {dx.data(), nullptr}, nullptr, scratch.data(), team});
   CHECK((packed.intact() && dx.intact() && scratch.intact() && memory.intact()));
   return dx.values();
 }
 
 template <class T, conv_geometry G>
 void check_planes(const char* name) {
-  static_assert(kernels::planes_possible(G, data) && kernels::plan_planes<T>(G, data).chunk < G.group_out());
+  static_assert(kernels::planes_possible({G, data}) && kernels::plan_planes<T>({G, data}).chunk < G.group_out());
   INFO(name);
   const auto g = numbers<T>(G.y_size(), 3, 2, 5), w = numbers<T>(G.w_size(), 5, 1, 5);
   std::vector<T> dx(static_cast<std::size_t>(G.x_size()));
@@ -64,7 +64,7 @@ TEST_CASE("conv3d planes: chunks of source channels", "[conv3d]") {
 
 TEST_CASE("conv3d planes: the same bits for any number of threads", "[conv3d]") {
   constexpr conv_geometry g = make(1, 1, 18, {19, 33, 40}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
-  static_assert(kernels::plan_planes<float>(g, data).parts > 1 && kernels::plan_planes<float>(g, data).slabs > 1);
+  static_assert(kernels::plan_planes<float>({g, data}).parts > 1 && kernels::plan_planes<float>({g, data}).slabs > 1);
   std::vector<float> y(static_cast<std::size_t>(g.y_size())), w(static_cast<std::size_t>(g.w_size())),
       x(static_cast<std::size_t>(g.x_size()));
   unsigned state = 1;

@@ -115,8 +115,8 @@ constexpr families chosen() {
 template <class T, conv_geometry G>
 constexpr families of(kernels::conv_family y, kernels::conv_family dx, kernels::weights_family dw) {
   families f = chosen<T, G>();
-  if (kernels::possible<T>(y, kernels::canonical(G), kernels::conv_side::forward)) f.y = y;
-  if (kernels::possible<T>(dx, kernels::canonical(G), kernels::conv_side::backward)) f.dx = dx;
+  if (kernels::possible<T>(y, {kernels::canonical(G), kernels::conv_side::forward})) f.y = y;
+  if (kernels::possible<T>(dx, {kernels::canonical(G), kernels::conv_side::backward})) f.dx = dx;
   if (kernels::possible<T>(dw, kernels::canonical(G))) f.dw = dw;
   return f;
 }
@@ -255,7 +255,7 @@ std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& 
   const auto correlation = [&]<kernels::conv_side Side, kernels::conv_family Family>(const float* source) {
     constexpr ops::conv_facts facts = kernels::conv3d_facts<float>(G, Side, Family);
     constexpr int64_t each =
-        kernels::with_plan<float>(Family, kernels::canonical(G), Side, {}, [](const auto& plan) { return plan.worker_scratch(); });
+        kernels::with_plan<float>(Family, {kernels::canonical(G), Side}, {}, [](const auto& plan) { return plan.worker_scratch(); });
     run(facts.packed, Side == kernels::conv_side::forward ? G.y_size() : G.x_size(), facts.scratch, each,
         [&](float* packed, float* y, float* scratch, const kernels::team<float>& t) {
           kernels::conv3d_pack<float, G, Side, Family>::run(w.data(), packed);

@@ -82,6 +82,8 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
 #define VOLUTE_UNROLL
 #define VOLUTE_NO_UNROLL
 #endif
+// An unrolled loop over i = 0 ... n - 1.
+#define VOLUTE_EACH(i, n) VOLUTE_UNROLL for (int i = 0; i < (n); ++i)
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::simd {

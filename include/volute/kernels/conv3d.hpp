@@ -16,7 +16,7 @@ inline namespace VOLUTE_ISA {
 /// The family that a geometry gets, and that of its adjoint in the filter.
 template <class T>
 constexpr conv_family family_of(const ops::conv_geometry& original, conv_side side) {
-  return choose_family<T>(canonical(original), side);
+  return choose_family<T>({canonical(original), side});
 }
 template <class T>
 constexpr weights_family weights_family_of(const ops::conv_geometry& original) {
@@ -41,10 +41,17 @@ constexpr int64_t conv3d_backward_data_packed_size(const ops::conv_geometry& g) 
   return conv3d_packed_size<T>(g, conv_side::backward);
 }
 
-/// Elements of workspace.
+/// Elements of workspace: of a run, and of each worker of its team beside that, but for the first.
+struct scratch_sizes {
+  int64_t first = 0, worker = 0;
+};
+template <class T>
+constexpr scratch_sizes scratch_of(conv_family family, const conv_shape& s, const ops::volume_layout& source = {}) {
+  return with_plan<T>(family, s, source, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; });
+}
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
-  return with_plan<T>(family_of<T>(original, side), canonical(original), side, source, [](const auto& plan) { return plan.scratch(); });
+  return scratch_of<T>(family_of<T>(original, side), {canonical(original), side}, source).first;
 }
 template <class T>
 constexpr int64_t conv3d_forward_scratch_size(const ops::conv_geometry& g) {
@@ -59,11 +66,10 @@ constexpr int64_t conv3d_backward_weights_scratch_size(const ops::conv_geometry&
   return conv3d_weights_facts<T>(original).scratch;
 }
 
-/// Elements of workspace that each worker of a team needs beside that, but for the first.
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, conv_family family,
                                      const ops::volume_layout& source = {}) {
-  return with_plan<T>(family, canonical(original), side, source, [](const auto& plan) { return plan.worker_scratch(); });
+  return scratch_of<T>(family, {canonical(original), side}, source).worker;
 }
 template <class T>
 constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
@@ -78,30 +84,12 @@ constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& 
 template <class T, ops::conv_geometry Original, conv_side Side, conv_family Family = family_for<T, Original, Side>>
 struct conv3d_pack {
   static void run(const T* w, T* packed, [[maybe_unused]] const team<T>& workers = {}) noexcept {
-    constexpr ops::conv_geometry g = canonical(Original);
-    if constexpr (Family == conv_family::pointwise) {
-      static constexpr pointwise_plan p = plan_pointwise<T>(g, Side);
-      pack_pointwise<T>(p, g.groups, Side == conv_side::forward, w, packed);
-    } else if constexpr (Family == conv_family::planes || Family == conv_family::in_place) {
-      pack_planes<T>(conv_shape_of<g, Side>, w, packed);
-    } else if constexpr (Family == conv_family::flat) {
-      static constexpr flat_plan p = plan_flat<T>(g, Side);
-      pack_flat<T>(conv_shape_of<g, Side>, p, w, packed);
-    } else if constexpr (Family == conv_family::rows) {
-      static constexpr rows_plan p = plan_rows<T>(g, Side);
-      pack_rows<T>(conv_shape_of<g, Side>, p, w, packed, workers);
-    } else if constexpr (Family == conv_family::channels) {
-      static constexpr channels_plan p = plan_channels<T>(g, Side);
-      pack_channels<T>(conv_shape_of<g, Side>, p, w, packed, workers);
-    } else if constexpr (Family == conv_family::width) {
-      static constexpr width_plan p = plan_width<T>(g, Side);
-      pack_width<T>(conv_shape_of<g, Side>, p, w, packed);
-    } else if constexpr (Family == conv_family::minimal) {
-      static constexpr minimal_plan p = plan_minimal<T>(g, Side);
-      pack_minimal<T, p.lanes, p.tile_kind>(conv_shape_of<g, Side>, p, w, packed, workers);
-    } else {
-      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_pack">) > 0);
-    }
+    constexpr const conv_shape& s = conv_shape_of<canonical(Original), Side>;
+    static constexpr auto p = plan_of<T, Family>(s);
+    if constexpr (Family == conv_family::minimal)
+      pack_minimal<T, p.lanes, p.tile_kind>(s, p, w, packed, workers);
+    else
+      pack_filters<T>(s, order_of(p), w, packed, workers);
   }
 };
 
@@ -116,23 +104,24 @@ struct conv3d_correlate {
                 "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
-    constexpr ops::conv_geometry g = canonical(Original);
-    if constexpr (Family == conv_family::pointwise)
-      run_pointwise<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (Family == conv_family::planes)
-      run_planes<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (Family == conv_family::in_place)
-      run_in_place<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (Family == conv_family::flat)
-      run_flat<T, g, Side, E, Scale>(x, packed, y, extra, scale, workers);
+    static constexpr conv_call call{canonical(Original), Side, E, Scale, Layouts};
+    const conv_run<T> all{x, packed, {y, extra}, scale, scratch, workers};
+    if constexpr (Family == conv_family::channels)
+      run_channels<T, call>(all);
     else if constexpr (Family == conv_family::rows)
-      run_rows<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
-    else if constexpr (Family == conv_family::channels)
-      run_channels<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_rows<T, call>(all);
     else if constexpr (Family == conv_family::width)
-      run_width<T, g, Side, E, Scale>(x, packed, y, extra, scale, scratch, workers);
+      run_width<T, call>(all);
+    else if constexpr (Family == conv_family::planes)
+      run_planes<T, call>(all);
+    else if constexpr (Family == conv_family::in_place)
+      run_in_place<T, call>(all);
+    else if constexpr (Family == conv_family::flat)
+      run_flat<T, call>(all);
+    else if constexpr (Family == conv_family::pointwise)
+      run_pointwise<T, call>(all);
     else if constexpr (Family == conv_family::minimal)
-      run_minimal<T, g, Side, E, Scale, Layouts>(conv_shape_of<g, Side>, x, packed, y, extra, scale, scratch, workers);
+      run_minimal<T, call>(all);
     else
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_correlate">) > 0);
   }

@@ -2,7 +2,7 @@
 // their places.
 #pragma once
 
-#include <volute/kernels/conv3d/schedule.hpp>
+#include <volute/kernels/conv3d/choice.hpp>
 #include <volute/runtime/model.hpp>
 #include <volute/runtime/receptive_field.hpp>
 
@@ -282,7 +282,7 @@ std::string launches(const Program&) {
       const auto side = k.kind == graph::kernel_kind::conv_forward ? kernels::conv_side::forward : kernels::conv_side::backward;
       s += "; " + report::words_of(k.kind == graph::kernel_kind::conv_weights
                                        ? kernels::schedule_of<T>(kernels::weights_family_of<T>(q), canonical)
-                                       : kernels::schedule_of<T>(runtime::family_of<T>(k, q), canonical, side));
+                                       : kernels::schedule_of<T>(runtime::family_of<T>(k, q), {canonical, side}));
       if (q.filtering == ops::filtering::minimal &&
           (k.kind == graph::kernel_kind::conv_weights ? kernels::weights_family_of<T>(q) != kernels::weights_family::minimal
                                                       : kernels::family_of<T>(q, side) != kernels::conv_family::minimal))

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <volute/core/hash.hpp>
-#include <volute/kernels/conv3d/schedule.hpp>
 #include <volute/kernels/conv3d.hpp>
 #include <volute/runtime/facts.hpp>
 
@@ -25,7 +24,7 @@ constexpr std::uint64_t order_of_sums() {
     const ops::conv_geometry& g = plan::tables.convolutions[k.geometry];
     const auto side = k.kind == kernel_kind::conv_forward ? kernels::conv_side::forward : kernels::conv_side::backward;
     const kernels::conv_family family = runtime::family_of<T>(k, g);
-    const auto s = kernels::schedule_of<T>(family, kernels::canonical(g), side);
+    const auto s = kernels::schedule_of<T>(family, {kernels::canonical(g), side});
     if (s.carried == kernels::carry::tile) return 0;
     h.put(kernels::conv3d_facts<T>(g, side, family).order);
     h.put(static_cast<int>(side)), h.put(static_cast<int>(s.lanes)), h.put(static_cast<int>(s.copy)), h.put(static_cast<int>(s.carried));

@@ -16,14 +16,14 @@ inline namespace VOLUTE_ISA {
 /// Whether a vector of a result in layout To goes past the caches: whole lines of one that they cannot hold, 8 MiB or more (32 channels of
 /// 64^3 from a transposed convolution: 11.1 ms for 14.9).
 template <class T, int L, ops::volume_layout To>
-inline constexpr bool streams_blocks = To.blocked() && sizeof(T) * L == 64 && To.block % L == 0 &&
-                                       To.size() * static_cast<int64_t>(sizeof(T)) >= machine.cached * 2;
+inline constexpr bool streams_blocks =
+    To.blocked() && sizeof(T) * L == 64 && To.block % L == 0 && To.size() * static_cast<int64_t>(sizeof(T)) >= machine.cached * 2;
 
 /// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
 /// epilogue to y in layout To, with the zeros beside them. stream_fence() must follow where streams_blocks.
 template <class T, int L, ops::epilogue E, ops::volume_layout To>
-__attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, T* y,
-                                             const T* const* extra, const conv_place& at) noexcept {
+__attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, conv_output<T> out,
+                                             const conv_place& at) noexcept {
   using V = simd::vec<T, L>;
   constexpr ops::volume_layout to = To;
   constexpr int inputs = E.program.inputs;
@@ -48,7 +48,7 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
     V in[inputs];
     VOLUTE_UNROLL
     for (int i = 1; i < inputs; ++i) {
-      const T* const p = extra[i - 1];
+      const T* const p = out.extra[i - 1];
       if (E.operand[i] == ops::access::per_channel) in[i] = load(p + channel);
       if (E.operand[i] == ops::access::per_sample_channel) in[i] = load(p + at.sample * at.channels + channel);
       if (E.operand[i] == ops::access::scalar) in[i] = V(p[0]);
@@ -60,22 +60,22 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
       const int64_t count = smaller(to.columns - w, first + n - pixel);
       const int64_t line = base + d * plane + (to.rows_before + h) * row;
       if (w == 0) {
-        if (h == 0) zeros(y + base + d * plane, to.rows_before * to.all_columns);
-        zeros(y + line, to.columns_before);
+        if (h == 0) zeros(out.y + base + d * plane, to.rows_before * to.all_columns);
+        zeros(out.y + line, to.columns_before);
       }
       const int64_t offset = line + (to.columns_before + w) * to.block;
       for (int64_t i = 0; i < count; ++i, from += pitch) {
         in[0] = simd::load<V>(from);
         VOLUTE_UNROLL
         for (int k = 1; k < inputs; ++k)
-          if (E.operand[k] == ops::access::whole) in[k] = load(extra[k - 1] + offset + i * to.block);
+          if (E.operand[k] == ops::access::whole) in[k] = load(out.extra[k - 1] + offset + i * to.block);
         V value = in[0];
         if constexpr (E.program.length > 0) value = run_program<E.program, V>(in);
-        store(y + offset + i * to.block, value);
+        store(out.y + offset + i * to.block, value);
       }
       if (w + count == to.columns) {
-        zeros(y + offset + count * to.block, to.columns_after());
-        if (h + 1 == to.rows) zeros(y + line + row, to.rows_after() * to.all_columns);
+        zeros(out.y + offset + count * to.block, to.columns_after());
+        if (h + 1 == to.rows) zeros(out.y + line + row, to.rows_after() * to.all_columns);
       }
       pixel += count;
     }

@@ -6,6 +6,7 @@
 #include <volute/kernels/conv3d/lanes.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -31,11 +32,9 @@ struct channels_plan : lanes_plan {
   pixel_block main, last;  // the last block of target channels may have three vectors
   int64_t chunk = 1;
   source_axis source[3]{};
-  int64_t tile_width = 1, tile_size = 0;  // the size for the widest block
-  int64_t tiles = 1;                      // that wait in memory while some of the chunks meet their pixels
-  int64_t together = 1;                   // these chunks
-  constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main.vectors : last.vectors); }
-  constexpr filter_order order() const { return {blocks, block_lanes(0), block_lanes(blocks - 1), 1, chunk, chunks, false}; }
+  int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
+  int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
+  int64_t together = 1;                     // these chunks
 };
 
 template <class T>
@@ -51,55 +50,45 @@ constexpr int channel_lanes(int64_t channels) {
 inline constexpr int64_t copy_surplus = 64;
 
 template <class T>
-constexpr channels_plan plan_channels(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
+constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_layout& from = {}) {
   channels_plan p;
   constexpr int64_t size = sizeof(T);
-  const conv_shape s = shape_of(g, side);
   p.lanes = channel_lanes<T>(s.target_channels);
-  const int64_t vectors = ceil_divide(s.target_channels, p.lanes);
-  const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
+  const int64_t vectors = ceil_divide(s.target_channels, p.lanes), height = s.axis[1].n, width = s.axis[2].n;
   p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
   p.chunk = near_equal(s.source_channels, 16);
   p.chunks = ceil_divide(s.source_channels, p.chunk);
+  p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks, false};
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
-  p.source[0] = source_of(g, side, 0, 1, false);
-  p.source[1] = source_of(g, side, 1, whole, rows > 1);
-  p.source[2] = source_of(g, side, 2, pixels, true);
+  p.source[0] = s.source(0, 1, false);
+  p.source[1] = s.source(1, whole, rows > 1);
+  p.source[2] = s.source(2, pixels, true);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;
   p.source_first = p.source[1].pad * p.source_row + p.source[2].pad * p.chunk;
-  plan_copy(p, g, side, p.source[0].count, size);
+  plan_copy(p, s, p.source[0].count, size);
   p.source_sample += copy_surplus;
   // 128 pixels of a row at a time at most, or the tile of a long row would leave the first-level cache.
   const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors), classes = s.class_counts[2];
   p.tile_width = smaller(width, larger(1, 128 / (p.main.pixels * classes)) * p.main.pixels);
-  p.tile_size = rows * smaller(s.target_size[2], p.tile_width * classes) * lanes;
+  p.tile_pixels = smaller(s.target_size[2], p.tile_width * classes);
+  const int64_t tile_size = rows * p.tile_pixels * lanes;  // for the widest block
   // Filters of one block beyond 512 KiB do not stay in the second-level cache: 128 KiB of them at a time meet all pixels.
   const int64_t chunk_bytes = s.taps() * p.chunk * lanes * size;
-  const bool streams = p.chunks * chunk_bytes > machine.l2 / 2;
   p.together = p.chunks;
-  if (streams) {
+  if (p.chunks * chunk_bytes > machine.l2 / 2) {
     p.together = smaller(p.chunks, larger(1, (machine.l2 / 8) / chunk_bytes));
     plan_samples(p, s, size);
     const int64_t down = ceil_divide(height, smaller(p.main.rows, p.last.rows)), across = ceil_divide(width, p.tile_width);
-    p.tiles = smaller(p.samples * p.slabs.size * down * across, larger(1, (machine.l2 / 4) / (p.tile_size * size)));
+    p.tiles = smaller(p.samples * p.slabs.size * down * across, larger(1, (machine.l2 / 4) / (tile_size * size)));
   }
-  p.tile = p.tiles * p.tile_size;
-  plan_threads(p, g, s, size, p.together < p.chunks, 32);
+  p.tile = p.tiles * tile_size;
+  plan_threads(p, s, size, p.together < p.chunks, 32);
   plan_blocked_source(p, from, p.source[0].count);
   return p;
-}
-
-constexpr int64_t channels_packed_size(const channels_plan& p, const ops::conv_geometry& g) {
-  return g.groups * p.order().group_size(g.taps());
-}
-
-template <class T>
-void pack_channels(const conv_shape& s, const channels_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
-  pack_filters(s, p.order(), w, packed, workers);
 }
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
@@ -125,19 +114,15 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
   V acc[R][Q][NV];
   T* const tile = j.tile;
   if (j.add) {
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-    for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) {  // of pixels that are not wanted, any other's
-      const int64_t row = r < j.row_last ? r : 0, pixel = q >= j.pixel_first && q < j.pixel_last ? q : j.pixel_first;
-      acc[r][q][v] = simd::load<V>(tile + row * j.tile_row + pixel * j.tile_pixel + v * L);
-    }
+    VOLUTE_EACH(r, R)
+      VOLUTE_EACH(q, Q) {  // of pixels that are not wanted, any other's
+        const int64_t row = r < j.row_last ? r : 0, pixel = q >= j.pixel_first && q < j.pixel_last ? q : j.pixel_first;
+        load_all(acc[r][q], tile + row * j.tile_row + pixel * j.tile_pixel);
+      }
   } else {
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-    for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[r][q][v] = V(T(0));
+    set_zero(acc);
   }
+  // (Not by a function: with these loops in one, g++ takes 1.01 to 1.03 times as long for few channels.)
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
@@ -149,38 +134,25 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
                                             : j.next;
         for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
-          VOLUTE_UNROLL
-          for (int r = 0; r < R; ++r) row[r] = xs + r * j.x_row;
+          VOLUTE_EACH(r, R) row[r] = xs + r * j.x_row;
           const T* const end = w + j.length * (NV * L);
           VOLUTE_NO_UNROLL
           for (; w != end; w += NV * L) {
             V wv[NV];
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) wv[v] = simd::load<V>(w + v * L);
+            load_all(wv, w);
             simd::prefetch(ahead);
             ahead += j.ahead;
-            VOLUTE_UNROLL
-            for (int r = 0; r < R; ++r) {
-              VOLUTE_UNROLL
-              for (int q = 0; q < Q; ++q) {
-                const V xv(row[r][q * Step]);
-                VOLUTE_UNROLL
-                for (int v = 0; v < NV; ++v) acc[r][q][v] = simd::fma(xv, wv[v], acc[r][q][v]);
-              }
+            VOLUTE_EACH(r, R) {
+              VOLUTE_EACH(q, Q) add_products(acc[r][q], V(row[r][q * Step]), wv);
               ++row[r];
             }
           }
         }
       }
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r)
+  VOLUTE_EACH(r, R)
     if (r >= j.row_first && r < j.row_last) {
-      VOLUTE_UNROLL
-      for (int q = 0; q < Q; ++q)
-        if (q >= j.pixel_first && q < j.pixel_last) {
-          VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) simd::store(tile + r * j.tile_row + q * j.tile_pixel + v * L, acc[r][q][v]);
-        }
+      VOLUTE_EACH(q, Q)
+        if (q >= j.pixel_first && q < j.pixel_last) store_all(acc[r][q], tile + r * j.tile_row + q * j.tile_pixel);
     }
 }
 
@@ -220,29 +192,26 @@ struct channels_task {
   const conv_shape& s;
   const channels_plan& p;
   const lanes_task<T>& t;
-  const int64_t classes = s.class_counts[2], tile_row = smaller(s.target_size[2], p.tile_width*classes) * lanes;
+  const int64_t classes = s.class_counts[2], tile_row = p.tile_pixels * lanes;
 
   __attribute__((noinline)) void run() const noexcept {
     const depth_slab& slab = t.piece.slab;
-    int64_t taps = 0;
-    for (int64_t id = 0; id < s.class_counts[0]; ++id)
-      for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
-        const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-        const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
-                                p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
-        const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
-        for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
-          const int64_t count = smaller(p.tiles, end - first);
-          for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
-            for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
-          for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
-        }
-        for (int64_t iw = 0; iw < classes; ++iw) taps += cd.taps * ch.taps * s.classes[2][iw].taps;
-      }
+    for_each_plane_class(
+        s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) __attribute__((always_inline)) {
+          const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
+                                  p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
+          const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
+          for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
+            const int64_t count = smaller(p.tiles, end - first);
+            for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
+              for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
+            for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
+          }
+        });
   }
 
-  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait. `taps`: those of the classes before.
-  VOLUTE_INLINE void compute(const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t chunk, const tile_place& at,
+  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait. `before`: the taps of the classes before.
+  VOLUTE_INLINE void compute(const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t chunk, const tile_place& at,
                              int64_t i, int64_t count) const noexcept {
     const int64_t tap_weights = p.chunk * lanes;
     const tap_range td = taps_inside(cd, at.d, p.source[0].count), th = taps_of_any(ch, at.h, at.rows, p.source[1].count);
@@ -254,37 +223,37 @@ struct channels_task {
     j.add = chunk > 0;
     T* const tile = t.tile + i * B.rows * tile_row;
     const T* const from = t.row(p, cd, ch, at.sample, at.d, td.first, at.h, th.first) + chunk * p.source_chunk;
-    for (int64_t iw = 0; iw < classes; ++iw) {
-      const correlation_axis& cw = s.classes[2][iw];
-      const bool joined = cw.taps <= 1 || cw.offset_step == 1;
-      j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
-      j.length = (joined ? cw.taps : 1) * p.chunk;
-      j.x_run = cw.offset_step * p.chunk;
-      j.steps(p, cd, ch, cw.taps * tap_weights);
-      const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
-      j.w = filters + j.take(td, th);
-      j.tile_pixel = cw.dst_step * lanes;
-      const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
-      j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));
-      if (p.together < p.chunks) {  // this tile's share of what the next chunks read
-        const int64_t size = j.chunks * j.w_chunk, share = size / count + 1;
-        const T* const next = filters + size + i * share;
-        for (int64_t k = 0; k < share; k += line_of<T>) simd::prefetch(next + k);
-      }
-      const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset) * p.chunk; };
-      const T* const next_row = from + (iw + 1 < classes ? 0 : B.rows * j.x_row) + column(at.w);
-      const int64_t last = smaller(cw.n, at.w + p.tile_width);
-      for (int64_t q = at.w; q < last; q += B.pixels) {
-        const int64_t first = larger(0, smaller(q, cw.n - B.pixels));
-        j.pixel_first = q - first;
-        j.pixel_last = smaller(B.pixels, last - first);
-        j.x = from + column(first);
-        j.next = q + B.pixels < last ? from + column(q + B.pixels) : next_row;
-        j.tile = tile + (cw.dst + (first - at.w) * cw.dst_step) * lanes;
-        channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
-      }
-      taps += cd.taps * ch.taps * cw.taps;
-    }
+    int64_t left = classes;
+    for_each_width_class(
+        s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) __attribute__((always_inline)) {
+          const bool joined = cw.taps <= 1 || cw.offset_step == 1;
+          j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
+          j.length = (joined ? cw.taps : 1) * p.chunk;
+          j.x_run = cw.offset_step * p.chunk;
+          j.steps(p, cd, ch, cw.taps * tap_weights);
+          const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
+          j.w = filters + j.take(td, th);
+          j.tile_pixel = cw.dst_step * lanes;
+          const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
+          j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));
+          if (p.together < p.chunks) {  // this tile's share of what the next chunks read
+            const int64_t size = j.chunks * j.w_chunk, share = size / count + 1;
+            const T* const next = filters + size + i * share;
+            for (int64_t k = 0; k < share; k += line_of<T>) simd::prefetch(next + k);
+          }
+          const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset) * p.chunk; };
+          const T* const next_row = from + (--left > 0 ? 0 : B.rows * j.x_row) + column(at.w);
+          const int64_t last = smaller(cw.n, at.w + p.tile_width);
+          for (int64_t q = at.w; q < last; q += B.pixels) {
+            const int64_t first = larger(0, smaller(q, cw.n - B.pixels));
+            j.pixel_first = q - first;
+            j.pixel_last = smaller(B.pixels, last - first);
+            j.x = from + column(first);
+            j.next = q + B.pixels < last ? from + column(q + B.pixels) : next_row;
+            j.tile = tile + (cw.dst + (first - at.w) * cw.dst_step) * lanes;
+            channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
+          }
+        });
   }
 
   VOLUTE_INLINE void store(const correlation_axis& cd, const correlation_axis& ch, const tile_place& at, int64_t i) const noexcept {
@@ -301,34 +270,34 @@ struct channels_task {
 template <class T, bool Scale, class Plan>
 void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
                           int64_t begin, int64_t end, int64_t base = 0) noexcept {
-  const int64_t channels = s.groups * s.source_channels, volume = s.source_volume();
-  const int64_t plane = s.source_size[1] * s.source_size[2];
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t c = i % p.chunks, d = i / p.chunks, first = sample * channels + group * s.source_channels + c * p.chunk;
+    const int64_t c = i % p.chunks, d = i / p.chunks, first = (sample * s.groups + group) * s.source_channels + c * p.chunk;
     const channels_last_copy copy{
-        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, volume, s.source_size[2], p.source[1], p.source[2]};
-    copy_channels_last<T, Scale>(x + first * volume + (p.source[0].start + d * p.source[0].step) * plane,
+        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
+    copy_channels_last<T, Scale>(x + first * s.source_volume() + (p.source[0].start + d * p.source[0].step) * s.source_plane(),
                                  to + c * p.source_chunk + (d - base) * p.source_plane, Scale ? scale + first : nullptr, copy);
   }
 }
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
-void run_channels(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
-                  const team<T>& workers) noexcept {
-  static constexpr channels_plan p = plan_channels<T>(G, Side, Layouts.source);
-  constexpr int step = static_cast<int>(correlation(G, Side, 2, 0).step * p.chunk);
-  run_lanes<p.share, p.blocked, T>(
-      s, p, {x, packed, y, extra}, scratch, workers, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
-      [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t first = piece.slab.begin * p.chunks;
-        copy_source_channels<T, Scale>(s, p, x, scale, piece.sample + n, piece.group, to, first + begin, first + end, piece.slab.begin);
+template <class T, conv_call C>
+void run_channels(const conv_run<T>& run) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr channels_plan p = plan_channels<T>(s, C.layouts.source);
+  constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
+  run_lanes<p.share, p.blocked, p.lanes, C.layouts.target>(
+      s, p, run, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
+      [&](const conv_piece& at, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+        const int64_t first = at.slab.begin * p.chunks;
+        copy_source_channels<T, C.scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
       },
       [&](int64_t b, const lanes_task<T>& task) noexcept {
+        const auto compute = [&](auto last) __attribute__((always_inline)) {
+          channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();
+        };
         if (p.last == p.main || b + 1 < p.blocks)
-          channels_task<T, p.lanes, step, p.main, E, Layouts.target>{s, p, task}.run();
+          compute(std::false_type{});
         else if constexpr (p.last != p.main)
-          channels_task<T, p.lanes, step, p.last, E, Layouts.target>{s, p, task}.run();
-        if constexpr (streams_blocks<T, p.lanes, Layouts.target>) simd::stream_fence();
+          compute(std::true_type{});
       });
 }
 

@@ -50,7 +50,7 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   constexpr int64_t size = sizeof(T), surplus = 64;  // lanes of the copy beyond the last pixel, elements of a window beyond its run
   weights_plan p;
   const conv_shape s = shape_of(g, side);
-  const channels_plan forward = plan_channels<T>(g, side);
+  const channels_plan forward = plan_channels<T>(s);
   p.lanes = forward.lanes;
   p.main = forward.main.vectors, p.last = forward.last.vectors;
   p.blocks = forward.blocks, p.chunks = forward.chunks, p.chunk = forward.chunk;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <volute/kernels/conv3d/cost.hpp>
+#include <volute/ops/rule.hpp>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -35,18 +36,6 @@ enum class weights_family {
 };
 inline constexpr int weights_families = 11;
 
-constexpr const char* family_name(conv_family f) {
-  constexpr const char* names[]{"channels", "rows", "width", "planes", "in_place", "flat", "pointwise", "minimal"};
-  static_assert(sizeof names / sizeof *names == conv_families);
-  return names[static_cast<int>(f)];
-}
-constexpr const char* family_name(weights_family f) {
-  constexpr const char* names[]{"outputs",  "inputs",       "row_outputs", "row_inputs", "pixels", "planes",
-                                "in_place", "flat_outputs", "flat_inputs", "pointwise",  "minimal"};
-  static_assert(sizeof names / sizeof *names == weights_families);
-  return names[static_cast<int>(f)];
-}
-
 /// True where whole planes in the lanes are possible, and their masks take the compiler no time.
 template <class T>
 constexpr bool flat_compiles(const ops::conv_geometry& g) {
@@ -59,7 +48,7 @@ constexpr bool flat_compiles(const ops::conv_geometry& g) {
 /// copied whole, 11 by channels, and 10 by slabs of rows.
 template <class T>
 constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side) {
-  if (!rows_possible<T>(g, side) || g.out[2] <= 32) return rows_possible<T>(g, side);
+  if (!rows_possible<T>({g, side}) || g.out[2] <= 32) return rows_possible<T>({g, side});
   const row_weights_plan p = plan_row_weights<T>(g, side);
   return p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) <= machine.cached;
 }
@@ -67,23 +56,23 @@ constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side)
 VOLUTE_EXHAUSTIVE_BEGIN
 /// True where a family can compute a convolution, fast or not.
 template <class T>
-constexpr bool possible(conv_family family, const ops::conv_geometry& g, conv_side side) {
+constexpr bool possible(conv_family family, const conv_shape& s) {
   switch (family) {
     case conv_family::channels:
     case conv_family::width:
       return true;
     case conv_family::rows:
-      return rows_possible<T>(g, side);
+      return rows_possible<T>(s);
     case conv_family::planes:
-      return planes_possible(g, side);
+      return planes_possible(s);
     case conv_family::in_place:
-      return prefers_in_place<T>(g, side);
+      return prefers_in_place<T>(s);
     case conv_family::flat:
-      return flat_compiles<T>(g);
+      return flat_compiles<T>(s.geometry);
     case conv_family::pointwise:
-      return prefers_pointwise<T>(g, side);
+      return prefers_pointwise<T>(s);
     case conv_family::minimal:
-      return minimal_possible<T>(g);
+      return minimal_possible<T>(s.geometry);
   }
   return false;
 }
@@ -100,7 +89,7 @@ constexpr bool possible(weights_family family, const ops::conv_geometry& g) {
     case weights_family::row_inputs:
       return row_weights_possible<T>(g, conv_side::backward);
     case weights_family::planes:
-      return planes_possible(g, conv_side::forward);
+      return planes_possible({g, conv_side::forward});
     case weights_family::in_place:
       return prefers_in_place_weights<T>(g);
     case weights_family::flat_outputs:
@@ -113,59 +102,6 @@ constexpr bool possible(weights_family family, const ops::conv_geometry& g) {
   }
   return false;
 }
-
-/// f(plan) with the plan of a family, which reads its source in layout `from`.
-template <class T, class F>
-constexpr auto with_plan(conv_family family, const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from, F f) {
-  switch (family) {
-    case conv_family::pointwise:
-      return f(plan_pointwise<T>(g, side));
-    case conv_family::planes:
-      return f(plan_planes<T>(g, side));
-    case conv_family::in_place:
-      return f(plan_in_place<T>(g, side));
-    case conv_family::flat:
-      return f(plan_flat<T>(g, side));
-    case conv_family::rows:
-      return f(plan_rows<T>(g, side, from));
-    case conv_family::channels:
-      return f(plan_channels<T>(g, side, from));
-    case conv_family::minimal:
-      return f(plan_minimal<T>(g, side, from));
-    case conv_family::width:
-      break;
-  }
-  return f(plan_width<T>(g, side));
-}
-/// The same of the adjoint in the filter.
-template <class T, class F>
-constexpr auto with_weights_plan(weights_family family, const ops::conv_geometry& g, F f) {
-  switch (family) {
-    case weights_family::outputs:
-      return f(plan_weights<T>(g, conv_side::forward));
-    case weights_family::inputs:
-      return f(plan_weights<T>(g, conv_side::backward));
-    case weights_family::row_outputs:
-      return f(plan_row_weights<T>(g, conv_side::forward));
-    case weights_family::row_inputs:
-      return f(plan_row_weights<T>(g, conv_side::backward));
-    case weights_family::planes:
-      return f(plan_planes_weights<T>(g));
-    case weights_family::in_place:
-      return f(plan_in_place_weights<T>(g));
-    case weights_family::flat_outputs:
-      return f(plan_flat_weights<T>(g, conv_side::forward));
-    case weights_family::flat_inputs:
-      return f(plan_flat_weights<T>(g, conv_side::backward));
-    case weights_family::pointwise:
-      return f(plan_pointwise_weights<T>(g));
-    case weights_family::minimal:
-      return f(plan_minimal_weights<T>(g));
-    case weights_family::pixels:
-      break;
-  }
-  return f(plan_pixel_weights<T>(g));
-}
 VOLUTE_EXHAUSTIVE_END
 
 /// Which tensor's channels a family's blocks have: backward if those of x.
@@ -174,35 +110,107 @@ constexpr conv_side side_of(weights_family f) {
   return inputs ? conv_side::backward : conv_side::forward;
 }
 
-// clang-format off
-/// Cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products take 1.2 to 1.7 times
-/// their ideal everywhere; what a family counts as steps differs.
-inline constexpr conv_counts family_cycles[]{
-    {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03},  // channels
-    {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03},  // rows
-    {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03},  // width
-    {1.33, 0.797, 2.48, 0, 24.2, 0},          // planes
-    {1.49, 0, 0.182, 0.0389, 49.9, 0},        // in_place
-    {1.35, 0, 0, 0.0833, 3.62, 28.7},         // flat
-    {1.39, 0.394, 0.59, 0.00795, 0, 4e+03},   // pointwise
-    {1.55, 0.894, 10.6, 0.602, 0.0305, 1.28e+04},  // minimal
+/// The plan of a family, which reads its source in layout `from`.
+template <class T, conv_family Family>
+constexpr auto plan_of(const conv_shape& s, [[maybe_unused]] const ops::volume_layout& from = {}) {
+  using enum conv_family;
+  if constexpr (Family == channels)
+    return plan_channels<T>(s, from);
+  else if constexpr (Family == rows)
+    return plan_rows<T>(s, from);
+  else if constexpr (Family == width)
+    return plan_width<T>(s);
+  else if constexpr (Family == planes)
+    return plan_planes<T>(s);
+  else if constexpr (Family == in_place)
+    return plan_in_place<T>(s);
+  else if constexpr (Family == flat)
+    return plan_flat<T>(s);
+  else if constexpr (Family == pointwise)
+    return plan_pointwise<T>(s);
+  else if constexpr (Family == minimal)
+    return plan_minimal<T>(s, from);
+  else
+    static_assert(sizeof(ops::no_branch_for<Family, "conv3d/choice.hpp: plan_of">) > 0);
+}
+/// That of a family of the adjoint in the filter.
+template <class T, weights_family Family>
+constexpr auto plan_of(const ops::conv_geometry& g) {
+  using enum weights_family;
+  if constexpr (Family == outputs || Family == inputs)
+    return plan_weights<T>(g, side_of(Family));
+  else if constexpr (Family == row_outputs || Family == row_inputs)
+    return plan_row_weights<T>(g, side_of(Family));
+  else if constexpr (Family == pixels)
+    return plan_pixel_weights<T>(g);
+  else if constexpr (Family == planes)
+    return plan_planes_weights<T>(g);
+  else if constexpr (Family == in_place)
+    return plan_in_place_weights<T>(g);
+  else if constexpr (Family == flat_outputs || Family == flat_inputs)
+    return plan_flat_weights<T>(g, side_of(Family));
+  else if constexpr (Family == pointwise)
+    return plan_pointwise_weights<T>(g);
+  else if constexpr (Family == minimal)
+    return plan_minimal_weights<T>(g);
+  else
+    static_assert(sizeof(ops::no_branch_for<Family, "conv3d/choice.hpp: plan_of">) > 0);
+}
+
+/// f(plan) with the plan of a family that is no constant. I: the first family that is not yet known to be another one.
+template <class T, int I = 0, class F>
+constexpr auto with_plan(conv_family family, const conv_shape& s, const ops::volume_layout& from, F f) {
+  if constexpr (I + 1 < conv_families)
+    if (static_cast<int>(family) != I) return with_plan<T, I + 1>(family, s, from, f);
+  return f(plan_of<T, static_cast<conv_family>(I)>(s, from));
+}
+template <class T, int I = 0, class F>
+constexpr auto with_weights_plan(weights_family family, const ops::conv_geometry& g, F f) {
+  if constexpr (I + 1 < weights_families)
+    if (static_cast<int>(family) != I) return with_weights_plan<T, I + 1>(family, g, f);
+  return f(plan_of<T, static_cast<weights_family>(I)>(g));
+}
+
+/// A family's name, and its cycles for one of each: products, elements copied, lanes stored, bytes beyond the caches, steps; once. Products
+/// take 1.2 to 1.7 times their ideal everywhere; what a family counts as steps differs.
+struct family_row {
+  const char* name;
+  conv_counts cycles;
 };
-inline constexpr conv_counts weights_family_cycles[]{
-    {1.33, 1.38, 0, 0.281, 1.7, 4e+03},       // outputs
-    {1.77, 0.481, 0, 0.3, 1.1, 0},            // inputs
-    {1.38, 1.59, 0, 0.0321, 0.0228, 740},     // row_outputs
-    {1.39, 1.62, 0.459, 0.3, 1.65, 0},        // row_inputs
-    {2.5, 1.8, 0.261, 0.0436, 4.73, 621},     // pixels
-    {1.72, 1.49, 2.78, 0.0015, 14.7, 0},      // planes
-    {0.999, 0, 8.23, 0.0782, 18.1, 57},       // in_place
-    {1.39, 0, 1.76, 0.257, 0, 0},             // flat_outputs
-    {1.44, 0, 3.98, 0.221, 7.29, 0},          // flat_inputs
-    {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03},  // pointwise
-    {2.19, 0.24, 10, 0.156, 2.36, 0},         // minimal
+// clang-format off
+inline constexpr family_row family_table[]{
+    {"channels", {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03}},
+    {"rows", {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03}},
+    {"width", {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03}},
+    {"planes", {1.33, 0.797, 2.48, 0, 24.2, 0}},
+    {"in_place", {1.49, 0, 0.182, 0.0389, 49.9, 0}},
+    {"flat", {1.35, 0, 0, 0.0833, 3.62, 28.7}},
+    {"pointwise", {1.39, 0.394, 0.59, 0.00795, 0, 4e+03}},
+    {"minimal", {1.55, 0.894, 10.6, 0.602, 0.0305, 1.28e+04}},
+};
+inline constexpr family_row weights_family_table[]{
+    {"outputs", {1.33, 1.38, 0, 0.281, 1.7, 4e+03}},
+    {"inputs", {1.77, 0.481, 0, 0.3, 1.1, 0}},
+    {"row_outputs", {1.38, 1.59, 0, 0.0321, 0.0228, 740}},
+    {"row_inputs", {1.39, 1.62, 0.459, 0.3, 1.65, 0}},
+    {"pixels", {2.5, 1.8, 0.261, 0.0436, 4.73, 621}},
+    {"planes", {1.72, 1.49, 2.78, 0.0015, 14.7, 0}},
+    {"in_place", {0.999, 0, 8.23, 0.0782, 18.1, 57}},
+    {"flat_outputs", {1.39, 0, 1.76, 0.257, 0, 0}},
+    {"flat_inputs", {1.44, 0, 3.98, 0.221, 7.29, 0}},
+    {"pointwise", {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03}},
+    {"minimal", {2.19, 0.24, 10, 0.156, 2.36, 0}},
 };
 // clang-format on
-static_assert(sizeof family_cycles / sizeof *family_cycles == conv_families);
-static_assert(sizeof weights_family_cycles / sizeof *weights_family_cycles == weights_families);
+static_assert(sizeof family_table / sizeof *family_table == conv_families);
+static_assert(sizeof weights_family_table / sizeof *weights_family_table == weights_families);
+
+constexpr const family_row& row_of(conv_family f) { return family_table[static_cast<int>(f)]; }
+constexpr const family_row& row_of(weights_family f) { return weights_family_table[static_cast<int>(f)]; }
+template <class Family>
+constexpr const char* family_name(Family f) {
+  return row_of(f).name;
+}
 
 /// Families that take and give blocks of channels, which saves copies between two convolutions, may be a little slower alone.
 inline constexpr double linked = 0.95;
@@ -212,41 +220,59 @@ inline constexpr conv_family linked_family = conv_family::channels;
 
 /// Cycles that a possible family is expected to take.
 template <class T>
-constexpr double cost(conv_family f, const ops::conv_geometry& g, conv_side side) {
-  const double alone =
-      with_plan<T>(f, g, side, {}, [&](const auto& p) { return cycles<T>(count<T>(p, g, side), family_cycles[static_cast<int>(f)], g); });
+constexpr double cost(conv_family f, const conv_shape& s) {
+  const double alone = with_plan<T>(f, s, {}, [&](const auto& p) { return cycles<T>(p, s, row_of(f).cycles); });
   return f == conv_family::channels || f == conv_family::rows ? linked * alone : alone;
 }
 template <class T>
 constexpr double cost(weights_family f, const ops::conv_geometry& g) {
   using enum weights_family;
-  const double alone = with_weights_plan<T>(
-      f, g, [&](const auto& p) { return cycles<T>(count<T>(p, g, side_of(f)), weights_family_cycles[static_cast<int>(f)], g); });
+  const conv_shape s(g, side_of(f));
+  const double alone = with_weights_plan<T>(f, g, [&](const auto& p) { return cycles<T>(p, s, row_of(f).cycles); });
   return f == outputs || f == inputs || f == row_outputs || f == row_inputs ? linked * alone : alone;
 }
 
-/// The family of the least cost among those that are possible; the first one always is.
-template <class Family, class Possible, class Cost>
-constexpr Family cheapest(int families, Possible can, Cost cost_of) {
+/// The family of the least cost among the possible ones of `families`; the first one always is.
+template <class T, class Family, class Problem>
+constexpr Family cheapest(int families, const Problem& q) {
   Family best{};
-  double least = cost_of(best);
+  double least = cost<T>(best, q);
   for (int i = 1; i < families; ++i) {
     const auto f = static_cast<Family>(i);
-    if (!can(f)) continue;
-    if (const double c = cost_of(f); c < least) best = f, least = c;
+    if (!possible<T>(f, q)) continue;
+    if (const double c = cost<T>(f, q); c < least) best = f, least = c;
   }
   return best;
 }
 /// The one that a canonical geometry gets.
 template <class T>
-constexpr conv_family choose_family(const ops::conv_geometry& g, conv_side side) {
-  return cheapest<conv_family>(
-      conv_families, [&](conv_family f) { return possible<T>(f, g, side); }, [&](conv_family f) { return cost<T>(f, g, side); });
+constexpr conv_family choose_family(const conv_shape& s) {
+  return cheapest<T, conv_family>(conv_families, s);
 }
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-  return cheapest<weights_family>(
-      weights_families, [&](weights_family f) { return possible<T>(f, g); }, [&](weights_family f) { return cost<T>(f, g); });
+  return cheapest<T, weights_family>(weights_families, g);
+}
+
+/// The schedule of a family with plan p, of a canonical geometry.
+template <class T, class Family, class Plan>
+constexpr conv_schedule schedule_with(Family family, const conv_shape& s, const Plan& p) {
+  conv_schedule c = conv_account<T>{s}(p).way;
+  c.family = family_name(family);
+  if constexpr (requires { p.share; }) c.share = p.share;
+  if constexpr (requires { p.slabs.count; }) c.slabs = p.slabs.count;
+  if constexpr (requires { p.depth.count; }) c.slabs = p.depth.count;
+  if constexpr (requires { p.tile_kind; })
+    for (int a = 0; a < 3; ++a) c.tile[a] = p.tile_kind.axis[a].outputs;
+  return c;
+}
+template <class T>
+constexpr conv_schedule schedule_of(conv_family family, const conv_shape& s) {
+  return with_plan<T>(family, s, {}, [&](const auto& p) { return schedule_with<T>(family, s, p); });
+}
+template <class T>
+constexpr conv_schedule schedule_of(weights_family family, const ops::conv_geometry& g) {
+  return with_weights_plan<T>(family, g, [&](const auto& p) { return schedule_with<T>(family, {g, side_of(family)}, p); });
 }
 
 }  // namespace VOLUTE_ISA

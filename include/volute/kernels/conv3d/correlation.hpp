@@ -14,6 +14,7 @@ inline namespace VOLUTE_ISA {
 /// Which tensor is written: y (forward, source x) or dx (backward, source g).
 enum class conv_side { forward, backward };
 
+constexpr double real(int64_t n) { return static_cast<double>(n); }
 constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -88,6 +89,12 @@ constexpr correlation_axis correlation(const ops::conv_geometry& g, conv_side si
   return c;
 }
 
+/// f(correlation) for each residue class of an axis.
+template <class F>
+constexpr void for_each_residue(const ops::conv_geometry& g, conv_side side, int a, F f) {
+  for (int64_t r = 0; r < class_count(g, side, a); ++r) f(correlation(g, side, a, r));
+}
+
 /// How one axis of the source stands in its copy: `count` elements start, start + step, ... after `pad` zeros, `extent` in all.
 struct source_axis {
   int64_t start = 0, step = 1, count = 0, pad = 0, extent = 1;
@@ -138,38 +145,75 @@ constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64
   return {first, larger(first, last)};
 }
 
-/// The list of correlations of a geometry, by axis, and the strides of its tensors: all that the geometry-independent drivers read.
+/// Neighbouring positions of an axis that are accumulated together: n of them; of the source elements that their taps span, those in
+/// [low, high) exist.
+struct axis_segment {
+  int n = 1, low = 0, high = 0;
+};
+/// That of positions [first, last) of an axis of stride 1, in a source of `count` elements.
+constexpr axis_segment segment_between(const correlation_axis& c, int64_t first, int64_t last, int64_t count) {
+  const int64_t from = first + c.offset, span = last - first + (c.taps - 1) * c.offset_step;
+  const int64_t low = smaller(span, larger(0, -from));
+  return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, count - from)))};
+}
+
+/// Positions of an axis of `count` elements that all its taps read, each counted.
+constexpr int64_t positions_read(const correlation_axis& c, int64_t count) {
+  int64_t n = 0;
+  for (int64_t t = 0; t < c.taps; ++t) {
+    const tap_range r = positions_inside(c, t, count);
+    n += r.last - r.first;
+  }
+  return n;
+}
+
+/// Both of what plans are made of, a canonical geometry and a side, and all that the geometry-independent drivers read: the list of
+/// correlations by axis and the strides of the tensors.
 struct conv_shape {
-  const correlation_axis* classes[3]{};  // of each axis
+  ops::conv_geometry geometry{};
+  conv_side side{};
+  const correlation_axis* classes[3]{};  // of each axis; null but in conv_shape_of
+  correlation_axis axis[3]{};            // the first class of each, which is the longest
   int64_t class_counts[3]{};
-  source_axis source[3]{};
   int64_t batch = 1, groups = 1, source_channels = 1, target_channels = 1;  // channels of one group
   int64_t source_size[3]{}, target_size[3]{};
   int64_t weight_target = 0, weight_source = 0;  // steps of w from one channel to the next; the kernel's axes are dense
   int64_t kernel[3]{};
-  constexpr int64_t source_volume() const { return source_size[0] * source_size[1] * source_size[2]; }
-  constexpr int64_t target_volume() const { return target_size[0] * target_size[1] * target_size[2]; }
-  constexpr int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-};
 
-/// Everything of a shape but the classes, which need storage.
-constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) {
-  conv_shape s;
-  const bool forward = side == conv_side::forward;
-  s.batch = g.batch;
-  s.groups = g.groups;
-  s.source_channels = forward ? g.group_in() : g.group_out();
-  s.target_channels = forward ? g.group_out() : g.group_in();
-  s.weight_target = forward ? g.group_in() * g.taps() : g.taps();
-  s.weight_source = forward ? g.taps() : g.group_in() * g.taps();
-  for (int a = 0; a < 3; ++a) {
-    s.source_size[a] = forward ? g.in[a] : g.out[a];
-    s.target_size[a] = forward ? g.out[a] : g.in[a];
-    s.kernel[a] = g.kernel[a];
-    s.class_counts[a] = class_count(g, side, a);
+  constexpr conv_shape() = default;
+  constexpr conv_shape(const ops::conv_geometry& g, conv_side s) : geometry(g), side(s), batch(g.batch), groups(g.groups) {
+    const bool forward = side == conv_side::forward;
+    source_channels = forward ? g.group_in() : g.group_out();
+    target_channels = forward ? g.group_out() : g.group_in();
+    weight_target = forward ? g.group_in() * g.taps() : g.taps();
+    weight_source = forward ? g.taps() : g.group_in() * g.taps();
+    for (int a = 0; a < 3; ++a) {
+      source_size[a] = forward ? g.in[a] : g.out[a];
+      target_size[a] = forward ? g.out[a] : g.in[a];
+      kernel[a] = g.kernel[a];
+      class_counts[a] = class_count(g, side, a);
+      axis[a] = correlation(g, side, a, 0);
+    }
   }
-  return s;
-}
+
+  constexpr int64_t pairs() const { return batch * groups; }
+  constexpr int64_t source_plane() const { return source_size[1] * source_size[2]; }
+  constexpr int64_t source_volume() const { return source_size[0] * source_plane(); }
+  constexpr int64_t target_plane() const { return target_size[1] * target_size[2]; }
+  constexpr int64_t target_volume() const { return target_size[0] * target_plane(); }
+  constexpr int64_t target_elements() const { return target_channels * target_volume(); }  // of a pair
+  constexpr int64_t source_elements() const { return source_channels * source_volume(); }
+  constexpr int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  constexpr int64_t filters() const { return groups * target_channels * source_channels * taps(); }
+  constexpr int64_t inner_classes() const { return class_counts[1] * class_counts[2]; }  // of a plane
+  /// f(correlation) for all classes of an axis; the axis of the source, see source_of().
+  template <class F>
+  constexpr void for_each_class(int a, F f) const {
+    for (int64_t r = 0; r < class_counts[a]; ++r) f(r == 0 ? axis[a] : correlation(geometry, side, a, r));
+  }
+  constexpr source_axis source(int a, int64_t block, bool padded) const { return source_of(geometry, side, a, block, padded); }
+};
+constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) { return {g, side}; }
 
 /// How threads share a convolution: each takes whole (sample, group) pairs, `pairs`, with a scratch memory of its own; or all work on one
 /// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.
@@ -186,6 +230,11 @@ constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_byt
   if (possible && pairs >= 8) return sharing::pairs;
   if (work / static_cast<double>(pairs) >= worth_sharing) return sharing::inside;
   return possible ? sharing::pairs : sharing::none;
+}
+
+/// Elements of scratch memory of each worker but the first: all that the first one has, what is no worker's but its own, or none.
+constexpr int64_t worker_memory(sharing share, int64_t all, int64_t own) {
+  return share == sharing::none ? 0 : whole_lines(share == sharing::pairs ? all : own);
 }
 
 /// Parts in which threads make a copy of so many elements: each is worth a hand-over, and 2, 4, 8 ... threads share them without a rest.
@@ -217,10 +266,10 @@ void add_parts(const T* sums, int64_t parts, int64_t size, T* to) noexcept {
 
 template <ops::conv_geometry G, conv_side Side, int Axis>
 struct conv_classes {
-  static constexpr int64_t count = class_count(G, Side, Axis);
-  correlation_axis list[count];
+  correlation_axis list[class_count(G, Side, Axis)];
   constexpr conv_classes() : list{} {
-    for (int64_t r = 0; r < count; ++r) list[r] = correlation(G, Side, Axis, r);
+    int64_t r = 0;
+    for_each_residue(G, Side, Axis, [&](const correlation_axis& c) { list[r++] = c; });
   }
 };
 
@@ -230,15 +279,11 @@ inline constexpr conv_classes<G, Side, Axis> classes_of{};
 
 /// The list of correlations of canonical geometry G, with its classes in static storage.
 template <ops::conv_geometry G, conv_side Side>
-constexpr conv_shape make_shape() {
-  conv_shape s = shape_of(G, Side);
-  s.classes[0] = classes_of<G, Side, 0>.list;
-  s.classes[1] = classes_of<G, Side, 1>.list;
-  s.classes[2] = classes_of<G, Side, 2>.list;
+inline constexpr conv_shape conv_shape_of = [] {
+  conv_shape s(G, Side);
+  s.classes[0] = classes_of<G, Side, 0>.list, s.classes[1] = classes_of<G, Side, 1>.list, s.classes[2] = classes_of<G, Side, 2>.list;
   return s;
-}
-template <ops::conv_geometry G, conv_side Side>
-inline constexpr conv_shape conv_shape_of = make_shape<G, Side>();
+}();
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

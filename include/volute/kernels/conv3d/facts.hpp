@@ -38,97 +38,56 @@ constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const so
 }
 
 /// What all families' orders of packed filters depend on: channels, groups, the taps of each residue class.
-constexpr hash order_of_taps(const ops::conv_geometry& g, conv_side side, const conv_shape& s, conv_family family) {
+constexpr hash order_of_taps(const conv_shape& s, conv_family family) {
   hash h;
   h.put(static_cast<int>(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
   for (int64_t v : {s.groups, s.source_channels, s.target_channels, s.weight_target, s.weight_source}) h.put(v);
   for (int a = 0; a < 3; ++a) {
     h.put(s.kernel[a]), h.put(s.class_counts[a]);
-    for (int64_t r = 0; r < s.class_counts[a]; ++r) {
-      const correlation_axis c = correlation(g, side, a, r);
-      h.put(c.taps), h.put(c.k), h.put(c.k_step);
-    }
+    s.for_each_class(a, [&](const correlation_axis& c) { h.put(c.taps), h.put(c.k), h.put(c.k_step); });
   }
   return h;
 }
 
+/// Blocked layouts that a plan's kernel takes and gives, if any.
+template <class Plan>
+requires std::is_same_v<Plan, channels_plan> || std::is_same_v<Plan, minimal_plan>
+constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const Plan& p) {
+  wish_for_blocks(f, s, p.source, p.chunk);
+  if (s.groups == 1) f.lanes = p.lanes;
+}
+constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const rows_plan& p) {
+  source_axis source[3];
+  for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
+  wish_for_blocks(f, s, source, p.code.chunk);
+  if (s.groups == 1 && p.code.fold == 1) f.lanes = p.code.lanes;
+}
+
 /// Of the forward face, or the adjoint in the data.
-VOLUTE_EXHAUSTIVE_BEGIN
 template <class T>
 constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side, conv_family family) {
-  const ops::conv_geometry g = canonical(original);
-  const conv_shape s = shape_of(g, side);
+  const conv_shape s(canonical(original), side);
   ops::conv_facts f;
   f.source = volume_of(original, side == conv_side::forward), f.target = volume_of(original, side == conv_side::backward);
-  hash order = order_of_taps(g, side, s, family);
-  const auto depends_on = [&](auto... numbers) { (order.put(static_cast<int64_t>(numbers)), ...); };
-  switch (family) {
-    case conv_family::pointwise: {
-      const pointwise_plan p = plan_pointwise<T>(g, side);
-      depends_on(p.rows, p.depth, p.targets, p.unit, p.blocks, p.units);
-      f.packed = g.groups * p.packed(), f.scratch = p.scratch();
-      // A transposed convolution in front of another one (64 -> 32 channels, 32^3 to 64^3: 11.1 ms in blocks, 9.5 NCDHW, and what reads it
-      // copies 33 MB less).
-      if (side == conv_side::backward && g.taps() > 1 && s.target_channels >= simd::width<T>) {
-        const ops::conv_facts other = conv3d_facts<T>(original, side, linked_family);
-        f.lanes = other.lanes, f.linked = other.lanes > 0;
-        f.linked_packed = other.packed, f.linked_scratch = other.scratch, f.linked_order = other.order;
-      }
-      break;
-    }
-    case conv_family::planes:
-      f.packed = planes_packed_size<T>(g, side), f.scratch = plan_planes<T>(g, side).scratch();
-      break;
-    case conv_family::in_place:
-      f.packed = planes_packed_size<T>(g, side), f.scratch = plan_in_place<T>(g, side).scratch();
-      break;
-    case conv_family::flat: {
-      const flat_plan p = plan_flat<T>(g, side);
-      f.packed = flat_packed_size<T>(g, side), f.scratch = p.scratch();
-      depends_on(p.blocks, p.code.channels);
-      break;
-    }
-    case conv_family::rows: {
-      const rows_plan p = plan_rows<T>(g, side);
-      f.packed = rows_packed_size(p, g), f.scratch = p.scratch();
-      depends_on(p.blocks, p.block, p.block_lanes(), p.chunks, p.code.chunk, p.code.fold);
-      source_axis source[3];
-      for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
-      wish_for_blocks(f, s, source, p.code.chunk);
-      if (s.groups == 1 && p.code.fold == 1) f.lanes = p.code.lanes;
-      break;
-    }
-    case conv_family::channels: {
-      const channels_plan p = plan_channels<T>(g, side);
-      f.packed = channels_packed_size(p, g), f.scratch = p.scratch();
-      depends_on(p.blocks, p.block_lanes(0), p.block_lanes(p.blocks - 1), p.chunk, p.chunks);
-      wish_for_blocks(f, s, p.source, p.chunk);
-      if (s.groups == 1) f.lanes = p.lanes;
-      break;
-    }
-    case conv_family::minimal: {
-      const minimal_plan p = plan_minimal<T>(g, side);
-      f.packed = p.packed(g.groups), f.scratch = p.scratch();
-      depends_on(p.target_blocks, p.vectors, p.lanes, p.chunk, p.chunks, p.tile_kind.elements());
-      for (const minimal_filter& a : p.tile_kind.axis) depends_on(a.outputs);
-      wish_for_blocks(f, s, p.source, p.chunk);
-      if (s.groups == 1) f.lanes = p.lanes;
-      break;
-    }
-    case conv_family::width: {
-      const width_plan p = plan_width<T>(g, side);
-      f.packed = width_packed_size(p, g, s), f.scratch = p.scratch();
-      depends_on(p.blocks, p.channels);
-      break;
-    }
-  }
+  hash order = order_of_taps(s, family);
+  with_plan<T>(family, s, {}, [&](const auto& p) {
+    f.packed = order_of(p).size(s), f.scratch = p.scratch();
+    order_of(p).put(order);
+    if constexpr (requires { blocks_of(f, s, p); }) blocks_of(f, s, p);
+  });
   f.order = order.value;
+  // A transposed convolution in front of another one (64 -> 32 channels, 32^3 to 64^3: 11.1 ms in blocks, 9.5 NCDHW, and what reads it
+  // copies 33 MB less).
+  if (family == conv_family::pointwise && side == conv_side::backward && s.taps() > 1 && s.target_channels >= simd::width<T>) {
+    const ops::conv_facts other = conv3d_facts<T>(original, side, linked_family);
+    f.lanes = other.lanes, f.linked = other.lanes > 0;
+    f.linked_packed = other.packed, f.linked_scratch = other.scratch, f.linked_order = other.order;
+  }
   return f;
 }
-VOLUTE_EXHAUSTIVE_END
 template <class T>
 constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
-  return conv3d_facts<T>(original, side, choose_family<T>(canonical(original), side));
+  return conv3d_facts<T>(original, side, choose_family<T>({canonical(original), side}));
 }
 
 /// Of the adjoint in the filter: source is x, target g.

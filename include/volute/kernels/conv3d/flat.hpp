@@ -24,26 +24,14 @@ struct flat_code {
   int64_t taps = 1, dilation = 1, plane = 0;
 };
 
-/// Target planes that are accumulated together, and which of the source planes that their taps span exist.
-struct flat_segment {
-  int planes = 1, low = 0, high = 0;
-};
+/// Target planes that are accumulated together.
+using flat_segment = axis_segment;
 
 /// True where one of n neighbouring target planes reads the q-th source plane of those that their taps span.
 constexpr bool flat_reads(int64_t taps, int64_t dilation, int64_t n, int64_t q) {
   for (int64_t t = 0; t < taps; ++t)
     if (q - t * dilation >= 0 && q - t * dilation < n) return true;
   return false;
-}
-
-/// Positions of an axis of `count` elements that all its taps read, each counted.
-constexpr int64_t positions_read(const correlation_axis& c, int64_t count) {
-  int64_t n = 0;
-  for (int64_t t = 0; t < c.taps; ++t) {
-    const tap_range r = positions_inside(c, t, count);
-    n += r.last - r.first;
-  }
-  return n;
 }
 
 struct flat_plan : pixels_plan {  // without scratch memory
@@ -54,10 +42,7 @@ struct flat_plan : pixels_plan {  // without scratch memory
 };
 
 constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
-  const int64_t first = depth.n * i / segments, last = depth.n * (i + 1) / segments, from = first + depth.offset;
-  const int64_t span = last - first + (depth.taps - 1) * depth.offset_step;
-  const int64_t low = smaller(span, larger(0, -from));
-  return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, count - from)))};
+  return segment_between(depth, depth.n * i / segments, depth.n * (i + 1) / segments, count);
 }
 
 /// Stride 1, rows of source and target of the same length, and registers for all taps of the depth (for the filter's adjoint twice).
@@ -82,11 +67,10 @@ constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t pl
 
 /// The block of which the least cycles are expected: of up to 8 channels and 4 vectors, whose code stays small.
 template <class T>
-constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
+constexpr flat_plan plan_flat(const conv_shape& s) {
   flat_plan best;
-  const conv_shape s = shape_of(g, side);
-  const correlation_axis d = correlation(g, side, 0, 0);
-  const int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], simd::width<T>);
+  const correlation_axis d = s.axis[0];
+  const int64_t vectors = ceil_divide(s.target_plane(), simd::width<T>);
   const int64_t planes_read = positions_read(d, s.source_size[0]);
   for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
     flat_plan p;
@@ -94,7 +78,7 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
     p.segments = ceil_divide(d.n, most);
     c.taps = d.taps;
     c.dilation = d.offset_step;
-    c.plane = s.source_size[1] * s.source_size[2];
+    c.plane = s.source_plane();
     const int64_t planes = ceil_divide(d.n, p.segments);
     int64_t sources = 0;
     for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
@@ -108,18 +92,19 @@ constexpr flat_plan plan_flat(const ops::conv_geometry& g, conv_side side) {
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
   }
-  best.parts = parts_of(conv_work(g));
+  best.parts = parts_of(conv_work(s.geometry));
+  best.order = {{height_axis, width_axis, channel_axis, depth_axis}, best.code.channels};
   return best;
 }
 
 /// Lanes of each vector of a plane that a tap of height and width finds in the source, by tap and vector.
 template <class T, ops::conv_geometry G, conv_side Side>
 struct flat_masks {
-  static constexpr conv_shape s = shape_of(G, Side);
-  static constexpr int64_t vectors = ceil_divide(s.target_size[1] * s.target_size[2], simd::width<T>) + 3;  // a block may go beyond
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  static constexpr int64_t vectors = ceil_divide(s.target_plane(), simd::width<T>) + 3;  // a block may go beyond
   uint16_t list[G.kernel[1] * G.kernel[2] * vectors];
   constexpr flat_masks() : list{} {
-    const correlation_axis ch = correlation(G, Side, 1, 0), cw = correlation(G, Side, 2, 0);
+    const correlation_axis ch = s.axis[1], cw = s.axis[2];
     uint16_t* at = list;
     for (int64_t th = 0; th < ch.taps; ++th)
       for (int64_t tw = 0; tw < cw.taps; ++tw, at += vectors) {
@@ -136,18 +121,6 @@ template <class T, ops::conv_geometry G, conv_side Side>
 inline constexpr flat_masks<T, G, Side> flat_masks_of{};
 
 template <class T>
-constexpr int64_t flat_packed_size(const ops::conv_geometry& g, conv_side side) {
-  const flat_plan p = plan_flat<T>(g, side);
-  return g.groups * p.blocks * p.code.channels * shape_of(g, side).source_channels * g.taps();
-}
-
-/// Packed: [group][block of target channels][tap h][tap w][source channel][tap d][target channel].
-template <class T>
-void pack_flat(const conv_shape& s, const flat_plan& p, const T* w, T* packed) noexcept {
-  pack_pixel_filters(s, {.axes = {height_axis, width_axis, channel_axis, depth_axis}, .targets = p.code.channels}, w, packed);
-}
-
-template <class T>
 struct flat_job {
   const T* x = nullptr;  // what the first tap would read for the first lane
   const T* w = nullptr;
@@ -161,22 +134,18 @@ struct flat_job {
 
 /// One block of target channels, vectors and planes, finished, to its place.
 template <class T, flat_code C, flat_segment S, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* const* extra, const conv_place& place) noexcept {
+__attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> out, const conv_place& place) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, O = C.channels, N = S.planes, NV = C.vectors, K = static_cast<int>(C.taps);
+  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
   V acc[O][N][NV];
-  VOLUTE_UNROLL
-  for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-  for (int n = 0; n < N; ++n) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[o][n][v] = V(T(0));
+  set_zero(acc);
   const T* w = j.w;
   const uint16_t* masks = j.masks;
   for (int64_t h = 0; h < j.h; ++h)
     for (int64_t k = 0; k < j.k; ++k, masks += j.masks_step) {
       unsigned mask[NV], any = 0;
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) mask[v] = masks[v], any |= mask[v];
+      VOLUTE_EACH(v, NV) mask[v] = masks[v], any |= mask[v];
       if (any == 0) {
         w += j.channels * K * O;
         continue;
@@ -188,59 +157,52 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, T* y, const T* c
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q) {
           if (!flat_reads(C.taps, C.dilation, N, q)) continue;
-          VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) {
+          VOLUTE_EACH(v, NV) {
             V& value = xv[q - S.low][v];
             value = simd::load_masked<V>(x + q * C.plane + v * L, mask[v]);
             if constexpr (Scale) value = value * V(j.scale[c]);
           }
         }
-        VOLUTE_UNROLL
-        for (int t = 0; t < K; ++t) VOLUTE_UNROLL
-        for (int o = 0; o < O; ++o) {
-          V wv(w[t * O + o]);
-          simd::keep(wv);
-          VOLUTE_UNROLL
-          for (int n = 0; n < N; ++n) {
-            const int q = n + t * dilation;
-            if (q < S.low || q >= S.high) continue;
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) acc[o][n][v] = simd::fma(wv, xv[q - S.low][v], acc[o][n][v]);
+        VOLUTE_EACH(t, K)
+          VOLUTE_EACH(o, O) {
+            V wv(w[t * O + o]);
+            simd::keep(wv);
+            VOLUTE_EACH(n, N) {
+              const int q = n + t * dilation;
+              if (q >= S.low && q < S.high) add_products(acc[o][n], wv, xv[q - S.low]);
+            }
           }
-        }
       }
     }
-  VOLUTE_UNROLL
-  for (int o = 0; o < O; ++o) {
+  VOLUTE_EACH(o, O) {
     if (o >= j.valid) break;
-    VOLUTE_UNROLL
-    for (int n = 0; n < N; ++n) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) {
-      if (v > 0 && v * L >= j.pixels) break;
-      conv_place at = place;
-      at.channel += o;
-      at.offset += o * j.y_channel + n * j.y_plane + v * L;
-      finish<E>(acc[o][n][v], y, extra, at, static_cast<int>(smaller(L, j.pixels - v * L)));
-    }
+    VOLUTE_EACH(n, N)
+      VOLUTE_EACH(v, NV) {
+        if (v > 0 && v * L >= j.pixels) break;
+        conv_place at = place;
+        at.channel += o;
+        at.offset += o * j.y_channel + n * j.y_plane + v * L;
+        finish<E>(acc[o][n][v], out, at, static_cast<int>(smaller(L, j.pixels - v * L)));
+      }
   }
 }
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr flat_plan p = plan_flat<T>(G, Side);
+template <class T, conv_call C>
+void run_flat(const conv_run<T>& run) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr flat_plan p = plan_flat<T>(s);
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
-    return std::array{
-        &flat_block<T, p.code, flat_segment_of(correlation(G, Side, 0, 0), conv_shape_of<G, Side>.source_size[0], p.segments, I), E,
-                    Scale>...};
+    constexpr const conv_shape& shape = conv_shape_of<C.geometry, C.side>;
+    return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis[0], shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
+  using masks = flat_masks<T, C.geometry, C.side>;
   constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t row = s.source_size[2], y_plane = s.target_size[1] * s.target_size[2];
-  constexpr pixels_tasks all{s.batch * s.groups, p.blocks, p.segments, p.vector_blocks};
-  share_ranges(workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {
+  constexpr int64_t row = s.source_size[2];
+  constexpr pixels_tasks all{s.pairs(), p.blocks, p.segments, p.vector_blocks};
+  share_ranges(run.workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {
     flat_job<T> j;
-    j.masks_step = flat_masks<T, G, Side>::vectors;
+    j.masks_step = masks::vectors;
     j.h = ch.taps;
     j.k = cw.taps;
     j.channels = s.source_channels;
@@ -248,20 +210,20 @@ void run_flat(const T* x, const T* packed, T* y, const T* const* extra, const T*
     j.x_k = cw.offset_step;
     j.x_channel = s.source_volume();
     j.y_channel = s.target_volume();
-    j.y_plane = y_plane;
+    j.y_plane = s.target_plane();
     for (int64_t i = begin; i < end; ++i) {
       const pixels_task task = all.task(i);
       const int64_t first = task.block * p.code.channels, plane = cd.n * task.depth / p.segments, vector = task.rows * p.code.vectors;
       const int64_t channel = task.pair * s.source_channels, pixel = vector * simd::width<T>;
-      j.x = x + channel * j.x_channel + (plane + cd.offset) * p.code.plane + ch.offset * row + cw.offset + pixel;
-      j.w = packed + (task.pair % s.groups * p.blocks + task.block) * s.taps() * s.source_channels * p.code.channels;
-      if constexpr (Scale) j.scale = scale + channel;
-      j.masks = flat_masks_of<T, G, Side>.list + vector;
+      j.x = run.x + channel * j.x_channel + (plane + cd.offset) * p.code.plane + ch.offset * row + cw.offset + pixel;
+      j.w = run.packed + (task.pair % s.groups * p.blocks + task.block) * s.taps() * s.source_channels * p.code.channels;
+      if constexpr (C.scale) j.scale = run.scale + channel;
+      j.masks = flat_masks_of<T, C.geometry, C.side>.list + vector;
       j.valid = s.target_channels - first;
-      j.pixels = y_plane - pixel;
+      j.pixels = j.y_plane - pixel;
       conv_place at = place_of(s, task.pair, first);
-      at.offset += plane * y_plane + pixel;
-      blocks[static_cast<std::size_t>(task.depth)](j, y, extra, at);
+      at.offset += plane * j.y_plane + pixel;
+      blocks[static_cast<std::size_t>(task.depth)](j, run.out, at);
     }
   });
 }

@@ -109,7 +109,7 @@ struct flat_weights_job {
 template <class T, flat_weights_code C, flat_segment S>
 __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, O = C.channels, N = S.planes, W = C.window, K = static_cast<int>(C.taps);
+  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, W = C.window, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
   const flat_weights_job<T> j = job;
   const T* row = j.x;

@@ -56,42 +56,40 @@ struct in_place_plan : flight_plan {
 
 /// The code of the residue classes of the height from `first` on, `count` of them.
 template <class T>
-constexpr in_place_code in_place_code_of(const ops::conv_geometry& g, conv_side side, int first, int count) {
-  const conv_shape s = shape_of(g, side);
+constexpr in_place_code in_place_code_of(const conv_shape& s, int first, int count) {
   in_place_code c;
   c.classes[0] = count;
   c.classes[1] = static_cast<int>(s.class_counts[2]);
   for (int r = 0; r < 2; ++r) {
-    c.height[r] = correlation(g, side, 1, first + (r < count ? r : 0));
-    c.width[r] = correlation(g, side, 2, r < c.classes[1] ? r : 0);
+    c.height[r] = correlation(s.geometry, s.side, 1, first + (r < count ? r : 0));
+    c.width[r] = correlation(s.geometry, s.side, 2, r < c.classes[1] ? r : 0);
     c.height[r].n = c.height[r].dst = c.height[r].k = c.height[r].k_step = 0;  // not what the code depends on
   }
-  c.depth = static_cast<int>(correlation(g, side, 0, 0).taps);
+  c.depth = static_cast<int>(s.axis[0].taps);
   c.vectors = static_cast<int>(ceil_divide(c.width[0].n, simd::width<T>));
   c.dst = first;
   c.dst_step = s.class_counts[1];
-  const int64_t rows = correlation(g, side, 1, 0).n, room = in_place_most / (c.width[0].step == 2 ? 2 : 1);
+  const int64_t rows = s.axis[1].n, room = in_place_most / (c.width[0].step == 2 ? 2 : 1);
   const int64_t most = larger(1, room / (c.depth * c.classes[1] * c.vectors * count));
   c.rows = static_cast<int>(ceil_divide(rows, ceil_divide(rows, most)));
   c.source_width = s.source_size[2];
   c.target_width = s.target_size[2];
   constexpr int64_t size = sizeof(T);
-  c.stream = g.batch * g.groups * s.target_channels * s.target_volume() * size > machine.cached * 4 && c.target_width % line_of<T> == 0;
+  c.stream = s.pairs() * s.target_elements() * size > machine.cached * 4 && c.target_width % line_of<T> == 0;
   return c;
 }
 
 template <class T>
-constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side side) {
+constexpr in_place_plan plan_in_place(const conv_shape& s) {
   in_place_plan p;
-  const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T), width = simd::width<T>;
-  const int64_t rows = correlation(g, side, 1, 0).n, vectors = ceil_divide(correlation(g, side, 2, 0).n, width);
+  const int64_t rows = s.axis[1].n, vectors = ceil_divide(s.axis[2].n, width);
   const int both = static_cast<int>(s.class_counts[1]);
-  p.codes = correlation(g, side, 0, 0).taps * s.class_counts[2] * vectors * both <= in_place_most ? 1 : both;
-  for (int i = 0; i < p.codes; ++i) p.code[i] = in_place_code_of<T>(g, side, i, both / p.codes);
+  p.codes = s.axis[0].taps * s.class_counts[2] * vectors * both <= in_place_most ? 1 : both;
+  for (int i = 0; i < p.codes; ++i) p.code[i] = in_place_code_of<T>(s, i, both / p.codes);
   const in_place_code& c = p.code[0];
   if (p.codes == 2) p.code[1].before = c.taps_before(1, 0);
-  p.weights = s.source_channels * taps_met(g, side);
+  p.weights = s.source_channels * taps_met(s);
   p.row_blocks = ceil_divide(rows, c.rows);
   // Where several channels of the destination read the same source, a slab's stays in the second-level cache for them, and that of one
   // row block in the first (3 -> 64 channels: 11.5 -> 10.5 ms). Planes a multiple of 2 KiB apart lie in the same few sets there, which
@@ -113,9 +111,9 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
   };
   resize(p.row_blocks);
   while (many && p.slab > 1 && bytes() > machine.l2 / 2) resize(p.slab - 1);
-  const double work = conv_work(g);
+  const double work = conv_work(s.geometry);
   if (work < worth_sharing) return p;
-  const int64_t pairs = s.batch * s.groups, tasks = smaller(most_tasks, static_cast<int64_t>(work / 10e3));  // of 10 us
+  const int64_t pairs = s.pairs(), tasks = smaller(most_tasks, static_cast<int64_t>(work / 10e3));  // of 10 us
   if (pairs * p.slabs < tasks && p.targets >= 8)
     p.cut_targets(s.target_channels, smaller(ceil_divide(tasks, pairs * p.slabs), p.targets / 4));
   while (p.slab > 1 && pairs * p.slabs * p.blocks < tasks) resize(p.slab - 1);
@@ -127,29 +125,21 @@ constexpr in_place_plan plan_in_place(const ops::conv_geometry& g, conv_side sid
 /// True where that is possible, rows fill their vectors, and the source has few channels or lies in the second-level cache: a copy
 /// keeps many channels closer together.
 template <class T>
-constexpr bool prefers_in_place(const ops::conv_geometry& g, conv_side side) {
-  if (!simd::masks<T> || !planes_possible(g, side)) return false;
-  const conv_shape s = shape_of(g, side);
+constexpr bool prefers_in_place(const conv_shape& s) {
+  if (!simd::masks<T> || !planes_possible(s)) return false;
   constexpr int64_t L = simd::width<T>;
-  const correlation_axis d = correlation(g, side, 0, 0), w = correlation(g, side, 2, 0);
-  const int64_t vectors = ceil_divide(w.n, L), classes = s.class_counts[1] * s.class_counts[2];
+  const correlation_axis d = s.axis[0], w = s.axis[2];
+  const int64_t vectors = ceil_divide(w.n, L), classes = s.inner_classes();
   if (s.class_counts[1] > 2 || classes == 2 || d.taps * s.class_counts[2] * vectors > in_place_most) return false;
   if (w.step == 2 && d.taps * w.taps > 9) return false;
-  const int64_t bytes = s.source_channels * s.source_volume() * static_cast<int64_t>(sizeof(T));
+  const int64_t bytes = s.source_elements() * static_cast<int64_t>(sizeof(T));
   return w.n * 4 >= vectors * L * 3 && (s.source_channels <= 8 || bytes <= machine.l2);
 }
 
 template <class T>
-struct in_place_job {
-  const T* x = nullptr;
-  const T* w = nullptr;
-  T* carry = nullptr;
-  const int64_t* row = nullptr;             // offsets of the source rows in a plane; -1: a row of zeros
-  int64_t planes = 0, first = 0, last = 0;  // virtual source planes, and those of them that exist
-  int64_t done = 0;                         // the first one that completes a destination plane
-  int64_t channels = 1, x_channel = 0, x_plane = 0, y_plane = 0;
-  int64_t rows = 0;                   // of the destination that exist
-  bool resume = false, keep = false;  // sums come from the carry, go to the carry
+struct in_place_job : flight_job<T> {
+  const int64_t* row = nullptr;  // offsets of the source rows in a plane; -1: a row of zeros
+  int64_t rows = 0;              // of the destination that exist
   // Asked for meanwhile: what the next block reads, and what it writes.
   const T* next_x = nullptr;
   const T* next_y = nullptr;
@@ -224,8 +214,7 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
     constexpr int r = i / C.vectors, v = i % C.vectors;
     V xv = in_place_read<V, C, b, t, v>(from[r * C.height[0].step]);
     simd::keep(xv);
-    VOLUTE_UNROLL
-    for (int d = 0; d < C.depth; ++d) {
+    VOLUTE_EACH(d, C.depth) {
       V& sum = acc[d][C.sum(a, b, r, v)];
       sum = simd::fma(wv[d], xv, sum);
     }
@@ -233,14 +222,12 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
   V wv[TW * KD];
   if constexpr (C.width[b].step == 1) {  // a vector for each tap
     unrolled<TW>([&](auto t) __attribute__((always_inline)) {
-      VOLUTE_UNROLL
-      for (int d = 0; d < C.depth; ++d) wv[t * C.depth + d] = V(w[t * C.depth + d]), simd::keep(wv[t * C.depth + d]);
+      VOLUTE_EACH(d, C.depth) wv[t * C.depth + d] = V(w[t * C.depth + d]), simd::keep(wv[t * C.depth + d]);
       (add(t, std::integral_constant<int, I>{}, wv + t * C.depth), ...);
       simd::in_order();
     });
   } else {  // all taps for each vector, which they share
-    VOLUTE_UNROLL
-    for (int d = 0; d < TW * KD; ++d) wv[d] = V(w[d]), simd::keep(wv[d]);
+    VOLUTE_EACH(d, TW * KD) wv[d] = V(w[d]), simd::keep(wv[d]);
     const auto all = [&](auto i) __attribute__((always_inline)) {
       unrolled<static_cast<int>(C.width[b].taps)>([&](auto t) __attribute__((always_inline)) { add(t, i, wv + t * C.depth); });
     };
@@ -250,14 +237,14 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
 
 /// Vector v of row r of class a of the height, finished, to its place.
 template <class T, in_place_code C, ops::epilogue E, int a, int r, int v>
-VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, T* y, const T* const* extra, conv_place at) noexcept {
+VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, const conv_output<T>& out, conv_place at) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, B = C.classes[1];
   constexpr int64_t column = v * L * B, left = C.target_width - column;
   if (r * C.dst_step + a >= rows) return;
   at.offset += (r * C.dst_step + a) * C.target_width + column;
   const auto put = [&](V sum, int64_t n) __attribute__((always_inline)) {
-    finish<E, C.stream>(sum, y, extra, at, static_cast<int>(smaller(L, n)));
+    finish<E, C.stream>(sum, out, at, static_cast<int>(smaller(L, n)));
     at.offset += L;
   };
   const V(&sum)[C.sums()] = acc[C.depth - 1];
@@ -270,15 +257,15 @@ VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, T* y, 
   }
 }
 template <class T, in_place_code C, ops::epilogue E, int... I>
-VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sums<T, C>& acc, int64_t rows, T* y, const T* const* extra,
+VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sums<T, C>& acc, int64_t rows, const conv_output<T>& out,
                                   const conv_place& at) noexcept {
   constexpr int A = C.classes[0], NV = C.vectors;
-  (in_place_store<T, C, E, I / NV % A, I / NV / A, I % NV>(acc, rows, y, extra, at), ...);
+  (in_place_store<T, C, E, I / NV % A, I / NV / A, I % NV>(acc, rows, out, at), ...);
 }
 
 /// One block of rows through the planes.
 template <class T, in_place_code C, ops::epilogue E>
-__attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, const T* const* extra, conv_place at) noexcept {
+__attribute__((noinline)) void in_place_block(const in_place_job<T>& j, conv_output<T> out, conv_place at) noexcept {
   constexpr int KD = C.depth, A = C.classes[0];
   constexpr int64_t line = line_of<T>, span = C.span();
   constexpr int64_t x_lines = lines_of<T>(C.rows * C.height[0].step * C.source_width);
@@ -323,7 +310,7 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, T* y, co
       }
       conv_place here = at;
       here.offset += (q - KD + 1) * j.y_plane;
-      in_place_store<T, C, E>(std::make_integer_sequence<int, C.rows * A * C.vectors>{}, acc, j.rows, y, extra, here);
+      in_place_store<T, C, E>(std::make_integer_sequence<int, C.rows * A * C.vectors>{}, acc, j.rows, out, here);
     }
     pass_on(acc);
   }
@@ -342,13 +329,13 @@ void scale_filters(const T* w, const T* scale, int64_t channels, T* to) noexcept
 
 /// The slab task.rows of a block of the destination channels of a pair.
 template <class T, in_place_code C, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_operands<T>& a,
-                                             const pixels_task& task, T* memory) noexcept {
+__attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_run<T>& a, const pixels_task& task,
+                                             T* memory) noexcept {
   constexpr int64_t span = C.span(), step = C.height[0].step;
   const correlation_axis& cd = s.classes[0][0];
   const int64_t volume = s.source_volume(), y_row = C.rows * C.dst_step * C.target_width, all = cd.n + C.depth - 1;
   const int64_t begin = task.rows * p.slab, end = smaller(p.row_blocks, begin + p.slab);
-  const int64_t first = task.block * p.targets, last = smaller(s.target_channels, first + p.targets) - 1;
+  const tap_range targets = p.targets_of(s, task.block);
   in_place_job<T> j;
   int64_t row[span];
   j.row = row;
@@ -357,10 +344,10 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
   j.x_plane = s.source_size[1] * C.source_width;
   j.y_plane = s.target_size[1] * C.target_width;
   for (int64_t q0 = 0; q0 < all; q0 += p.planes) {
-    set_planes(j, q0, p.planes, all, C.depth, cd.offset, s.source_size[0]);
-    j.x = a.x + task.pair * s.source_channels * volume + (q0 + cd.offset) * j.x_plane;
+    j.set_planes(p, q0, all, C.depth, cd.offset, s.source_size[0]);
+    j.x = a.x + task.pair * s.source_elements() + (q0 + cd.offset) * j.x_plane;
     j.carry = memory + p.scaled();
-    for (int64_t o = first; o <= last; ++o) {
+    for (int64_t o = targets.first; o < targets.last; ++o) {
       const conv_place channel = place_of(s, task.pair, o);
       j.w = a.packed + channel.channel * p.weights;
       if constexpr (Scale) {
@@ -374,26 +361,26 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
         conv_place at = channel;
         at.offset += q0 * j.y_plane + y_top * C.target_width;
         // The rows below this block, or else the first ones of the next channels.
-        const bool below = i + 1 < p.row_blocks, other = o == last && task.pair + 1 < s.batch * s.groups;
+        const bool below = i + 1 < p.row_blocks, last = o + 1 == targets.last, other = last && task.pair + 1 < s.pairs();
         j.next_x = j.x + (below ? (top + span) * C.source_width : other ? s.source_channels * volume : 0);
-        j.next_y = a.y + at.offset + (i + 1 < end ? y_row : s.target_volume() - (i - begin) * y_row);
-        j.ask_y = below || o < last || other;
-        j.ask_x = j.ask_y && (o == first || o == last);
-        in_place_block<T, C, E>(j, a.y, a.extra, at);
+        j.next_y = a.out.y + at.offset + (i + 1 < end ? y_row : s.target_volume() - (i - begin) * y_row);
+        j.ask_y = below || !last || other;
+        j.ask_x = j.ask_y && (o == targets.first || last);
+        in_place_block<T, C, E>(j, a.out, at);
       }
     }
   }
   if constexpr (C.stream) simd::stream_fence();
 }
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_in_place(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr in_place_plan p = plan_in_place<T>(G, Side);
+template <class T, conv_call C>
+void run_in_place(const conv_run<T>& run) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr in_place_plan p = plan_in_place<T>(s);
   share_tasks<p.share != sharing::none>(
-      {s.batch * s.groups, p.blocks, 1, p.slabs}, scratch, workers, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
+      {s.pairs(), p.blocks, 1, p.slabs}, run, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
         unrolled<p.codes>([&](auto i) __attribute__((always_inline)) {
-          in_place_task<T, p.code[i], E, Scale>(s, p, {x, packed, y, extra, scale}, task, memory);
+          in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory);
         });
       });
 }

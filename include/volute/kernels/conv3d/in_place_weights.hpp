@@ -21,7 +21,7 @@ struct in_place_weights_plan : weights_parts {  // parts: of the samples' rows
 template <class T>
 constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& g) {
   in_place_weights_plan p;
-  p.code = plan_in_place<T>(g, conv_side::forward).code[0];
+  p.code = plan_in_place<T>({g, conv_side::forward}).code[0];
   p.code.stream = false;
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
@@ -41,7 +41,7 @@ template <class T>
 constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
   const int64_t x_bytes = g.group_in() * g.in_volume() * static_cast<int64_t>(sizeof(T)),
                 g_bytes = g.out_volume() * static_cast<int64_t>(sizeof(T));
-  return prefers_in_place<T>(g, conv_side::forward) && g.kernel[0] * g.kernel[2] <= 20 &&
+  return prefers_in_place<T>({g, conv_side::forward}) && g.kernel[0] * g.kernel[2] <= 20 &&
          (g.group_out() == 1 || x_bytes <= machine.l2 / 2) && (g.group_in() == 1 || g_bytes <= machine.l2 / 4);
 }
 

@@ -10,6 +10,7 @@
 
 #include <volute/kernels/conv3d/blocked.hpp>
 #include <volute/kernels/conv3d/pack.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 #include <volute/ops/volume_layout.hpp>
@@ -22,6 +23,7 @@ inline namespace VOLUTE_ISA {
 
 /// What run_lanes() reads of a plan; sizes in elements.
 struct lanes_plan {
+  filter_order order;
   int64_t blocks = 1, chunks = 1;  // of target channels, and of source channels, in one group
   depth_slabs slabs;
   bool blocked = false;  // the source lies as its copy would, and is read in place
@@ -33,13 +35,13 @@ struct lanes_plan {
   int64_t slices = 1;  // of the pixels of one block, if threads share its work
   constexpr int64_t scratch() const { return (blocked ? 0 : samples * source_sample) + tile; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    return share == sharing::none ? 0 : whole_lines(share == sharing::pairs ? scratch() : tile);
+    return worker_memory(share, scratch(), tile);
   }
 };
 
 /// The copy of `planes` planes of source_plane elements, each of `size` bytes.
-constexpr void plan_copy(lanes_plan& p, const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t size) {
-  p.slabs = cut_depth(g, side, planes, p.chunks * p.source_plane * size);
+constexpr void plan_copy(lanes_plan& p, const conv_shape& s, int64_t planes, int64_t size) {
+  p.slabs = cut_depth(s.geometry, s.side, planes, p.chunks * p.source_plane * size);
   p.source_chunk = p.slabs.planes * p.source_plane;
   p.source_sample = whole_lines(p.chunks * p.source_chunk);
 }
@@ -50,12 +52,13 @@ constexpr void plan_samples(lanes_plan& p, const conv_shape& s, int64_t size) {
 }
 
 /// Threads. Every slice reads the filters again: those that stream are cut no further than to feed four threads. `tiles`: of a block.
-constexpr void plan_threads(lanes_plan& p, const ops::conv_geometry& g, const conv_shape& s, int64_t size, bool streams, int64_t tiles) {
+constexpr void plan_threads(lanes_plan& p, const conv_shape& s, int64_t size, bool streams, int64_t tiles) {
   const int64_t pieces = piece_count(s, p);
-  p.share = choose_sharing(conv_work(g), pieces, p.scratch() * size, p.samples == 1);
+  const double work = conv_work(s.geometry);
+  p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
   if (p.share != sharing::inside) return;
   const int64_t tasks = streams ? 8 : 32;  // 32: what 2, 4, 8 or 16 threads share without a rest
-  const int64_t worth = larger(1, parts_of(conv_work(g) / static_cast<double>(pieces * p.blocks)));
+  const int64_t worth = larger(1, parts_of(work / real(pieces * p.blocks)));
   p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), worth);
 }
 
@@ -91,7 +94,7 @@ struct tap_loops {
 /// One slice of one block of target channels of a piece.
 template <class T>
 struct lanes_task {
-  const conv_operands<T>& operands;
+  const conv_run<T>& run;
   conv_piece piece;
   int64_t channel = 0, channels = 0;  // the block's first, in the group, and their number
   int64_t slice = 0, slices = 1;
@@ -111,33 +114,32 @@ struct lanes_task {
   void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
     conv_place at{piece.sample + sample, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
     if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, pitch, first, n, channels, operands.y, operands.extra, at);
+      store_blocked<T, L, E, To>(from, pitch, first, n, channels, run.out, at);
     } else {
       const int64_t volume = s.target_volume();
       at.offset = (at.sample * at.channels + at.channel) * volume + first;
-      store_pixels<T, L, E, Fold>(from, pitch, n, channels, operands.y, volume, operands.extra, at);
+      store_pixels<T, L, E, Fold>(from, pitch, n, channels, run.out, volume, at);
     }
   }
 };
 
 /// All pieces. units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
-/// compute(block of target channels, task).
-template <sharing Share, bool InPlace, class T, class Plan, class Units, class Copy, class Compute>
-VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_operands<T>& o, T* scratch, const team<T>& workers, Units units,
-                             Copy copy, Compute compute) {
-  const filter_order order = p.order();
+/// compute(block of target channels, task). To: the layout of the target, and L the lanes that store it.
+template <sharing Share, bool InPlace, int L, ops::volume_layout To, class T, class Plan, class Units, class Copy, class Compute>
+VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_run<T>& run, Units units, Copy copy, Compute compute) {
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
       __attribute__((noinline)) {
     // (g++ looks for names outside when it makes this: a user's `channels` would be a shadow.)
-    const int64_t channel = b * order.lanes / order.fold, most = order.block_lanes(b) / order.fold;
-    compute(b, lanes_task<T>{o, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
-                             o.packed + order.block_first(piece.group, b, s.taps()), tile});
+    const int64_t channel = b * p.order.lanes / p.order.fold, most = p.order.block_lanes(b) / p.order.fold;
+    compute(b, lanes_task<T>{run, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
+                             run.packed + p.order.block_first(piece.group, b, s.taps()), tile});
+    if constexpr (streams_blocks<T, L, To>) simd::stream_fence();
   };
   if constexpr (InPlace)
-    run_pieces<Share>(s, p, scratch, workers, units, o.x, block);
+    run_pieces<Share>(s, p, run.scratch, run.workers, units, run.x, block);
   else
-    run_pieces<Share>(s, p, scratch, workers, units, copy, block);
+    run_pieces<Share>(s, p, run.scratch, run.workers, units, copy, block);
 }
 
 }  // namespace VOLUTE_ISA

@@ -67,7 +67,7 @@ struct minimal_task {
   static constexpr int lanes = NV * L;
   const conv_shape& s;
   const minimal_plan& p;
-  const conv_operands<T>& o;
+  const conv_run<T>& o;
   int64_t sample, group, row, column;  // positions of the target
   T* const copy;
   T* const data = copy + p.copy();
@@ -182,24 +182,23 @@ struct minimal_task {
     const int64_t width = smaller(spans * p.axis[2].span(), s.target_size[2] - column);
     conv_place place{sample, group * s.target_channels + channel, s.groups * s.target_channels, 0};
     if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, lanes, first, width, channels, o.y, o.extra, place);
+      store_blocked<T, L, E, To>(from, lanes, first, width, channels, o.out, place);
     } else {
       place.offset = (sample * place.channels + place.channel) * volume + first;
-      store_pixels<T, L, E>(from, lanes, width, channels, o.y, volume, o.extra, place);
+      store_pixels<T, L, E>(from, lanes, width, channels, o.out, volume, place);
     }
   }
 };
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts>
-void run_minimal(const conv_shape& s, const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
-                 const team<T>& workers) noexcept {
-  static constexpr minimal_plan p = plan_minimal<T>(G, Side, Layouts.source);
-  const conv_operands<T> o{x, packed, y, extra, scale};
+template <class T, conv_call C>
+void run_minimal(const conv_run<T>& o) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr minimal_plan p = plan_minimal<T>(s, C.layouts.source);
   const int64_t(&n)[3] = p.block.counts;
-  share_if<p.share != sharing::none>(workers, s.batch * s.groups * n[1] * n[2] * p.segments, [&](int64_t i, int worker) noexcept {
+  share_if<p.share != sharing::none>(o.workers, s.batch * s.groups * n[1] * n[2] * p.segments, [&](int64_t i, int worker) noexcept {
     const int64_t segment = i % p.segments, column = i / p.segments % n[2], row = i / (p.segments * n[2]) % n[1],
                   pair = i / (p.segments * n[2] * n[1]);
-    const minimal_task<T, p.lanes, p.tile_kind, p.vectors, p.rows, E, Scale, Layouts.target> task{
+    const minimal_task<T, p.lanes, p.tile_kind, p.vectors, p.rows, C.epilogue, C.scale, C.layouts.target> task{
         s,
         p,
         o,
@@ -207,9 +206,9 @@ void run_minimal(const conv_shape& s, const T* x, const T* packed, T* y, const T
         pair % s.groups,
         row * p.block.spans[1] * p.axis[1].span(),
         column * p.block.spans[2] * p.axis[2].span(),
-        workers.memory(worker, scratch)};
+        o.workers.memory(worker, o.scratch)};
     task.run(n[0] * segment / p.segments, n[0] * (segment + 1) / p.segments);
-    if constexpr (streams_blocks<T, p.lanes, Layouts.target>) simd::stream_fence();
+    if constexpr (streams_blocks<T, p.lanes, C.layouts.target>) simd::stream_fence();
   });
 }
 

@@ -99,7 +99,11 @@ struct minimal_plan {
   constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
   /// Elements of a block of target channels in the transformed filters: [element][source channel][lane].
   constexpr int64_t block_filters() const { return tile_kind.elements() * chunks * chunk * block_lanes(); }
-  constexpr int64_t packed(int64_t groups) const { return groups * target_blocks * block_filters(); }
+  constexpr int64_t size(const conv_shape& s) const { return s.groups * target_blocks * block_filters(); }
+  constexpr void put(hash& h) const {
+    for (int64_t v : {target_blocks, int64_t{vectors}, int64_t{lanes}, chunk, chunks, int64_t{tile_kind.elements()}}) h.put(v);
+    for (const minimal_filter& a : tile_kind.axis) h.put(a.outputs);
+  }
   constexpr int64_t copy() const { return blocked ? 0 : whole_lines(chunks * source_chunk) + copy_surplus; }
   constexpr int64_t scratch() const {
     return copy() + source_vectors() * data_vector + tile_kind.elements() * product_element + line_size + result_size;
@@ -140,10 +144,10 @@ inline constexpr int64_t minimal_line = 4;
 
 /// Of a canonical geometry with tiles (minimal_exists()).
 template <class T>
-constexpr minimal_plan plan_minimal(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
+constexpr minimal_plan plan_minimal(const conv_shape& s, const ops::volume_layout& from = {}) {
   minimal_plan p;
   constexpr int64_t size = sizeof(T);
-  const conv_shape s = shape_of(g, side);
+  const ops::conv_geometry& g = s.geometry;
   const int L = channel_lanes<T>(larger(s.source_channels, s.target_channels));
   p.tile_kind = minimal_tile_of(g, s.target_size);
   p.lanes = L;
@@ -155,7 +159,7 @@ constexpr minimal_plan plan_minimal(const ops::conv_geometry& g, conv_side side,
   for (int a = 0; a < 3; ++a) {
     p.axis[a] = {p.tile_kind.axis[a].outputs, g.dilation[a]};
     const int64_t asked = ceil_divide(s.target_size[a], p.axis[a].span()) * p.axis[a].span();
-    p.source[a] = source_of(g, side, a, a == 0 ? 1 : asked, a > 0);
+    p.source[a] = s.source(a, a == 0 ? 1 : asked, a > 0);
   }
   const int64_t tile_bytes = elements * L * size * (p.source_vectors() + p.vectors), registers = accumulators / p.vectors;
   const int64_t most = larger(least_tiles, smaller(most_tiles, minimal_room / tile_bytes));

@@ -2,6 +2,7 @@
 // channels, columns of neighbouring filter elements. Gathering one element after the other takes 1 to 2 ns for each.
 #pragma once
 
+#include <volute/core/hash.hpp>
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/team.hpp>
@@ -15,17 +16,36 @@ inline namespace VOLUTE_ISA {
 /// of whole lines need not read them first.
 inline constexpr int64_t pack_streams = machine.cached * 2;
 
-/// Runs f(d class, h class, w class, taps so far) over all residue classes in the order of the packed weights.
+/// Runs f(d class, h class, taps so far, those of the height) over the residue classes of depth and height in the order of the packed
+/// filters; the classes of the width follow each other within them.
+template <class F>
+VOLUTE_INLINE void for_each_plane_class(const conv_shape& s, F f) {
+  int64_t taps = 0;
+  for (int64_t d = 0; d < s.class_counts[0]; ++d) {
+    int64_t taps_h = 0;
+    for (int64_t h = 0; h < s.class_counts[1]; ++h) {
+      const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h];
+      f(cd, ch, taps, taps_h);
+      taps_h += ch.taps;
+      for (int64_t w = 0; w < s.class_counts[2]; ++w) taps += cd.taps * ch.taps * s.classes[2][w].taps;
+    }
+  }
+}
+/// f(w class, taps so far) over those of the width in classes cd of the depth and ch of the height, before which there are `taps`.
+template <class F>
+VOLUTE_INLINE void for_each_width_class(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, int64_t taps, F f) {
+  for (int64_t w = 0; w < s.class_counts[2]; ++w) {
+    const correlation_axis& cw = s.classes[2][w];
+    f(cw, taps);
+    taps += cd.taps * ch.taps * cw.taps;
+  }
+}
+/// Runs f(d class, h class, w class, taps so far) over all residue classes.
 template <class F>
 VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
-  int64_t taps = 0;
-  for (int64_t d = 0; d < s.class_counts[0]; ++d)
-    for (int64_t h = 0; h < s.class_counts[1]; ++h)
-      for (int64_t w = 0; w < s.class_counts[2]; ++w) {
-        const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h], &cw = s.classes[2][w];
-        f(cd, ch, cw, taps);
-        taps += cd.taps * ch.taps * cw.taps;
-      }
+  for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t) {
+    for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) { f(cd, ch, cw, taps); });
+  });
 }
 
 /// Runs f(d, h, w, the filter's element) over the taps of one class.
@@ -38,13 +58,18 @@ VOLUTE_INLINE void for_each_tap(const conv_shape& s, const correlation_axis& cd,
         f(d, h, w, ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step);
 }
 
-/// The order of packed filters: [group][block of target channels][class][chunk of source channels][tap d][tap h] and then [tap w][source
-/// channel / fold][lane] or, `width_last`, [source channel / fold][tap w][lane].
+/// The order of packed filters, of `size` elements; what `put` names is equal where they can be shared: [group][block of target
+/// channels][class][chunk of source channels][tap d][tap h] and then [tap w][source channel / fold][lane] or, `width_last`, [source channel
+/// / fold][tap w][lane].
 struct filter_order {
   int64_t blocks = 1, lanes = 1, last_lanes = 1;  // in one group; lanes of a block, and of the last one
   int64_t fold = 1;                               // neighbouring lanes for each target channel, with as many source channels
   int64_t chunk = 1, chunks = 1;
   bool width_last = false;
+  constexpr int64_t size(const conv_shape& s) const { return s.groups * group_size(s.taps()); }
+  constexpr void put(hash& h) const {
+    for (int64_t v : {blocks, lanes, last_lanes, fold, chunk, chunks}) h.put(v);
+  }
   constexpr int64_t steps() const { return chunk / fold; }
   constexpr int64_t block_lanes(int64_t b) const { return b + 1 < blocks ? lanes : last_lanes; }
   constexpr int64_t group_size(int64_t taps) const { return ((blocks - 1) * lanes + last_lanes) * taps * steps() * chunks; }
@@ -113,14 +138,21 @@ void gather_block(const conv_shape& s, const filter_order& order, const T* from,
       const T* in = from + begin * s.weight_source + tap;
       for (int64_t k = begin; k < end; k += fold, out += step, in += fold * s.weight_source) {
         const int64_t sources = larger(0, smaller(fold, s.source_channels - k)), filled = sources > 0 ? targets : 0;
-        for (int64_t f = 0; f < sources; ++f)
-          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = in[o * s.weight_target + f * s.weight_source];
-        for (int64_t f = sources; f < fold; ++f)
-          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = T(0);
+        for (int64_t f = 0; f < fold; ++f)
+          for (int64_t o = 0; o < filled; ++o) out[o * fold + f] = f < sources ? in[o * s.weight_target + f * s.weight_source] : T(0);
         for (int64_t i = filled * fold; i < block * fold; ++i) out[i] = T(0);
       }
     });
   });
+}
+
+/// What a plan knows of its packed filters: `size`, `put` and what pack_filters() wants. Some plans are their order themselves.
+template <class Plan>
+constexpr const auto& order_of(const Plan& p) {
+  if constexpr (requires { p.order; })
+    return p.order;
+  else
+    return p;
 }
 
 /// Filters w to `packed`.
@@ -133,7 +165,7 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
   const bool one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && cd.taps * ch.taps * cw.taps == s.taps();
   const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
   if (turns) for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(ch, cw, d, h, x); });
-  const int64_t size = s.groups * order.group_size(s.taps());
+  const int64_t size = order.size(s);
   const bool streams = size * static_cast<int64_t>(sizeof(T)) > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
   share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(static_cast<double>(size)),

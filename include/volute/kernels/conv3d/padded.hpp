@@ -40,18 +40,16 @@ struct tap_offsets {
   int64_t h[G.kernel[1]], w[G.kernel[2]], both[G.kernel[1] * G.kernel[2]];
   constexpr tap_offsets(const padded_layout& l, const source_axis (&source)[3]) : h{}, w{}, both{} {
     int64_t *to_h = h, *to = both;
-    for (int64_t ih = 0; ih < class_count(G, Side, 1); ++ih) {
-      const correlation_axis ch = correlation(G, Side, 1, ih);
+    for_each_residue(G, Side, 1, [&](const correlation_axis& ch) {
       for (int64_t t = 0; t < ch.taps; ++t) to_h[t] = l.offset(tap_position(ch, t, source[1]), 0);
       int64_t* to_w = w;
-      for (int64_t iw = 0; iw < class_count(G, Side, 2); ++iw) {
-        const correlation_axis cw = correlation(G, Side, 2, iw);
+      for_each_residue(G, Side, 2, [&](const correlation_axis& cw) {
         for (int64_t t = 0; t < cw.taps; ++t) to_w[t] = l.offset(0, tap_position(cw, t, source[2]));
         for (int64_t t = 0; t < ch.taps * cw.taps; ++t) *to++ = to_h[t / cw.taps] + to_w[t % cw.taps];
         to_w += cw.taps;
-      }
+      });
       to_h += ch.taps;
-    }
+    });
   }
 };
 
@@ -61,14 +59,14 @@ struct rows_layout : padded_layout {
   bool direct = false;  // the source itself has this layout
 };
 
-constexpr rows_layout rows_of(const ops::conv_geometry& g, conv_side side) {
+constexpr rows_layout rows_of(const conv_shape& s) {
   rows_layout r;
-  r.direct = g.taps() == 1;
+  r.direct = s.taps() == 1;
   for (int a = 0; a < 3; ++a) {
-    const source_axis x = r.source[a] = source_of(g, side, a, 1, a > 0);
-    const int64_t size = shape_of(g, side).source_size[a], step = correlation(g, side, a, 0).step;
+    const source_axis x = r.source[a] = s.source(a, 1, a > 0);
+    const int64_t size = s.source_size[a], step = s.axis[a].step;
     if (a > 0) r.step[a - 1] = step;
-    r.direct = r.direct && class_count(g, side, a) == 1 && x.step == 1 && x.count == size && x.extent == size && (a == 0 || step == 1);
+    r.direct = r.direct && s.class_counts[a] == 1 && x.step == 1 && x.count == size && x.extent == size && (a == 0 || step == 1);
   }
   r.rows = ceil_divide(r.source[1].extent, r.step[0]);
   r.pitch = ceil_divide(r.source[2].extent, r.step[1]);
@@ -187,13 +185,13 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
   }
 }
 
-template <class T, bool Scale>
-void copy_plane(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end, int64_t first,
-                T factor, T* to) noexcept {
+/// The same for as many residue classes of the width as the layout has; `rest`: what copy_slab() is given behind it.
+template <class T, bool Scale, class... Rest>
+void copy_plane(const slab_layout& l, const Rest&... rest) noexcept {
   if (l.step[1] == 2)
-    copy_slab<T, Scale, 2>(l, h, w, x, row, x_end, first, factor, to);
+    copy_slab<T, Scale, 2>(l, rest...);
   else
-    copy_slab<T, Scale, 1>(l, h, w, x, row, x_end, first, factor, to);
+    copy_slab<T, Scale, 1>(l, rest...);
 }
 
 }  // namespace VOLUTE_ISA

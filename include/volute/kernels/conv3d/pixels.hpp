@@ -4,8 +4,9 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/channels.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/pack.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
@@ -13,81 +14,6 @@
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
-
-/// A row of registers at once: zeros, another row, vectors of memory one after the other, and sum += factor * x.
-template <class V, int N>
-VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = V(0);
-}
-template <class V, int N>
-VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = other[i];
-}
-template <class V, int N, class T>
-VOLUTE_INLINE void load_all(V (&row)[N], const T* from) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = simd::load<V>(from + i * simd::lanes<V>);
-}
-template <class V, int N, class T>
-VOLUTE_INLINE void store_all(const V (&row)[N], T* to) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) simd::store(to + i * simd::lanes<V>, row[i]);
-}
-template <class V, int N>
-VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) sum[i] = simd::fma(factor, x[i], sum[i]);
-}
-
-/// What all plans have: blocks of target channels in one group, and scratch memory in elements, of which threads may share a copy of the
-/// source.
-struct pixels_plan {
-  int64_t blocks = 1;
-  int64_t source_size = 0, own_size = 0;  // the copy, and all else
-  sharing share = sharing::none;
-  constexpr int64_t scratch() const { return source_size + own_size; }
-  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
-    return share == sharing::none ? 0 : whole_lines(share == sharing::pairs ? scratch() : own_size);
-  }
-};
-
-/// What threads take: of a (sample, group) pair a block of target channels, of that a range of the depth, of that some rows or vectors.
-struct pixels_task {
-  int64_t pair = 0, block = 0, depth = 0, rows = 0;
-};
-struct pixels_tasks {
-  int64_t pairs = 1, blocks = 1, depths = 1, rows = 1;
-  constexpr int64_t count() const { return pairs * blocks * depths * rows; }
-  constexpr pixels_task task(int64_t i) const {
-    return {i / (rows * depths * blocks), i / (rows * depths) % blocks, i / rows % depths, i % rows};
-  }
-};
-
-/// f(task, memory) for each of them.
-template <bool Shared, class T, class F>
-VOLUTE_INLINE void share_tasks(const pixels_tasks& all, T* scratch, const team<T>& workers, F f) noexcept {
-  share_if<Shared>(
-      workers, all.count(), [&](int64_t i, int worker) __attribute__((always_inline)) { f(all.task(i), workers.memory(worker, scratch)); });
-}
-
-/// Channel o of a pair's targets, from its first element on.
-constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) {
-  return {pair / s.groups, pair % s.groups * s.target_channels + o, s.groups * s.target_channels,
-          (pair * s.target_channels + o) * s.target_volume()};
-}
-
-/// Taps that meet any residue class: a stride wider than the input leaves some out.
-constexpr int64_t taps_met(const ops::conv_geometry& g, conv_side side) {
-  int64_t product = 1;
-  for (int a = 0; a < 3; ++a) {
-    int64_t taps = 0;
-    for (int64_t r = 0; r < class_count(g, side, a); ++r) taps += correlation(g, side, a, r).taps;
-    product *= taps;
-  }
-  return product;
-}
 
 enum filter_axis { channel_axis, depth_axis, height_axis, width_axis };
 
@@ -97,10 +23,14 @@ struct pixel_filter_order {
   filter_axis axes[4]{channel_axis, depth_axis, height_axis, width_axis};
   int64_t targets = 1;  // of a block
   bool gaps = false;    // blocks lie as far apart as if all taps met a class
+  constexpr int64_t size(const conv_shape& s) const { return s.filters() / s.target_channels * whole_blocks(s.target_channels); }
+  constexpr int64_t whole_blocks(int64_t channels) const { return ceil_divide(channels, targets) * targets; }
+  constexpr void put(hash& h) const { h.put(targets); }
 };
 
 template <class T>
-__attribute__((noinline)) void pack_pixel_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed) noexcept {
+__attribute__((noinline)) void pack_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed,
+                                            const team<T>&) noexcept {
   const int64_t plane = s.kernel[1] * s.kernel[2], filter = s.source_channels * s.taps();
   for (int64_t group = 0; group < s.groups; ++group, w += s.target_channels * filter)
     for (int64_t first = 0; first < s.target_channels; first += order.targets) {
@@ -122,6 +52,56 @@ __attribute__((noinline)) void pack_pixel_filters(const conv_shape& s, const pix
       });
       if (order.gaps) packed = next;
     }
+}
+
+/// What all plans have: blocks of target channels in one group, and scratch memory in elements, of which threads may share a copy of the
+/// source.
+struct pixels_plan {
+  pixel_filter_order order;
+  int64_t blocks = 1;
+  int64_t source_size = 0, own_size = 0;  // the copy, and all else
+  sharing share = sharing::none;
+  constexpr int64_t scratch() const { return source_size + own_size; }
+  constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
+    return worker_memory(share, scratch(), own_size);
+  }
+};
+
+/// What threads take: of a (sample, group) pair a block of target channels, of that a range of the depth, of that some rows or vectors.
+struct pixels_task {
+  int64_t pair = 0, block = 0, depth = 0, rows = 0;
+};
+struct pixels_tasks {
+  int64_t pairs = 1, blocks = 1, depths = 1, rows = 1;
+  constexpr int64_t count() const { return pairs * blocks * depths * rows; }
+  constexpr pixels_task task(int64_t i) const {
+    return {i / (rows * depths * blocks), i / (rows * depths) % blocks, i / rows % depths, i % rows};
+  }
+};
+
+/// f(task, memory) for each of them.
+template <bool Shared, class T, class F>
+VOLUTE_INLINE void share_tasks(const pixels_tasks& all, const conv_run<T>& run, F f) noexcept {
+  share_if<Shared>(
+      run.workers,
+      all.count(), [&](int64_t i, int worker) __attribute__((always_inline)) { f(all.task(i), run.workers.memory(worker, run.scratch)); });
+}
+
+/// Channel o of a pair's targets, from its first element on.
+constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) {
+  return {pair / s.groups, pair % s.groups * s.target_channels + o, s.groups * s.target_channels,
+          (pair * s.target_channels + o) * s.target_volume()};
+}
+
+/// Taps that meet any residue class: a stride wider than the input leaves some out.
+constexpr int64_t taps_met(const conv_shape& s) {
+  int64_t product = 1;
+  for (int a = 0; a < 3; ++a) {
+    int64_t taps = 0;
+    s.for_each_class(a, [&](const correlation_axis& c) { taps += c.taps; });
+    product *= taps;
+  }
+  return product;
 }
 
 /// Rows of results in a tile. Those of the residue classes of the width take turns, each class `step` elements behind the one before.
@@ -147,7 +127,7 @@ VOLUTE_INLINE V take_turns(const T* tile, int64_t classes, int64_t step, int64_t
 
 /// The rows through the epilogue to y, the first one to `first`. Whole vectors are read of the tile, also at the end of a row.
 template <class T, ops::epilogue E>
-__attribute__((noinline)) void store_tile(const tile_rows<T>& t, T* y, const T* const* extra, const conv_place& first) noexcept {
+__attribute__((noinline)) void store_tile(const tile_rows<T>& t, conv_output<T> out, const conv_place& first) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   conv_place at = first;
@@ -156,8 +136,8 @@ __attribute__((noinline)) void store_tile(const tile_rows<T>& t, T* y, const T* 
     at.offset = first.offset + i * t.y_row;
     const auto value = [&](int64_t w) __attribute__((always_inline)) { return take_turns<V>(row, t.classes, t.step, w); };
     int64_t w = 0;
-    for (; w + L <= t.width; w += L, at.offset += L) finish<E>(value(w), y, extra, at, static_cast<int>(L));
-    if (w < t.width) finish<E>(value(w), y, extra, at, static_cast<int>(t.width - w));
+    for (; w + L <= t.width; w += L, at.offset += L) finish<E>(value(w), out, at, static_cast<int>(L));
+    if (w < t.width) finish<E>(value(w), out, at, static_cast<int>(t.width - w));
   }
 }
 

@@ -16,15 +16,15 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 /// True where the planes' kernel can compute this side: the depth is dense, and the width's stride at most 2.
-constexpr bool planes_possible(const ops::conv_geometry& g, conv_side side) {
-  const correlation_axis d = correlation(g, side, 0, 0);
-  if (class_count(g, side, 0) != 1 || d.step != 1 || d.offset_step != 1 || d.taps < 2 || d.taps > 5) return false;
+constexpr bool planes_possible(const conv_shape& s) {
+  const correlation_axis d = s.axis[0];
+  if (s.class_counts[0] != 1 || d.step != 1 || d.offset_step != 1 || d.taps < 2 || d.taps > 5) return false;
+  bool whole = true;  // no class without taps
   for (int a = 0; a < 3; ++a) {
-    if (subsampled(g, side, a)) return false;
-    for (int64_t r = 0; r < class_count(g, side, a); ++r)
-      if (correlation(g, side, a, r).taps == 0) return false;
+    if (subsampled(s.geometry, s.side, a)) return false;
+    s.for_each_class(a, [&](const correlation_axis& c) { whole = whole && c.taps > 0; });
   }
-  return correlation(g, side, 2, 0).step <= 2 && class_count(g, side, 2) <= 2;
+  return whole && s.axis[2].step <= 2 && s.class_counts[2] <= 2;
 }
 
 /// Tasks that 2, 4, 8 or 16 threads share without a rest.
@@ -35,44 +35,56 @@ inline constexpr int64_t most_tasks = 16;
 struct flight_plan : pixels_plan {
   int64_t targets = 1, slabs = 1, planes = 1;
   int64_t weights = 0;  // packed elements of one destination channel
+  constexpr flight_plan() { order.axes[1] = height_axis, order.axes[2] = width_axis, order.axes[3] = depth_axis; }
   constexpr void cut_targets(int64_t channels, int64_t most) {
     targets = ceil_divide(channels, most);
     blocks = ceil_divide(channels, targets);
   }
+  constexpr tap_range targets_of(const conv_shape& s, int64_t block) const {
+    return {block * targets, smaller(s.target_channels, (block + 1) * targets)};
+  }
 };
 
-/// What job j does with planes q0, q0 + 1 ... of `all` virtual source planes, `most` at most; the first of all is plane `start` of `count`
-/// that the source has. There are taps - 1 more of them than of the destination: so many must follow until a destination plane is done.
-template <class Job>
-constexpr void set_planes(Job& j, int64_t q0, int64_t most, int64_t all, int64_t taps, int64_t start, int64_t count) {
-  j.planes = smaller(most, all - q0);
-  j.first = smaller(j.planes, larger(0, -start - q0));
-  j.last = larger(j.first, smaller(j.planes, count - start - q0));
-  j.done = smaller(j.planes, larger(0, taps - 1 - q0));
-  j.resume = q0 > 0;
-  j.keep = q0 + j.planes < all;
-}
+/// What register blocks of both kernels do: some of the virtual source planes.
+template <class T>
+struct flight_job {
+  const T* x = nullptr;
+  const T* w = nullptr;
+  T* carry = nullptr;
+  int64_t planes = 0, first = 0, last = 0;  // virtual planes, and those of them that exist
+  int64_t done = 0;                         // the first one that completes a destination plane
+  int64_t channels = 1, x_channel = 0, x_plane = 0, y_plane = 0;
+  bool resume = false, keep = false;  // sums come from the carry, go to the carry
+
+  /// Planes q0, q0 + 1 ... of `all` virtual source planes, as many as the plan takes at a time; the first of all is plane `start` of
+  /// `count` that the source has. There are taps - 1 more of them than of the destination: so many must follow until a destination plane
+  /// is done.
+  constexpr void set_planes(const flight_plan& p, int64_t q0, int64_t all, int64_t taps, int64_t start, int64_t count) {
+    planes = smaller(p.planes, all - q0);
+    first = smaller(planes, larger(0, -start - q0));
+    last = larger(first, smaller(planes, count - start - q0));
+    done = smaller(planes, larger(0, taps - 1 - q0));
+    resume = q0 > 0;
+    keep = q0 + planes < all;
+  }
+};
 
 /// The sums in flight: acc[t] belongs to the destination plane that reads the present one with tap t. At the beginning of a run those of
 /// taps 1 ... are zeros or come from the carry, behind each plane all pass on to the next tap, at the end they go to the carry.
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void begin_run(V (&acc)[KD][N], bool resume, const T* carry) noexcept {
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) set_zero(acc[t]);
+  VOLUTE_EACH(t, KD - 1) set_zero(acc[t + 1]);
   if (!resume) return;
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) load_all(acc[t], carry + (t - 1) * N * simd::lanes<V>);
+  VOLUTE_EACH(t, KD - 1) load_all(acc[t + 1], carry + t * N * simd::lanes<V>);
 }
 template <int KD, int N, class V>
 VOLUTE_INLINE void pass_on(V (&acc)[KD][N]) noexcept {
-  VOLUTE_UNROLL
-  for (int t = KD - 1; t > 0; --t) copy_all(acc[t], acc[t - 1]);
+  VOLUTE_EACH(t, KD - 1) copy_all(acc[KD - 1 - t], acc[KD - 2 - t]);
 }
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept {
   if (!keep) return;
-  VOLUTE_UNROLL
-  for (int t = 1; t < KD; ++t) store_all(acc[t], carry + (t - 1) * N * simd::lanes<V>);
+  VOLUTE_EACH(t, KD - 1) store_all(acc[t + 1], carry + t * N * simd::lanes<V>);
 }
 
 struct planes_plan : flight_plan {
@@ -110,23 +122,19 @@ constexpr void resize_planes(planes_plan& p, int64_t classes, int64_t rows, int6
 }
 
 template <class T>
-constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
+constexpr planes_plan plan_planes(const conv_shape& s) {
   planes_plan p;
-  const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
-  const correlation_axis cd = correlation(g, side, 0, 0), ch = correlation(g, side, 1, 0), cw = correlation(g, side, 2, 0);
-  for (int a = 0; a < 3; ++a) p.source[a] = source_of(g, side, a, 1, a > 0);
+  const correlation_axis cd = s.axis[0], ch = s.axis[1], cw = s.axis[2];
+  for (int a = 0; a < 3; ++a) p.source[a] = s.source(a, 1, a > 0);
   p.taps = static_cast<int>(cd.taps);
   p.height = ch.n;
   p.width = cw.n;
   p.layout.step[0] = ch.step;
   p.layout.step[1] = cw.step;
   p.layout.pitch = ceil_divide(p.source[2].extent, cw.step);
-  for (int64_t r = 0; r < class_count(g, side, 1); ++r) {
-    const correlation_axis c = correlation(g, side, 1, r);
-    p.halo = larger(p.halo, tap_position(c, c.taps - 1, p.source[1]) / ch.step);
-  }
-  p.weights = s.source_channels * taps_met(g, side);
+  s.for_each_class(1, [&](const correlation_axis& c) { p.halo = larger(p.halo, tap_position(c, c.taps - 1, p.source[1]) / ch.step); });
+  p.weights = s.source_channels * taps_met(s);
   // Many channels would fill the second-level cache before a row is long enough for memory, and where their planes lie a power of two
   // apart, more than 8 lines asked for ahead would drive each other out.
   const int64_t chunks = ceil_divide(s.source_channels, 8), all = cd.n + cd.taps - 1;
@@ -142,8 +150,8 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   while (p.planes > 1 && too_large()) resize(p.rows, ceil_divide(p.planes, 2));
   while (p.rows > 4 && too_large()) cut_rows();
   p.targets = s.target_channels;
-  const int64_t pairs = s.batch * s.groups;
-  const double work = conv_work(g);
+  const int64_t pairs = s.pairs();
+  const double work = conv_work(s.geometry);
   if (chunks > 1 && work >= worth_sharing) {  // a slab's rim is copied only, a part's computed too
     while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
     p.parts = larger(1, smaller(ceil_divide(most_tasks, pairs * p.slabs), cd.n / 8));
@@ -161,40 +169,22 @@ constexpr planes_plan plan_planes(const ops::conv_geometry& g, conv_side side) {
   }
   resize(best, p.planes);
   if (work >= worth_sharing && pairs * p.slabs * p.blocks * p.parts > 1) p.share = sharing::pairs;
-  const int64_t waiting = p.planes < all ? p.targets * s.class_counts[1] * s.class_counts[2] * p.carried(s.source_channels) : 0;
+  const int64_t waiting = p.planes < all ? p.targets * s.inner_classes() * p.carried(s.source_channels) : 0;
   p.own_size = p.tile_size + waiting * p.strips * p.vectors * simd::width<T>;
   return p;
 }
 
 template <class T>
-constexpr int64_t planes_packed_size(const ops::conv_geometry& g, conv_side side) {
-  const conv_shape s = shape_of(g, side);
-  return g.groups * s.target_channels * s.source_channels * g.taps();
-}
-
-/// Packed: [group][target channel][class][source channel][tap h][tap w][tap d].
-template <class T>
-void pack_planes(const conv_shape& s, const T* w, T* packed) noexcept {
-  pack_pixel_filters(s, {.axes = {channel_axis, height_axis, width_axis, depth_axis}}, w, packed);
-}
-
-template <class T>
-struct planes_job {
-  const T* x = nullptr;
-  const T* w = nullptr;
+struct planes_job : flight_job<T> {
   T* tile = nullptr;
-  T* carry = nullptr;
-  const int64_t* offset = nullptr;          // of the taps of height and width
-  int64_t planes = 0, first = 0, last = 0;  // virtual planes, and those of them that exist
-  int64_t done = 0;                         // the first one that completes a destination plane
-  int64_t channels = 0, taps = 0, x_channel = 0, x_plane = 0, tile_plane = 0;
-  bool resume = false, keep = false;  // sums come from the carry, go to the carry
+  const int64_t* offset = nullptr;  // of the taps of height and width
+  int64_t taps = 0, tile_plane = 0;
   bool inside = false, open = false;  // of a single plane: it is begun already, it waits for more channels
   // What comes next is asked for while this is computed, so many lines at a time: the source of the next chunk by channel and plane, and
   // where the tile will be stored.
   const T* next = nullptr;
   const T* y = nullptr;
-  int64_t next_lines = 0, y_lines = 0, next_channel = 0, next_plane = 0, y_plane = 0;
+  int64_t next_lines = 0, y_lines = 0, next_channel = 0, next_plane = 0;
 };
 
 /// One block of vectors through some source planes.
@@ -217,14 +207,12 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
         for (int64_t k = 0; k < j.taps; ++k, w += KD) {
           V xv[NV];
           load_all(xv, x + j.offset[k]);
-          VOLUTE_UNROLL
-          for (int t = 0; t < KD; ++t) add_products(acc[t], V(w[t]), xv);
+          VOLUTE_EACH(t, KD) add_products(acc[t], V(w[t]), xv);
         }
       }
     }
     if (j.open) {
-      VOLUTE_UNROLL
-      for (int t = 0; t < KD; ++t) store_all(acc[t], j.carry + t * NV * L);
+      store_all(acc, j.carry);
       return;
     }
     if (q >= j.done) {
@@ -240,12 +228,12 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
 /// stands at the beginning of source, tile, carry and filters; `first`: the channel's plane that virtual plane 0 completes.
 template <class T, int KD, int NV, ops::epilogue E>
 VOLUTE_INLINE void planes_target(const conv_shape& s, const planes_plan& p, planes_job<T> j, int64_t h0, int64_t c0,
-                                 const conv_place& first, T* y, const T* const* extra) noexcept {
+                                 const conv_place& first, const conv_output<T>& out) noexcept {
   constexpr int64_t lanes = NV * simd::width<T>;
   const int64_t classes = s.class_counts[2], carried = p.carried(s.source_channels) * lanes, y_row = s.target_size[2];
   const T *const source = j.x, *w = j.w;
   T* const tile = j.tile;
-  j.y = y + first.offset + h0 * s.class_counts[1] * y_row;
+  j.y = out.y + first.offset + h0 * s.class_counts[1] * y_row;
   for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
     const correlation_axis& ch = s.classes[1][ih];
     const int64_t rows = smaller(p.rows, ch.n - h0);
@@ -270,7 +258,7 @@ VOLUTE_INLINE void planes_target(const conv_shape& s, const planes_plan& p, plan
     conv_place at = first;
     for (int64_t q = j.done; q < j.planes; ++q) {
       at.offset = first.offset + q * j.y_plane + (ch.dst + h0 * ch.dst_step) * y_row;
-      store_tile<T, E>({tile + q * p.lanes, p.layout.pitch, classes, p.planes * p.lanes, rows, y_row, ch.dst_step * y_row}, y, extra, at);
+      store_tile<T, E>({tile + q * p.lanes, p.layout.pitch, classes, p.planes * p.lanes, rows, y_row, ch.dst_step * y_row}, out, at);
     }
   }
 }
@@ -282,7 +270,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
                                    int64_t c0, int64_t d0) noexcept {
   const bool here = j.open || j.keep, more_rows = here || task.rows + 1 < p.slabs;
   const int64_t slab = here ? task.rows : more_rows ? task.rows + 1 : 0, pair = more_rows ? task.pair : task.pair + 1;
-  if (task.block + 1 < p.blocks || pair >= s.batch * s.groups) return nullptr;
+  if (task.block + 1 < p.blocks || pair >= s.pairs()) return nullptr;
   const int64_t row = larger(0, slab * p.rows * p.layout.step[0] - p.source[1].pad), channel = j.open ? c0 + p.chunk : 0;
   const int64_t plane = j.open ? d0 : j.keep ? d0 + p.planes : s.classes[0][0].offset;
   return x + (pair * s.source_channels + channel) * j.next_channel + plane * j.next_plane + row * s.source_size[2];
@@ -290,13 +278,12 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
 
 /// The slab task.rows of a block of the destination channels of a pair, in planes `depth` of the destination.
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_operands<T>& a,
+__attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
                                            const pixels_task& task, tap_range depth, T* memory) noexcept {
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.classes[0][0].offset;
-  const int64_t first = task.block * p.targets, end = smaller(s.target_channels, first + p.targets),
-                all = depth.last - depth.first + KD - 1;
-  const int64_t blocks = p.strips * s.class_counts[1] * s.class_counts[2];
-  const T* const x_end = a.x + s.batch * s.groups * s.source_channels * volume;
+  const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
+  const tap_range targets = p.targets_of(s, task.block);
+  const T* const x_end = a.x + s.pairs() * s.source_elements();
   planes_job<T> j;
   j.x = memory;
   j.tile = memory + p.source_size;
@@ -305,11 +292,11 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
   j.x_plane = p.layout.plane;
   j.tile_plane = p.lanes;
   j.next_channel = volume;
-  j.next_plane = s.source_size[1] * row;
-  j.y_plane = s.target_size[1] * s.target_size[2];
+  j.next_plane = s.source_plane();
+  j.y_plane = s.target_plane();
   j.y_lines = ceil_divide(p.rows * s.class_counts[1] * s.target_size[2], blocks * line_of<T>);
   for (int64_t q0 = 0; q0 < all; q0 += p.planes) {
-    set_planes(j, q0, p.planes, all, KD, start, p.source[0].count);
+    j.set_planes(p, q0, all, KD, start, p.source[0].count);
     const int64_t channels = j.first < j.last ? s.source_channels : smaller(p.chunk, s.source_channels);
     for (int64_t c0 = 0; c0 < channels; c0 += p.chunk) {
       j.channels = smaller(p.chunk, channels - c0);
@@ -324,31 +311,30 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
       }
       const T* const next = planes_next(s, p, j, task, a.x, c0, start + q0);
       j.carry = j.tile + p.tile_size;
-      for (int64_t o = first; o < end; ++o) {
+      for (int64_t o = targets.first; o < targets.last; ++o) {
         conv_place at = place_of(s, task.pair, o);
         j.w = a.packed + at.channel * p.weights;
         j.next = next;
-        j.next_lines = next != nullptr && o + 1 == end ? ceil_divide(p.rows * p.layout.step[0] * row, blocks * line_of<T>) : 0;
+        j.next_lines = next != nullptr && o + 1 == targets.last ? ceil_divide(p.rows * p.layout.step[0] * row, blocks * line_of<T>) : 0;
         at.offset += (depth.first + q0 - (KD - 1)) * j.y_plane;
-        planes_target<T, KD, NV, E>(s, p, j, h0, c0, at, a.y, a.extra);
+        planes_target<T, KD, NV, E>(s, p, j, h0, c0, at, a.out);
         j.carry += blocks * p.carried(s.source_channels) * NV * simd::width<T>;
       }
     }
   }
 }
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_planes(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr planes_plan p = plan_planes<T>(G, Side);
-  static constexpr tap_offsets<G, Side> offsets(p.layout, p.source);
+template <class T, conv_call C>
+void run_planes(const conv_run<T>& run) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr planes_plan p = plan_planes<T>(s);
+  static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
-  const int64_t parts = workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
+  const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
   share_tasks<p.share != sharing::none>(
-      {s.batch * s.groups, p.blocks, parts, p.slabs}, scratch,
-      workers, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
-        planes_task<T, p.taps, p.vectors, E, Scale>(s, p, offsets.both, {x, packed, y, extra, scale}, task,
-                                                    {depth * task.depth / parts, depth * (task.depth + 1) / parts}, memory);
+      {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
+        planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task,
+                                                               {depth * task.depth / parts, depth * (task.depth + 1) / parts}, memory);
       });
 }
 

@@ -47,7 +47,7 @@ template <class T>
 constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   planes_weights_plan p;
   constexpr int64_t size = sizeof(T), width = simd::width<T>, most_taps = 9, least_rows = 4;
-  const planes_plan forward = plan_planes<T>(g, conv_side::forward);
+  const planes_plan forward = plan_planes<T>({g, conv_side::forward});
   for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
   p.layout = forward.layout;
   p.depth = static_cast<int>(g.kernel[0]);

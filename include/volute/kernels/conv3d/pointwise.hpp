@@ -7,6 +7,8 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/pack.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 #include <volute/kernels/conv3d/windows.hpp>
 
@@ -16,7 +18,7 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Sizes of both products; everything in elements.
+/// Sizes of both products; everything in elements. It is the order of the packed filters too: [group][unit][block][depth][row].
 struct pointwise_plan {
   int rows = 1, vectors = 1;      // accumulators of one register block: rows of the result times vectors of pixels
   int64_t depth = 1;              // products in a sum: (channel, tap) of x, or channel of g
@@ -32,6 +34,11 @@ struct pointwise_plan {
   bool shared = false;
   bool stream = false;   // a result of 8 MiB or more goes past the caches: short runs of it wait for memory twice
   int64_t tile_row = 1;  // pixels of one block, or, where results change places on their way out, of a panel
+  bool forward = true;
+  constexpr int64_t size(const conv_shape& s) const { return s.groups * packed(); }
+  constexpr void put(hash& h) const {
+    for (int64_t v : {int64_t{rows}, depth, targets, unit, blocks, units}) h.put(v);
+  }
   constexpr int64_t block_weights() const { return depth * rows; }
   constexpr int64_t packed() const { return units * blocks * block_weights(); }  // of one group
   constexpr int64_t tile() const { return blocks * rows * tile_row; }
@@ -40,10 +47,11 @@ struct pointwise_plan {
 };
 
 template <class T>
-constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side side) {
+constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   pointwise_plan p;
+  const ops::conv_geometry& g = s.geometry;
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_rows = accumulators >= 24 ? 8 : 4;
-  const bool forward = side == conv_side::forward;
+  const bool forward = p.forward = s.side == conv_side::forward, straight = rows_of_pixels(g, true).straight;
   const int64_t taps = forward ? 1 : g.taps();
   p.depth = forward ? g.group_in() * g.taps() : g.group_out();
   p.targets = forward ? g.group_out() : g.group_in() * g.taps();
@@ -66,23 +74,22 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
   p.panel = ceil_divide(near_equal(p.pixels, goal), block) * block;
   const double work = conv_work(g);
   p.shared = work >= worth_sharing;
-  if (!rows_of_pixels(g, true).straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
-    const auto count = [](int64_t n) { return static_cast<double>(n); };
+  if (!straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
     const int64_t all = g.out[0] * g.out[1], most_rows_of_y = smaller(goal / g.out[2], all);
     const auto fill = [&](int64_t rows) {
       const int64_t panels = g.batch * g.groups * ceil_divide(all, rows), four = p.shared ? ceil_divide(panels, 4) * 4 : panels;
-      return count(rows * g.out[2]) / count(ceil_divide(rows * g.out[2], width)) * count(panels) / count(four);
+      return real(rows * g.out[2]) / real(ceil_divide(rows * g.out[2], width)) * real(panels) / real(four);
     };
     int64_t best = most_rows_of_y;
     for (int64_t rows = best; rows > most_rows_of_y / 2; --rows)
       if (fill(rows) > fill(best) * 1.0001) best = rows;
     p.panel = best * g.out[2];
   }
-  p.straight = !forward || rows_of_pixels(g, true).straight;
-  if (rows_of_pixels(g, true).straight) p.panel = block;
+  p.straight = !forward || straight;
+  if (straight) p.panel = block;
   p.panels = ceil_divide(p.pixels, p.panel);
   p.pitch = p.straight ? ceil_divide(p.panel, block) * block : ((ceil_divide(p.panel, width) + 1) | 1) * width;
-  p.tile_row = forward || rows_of_pixels(g, true).straight ? block : ceil_divide(p.panel, block) * block;
+  p.tile_row = forward || straight ? block : ceil_divide(p.panel, block) * block;
   p.stream = (forward ? g.y_size() : g.x_size()) * size >= machine.cached * 2;
   p.tasks = g.batch * g.groups * p.panels;
   const int64_t enough = p.straight ? 32 : 8;
@@ -97,21 +104,20 @@ constexpr pointwise_plan plan_pointwise(const ops::conv_geometry& g, conv_side s
 
 /// True where the product is the best way: vectors are mostly full, and a panel stays in the second-level cache.
 template <class T>
-constexpr bool prefers_pointwise(const ops::conv_geometry& g, conv_side side) {
-  if (!windows_apart(g) || g.out_volume() < simd::width<T>) return false;
-  const pointwise_plan p = plan_pointwise<T>(g, side);
+constexpr bool prefers_pointwise(const conv_shape& s) {
+  if (!windows_apart(s.geometry) || s.geometry.out_volume() < simd::width<T>) return false;
+  const pointwise_plan p = plan_pointwise<T>(s);
   return p.depth > 1 && p.depth * p.pitch * static_cast<int64_t>(sizeof(T)) <= machine.l2 / 2;
 }
 
-/// Packed: [group][unit][block][depth][row].
 template <class T>
-__attribute__((noinline)) void pack_pointwise(const pointwise_plan& p, int64_t groups, bool forward, const T* w, T* packed) noexcept {
-  for (int64_t group = 0; group < groups; ++group, w += p.targets * p.depth)
+__attribute__((noinline)) void pack_filters(const conv_shape& s, const pointwise_plan& p, const T* w, T* packed, const team<T>&) noexcept {
+  for (int64_t group = 0; group < s.groups; ++group, w += p.targets * p.depth)
     for (int64_t b = 0; b < p.units * p.blocks; ++b)
       for (int64_t k = 0; k < p.depth; ++k)
         for (int64_t r = 0; r < p.rows; ++r, ++packed) {
           const int64_t in_unit = b % p.blocks * p.rows + r, m = b / p.blocks * p.unit + in_unit;
-          *packed = in_unit < p.unit && m < p.targets ? w[forward ? m * p.depth + k : k * p.targets + m] : T(0);
+          *packed = in_unit < p.unit && m < p.targets ? w[p.forward ? m * p.depth + k : k * p.targets + m] : T(0);
         }
 }
 
@@ -135,30 +141,23 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
+  set_zero(acc);
   const T* const end = w + depth * R;
   VOLUTE_NO_UNROLL
   for (; w != end; w += R, b.from += b.step) {
     V bv[NV];
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) bv[v] = simd::load<V>(b.from + v * L);
+    load_all(bv, b.from);
     if constexpr (Scale) {
       const V factor(*b.scale++);
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) bv[v] = bv[v] * factor;
+      VOLUTE_EACH(v, NV) bv[v] = bv[v] * factor;
     }
     if constexpr (From == pixels_from::tensor) {
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) simd::store(b.copy + v * L, bv[v]);
+      store_all(bv, b.copy);
       b.copy += b.copy_step;
     }
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) {
+    VOLUTE_EACH(r, R) {
       const V wv(w[r]);
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v)  // pixels of one use: clang takes 1.05 to 1.12 times as long if it reads them before it needs them
+      VOLUTE_EACH(v, NV)  // pixels of one use: clang takes 1.05 to 1.12 times as long if it reads them before it needs them
         acc[r][v] = simd::fma(wv, From == pixels_from::tensor_once && !Scale ? simd::load<V>(b.from + v * L) : bv[v], acc[r][v]);
       if constexpr (Asks > 0) {  // some with each row: clang would ask for all of them in one go, which takes longer
         VOLUTE_UNROLL
@@ -168,14 +167,7 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
     }
     if constexpr (Asks > 0) b.next += b.next_step;
   }
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) {
-    if constexpr (Stream)
-      simd::stream(to + r * to_row + v * L, acc[r][v]);
-    else
-      simd::store(to + r * to_row + v * L, acc[r][v]);
-  }
+  VOLUTE_EACH(r, R) store_all<Stream>(acc[r], to + r * to_row);
 }
 
 /// Units [begin, end) of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first
@@ -191,8 +183,7 @@ struct pointwise_task {
   const T* packed = nullptr;
   const T* follows = nullptr;  // the sample and group after this one, if its first column comes next
   T* memory = nullptr;
-  T* y = nullptr;
-  const T* const* extra = nullptr;
+  conv_output<T> out;
   conv_place place{};
   int64_t begin = 0, end = 0, first = 0, count = 0;
   lines_of_pixels ahead{};  // of the next panel, in next_panel
@@ -221,16 +212,16 @@ struct pointwise_task {
     to.channel += u * p.unit / target.taps;
     to.offset = (to.sample * to.channels + to.channel) * target.volume + first + at;
     if (E.program.length == 0 && target.straight && n == row && valid == R)
-      return multiply<Stream>(at, n, u - begin, w, y + to.offset, target.volume);
+      return multiply<Stream>(at, n, u - begin, w, out.y + to.offset, target.volume);
     for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights())
       for (int64_t j = 0; j < n; j += row)
         multiply<false>(at + j, smaller(row, n - j), (u - begin) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
-    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, y, extra, to);
+    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, out, to);
     const int64_t offset = to.offset;
     for (int64_t r = 0; r < valid; ++r, ++to.channel)
       for (int64_t j = 0; j < n; j += L) {
         to.offset = offset + r * target.volume + j;
-        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), y, extra, to, static_cast<int>(smaller(L, n - j)));
+        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), out, to, static_cast<int>(smaller(L, n - j)));
       }
   }
 
@@ -276,35 +267,33 @@ struct pointwise_task {
   }
 };
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_pointwise(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
-  static constexpr pointwise_plan p = plan_pointwise<T>(G, Side);
-  static constexpr bool forward = Side == conv_side::forward;
-  static constexpr pixel_rows source = rows_of_pixels(G, forward), target = rows_of_pixels(G, !forward);
-  constexpr int64_t sources = forward ? G.group_in() : G.group_out(), targets = forward ? G.group_out() : G.group_in();
-  constexpr int64_t pairs = G.batch * G.groups, panels = pairs * p.panels;
+template <class T, conv_call C>
+void run_pointwise(const conv_run<T>& run) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr pointwise_plan p = plan_pointwise<T>(s);
+  static constexpr pixel_rows source = rows_of_pixels(C.geometry, p.forward), target = rows_of_pixels(C.geometry, !p.forward);
+  constexpr int64_t panels = s.pairs() * p.panels;
   constexpr pixels_from from = !p.straight ? pixels_from::panel : p.units * p.blocks == 1 ? pixels_from::tensor_once : pixels_from::tensor;
-  const int64_t slices = workers.alone() ? 1 : p.slices, tasks = workers.alone() ? 1 : p.tasks;
+  const int64_t slices = run.workers.alone() ? 1 : p.slices, tasks = run.workers.alone() ? 1 : p.tasks;
   share_if<p.shared>(
-      workers, tasks * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
+      run.workers, tasks * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
         const int64_t slice = i / tasks, task = i % tasks, last = panels * (task + 1) / tasks;
         for (int64_t k = panels * task / tasks; k < last;) {
           // Panels of one sample and group; where the target is straight, they are columns that go in a row.
           const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
           const int64_t n = target.straight && p.straight ? smaller(last - k, p.panels - panel) : 1;
-          const T* const own = x + pair * sources * source.volume;
-          pointwise_task<T, p.rows, p.vectors, p.asks, from, E, Scale, p.stream>{
+          const T* const own = run.x + pair * s.source_elements();
+          pointwise_task<T, p.rows, p.vectors, p.asks, from, C.epilogue, C.scale, p.stream>{
               .p = p,
               .source = source,
               .target = target,
               .x = own,
-              .scale = Scale ? scale + pair * sources : nullptr,
-              .packed = packed + pair % G.groups * p.packed(),
-              .follows = pair + 1 < pairs ? own + sources * source.volume : nullptr,
-              .memory = workers.memory(worker, scratch),
-              .y = y,
-              .extra = extra,
-              .place = {pair / G.groups, pair % G.groups * targets, G.groups * targets, 0},
+              .scale = C.scale ? run.scale + pair * s.source_channels : nullptr,
+              .packed = run.packed + pair % s.groups * p.packed(),
+              .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
+              .memory = run.workers.memory(worker, run.scratch),
+              .out = run.out,
+              .place = {pair / s.groups, pair % s.groups * s.target_channels, s.groups * s.target_channels, 0},
               .begin = p.units * slice / slices,
               .end = p.units * (slice + 1) / slices,
               .first = first,

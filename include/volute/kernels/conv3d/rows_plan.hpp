@@ -20,16 +20,12 @@ struct rows_code {
   int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
 };
 
-/// Pixels of a row that are accumulated together, and which of the source pixels that their taps span exist.
-struct rows_segment {
-  int pixels = 1, low = 0, high = 0;
-};
+/// Pixels of a row that are accumulated together.
+using rows_segment = axis_segment;
 constexpr int64_t segment_start(const rows_code& c, int64_t i) { return c.width * i / c.segments; }
 constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
-  const int64_t first = segment_start(c, i), last = segment_start(c, i + 1), from = first + c.offset;
-  const int64_t span = last - first + (c.taps - 1) * c.dilation;
-  const int64_t low = smaller(span, larger(0, -from));
-  return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, c.source_width - from)))};
+  const correlation_axis axis{.taps = c.taps, .offset = c.offset, .offset_step = c.dilation};
+  return segment_between(axis, segment_start(c, i), segment_start(c, i + 1), c.source_width);
 }
 
 struct rows_plan : lanes_plan {
@@ -39,7 +35,6 @@ struct rows_plan : lanes_plan {
   int64_t count[2]{};          // planes and rows of the source
   int64_t together = 1;        // rows, or planes if `slab`, that make a tile
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
-  constexpr filter_order order() const { return {blocks, block_lanes(), block_lanes(), code.fold, code.chunk, chunks, true}; }
 };
 
 /// Pixels of a row that are accumulated together, at most.
@@ -47,11 +42,11 @@ inline constexpr int64_t longest_row = 24;
 
 /// Wide rows of several vectors have little rim, and conv3d/channels.hpp reads its weights less often.
 template <class T>
-constexpr bool rows_possible(const ops::conv_geometry& g, conv_side side) {
+constexpr bool rows_possible(const conv_shape& s) {
+  const ops::conv_geometry& g = s.geometry;
   const bool unit = g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1;
-  const int64_t width = side == conv_side::forward ? g.out[2] : g.in[2];
-  const int64_t channels = shape_of(g, side).target_channels;
-  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 && (width <= longest_row || channels <= simd::width<T>);
+  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 &&
+         (s.target_size[2] <= longest_row || s.target_channels <= simd::width<T>);
 }
 
 /// Lanes of each target channel, so that the fewest stay empty.
@@ -70,13 +65,10 @@ constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(ne
 
 /// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
 template <class T, class Plan>
-constexpr void plan_rows_blocks(Plan& p, const ops::conv_geometry& g, conv_side side, const conv_shape& s, int64_t longest) {
+constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   auto& c = p.code;
-  for (int a = 0; a < 2; ++a) {
-    p.axis[a] = correlation(g, side, a, 0);
-    p.count[a] = s.source_size[a];
-  }
-  const correlation_axis w = correlation(g, side, 2, 0);
+  for (int a = 0; a < 2; ++a) p.axis[a] = s.axis[a], p.count[a] = s.source_size[a];
+  const correlation_axis w = s.axis[2];
   c.width = s.target_size[2];
   c.source_width = s.source_size[2];
   c.taps = w.taps;
@@ -100,17 +92,17 @@ constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
 }
 
 template <class T>
-constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const ops::volume_layout& from = {}) {
+constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& from = {}) {
   rows_plan p;
   rows_code& c = p.code;
-  const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
-  plan_rows_blocks<T>(p, g, side, s, longest_row);
+  plan_rows_blocks<T>(p, s, longest_row);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
+  p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, true};
   c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
-  plan_copy(p, g, side, p.count[0], size);
+  plan_copy(p, s, p.count[0], size);
   int64_t tiles = 1;
   if (c.slab) {
     if (c.segments == 1) c.rows = rows_at_once(c, pixels);
@@ -127,16 +119,9 @@ constexpr rows_plan plan_rows(const ops::conv_geometry& g, conv_side side, const
     p.tile = p.together * row;
     tiles = ceil_divide(p.slabs.size * height, p.together);
   }
-  plan_threads(p, g, s, size, c.slab, tiles);
+  plan_threads(p, s, size, c.slab, tiles);
   plan_blocked_source(p, from, p.count[0]);
   return p;
-}
-
-constexpr int64_t rows_packed_size(const rows_plan& p, const ops::conv_geometry& g) { return g.groups * p.order().group_size(g.taps()); }
-
-template <class T>
-void pack_rows(const conv_shape& s, const rows_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
-  pack_filters(s, p.order(), w, packed, workers);
 }
 
 }  // namespace VOLUTE_ISA

@@ -38,7 +38,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   // Each sum is two chains of half as many products as pixels: more than 14 keep more of them waiting than the processor can hold, and
   // fewer mean that sums come and go more often (512 channels, rows of 14 in two halves: 1.06 of the time).
   constexpr int64_t longest = 14;
-  plan_rows_blocks<T>(p, g, side, s, longest);
+  plan_rows_blocks<T>(p, s, longest);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), column = p.axis[1].taps * (c.chunk / c.fold) * c.taps;
   p.together = p.blocks;
   p.sum = p.axis[0].taps * column * lanes;
@@ -90,7 +90,7 @@ struct row_weights_job {
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.pixels, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];

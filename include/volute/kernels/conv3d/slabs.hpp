@@ -41,12 +41,11 @@ constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int
   c.n = c.size = longest.n;
   c.step = longest.step;
   c.low = planes, c.high = 0;
-  for (int64_t r = 0; r < class_count(g, side, 0); ++r) {
-    const correlation_axis a = correlation(g, side, 0, r);
-    if (a.taps == 0) continue;
+  for_each_residue(g, side, 0, [&](const correlation_axis& a) {
+    if (a.taps == 0) return;
     c.low = smaller(c.low, a.offset);
     c.high = larger(c.high, a.offset + (a.taps - 1) * a.offset_step + 1);
-  }
+  });
   if (planes * bytes <= slab_bytes) return c;
   const int64_t span = c.high - c.low, least = ceil_divide(depths * larger(0, span - c.step), c.step);
   const int64_t size = larger(larger(1, least), smaller(c.n / pieces, (slab_bytes / bytes - span) / c.step + 1));

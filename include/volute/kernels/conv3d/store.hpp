@@ -5,7 +5,9 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/scalar_program.hpp>
+#include <volute/kernels/team.hpp>
 #include <volute/ops/elementwise.hpp>
+#include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -14,14 +16,32 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// The tensors of one run. extra: operands of the epilogue; scale: one factor for each sample and source channel, or null.
+/// What is settled of a convolution while compiling: its canonical geometry, the face, what follows it, whether its source is scaled, and
+/// where the elements of its tensors lie.
+struct conv_call {
+  ops::conv_geometry geometry{};
+  conv_side side{};
+  ops::epilogue epilogue{};
+  bool scale = false;
+  ops::conv_layouts layouts{};
+};
+
+/// Where results go, and the operands of their epilogue but the first.
 template <class T>
-struct conv_operands {
-  const T* x = nullptr;
-  const T* packed = nullptr;
+struct conv_output {
   T* y = nullptr;
   const T* const* extra = nullptr;
+};
+
+/// One run: tensors, memory and threads. scale: one factor for each sample and source channel, or null.
+template <class T>
+struct conv_run {
+  const T* x = nullptr;
+  const T* packed = nullptr;
+  conv_output<T> out;
   const T* scale = nullptr;
+  T* scratch = nullptr;
+  const team<T>& workers;
 };
 
 /// Where a vector of results stands: what the operands of an epilogue are addressed by.
@@ -32,14 +52,14 @@ struct conv_place {
 VOLUTE_EXHAUSTIVE_BEGIN
 /// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset; Stream: past the caches.
 template <ops::epilogue E, bool Stream = false, class V, class T>
-VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place& at, int n) {
+VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& at, int n) {
   constexpr int lanes = simd::lanes<V>;
   if constexpr (E.program.length > 0) {
     V in[E.program.inputs];
     in[0] = value;
     VOLUTE_UNROLL
     for (int i = 1; i < E.program.inputs; ++i) {
-      const T* p = extra[i - 1];
+      const T* p = out.extra[i - 1];
       switch (E.operand[i]) {
         case ops::access::whole:
           in[i] = n == lanes ? simd::load<V>(p + at.offset) : simd::load_partial<V>(p + at.offset, n);
@@ -58,46 +78,44 @@ VOLUTE_INLINE void finish(V value, T* y, const T* const* extra, const conv_place
     value = run_program<E.program, V>(in);
   }
   if (n < lanes)
-    simd::store_partial(y + at.offset, value, n);
+    simd::store_partial(out.y + at.offset, value, n);
   else if constexpr (Stream)
-    simd::stream(y + at.offset, value);
+    simd::stream(out.y + at.offset, value);
   else
-    simd::store(y + at.offset, value);
+    simd::store(out.y + at.offset, value);
 }
 VOLUTE_EXHAUSTIVE_END
 
 /// `width` neighbouring pixels of a tile [pixel][pitch] to `channels` NCDHW rows, `step` elements apart. Each channel is the sum of Fold
 /// neighbouring lanes.
 template <class T, int L, ops::epilogue E, int Fold = 1>
-__attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, T* y, int64_t step,
-                                            const T* const* extra, conv_place at) noexcept {
+__attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
+                                            conv_place at) noexcept {
   using V = simd::vec<T, L>;
   const int64_t channel = at.channel, offset = at.offset;
   for (int64_t c = 0; c < channels; c += L / Fold)
     for (int64_t w = 0; w < width; w += L) {
       V r[L];
       const int n = static_cast<int>(smaller(L, width - w));
-      for (int i = 0; i < L / Fold; ++i) simd::prefetch_write(y + offset + (c + i) * step + w + 4 * L);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(tile + (i < n ? w + i : w) * pitch + c * Fold);
+      for (int i = 0; i < L / Fold; ++i) simd::prefetch_write(out.y + offset + (c + i) * step + w + 4 * L);
+      VOLUTE_EACH(i, L) r[i] = simd::load<V>(tile + (i < n ? w + i : w) * pitch + c * Fold);
       simd::transpose(r);
       const int valid = static_cast<int>(smaller(L / Fold, channels - c));
       if (Fold == 1 && n == L && valid == L) {  // whole squares, without a branch
         at.channel = channel + c, at.offset = offset + c * step + w;
         VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i, ++at.channel, at.offset += step) finish<E>(r[i], y, extra, at, L);
+        for (int i = 0; i < L; ++i, ++at.channel, at.offset += step) finish<E>(r[i], out, at, L);
         continue;
       }
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / Fold; ++i) {
+      VOLUTE_EACH(i, L / Fold) {
         if (i >= valid) break;
         V* const lanes = r + i * Fold;
         VOLUTE_UNROLL
-        for (int half = Fold / 2; half > 0; half /= 2) VOLUTE_UNROLL
-        for (int f = 0; f < half; ++f) lanes[f] = lanes[f] + lanes[f + half];
+        for (int half = Fold / 2; half > 0; half /= 2)
+          VOLUTE_EACH(f, half) lanes[f] = lanes[f] + lanes[f + half];
         at.channel = channel + c + i;
         at.offset = offset + (c + i) * step + w;
-        finish<E>(lanes[0], y, extra, at, n);
+        finish<E>(lanes[0], out, at, n);
       }
     }
 }
@@ -110,8 +128,7 @@ VOLUTE_INLINE void turn_square(const T* x, T* to, int64_t step) noexcept {
   VOLUTE_UNROLL
   for (int i = 0; i < L; ++i, x += step) r[i] = simd::load<simd::vec<T>>(x);
   simd::transpose(r);
-  VOLUTE_UNROLL
-  for (int i = 0; i < L; ++i) simd::store(to + i * L, r[i]);
+  VOLUTE_EACH(i, L) simd::store(to + i * L, r[i]);
 }
 
 /// n pixels of `channels` channels, `step` elements apart, to [pixel][chunk][Fold], channels last and each Fold times; zeros for those
@@ -142,11 +159,9 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
     const int count = static_cast<int>(smaller(L, n - w));
     if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
       V r[L / 2];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) r[i] = get(i / Fold, w, count);
+      VOLUTE_EACH(i, L / 2) r[i] = get(i / Fold, w, count);
       simd::shuffle<simd::log2_of(L / 2)>(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L / 2; ++i) {
+      VOLUTE_EACH(i, L / 2) {
         if (2 * i >= count) break;
         put(to + w * pixel + i * L, r[i], smaller(L, (count - 2 * i) * pixel));
       }
@@ -154,11 +169,9 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
     }
     for (int64_t c = 0; c < pixel; c += L) {
       V r[L];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = get((c + i) / Fold, w, count);
+      VOLUTE_EACH(i, L) r[i] = get((c + i) / Fold, w, count);
       simd::transpose(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) {
+      VOLUTE_EACH(i, L) {
         if (i >= count) break;
         put(to + (w + i) * pixel + c, r[i], smaller(L, pixel - c));
       }

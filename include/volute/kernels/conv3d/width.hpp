@@ -59,7 +59,6 @@ constexpr int64_t tile_goal(const rows_layout& r, const conv_shape& s, int64_t c
 template <class T>
 constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s, int64_t height, int64_t width) {
   constexpr int64_t L = simd::width<T>, registers = accumulators + 4;  // sums, pixels and one filter
-  const auto count = [](int64_t n) { return static_cast<double>(n); };
   width_block_size best;
   double rate = 0;
   const int64_t fewest = ceil_divide(s.target_channels, width_channels(s.target_channels));
@@ -72,9 +71,9 @@ constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s,
         if (c * v + v + 1 > registers && v > 1) continue;
         const auto lanes = [&](int64_t n) { return n == 0 ? 0 : ceil_divide((n - 1) * r.pitch + width, v * L) * v * L; };
         const double useful =
-            count(height * width * s.target_channels) / count((height / slab * lanes(slab) + lanes(height % slab)) * blocks * c);
-        const double waits = count(smaller(c * v, busy_sums)) / count(busy_sums), loads = count(c * v) / count(2 * v + c);
-        const double now = useful * waits * (loads < 1 ? loads : 1) * (1 - 0.01 * count(blocks - fewest));
+            real(height * width * s.target_channels) / real((height / slab * lanes(slab) + lanes(height % slab)) * blocks * c);
+        const double waits = real(smaller(c * v, busy_sums)) / real(busy_sums), loads = real(c * v) / real(2 * v + c);
+        const double now = useful * waits * (loads < 1 ? loads : 1) * (1 - 0.01 * real(blocks - fewest));
         if (now > rate * 1.01) rate = now, best = {static_cast<int>(c), static_cast<int>(v), slab};
       }
   }
@@ -82,38 +81,28 @@ constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s,
 }
 
 template <class T>
-constexpr width_plan plan_width(const ops::conv_geometry& g, conv_side side) {
+constexpr width_plan plan_width(const conv_shape& s) {
   width_plan p;
-  const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
-  const int64_t height = correlation(g, side, 1, 0).n, width = correlation(g, side, 2, 0).n;
-  p.rows = rows_of(g, side);
+  const int64_t height = s.axis[1].n, width = s.axis[2].n;
+  p.rows = rows_of(s);
   static_cast<width_block_size&>(p) = best_block<T>(p.rows, s, height, width);
   p.blocks = ceil_divide(s.target_channels, p.channels);
+  p.order = {.targets = p.channels, .gaps = true};
   const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + width, block);
   p.lanes = (p.slab > 1 ? vectors : smaller(vectors, ceil_divide(tile_goal(p.rows, s, p.channels), block))) * block;
-  const int64_t window = smaller(g.kernel[0], 4) * smaller(p.rows.plane, p.lanes + p.rows.pitch * (g.kernel[1] - 1));
+  const int64_t window = smaller(s.kernel[0], 4) * smaller(p.rows.plane, p.lanes + p.rows.pitch * (s.kernel[1] - 1));
   p.chunk = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (machine.l1 / 2) / (window * size)));
   p.weights_size = p.rows.direct ? whole_lines(p.channels * s.source_channels) : 0;
   p.own_size = p.weights_size + p.lanes * p.channels * s.class_counts[2] + tile_rest;
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = whole_lines((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2);
   p.source_sample = p.source_size;
-  const int64_t pairs = s.batch * s.groups;
-  p.share = choose_sharing(conv_work(g), pairs, p.scratch() * size, true);
+  const double work = conv_work(s.geometry);
+  p.share = choose_sharing(work, s.pairs(), p.scratch() * size, true);
   if (p.share == sharing::inside)
-    p.slices = smaller(ceil_divide(most_slices, p.blocks), larger(1, parts_of(conv_work(g) / static_cast<double>(pairs * p.blocks))));
+    p.slices = smaller(ceil_divide(most_slices, p.blocks), larger(1, parts_of(work / real(s.pairs() * p.blocks))));
   return p;
-}
-
-constexpr int64_t width_packed_size(const width_plan& p, const ops::conv_geometry& g, const conv_shape& s) {
-  return g.groups * p.blocks * p.channels * s.source_channels * g.taps();
-}
-
-/// Packed: [group][block of output channels][class][source channel][tap d][tap h][tap w][output channel].
-template <class T>
-void pack_width(const conv_shape& s, const width_plan& p, const T* w, T* packed) noexcept {
-  pack_pixel_filters(s, {.targets = p.channels, .gaps = true}, w, packed);
 }
 
 template <class T>
@@ -136,11 +125,9 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   constexpr int L = simd::lanes<V>;
   V acc[OB][NV];
   if (j.add) {
-    VOLUTE_UNROLL
-    for (int o = 0; o < OB; ++o) load_all(acc[o], j.tile + o * j.tile_channel);
+    VOLUTE_EACH(o, OB) load_all(acc[o], j.tile + o * j.tile_channel);
   } else {
-    VOLUTE_UNROLL
-    for (int o = 0; o < OB; ++o) set_zero(acc[o]);
+    VOLUTE_EACH(o, OB) set_zero(acc[o]);
   }
   for (int64_t c = 0; c < j.channels; ++c)
     for (int64_t d = 0; d < j.d; ++d)
@@ -155,28 +142,14 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
         for (int64_t k = 0; k < j.k; ++k, w += OB) {
           V xv[NV];
           load_all(xv, x + j.x_w[k]);
-          VOLUTE_UNROLL
-          for (int o = 0; o < OB; ++o) add_products(acc[o], V(w[o]), xv);
+          VOLUTE_EACH(o, OB) add_products(acc[o], V(w[o]), xv);
         }
       }
-  VOLUTE_UNROLL
-  for (int o = 0; o < OB; ++o) store_all(acc[o], j.tile + o * j.tile_channel);
+  VOLUTE_EACH(o, OB) store_all(acc[o], j.tile + o * j.tile_channel);
 }
 
 template <ops::conv_geometry G, conv_side Side>
-inline constexpr tap_offsets<G, Side> width_offsets_of{rows_of(G, Side), rows_of(G, Side).source};
-
-/// What one task reads and how it writes: slice `slice` of `slices` of the tiles of one block of output channels of a pair.
-template <class T>
-struct width_part {
-  const T* source = nullptr;  // source channels below `split`
-  const T* behind = nullptr;  // the others
-  int64_t split = 0;
-  const T* packed = nullptr;
-  const int64_t* offsets[2]{};  // of height and width
-  T* tile = nullptr;
-  int64_t pair = 0, channel = 0, slice = 0, slices = 1;
-};
+inline constexpr tap_offsets<G, Side> width_offsets_of{rows_of({G, Side}), rows_of({G, Side}).source};
 
 /// A tile: `rows` rows from h on of plane d, in one residue class of depth and height; of a row that is cut, lanes from `begin` on.
 struct width_place {
@@ -185,122 +158,130 @@ struct width_place {
   int64_t d, h, rows, begin;
 };
 
-/// The sums of one tile, one chunk of source channels after the other.
-template <class T, int OB, int NV>
-VOLUTE_INLINE void width_sums(const conv_shape& s, const width_plan& p, const width_part<T>& a, const width_place& at) noexcept {
-  constexpr int64_t lanes = simd::width<T> * NV;
-  const correlation_axis &cd = at.depth, &ch = at.height;
-  const tap_range td = taps_inside(cd, at.d, p.rows.source[0].count);
-  // Taps wholly above or below the tile are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
-  const int64_t t0 = taps_inside(ch, at.h + at.rows - 1, p.rows.source[1].count).first;
-  const int64_t t1 = larger(t0, taps_inside(ch, at.h, p.rows.source[1].count).last);
-  const int64_t first = (at.d * cd.step + tap_position(cd, td.first, p.rows.source[0])) * p.rows.plane + at.h * p.rows.pitch + at.begin;
-  width_job<T> j;
-  j.d = td.last - td.first;
-  j.h = t1 - t0;
-  j.x_channel = p.rows.channel;
-  j.x_d = cd.offset_step * p.rows.plane;
-  j.x_h = a.offsets[0] + at.taps_h + t0;
-  j.tile_channel = p.lanes * s.class_counts[2];
-  int64_t chunk = 0;
-  do {  // also without any source channel to read the tile must be written
-    const bool split = chunk >= a.split;
-    j.channels = smaller((split ? s.source_channels : a.split) - chunk, p.chunk);
-    j.add = chunk > 0;
-    const T* from = (split ? a.behind + (chunk - a.split) * p.rows.channel : a.source + chunk * p.rows.channel) + first;
-    j.x_w = a.offsets[1];
-    int64_t taps = at.taps;
-    for (int64_t iw = 0; iw < s.class_counts[2]; ++iw, j.x_w += j.k) {
-      const correlation_axis& cw = s.classes[2][iw];
-      j.k = cw.taps;
-      j.w_h = cw.taps * OB;
-      j.w_d = ch.taps * j.w_h;
-      j.w_channel = cd.taps * j.w_d;
-      j.w = a.packed + taps * s.source_channels * OB + chunk * j.w_channel + td.first * j.w_d + t0 * j.w_h;
-      const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
-      for (int64_t i = 0; i < total; i += lanes) {
-        j.x = from + i;
-        j.tile = a.tile + iw * p.lanes + i;
-        width_block<T, OB, NV>(j);
-      }
-      taps += cd.taps * ch.taps * cw.taps;
-    }
-    chunk += j.channels;
-  } while (chunk < s.source_channels);
-}
-
-/// A tile to its place.
-template <class T, ops::epilogue E>
-VOLUTE_INLINE void width_store(const conv_shape& s, const width_plan& p, const width_part<T>& a, const width_place& at, T* y,
-                               const T* const* extra) noexcept {
-  const int64_t classes = s.class_counts[2], row = s.target_size[2], begin = at.begin * classes;
-  const int64_t pixel = ((at.depth.dst + at.d * at.depth.dst_step) * s.target_size[1] + at.height.dst + at.h * at.height.dst_step) * row;
-  tile_rows<T> t{a.tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), at.height.dst_step * row};
-  for (int64_t o = a.channel; o < smaller(a.channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
-    conv_place to = place_of(s, a.pair, o);
-    to.offset += pixel + begin;
-    store_tile<T, E>(t, y, extra, to);
-  }
-}
-
+/// Slice `slice` of `slices` of the tiles of one block of output channels of a pair: OB of them, times NV vectors.
 template <class T, int OB, int NV, ops::epilogue E>
-__attribute__((noinline)) void width_task(const conv_shape& s, const width_plan& p, const width_part<T>& a, T* y,
-                                          const T* const* extra) noexcept {
-  int64_t taps = 0;
-  for (int64_t id = 0; id < s.class_counts[0]; ++id) {
-    int64_t taps_h = 0;
-    for (int64_t ih = 0; ih < s.class_counts[1]; ++ih) {
-      const correlation_axis &cd = s.classes[0][id], &ch = s.classes[1][ih];
-      const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.lanes);  // of one row
-      const int64_t tiles = cd.n * ceil_divide(ch.n, p.slab) * cuts, end = tiles * (a.slice + 1) / a.slices;
-      for (int64_t i = tiles * a.slice / a.slices; i < end; ++i) {
-        // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
-        const int64_t h = i / (cuts * cd.n) * p.slab;
-        const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
-        width_sums<T, OB, NV>(s, p, a, at);
-        width_store<T, E>(s, p, a, at, y, extra);
-      }
-      taps_h += ch.taps;
-      for (int64_t iw = 0; iw < s.class_counts[2]; ++iw) taps += cd.taps * ch.taps * s.classes[2][iw].taps;
+struct width_task {
+  const conv_shape& s;
+  const width_plan& p;
+  const T* source = nullptr;  // source channels below `split`
+  const T* behind = nullptr;  // the others
+  int64_t split = 0;
+  const T* packed = nullptr;
+  const int64_t* offsets[2]{};  // of height and width
+  T* tile = nullptr;
+  int64_t pair = 0, channel = 0, slice = 0, slices = 1;
+  conv_output<T> out;
+
+  __attribute__((noinline)) void run() const noexcept {
+    for_each_plane_class(
+        s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) __attribute__((always_inline)) {
+          const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.lanes);  // of one row
+          const int64_t tiles = cd.n * ceil_divide(ch.n, p.slab) * cuts, end = tiles * (slice + 1) / slices;
+          for (int64_t i = tiles * slice / slices; i < end; ++i) {
+            // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
+            const int64_t h = i / (cuts * cd.n) * p.slab;
+            const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
+            sums(at);
+            store(at);
+          }
+        });
+  }
+
+  /// The sums of one tile, one chunk of source channels after the other.
+  VOLUTE_INLINE void sums(const width_place& at) const noexcept {
+    constexpr int64_t lanes = simd::width<T> * NV;
+    const correlation_axis &cd = at.depth, &ch = at.height;
+    const tap_range td = taps_inside(cd, at.d, p.rows.source[0].count);
+    // Taps wholly above or below the tile are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
+    const int64_t t0 = taps_inside(ch, at.h + at.rows - 1, p.rows.source[1].count).first;
+    const int64_t t1 = larger(t0, taps_inside(ch, at.h, p.rows.source[1].count).last);
+    const int64_t first = (at.d * cd.step + tap_position(cd, td.first, p.rows.source[0])) * p.rows.plane + at.h * p.rows.pitch + at.begin;
+    width_job<T> j;
+    j.d = td.last - td.first;
+    j.h = t1 - t0;
+    j.x_channel = p.rows.channel;
+    j.x_d = cd.offset_step * p.rows.plane;
+    j.x_h = offsets[0] + at.taps_h + t0;
+    j.tile_channel = p.lanes * s.class_counts[2];
+    int64_t chunk = 0;
+    do {  // also without any source channel to read the tile must be written
+      const bool last = chunk >= split;
+      j.channels = smaller((last ? s.source_channels : split) - chunk, p.chunk);
+      j.add = chunk > 0;
+      const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
+      T* to = tile;
+      j.x_w = offsets[1];
+      for_each_width_class(
+          s, cd, ch, at.taps, [&](const correlation_axis& cw, int64_t taps) __attribute__((always_inline)) {
+            j.k = cw.taps;
+            j.w_h = cw.taps * OB;
+            j.w_d = ch.taps * j.w_h;
+            j.w_channel = cd.taps * j.w_d;
+            j.w = packed + taps * s.source_channels * OB + chunk * j.w_channel + td.first * j.w_d + t0 * j.w_h;
+            const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
+            for (int64_t i = 0; i < total; i += lanes) {
+              j.x = from + i;
+              j.tile = to + i;
+              width_block<T, OB, NV>(j);
+            }
+            j.x_w += j.k;
+            to += p.lanes;
+          });
+      chunk += j.channels;
+    } while (chunk < s.source_channels);
+  }
+
+  /// A tile to its place.
+  VOLUTE_INLINE void store(const width_place& at) const noexcept {
+    const int64_t classes = s.class_counts[2], row = s.target_size[2], begin = at.begin * classes;
+    const int64_t pixel = ((at.depth.dst + at.d * at.depth.dst_step) * s.target_size[1] + at.height.dst + at.h * at.height.dst_step) * row;
+    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), at.height.dst_step * row};
+    for (int64_t o = channel; o < smaller(channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
+      conv_place to = place_of(s, pair, o);
+      to.offset += pixel + begin;
+      store_tile<T, E>(t, out, to);
     }
   }
-}
+};
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::epilogue E, bool Scale>
-void run_width(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr width_plan p = plan_width<T>(G, Side);
+template <class T, conv_call C>
+void run_width(const conv_run<T>& run) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  static constexpr width_plan p = plan_width<T>(s);
+  constexpr const tap_offsets<C.geometry, C.side>& offsets = width_offsets_of<C.geometry, C.side>;
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
   constexpr int64_t copied = direct ? 1 : s.source_channels, split = s.source_channels - (direct ? 1 : 0);
   constexpr int64_t used = copied * p.rows.channel, size = s.source_channels * s.taps() * p.channels;
   const auto first_of = [&](const conv_piece& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
-      s, p, scratch, workers, [](const depth_slab&) { return copied * p.rows.source[0].count; },
+      s, p, run.scratch, run.workers, [](const depth_slab&) { return copied * p.rows.source[0].count; },
       [&](const conv_piece& at, int64_t, T* to, int64_t begin, int64_t end) __attribute__((always_inline)) {
         const int64_t first = first_of(at);
-        copy_rows<T, Scale && !direct>(s, p.rows, x + (first + s.source_channels - copied) * s.source_volume(), copied,
-                                       Scale ? scale + first : nullptr, to, begin, end);
+        copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
+                                         C.scale ? run.scale + first : nullptr, to, begin, end);
         if (begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
       },
       [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) __attribute__((always_inline)) {
-        const int64_t first = first_of(at), pair = at.sample * s.groups + at.group;
-        const T* weights = packed + (at.group * p.blocks + b) * size;
-        if constexpr (direct && Scale) {
-          for (int64_t i = 0; i < size; ++i) own[i] = weights[i] * scale[first + i / p.channels];
+        const int64_t first = first_of(at);
+        const T* weights = run.packed + (at.group * p.blocks + b) * size;
+        if constexpr (direct && C.scale) {
+          for (int64_t i = 0; i < size; ++i) own[i] = weights[i] * run.scale[first + i / p.channels];
           weights = own;
         }
-        constexpr const tap_offsets<G, Side>& offsets = width_offsets_of<G, Side>;
-        const width_part<T> a{direct ? x + first * s.source_volume() : source,
-                              source,
-                              split,
-                              weights,
-                              {offsets.h, offsets.w},
-                              own + p.weights_size,
-                              pair,
-                              b * p.channels,
-                              slice,
-                              slices};
-        width_task<T, p.channels, p.vectors, E>(s, p, a, y, extra);
+        width_task<T, p.channels, p.vectors, C.epilogue>{.s = s,
+                                                         .p = p,
+                                                         .source = direct ? run.x + first * s.source_volume() : source,
+                                                         .behind = source,
+                                                         .split = split,
+                                                         .packed = weights,
+                                                         .offsets = {offsets.h, offsets.w},
+                                                         .tile = own + p.weights_size,
+                                                         .pair = at.sample * s.groups + at.group,
+                                                         .channel = b * p.channels,
+                                                         .slice = slice,
+                                                         .slices = slices,
+                                                         .out = run.out}
+            .run();
       });
 }
 

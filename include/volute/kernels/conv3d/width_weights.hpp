@@ -34,7 +34,7 @@ template <class T>
 constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   pixel_weights_plan p;
   const conv_shape s = shape_of(g, conv_side::forward);
-  p.rows = rows_of(g, conv_side::forward);
+  p.rows = rows_of(s);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4, most_taps = 9;
   p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);

@@ -155,8 +155,8 @@ __attribute__((noinline)) void pack_pixels(const pixel_rows& q, const T* x, cons
 /// `columns` elements of a row of dx: the rows of a tile (one for each of `taps` taps of the width, or none of them: null) take turns, with
 /// zeros to fill the stride and behind the last of the `n` pixels.
 template <class T, ops::epilogue E, bool Stream>
-VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, int64_t step, int64_t n, int64_t columns, T* y,
-                                 const T* const* extra, conv_place at) noexcept {
+VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, int64_t step, int64_t n, int64_t columns,
+                                 const conv_output<T>& out, conv_place at) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const auto part = [n](const T* from, int64_t j) __attribute__((always_inline)) {
@@ -170,10 +170,10 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
         a = part(tile, j);
         if (taps == 2) b = part(tile + tile_row, j);
       }
-      finish<E, Stream>(simd::zip_low(a, b), y, extra, at, static_cast<int>(smaller(L, left)));
+      finish<E, Stream>(simd::zip_low(a, b), out, at, static_cast<int>(smaller(L, left)));
       conv_place behind = at;
       behind.offset += L;
-      if (left > L) finish<E, Stream>(simd::zip_high(a, b), y, extra, behind, static_cast<int>(smaller(L, left - L)));
+      if (left > L) finish<E, Stream>(simd::zip_high(a, b), out, behind, static_cast<int>(smaller(L, left - L)));
     }
     return;
   }
@@ -193,7 +193,7 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
         value = simd::load<V>(mixed);
       }
     }
-    finish<E, Stream>(value, y, extra, at, count);
+    finish<E, Stream>(value, out, at, count);
   }
 }
 
@@ -201,7 +201,7 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
 /// axis take with them what lies behind.
 template <class T, ops::epilogue E, bool Stream>
 __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile, int64_t tile_row, int64_t channels, int64_t first,
-                                             int64_t count, T* y, const T* const* extra, conv_place at) noexcept {
+                                             int64_t count, conv_output<T> out, conv_place at) noexcept {
   const auto extent = [&](int a, int64_t i, int64_t next) {  // of dx, for positions [i, next) of y
     return (next < q.out[a] ? next * q.stride[a] : q.size[a]) - i * q.stride[a];
   };
@@ -217,7 +217,7 @@ __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile,
             const int64_t start = base + i * q.size[1] * q.size[2] + q.offset(d, h, w);
             if (none && whole) {
               at.offset = start;
-              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, extent(1, h, h + lines) * columns, y, extra, at);
+              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, extent(1, h, h + lines) * columns, out, at);
               continue;
             }
             for (int64_t l = 0; l < lines; ++l) {
@@ -226,7 +226,7 @@ __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile,
                 at.offset = start + (l * q.stride[1] + j) * q.size[2];
                 const T* const results = tile + (i * q.kernel[1] + j) * row_taps * tile_row + from + l * n;
                 store_columns<T, E, Stream>(none || j >= q.kernel[1] ? nullptr : results, tile_row, row_taps, q.stride[2], n,
-                                            whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, y, extra, at);
+                                            whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, out, at);
               }
             }
           }
