@@ -88,3 +88,9 @@ TEST_CASE("a model and its training step take an empty batch", "[runtime]") {
   CHECK(std::equal(states.begin(), states.end(), step.state_values().begin()));
   CHECK(std::isnan(float(evaluate(cross_entropy(t, input<"labels", 0>), t = nothing, input<"labels", 0> = nothing))));
 }
+
+TEST_CASE("windows of an empty batch", "[runtime]") {
+  model<nn::shifted_window_attention<4, 2, nn::window<2, 2, 2>, nn::shift<1, 1, 1>>, input<"x", 0, 4, 4, 4, 4>> m;
+  const xt::xtensor<float, 5> y = m(nothing);
+  CHECK((y.size() == 0 && y.shape(3) == 4));
+}
