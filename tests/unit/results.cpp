@@ -46,6 +46,8 @@ TEST_CASE("two results of one model in one expression") {
   CHECK(list(difference) == list(matrix(ya - yb)));
   const matrix flipped = xt::flip(a, 1), yf = m(flipped);
   CHECK(list(mean) == list(matrix(0.5f * (ya + yf))));
+  const matrix back = 0.5f * (m(a) + xt::flip(m(xt::flip(a, 1)), 1));  // a segmentation's result is turned back
+  CHECK(list(back) == list(matrix(0.5f * (ya + xt::flip(yf, 1)))));
   auto first = m(a), second = m(b);
   CHECK(list(matrix(first - second)) == list(difference));
   matrix total = m(a);

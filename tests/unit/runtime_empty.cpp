@@ -88,3 +88,19 @@ TEST_CASE("a model and its training step take an empty batch", "[runtime]") {
   CHECK(std::equal(states.begin(), states.end(), step.state_values().begin()));
   CHECK(std::isnan(float(evaluate(cross_entropy(t, input<"labels", 0>), t = nothing, input<"labels", 0> = nothing))));
 }
+
+TEST_CASE("nothing taken from a table", "[runtime]") {
+  constexpr auto x = input<"x", 3, 4>;
+  constexpr auto none = input<"none", 3, 0>;
+  constexpr auto y = gather(x, axis<1>, none);
+  constexpr auto z = take(x, axis<0>, input<"no_rows", 0>);
+  program<outputs(y, z, gradient(sum(y) + sum(z), x))> p;
+  const auto [a, b, g] = p(x = std::vector<float>(12, 1.f), none = nothing, input<"no_rows", 0> = nothing);
+  CHECK((a.size() == 0 && b.size() == 0 && value_of(g) == 0));
+}
+
+TEST_CASE("windows of an empty batch", "[runtime]") {
+  model<nn::shifted_window_attention<4, 2, nn::window<2, 2, 2>, nn::shift<1, 1, 1>>, input<"x", 0, 4, 4, 4, 4>> m;
+  const xt::xtensor<float, 5> y = m(nothing);
+  CHECK((y.size() == 0 && y.shape(3) == 4));
+}

@@ -99,6 +99,19 @@ TEST_CASE("and through pools") {
   check(g, {0.75, 0.5, 0, 0});
 }
 
+TEST_CASE("and through indices") {
+  static constexpr auto x = input<"x", 4>;
+  static constexpr auto c = input<"c", 5>;
+  static constexpr auto i = input<"i", 5>;
+  static constexpr auto y =
+      select(c, take(log(x), axis<0>, i) + gather(sqrt(concat(axis<0>, x, slice(x, axis<0>, range<0, 1>))), axis<0>, i), 0_c);
+  static constexpr auto g = gradient(sum(y), x);
+  const auto [first, second] = evaluate(outputs(g, gradient(sum(g), x)), x = numbers<double>{1, 0, -1, 4},
+                                        c = numbers<double>{1, 0, 0, 1, 1}, i = numbers<double>{0, 1, 2, 3, 3});
+  check(first, {1.5, 0, 0, 1});
+  check(second, {-1.25, 0, 0, -0.1875});
+}
+
 TEST_CASE("a gradient that happens to be 0 still has a derivative") {
   static constexpr auto x = input<"x", 2>;
   static constexpr auto v = input<"v", 2>;

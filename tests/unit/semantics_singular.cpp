@@ -148,6 +148,20 @@ TEMPLATE_TEST_CASE("a maximum over axes shares between equals", "", float, doubl
   check("its gradient", g, {1 / 3., 1 / 3., 1 / 3., 0, 0.5, 0, 0.5, 0, 0.25, 0.25, 0.25, 0.25});
 }
 
+TEST_CASE("a constant keeps the terms of a sum within range") {
+  static constexpr auto v = input<"v", 100>;
+  const auto all = [](float number) { return numbers<float>(100, number); };
+  const float small = evaluate(mean(square(v * constant<1e-10>)), v = all(1e25f)),
+              large = evaluate(mean(square(v * constant<1e10>)), v = all(1e-25f)),
+              total = evaluate(sum(v * constant<1e-5>), v = all(1e37f)), product = evaluate(sum(v * constant<1e-30> * v), v = all(1e25f)),
+              length = evaluate(norm(v * constant<1e-20>), v = all(1e25f));
+  CHECK(small == Approx(1e30f));
+  CHECK(large == Approx(1e-30f).margin(0));
+  CHECK(total == Approx(1e34f));
+  CHECK(product == Approx(1e22f));
+  CHECK(length == Approx(1e6f));
+}
+
 TEST_CASE("softmax and its logarithm of infinite scores") {
   static constexpr auto v = input<"v", 3, 3>;
   static constexpr auto c = input<"c", 3, 3>;

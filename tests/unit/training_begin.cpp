@@ -72,6 +72,22 @@ TEST_CASE("a new beginning forgets the moments, the count of steps and what was 
   CHECK(weights(again) == weights(fresh));
 }
 
+TEST_CASE("what is switched off for a while is copied and forgotten as well") {
+  using course_with_momentum = trainer<net, nn::mse, sgd, x, y>;
+  course_with_momentum a(sgd{.lr = 0.01, .momentum = 0.9}), fresh(sgd{.lr = 0.01, .momentum = 0.9});
+  for (int k = 0; k < 3; ++k) a.step(in, wanted);
+  a.optimiser.momentum = 0;
+  a.step(in, wanted);
+  course_with_momentum b = a;
+  a.optimiser.momentum = b.optimiser.momentum = 0.9;
+  for (int k = 0; k < 3; ++k) CHECK(a.step(in, wanted) == b.step(in, wanted));
+  a.optimiser.momentum = 0;
+  a.initialize(3), fresh.initialize(3);
+  a.set_random(fresh.random());
+  a.optimiser.momentum = 0.9;
+  for (int k = 0; k < 3; ++k) CHECK(a.step(in, wanted) == fresh.step(in, wanted));
+}
+
 TEST_CASE("every bit of a seed counts") {
   course t(adam{.lr = 0.01});
   std::vector<std::vector<float>> seen, drawn;

@@ -85,6 +85,8 @@ TEST_CASE("groups that change nothing leave the bits, a rate of 0 freezes, the l
   training_with<adam> begin;
   const auto frozen = after(o, {{.where = paths("*"), .rate = 0}, {.where = paths("head.*"), .rate = 2}});
   for (auto path : all) CHECK((numbers(frozen, path) == numbers(begin, path)) == path.starts_with("encoder"));
+  const auto head_alone = after(o, {{.where = paths("*"), .rate = 0}, {.where = paths("head.*"), .rate = 1}});
+  for (auto path : all) CHECK((numbers(head_alone, path) == numbers(begin, path)) == path.starts_with("encoder"));
 }
 
 TEST_CASE("a schedule sets the rate that groups multiply") {

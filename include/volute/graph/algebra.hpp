@@ -235,12 +235,12 @@ class algebra : public builder {
   constexpr int attention(const ops::attention& op, const int* args, int n) {
     extents e = shape(args[0]);
     e[e.rank - 1] = shape(args[2])[e.rank - 1];
-    return is_fill(args[2], 0) ? fill(0, e) : make(op, e, args, n);
+    return make(op, e, args, n);  // also of values that are all 0: its further result is not
   }
   constexpr int attention_gradient(const ops::attention_gradient& op, const int* args, int n) {
     return is_fill(args[n - 1], 0) ? fill(0, shape(args[0])) : make(op, shape(args[0]), args, n);
   }
-  /// Result `which` of a node; of what became a constant of zeros it is one.
+  /// Result `which` of a node; of a gradient that became a constant of zeros it is one.
   constexpr int further_result(int of, int which, const extents& e) {
     return is_fill(of) ? fill(0, e) : make(ops::further_result{which}, e, &of, 1);
   }

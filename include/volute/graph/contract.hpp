@@ -199,7 +199,7 @@ class contractor : public algebra {
     product p;
     p.collect(*this, x, e, false);
     const ops::axis_set wide = difference(e, flattened(e, ops::all_axes(e.rank)));
-    bool splits = p.scale != 1;
+    bool splits = false;  // a constant alone stays inside, where it costs nothing and may keep terms within the numbers' range
     for (int i = 0; i < p.size; ++i) splits = splits || p.axes[i] != wide;
     if (!p.complete || !splits) return -1;
     const bool sums = how == ops::reduction::sum;

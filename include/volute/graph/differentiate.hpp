@@ -77,7 +77,7 @@ constexpr bool may_explode(ops::fn f, bool ever) {
 constexpr bool moves(const algebra& g, int id) {
   return g.is<ops::barrier>(id) || g.is<ops::broadcast>(id) || g.is<ops::reduce>(id) || g.is<ops::reshape>(id) ||
          g.is<ops::transpose>(id) || g.is<ops::slice>(id) || g.is<ops::pad>(id) || g.is<ops::concat>(id) || g.is<ops::max_pool>(id) ||
-         g.is<ops::avg_pool>(id);
+         g.is<ops::avg_pool>(id) || g.is<ops::gather>(id);
 }
 
 constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result, bool partial = false);

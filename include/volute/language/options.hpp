@@ -147,7 +147,8 @@ template <int... A>
 struct axes {
   static constexpr ops::axis_set set(int rank) {
     ops::axis_set s = 0;
-    ((s |= ops::axis_bit(place(A < 0 ? A + rank : A))), ...);
+    const auto add = [&](int a) { s |= ops::axis_bit(ops::contains(s, a) ? ops::axis_twice : a); };
+    (add(place(A < 0 ? A + rank : A)), ...);
     return s;
   }
   static constexpr extents list = make_extents(A...);

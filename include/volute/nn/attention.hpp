@@ -80,6 +80,7 @@ struct multihead_attention : layer<multihead_attention<Embed, Heads, O...>> {
 
  private:
   static constexpr ops::inferred check(const extents* x) {
+    if (Embed < 1) return ops::refuse(line("attention: features >= 1"), line("got ") << Embed);
     if (Heads < 1 || Embed % Heads != 0) return ops::refuse(line("multihead_attention: heads | ") << Embed, line("got ") << Heads);
     for (int i = 0; i < 3; ++i)
       if (x[i].rank < 2 || x[i][x[i].rank - 1] != Embed)
@@ -285,11 +286,14 @@ struct shifted_window_attention : layer<shifted_window_attention<C, Heads, O...>
 
  private:
   static constexpr ops::inferred check(const extents& x) {
+    if (C < 1) return ops::refuse(line("window attention: channels >= 1"), line("got ") << C);
     if (Heads < 1 || C % Heads != 0) return ops::refuse(line("window attention: heads | ") << C, line("got ") << Heads);
     if (window.rank < 2 || window.rank > 3) return ops::refuse(line("wants nn::window<d, h, w>"), line("got ") << window);
     if (x.rank != window.rank + 2 || x[x.rank - 1] != C)
       return ops::refuse(line("window attention: (N,...,") << C << ")", line("got ") << x << " by " << window);
     if (shift.rank != 0 && shift.rank != window.rank) return ops::refuse(line("a shift like ") << window, line("got ") << shift);
+    for (int a = 0; a < window.rank; ++a)
+      if (x[1 + a] == 0) return ops::refuse(line("window attention: voxels"), line("got ") << x);
     for (int a = 0; a < window.rank; ++a)
       if (window[a] < 1 || (shift.rank != 0 && (shift[a] < 0 || shift[a] >= window[a])))
         return ops::refuse(line("0 <= shift < window"), line("got ") << shift << " and " << window);
@@ -299,7 +303,7 @@ struct shifted_window_attention : layer<shifted_window_attention<C, Heads, O...>
   static constexpr auto attended(X x) {
     constexpr extents e = X::shape();
     constexpr detail::window_axes cut = detail::cut_into_windows(e, window, shift);
-    constexpr std::int64_t voxels = e.size() / (e[0] * C);
+    constexpr std::int64_t voxels = cut.axis[0].extent * cut.axis[1].extent * cut.axis[2].extent;
     const auto tokens = take(reshape(x, shape<e[0], voxels, C>), axis<1>, detail::voxels_of_windows<cut>());
     const auto projected =
         invoke<named<"qkv", std::conditional_t<detail::has<no_bias, O...>, linear<C, 3 * C, no_bias>, linear<C, 3 * C>>>>(

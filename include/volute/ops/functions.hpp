@@ -29,6 +29,7 @@ struct reduction_over {
   bool keep = false;
   constexpr inferred infer(const extents* x, int) const {
     const line who(how == reduction::sum ? "sum" : how == reduction::mean ? "mean" : "maximum");
+    if (contains(axes, axis_twice)) return refuse(line(who) << " wants each axis once", line("got one twice"));
     if ((axes & ~all_axes(x[0].rank)) != 0)
       return refuse(line(who) << " wants axes of rank " << x[0].rank, line("got one outside ") << x[0]);
     const axis_set s = axes == 0 ? all_axes(x[0].rank) : axes;

@@ -56,7 +56,9 @@ struct take_along {
   template <class G>
   constexpr int emit(G& g, const int* id, int, const extents& out) const {
     const extents e = g.shape(id[0]);
-    const std::int64_t rows = e[e.rank - 1], j = out[out.rank - 1], batch = out.size() / j;
+    const std::int64_t rows = e[e.rank - 1], j = out[out.rank - 1];
+    std::int64_t batch = 1;
+    for (int i = 0; i < e.rank - 1; ++i) batch *= e[i];
     return g.reshape(g.gather({rows, 0}, g.reshape(id[0], make_extents(batch, 1, rows, 1)), g.reshape(id[1], make_extents(batch, j))), out);
   }
 };

@@ -78,6 +78,7 @@ struct no_branch_for;
 /// A set of axes as a bit mask.
 using axis_set = std::int64_t;
 constexpr axis_set axis_bit(int a) { return axis_set{1} << a; }
+inline constexpr int axis_twice = max_rank + 1;  // no axis: the mark of a set in which one was said twice
 constexpr bool contains(axis_set s, int a) { return ((s >> a) & 1) != 0; }
 constexpr axis_set all_axes(int rank) { return (axis_set{1} << rank) - 1; }
 

@@ -179,15 +179,16 @@ struct conv_transpose3d {
   }
 };
 
-/// What can be said of a pooling window. Stride 0 means: as the kernel; `high` is the padding behind where it is another one.
+/// What can be said of a pooling window. A stride that is not said is the kernel; `high` is the padding behind where it is another one.
 struct pool_options {
-  triple kernel{}, stride{0, 0, 0}, padding{0, 0, 0}, dilation{};
+  static constexpr std::int64_t unsaid = -(std::int64_t{1} << 60);
+  triple kernel{}, stride{unsaid, unsaid, unsaid}, padding{0, 0, 0}, dilation{};
   bool ceil_mode = false, count_include_pad = true;
-  std::int64_t divisor = 0;
+  std::int64_t divisor = unsaid;
   triple high{-1, -1, -1};
   bool same_upper = false;
 
-  constexpr std::int64_t step(int a) const { return stride[a] == 0 ? kernel[a] : stride[a]; }
+  constexpr std::int64_t step(int a) const { return stride[a] == unsaid ? kernel[a] : stride[a]; }
   constexpr std::int64_t low_of(int a, const extents& x) const { return same_upper ? total(a, x) / 2 : padding[a]; }
   constexpr std::int64_t high_of(int a, const extents& x) const {
     return same_upper ? total(a, x) - total(a, x) / 2 : high[a] < 0 ? padding[a] : high[a];
@@ -200,14 +201,14 @@ constexpr inferred infer_pool(line who, const pool_options& o, const extents& x)
   if (x.rank != 5) return refuse(line(who) << " wants rank 5 (N,C,D,H,W)", line("got ") << x);
   if (const inferred r = check_counts(who, {o.kernel, o.stride, o.padding, o.dilation}); !r.ok()) return r;
   if (any_below(o.kernel, 1)) return refuse(line(who) << " wants kernel >= 1", line("got ") << o.kernel);
-  if (any_below(o.stride, 0)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
+  if (any_below({o.step(0), o.step(1), o.step(2)}, 1)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
   if (any_below(o.dilation, 1)) return refuse(line(who) << " wants dilation >= 1", line("got ") << o.dilation);
   if (any_below(o.padding, 0) || any_below(o.high, -1))
     return refuse(line(who) << " wants padding >= 0", line("got ") << (any_below(o.padding, 0) ? o.padding : o.high));
   for (const triple& t : {o.kernel, o.stride, o.dilation})
     for (int a = 0; a < 3; ++a)
       if (t[a] > most_option) return refuse(line(who) << " wants numbers <= 2^28", line("got ") << t[a]);
-  if (o.divisor < 0) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
+  if (o.divisor != o.unsaid && o.divisor < 1) return refuse(line(who) << " wants divisor >= 1", line("got ") << o.divisor);
   if (x[2] * x[3] * x[4] == 0) return refuse(line(who) << " wants voxels", line("got ") << x);
   extents r = make_extents(x[0], x[1], 0, 0, 0);
   for (int a = 0; a < 3; ++a) {
@@ -236,7 +237,7 @@ constexpr pool_window window_of(const pool_options& o, const extents& x) {
     w.kernel[a] = o.kernel[a], w.stride[a] = o.step(a), w.dilation[a] = o.dilation[a];
     w.lo[a] = o.low_of(a, x), w.hi[a] = o.high_of(a, x);
   }
-  w.divisor = o.divisor, w.count_include_pad = o.count_include_pad;
+  w.divisor = o.divisor == o.unsaid ? 0 : o.divisor, w.count_include_pad = o.count_include_pad;
   return w;
 }
 

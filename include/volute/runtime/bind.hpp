@@ -19,6 +19,14 @@ concept shaped = requires(const V& v) {
   v.dimension();
 };
 
+/// What can be bound: a number, a tensor, a range.
+template <class V>
+concept bindable = std::is_arithmetic_v<std::remove_cvref_t<V>> || requires(const std::remove_cvref_t<V>& v) {
+  v.size();
+  v.begin();
+  v.end();
+};
+
 /// The element type of something that can be bound.
 template <class V>
 struct element_of {

@@ -122,6 +122,7 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
   static constexpr std::size_t shape(std::size_t axis) noexcept { return xtensor_shape<Shape>[axis]; }
   static constexpr std::size_t dimension() noexcept { return static_cast<std::size_t>(Shape.rank); }
   static constexpr std::size_t size() noexcept { return static_cast<std::size_t>(Shape.size()); }
+  static constexpr std::size_t data_offset() noexcept { return 0; }  // xt::flip asks for it
 
   /// Called by xtensor when the result is assigned.
   template <class E>

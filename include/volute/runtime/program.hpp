@@ -21,6 +21,17 @@ inline constexpr bool is_input = false;
 template <text Name, extents S>
 inline constexpr bool is_input<input_node<Name, S>> = true;
 
+/// Why a value cannot be bound: it is neither a tensor nor a range nor a number.
+template <class... B>
+struct no_tensor {};
+template <class Node, class V, class... Rest>
+struct no_tensor<binding<Node, V>, Rest...> : no_tensor<Rest...> {};
+template <class Node, class V, class... Rest>
+requires(!bindable<V>) struct no_tensor<binding<Node, V>, Rest...> {
+  static constexpr line wanted = line("tensor, range or number for ") << Node::name.view();
+  using failure = failed<text(""), to_text<wanted>(), text("got something else")>;
+};
+
 /// Why a program is refused, or void. Its parts must fit together, and its inputs be bound to something. A program keeps its parameters;
 /// for a single evaluation they must be bound too: they would silently be zero.
 enum class unbound { allowed, parameters, none };
@@ -173,7 +184,10 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   /// is read as it is before the run. Throws shape_error.
   template <class... Node, class... V>
   auto operator()(const binding<Node, V>&... b) {
-    if constexpr (std::is_void_v<run_failure<Node...>>) {
+    if constexpr (!(runtime::bindable<V> && ...)) {
+      static_assert(detail::accepted<detail::refused_for<typename runtime::no_tensor<binding<Node, V>...>::failure>>::value);
+      return std::tuple<std::conditional_t<true, runtime::nothing, E>...>{};
+    } else if constexpr (std::is_void_v<run_failure<Node...>>) {
       run_into(nullptr, b...);
       return results(workspace_, std::index_sequence_for<E...>{});
     } else {

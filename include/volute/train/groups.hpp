@@ -17,7 +17,7 @@ using parameter_predicate = std::function<bool(std::string_view path, const exte
 /// choose a parameter, the last one that says something counts. (torch.optim's param_groups)
 struct parameter_group {
   parameter_predicate where{};
-  double rate = 1;                       // times the optimiser's, or the schedule's, learning rate; 0: frozen
+  std::optional<double> rate{};          // times the optimiser's, or the schedule's, learning rate; 0: frozen
   std::optional<double> weight_decay{};  // instead of the optimiser's
 };
 

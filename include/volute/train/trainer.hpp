@@ -163,7 +163,7 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
         partial_(t.partial_),
         norm_(t.norm_) {
     for (int k = 0; k < Optimiser::blocks + 2; ++k)
-      if (t.in_use(k)) std::copy_n(t.block(k), elements, block(k));
+      if (t.holds(k)) std::copy_n(t.block(k), elements, block(k));
   }
   basic_trainer_of& operator=(const basic_trainer_of& t) {
     if (this != &t) *this = basic_trainer_of(t);
@@ -227,7 +227,8 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   /// Initial values from a seed; the training begins anew.
   void initialize(std::uint64_t seed) {
     program_.initialize(seed);
-    for (const state_block<T>& b : state_blocks()) std::fill(b.values.begin(), b.values.end(), T(0));
+    for (int k = 0; k < Optimiser::blocks + 2; ++k)
+      if (holds(k)) std::fill_n(block(k), elements, T(0));
     progress = {};
   }
 
@@ -312,6 +313,11 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     return k == ema_block ? progress.averages || settings.ema_decay > 0 : progress.waiting > 0 || settings.accumulate > 1;
   }
 
+  /// Whether a block is more than zeros: also one that is not in use now, and may be again (a momentum that is off for a while).
+  bool holds(int k) const {
+    return in_use(k) || std::any_of(block(k), block(k) + elements, [](T v) { return v != 0; });
+  }
+
   /// The learning rate of the update that follows the next run, if one does.
   double rate() const {
     return settings.schedule && progress.waiting + 1 >= settings.accumulate ? settings.schedule(progress.steps) : optimiser.lr;
@@ -335,7 +341,7 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
         if (!g.where(p.path.view(), p.shape)) continue;
         any = true;
         group_choice& c = chosen[static_cast<std::size_t>(k)];
-        if (g.rate != 1) c.rate = g.rate;
+        if (g.rate) c.rate = *g.rate;
         if (g.weight_decay) c.weight_decay = g.weight_decay;
       }
       const auto expected = [&](const char* what) { fail("group " + std::to_string(i) + " of parameters: expected " + what); };
