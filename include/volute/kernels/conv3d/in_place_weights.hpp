@@ -28,11 +28,9 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
   const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
   p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
   p.partial = g.w_size();
-  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); tasks > 1) {
-    constexpr int64_t most_partial = int64_t{1} << 18;  // elements of all parts: they stay in the second-level cache
-    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.out_channels), larger(1, most_partial / p.partial)));
-    if (g.out_channels * p.parts > 1) p.share = sharing::pairs;
-  }
+  constexpr int64_t most_partial = int64_t{1} << 18;  // elements of all parts: they stay in the second-level cache
+  p.want_parts(conv_work(g) * lanes_of_pixels_work, g.out_channels, most_partial / p.partial);
+  p.limit_parts(g.out_channels, g.batch * g.out[1]);
   return p;
 }
 

@@ -63,17 +63,14 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
   p.targets = g.group_out();
   p.partial = g.w_size();
-  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); tasks > 1) {
-    if (g.groups < tasks && p.targets >= 4) {
-      p.blocks = smaller(ceil_divide(tasks, g.groups), p.targets / 2);
-      p.targets = ceil_divide(g.group_out(), p.blocks);
-      p.blocks = ceil_divide(g.group_out(), p.targets);
-    }
-    const int64_t most = larger(1, machine.l2 / (p.partial * size)), parts = smaller(ceil_divide(tasks, g.groups * p.blocks), most);
-    while (p.rows > least_rows && g.batch * p.slabs < parts) cut_further();
-    p.parts = smaller(g.batch * p.slabs, parts);
-    if (g.groups * p.blocks * p.parts > 1) p.share = sharing::pairs;
+  const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work);
+  if (g.groups < tasks && p.targets >= 4) {
+    p.targets = ceil_divide(g.group_out(), smaller(ceil_divide(tasks, g.groups), p.targets / 2));
+    p.blocks = ceil_divide(g.group_out(), p.targets);
   }
+  p.want_parts(conv_work(g) * lanes_of_pixels_work, g.groups * p.blocks, machine.l2 / (p.partial * size));
+  while (p.rows > least_rows && g.batch * p.slabs < p.parts) cut_further();
+  p.limit_parts(g.groups * p.blocks, g.batch * p.slabs);
   return p;
 }
 

@@ -277,47 +277,42 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
 }
 
-/// Pixels of up to `most` channels of a group, from number `first` on, to to[pixel][most][Fold].
-template <class T, int Fold, ops::volume_layout Layout>
-void copy_rows_of(const conv_shape& s, const T* x, int64_t channels, int64_t volume, int64_t first, int64_t most, const weights_copy& c,
-                  T* to) noexcept {
-  const int64_t there = smaller(most, channels - first);
-  to += (c.begin - c.base) * most * Fold;
-  if constexpr (Layout.blocked())
-    copy_blocked<T>(Layout, x, c.sample, first, there, c.begin, c.end, to, most * Fold);
-  else
-    copy_pixels<T, Fold, false>(x + ((c.sample * s.groups + c.group) * channels + first) * volume + c.begin, to, there, most, volume,
-                                c.end - c.begin, nullptr);
-}
-
+/// What run_weights() does.
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
-  static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
-  const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
-    for (int64_t k = 0; k < s.source_channels; k += p.code.chunk, to += p.source_chunk)
-      copy_rows_of<T, 1, Layouts.source>(s, source, s.source_channels, s.source_volume(), k, p.code.chunk, c, to);
-  };
-  const auto copy_target = [&](const weights_copy& c, T* to) noexcept {
-    copy_rows_of<T, p.code.fold, Layouts.target>(s, target, s.target_channels, s.target_volume(), c.block * p.block, p.block, c, to);
-  };
-  const auto task = [&](const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
-    row_weights_task<T, p.code>(p, x, g, sum, range);
-  };
-  const auto complete = [&](const weights_place& at, const T* sum) noexcept {
-    const int64_t channel = at.block * p.block, first = at.chunk * p.code.chunk, lanes = p.block_lanes();
-    const int64_t sources = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(sources, p.code.fold);
-    const int64_t begin = steps * at.slice / at.slices * p.code.fold, valid = smaller(p.block, s.target_channels - channel);
-    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * p.code.fold);
-    const int64_t row = s.classes[2][0].taps * lanes, tap = p.code.chunk / p.code.fold * row;
-    const sums_layout layout(s, {p.axis[1].taps * tap, tap, lanes}, row, p.parts, p.sum_count * p.sum);
-    T* const to = dw + filter_offset(s, at.group, channel, first);
-    if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
-      dense_sums<T, p.code.lanes>(s, layout, valid, begin, end, p.stream, sum, to);
+struct rows_weights {
+  static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  weights_operands<T> of;
+
+  void copy_source(const weights_copy& c, T* to) const noexcept {
+    for (int64_t k = 0; k < s.source_channels; k += plan.code.chunk, to += plan.source_chunk)
+      copy_weights_pixels<T, 1, Layouts.source>(s, {of.source, s.source_channels, s.source_volume()}, k, plan.code.chunk, c, to);
+  }
+
+  void copy_target(const weights_copy& c, T* to) const noexcept {
+    copy_weights_pixels<T, plan.code.fold, Layouts.target>(s, {of.target, s.target_channels, s.target_volume()}, c.block * plan.block,
+                                                           plan.block, c, to);
+  }
+
+  void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
+    row_weights_task<T, plan.code>(plan, x, g, sum, range);
+  }
+
+  void complete(const weights_place& at, const T* sum) const noexcept {
+    constexpr rows_code code = plan.code;
+    const int64_t channel = at.block * plan.block, first = at.chunk * code.chunk, lanes = plan.block_lanes();
+    const int64_t sources = smaller(code.chunk, s.source_channels - first), steps = ceil_divide(sources, code.fold);
+    const int64_t begin = steps * at.slice / at.slices * code.fold, valid = smaller(plan.block, s.target_channels - channel);
+    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * code.fold);
+    const int64_t row = code.taps * lanes, tap = code.chunk / code.fold * row;
+    const sums_layout layout(s, {plan.axis[1].taps * tap, tap, lanes}, row, plan.parts, plan.sum_count * plan.sum);
+    T* const to = of.dw + filter_offset(s, at.group, channel, first);
+    if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)
+      dense_sums<T, code.lanes>(s, layout, valid, begin, end, plan.stream, sum, to);
     else
-      turn_sums<T, p.code.lanes, p.code.fold>(s, layout, valid, begin, end, sum, to);
-  };
-  run_weights_pieces<(p.depth.count > 1), p.share>(s, p, weights_kernel{copy_source, copy_target, task, complete}, scratch, workers);
-}
+      turn_sums<T, code.lanes, code.fold>(s, layout, valid, begin, end, sum, to);
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -21,6 +21,11 @@ inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
 
+/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
+constexpr int64_t tasks_worth(double work) {
+  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
+}
+
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
 struct weights_parts {
@@ -30,17 +35,23 @@ struct weights_parts {
   constexpr int64_t copies() const { return source_size + target_size; }
   constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
   constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(copies()); }
+
+  /// As many parts of each of `tasks` as make `work` (in nanoseconds) worth sharing, `most` at most; then, `steps` at most.
+  constexpr void want_parts(double work, int64_t tasks, int64_t most) {
+    const int64_t wanted = tasks_worth(work);
+    if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, most));
+  }
+  constexpr void limit_parts(int64_t tasks, int64_t steps) {
+    parts = smaller(parts, steps);
+    if (tasks * parts == 1) share = sharing::none;
+  }
+
   /// Where part number `part` has its sums: with one part only, in dw.
   template <class T>
   T* sums(T* scratch, int64_t part, T* dw) const {
     return parts > 1 ? scratch + copies() + part * partial : dw;
   }
 };
-
-/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
-constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
-}
 
 /// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
 template <bool Shared, class T, class F>
