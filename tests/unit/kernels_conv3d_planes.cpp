@@ -44,7 +44,7 @@ std::vector<float> planes_weights(const std::vector<float>& x, const std::vector
   volute::spinning_pool pool(threads);
   guarded<float> dw(G.w_size()), scratch(plan.scratch()), memory(plan.worker_scratch() * (threads - 1));
   kernels::run_weights_planes<float, G>(
-      x.data(), g.data(), dw.data(), scratch.data(),
+      {x.data(), g.data(), dw.data()}, scratch.data(),
       threads > 1 ? kernels::team<float>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<float>{});
   CHECK((dw.intact() && scratch.intact() && memory.intact()));
   return dw.values();

@@ -80,14 +80,6 @@ struct weights_cut {
   }
 };
 
-/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
-template <class T>
-struct weights_operands {
-  const T* source;
-  const T* target;
-  T* dw;
-};
-
 /// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
 struct weights_copy {
   int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;

@@ -12,6 +12,14 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+template <class T>
+struct weights_operands {
+  const T* source;
+  const T* target;
+  T* dw;
+};
+
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
 /// Parts at most: as many tasks as 2, 4, 8 or 16 threads share without a rest.
@@ -46,11 +54,21 @@ struct weights_parts {
     if (tasks * parts == 1) share = sharing::none;
   }
 
-  /// Where part number `part` has its sums: with one part only, in dw.
+  /// Where part number `part` has its sums: with one part only, in dw. At the end dw has those of all parts.
   template <class T>
   T* sums(T* scratch, int64_t part, T* dw) const {
     return parts > 1 ? scratch + copies() + part * partial : dw;
   }
+  template <class T>
+  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
+    if (parts > 1) add_parts(scratch + copies(), parts, partial, dw);
+  }
+};
+
+/// What a part adds up at a time: steps [begin, end) of one sample. The first ones write its sums.
+struct weights_stint {
+  int64_t task = 0, sample = 0, begin = 0, end = 0;
+  bool first = true;
 };
 
 /// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
@@ -63,23 +81,21 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
       });
 }
 
-/// f(task, begin, end, memory, to) likewise, where `to` takes the sums of a part; at the end dw has those of all parts.
-template <bool Shared, class T, class F>
-VOLUTE_INLINE void run_parts(const weights_parts& p, int64_t tasks, int64_t steps, T* scratch, T* dw, const team<T>& workers,
-                             F f) noexcept {
+/// f(operands, stint, memory) likewise, of `steps` steps of each sample, where the operands' dw takes the sums of a part.
+template <bool Shared, class Plan, class T, class F>
+VOLUTE_INLINE void run_parts(const Plan& p, int64_t tasks, int64_t samples, int64_t steps, const weights_operands<T>& of, T* scratch,
+                             const team<T>& workers, F f) noexcept {
   share_parts<Shared>(
       workers, tasks, p.parts,
-      steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
-        f(task, begin, end, workers.memory(worker, scratch), p.sums(scratch, part, dw));
+      samples * steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
+        const weights_operands<T> of_part{of.source, of.target, p.sums(scratch, part, of.dw)};
+        for (int64_t i = begin, next = 0; i < end; i = next) {
+          const int64_t n = i / steps;
+          next = smaller(end, (n + 1) * steps);
+          f(of_part, weights_stint{task, n, i - n * steps, next - n * steps, i == begin}, workers.memory(worker, scratch));
+        }
       });
-  if (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
-}
-
-/// Planes of the source, counted from the one that the target's first plane reads with its first tap, that exist and are read: of an axis
-/// without stride and dilation, whose source has `count`.
-constexpr tap_range planes_read(const correlation_axis& c, int64_t count) {
-  const int64_t first = larger(0, -c.offset);
-  return {first, larger(first, smaller(c.n + c.taps - 1, count - c.offset))};
+  p.fold(scratch, of.dw);
 }
 
 /// f(sum, its number) for all of a register block's sums.

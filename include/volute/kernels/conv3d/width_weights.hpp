@@ -130,16 +130,22 @@ void copy_pixel_rows(const conv_shape& s, const rows_layout& rows, const T* x, i
   copy_rows<T, false>(s, rows, x, s.source_channels, nullptr, to, begin * s.source_channels, end * s.source_channels);
 }
 
-/// Adds products of pieces [begin, end) of one sample and one group, whose tensors are x and g, to dw (writes them, if `first`). Unless
-/// they are read directly, both are copied.
-template <class T, int OB, int TB>
-__attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pixel_weights_plan& p, const int64_t* offsets, const T* x,
-                                                  const T* g, int64_t begin, int64_t end, T* memory, T* dw, bool first) noexcept {
-  const correlation_axis& cd = s.classes[0][0];
-  const int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps, volume = s.target_volume();
-  const int64_t across = ceil_divide(p.lanes, p.columns);
+template <class T, ops::conv_geometry G>
+inline constexpr pixel_weights_plan pixel_weights_plan_of = plan_pixel_weights<T>(G);
+
+/// The products of some pieces of one sample and group. Unless they are read directly, both tensors are copied.
+template <class T, ops::conv_geometry G>
+__attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of, const weights_stint& at, T* memory) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
+  constexpr const int64_t* offsets = width_offsets_of<G, conv_side::forward>.both;
+  constexpr int64_t OB = p.channels, TB = p.taps;
+  constexpr bool direct = p.rows.direct;
+  constexpr const correlation_axis& cd = s.classes[0][0];
+  constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps, volume = s.target_volume();
+  const int64_t across = ceil_divide(p.lanes, p.columns), pair = at.sample * s.groups + at.task;
+  const T* const x = of.source + pair * s.source_channels * s.source_volume();
   T* const copy = memory + p.source_size;
-  const bool direct = p.rows.direct;
   pixel_weights_job<T> j;
   T sum[OB * TB];
   int64_t offset[TB];
@@ -148,15 +154,15 @@ __attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pix
   j.x_plane = cd.step * p.rows.plane;
   j.g_plane = p.lanes;
   j.g_channel = direct ? volume : p.planes * p.lanes;
-  if (!direct) copy_pixel_rows<T>(s, p.rows, x, begin * p.planes, smaller(cd.n, end * p.planes), memory);
+  if constexpr (!direct) copy_pixel_rows<T>(s, p.rows, x, at.begin * p.planes, smaller(cd.n, at.end * p.planes), memory);
   const T* const source = direct ? x : memory;
-  for (int64_t i = begin * p.blocks; i < end * p.blocks; ++i) {
+  for (int64_t i = at.begin * p.blocks; i < at.end * p.blocks; ++i) {
     const int64_t b = i % p.blocks, piece = i / p.blocks, d0 = piece / across * p.planes, column = piece % across * p.columns;
     const int64_t planes = smaller(p.planes, cd.n - d0);
     const int64_t o0 = direct ? larger(0, smaller(b * OB, s.target_channels - OB)) : b * OB;  // direct: no zero channels to read
     const int64_t valid = smaller(OB, s.target_channels - o0);
-    const T* const from = g + o0 * volume;
-    if (!direct) copy_pitched<T>(s, p, from + d0 * s.target_size[1] * s.target_size[2], valid, planes, copy);
+    const T* const from = of.target + (pair * s.target_channels + o0) * volume;
+    if constexpr (!direct) copy_pitched<T>(s, p, from + d0 * s.target_size[1] * s.target_size[2], valid, planes, copy);
     j.lanes = smaller(p.columns, p.lanes - column);
     for (int64_t td = 0; td < s.kernel[0]; ++td) {
       const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
@@ -166,15 +172,15 @@ __attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pix
       j.g = (direct ? from + d * p.lanes : copy + (d - d0) * p.lanes) + column;
       for (int64_t t0 = 0; t0 < list; t0 += TB) {
         for (int64_t t = 0; t < TB; ++t) {
-          const int64_t pair = smaller(t0 + t, list - 1);
-          offset[t] = pair / plane_taps * p.rows.channel + offsets[pair % plane_taps];
+          const int64_t k = smaller(t0 + t, list - 1);
+          offset[t] = k / plane_taps * p.rows.channel + offsets[k % plane_taps];
         }
-        pixel_weights_block<T, OB, TB>(j);
+        pixel_weights_block<T, p.channels, p.taps>(j);
         for (int64_t t = 0; t < smaller(TB, list - t0); ++t) {
           const int64_t channel = (t0 + t) / plane_taps, tap = (t0 + t) % plane_taps;
           for (int64_t o = b * OB - o0; o < valid; ++o) {
-            T& to = dw[((o0 + o) * s.source_channels + channel) * s.taps() + td * plane_taps + tap];
-            to = first && piece == begin ? sum[o * TB + t] : to + sum[o * TB + t];
+            T& to = of.dw[filter_offset(s, at.task, o0 + o, channel) + td * plane_taps + tap];
+            to = at.first && piece == at.begin ? sum[o * TB + t] : to + sum[o * TB + t];
           }
         }
       }
@@ -183,21 +189,9 @@ __attribute__((noinline)) void pixel_weights_task(const conv_shape& s, const pix
 }
 
 template <class T, ops::conv_geometry G>
-void run_weights_pixels(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  static constexpr pixel_weights_plan p = plan_pixel_weights<T>(G);
-  run_parts<p.share != sharing::none>(
-      p, s.groups, s.batch * p.pieces, scratch, dw,
-      workers, [&](int64_t group, int64_t begin, int64_t end, T * memory, T * to) __attribute__((always_inline)) {
-        for (int64_t i = begin, next = 0; i < end; i = next) {  // sample by sample
-          const int64_t n = i / p.pieces, pair = n * s.groups + group;
-          next = smaller(end, (n + 1) * p.pieces);
-          pixel_weights_task<T, p.channels, p.taps>(s, p, width_offsets_of<G, conv_side::forward>.both,
-                                                    x + pair * s.source_channels * s.source_volume(),
-                                                    g + pair * s.target_channels * s.target_volume(), i - n * p.pieces, next - n * p.pieces,
-                                                    memory, to + filter_offset(s, group, 0, 0), i == begin);
-        }
-      });
+void run_weights_pixels(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+  constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
+  run_parts<p.share != sharing::none>(p, G.groups, G.batch, p.pieces, of, scratch, workers, pixel_weights_task<T, G>);
 }
 
 }  // namespace VOLUTE_ISA
