@@ -103,10 +103,7 @@ template <class T, int L, int NV, int J, bool Ahead>
 __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[J][NV];
-  if (j.add)
-    load_tile(acc, j.sum);
-  else
-    clear_tile(acc);
+  load_tile(acc, j.sum, j.add);
   const T* ahead = j.ahead;
   for (int64_t d = 0; d < j.planes; ++d)
     for (int64_t h = 0; h < j.rows; ++h) {
@@ -116,18 +113,13 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
       VOLUTE_NO_UNROLL
       for (int64_t w = j.pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
         V gv[NV];
-        VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) gv[v] = simd::load<V>(g + v * L);
+        load_row(gv, g);
         if constexpr (Ahead) {
           simd::prefetch(ahead);
           ahead += ahead_step;
         }
         VOLUTE_UNROLL
-        for (int i = 0; i < J; ++i) {
-          const V xv(x[i]);
-          VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) acc[i][v] = simd::fma(xv, gv[v], acc[i][v]);
-        }
+        for (int i = 0; i < J; ++i) multiply_add(acc[i], V(x[i]), gv);
       }
     }
   store_tile(acc, j.sum);

@@ -122,10 +122,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
-  if (add)
-    load_tile(acc, sum);
-  else
-    clear_tile(acc);
+  load_tile(acc, sum, add);
   const T* third[(R + 2) / 3];  // every third row: the two behind it are one and two pitches away, which an address can say
   VOLUTE_UNROLL
   for (int r = 0; r < (R + 2) / 3; ++r) third[r] = rows + 3 * r * pitch;
@@ -133,14 +130,9 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   for (int64_t p = 0; p < pixels; ++p, turned += NV * L) {
     ahead.ask();
     V tv[NV];
+    load_row(tv, turned);
     VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) tv[v] = simd::load<V>(turned + v * L);
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const V rv(third[r / 3][r % 3 * pitch]);
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
-    }
+    for (int r = 0; r < R; ++r) multiply_add(acc[r], V(third[r / 3][r % 3 * pitch]), tv);
     VOLUTE_UNROLL
     for (int r = 0; r < (R + 2) / 3; ++r) simd::keep(++third[r]);
   }

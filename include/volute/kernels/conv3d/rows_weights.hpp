@@ -95,12 +95,12 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) {
-    g[r][q][v] = simd::load<V>(j.g[r] + g_first + (q * NV + v) * L);
-    simd::keep(g[r][q][v]);
-  }
+  for (int r = 0; r < R; ++r)
+    for_each_sum(
+        g[r], [&](V & v, int i) __attribute__((always_inline)) {
+          v = simd::load<V>(j.g[r] + g_first + i * L);
+          simd::keep(v);
+        });
   for (int64_t d = 0; d < j.d; ++d)
     for (int64_t h = 0; h < j.h; ++h) {
       T* sum = j.sum + d * j.sum_d + h * j.sum_h;
@@ -118,35 +118,22 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
           next += step;
         }
         V acc[chains][K][NV];
-        VOLUTE_UNROLL
-        for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) {
-          acc[chains - 1][k][v] = V(T(0));
-          acc[0][k][v] = C.column || add ? simd::load<V>(sum + (k * NV + v) * L) : V(T(0));
-        }
+        clear_tile(acc[chains - 1]);
+        load_tile(acc[0], sum, C.column || add);
         VOLUTE_UNROLL
         for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) {
           const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
           VOLUTE_UNROLL
-          for (int k = 0; k < K; ++k) {
-            const int q = i - k * dilation;
-            if (q < 0 || q >= Q) continue;
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) {
-              V& a = acc[(i * R + r) % chains][k][v];
-              a = simd::fma(xv, g[r][q][v], a);
-            }
-          }
+          for (int k = 0; k < K; ++k)
+            if (const int q = i - k * dilation; q >= 0 && q < Q) multiply_add(acc[(i * R + r) % chains][k], xv, g[r][q]);
         }
         VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) x[r] += C.fold;
-        VOLUTE_UNROLL
-        for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) {
-          if constexpr (chains == 2) acc[0][k][v] = acc[0][k][v] + acc[1][k][v];
-          simd::store(sum + (k * NV + v) * L, acc[0][k][v]);
-        }
+        if constexpr (chains == 2)
+          for_each_sum(
+              acc[0], [&](V & v, int i) __attribute__((always_inline)) { v = v + acc[1][i / NV][i % NV]; });
+        store_tile(acc[0], sum);
       }
     }
 }

@@ -1,9 +1,10 @@
-// What all kernels of the adjoint in the filter share: pixels are cut into parts, each with sums of its own that are added in order; sums
-// stay in registers and go to memory as tiles. Parts depend on the geometry alone, and so do the bits.
+// What all kernels of the adjoint in the filter share: pixels are cut into parts, each with sums of its own that are added in order. Parts
+// depend on the geometry alone, and so do the bits.
 #pragma once
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
@@ -96,45 +97,6 @@ VOLUTE_INLINE void run_parts(const Plan& p, int64_t tasks, int64_t samples, int6
         }
       });
   p.fold(scratch, of.dw);
-}
-
-/// f(sum, its number) for all of a register block's sums.
-template <class V, int R, int C, class F>
-VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) f(tile[r][c], r * C + c);
-}
-/// Zeros, from memory, to memory, and the sum of each one's lanes.
-template <class V, int R, int C>
-VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
-  for_each_sum(
-      tile, [](V & v, int) __attribute__((always_inline)) { v = V(typename V::value_type(0)); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from) noexcept {
-  for_each_sum(
-      tile, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(from + i * simd::lanes<V>); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void store_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { simd::store(to + i * simd::lanes<V>, v); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { to[i] = simd::reduce_add(v); });
-}
-
-/// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.
-template <class T>
-VOLUTE_INLINE void put_sums(const T* sums, int64_t row, int64_t rows, int64_t count, T* to, int64_t to_row, bool add) noexcept {
-  for (int64_t t = 0; t < rows; ++t)
-    for (int64_t k = 0; k < count; ++k) {
-      T& e = to[t * to_row + k];
-      e = add ? e + sums[t * row + k] : sums[t * row + k];
-    }
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.

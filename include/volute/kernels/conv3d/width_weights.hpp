@@ -83,11 +83,7 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
       VOLUTE_UNROLL
       for (int t = 0; t < TB; ++t) xv[t] = simd::load<V>(x + tap[t] + i);
       VOLUTE_UNROLL
-      for (int o = 0; o < OB; ++o) {
-        const V gv = simd::load<V>(g + o * channel + i);
-        VOLUTE_UNROLL
-        for (int t = 0; t < TB; ++t) acc[o][t] = simd::fma(gv, xv[t], acc[o][t]);
-      }
+      for (int o = 0; o < OB; ++o) multiply_add(acc[o], simd::load<V>(g + o * channel + i), xv);
     }
     if (const int rest = static_cast<int>(j.lanes - whole); rest > 0) {
       VOLUTE_UNROLL
