@@ -20,7 +20,8 @@ struct pixel_weights_plan : weights_parts {  // parts: of the samples' pieces
   int channels = 1, taps = 1;
   int64_t blocks = 1;
   rows_layout rows{};
-  int64_t lanes = 1;                // of one plane of g; unless read directly, its copy has the pitch of x's copy and zeros in the gaps
+  slab_layout target{};             // of g's copy, unless it is read directly: the pitch of x's, and zeros in the gaps
+  int64_t lanes = 1;                // of one plane of g
   int64_t planes = 1, columns = 1;  // of a piece: planes of g, or lanes of one plane
   int64_t pieces = 1;               // of a sample
 };
@@ -45,9 +46,12 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
     p.columns = direct_columns;
   } else {
     p.lanes = p.columns = ceil_divide((g.out[1] - 1) * p.rows.pitch + g.out[2], width) * width;
-    p.planes = larger(1, (machine.l2 / 8) / (p.channels * p.lanes * size));  // so that the copy of g stays there
+    p.target.pitch = p.rows.pitch, p.target.rows = g.out[1];
+    p.target.part = p.target.plane = whole_lines(g.out[1] * p.rows.pitch + 2 * width);
+    p.planes = larger(1, (machine.l2 / 8) / (p.channels * p.target.plane * size));  // so that the copy of g stays there
     p.planes = smaller(p.planes, ceil_divide(g.out[0] * g.batch, p.parts));
-    p.target_size = whole_lines(p.channels * p.planes * p.lanes);
+    p.target.channel = p.planes * p.target.plane;
+    p.target_size = p.channels * p.target.channel;
     p.source_size = whole_lines(s.source_channels * p.rows.channel + p.lanes);
   }
   p.pieces = ceil_divide(g.out[0], p.planes) * ceil_divide(p.lanes, p.columns);
@@ -97,24 +101,6 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
   reduce_tile(acc, j.sum);
 }
 
-/// `planes` planes of `channels` channels of g, with the pitch of x's copy and zeros in the gaps; missing channels are zero.
-template <class T>
-__attribute__((noinline)) void copy_pitched(const conv_shape& s, const pixel_weights_plan& p, const T* g, int64_t channels, int64_t planes,
-                                            T* to) noexcept {
-  const int64_t row = s.target_size[2], height = s.target_size[1];
-  for (int64_t c = 0; c < p.channels; ++c, to += (p.planes - planes) * p.lanes)
-    for (int64_t d = 0; d < planes; ++d, to += p.lanes) {
-      const int64_t rows = c < channels ? height : 0;
-      const T* from = g + c * s.target_volume() + d * height * row;
-      for (int64_t h = 0; h < rows; ++h, from += row) {
-        std::memcpy(to + h * p.rows.pitch, from, static_cast<std::size_t>(row) * sizeof(T));
-        const int64_t gap = (h + 1 < rows ? (h + 1) * p.rows.pitch : p.lanes) - h * p.rows.pitch - row;
-        std::memset(to + h * p.rows.pitch + row, 0, static_cast<std::size_t>(gap) * sizeof(T));
-      }
-      if (rows == 0) std::memset(to, 0, static_cast<std::size_t>(p.lanes) * sizeof(T));
-    }
-}
-
 /// The planes of x that pieces of g's planes [first, last) read. A vector may pass the end of each channel's last one: what stands there is
 /// multiplied by zeros, and must be a number.
 template <class T>
@@ -140,6 +126,8 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
   constexpr const correlation_axis& cd = s.classes[0][0];
   constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps, volume = s.target_volume();
   const int64_t across = ceil_divide(p.lanes, p.columns), pair = at.sample * s.groups + at.task;
+  [[maybe_unused]] constexpr int64_t g_row = s.target_size[2], g_plane = s.target_size[1] * g_row;
+  [[maybe_unused]] const T* const g_end = of.target + G.y_size();
   const T* const x = of.source + pair * s.source_channels * s.source_volume();
   T* const copy = memory + p.source_size;
   pixel_weights_job<T> j;
@@ -148,24 +136,28 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
   j.tap = offset;
   j.sum = sum;
   j.x_plane = cd.step * p.rows.plane;
-  j.g_plane = p.lanes;
-  j.g_channel = direct ? volume : p.planes * p.lanes;
+  j.g_plane = direct ? p.lanes : p.target.plane;
+  j.g_channel = direct ? volume : p.target.channel;
   if constexpr (!direct) copy_pixel_rows<T>(s, p.rows, x, at.begin * p.planes, smaller(cd.n, at.end * p.planes), memory);
   const T* const source = direct ? x : memory;
   for (int64_t i = at.begin * p.blocks; i < at.end * p.blocks; ++i) {
     const int64_t b = i % p.blocks, piece = i / p.blocks, d0 = piece / across * p.planes, column = piece % across * p.columns;
     const int64_t planes = smaller(p.planes, cd.n - d0);
-    const int64_t o0 = direct ? larger(0, smaller(b * OB, s.target_channels - OB)) : b * OB;  // direct: no zero channels to read
-    const int64_t valid = smaller(OB, s.target_channels - o0);
+    const int64_t o0 = smaller(b * OB, s.target_channels - OB);
     const T* const from = of.target + (pair * s.target_channels + o0) * volume;
-    if constexpr (!direct) copy_pitched<T>(s, p, from + d0 * s.target_size[1] * s.target_size[2], valid, planes, copy);
+    if constexpr (!direct)
+      for (int64_t k = 0; k < OB * planes; ++k) {
+        const int64_t o = k / planes, d = k % planes;
+        copy_slab<T, false, 1>(p.target, {0, 1, s.target_size[1]}, {0, 1, g_row}, from + o * volume + (d0 + d) * g_plane, g_row, g_end, 0,
+                               T(1), copy + o * p.target.channel + d * p.target.plane);
+      }
     j.lanes = smaller(p.columns, p.lanes - column);
     for (int64_t td = 0; td < s.kernel[0]; ++td) {
       const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
       const int64_t d = larger(d0, inside.first);
       j.planes = larger(0, smaller(d0 + planes, inside.last) - d);
       j.x = source + (d * cd.step + cd.offset + td * cd.offset_step) * p.rows.plane + column;
-      j.g = (direct ? from + d * p.lanes : copy + (d - d0) * p.lanes) + column;
+      j.g = (direct ? from + d * p.lanes : copy + (d - d0) * p.target.plane) + column;
       for (int64_t t0 = 0; t0 < list; t0 += TB) {
         for (int64_t t = 0; t < TB; ++t) {
           const int64_t k = smaller(t0 + t, list - 1);
@@ -174,7 +166,7 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
         pixel_weights_block<T, p.channels, p.taps>(j);
         for (int64_t t = 0; t < smaller(TB, list - t0); ++t) {
           const int64_t channel = (t0 + t) / plane_taps, tap = (t0 + t) % plane_taps;
-          for (int64_t o = b * OB - o0; o < valid; ++o) {
+          for (int64_t o = b * OB - o0; o < OB; ++o) {
             T& to = of.dw[filter_offset(s, at.task, o0 + o, channel) + td * plane_taps + tap];
             to = at.first && piece == at.begin ? sum[o * TB + t] : to + sum[o * TB + t];
           }
