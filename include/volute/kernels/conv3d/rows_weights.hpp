@@ -174,51 +174,33 @@ void clear_sums(T* sums, int64_t n) noexcept {
   std::memset(sums, 0, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-/// Planes [begin, end) row by row: each meets the taps td of the depth and th of the height that find a row of the source.
+/// Planes [begin, end), C.rows rows at a time: each row meets the taps td of the depth and th of the height that find a row of the source
+/// (several rows: one pair of taps). The first sums are written, unless `add`.
 template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_taps(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, tap_range td,
-                                    tap_range th) noexcept {
+VOLUTE_INLINE void row_weights_taps(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, tap_range td, tap_range th,
+                                    bool add) noexcept {
+  constexpr bool pair = C.rows > 1;
   const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
   const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
-  row_weights_job<T, 1> j;
+  const tap_range rows = pair ? positions_inside(ch, th.first, at.p.count[1]) : tap_range{0, ch.n};
+  row_weights_job<T, C.rows> j;
   j.x_d = cd.offset_step * at.p.source_plane;
   j.x_h = ch.offset_step * at.x_row;
   j.sum_h = at.tap_sums;
   j.sum_d = ch.taps * j.sum_h;
-  j.add = true;
+  j.add = add;
+  int waiting = 0;
   for (int64_t u = begin; u < end; ++u) {
     const tap_range inside_d = both(taps_inside(cd, u % cd.n, at.p.count[0]), td);
     j.d = inside_d.last - inside_d.first;
     if (j.d <= 0) continue;
-    const T* const x = at.x(u, inside_d.first);
-    j.g[0] = at.g(u);
-    for (int64_t h = 0; h < ch.n; ++h, j.g[0] += at.g_row) {
-      const tap_range inside_h = both(taps_inside(ch, h, at.p.count[1]), th);
+    const T *const x = at.x(u, inside_d.first), *g = at.g(u) + rows.first * at.g_row;
+    for (int64_t h = rows.first; h < rows.last; ++h, g += at.g_row) {
+      const tap_range inside_h = pair ? th : both(taps_inside(ch, h, at.p.count[1]), th);
       j.h = inside_h.last - inside_h.first;
       if (j.h <= 0) continue;
       j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
-      j.x[0] = x + at.row(h, inside_h.first);
-      row_weights_segments<T, C, 1>(j);
-    }
-  }
-}
-
-/// Planes [begin, end), C.rows rows at a time, one pair of taps.
-template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_pair(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, int64_t td,
-                                    int64_t th) noexcept {
-  const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
-  const tap_range rd = positions_inside(cd, td, at.p.count[0]), rh = positions_inside(ch, th, at.p.count[1]);
-  row_weights_job<T, C.rows> j;
-  j.sum = sums + (td * ch.taps + th) * at.tap_sums;
-  j.add = at.range.add || begin > at.range.first;
-  int waiting = 0;
-  for (int64_t u = begin; u < end; ++u) {
-    if (u % cd.n < rd.first || u % cd.n >= rd.last) continue;
-    const T* x = at.x(u, td) + at.row(rh.first, th);
-    const T* g = at.g(u) + rh.first * at.g_row;
-    for (int64_t h = rh.first; h < rh.last; ++h, x += at.x_row, g += at.g_row) {
-      j.x[waiting] = x;
+      j.x[waiting] = x + at.row(h, inside_h.first);
       j.g[waiting] = g;
       if (++waiting < C.rows) continue;
       row_weights_segments<T, C, C.rows>(j);
@@ -226,15 +208,8 @@ VOLUTE_INLINE void row_weights_pair(const row_weights_copies<T, C>& at, T* sums,
       waiting = 0;
     }
   }
-  for (int i = 0; i < waiting; ++i, j.add = true) {
-    row_weights_job<T, 1> one;
-    one.x[0] = j.x[i];
-    one.g[0] = j.g[i];
-    one.sum = j.sum;
-    one.add = j.add;
-    row_weights_segments<T, C, 1>(one);
-  }
-  if (!j.add) clear_sums(j.sum, at.tap_sums);
+  for (int i = 0; i < waiting; ++i, j.add = true) row_weights_segments<T, C, 1>({{j.x[i]}, {j.g[i]}, j.sum, 1, 1, 0, 0, 0, 0, j.add});
+  if (!j.add) clear_sums(sums + td.first * j.sum_d + th.first * j.sum_h, at.tap_sums);
 }
 
 /// The sums of one chunk and block, of one slice of the pairs of taps if these come one after the other.
@@ -244,22 +219,18 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   const row_weights_copies<T, C> at{p, source, target, range};
   const int64_t height = p.axis[1].taps, taps = p.axis[0].taps * height;
   const int64_t first = taps * range.slice / range.slices, last = taps * (range.slice + 1) / range.slices;
-  if constexpr (!C.slab) {
-    if (!range.add) clear_sums(sums, taps * at.tap_sums);
-    row_weights_taps<T, C>(at, sums, range.first, range.last, {0, p.axis[0].taps}, {0, height});
-  } else {
-    for (int64_t begin = range.first; begin < range.last; begin += p.panel) {
-      const int64_t end = smaller(range.last, begin + p.panel);
-      for (int64_t tap = first, after = 0; tap < last; tap = after) {
-        const int64_t td = tap / height, th = tap % height;
-        after = C.column ? smaller(last, (td + 1) * height) : tap + 1;
-        if constexpr (C.column) {
-          if (!range.add && begin == range.first) clear_sums(sums + tap * at.tap_sums, (after - tap) * at.tap_sums);
-          row_weights_taps<T, C>(at, sums, begin, end, {td, td + 1}, {th, th + after - tap});
-        } else {
-          row_weights_pair<T, C>(at, sums, begin, end, td, th);
-        }
-      }
+  constexpr bool joined = !C.slab || C.column;  // a row meets several pairs of taps
+  for (int64_t begin = range.first, end = 0; begin < range.last; begin = end) {
+    end = C.slab ? smaller(range.last, begin + p.panel) : range.last;
+    const bool add = range.add || begin > range.first;
+    for (int64_t tap = first, after = 0; tap < last; tap = after) {
+      const int64_t td = tap / height, th = tap % height;
+      after = !C.slab ? last : C.column ? smaller(last, (td + 1) * height) : tap + 1;
+      if (joined && !add) clear_sums(sums + tap * at.tap_sums, (after - tap) * at.tap_sums);
+      if constexpr (!C.slab)
+        row_weights_taps<T, C>(at, sums, begin, end, {0, p.axis[0].taps}, {0, height}, true);
+      else
+        row_weights_taps<T, C>(at, sums, begin, end, {td, td + 1}, {th, th + after - tap}, joined || add);
     }
   }
 }
