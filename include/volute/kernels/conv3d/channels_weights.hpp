@@ -319,7 +319,7 @@ struct channels_weights {
 };
 
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void run_weights_channels(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+void run_channels_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
     std::memset(of.dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
   run_weights(channels_weights<T, G, Side, Layouts>{of}, scratch, workers);

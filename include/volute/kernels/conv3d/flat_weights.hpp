@@ -131,9 +131,7 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
     }
     V acc[O][K][W];
     VOLUTE_UNROLL
-    for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-    for (int t = 0; t < K; ++t) VOLUTE_UNROLL
-    for (int k = 0; k < W; ++k) acc[o][t][k] = V(T(0));
+    for (int o = 0; o < O; ++o) clear_tile(acc[o]);
     const auto add = [&](int64_t v, auto read) __attribute__((always_inline)) {
       const T* const g = j.g + v * L;
       VOLUTE_UNROLL
@@ -157,9 +155,8 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
         }
       }
     };
-    const unsigned rest = (1u << j.rest) - 1;
     const auto all = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
-    const auto some = [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
+    const auto some = [rest = (1u << j.rest) - 1](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
     VOLUTE_NO_UNROLL
     for (int64_t v = 0; v < j.whole; ++v) add(v, all);
     if (j.rest > 0) add(j.whole, some);

@@ -97,11 +97,7 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
               VOLUTE_UNROLL
               for (int h = 0; h < H; ++h) {
                 unrolled<KW>([&](auto w) __attribute__((always_inline)) {
-                  V xv = in_place_read<V, C, 0, w, v>(x[h]);
-                  simd::keep(xv);
-                  VOLUTE_UNROLL
-                  for (int t = 0; t < KD; ++t)
-                    if (t >= first) acc[t][h * KW + w] = simd::fma(xv, g[t], acc[t][h * KW + w]);
+                  add_depth(acc, h * KW + w, in_place_read<V, C, 0, w, v>(x[h]), g, first);
                 });
                 x[h] += x_step[h];
               }

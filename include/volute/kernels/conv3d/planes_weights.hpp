@@ -116,13 +116,7 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
           [&](int64_t q, int first, const V* g) __attribute__((always_inline)) {
             const T* const x = j.x + q * j.x_plane + x_at;
             VOLUTE_UNROLL
-            for (int k = 0; k < TB; ++k) {
-              V xv = simd::load<V>(x + tap[k]);
-              simd::keep(xv);
-              VOLUTE_UNROLL
-              for (int t = 0; t < KD; ++t)
-                if (t >= first) acc[t][k] = simd::fma(xv, g[t], acc[t][k]);
-            }
+            for (int k = 0; k < TB; ++k) add_depth(acc, k, simd::load<V>(x + tap[k]), g, first);
           });
     };
     for (int64_t r = 0; r < j.rows; ++r) {
@@ -201,7 +195,7 @@ __attribute__((noinline)) void planes_weights_task(const weights_operands<T>& of
 }
 
 template <class T, ops::conv_geometry G>
-void run_weights_planes(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+void run_planes_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   constexpr const planes_weights_plan& p = planes_weights_plan_of<T, G>;
   // Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   const int64_t blocks = workers.alone() ? 1 : smaller(p.blocks, 4 * workers.workers->threads());

@@ -13,6 +13,15 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+/// sum[t][k] += x * g[t] for all taps t of the depth from `first` on.
+template <class V, int KD, int TB>
+VOLUTE_INLINE void add_depth(V (&sum)[KD][TB], int k, V x, const V* g, int first) noexcept {
+  simd::keep(x);
+  VOLUTE_UNROLL
+  for (int t = 0; t < KD; ++t)
+    if (t >= first) sum[t][k] = simd::fma(x, g[t], sum[t][k]);
+}
+
 /// One channel of x and one of g. Virtual plane q of x is the one that plane q of g reads with its first tap; of these, [first, last) exist
 /// and are read.
 template <class T>

@@ -177,7 +177,7 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
 }
 
 template <class T, ops::conv_geometry G>
-void run_weights_pixels(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+void run_width_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
   run_parts<p.share != sharing::none>(p, G.groups, G.batch, p.pieces, of, scratch, workers, pixel_weights_task<T, G>);
 }
