@@ -223,9 +223,8 @@ __attribute__((noinline)) void flat_weights_task(const flat_weights_plan& p, con
   j.x_h = ch.offset_step * row;
   j.x_w = cw.offset_step;
   j.sum = of.dw + (filter_offset(s, group, first, c) + first_tap) * L;
-  const T* const x =
-      of.source + (pair * s.source_channels + c) * s.source_volume() + cd.offset * code.source_plane + ch.offset * row + cw.offset;
-  const T* const g = of.target + (pair * s.target_channels + first) * s.target_volume();
+  const T* const x = of.source_at(s, pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
+  const T* const g = of.target_at(s, pair, first);
   for (int64_t v = 0; v < p.vectors; v += p.panel) {
     j.masks = flat_masks_of<T, G, Side>.list + v;
     j.whole = smaller(p.panel, code.target_plane / L - v);

@@ -123,8 +123,8 @@ __attribute__((noinline)) void in_place_weights_task(const weights_operands<T>& 
   const int64_t pair = at.sample * s.groups + at.task / s.target_channels, volume = s.source_volume();
   in_place_weights_job<T> j{
       {cd, s.source_size[0], s.source_size[1] * s.source_size[2], s.target_size[1] * s.target_size[2]}, at.begin, at.end, s.source_size[1]};
-  j.x = of.source + pair * s.source_channels * volume + cd.offset * j.x_plane;
-  j.g = of.target + (at.sample * s.groups * s.target_channels + at.task) * s.target_volume();
+  j.x = of.source_at(s, pair, 0) + cd.offset * j.x_plane;
+  j.g = of.target_at(s, pair, at.task % s.target_channels);
   T* to = of.dw + at.task * s.source_channels * s.taps();
   const bool more = pair + 1 < s.batch * s.groups;
   for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {

@@ -147,9 +147,7 @@ __attribute__((noinline)) void planes_weights_task(const weights_operands<T>& of
   const int64_t group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group, list = s.kernel[1] * s.kernel[2];
   const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
   const int64_t row = s.source_size[2], volume = s.source_volume(), g_row = s.target_size[2], g_volume = s.target_volume();
-  const T* const x = of.source + pair * s.source_channels * volume;
-  const T* const x_end = of.source + s.batch * s.groups * s.source_channels * volume;
-  const T* const g_end = of.target + s.batch * s.groups * s.target_channels * g_volume;
+  const T *const x = of.source_at(s, pair, 0), *const x_end = of.source_at(s, s.batch * s.groups, 0);
   T* const target = source + p.source_size;
   T sum[KD * TB];
   int64_t tap[TB];
@@ -171,12 +169,9 @@ __attribute__((noinline)) void planes_weights_task(const weights_operands<T>& of
         copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + c * volume + q * j.next_x_plane, row, x_end, h0, T(1),
                              source + c * p.layout.channel + q * p.layout.plane);
     for (int64_t o = targets.first; o < targets.last; ++o) {
-      const T* from = of.target + (pair * s.target_channels + o) * g_volume;
+      const T* from = of.target_at(s, pair, o);
       j.g = p.direct ? from + h0 * g_row : target;
-      if constexpr (!p.direct)
-        for (int64_t d = 0; d < cd.n; ++d)
-          copy_slab<T, false, 1>(p.target, {0, 1, s.target_size[1]}, {0, 1, g_row}, from + d * j.next_g_plane, g_row, g_end, h0, T(1),
-                                 target + d * p.target.plane);
+      if constexpr (!p.direct) copy_target_planes<T>(s, of, p.target, from, cd.n, h0, target);
       j.next_g = from + (o + 1 < s.target_channels ? g_volume + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : g_volume);
       j.next_x = x + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
       for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {

@@ -4,6 +4,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/padded.hpp>
 #include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
@@ -19,7 +20,24 @@ struct weights_operands {
   const T* source;
   const T* target;
   T* dw;
+  /// Channel c of a (sample, group) pair.
+  const T* source_at(const conv_shape& s, int64_t pair, int64_t c) const {
+    return source + (pair * s.source_channels + c) * s.source_volume();
+  }
+  const T* target_at(const conv_shape& s, int64_t pair, int64_t c) const {
+    return target + (pair * s.target_channels + c) * s.target_volume();
+  }
 };
+
+/// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
+template <class T>
+void copy_target_planes(const conv_shape& s, const weights_operands<T>& of, const slab_layout& l, const T* from, int64_t planes, int64_t h0,
+                        T* to) noexcept {
+  const int64_t row = s.target_size[2], plane = s.target_size[1] * row;
+  for (int64_t d = 0; d < planes; ++d)
+    copy_slab<T, false, 1>(l, {0, 1, s.target_size[1]}, {0, 1, row}, from + d * plane, row, of.target_at(s, s.batch * s.groups, 0), h0,
+                           T(1), to + d * l.plane);
+}
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);

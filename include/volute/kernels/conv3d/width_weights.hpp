@@ -126,9 +126,7 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
   constexpr const correlation_axis& cd = s.classes[0][0];
   constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps, volume = s.target_volume();
   const int64_t across = ceil_divide(p.lanes, p.columns), pair = at.sample * s.groups + at.task;
-  [[maybe_unused]] constexpr int64_t g_row = s.target_size[2], g_plane = s.target_size[1] * g_row;
-  [[maybe_unused]] const T* const g_end = of.target + G.y_size();
-  const T* const x = of.source + pair * s.source_channels * s.source_volume();
+  const T* const x = of.source_at(s, pair, 0);
   T* const copy = memory + p.source_size;
   pixel_weights_job<T> j;
   T sum[OB * TB];
@@ -144,13 +142,11 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
     const int64_t b = i % p.blocks, piece = i / p.blocks, d0 = piece / across * p.planes, column = piece % across * p.columns;
     const int64_t planes = smaller(p.planes, cd.n - d0);
     const int64_t o0 = smaller(b * OB, s.target_channels - OB);
-    const T* const from = of.target + (pair * s.target_channels + o0) * volume;
+    const T* const from = of.target_at(s, pair, o0);
     if constexpr (!direct)
-      for (int64_t k = 0; k < OB * planes; ++k) {
-        const int64_t o = k / planes, d = k % planes;
-        copy_slab<T, false, 1>(p.target, {0, 1, s.target_size[1]}, {0, 1, g_row}, from + o * volume + (d0 + d) * g_plane, g_row, g_end, 0,
-                               T(1), copy + o * p.target.channel + d * p.target.plane);
-      }
+      for (int64_t o = 0; o < OB; ++o)
+        copy_target_planes<T>(s, of, p.target, from + o * volume + d0 * s.target_size[1] * s.target_size[2], planes, 0,
+                              copy + o * p.target.channel);
     j.lanes = smaller(p.columns, p.lanes - column);
     for (int64_t td = 0; td < s.kernel[0]; ++td) {
       const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
