@@ -23,6 +23,33 @@ struct flat_weights_code {
   int64_t source_plane = 0, target_plane = 0, target_channel = 0;
 };
 
+/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
+template <class T>
+__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+  using V = simd::vec<T>;
+  constexpr int64_t L = simd::lanes<V>;
+  const auto read = [&](int64_t k) __attribute__((always_inline)) {
+    const T* at = sums + k * L;
+    V v = simd::load<V>(at);
+    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
+    return v;
+  };
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    V r[L / 2];
+    VOLUTE_UNROLL
+    for (int k = 0; k < L / 2; ++k) {
+      const V a = read(i + k), b = read(i + k + L / 2);
+      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
+    }
+    VOLUTE_UNROLL
+    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
+    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    simd::store(dw + i, r[0]);
+  }
+  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
+}
+
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
 struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums are vectors
   flat_weights_code code;
@@ -35,7 +62,9 @@ struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums a
     return scratch + part * partial;
   }
   template <class T>
-  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept;
+  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
+    fold_flat_weights(scratch, parts, partial, partial / simd::width<T>, dw);
+  }
 };
 
 /// The cycles that are expected of a block, as in plan_flat: products or loads, two at once, but no less than the chains of sums take, and
@@ -171,37 +200,6 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
       }
     }
   }
-}
-
-/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
-template <class T>
-__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
-  using V = simd::vec<T>;
-  constexpr int64_t L = simd::lanes<V>;
-  const auto read = [&](int64_t k) __attribute__((always_inline)) {
-    const T* at = sums + k * L;
-    V v = simd::load<V>(at);
-    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
-    return v;
-  };
-  int64_t i = 0;
-  for (; i + L <= n; i += L) {
-    V r[L / 2];
-    VOLUTE_UNROLL
-    for (int k = 0; k < L / 2; ++k) {
-      const V a = read(i + k), b = read(i + k + L / 2);
-      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
-    }
-    VOLUTE_UNROLL
-    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
-    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
-    simd::store(dw + i, r[0]);
-  }
-  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
-}
-template <class T>
-VOLUTE_INLINE void flat_weights_plan::fold(const T* scratch, T* dw) const noexcept {
-  fold_flat_weights(scratch, parts, partial, partial / simd::width<T>, dw);
 }
 
 /// The products of one sample for one source channel and a block of target channels: panel by panel, all segments of the depth.

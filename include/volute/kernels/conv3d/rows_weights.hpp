@@ -138,15 +138,14 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
     }
 }
 
-template <class T, rows_code C, int R, std::size_t... I>
-VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j, std::index_sequence<I...>) noexcept {
-  (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
-                                                segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
-   ...);
-}
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept {
-  row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+    (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
+                                                  segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
+     ...);
+  }
+  (std::make_index_sequence<C.segments>{});
 }
 
 /// Where a task finds its rows: plane u of the target, counted through the samples, and the plane of the source that its tap td reads.
