@@ -49,12 +49,14 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
     p.target.pitch = p.rows.pitch, p.target.rows = g.out[1];
     p.target.part = p.target.plane = whole_lines(g.out[1] * p.rows.pitch + 2 * width);
     p.planes = larger(1, (machine.l2 / 8) / (p.channels * p.target.plane * size));  // so that the copy of g stays there
-    // Neighbouring parts copy the planes of x that both read: no more than an eighth (a quarter: 1.12 of the time, 4 -> 4 channels at 64^3
-    // with stride 2).
+    // Neighbouring parts copy the planes of x that both read: no more than a sixteenth (4 -> 4 channels at 64^3 with stride 2, a
+    // quarter: 1.12 of the time).
     const correlation_axis depth = correlation(g, conv_side::forward, 0, 0);
-    const int64_t both = larger(1, (depth.taps - 1) * depth.offset_step + 1 - depth.step);
-    p.parts = smaller(p.parts, g.batch * larger(1, g.out[0] * depth.step / (8 * both)));
+    const int64_t span = (depth.taps - 1) * depth.offset_step + 1, both = larger(1, span - depth.step);
+    p.parts = smaller(p.parts, g.batch * larger(1, g.out[0] * depth.step / (16 * both)));
     p.planes = smaller(p.planes, ceil_divide(g.out[0] * g.batch, p.parts));
+    const int64_t planes = smaller(g.out[0], ceil_divide(g.batch * ceil_divide(g.out[0], p.planes), p.parts) * p.planes);
+    p.rows.channel = smaller(p.rows.source[0].count, (planes - 1) * depth.step + span) * p.rows.plane;
     p.target.channel = p.planes * p.target.plane;
     p.target_size = p.channels * p.target.channel;
     p.source_size = whole_lines(s.source_channels * p.rows.channel + p.lanes);
@@ -106,19 +108,17 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
   reduce_tile(acc, j.sum);
 }
 
-/// The planes of x that g's planes [first, last) read; those that [0, first) read are there already if one thread does all parts (`kept`).
-/// A vector may pass the end of each channel's last one: what stands there is multiplied by zeros, and must be a number.
+/// Copies the planes of x that g's planes [first, last) read, and returns where plane 0 would stand. A vector may pass the end of each
+/// channel's last one: what stands there is multiplied by zeros, and must be a number.
 template <class T>
-void copy_pixel_rows(const conv_shape& s, const rows_layout& rows, const T* x, int64_t first, int64_t last, bool kept, T* to) noexcept {
+const T* copy_pixel_rows(const conv_shape& s, const rows_layout& rows, const T* x, int64_t first, int64_t last, T* to) noexcept {
   const correlation_axis& c = s.classes[0][0];
-  const int64_t count = rows.source[0].count;
-  const auto end_of = [&](int64_t planes) {  // planes of x that are read up to there
-    return larger(0, smaller(count, (planes - 1) * c.step + c.offset + (c.taps - 1) * c.offset_step + 1));
-  };
-  const int64_t end = end_of(last), begin = smaller(end, kept && first > 0 ? end_of(first) : larger(0, first * c.step + c.offset));
-  const int64_t followed = kept && end == count ? s.source_channels - 1 : 0;  // channels behind which stand planes of the next one
-  for (int64_t i = followed; i < s.source_channels; ++i) zero_over(to + i * rows.channel + end * rows.plane, simd::width<T>);
+  const int64_t count = rows.source[0].count, begin = smaller(count, larger(0, first * c.step + c.offset));
+  const int64_t end = larger(begin, smaller(count, (last - 1) * c.step + c.offset + (c.taps - 1) * c.offset_step + 1));
+  for (int64_t i = 0; i < s.source_channels; ++i) zero_over(to + i * rows.channel + (end - begin) * rows.plane, simd::width<T>);
+  to -= begin * rows.plane;
   copy_rows<T, false>(s, rows, x, s.source_channels, nullptr, to, begin * s.source_channels, end * s.source_channels);
+  return to;
 }
 
 template <class T, ops::conv_geometry G>
@@ -126,7 +126,7 @@ inline constexpr pixel_weights_plan pixel_weights_plan_of = plan_pixel_weights<T
 
 /// The products of some pieces of one sample and group. Unless they are read directly, both tensors are copied.
 template <class T, ops::conv_geometry G>
-__attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of, const weights_stint& at, bool alone, T* memory) noexcept {
+__attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of, const weights_stint& at, T* memory) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
   constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
   constexpr const int64_t* offsets = width_offsets_of<G, conv_side::forward>.both;
@@ -145,8 +145,8 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
   j.x_plane = cd.step * p.rows.plane;
   j.g_plane = direct ? p.lanes : p.target.plane;
   j.g_channel = direct ? volume : p.target.channel;
-  if constexpr (!direct) copy_pixel_rows<T>(s, p.rows, x, at.begin * p.planes, smaller(cd.n, at.end * p.planes), alone, memory);
-  const T* const source = direct ? x : memory;
+  const T* source = x;
+  if constexpr (!direct) source = copy_pixel_rows<T>(s, p.rows, x, at.begin * p.planes, smaller(cd.n, at.end * p.planes), memory);
   for (int64_t i = at.begin * p.blocks; i < at.end * p.blocks; ++i) {
     const int64_t b = i % p.blocks, piece = i / p.blocks, d0 = piece / across * p.planes, column = piece % across * p.columns;
     const int64_t planes = smaller(p.planes, cd.n - d0);
@@ -184,11 +184,7 @@ __attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of,
 template <class T, ops::conv_geometry G>
 void run_width_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
-  run_parts<p.share != sharing::none>(
-      p, G.groups, G.batch, p.pieces, of, scratch,
-      workers, [&](const weights_operands<T>& of_part, const weights_stint& at, T* memory) __attribute__((always_inline)) {
-        pixel_weights_task<T, G>(of_part, at, workers.alone(), memory);
-      });
+  run_parts<p.share != sharing::none>(p, G.groups, G.batch, p.pieces, of, scratch, workers, pixel_weights_task<T, G>);
 }
 
 }  // namespace VOLUTE_ISA
