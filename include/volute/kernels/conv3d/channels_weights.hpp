@@ -246,16 +246,20 @@ template <class T, class Plan>
 void copy_blocked_planes(const conv_shape& s, const Plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
                          int64_t begin, int64_t end, int64_t base) noexcept {
   const source_axis &rows = p.source[1], &row = p.source[2];
-  const int64_t line = row.extent * p.chunk;
+  const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * p.chunk) * sizeof(T)); };
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk;
-    T* const plane = to + c * p.source_chunk + (d - base) * p.source_plane;
-    if (rows.extent > rows.count || row.extent > row.count) std::memset(plane, 0, static_cast<std::size_t>(rows.extent * line) * sizeof(T));
-    for (int64_t h = 0; h < rows.count; ++h) {
+    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, line = row.extent * p.chunk;
+    T* pixel = to + c * p.source_chunk + (d - base) * p.source_plane;
+    clear(pixel, rows.pad * row.extent);
+    pixel += rows.pad * line;
+    for (int64_t h = 0; h < rows.count; ++h, pixel += line) {
       const int64_t first = (d * s.source_size[1] + h) * s.source_size[2];
+      clear(pixel, row.pad);
       copy_blocked<T>(from, x, sample, channel, smaller(p.chunk, s.source_channels - channel), first, first + row.count,
-                      plane + (rows.pad + h) * line + row.pad * p.chunk, p.chunk);
+                      pixel + row.pad * p.chunk, p.chunk);
+      clear(pixel + (row.pad + row.count) * p.chunk, row.extent - row.pad - row.count);
     }
+    clear(pixel, (rows.extent - rows.pad - rows.count) * row.extent);
   }
 }
 
