@@ -36,6 +36,21 @@ TEST_CASE("conv3d: the filter's adjoint in parts of the pixels", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 16, 32, {8, 32, 64}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});
 }
 
+template <conv_geometry G>
+void check_pixel_parts(const char* name) {
+  constexpr kernels::weights_family pixels = kernels::weights_family::pixels;
+  constexpr families forced{chosen<float, G>().y, chosen<float, G>().dx, pixels};
+  static_assert(kernels::plan_pixel_weights<float>(kernels::canonical(G)).parts > 1);
+  check<float, G, forced>(name);
+  check_bits<G, forced>();
+}
+
+TEST_CASE("conv3d: the filter's adjoint with pixels in the lanes, in parts", "[conv3d]") {
+  check_pixel_parts<make(1, 2, 3, {64, 40, 40}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1})>("planes that two parts read");
+  check_pixel_parts<make(3, 2, 2, {17, 40, 33}, {3, 3, 3}, {1, 2, 1}, {3, 1, 1}, {3, 1, 1})>("planes of padding");
+  check_pixel_parts<make(1, 12, 3, {12, 64, 64}, {1, 1, 1})>("read directly");
+}
+
 TEST_CASE("conv3d: stride, dilation, padding", "[conv3d]") {
   CHECK_GEOMETRY(float, 2, 3, 5, {7, 8, 9}, {3, 2, 3}, {2, 3, 2}, {1, 0, 1}, {0, 1, 1});  // remainders
   CHECK_GEOMETRY(float, 1, 18, 20, {7, 8, 10}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1});

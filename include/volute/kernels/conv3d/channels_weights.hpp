@@ -43,6 +43,8 @@ struct window_runs {
     count = joined ? smaller(c.taps, 1) : c.taps;
     length = ceil_divide((joined ? c.taps : 1) * chunk, window) * window;
   }
+  constexpr int64_t row() const { return count * length; }                        // of all runs
+  constexpr int64_t tap(int64_t chunk) const { return joined ? chunk : length; }  // from one tap of the width to the next
 };
 
 template <class T>
@@ -101,10 +103,7 @@ template <class T, int L, int NV, int J, bool Ahead>
 __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[J][NV];
-  if (j.add)
-    load_tile(acc, j.sum);
-  else
-    clear_tile(acc);
+  load_tile(acc, j.sum, j.add);
   const T* ahead = j.ahead;
   for (int64_t d = 0; d < j.planes; ++d)
     for (int64_t h = 0; h < j.rows; ++h) {
@@ -114,23 +113,16 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
       VOLUTE_NO_UNROLL
       for (int64_t w = j.pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
         V gv[NV];
-        VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) gv[v] = simd::load<V>(g + v * L);
+        load_row(gv, g);
         if constexpr (Ahead) {
           simd::prefetch(ahead);
           ahead += ahead_step;
         }
         VOLUTE_UNROLL
-        for (int i = 0; i < J; ++i) {
-          const V xv(x[i]);
-          VOLUTE_UNROLL
-          for (int v = 0; v < NV; ++v) acc[i][v] = simd::fma(xv, gv[v], acc[i][v]);
-        }
+        for (int i = 0; i < J; ++i) multiply_add(acc[i], V(x[i]), gv);
       }
     }
-  VOLUTE_UNROLL
-  for (int i = 0; i < J; ++i) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(j.sum + (i * NV + v) * L, acc[i][v]);
+  store_tile(acc, j.sum);
 }
 
 /// What the next panel will read, fetched by the register blocks of one tap of the depth: half of them take the source, half the target.
@@ -191,7 +183,7 @@ __attribute__((noinline)) void weights_panel_task(const conv_shape& s, const wei
         const int64_t h = larger(panel.row, inside_h.first);
         j.rows = smaller(panel.row + p.panel_rows, inside_h.last) - h;
         if (j.add && (j.planes <= 0 || j.rows <= 0)) {
-          sum += runs.count * runs.length * lanes;
+          sum += runs.row() * lanes;
           ahead.block += runs.count * (runs.length / J);
           continue;
         }
@@ -234,29 +226,19 @@ __attribute__((noinline)) void scatter_sums(const conv_shape& s, const weights_p
                                             const T* sums, T* dw) noexcept {
   for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
     const window_runs runs(cw, p.chunk, p.window);
-    for (int64_t d = 0; d < cd.taps; ++d)
-      for (int64_t h = 0; h < ch.taps; ++h)
-        for (int64_t w = 0; w < cw.taps; ++w) {
-          const int64_t tap = ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step;
-          const T* from = sums + w * (runs.joined ? p.chunk : runs.length) * lanes;
-          T* to = dw + tap;
-          for (int64_t i = 0; i < sources; ++i, from += lanes, to += s.weight_source)
-            for (int64_t o = 0; o < targets; ++o) {
-              T sum = from[o];
-              for (int64_t k = 1; k < p.parts; ++k) sum += from[k * p.sum_count * p.sum + o];
-              to[o * s.weight_target] = sum;
-            }
-          if (w + 1 == cw.taps) sums += runs.count * runs.length * lanes;
+    const int64_t row = runs.row() * lanes, column = runs.tap(p.chunk) * lanes;
+    for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
+      const T* from = sums + (d * ch.taps + h) * row + w * column;
+      T* to = dw + tap;
+      for (int64_t i = 0; i < sources; ++i, from += lanes, to += s.weight_source)
+        for (int64_t o = 0; o < targets; ++o) {
+          T sum = from[o];
+          for (int64_t k = 1; k < p.parts; ++k) sum += from[k * p.sum_count * p.sum + o];
+          to[o * s.weight_target] = sum;
         }
+    });
+    sums += cd.taps * ch.taps * row;
   });
-}
-
-/// What copy_source_channels() reads of a plan.
-constexpr channels_plan copied_source(const weights_plan& p) {
-  channels_plan copy;
-  for (int a = 0; a < 3; ++a) copy.source[a] = p.source[a];
-  copy.chunk = p.chunk, copy.chunks = p.chunks, copy.source_chunk = p.source_chunk, copy.source_plane = p.source_plane;
-  return copy;
 }
 
 /// copy_source_channels() from a blocked layout, of a source that is read whole.
@@ -281,77 +263,70 @@ void copy_blocked_planes(const conv_shape& s, const Plan& p, const ops::volume_l
   }
 }
 
-/// Planes of the target channels of a block.
-template <class T, ops::volume_layout Layout>
-void copy_target_channels(const conv_shape& s, const weights_plan& p, const T* target, const weights_copy& c, T* to) noexcept {
-  const int64_t lanes = p.block_lanes(c.block), volume = s.target_volume(), plane = s.target_size[1] * s.target_size[2];
-  const tap_range channels = p.targets(c.block, s.target_channels);
-  const int64_t valid = channels.last - channels.first;
-  to += (c.begin - c.base) * plane * lanes;
-  if constexpr (Layout.blocked()) {
-    copy_blocked<T>(Layout, target, c.sample, channels.first, valid, c.begin * plane, c.end * plane, to, lanes);
-  } else {
-    const auto all = [&](int a) { return source_axis{0, 1, s.target_size[a], 0, s.target_size[a]}; };
-    const channels_last_copy copy{valid, lanes, volume, s.target_size[2], all(1), all(2)};
-    const T* const from = target + ((c.sample * s.groups + c.group) * s.target_channels + channels.first) * volume;
-    for (int64_t d = c.begin; d < c.end; ++d, to += plane * lanes) copy_channels_last<T, false>(from + d * plane, to, nullptr, copy);
-  }
-}
-
-/// The sums of a task, those of all parts together, to dw. The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
+/// What run_weights() does.
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void complete_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, const weights_place& at,
-                               const T* sums) noexcept {
-  static constexpr weights_plan p = plan_weights<T>(G, Side);
-  constexpr bool forward = Side == conv_side::forward;
-  constexpr bool single = forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1);
-  const tap_range targets = p.targets(at.block, s.target_channels);
-  const tap_range sources{at.chunk * p.chunk, smaller(s.source_channels, (at.chunk + 1) * p.chunk)};
-  const int64_t lanes = p.block_lanes(at.block), valid = targets.last - targets.first, channels = sources.last - sources.first;
-  const int64_t part = p.sum_count * p.sum;
-  T* const to = dw + filter_offset(s, at.group, targets.first, sources.first);
-  if constexpr (single && G.taps() > 1) {
-    const window_runs runs(s.classes[2][0], p.chunk, p.window);
-    const int64_t row = runs.count * runs.length * lanes;
-    const sums_layout layout(s, {s.classes[1][0].taps * row, row, (runs.joined ? p.chunk : runs.length) * lanes}, lanes, p.parts, part);
-    turn_sums<T, p.lanes, 1>(s, layout, valid, 0, channels, sums, to);
-  } else {
-    scatter_sums<T>(s, p, lanes, valid, channels, sums, to);
-  }
-  constexpr int64_t most_lanes = p.lanes * larger(p.main, p.last);  // there is room for these
-  bool finite = true;
-  for (int64_t k = 0; k < p.parts; ++k) finite = finite && all_finite(sums + k * part, p.sum / most_lanes * lanes);
-  if (finite) return;
-  const auto of_group = [&](tap_range r) { return tap_range{at.group * G.group_out() + r.first, at.group * G.group_out() + r.last}; };
-  if constexpr (forward)
-    without_unread<T>(G, Layouts, source, target, dw, of_group(targets), sources);
-  else
-    without_unread<T>(G, {Layouts.target, Layouts.source}, target, source, dw, of_group(sources), targets);
-}
+struct channels_weights {
+  static constexpr weights_plan plan = plan_weights<T>(G, Side);
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  weights_operands<T> of;
 
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void run_weights_channels(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
-  static constexpr weights_plan p = plan_weights<T>(G, Side);
-  if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
-    std::memset(dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
-  const channels_plan copy = copied_source(p);
-  const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
+  void copy_source(const weights_copy& c, T* to) const noexcept {
+    const int64_t base = c.base / plan.chunks;
     if constexpr (Layouts.source.blocked())
-      copy_blocked_planes<T>(s, p, Layouts.source, source, c.sample, to, c.begin, c.end, c.base / p.chunks);
+      copy_blocked_planes<T>(s, plan, Layouts.source, of.source, c.sample, to, c.begin, c.end, base);
     else
-      copy_source_channels<T, false>(s, copy, source, nullptr, c.sample, c.group, to, c.begin, c.end, c.base / p.chunks);
-  };
-  const auto copy_target = [&](const weights_copy& c, T* to) noexcept { copy_target_channels<T, Layouts.target>(s, p, target, c, to); };
-  const auto task = [&](const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
-    if (p.last == p.main || at.block + 1 < p.blocks)
-      weights_task<T, p.lanes, p.main, p.window, p.ahead>(s, p, x, g, sum, range);
-    else if constexpr (p.last != p.main)
-      weights_task<T, p.lanes, p.last, p.window, p.ahead>(s, p, x, g, sum, range);
-  };
-  const auto complete = [&](const weights_place& at, const T* sum) noexcept {
-    complete_weights_channels<T, G, Side, Layouts>(s, source, target, dw, at, sum);
-  };
-  run_weights_pieces<(p.depth.count > 1), p.share>(s, p, weights_kernel{copy_source, copy_target, task, complete}, scratch, workers);
+      copy_source_channels<T, false>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end, base);
+  }
+
+  void copy_target(const weights_copy& c, T* to) const noexcept {
+    const int64_t plane = s.target_size[1] * s.target_size[2];
+    copy_weights_pixels<T, 1, Layouts.target>(s, {of.target, s.target_channels, s.target_volume()}, plan.targets(c.block, 0).first,
+                                              plan.block_lanes(c.block),
+                                              {c.sample, c.group, c.begin * plane, c.end * plane, c.base * plane}, to);
+  }
+
+  void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
+    if (plan.last == plan.main || at.block + 1 < plan.blocks)
+      weights_task<T, plan.lanes, plan.main, plan.window, plan.ahead>(s, plan, x, g, sum, range);
+    else if constexpr (plan.last != plan.main)
+      weights_task<T, plan.lanes, plan.last, plan.window, plan.ahead>(s, plan, x, g, sum, range);
+  }
+
+  /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
+  void complete(const weights_place& at, const T* sums) const noexcept {
+    constexpr bool forward = Side == conv_side::forward;
+    constexpr bool single = forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1);
+    const tap_range targets = plan.targets(at.block, s.target_channels);
+    const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
+    const int64_t lanes = plan.block_lanes(at.block), valid = targets.last - targets.first, channels = sources.last - sources.first;
+    const int64_t part = plan.sum_count * plan.sum;
+    T* const to = of.dw + filter_offset(s, at.group, targets.first, sources.first);
+    if constexpr (single && G.taps() > 1) {
+      const window_runs runs(s.classes[2][0], plan.chunk, plan.window);
+      const int64_t row = runs.row() * lanes;
+      const sums_layout layout(s, {s.classes[1][0].taps * row, row, runs.tap(plan.chunk) * lanes}, lanes, plan.parts, part);
+      turn_sums<T, plan.lanes, 1>(s, layout, valid, 0, channels, sums, to);
+    } else {
+      scatter_sums<T>(s, plan, lanes, valid, channels, sums, to);
+    }
+    constexpr int64_t most_lanes = plan.lanes * larger(plan.main, plan.last);  // there is room for these
+    bool finite = true;
+    for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
+    if (finite) return;
+    const int64_t first = at.group * G.group_out();
+    if constexpr (forward)
+      without_unread<T>(G, Layouts, of.source, of.target, of.dw, {first + targets.first, first + targets.last}, sources);
+    else
+      without_unread<T>(G, {Layouts.target, Layouts.source}, of.target, of.source, of.dw, {first + sources.first, first + sources.last},
+                        targets);
+  }
+};
+
+template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
+void run_channels_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+  if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
+    std::memset(of.dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
+  run_weights(channels_weights<T, G, Side, Layouts>{of}, scratch, workers);
 }
 
 }  // namespace VOLUTE_ISA

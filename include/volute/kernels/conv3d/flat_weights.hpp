@@ -23,6 +23,33 @@ struct flat_weights_code {
   int64_t source_plane = 0, target_plane = 0, target_channel = 0;
 };
 
+/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
+template <class T>
+__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+  using V = simd::vec<T>;
+  constexpr int64_t L = simd::lanes<V>;
+  const auto read = [&](int64_t k) __attribute__((always_inline)) {
+    const T* at = sums + k * L;
+    V v = simd::load<V>(at);
+    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
+    return v;
+  };
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    V r[L / 2];
+    VOLUTE_UNROLL
+    for (int k = 0; k < L / 2; ++k) {
+      const V a = read(i + k), b = read(i + k + L / 2);
+      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
+    }
+    VOLUTE_UNROLL
+    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
+    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    simd::store(dw + i, r[0]);
+  }
+  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
+}
+
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
 struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums are vectors
   flat_weights_code code;
@@ -30,6 +57,14 @@ struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums a
   int64_t vectors = 1, panel = 1;    // of a plane; those whose targets stay in the first-level cache
   double cycles = 0;                 // of all samples and groups, as expected
   constexpr int64_t scratch() const { return parts * partial; }
+  template <class T>
+  T* sums(T* scratch, int64_t part, T*) const {
+    return scratch + part * partial;
+  }
+  template <class T>
+  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
+    fold_flat_weights(scratch, parts, partial, partial / simd::width<T>, dw);
+  }
 };
 
 /// The cycles that are expected of a block, as in plan_flat: products or loads, two at once, but no less than the chains of sums take, and
@@ -125,9 +160,7 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
     }
     V acc[O][K][W];
     VOLUTE_UNROLL
-    for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-    for (int t = 0; t < K; ++t) VOLUTE_UNROLL
-    for (int k = 0; k < W; ++k) acc[o][t][k] = V(T(0));
+    for (int o = 0; o < O; ++o) clear_tile(acc[o]);
     const auto add = [&](int64_t v, auto read) __attribute__((always_inline)) {
       const T* const g = j.g + v * L;
       VOLUTE_UNROLL
@@ -151,9 +184,8 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
         }
       }
     };
-    const unsigned rest = (1u << j.rest) - 1;
     const auto all = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
-    const auto some = [rest](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
+    const auto some = [rest = (1u << j.rest) - 1](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
     VOLUTE_NO_UNROLL
     for (int64_t v = 0; v < j.whole; ++v) add(v, all);
     if (j.rest > 0) add(j.whole, some);
@@ -170,57 +202,17 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
   }
 }
 
-/// Those of all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side>
-struct flat_weights_blocks {
-  static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
-  using block = void (*)(const flat_weights_job<T>&) noexcept;
-  block list[plan.segments];
-  constexpr flat_weights_blocks() : list{} { fill(std::make_integer_sequence<int64_t, plan.segments>{}); }
-  template <int64_t... I>
-  constexpr void fill(std::integer_sequence<int64_t, I...>) {
-    constexpr conv_shape s = shape_of(G, Side);
-    ((list[I] = &flat_weights_block<T, plan.code, flat_segment_of(correlation(G, Side, 0, 0), s.source_size[0], plan.segments, I)>), ...);
-  }
-};
-
-/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
-template <class T>
-__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
-  using V = simd::vec<T>;
-  constexpr int64_t L = simd::lanes<V>;
-  const auto read = [&](int64_t k) __attribute__((always_inline)) {
-    const T* at = sums + k * L;
-    V v = simd::load<V>(at);
-    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
-    return v;
-  };
-  int64_t i = 0;
-  for (; i + L <= n; i += L) {
-    V r[L / 2];
-    VOLUTE_UNROLL
-    for (int k = 0; k < L / 2; ++k) {
-      const V a = read(i + k), b = read(i + k + L / 2);
-      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
-    }
-    VOLUTE_UNROLL
-    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
-    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
-    simd::store(dw + i, r[0]);
-  }
-  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
-}
-
-/// The products of samples [begin, end) of one group, block b of target channels and source channel c, panel by panel.
-template <class T, ops::conv_geometry G, conv_side Side>
-VOLUTE_INLINE void flat_weights_task(const T* source, const T* target, int64_t group, int64_t b, int64_t c, int64_t begin, int64_t end,
-                                     T* sums) noexcept {
+/// The products of one sample for one source channel and a block of target channels: panel by panel, all segments of the depth.
+template <class T, ops::conv_geometry G, conv_side Side, int64_t... Segment>
+__attribute__((noinline)) void flat_weights_task(const flat_weights_plan& p, const weights_operands<T>& of, const weights_stint& at,
+                                                 std::integer_sequence<int64_t, Segment...>) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr flat_weights_blocks<T, G, Side> blocks;
-  constexpr const flat_weights_plan& p = blocks.plan;
+  constexpr flat_weights_code code = plan_flat_weights<T>(G, Side).code;
   constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
   constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
-  const int64_t wanted = b * p.code.channels, first = smaller(wanted, s.target_channels - p.code.channels);
+  const int64_t c = at.task % s.source_channels, block = at.task / s.source_channels, group = block / p.blocks;
+  const int64_t wanted = block % p.blocks * code.channels, first = smaller(wanted, s.target_channels - code.channels);
+  const int64_t pair = at.sample * s.groups + group;
   flat_weights_job<T> j;
   j.known = wanted - first;
   j.masks_step = flat_masks<T, G, Side>::vectors;
@@ -228,38 +220,33 @@ VOLUTE_INLINE void flat_weights_task(const T* source, const T* target, int64_t g
   j.width = cw.taps;
   j.x_h = ch.offset_step * row;
   j.x_w = cw.offset_step;
-  j.sum = sums + (filter_offset(s, group, first, c) + first_tap) * L;
-  for (int64_t n = begin; n < end; ++n)
-    for (int64_t v = 0; v < p.vectors; v += p.panel) {
-      const T* const x = source + ((n * s.groups + group) * s.source_channels + c) * s.source_volume() + cd.offset * p.code.source_plane +
-                         ch.offset * row + cw.offset + v * L;
-      const T* const g = target + ((n * s.groups + group) * s.target_channels + first) * s.target_volume() + v * L;
-      j.masks = flat_masks_of<T, G, Side>.list + v;
-      j.whole = smaller(p.panel, p.code.target_plane / L - v);
-      j.rest = v + p.panel < p.vectors ? 0 : p.code.target_plane % L;
-      for (int64_t segment = 0; segment < p.segments; ++segment) {
-        const int64_t plane = cd.n * segment / p.segments;
-        j.x = x + plane * p.code.source_plane;
-        j.g = g + plane * p.code.target_plane;
-        j.add = n > begin || v > 0 || segment > 0;
-        blocks.list[segment](j);
-      }
-    }
+  j.sum = of.dw + (filter_offset(s, group, first, c) + first_tap) * L;
+  const T* const x = of.source_at(s, pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
+  const T* const g = of.target_at(s, pair, first);
+  for (int64_t v = 0; v < p.vectors; v += p.panel) {
+    j.masks = flat_masks_of<T, G, Side>.list + v;
+    j.whole = smaller(p.panel, code.target_plane / L - v);
+    j.rest = v + p.panel < p.vectors ? 0 : code.target_plane % L;
+    const auto segment = [&](int64_t i, auto block_of) __attribute__((always_inline)) {
+      const int64_t plane = cd.n * i / p.segments;
+      j.x = x + v * L + plane * code.source_plane;
+      j.g = g + v * L + plane * code.target_plane;
+      j.add = !at.first || v > 0 || i > 0;
+      block_of(j);
+    };
+    (segment(Segment, flat_weights_block<T, code, flat_segment_of(cd, s.source_size[0], sizeof...(Segment), Segment)>), ...);
+  }
 }
 
-/// `source`, `target`: x and g for the forward side, g and x for the backward side.
 template <class T, ops::conv_geometry G, conv_side Side>
-void run_flat_weights(const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
+void run_flat_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
-  share_parts<p.share != sharing::none>(
-      workers, s.groups * p.blocks * s.source_channels, p.parts,
-      s.batch, [&](int64_t i, int64_t part, int64_t begin, int64_t end, int) __attribute__((always_inline)) {
-        const int64_t block = i / s.source_channels;
-        flat_weights_task<T, G, Side>(source, target, block / p.blocks, block % p.blocks, i % s.source_channels, begin, end,
-                                      scratch + part * p.partial);
+  run_parts<p.share != sharing::none>(
+      p, s.groups * p.blocks * s.source_channels, s.batch, 1, of, scratch, workers,
+      [](const weights_operands<T>& of_part, const weights_stint& at, T*) __attribute__((always_inline)) {
+        flat_weights_task<T, G, Side>(p, of_part, at, std::make_integer_sequence<int64_t, p.segments>{});
       });
-  fold_flat_weights(scratch, p.parts, p.partial, G.w_size(), dw);
 }
 
 }  // namespace VOLUTE_ISA

@@ -1,10 +1,9 @@
-// The adjoint in the filter where the tensors are, for few channels, as conv3d/in_place.hpp: a vector of x, read once for each tap of
-// height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose sums stay in
-// registers). What a task adds up depends on the geometry alone, and so do the bits.
+// The adjoint in the filter where the tensors are, for few channels, as conv3d/in_place.hpp, with several planes of g in flight.
 #pragma once
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/in_place.hpp>
+#include <volute/kernels/conv3d/weights_flight.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
@@ -28,11 +27,9 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
   const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
   p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
   p.partial = g.w_size();
-  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); tasks > 1) {
-    constexpr int64_t most_partial = int64_t{1} << 18;  // elements of all parts: they stay in the second-level cache
-    p.parts = smaller(g.batch * g.out[1], smaller(ceil_divide(tasks, g.out_channels), larger(1, most_partial / p.partial)));
-    if (g.out_channels * p.parts > 1) p.share = sharing::pairs;
-  }
+  constexpr int64_t most_partial = int64_t{1} << 18;  // elements of all parts: they stay in the second-level cache
+  p.want_parts(conv_work(g) * lanes_of_pixels_work, g.out_channels, most_partial / p.partial);
+  p.limit_parts(g.out_channels, g.batch * g.out[1]);
   return p;
 }
 
@@ -46,14 +43,8 @@ constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
 }
 
 template <class T>
-struct in_place_weights_job {
-  const T* x = nullptr;  // the virtual plane 0 of one channel
-  const T* g = nullptr;
-  int64_t begin = 0, end = 0, height = 0;   // rows of g, and how many x has
-  int64_t first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
-  int64_t x_plane = 0, g_plane = 0;
-  const T* next_x = nullptr;  // what comes behind the last row
-  const T* next_g = nullptr;
+struct in_place_weights_job : weights_flight<T> {
+  int64_t begin, end, height;  // rows of g, and how many x has
 };
 
 /// sum[tap of depth][taps of height from h0 on][tap of width] of some rows of one channel.
@@ -69,7 +60,6 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % machine.aliasing == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + most, j.last);
-    const int64_t both = smaller(hi, j.planes);
     for (int64_t r = j.begin; r < j.end; ++r) {
       const T* row[H];
       int64_t x_step[H];
@@ -92,77 +82,50 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
         const auto read = [&](int64_t q) __attribute__((always_inline)) {
           return load_inside<V, v * simd::lanes<V>, C.width[0].n, C.width[0].n - v * simd::lanes<V>>(g_row + q * j.g_plane);
         };
-        const auto add = [&](int first, const V* g) __attribute__((always_inline)) {
-          VOLUTE_UNROLL
-          for (int h = 0; h < H; ++h) {
-            unrolled<static_cast<int>(C.width[0].taps)>([&](auto w) __attribute__((always_inline)) {
-              V xv = in_place_read<V, C, 0, w, v>(x[h]);
-              simd::keep(xv);
-              VOLUTE_UNROLL
-              for (int t = 0; t < C.depth; ++t)
-                if (t >= first) acc[t][h * C.width[0].taps + w] = simd::fma(xv, g[t], acc[t][h * C.width[0].taps + w]);
-            });
-            x[h] += x_step[h];
-          }
-        };
-        const int64_t start = smaller(lo, j.planes) - 1;
-        V g[C.depth];  // g[t]: of the plane that reads the present one with tap t
-        VOLUTE_UNROLL
-        for (int t = 0; t < C.depth; ++t) g[t] = start >= t ? read(start - t) : V(T(0));
-        // No loop: clang would make it a memmove before it unrolls it, and keep g in memory for that (1.35 times as long).
-        const auto shift = [&]() __attribute__((always_inline)) {
-          unrolled<C.depth - 1>([&](auto t) __attribute__((always_inline)) { g[C.depth - 1 - t] = g[C.depth - 2 - t]; });
-        };
         const T* ahead = next_x + lo * j.x_plane + v * simd::lanes<V> * C.width[0].step;
         const T* ahead_g = next_g + lo * j.g_plane + v * simd::lanes<V>;
-        VOLUTE_NO_UNROLL
-        for (int64_t q = lo; q < both; ++q) {
-          shift();
-          g[0] = read(q);
-          simd::keep(g[0]);
-          VOLUTE_UNROLL
-          for (int i = 0; i < C.height[0].step; ++i) VOLUTE_UNROLL
-          for (int k = 0; k < C.width[0].step; ++k) simd::prefetch(ahead + i * C.source_width + k * simd::lanes<V>);
-          simd::prefetch(ahead_g);
-          ahead += j.x_plane;
-          ahead_g += j.g_plane;
-          add(0, g);
-        }
-        VOLUTE_UNROLL
-        for (int e = 1; e < C.depth; ++e) {  // planes of x behind the last one of g
-          const int64_t q = j.planes - 1 + e;
-          if (q >= hi) continue;
-          shift();
-          if (q >= lo) add(e, g);
-        }
+        j.template for_each_plane<V, KD>(
+            lo, hi, read, [&](int64_t, int first, const V* g) __attribute__((always_inline)) {
+              if (first == 0) {
+                VOLUTE_UNROLL
+                for (int i = 0; i < C.height[0].step; ++i) VOLUTE_UNROLL
+                for (int k = 0; k < C.width[0].step; ++k) simd::prefetch(ahead + i * C.source_width + k * simd::lanes<V>);
+                simd::prefetch(ahead_g);
+                ahead += j.x_plane;
+                ahead_g += j.g_plane;
+              }
+              VOLUTE_UNROLL
+              for (int h = 0; h < H; ++h) {
+                unrolled<KW>([&](auto w) __attribute__((always_inline)) {
+                  add_depth(acc, h * KW + w, in_place_read<V, C, 0, w, v>(x[h]), g, first);
+                });
+                x[h] += x_step[h];
+              }
+            });
       });
     }
   }
   reduce_tile(acc, sum);
 }
 
-/// Adds (writes, if `first`) the products of rows [begin, end) of channel `o` of g in one sample.
-template <class T, in_place_weights_plan P>
-__attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const T* x, const T* g, int64_t sample, int64_t o, int64_t begin,
-                                                     int64_t end, T* dw, bool first) noexcept {
+template <class T, ops::conv_geometry G>
+inline constexpr in_place_weights_plan in_place_weights_plan_of = plan_in_place_weights<T>(G);
+
+/// The products of some rows of one channel of g, in one sample.
+template <class T, ops::conv_geometry G>
+__attribute__((noinline)) void in_place_weights_task(const weights_operands<T>& of, const weights_stint& at, T*) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  constexpr const in_place_weights_plan& P = in_place_weights_plan_of<T, G>;
   constexpr in_place_code C = P.code;
   constexpr int KH = static_cast<int>(C.height[0].taps);
   constexpr int64_t KW = C.width[0].taps;
   const correlation_axis& cd = s.classes[0][0];
-  const int64_t pair = sample * s.groups + o / s.target_channels, volume = s.source_volume();
-  const tap_range planes = planes_read(cd, s.source_size[0]);
-  in_place_weights_job<T> j;
-  j.x_plane = s.source_size[1] * s.source_size[2];
-  j.g_plane = s.target_size[1] * s.target_size[2];
-  j.x = x + pair * s.source_channels * volume + cd.offset * j.x_plane;
-  j.g = g + (sample * s.groups * s.target_channels + o) * s.target_volume();
-  j.begin = begin;
-  j.end = end;
-  j.height = s.source_size[1];
-  j.planes = cd.n;
-  j.first = planes.first;
-  j.last = planes.last;
-  T* to = dw + o * s.source_channels * s.taps();
+  const int64_t pair = at.sample * s.groups + at.task / s.target_channels, volume = s.source_volume();
+  in_place_weights_job<T> j{
+      {cd, s.source_size[0], s.source_size[1] * s.source_size[2], s.target_size[1] * s.target_size[2]}, at.begin, at.end, s.source_size[1]};
+  j.x = of.source_at(s, pair, 0) + cd.offset * j.x_plane;
+  j.g = of.target_at(s, pair, at.task % s.target_channels);
+  T* to = of.dw + at.task * s.source_channels * s.taps();
   const bool more = pair + 1 < s.batch * s.groups;
   for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
     const auto block = [&](auto rows, int64_t h0) __attribute__((always_inline)) {
@@ -171,7 +134,7 @@ __attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const 
       j.next_x = last ? j.x + volume : j.x;
       j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
       in_place_weights_block<T, C, rows>(j, h0, sum);
-      put_sums(sum, rows * KW, C.depth, rows * KW, to + h0 * KW, KH * KW, !first);
+      put_sums(sum, rows * KW, C.depth, rows * KW, to + h0 * KW, KH * KW, !at.first);
     };
     int64_t h0 = 0;
     for (; h0 + P.taps <= KH; h0 += P.taps) block(std::integral_constant<int, P.taps>{}, h0);
@@ -180,16 +143,9 @@ __attribute__((noinline)) void in_place_weights_task(const conv_shape& s, const 
 }
 
 template <class T, ops::conv_geometry G>
-void run_in_place_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  static constexpr in_place_weights_plan p = plan_in_place_weights<T>(G);
-  constexpr int64_t height = s.target_size[1];
-  run_parts<p.share != sharing::none>(
-      p, s.groups * s.target_channels, s.batch * height, scratch, dw,
-      workers, [&](int64_t o, int64_t begin, int64_t end, T*, T * to) __attribute__((always_inline)) {
-        for (int64_t i = begin; i < end; i = (i / height + 1) * height)
-          in_place_weights_task<T, p>(s, x, g, i / height, o, i % height, smaller(height, end - i / height * height), to, i == begin);
-      });
+void run_in_place_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+  constexpr const in_place_weights_plan& p = in_place_weights_plan_of<T, G>;
+  run_parts<p.share != sharing::none>(p, G.out_channels, G.batch, G.out[1], of, scratch, workers, in_place_weights_task<T, G>);
 }
 
 }  // namespace VOLUTE_ISA

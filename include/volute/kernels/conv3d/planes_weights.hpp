@@ -1,11 +1,10 @@
-// The adjoint in the filter with several planes of g in flight, for depthwise convolution and few channels: a vector of x, loaded once for
-// each tap of height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose 27
-// sums stay in registers). x is copied as in conv3d/planes.hpp, g with the same pitch and zeros in the gaps. What a task adds up depends on
-// the geometry alone, and so do the bits.
+// The adjoint in the filter with several planes of g in flight, for depthwise convolution and few channels. x is copied as in
+// conv3d/planes.hpp, g with the same pitch and zeros in the gaps, unless its rows are whole vectors.
 #pragma once
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/planes.hpp>
+#include <volute/kernels/conv3d/weights_flight.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
@@ -63,32 +62,24 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
   p.targets = g.group_out();
   p.partial = g.w_size();
-  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); tasks > 1) {
-    if (g.groups < tasks && p.targets >= 4) {
-      p.blocks = smaller(ceil_divide(tasks, g.groups), p.targets / 2);
-      p.targets = ceil_divide(g.group_out(), p.blocks);
-      p.blocks = ceil_divide(g.group_out(), p.targets);
-    }
-    const int64_t most = larger(1, machine.l2 / (p.partial * size)), parts = smaller(ceil_divide(tasks, g.groups * p.blocks), most);
-    while (p.rows > least_rows && g.batch * p.slabs < parts) cut_further();
-    p.parts = smaller(g.batch * p.slabs, parts);
-    if (g.groups * p.blocks * p.parts > 1) p.share = sharing::pairs;
+  const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work);
+  if (g.groups < tasks && p.targets >= 4) {
+    p.targets = ceil_divide(g.group_out(), smaller(ceil_divide(tasks, g.groups), p.targets / 2));
+    p.blocks = ceil_divide(g.group_out(), p.targets);
   }
+  p.want_parts(conv_work(g) * lanes_of_pixels_work, g.groups * p.blocks, machine.l2 / (p.partial * size));
+  while (p.rows > least_rows && g.batch * p.slabs < p.parts) cut_further();
+  p.limit_parts(g.groups * p.blocks, g.batch * p.slabs);
   return p;
 }
 
 template <class T>
-struct planes_weights_job {
-  const T* x = nullptr;
-  const T* g = nullptr;
-  const int64_t* tap = nullptr;             // offsets in x
-  T* sum = nullptr;                         // [KD][TB]
-  int64_t rows = 0, width = 0;              // of g; a copy is one long row
-  int64_t first = 0, last = 0, planes = 0;  // virtual source planes that exist; planes of g
-  int64_t x_row = 0, g_row = 0, x_plane = 0, g_plane = 0;
-  const T* next_x = nullptr;  // what comes next, asked for meanwhile: so many lines for each vector and plane
-  const T* next_g = nullptr;
-  int64_t x_lines = 0, g_lines = 0, next_x_plane = 0, next_g_plane = 0;
+struct planes_weights_job : weights_flight<T> {
+  const int64_t* tap = nullptr;  // offsets in x
+  T* sum = nullptr;              // [KD][TB]
+  int64_t rows = 0, width = 0;   // of g; a copy is one long row
+  int64_t x_row = 0, g_row = 0;
+  int64_t x_lines = 0, g_lines = 0, next_x_plane = 0, next_g_plane = 0;  // lines that are asked for with each vector and plane
 };
 
 /// All lanes of all planes of one piece and one pair of channels.
@@ -96,70 +87,38 @@ template <class T, int KD, int TB>
 __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
-  constexpr int64_t line = 64 / sizeof(T);
   const planes_weights_job<T> j = job;
   V acc[KD][TB];
-  VOLUTE_UNROLL
-  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
-  for (int k = 0; k < TB; ++k) acc[t][k] = V(T(0));
+  clear_tile(acc);
   int64_t tap[TB];
   VOLUTE_UNROLL
   for (int k = 0; k < TB; ++k) tap[k] = j.tap[k];
-  int64_t lo = 0, hi = 0;  // the present planes
-  const T *next_x_at = nullptr, *next_g_at = nullptr;
-  const auto column = [&](int64_t x_at, int64_t g_at, auto read) __attribute__((always_inline)) {
-    const int64_t both = smaller(hi, j.planes), start = smaller(lo, j.planes) - 1;
-    V g[KD];  // g[t]: of the plane that reads the present one with tap t
-    VOLUTE_UNROLL
-    for (int t = 0; t < KD; ++t) g[t] = start >= t ? read(j.g + (start - t) * j.g_plane + g_at) : V(T(0));
-    const T* x = j.x + lo * j.x_plane + x_at;
-    const T* from = j.g + lo * j.g_plane + g_at;
-    if (j.x_lines > 0)
-      for (int64_t q = lo; q < both; ++q)
-        for (int64_t i = 0; i < j.x_lines; ++i) simd::prefetch_far(next_x_at + (q - lo) * j.next_x_plane + i * line);
-    for (int64_t q = lo; q < both; ++q) {  // the next vector's, into the first-level cache: a fifth less time
-      simd::prefetch(j.g + q * j.g_plane + g_at + L);
-      simd::prefetch(j.x + q * j.x_plane + x_at + tap[TB - 1] + L);
-    }
-    if (j.g_lines > 0)  // apart from the sums, which need all registers
-      for (int64_t q = lo; q < both; ++q) simd::prefetch_far(next_g_at + (q - lo) * j.next_g_plane);
-    next_x_at += j.x_lines * line;
-    next_g_at += line;
-    VOLUTE_NO_UNROLL
-    for (int64_t q = lo; q < both; ++q) {
-      VOLUTE_UNROLL
-      for (int t = KD - 1; t > 0; --t) g[t] = g[t - 1];
-      g[0] = read(from);
-      simd::keep(g[0]);
-      VOLUTE_UNROLL
-      for (int k = 0; k < TB; ++k) {
-        V xv = simd::load<V>(x + tap[k]);
-        simd::keep(xv);
-        VOLUTE_UNROLL
-        for (int t = 0; t < KD; ++t) acc[t][k] = simd::fma(xv, g[t], acc[t][k]);
-      }
-      x += j.x_plane;
-      from += j.g_plane;
-    }
-    VOLUTE_UNROLL
-    for (int e = 1; e < KD; ++e) {  // planes of x behind the last one of g
-      const int64_t q = j.planes - 1 + e;
-      if (q < lo || q >= hi) continue;
-      const T* const at = j.x + q * j.x_plane + x_at;
-      VOLUTE_UNROLL
-      for (int k = 0; k < TB; ++k) {
-        V xv = simd::load<V>(at + tap[k]);
-        simd::keep(xv);
-        VOLUTE_UNROLL
-        for (int t = e; t < KD; ++t) acc[t][k] = simd::fma(xv, g[t - e], acc[t][k]);
-      }
-    }
-  };
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next.
-  for (lo = j.first; lo < j.last; lo = hi) {
+  for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + 16, j.last);
-    next_x_at = j.next_x + (lo - j.first) * j.next_x_plane;
-    next_g_at = j.next_g + (lo - j.first) * j.next_g_plane;
+    const int64_t both = smaller(hi, j.planes);
+    const T* next_x = j.next_x + (lo - j.first) * j.next_x_plane;
+    const T* next_g = j.next_g + (lo - j.first) * j.next_g_plane;
+    const auto column = [&](int64_t x_at, int64_t g_at, auto read) __attribute__((always_inline)) {
+      if (j.x_lines > 0)
+        for (int64_t q = lo; q < both; ++q)
+          for (int64_t i = 0; i < j.x_lines; ++i) simd::prefetch_far(next_x + (q - lo) * j.next_x_plane + i * line_of<T>);
+      for (int64_t q = lo; q < both; ++q) {  // the next vector's, into the first-level cache: a fifth less time
+        simd::prefetch(j.g + q * j.g_plane + g_at + L);
+        simd::prefetch(j.x + q * j.x_plane + x_at + tap[TB - 1] + L);
+      }
+      if (j.g_lines > 0)  // apart from the sums, which need all registers
+        for (int64_t q = lo; q < both; ++q) simd::prefetch_far(next_g + (q - lo) * j.next_g_plane);
+      next_x += j.x_lines * line_of<T>;
+      next_g += line_of<T>;
+      j.template for_each_plane<V, KD>(
+          lo, hi, [&](int64_t q) __attribute__((always_inline)) { return read(j.g + q * j.g_plane + g_at); },
+          [&](int64_t q, int first, const V* g) __attribute__((always_inline)) {
+            const T* const x = j.x + q * j.x_plane + x_at;
+            VOLUTE_UNROLL
+            for (int k = 0; k < TB; ++k) add_depth(acc, k, simd::load<V>(x + tap[k]), g, first);
+          });
+    };
     for (int64_t r = 0; r < j.rows; ++r) {
       int64_t w = 0;
       for (; w + L <= j.width; w += L)
@@ -170,112 +129,75 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
             r * j.x_row + w, r * j.g_row + w, [n](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, n); });
     }
   }
-  VOLUTE_UNROLL
-  for (int t = 0; t < KD; ++t) VOLUTE_UNROLL
-  for (int k = 0; k < TB; ++k) j.sum[t * TB + k] = simd::reduce_add(acc[t][k]);
+  reduce_tile(acc, j.sum);
 }
 
-/// The rows of x that a piece reads, from row h0 of g on: the planes `planes` of all channels of one sample and group.
-template <class T>
-VOLUTE_INLINE void copy_planes_source(const conv_shape& s, const planes_weights_plan& p, const T* x, int64_t pair, tap_range planes,
-                                      int64_t h0, T* to) noexcept {
-  const int64_t row = s.source_size[2], plane = s.source_size[1] * row, volume = s.source_volume();
-  const T* const end = x + s.batch * s.groups * s.source_channels * volume;
-  for (int64_t c = 0; c < s.source_channels; ++c, to += p.layout.channel)
-    for (int64_t q = planes.first; q < planes.last; ++q)
-      copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + (pair * s.source_channels + c) * volume + q * plane, row, end, h0, T(1),
-                           to + q * p.layout.plane);
-}
+template <class T, ops::conv_geometry G>
+inline constexpr planes_weights_plan planes_weights_plan_of = plan_planes_weights<T>(G);
 
-/// The rows of one channel of g, `from`, of a piece.
-template <class T>
-VOLUTE_INLINE void copy_planes_target(const conv_shape& s, const planes_weights_plan& p, const T* from, const T* end, int64_t h0,
-                                      T* to) noexcept {
-  source_axis height, width;
-  height.count = s.target_size[1];
-  width.count = s.target_size[2];
-  for (int64_t d = 0; d < s.target_size[0]; ++d, from += height.count * width.count, to += p.target.plane)
-    copy_slab<T, false, 1>(p.target, height, width, from, width.count, end, h0, T(1), to);
-}
-
-/// Adds (writes, if `first`) the products of one piece of one sample and one group for some channels of g.
-template <class T, int KD, int TB>
-__attribute__((noinline)) void planes_weights_task(const conv_shape& s, const planes_weights_plan& p, const int64_t* offsets, const T* x,
-                                                   const T* g, T* source, int64_t sample, int64_t group, tap_range targets, int64_t piece,
-                                                   T* dw, bool first) noexcept {
+/// The products of some pieces of one sample for a block of `blocks` of the channels of g in one group.
+template <class T, ops::conv_geometry G>
+__attribute__((noinline)) void planes_weights_task(const weights_operands<T>& of, int64_t blocks, const weights_stint& at,
+                                                   T* source) noexcept {
+  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  constexpr const planes_weights_plan& p = planes_weights_plan_of<T, G>;
+  static constexpr tap_offsets<G, conv_side::forward> offsets{p.layout, p.source};
+  constexpr int64_t KD = p.depth, TB = p.taps;
   const correlation_axis& cd = s.classes[0][0];
-  const int64_t row = s.source_size[2], volume = s.source_volume(), pair = sample * s.groups + group;
-  const int64_t g_row = s.target_size[2], h0 = piece * p.rows, list = s.kernel[1] * s.kernel[2];
-  const tap_range planes = planes_read(cd, p.source[0].count);
+  const int64_t group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group, list = s.kernel[1] * s.kernel[2];
+  const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
+  const int64_t row = s.source_size[2], volume = s.source_volume(), g_row = s.target_size[2], g_volume = s.target_volume();
+  const T *const x = of.source_at(s, pair, 0), *const x_end = of.source_at(s, s.batch * s.groups, 0);
   T* const target = source + p.source_size;
   T sum[KD * TB];
   int64_t tap[TB];
-  planes_weights_job<T> j;
+  planes_weights_job<T> j{{cd, p.source[0].count, p.layout.plane, p.direct ? s.target_size[1] * g_row : p.target.plane}};
   j.tap = tap;
   j.sum = sum;
-  j.rows = p.direct ? smaller(p.rows, s.target_size[1] - h0) : 1;
   j.width = p.direct ? g_row : p.vectors * simd::width<T>;
   j.x_row = p.layout.pitch;
   j.g_row = g_row;
-  j.planes = cd.n;
-  j.first = planes.first;
-  j.last = planes.last;
   j.next_x_plane = s.source_size[1] * row;
   j.next_g_plane = s.target_size[1] * g_row;
-  j.x_plane = p.layout.plane;
-  j.g_plane = p.direct ? j.next_g_plane : p.target.plane;
-  const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * static_cast<int64_t>(64 / sizeof(T)));
-  copy_planes_source(s, p, x, pair, {planes.first + cd.offset, planes.last + cd.offset}, h0, source);
-  const bool more_rows = piece + 1 < p.slabs;
-  for (int64_t o = targets.first; o < targets.last; ++o) {
-    const T* from = g + (pair * s.target_channels + o) * s.target_volume();
-    j.g = p.direct ? from + h0 * g_row : target;
-    if (!p.direct) copy_planes_target(s, p, from, g + s.batch * s.groups * s.target_channels * s.target_volume(), h0, target);
-    j.next_g = from + (o + 1 < s.target_channels ? s.target_volume() + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : s.target_volume());
-    j.next_x = x + pair * s.source_channels * volume + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
-    for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
-      j.x = source + c * p.layout.channel + cd.offset * p.layout.plane;
-      T* const to = dw + filter_offset(s, group, o, c);
-      for (int64_t k0 = 0; k0 < list; k0 += TB) {
-        for (int64_t k = 0; k < TB; ++k) tap[k] = offsets[smaller(k0 + k, list - 1)];
-        j.x_lines = k0 == 0 && o + 1 == s.target_channels ? x_lines : 0;
-        j.g_lines = k0 == 0 && c == 0 ? 1 : 0;
-        planes_weights_block<T, KD, TB>(j);
-        put_sums(sum, TB, KD, smaller(TB, list - k0), to + k0, list, !first);
+  const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * line_of<T>);
+  for (int64_t piece = at.begin; piece < at.end; ++piece) {
+    const int64_t h0 = piece * p.rows;
+    const bool more_rows = piece + 1 < p.slabs;
+    j.rows = p.direct ? smaller(p.rows, s.target_size[1] - h0) : 1;
+    for (int64_t c = 0; c < s.source_channels; ++c)
+      for (int64_t q = j.first + cd.offset; q < j.last + cd.offset; ++q)
+        copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + c * volume + q * j.next_x_plane, row, x_end, h0, T(1),
+                             source + c * p.layout.channel + q * p.layout.plane);
+    for (int64_t o = targets.first; o < targets.last; ++o) {
+      const T* from = of.target_at(s, pair, o);
+      j.g = p.direct ? from + h0 * g_row : target;
+      if constexpr (!p.direct) copy_target_planes<T>(s, of, p.target, from, cd.n, h0, target);
+      j.next_g = from + (o + 1 < s.target_channels ? g_volume + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : g_volume);
+      j.next_x = x + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
+      for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
+        j.x = source + c * p.layout.channel + cd.offset * p.layout.plane;
+        T* const to = of.dw + filter_offset(s, group, o, c);
+        for (int64_t k0 = 0; k0 < list; k0 += TB) {
+          for (int64_t k = 0; k < TB; ++k) tap[k] = offsets.both[smaller(k0 + k, list - 1)];
+          j.x_lines = k0 == 0 && o + 1 == s.target_channels ? x_lines : 0;
+          j.g_lines = k0 == 0 && c == 0 ? 1 : 0;
+          planes_weights_block<T, p.depth, p.taps>(j);
+          put_sums(sum, TB, KD, smaller(TB, list - k0), to + k0, list, !at.first || piece > at.begin);
+        }
       }
     }
   }
 }
 
-/// Offsets of the taps of height and width in the padded copy.
 template <class T, ops::conv_geometry G>
-struct planes_weights_offsets {
-  int64_t list[G.kernel[1] * G.kernel[2]];
-  constexpr planes_weights_offsets() : list{} {
-    const planes_weights_plan p = plan_planes_weights<T>(G);
-    for (int64_t h = 0; h < G.kernel[1]; ++h)
-      for (int64_t w = 0; w < G.kernel[2]; ++w)
-        list[h * G.kernel[2] + w] =
-            p.layout.offset(h * G.dilation[1] - G.lo[1] + p.source[1].pad, w * G.dilation[2] - G.lo[2] + p.source[2].pad);
-  }
-};
-template <class T, ops::conv_geometry G>
-inline constexpr planes_weights_offsets<T, G> planes_weights_offsets_of{};
-
-template <class T, ops::conv_geometry G>
-void run_weights_planes(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  static constexpr planes_weights_plan p = plan_planes_weights<T>(G);
+void run_planes_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+  constexpr const planes_weights_plan& p = planes_weights_plan_of<T, G>;
   // Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   const int64_t blocks = workers.alone() ? 1 : smaller(p.blocks, 4 * workers.workers->threads());
   run_parts<p.share != sharing::none>(
-      p, s.groups * blocks, s.batch * p.slabs, scratch, dw,
-      workers, [&](int64_t task, int64_t begin, int64_t end, T * memory, T * to) __attribute__((always_inline)) {
-        const int64_t b = task % blocks;
-        const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
-        for (int64_t i = begin; i < end; ++i)
-          planes_weights_task<T, p.depth, p.taps>(s, p, planes_weights_offsets_of<T, G>.list, x, g, memory, i / p.slabs, task / blocks,
-                                                  targets, i % p.slabs, to, i == begin);
+      p, G.groups * blocks, G.batch, p.slabs, of, scratch,
+      workers, [&](const weights_operands<T>& of_part, const weights_stint& at, T* memory) __attribute__((always_inline)) {
+        planes_weights_task<T, G>(of_part, blocks, at, memory);
       });
 }
 

@@ -34,7 +34,7 @@ struct pointwise_weights_plan {
   int64_t sums = 0;                     // of one part and group
   bool several = false;                 // lines that a register block asks for in each row: one would not be enough
   bool shared = false;
-  int64_t groups = 1;
+  int64_t groups = 1, pixels = 1;
   int64_t lanes = 1, pitch = 1;
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? vectors : last); }
   constexpr int64_t block_sums() const { return steps * step * vectors * lanes; }
@@ -62,6 +62,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.lanes = width;
   p.pitch = piece_pitch<T>;
   p.groups = g.groups;
+  p.pixels = g.out_volume();
   const int64_t vectors = ceil_divide(p.turned, width);
   p.blocks = ceil_divide(vectors, 2);  // of three, a piece would outgrow the first-level cache, or leave few registers to the rows
   p.vectors = static_cast<int>(ceil_divide(vectors, p.blocks));
@@ -75,8 +76,8 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.steps = ceil_divide(p.broadcast, p.step);
   p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (machine.l2 / 8) / (p.pitch * size * p.step)))) * p.step;
   p.sums = p.blocks * p.block_sums();
-  const int64_t pieces = ceil_divide(g.out_volume(), piece_pixels);
-  p.piece = ceil_divide(ceil_divide(g.out_volume(), pieces), width) * width;  // not larger than piece_pixels
+  const int64_t pieces = ceil_divide(p.pixels, piece_pixels);
+  p.piece = ceil_divide(ceil_divide(p.pixels, pieces), width) * width;  // not larger than piece_pixels
   p.pieces = g.batch * pieces;
   p.several = p.blocks * p.steps * (p.step / p.rows) <
               p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
@@ -121,9 +122,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[r][v] = add ? simd::load<V>(sum + (r * NV + v) * L) : V(T(0));
+  load_tile(acc, sum, add);
   const T* third[(R + 2) / 3];  // every third row: the two behind it are one and two pitches away, which an address can say
   VOLUTE_UNROLL
   for (int r = 0; r < (R + 2) / 3; ++r) third[r] = rows + 3 * r * pitch;
@@ -131,22 +130,16 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   for (int64_t p = 0; p < pixels; ++p, turned += NV * L) {
     ahead.ask();
     V tv[NV];
+    load_row(tv, turned);
     VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) tv[v] = simd::load<V>(turned + v * L);
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const V rv(third[r / 3][r % 3 * pitch]);
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(rv, tv[v], acc[r][v]);
-    }
+    for (int r = 0; r < R; ++r) multiply_add(acc[r], V(third[r / 3][r % 3 * pitch]), tv);
     VOLUTE_UNROLL
     for (int r = 0; r < (R + 2) / 3; ++r) simd::keep(++third[r]);
   }
   if (onto != nullptr) {
     sum = onto;
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) acc[r][v] = simd::load<V>(sum + (r * NV + v) * L) + acc[r][v];
+    for_each_sum(
+        acc, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(sum + i * L) + v; });
   }
   store_tile(acc, sum);
 }
@@ -179,34 +172,33 @@ __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int6
   }
 }
 
-/// One of the two matrices, of one group.
+/// One of the two matrices, of one group, and its rows that a task takes.
 template <class T>
 struct pointwise_matrix {
   const pixel_rows& rows;
   const T* first;
   int64_t sample;  // elements from one sample to the next
+  int64_t begin, end;
 };
 
-/// What a piece copies, in columns of at most `count` rows: rows [begin, end) first of the one matrix, then of the other.
+/// What a piece copies, pixels [first, last) of a sample, in columns of at most `count` rows: first of the one matrix, then of the other.
 template <class T, bool Several>
 struct piece_ahead {
-  const pixel_rows* rows[2];
-  const T* start[2];
-  int64_t begin[2], end[2];
-  int64_t first, last, count;  // pixels; rows of a column
-  const T* nothing;            // to ask for if nothing is left
+  const pointwise_matrix<T>* matrix[2];
+  int64_t sample, first, last, count;
+  const T* nothing;  // to ask for if nothing is left
   int64_t which = 0, row = 0;
   lines_of_pixels line{first, last};
   VOLUTE_INLINE lines_ahead<T, Several> next() noexcept {
     constexpr int64_t each = lines_ahead<T, Several>::line;
     for (; which < 2; row = 0, ++which) {
-      const pixel_rows& r = *rows[which];
-      for (const int64_t all = end[which] - begin[which]; r.taps == 1 && row < all; row += count) {
+      const pointwise_matrix<T>& m = *matrix[which];
+      for (const int64_t all = m.end - m.begin; m.rows.taps == 1 && row < all; row += count) {
         const int64_t together = smaller(count, all - row);
-        if (const int64_t offset = line.next(r, each); offset >= 0) {
+        if (const int64_t offset = line.next(m.rows, each); offset >= 0) {
           int64_t lines = 1;
-          while (Several && lines < count / together && line.follows(r, offset + lines * each, each)) ++lines;
-          return {start[which] + (begin[which] + row) * r.volume + offset, r.volume, together, lines * each};
+          while (Several && lines < count / together && line.follows(m.rows, offset + lines * each, each)) ++lines;
+          return {m.first + sample * m.sample + (m.begin + row) * m.rows.volume + offset, m.rows.volume, together, lines * each};
         }
         line.first = first;
       }
@@ -215,13 +207,14 @@ struct piece_ahead {
   }
 };
 
-/// Pieces [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: the broadcast rows of `slice`.
+/// Pieces [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: the rows of either matrix that it
+/// names.
 template <class T, int R, int NV, int Last, bool Several>
 __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
-                                                      const pointwise_matrix<T>& broadcast, int64_t pixels, int64_t begin, int64_t end,
-                                                      tap_range slice, T* memory, T* sums, T* onto) noexcept {
+                                                      const pointwise_matrix<T>& broadcast, int64_t begin, int64_t end, T* memory, T* sums,
+                                                      T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;
-  const int64_t pieces = ceil_divide(pixels, p.piece);
+  const int64_t pixels = p.pixels, pieces = ceil_divide(pixels, p.piece), step = broadcast.rows.volume;
   T* const panel = memory + p.turned_size();
   T* const line = panel + p.chunk * p.pitch;
   for (int64_t u = begin; u < end; ++u) {
@@ -229,21 +222,14 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
     const T *const t = turned.first + sample * turned.sample, *const b = broadcast.first + sample * broadcast.sample;
     // The next part's piece too: one thread often takes both.
     const int64_t next = u + 1 < p.pieces ? u + 1 : u, next_first = next % pieces * p.piece;
-    piece_ahead<T, Several> ahead{{&turned.rows, &broadcast.rows},
-                                  {turned.first + next / pieces * turned.sample, broadcast.first + next / pieces * broadcast.sample},
-                                  {0, slice.first},
-                                  {p.turned, smaller(slice.last, p.broadcast)},
-                                  next_first,
-                                  next_first + smaller(p.piece, pixels - next_first),
-                                  count,
-                                  panel};
+    piece_ahead<T, Several> ahead{{&turned, &broadcast}, next / pieces, next_first, smaller(pixels, next_first + p.piece), count, panel};
     for (int64_t block = 0; block < p.blocks; block += p.part_blocks) {
       const int64_t last_block = smaller(p.blocks, block + p.part_blocks);
       for (int64_t i = block; i < last_block; ++i)
         turn_pixels<T>(turned.rows, t, i * lanes, smaller(lanes, p.turned - i * lanes), first, count, i + 1 < p.blocks ? NV : Last, line,
                        memory + (i - block) * lanes * piece_pixels);
-      for (int64_t row = slice.first; row < slice.last; row += p.chunk) {
-        const int64_t rows = smaller(p.chunk, slice.last - row), there = larger(0, smaller(rows, p.broadcast - row));
+      for (int64_t row = broadcast.begin; row < broadcast.end; row += p.chunk) {
+        const int64_t there = smaller(p.chunk, broadcast.end - row), rows = ceil_divide(there, R) * R;
         const int64_t direct = broadcast.rows.straight ? there / R * R : 0;
         pack_pixels<T, false>(broadcast.rows, b, nullptr, row + direct, there - direct, first, count, panel + direct * p.pitch, p.pitch);
         if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
@@ -253,12 +239,12 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
           for (int64_t r = 0; r < rows; r += R) {
             const int64_t at = i * p.block_sums() + (row + r) * (wide ? lanes : Last * L);
             T* const to = onto != nullptr && u + 1 == end ? onto + at : nullptr;
-            const T* const line_of = r < direct ? b + (row + r) * broadcast.rows.volume + first : panel + r * p.pitch;
-            const int64_t pitch = r < direct ? broadcast.rows.volume : p.pitch;
+            const T* const line_of_row = r < direct ? b + (row + r) * step + first : panel + r * p.pitch;
+            const int64_t pitch = r < direct ? step : p.pitch;
             if (wide)
-              pointwise_weights_block<T, R, NV, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead.next());
+              pointwise_weights_block<T, R, NV, Several>(line_of_row, pitch, from, count, sums + at, to, u > begin, ahead.next());
             else
-              pointwise_weights_block<T, R, Last, Several>(line_of, pitch, from, count, sums + at, to, u > begin, ahead.next());
+              pointwise_weights_block<T, R, Last, Several>(line_of_row, pitch, from, count, sums + at, to, u > begin, ahead.next());
           }
         }
       }
@@ -267,7 +253,7 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
 }
 
 template <class T, ops::conv_geometry G>
-void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers) noexcept {
+void run_pointwise_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
   static constexpr pixel_rows turned = rows_of_pixels(G, p.turn_x), broadcast = rows_of_pixels(G, !p.turn_x);
   constexpr int64_t of_x = G.group_in() * G.in_volume(), of_g = G.group_out() * G.out_volume();
@@ -276,14 +262,15 @@ void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team
   // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
   const bool alone = workers.alone();
   const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, workers.workers->threads()), p.parts * G.groups)));
-  share_if<p.shared>(
-      workers, G.groups * p.parts * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t slice = i % slices, part = i / slices % p.parts, group = i / slices / p.parts;
+  share_parts<p.shared>(
+      workers, G.groups * slices, p.parts,
+      p.pieces, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
+        const int64_t slice = task % slices, group = task / slices;
         pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
-            p, {turned, (p.turn_x ? x : g) + group * t_group, G.groups * t_group},
-            {broadcast, (p.turn_x ? g : x) + group * b_group, G.groups * b_group}, G.out_volume(), p.pieces * part / p.parts,
-            p.pieces * (part + 1) / p.parts, {p.steps * slice / slices * p.step, p.steps * (slice + 1) / slices * p.step},
-            workers.memory(worker, scratch), sums + (smaller(part, alone ? 1 : part) * G.groups + group) * p.sums,
+            p, {turned, (p.turn_x ? of.source : of.target) + group * t_group, G.groups * t_group, 0, p.turned},
+            {broadcast, (p.turn_x ? of.target : of.source) + group * b_group, G.groups * b_group, p.steps * slice / slices * p.step,
+             smaller(p.broadcast, p.steps * (slice + 1) / slices * p.step)},
+            begin, end, workers.memory(worker, scratch), sums + (alone && part > 0 ? 1 : part) * G.groups * p.sums + group * p.sums,
             alone && part > 0 ? sums + group * p.sums : nullptr);
       });
   share_if<p.shared>(
@@ -293,7 +280,7 @@ void run_pointwise_weights(const T* x, const T* g, T* dw, T* scratch, const team
         T* const sum = sums + group * p.sums + block * p.block_sums();
         for (int64_t part = 1; part < (alone ? 1 : p.parts); ++part)
           for (int64_t k = 0; k < p.broadcast * row; ++k) sum[k] += sum[part * G.groups * p.sums + k];
-        T* const to = dw + group * p.turned * p.broadcast;
+        T* const to = of.dw + group * p.turned * p.broadcast;
         if constexpr (p.turn_x)
           for (int64_t r = 0; r < p.broadcast; ++r)
             std::memcpy(to + r * p.turned + first, sum + r * row, static_cast<std::size_t>(valid) * sizeof(T));

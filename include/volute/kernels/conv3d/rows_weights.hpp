@@ -95,12 +95,12 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int q = 0; q < Q; ++q) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) {
-    g[r][q][v] = simd::load<V>(j.g[r] + g_first + (q * NV + v) * L);
-    simd::keep(g[r][q][v]);
-  }
+  for (int r = 0; r < R; ++r)
+    for_each_sum(
+        g[r], [&](V & v, int i) __attribute__((always_inline)) {
+          v = simd::load<V>(j.g[r] + g_first + i * L);
+          simd::keep(v);
+        });
   for (int64_t d = 0; d < j.d; ++d)
     for (int64_t h = 0; h < j.h; ++h) {
       T* sum = j.sum + d * j.sum_d + h * j.sum_h;
@@ -118,48 +118,34 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
           next += step;
         }
         V acc[chains][K][NV];
-        VOLUTE_UNROLL
-        for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) {
-          acc[chains - 1][k][v] = V(T(0));
-          acc[0][k][v] = C.column || add ? simd::load<V>(sum + (k * NV + v) * L) : V(T(0));
-        }
+        clear_tile(acc[chains - 1]);
+        load_tile(acc[0], sum, C.column || add);
         VOLUTE_UNROLL
         for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) {
           const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
           VOLUTE_UNROLL
-          for (int k = 0; k < K; ++k) {
-            const int q = i - k * dilation;
-            if (q < 0 || q >= Q) continue;
-            VOLUTE_UNROLL
-            for (int v = 0; v < NV; ++v) {
-              V& a = acc[(i * R + r) % chains][k][v];
-              a = simd::fma(xv, g[r][q][v], a);
-            }
-          }
+          for (int k = 0; k < K; ++k)
+            if (const int q = i - k * dilation; q >= 0 && q < Q) multiply_add(acc[(i * R + r) % chains][k], xv, g[r][q]);
         }
         VOLUTE_UNROLL
         for (int r = 0; r < R; ++r) x[r] += C.fold;
-        VOLUTE_UNROLL
-        for (int k = 0; k < K; ++k) VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) {
-          if constexpr (chains == 2) acc[0][k][v] = acc[0][k][v] + acc[1][k][v];
-          simd::store(sum + (k * NV + v) * L, acc[0][k][v]);
-        }
+        if constexpr (chains == 2)
+          for_each_sum(
+              acc[0], [&](V & v, int i) __attribute__((always_inline)) { v = v + acc[1][i / NV][i % NV]; });
+        store_tile(acc[0], sum);
       }
     }
 }
 
-template <class T, rows_code C, int R, std::size_t... I>
-VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j, std::index_sequence<I...>) noexcept {
-  (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
-                                                segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
-   ...);
-}
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept {
-  row_weights_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+    (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
+                                                  segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
+     ...);
+  }
+  (std::make_index_sequence<C.segments>{});
 }
 
 /// Where a task finds its rows: plane u of the target, counted through the samples, and the plane of the source that its tap td reads.
@@ -187,51 +173,33 @@ void clear_sums(T* sums, int64_t n) noexcept {
   std::memset(sums, 0, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-/// Planes [begin, end) row by row: each meets the taps td of the depth and th of the height that find a row of the source.
+/// Planes [begin, end), C.rows rows at a time: each row meets the taps td of the depth and th of the height that find a row of the source
+/// (several rows: one pair of taps). The first sums are written, unless `add`.
 template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_taps(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, tap_range td,
-                                    tap_range th) noexcept {
+VOLUTE_INLINE void row_weights_taps(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, tap_range td, tap_range th,
+                                    bool add) noexcept {
+  constexpr bool pair = C.rows > 1;
   const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
   const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
-  row_weights_job<T, 1> j;
+  const tap_range rows = pair ? positions_inside(ch, th.first, at.p.count[1]) : tap_range{0, ch.n};
+  row_weights_job<T, C.rows> j;
   j.x_d = cd.offset_step * at.p.source_plane;
   j.x_h = ch.offset_step * at.x_row;
   j.sum_h = at.tap_sums;
   j.sum_d = ch.taps * j.sum_h;
-  j.add = true;
+  j.add = add;
+  int waiting = 0;
   for (int64_t u = begin; u < end; ++u) {
     const tap_range inside_d = both(taps_inside(cd, u % cd.n, at.p.count[0]), td);
     j.d = inside_d.last - inside_d.first;
     if (j.d <= 0) continue;
-    const T* const x = at.x(u, inside_d.first);
-    j.g[0] = at.g(u);
-    for (int64_t h = 0; h < ch.n; ++h, j.g[0] += at.g_row) {
-      const tap_range inside_h = both(taps_inside(ch, h, at.p.count[1]), th);
+    const T *const x = at.x(u, inside_d.first), *g = at.g(u) + rows.first * at.g_row;
+    for (int64_t h = rows.first; h < rows.last; ++h, g += at.g_row) {
+      const tap_range inside_h = pair ? th : both(taps_inside(ch, h, at.p.count[1]), th);
       j.h = inside_h.last - inside_h.first;
       if (j.h <= 0) continue;
       j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
-      j.x[0] = x + at.row(h, inside_h.first);
-      row_weights_segments<T, C, 1>(j);
-    }
-  }
-}
-
-/// Planes [begin, end), C.rows rows at a time, one pair of taps.
-template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_pair(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, int64_t td,
-                                    int64_t th) noexcept {
-  const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
-  const tap_range rd = positions_inside(cd, td, at.p.count[0]), rh = positions_inside(ch, th, at.p.count[1]);
-  row_weights_job<T, C.rows> j;
-  j.sum = sums + (td * ch.taps + th) * at.tap_sums;
-  j.add = at.range.add || begin > at.range.first;
-  int waiting = 0;
-  for (int64_t u = begin; u < end; ++u) {
-    if (u % cd.n < rd.first || u % cd.n >= rd.last) continue;
-    const T* x = at.x(u, td) + at.row(rh.first, th);
-    const T* g = at.g(u) + rh.first * at.g_row;
-    for (int64_t h = rh.first; h < rh.last; ++h, x += at.x_row, g += at.g_row) {
-      j.x[waiting] = x;
+      j.x[waiting] = x + at.row(h, inside_h.first);
       j.g[waiting] = g;
       if (++waiting < C.rows) continue;
       row_weights_segments<T, C, C.rows>(j);
@@ -239,15 +207,8 @@ VOLUTE_INLINE void row_weights_pair(const row_weights_copies<T, C>& at, T* sums,
       waiting = 0;
     }
   }
-  for (int i = 0; i < waiting; ++i, j.add = true) {
-    row_weights_job<T, 1> one;
-    one.x[0] = j.x[i];
-    one.g[0] = j.g[i];
-    one.sum = j.sum;
-    one.add = j.add;
-    row_weights_segments<T, C, 1>(one);
-  }
-  if (!j.add) clear_sums(j.sum, at.tap_sums);
+  for (int i = 0; i < waiting; ++i, j.add = true) row_weights_segments<T, C, 1>({{j.x[i]}, {j.g[i]}, j.sum, 1, 1, 0, 0, 0, 0, j.add});
+  if (!j.add) clear_sums(sums + td.first * j.sum_d + th.first * j.sum_h, at.tap_sums);
 }
 
 /// The sums of one chunk and block, of one slice of the pairs of taps if these come one after the other.
@@ -257,67 +218,58 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   const row_weights_copies<T, C> at{p, source, target, range};
   const int64_t height = p.axis[1].taps, taps = p.axis[0].taps * height;
   const int64_t first = taps * range.slice / range.slices, last = taps * (range.slice + 1) / range.slices;
-  if constexpr (!C.slab) {
-    if (!range.add) clear_sums(sums, taps * at.tap_sums);
-    row_weights_taps<T, C>(at, sums, range.first, range.last, {0, p.axis[0].taps}, {0, height});
-  } else {
-    for (int64_t begin = range.first; begin < range.last; begin += p.panel) {
-      const int64_t end = smaller(range.last, begin + p.panel);
-      for (int64_t tap = first, after = 0; tap < last; tap = after) {
-        const int64_t td = tap / height, th = tap % height;
-        after = C.column ? smaller(last, (td + 1) * height) : tap + 1;
-        if constexpr (C.column) {
-          if (!range.add && begin == range.first) clear_sums(sums + tap * at.tap_sums, (after - tap) * at.tap_sums);
-          row_weights_taps<T, C>(at, sums, begin, end, {td, td + 1}, {th, th + after - tap});
-        } else {
-          row_weights_pair<T, C>(at, sums, begin, end, td, th);
-        }
-      }
+  constexpr bool joined = !C.slab || C.column;  // a row meets several pairs of taps
+  for (int64_t begin = range.first, end = 0; begin < range.last; begin = end) {
+    end = C.slab ? smaller(range.last, begin + p.panel) : range.last;
+    const bool add = range.add || begin > range.first;
+    for (int64_t tap = first, after = 0; tap < last; tap = after) {
+      const int64_t td = tap / height, th = tap % height;
+      after = !C.slab ? last : C.column ? smaller(last, (td + 1) * height) : tap + 1;
+      if (joined && !add) clear_sums(sums + tap * at.tap_sums, (after - tap) * at.tap_sums);
+      if constexpr (!C.slab)
+        row_weights_taps<T, C>(at, sums, begin, end, {0, p.axis[0].taps}, {0, height}, true);
+      else
+        row_weights_taps<T, C>(at, sums, begin, end, {td, td + 1}, {th, th + after - tap}, joined || add);
     }
   }
 }
 
-/// Pixels of up to `most` channels of a group, from number `first` on, to to[pixel][most][Fold].
-template <class T, int Fold, ops::volume_layout Layout>
-void copy_rows_of(const conv_shape& s, const T* x, int64_t channels, int64_t volume, int64_t first, int64_t most, const weights_copy& c,
-                  T* to) noexcept {
-  const int64_t there = smaller(most, channels - first);
-  to += (c.begin - c.base) * most * Fold;
-  if constexpr (Layout.blocked())
-    copy_blocked<T>(Layout, x, c.sample, first, there, c.begin, c.end, to, most * Fold);
-  else
-    copy_pixels<T, Fold, false>(x + ((c.sample * s.groups + c.group) * channels + first) * volume + c.begin, to, there, most, volume,
-                                c.end - c.begin, nullptr);
-}
-
+/// What run_weights() does.
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void run_row_weights(const conv_shape& s, const T* source, const T* target, T* dw, T* scratch, const team<T>& workers) noexcept {
-  static constexpr row_weights_plan p = plan_row_weights<T>(G, Side);
-  const auto copy_source = [&](const weights_copy& c, T* to) noexcept {
-    for (int64_t k = 0; k < s.source_channels; k += p.code.chunk, to += p.source_chunk)
-      copy_rows_of<T, 1, Layouts.source>(s, source, s.source_channels, s.source_volume(), k, p.code.chunk, c, to);
-  };
-  const auto copy_target = [&](const weights_copy& c, T* to) noexcept {
-    copy_rows_of<T, p.code.fold, Layouts.target>(s, target, s.target_channels, s.target_volume(), c.block * p.block, p.block, c, to);
-  };
-  const auto task = [&](const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) noexcept {
-    row_weights_task<T, p.code>(p, x, g, sum, range);
-  };
-  const auto complete = [&](const weights_place& at, const T* sum) noexcept {
-    const int64_t channel = at.block * p.block, first = at.chunk * p.code.chunk, lanes = p.block_lanes();
-    const int64_t sources = smaller(p.code.chunk, s.source_channels - first), steps = ceil_divide(sources, p.code.fold);
-    const int64_t begin = steps * at.slice / at.slices * p.code.fold, valid = smaller(p.block, s.target_channels - channel);
-    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * p.code.fold);
-    const int64_t row = s.classes[2][0].taps * lanes, tap = p.code.chunk / p.code.fold * row;
-    const sums_layout layout(s, {p.axis[1].taps * tap, tap, lanes}, row, p.parts, p.sum_count * p.sum);
-    T* const to = dw + filter_offset(s, at.group, channel, first);
-    if constexpr (Side == conv_side::forward && p.code.fold == 1 && G.taps() <= dense_taps)
-      dense_sums<T, p.code.lanes>(s, layout, valid, begin, end, p.stream, sum, to);
+struct rows_weights {
+  static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  weights_operands<T> of;
+
+  void copy_source(const weights_copy& c, T* to) const noexcept {
+    for (int64_t k = 0; k < s.source_channels; k += plan.code.chunk, to += plan.source_chunk)
+      copy_weights_pixels<T, 1, Layouts.source>(s, {of.source, s.source_channels, s.source_volume()}, k, plan.code.chunk, c, to);
+  }
+
+  void copy_target(const weights_copy& c, T* to) const noexcept {
+    copy_weights_pixels<T, plan.code.fold, Layouts.target>(s, {of.target, s.target_channels, s.target_volume()}, c.block * plan.block,
+                                                           plan.block, c, to);
+  }
+
+  void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
+    row_weights_task<T, plan.code>(plan, x, g, sum, range);
+  }
+
+  void complete(const weights_place& at, const T* sum) const noexcept {
+    constexpr rows_code code = plan.code;
+    const int64_t channel = at.block * plan.block, first = at.chunk * code.chunk, lanes = plan.block_lanes();
+    const int64_t sources = smaller(code.chunk, s.source_channels - first), steps = ceil_divide(sources, code.fold);
+    const int64_t begin = steps * at.slice / at.slices * code.fold, valid = smaller(plan.block, s.target_channels - channel);
+    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * code.fold);
+    const int64_t row = code.taps * lanes, tap = code.chunk / code.fold * row;
+    const sums_layout layout(s, {plan.axis[1].taps * tap, tap, lanes}, row, plan.parts, plan.sum_count * plan.sum);
+    T* const to = of.dw + filter_offset(s, at.group, channel, first);
+    if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)
+      dense_sums<T, code.lanes>(s, layout, valid, begin, end, plan.stream, sum, to);
     else
-      turn_sums<T, p.code.lanes, p.code.fold>(s, layout, valid, begin, end, sum, to);
-  };
-  run_weights_pieces<(p.depth.count > 1), p.share>(s, p, weights_kernel{copy_source, copy_target, task, complete}, scratch, workers);
-}
+      turn_sums<T, code.lanes, code.fold>(s, layout, valid, begin, end, sum, to);
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -2,6 +2,7 @@
 // pixels are cut into parts and tasks, and who copies, multiplies and completes what.
 #pragma once
 
+#include <volute/kernels/conv3d/blocked.hpp>
 #include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
@@ -89,116 +90,137 @@ struct weights_place {
   int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
 };
 
-/// What a kernel does: copy_source(copy, to) and copy_target(copy, to); task(place, source, target, sum, range); complete(place, sum): the
-/// sums of a task, those of all parts together, to their places in dw.
-template <class Source, class Target, class Task, class Complete>
-struct weights_kernel {
-  Source copy_source;
-  Target copy_target;
-  Task task;
-  Complete complete;
+/// One group of a kernel K, by all of `workers`. K has the tensors' shape `s`, its `plan` (a weights_cut), and what it does:
+/// copy_source(copy, to) and copy_target(copy, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task,
+/// those of all parts together, to their places in dw.
+template <class T, class K>
+struct weights_group {
+  static constexpr const weights_cut& p = K::plan;
+  const K& k;
+  int64_t group;
+  T* memory;
+  const team<T>& workers;
+
+  void complete(int64_t block, int64_t blocks, int64_t slices, const T* sums) const noexcept {
+    share(workers, blocks * p.chunks * slices, [&](int64_t i, int) noexcept {
+      const int64_t task = i / slices;
+      k.complete({block + task / p.chunks, task % p.chunks, group, i % slices, slices}, sums + task * p.sum);
+    });
+  }
+
+  /// Each part copies its slabs itself.
+  void run_slabs() const noexcept {
+    T* const sums = memory + p.copies();
+    const int64_t slabs = k.s.batch * p.depth.count, tasks = p.blocks * p.chunks, step = k.s.classes[0][0].dst_step;
+    share_parts<true>(workers, 1, p.parts, slabs, [&](int64_t, int64_t part, int64_t begin, int64_t end, int worker) noexcept {
+      T* const source = workers.memory(worker, memory);
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t n = i / p.depth.count;
+        const depth_slab slab = p.depth.slab(i % p.depth.count);
+        const int64_t first = slab.first * step, last = smaller(k.s.target_size[0], slab.last * step);
+        const weights_range range{slab.first, slab.last, slab.begin, first, i > begin};
+        const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
+        k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
+        for (int64_t b = 0; b < p.blocks; ++b) {
+          T* const target = source + p.source_sample + b % p.together * p.target_block;
+          k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
+          for (int64_t c = 0; c < p.chunks; ++c)
+            k.task({b, c}, source + c * p.source_chunk, target, sums + (part * tasks + b * p.chunks + c) * p.sum, range);
+        }
+      }
+    });
+    complete(0, p.blocks, p.slices, sums);
+  }
+
+  /// The copies of samples [first, first + samples) of `together` blocks from `block` on. The source's serve all blocks if all samples
+  /// stand together.
+  void copy(int64_t block, int64_t first, int64_t samples, T* source, T* target) const noexcept {
+    const bool again = block == 0 || p.samples < k.s.batch;
+    const int64_t sources = again ? p.source_planes * p.source_units : 0, targets = k.s.target_size[0] * p.target_units;
+    const int64_t source_steps = ceil_divide(sources, p.grain), target_steps = ceil_divide(targets, p.grain);
+    const int64_t steps = p.interleaved ? target_steps : source_steps + target_steps;
+    // How far either copy is at step i.
+    const auto source_at = [&](int64_t i) {
+      return smaller(sources, (p.interleaved ? source_steps * i / steps : smaller(i, source_steps)) * p.grain);
+    };
+    const auto target_at = [&](int64_t i) { return smaller(targets, (p.interleaved ? i : larger(0, i - source_steps)) * p.grain); };
+    share_ranges(workers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
+                 [&](int64_t begin, int64_t end, int) noexcept {
+                   for (int64_t i = begin, next = 0; i < end; i = next) {  // runs of one sample
+                     const int64_t n = i / steps, from = i - n * steps;
+                     next = smaller(end, (n + 1) * steps);
+                     const int64_t to = next - n * steps;
+                     k.copy_source({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
+                     for (int64_t b = 0; b < p.together; ++b)
+                       k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
+                                     target + n * p.target_sample + b * p.target_block);
+                   }
+                 });
+  }
+
+  /// The copies of some samples, then the tasks. A task that has all pixels completes its sums at once.
+  void run_samples() const noexcept {
+    T* const target = memory + p.samples * p.source_sample;
+    T* const sums = memory + p.copies();
+    const bool alone = workers.alone();
+    const int64_t tasks = p.together * p.chunks, tap_slices = alone ? 1 : p.tap_slices, depth = k.s.classes[0][0].n;
+    const bool whole = p.parts * tap_slices == 1;
+    for (int64_t block = 0; block < p.blocks; block += p.together)
+      for (int64_t first = 0; first < k.s.batch; first += p.samples) {
+        const int64_t samples = smaller(p.samples, k.s.batch - first);
+        const bool last = first + samples == k.s.batch;
+        copy(block, first, samples, memory, target);
+        share(workers, p.parts * tap_slices * tasks, [&](int64_t i, int worker) noexcept {
+          const bool inside = alone && p.parts_inside;
+          const int64_t task = inside ? i / p.parts : i % tasks, cut = inside ? i % p.parts : i / tasks, part = cut / tap_slices;
+          const int64_t b = task / p.chunks, c = task % p.chunks;
+          T* const sum = p.sum_count == 1 && whole ? workers.memory(worker, sums) : sums + (part * p.sum_count + task) * p.sum;
+          k.task({block + b, c}, memory + c * p.source_chunk, target + b * p.target_block, sum,
+                 {part * p.part, smaller(samples * depth, (part + 1) * p.part), 0, 0, first > 0, cut % tap_slices, tap_slices});
+          if (last && whole) k.complete({block + b, c, group}, sum);
+        });
+        if (last && !whole) complete(block, p.together, alone ? 1 : p.slices, sums);
+      }
+  }
+
+  void run() const noexcept {
+    if constexpr (p.depth.count > 1)
+      run_slabs();
+    else
+      run_samples();
+  }
 };
 
-template <class T, class Kernel>
-void complete_weights(const weights_cut& p, const Kernel& k, int64_t group, int64_t block, int64_t blocks, int64_t slices, const T* sums,
-                      const team<T>& workers) noexcept {
-  share(workers, blocks * p.chunks * slices, [&](int64_t i, int) noexcept {
-    const int64_t task = i / slices;
-    k.complete({block + task / p.chunks, task % p.chunks, group, i % slices, slices}, sums + task * p.sum);
-  });
-}
-
-/// Each part copies its slabs itself.
-template <class T, class Kernel>
-void run_weights_slabs(const conv_shape& s, const weights_cut& p, const Kernel& k, int64_t group, T* scratch,
-                       const team<T>& workers) noexcept {
-  T* const sums = scratch + p.copies();
-  const int64_t slabs = s.batch * p.depth.count, tasks = p.blocks * p.chunks, step = s.classes[0][0].dst_step;
-  share(workers, p.parts, [&](int64_t part, int worker) noexcept {
-    T* const source = workers.memory(worker, scratch);
-    const int64_t begin = slabs * part / p.parts;
-    for (int64_t i = begin; i < slabs * (part + 1) / p.parts; ++i) {
-      const int64_t n = i / p.depth.count;
-      const depth_slab slab = p.depth.slab(i % p.depth.count);
-      const int64_t first = slab.first * step, last = smaller(s.target_size[0], slab.last * step);
-      const weights_range range{slab.first, slab.last, slab.begin, first, i > begin};
-      const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
-      k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
-      for (int64_t b = 0; b < p.blocks; ++b) {
-        T* const target = source + p.source_sample + b % p.together * p.target_block;
-        k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
-        for (int64_t c = 0; c < p.chunks; ++c)
-          k.task({b, c}, source + c * p.source_chunk, target, sums + (part * tasks + b * p.chunks + c) * p.sum, range);
-      }
-    }
-  });
-  complete_weights(p, k, group, 0, p.blocks, p.slices, sums, workers);
-}
-
-/// The copies of samples [first, first + samples) of `together` blocks from `block` on, by all helpers. The source's serve all blocks if
-/// all samples stand together.
-template <class T, class Kernel>
-void copy_weights(const conv_shape& s, const weights_cut& p, const Kernel& k, int64_t group, int64_t block, int64_t first, int64_t samples,
-                  T* source, T* target, const team<T>& helpers) noexcept {
-  const bool again = block == 0 || p.samples < s.batch;
-  const int64_t sources = again ? p.source_planes * p.source_units : 0, targets = s.target_size[0] * p.target_units;
-  const int64_t source_steps = ceil_divide(sources, p.grain), target_steps = ceil_divide(targets, p.grain);
-  const int64_t steps = p.interleaved ? target_steps : source_steps + target_steps;
-  const auto source_step = [&](int64_t i) { return p.interleaved ? source_steps * i / steps : smaller(i, source_steps); };
-  const auto target_step = [&](int64_t i) { return p.interleaved ? i : larger(0, i - source_steps); };
-  share_ranges(helpers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
-               [&](int64_t begin, int64_t end, int) noexcept {
-                 for (int64_t i = begin, next = 0; i < end; i = next) {  // runs of one sample
-                   const int64_t n = i / steps, from = i - n * steps;
-                   next = smaller(end, (n + 1) * steps);
-                   const int64_t to = next - n * steps;
-                   k.copy_source({first + n, group, source_step(from) * p.grain, smaller(sources, source_step(to) * p.grain)},
-                                 source + n * p.source_sample);
-                   for (int64_t b = 0; b < p.together; ++b)
-                     k.copy_target(
-                         {first + n, group, target_step(from) * p.grain, smaller(targets, target_step(to) * p.grain), 0, block + b},
-                         target + n * p.target_sample + b * p.target_block);
-                 }
-               });
-}
-
-/// All helpers share the copies of some samples, then the tasks. A task that has all pixels completes its sums at once.
-template <class T, class Kernel>
-void run_weights_group(const conv_shape& s, const weights_cut& p, const Kernel& k, int64_t group, T* memory,
-                       const team<T>& helpers) noexcept {
-  T* const target = memory + p.samples * p.source_sample;
-  T* const sums = memory + p.copies();
-  const bool alone = helpers.alone();
-  const int64_t tasks = p.together * p.chunks, tap_slices = alone ? 1 : p.tap_slices, depth = s.classes[0][0].n;
-  const bool whole = p.parts * tap_slices == 1;
-  for (int64_t block = 0; block < p.blocks; block += p.together)
-    for (int64_t first = 0; first < s.batch; first += p.samples) {
-      const int64_t samples = smaller(p.samples, s.batch - first);
-      const bool last = first + samples == s.batch;
-      copy_weights(s, p, k, group, block, first, samples, memory, target, helpers);
-      share(helpers, p.parts * tap_slices * tasks, [&](int64_t i, int worker) noexcept {
-        const bool inside = alone && p.parts_inside;
-        const int64_t task = inside ? i / p.parts : i % tasks, cut = inside ? i % p.parts : i / tasks, part = cut / tap_slices;
-        const int64_t b = task / p.chunks, c = task % p.chunks;
-        T* const sum = p.sum_count == 1 && whole ? helpers.memory(worker, sums) : sums + (part * p.sum_count + task) * p.sum;
-        k.task({block + b, c}, memory + c * p.source_chunk, target + b * p.target_block, sum,
-               {part * p.part, smaller(samples * depth, (part + 1) * p.part), 0, 0, first > 0, cut % tap_slices, tap_slices});
-        if (last && whole) k.complete({block + b, c, group}, sum);
-      });
-      if (last && !whole) complete_weights(p, k, group, block, p.together, alone ? 1 : p.slices, sums, helpers);
-    }
-}
-
-template <bool Slabs, sharing Share, class T, class Kernel>
-void run_weights_pieces(const conv_shape& s, const weights_cut& p, const Kernel& k, T* scratch, const team<T>& workers) noexcept {
-  if constexpr (Slabs)
-    for (int64_t group = 0; group < s.groups; ++group) run_weights_slabs(s, p, k, group, scratch, workers);
-  else if constexpr (Share == sharing::pairs)
-    share(workers, s.groups,
-          [&](int64_t group, int worker) noexcept { run_weights_group(s, p, k, group, workers.memory(worker, scratch), {}); });
+/// All groups of a kernel.
+template <class K, class T>
+void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
+  constexpr sharing how = K::plan.share;
+  if constexpr (how == sharing::pairs)
+    share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
+      weights_group<T, K>{k, group, workers.memory(worker, scratch), {}}.run();
+    });
   else
-    for (int64_t group = 0; group < s.groups; ++group)
-      run_weights_group(s, p, k, group, scratch, Share == sharing::inside ? workers : team<T>{});
+    for (int64_t group = 0; group < k.s.groups; ++group)
+      weights_group<T, K>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
+}
+
+/// A tensor of NCDHW or blocks, its channels in a group, and its pixels.
+template <class T>
+struct weights_tensor {
+  const T* first;
+  int64_t channels, volume;
+};
+
+/// Pixels of up to `most` channels of a group, from number `first` on, to to[pixel][most][Fold].
+template <class T, int Fold, ops::volume_layout Layout>
+void copy_weights_pixels(const conv_shape& s, const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c,
+                         T* to) noexcept {
+  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * s.groups + c.group) * x.channels + first;
+  to += (c.begin - c.base) * most * Fold;
+  if constexpr (Layout.blocked())
+    copy_blocked<T>(Layout, x.first, c.sample, first, there, c.begin, c.end, to, most * Fold);
+  else
+    copy_pixels<T, Fold, false>(x.first + channel * x.volume + c.begin, to, there, most, x.volume, c.end - c.begin, nullptr);
 }
 
 }  // namespace VOLUTE_ISA

@@ -1,9 +1,11 @@
-// What all kernels of the adjoint in the filter share: pixels are cut into parts, each with sums of its own that are added in order; sums
-// stay in registers and go to memory as tiles. Parts depend on the geometry alone, and so do the bits.
+// What all kernels of the adjoint in the filter share: pixels are cut into parts, each with sums of its own that are added in order. Parts
+// depend on the geometry alone, and so do the bits.
 #pragma once
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/padded.hpp>
+#include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
@@ -11,6 +13,31 @@
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
+
+/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+template <class T>
+struct weights_operands {
+  const T* source;
+  const T* target;
+  T* dw;
+  /// Channel c of a (sample, group) pair.
+  const T* source_at(const conv_shape& s, int64_t pair, int64_t c) const {
+    return source + (pair * s.source_channels + c) * s.source_volume();
+  }
+  const T* target_at(const conv_shape& s, int64_t pair, int64_t c) const {
+    return target + (pair * s.target_channels + c) * s.target_volume();
+  }
+};
+
+/// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
+template <class T>
+void copy_target_planes(const conv_shape& s, const weights_operands<T>& of, const slab_layout& l, const T* from, int64_t planes, int64_t h0,
+                        T* to) noexcept {
+  const int64_t row = s.target_size[2], plane = s.target_size[1] * row;
+  for (int64_t d = 0; d < planes; ++d)
+    copy_slab<T, false, 1>(l, {0, 1, s.target_size[1]}, {0, 1, row}, from + d * plane, row, of.target_at(s, s.batch * s.groups, 0), h0,
+                           T(1), to + d * l.plane);
+}
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
@@ -21,6 +48,11 @@ inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
 
+/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
+constexpr int64_t tasks_worth(double work) {
+  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
+}
+
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
 struct weights_parts {
@@ -30,17 +62,33 @@ struct weights_parts {
   constexpr int64_t copies() const { return source_size + target_size; }
   constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
   constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(copies()); }
-  /// Where part number `part` has its sums: with one part only, in dw.
+
+  /// As many parts of each of `tasks` as make `work` (in nanoseconds) worth sharing, `most` at most; then, `steps` at most.
+  constexpr void want_parts(double work, int64_t tasks, int64_t most) {
+    const int64_t wanted = tasks_worth(work);
+    if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, most));
+  }
+  constexpr void limit_parts(int64_t tasks, int64_t steps) {
+    parts = smaller(parts, steps);
+    if (tasks * parts == 1) share = sharing::none;
+  }
+
+  /// Where part number `part` has its sums: with one part only, in dw. At the end dw has those of all parts.
   template <class T>
   T* sums(T* scratch, int64_t part, T* dw) const {
     return parts > 1 ? scratch + copies() + part * partial : dw;
   }
+  template <class T>
+  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
+    if (parts > 1) add_parts(scratch + copies(), parts, partial, dw);
+  }
 };
 
-/// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
-constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
-}
+/// What a part adds up at a time: steps [begin, end) of one sample. The first ones write its sums.
+struct weights_stint {
+  int64_t task = 0, sample = 0, begin = 0, end = 0;
+  bool first = true;
+};
 
 /// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
 template <bool Shared, class T, class F>
@@ -52,62 +100,21 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
       });
 }
 
-/// f(task, begin, end, memory, to) likewise, where `to` takes the sums of a part; at the end dw has those of all parts.
-template <bool Shared, class T, class F>
-VOLUTE_INLINE void run_parts(const weights_parts& p, int64_t tasks, int64_t steps, T* scratch, T* dw, const team<T>& workers,
-                             F f) noexcept {
+/// f(operands, stint, memory) likewise, of `steps` steps of each sample, where the operands' dw takes the sums of a part.
+template <bool Shared, class Plan, class T, class F>
+VOLUTE_INLINE void run_parts(const Plan& p, int64_t tasks, int64_t samples, int64_t steps, const weights_operands<T>& of, T* scratch,
+                             const team<T>& workers, F f) noexcept {
   share_parts<Shared>(
       workers, tasks, p.parts,
-      steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
-        f(task, begin, end, workers.memory(worker, scratch), p.sums(scratch, part, dw));
+      samples * steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
+        const weights_operands<T> of_part{of.source, of.target, p.sums(scratch, part, of.dw)};
+        for (int64_t i = begin, next = 0; i < end; i = next) {
+          const int64_t n = i / steps;
+          next = smaller(end, (n + 1) * steps);
+          f(of_part, weights_stint{task, n, i - n * steps, next - n * steps, i == begin}, workers.memory(worker, scratch));
+        }
       });
-  if (p.parts > 1) add_parts(scratch + p.copies(), p.parts, p.partial, dw);
-}
-
-/// Planes of the source, counted from the one that the target's first plane reads with its first tap, that exist and are read: of an axis
-/// without stride and dilation, whose source has `count`.
-constexpr tap_range planes_read(const correlation_axis& c, int64_t count) {
-  const int64_t first = larger(0, -c.offset);
-  return {first, larger(first, smaller(c.n + c.taps - 1, count - c.offset))};
-}
-
-/// f(sum, its number) for all of a register block's sums.
-template <class V, int R, int C, class F>
-VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) f(tile[r][c], r * C + c);
-}
-/// Zeros, from memory, to memory, and the sum of each one's lanes.
-template <class V, int R, int C>
-VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
-  for_each_sum(
-      tile, [](V & v, int) __attribute__((always_inline)) { v = V(typename V::value_type(0)); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from) noexcept {
-  for_each_sum(
-      tile, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(from + i * simd::lanes<V>); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void store_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { simd::store(to + i * simd::lanes<V>, v); });
-}
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { to[i] = simd::reduce_add(v); });
-}
-
-/// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.
-template <class T>
-VOLUTE_INLINE void put_sums(const T* sums, int64_t row, int64_t rows, int64_t count, T* to, int64_t to_row, bool add) noexcept {
-  for (int64_t t = 0; t < rows; ++t)
-    for (int64_t k = 0; k < count; ++k) {
-      T& e = to[t * to_row + k];
-      e = add ? e + sums[t * row + k] : sums[t * row + k];
-    }
+  p.fold(scratch, of.dw);
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.

@@ -38,45 +38,49 @@ struct tap_walk {
   }
 };
 
-/// r[i] = the sum over all parts, in order, of what stands at from + at[i]; of i >= n, any other's.
-template <class V, int L, class T>
-VOLUTE_INLINE void load_parts(V (&r)[L], const sums_layout& sums, const T* from, const int64_t* at, int n) noexcept {
+/// L of the kernel's elements, whose sums stand at from + at[i] (of i >= known, any other's), of L / Fold target channels with Fold source
+/// channels each: summed over all parts in order, turned, and the first n of each put to its row of dw. There are so many targets and
+/// sources.
+template <int L, int Fold, class T>
+VOLUTE_INLINE void turn_elements(const conv_shape& s, const sums_layout& layout, const T* from, const int64_t* at, int known, int n,
+                                 int64_t targets, int64_t sources, bool stream, T* to) noexcept {
+  using V = simd::vec<T, L>;
+  V r[L];
   VOLUTE_UNROLL
-  for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + at[i < n ? i : 0]);
-  for (const T *more = from + sums.part, *const end = from + sums.parts * sums.part; more != end; more += sums.part) {
+  for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + at[i < known ? i : 0]);
+  for (const T *more = from + layout.part, *const end = from + layout.parts * layout.part; more != end; more += layout.part) {
     VOLUTE_UNROLL
-    for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i < n ? i : 0]);
+    for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i < known ? i : 0]);
+  }
+  simd::transpose(r);
+  VOLUTE_UNROLL
+  for (int i = 0; i < L; ++i) {
+    if (i / Fold >= targets) break;
+    if (i % Fold >= sources) continue;
+    T* const row = to + i % Fold * s.weight_source + i / Fold * s.weight_target;
+    if (n < L)
+      simd::store_partial(row, r[i], n);
+    else if (stream)
+      simd::stream(row, r[i]);
+    else
+      simd::store(row, r[i]);
   }
 }
 
 /// The sums of `targets` target channels and of the source channels [begin, end), `begin` a multiple of the fold, to their places in dw:
-/// L taps at a time, turned in registers.
+/// L taps at a time.
 template <class T, int L, int Fold>
 __attribute__((noinline)) void turn_sums(const conv_shape& s, const sums_layout& layout, int64_t targets, int64_t begin, int64_t end,
                                          const T* sums, T* dw) noexcept {
-  using V = simd::vec<T, L>;
   tap_walk walk{s, layout};
   for (int64_t first = 0; first < s.taps(); first += L) {
     const int n = static_cast<int>(smaller(L, s.taps() - first));
     int64_t at[L];
     for (int i = 0; i < L; ++i) at[i] = i < n ? walk.next() : at[0];
     for (int64_t c = begin; c < end; c += Fold)
-      for (int64_t o = 0; o < targets; o += L / Fold) {
-        V r[L];
-        load_parts(r, layout, sums + c / Fold * layout.channel + o * Fold, at, L);
-        simd::transpose(r);
-        T* const to = dw + c * s.weight_source + o * s.weight_target + first;
-        VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) {
-          if (o + i / Fold >= targets) break;
-          if (c + i % Fold >= end) continue;
-          T* const row = to + i % Fold * s.weight_source + i / Fold * s.weight_target;
-          if (n == L)
-            simd::store(row, r[i]);
-          else
-            simd::store_partial(row, r[i], n);
-        }
-      }
+      for (int64_t o = 0; o < targets; o += L / Fold)
+        turn_elements<L, Fold>(s, layout, sums + c / Fold * layout.channel + o * Fold, at, L, n, targets - o, end - c, false,
+                               dw + c * s.weight_source + o * s.weight_target + first);
   }
 }
 
@@ -89,7 +93,6 @@ template <class T, int L>
 __attribute__((noinline)) void dense_sums(const conv_shape& s, const sums_layout& layout, int64_t targets, int64_t begin, int64_t end,
                                           bool stream, const T* sums, T* dw) noexcept {
   constexpr int64_t channels = 16;  // at a time: whole vectors for any number of taps
-  using V = simd::vec<T, L>;
   const int64_t taps = s.taps();
   int64_t at[channels * dense_taps];
   tap_walk walk{s, layout};
@@ -100,21 +103,8 @@ __attribute__((noinline)) void dense_sums(const conv_shape& s, const sums_layout
       const int64_t length = smaller(channels, end - c) * taps;
       for (int64_t k = 0; k < length; k += L) {
         const int n = static_cast<int>(smaller(L, length - k));
-        V r[L];
-        load_parts(r, layout, sums + c * layout.channel + o, at + k, n);
-        simd::transpose(r);
-        T* const to = dw + c * taps + o * s.weight_target + k;
-        VOLUTE_UNROLL
-        for (int i = 0; i < L; ++i) {
-          if (o + i >= targets) break;
-          T* const row = to + i * s.weight_target;
-          if (n < L)
-            simd::store_partial(row, r[i], n);
-          else if (stream)
-            simd::stream(row, r[i]);
-          else
-            simd::store(row, r[i]);
-        }
+        turn_elements<L, 1>(s, layout, sums + c * layout.channel + o, at + k, n, n, targets - o, 1, stream,
+                            dw + c * taps + o * s.weight_target + k);
       }
     }
   if (stream) simd::stream_fence();
