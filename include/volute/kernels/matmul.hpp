@@ -43,8 +43,7 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   V acc[M * N];
-  VOLUTE_UNROLL
-  for (int i = 0; i < M * N; ++i) {
+  VOLUTE_EACH(i, M * N) {
     const T* from = c + i / N * c_row + i % N * width;
     if (!add)
       acc[i] = V(T(0));  // one chain of additions through all of k, however it is cut
@@ -56,14 +55,11 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
   const T* ap = a.data;
   const auto step = [&](auto load_last) VOLUTE_ALWAYS_INLINE {
     V bv[N];
-    VOLUTE_UNROLL
-    for (int j = 0; j < N - 1; ++j) bv[j] = simd::load<V>(b + j * width);
+    VOLUTE_EACH(j, N - 1) bv[j] = simd::load<V>(b + j * width);
     bv[N - 1] = load_last(b + (N - 1) * width);
-    VOLUTE_UNROLL
-    for (int i = 0; i < M; ++i) {
+    VOLUTE_EACH(i, M) {
       const V av(ap[i * a.row]);
-      VOLUTE_UNROLL
-      for (int j = 0; j < N; ++j) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
+      VOLUTE_EACH(j, N) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
     }
     ap += a.column, b += b_row;
   };
@@ -71,8 +67,7 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
     for (std::int64_t p = 0; p < k; ++p) step([](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load<V>(q); });
   else
     for (std::int64_t p = 0; p < k; ++p) step([last](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(q, last); });
-  VOLUTE_UNROLL
-  for (int i = 0; i < M * N; ++i) {
+  VOLUTE_EACH(i, M * N) {
     T* to = c + i / N * c_row + i % N * width;
     if (i % N < N - 1 || last == width)
       simd::store(to, acc[i]);
@@ -154,24 +149,19 @@ __attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   V acc[M * N];
-  VOLUTE_UNROLL
-  for (int i = 0; i < M * N; ++i) acc[i] = V(T(0));
+  VOLUTE_EACH(i, M * N) acc[i] = V(T(0));
   const auto step = [&](auto load) VOLUTE_ALWAYS_INLINE {
     V bv[N];
-    VOLUTE_UNROLL
-    for (int j = 0; j < N; ++j) bv[j] = load(b + j * b_row);
-    VOLUTE_UNROLL
-    for (int i = 0; i < M; ++i) {
+    VOLUTE_EACH(j, N) bv[j] = load(b + j * b_row);
+    VOLUTE_EACH(i, M) {
       const V av = load(a + i * a_row);
-      VOLUTE_UNROLL
-      for (int j = 0; j < N; ++j) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
+      VOLUTE_EACH(j, N) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
     }
   };
   for (; k >= width; k -= width, a += width, b += width) step([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
   const int left = static_cast<int>(k);
   if (left > 0) step([left](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, left); });
-  VOLUTE_UNROLL
-  for (int i = 0; i < M * N; ++i) c[i / N * c_row + i % N * c_column] = simd::reduce_add(acc[i]);
+  VOLUTE_EACH(i, M * N) c[i / N * c_row + i % N * c_column] = simd::reduce_add(acc[i]);
 }
 
 /// c(i, j) = dot(row i of a, row j of b): both operands run along k.
@@ -201,13 +191,11 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
   std::int64_t p = 0;
   for (; p + rows <= k; p += rows) {
     V xv[rows];
-    VOLUTE_UNROLL
-    for (int r = 0; r < rows; ++r) xv[r] = V(x[p + r]);
+    VOLUTE_EACH(r, rows) xv[r] = V(x[p + r]);
     const T* from = matrix + p * row;
     const auto at = [&](V before, std::int64_t j, auto load) VOLUTE_ALWAYS_INLINE {
       V s = before;  // one chain, as matmul_tile's: the processor overlaps those of neighbouring columns
-      VOLUTE_UNROLL
-      for (int r = 0; r < rows; ++r) s = simd::fma(xv[r], load(from + r * row + j), s);
+      VOLUTE_EACH(r, rows) s = simd::fma(xv[r], load(from + r * row + j), s);
       return s;
     };
     std::int64_t j = 0;

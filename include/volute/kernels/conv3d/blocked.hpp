@@ -31,10 +31,8 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t channel = at.channel + c;
     const int valid = static_cast<int>(smaller(L, channels - c));
-    const auto load = [&](const T* p) __attribute__((always_inline)) {
-      return valid == L ? simd::load<V>(p) : simd::load_partial<V>(p, valid);
-    };
-    const auto store = [&](T * p, V v) __attribute__((always_inline)) {
+    const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return valid == L ? simd::load<V>(p) : simd::load_partial<V>(p, valid); };
+    const auto store = [&](T* p, V v) VOLUTE_ALWAYS_INLINE {
       if constexpr (streams_blocks<T, L, To>)  // its channels are whole blocks
         simd::stream(p, v);
       else if (valid == L)
@@ -42,7 +40,7 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
       else
         simd::store_partial(p, v, valid);
     };
-    const auto zeros = [&](T * p, int64_t pixels) __attribute__((always_inline)) {
+    const auto zeros = [&](T* p, int64_t pixels) VOLUTE_ALWAYS_INLINE {
       for (int64_t i = 0; i < pixels; ++i) store(p + i * to.block, V(T(0)));
     };
     V in[inputs];

@@ -196,18 +196,17 @@ struct channels_task {
 
   __attribute__((noinline)) void run() const noexcept {
     const depth_slab& slab = t.piece.slab;
-    for_each_plane_class(
-        s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) __attribute__((always_inline)) {
-          const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
-                                  p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
-          const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
-          for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
-            const int64_t count = smaller(p.tiles, end - first);
-            for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
-              for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
-            for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
-          }
-        });
+    for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
+      const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
+                              p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
+      const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
+      for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
+        const int64_t count = smaller(p.tiles, end - first);
+        for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
+          for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
+        for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
+      }
+    });
   }
 
   /// The products of some chunks from `chunk` on, for tile i of the `count` that wait. `before`: the taps of the classes before.
@@ -224,36 +223,35 @@ struct channels_task {
     T* const tile = t.tile + i * B.rows * tile_row;
     const T* const from = t.row(p, cd, ch, at.sample, at.d, td.first, at.h, th.first) + chunk * p.source_chunk;
     int64_t left = classes;
-    for_each_width_class(
-        s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) __attribute__((always_inline)) {
-          const bool joined = cw.taps <= 1 || cw.offset_step == 1;
-          j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
-          j.length = (joined ? cw.taps : 1) * p.chunk;
-          j.x_run = cw.offset_step * p.chunk;
-          j.steps(p, cd, ch, cw.taps * tap_weights);
-          const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
-          j.w = filters + j.take(td, th);
-          j.tile_pixel = cw.dst_step * lanes;
-          const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
-          j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));
-          if (p.together < p.chunks) {  // this tile's share of what the next chunks read
-            const int64_t size = j.chunks * j.w_chunk, share = size / count + 1;
-            const T* const next = filters + size + i * share;
-            for (int64_t k = 0; k < share; k += line_of<T>) simd::prefetch(next + k);
-          }
-          const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset) * p.chunk; };
-          const T* const next_row = from + (--left > 0 ? 0 : B.rows * j.x_row) + column(at.w);
-          const int64_t last = smaller(cw.n, at.w + p.tile_width);
-          for (int64_t q = at.w; q < last; q += B.pixels) {
-            const int64_t first = larger(0, smaller(q, cw.n - B.pixels));
-            j.pixel_first = q - first;
-            j.pixel_last = smaller(B.pixels, last - first);
-            j.x = from + column(first);
-            j.next = q + B.pixels < last ? from + column(q + B.pixels) : next_row;
-            j.tile = tile + (cw.dst + (first - at.w) * cw.dst_step) * lanes;
-            channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
-          }
-        });
+    for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
+      const bool joined = cw.taps <= 1 || cw.offset_step == 1;
+      j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
+      j.length = (joined ? cw.taps : 1) * p.chunk;
+      j.x_run = cw.offset_step * p.chunk;
+      j.steps(p, cd, ch, cw.taps * tap_weights);
+      const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
+      j.w = filters + j.take(td, th);
+      j.tile_pixel = cw.dst_step * lanes;
+      const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
+      j.ahead = ceil_divide((B.rows - 1) * j.x_row + span * p.chunk, larger(1, cw.taps * p.chunk));
+      if (p.together < p.chunks) {  // this tile's share of what the next chunks read
+        const int64_t size = j.chunks * j.w_chunk, share = size / count + 1;
+        const T* const next = filters + size + i * share;
+        for (int64_t k = 0; k < share; k += line_of<T>) simd::prefetch(next + k);
+      }
+      const auto column = [&](int64_t pixel) { return (pixel * cw.step + cw.offset) * p.chunk; };
+      const T* const next_row = from + (--left > 0 ? 0 : B.rows * j.x_row) + column(at.w);
+      const int64_t last = smaller(cw.n, at.w + p.tile_width);
+      for (int64_t q = at.w; q < last; q += B.pixels) {
+        const int64_t first = larger(0, smaller(q, cw.n - B.pixels));
+        j.pixel_first = q - first;
+        j.pixel_last = smaller(B.pixels, last - first);
+        j.x = from + column(first);
+        j.next = q + B.pixels < last ? from + column(q + B.pixels) : next_row;
+        j.tile = tile + (cw.dst + (first - at.w) * cw.dst_step) * lanes;
+        channels_block<T, L, B.vectors, B.rows, B.pixels, Step>(j);
+      }
+    });
   }
 
   VOLUTE_INLINE void store(const correlation_axis& cd, const correlation_axis& ch, const tile_place& at, int64_t i) const noexcept {
@@ -291,7 +289,7 @@ void run_channels(const conv_run<T>& run) noexcept {
         copy_source_channels<T, C.scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
       },
       [&](int64_t b, const lanes_task<T>& task) noexcept {
-        const auto compute = [&](auto last) __attribute__((always_inline)) {
+        const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
           channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();
         };
         if (p.last == p.main || b + 1 < p.blocks)

@@ -113,16 +113,15 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
       VOLUTE_NO_UNROLL
       for (int64_t w = j.pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
         V gv[NV];
-        load_row(gv, g);
+        load_all(gv, g);
         if constexpr (Ahead) {
           simd::prefetch(ahead);
           ahead += ahead_step;
         }
-        VOLUTE_UNROLL
-        for (int i = 0; i < J; ++i) multiply_add(acc[i], V(x[i]), gv);
+        VOLUTE_EACH(i, J) add_products(acc[i], V(x[i]), gv);
       }
     }
-  store_tile(acc, j.sum);
+  store_all(acc, j.sum);
 }
 
 /// What the next panel will read, fetched by the register blocks of one tap of the depth: half of them take the source, half the target.

@@ -28,7 +28,7 @@ template <class T>
 __attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
-  const auto read = [&](int64_t k) __attribute__((always_inline)) {
+  const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
     const T* at = sums + k * L;
     V v = simd::load<V>(at);
     for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
@@ -37,14 +37,13 @@ __attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, i
   int64_t i = 0;
   for (; i + L <= n; i += L) {
     V r[L / 2];
-    VOLUTE_UNROLL
-    for (int k = 0; k < L / 2; ++k) {
+    VOLUTE_EACH(k, L / 2) {
       const V a = read(i + k), b = read(i + k + L / 2);
       r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
     }
     VOLUTE_UNROLL
-    for (int m = L / 4; m > 0; m /= 2) VOLUTE_UNROLL
-    for (int k = 0; k < m; ++k) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    for (int m = L / 4; m > 0; m /= 2)
+      VOLUTE_EACH(k, m) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
     simd::store(dw + i, r[0]);
   }
   for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
@@ -153,51 +152,44 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
   int64_t column = 0;
   for (int64_t tap = 0; tap < j.taps; tap += W, masks += W * j.masks_step, sum += W * C.window_step * L) {
     const T* x[W];
-    VOLUTE_UNROLL
-    for (int k = 0; k < W; ++k) {
+    VOLUTE_EACH(k, W) {
       x[k] = row + column * j.x_w;
       if (++column == j.width) column = 0, row += j.x_h;
     }
     V acc[O][K][W];
-    VOLUTE_UNROLL
-    for (int o = 0; o < O; ++o) clear_tile(acc[o]);
-    const auto add = [&](int64_t v, auto read) __attribute__((always_inline)) {
+    VOLUTE_EACH(o, O) set_zero(acc[o]);
+    const auto add = [&](int64_t v, auto read) VOLUTE_ALWAYS_INLINE {
       const T* const g = j.g + v * L;
-      VOLUTE_UNROLL
-      for (int k = 0; k < W; ++k) {
+      VOLUTE_EACH(k, W) {
         const unsigned mask = masks[k * j.masks_step + v];
         V xv[S.high == S.low ? 1 : S.high - S.low];
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q)
           if (flat_reads(C.taps, C.dilation, N, q)) xv[q - S.low] = simd::load_masked<V>(x[k] + v * L + q * C.source_plane, mask);
-        VOLUTE_UNROLL
-        for (int o = 0; o < O; ++o) VOLUTE_UNROLL
-        for (int n = 0; n < N; ++n) {
-          V gv = read(g + o * C.target_channel + n * C.target_plane);
-          simd::keep(gv);
-          VOLUTE_UNROLL
-          for (int t = 0; t < K; ++t) {
-            const int q = n + t * dilation;
-            if (q < S.low || q >= S.high) continue;
-            acc[o][t][k] = simd::fma(gv, xv[q - S.low], acc[o][t][k]);
+        VOLUTE_EACH(o, O)
+          VOLUTE_EACH(n, N) {
+            V gv = read(g + o * C.target_channel + n * C.target_plane);
+            simd::keep(gv);
+            VOLUTE_EACH(t, K) {
+              const int q = n + t * dilation;
+              if (q < S.low || q >= S.high) continue;
+              acc[o][t][k] = simd::fma(gv, xv[q - S.low], acc[o][t][k]);
+            }
           }
-        }
       }
     };
-    const auto all = [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); };
-    const auto some = [rest = (1u << j.rest) - 1](const T* p) __attribute__((always_inline)) { return simd::load_masked<V>(p, rest); };
+    const auto all = [](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); };
+    const auto some = [rest = (1u << j.rest) - 1](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_masked<V>(p, rest); };
     VOLUTE_NO_UNROLL
     for (int64_t v = 0; v < j.whole; ++v) add(v, all);
     if (j.rest > 0) add(j.whole, some);
-    VOLUTE_UNROLL
-    for (int o = 0; o < O; ++o) {
+    VOLUTE_EACH(o, O) {
       if (o < j.known) continue;
-      VOLUTE_UNROLL
-      for (int t = 0; t < K; ++t) VOLUTE_UNROLL
-      for (int k = 0; k < W; ++k) {
-        T* const to = sum + (o * C.channel_step + t * C.depth_step + k * C.window_step) * L;
-        simd::store(to, j.add ? acc[o][t][k] + simd::load<V>(to) : acc[o][t][k]);
-      }
+      VOLUTE_EACH(t, K)
+        VOLUTE_EACH(k, W) {
+          T* const to = sum + (o * C.channel_step + t * C.depth_step + k * C.window_step) * L;
+          simd::store(to, j.add ? acc[o][t][k] + simd::load<V>(to) : acc[o][t][k]);
+        }
     }
   }
 }
@@ -227,7 +219,7 @@ __attribute__((noinline)) void flat_weights_task(const flat_weights_plan& p, con
     j.masks = flat_masks_of<T, G, Side>.list + v;
     j.whole = smaller(p.panel, code.target_plane / L - v);
     j.rest = v + p.panel < p.vectors ? 0 : code.target_plane % L;
-    const auto segment = [&](int64_t i, auto block_of) __attribute__((always_inline)) {
+    const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {
       const int64_t plane = cd.n * i / p.segments;
       j.x = x + v * L + plane * code.source_plane;
       j.g = g + v * L + plane * code.target_plane;
@@ -242,11 +234,10 @@ template <class T, ops::conv_geometry G, conv_side Side>
 void run_flat_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
   constexpr const conv_shape& s = conv_shape_of<G, Side>;
   static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
-  run_parts<p.share != sharing::none>(
-      p, s.groups * p.blocks * s.source_channels, s.batch, 1, of, scratch, workers,
-      [](const weights_operands<T>& of_part, const weights_stint& at, T*) __attribute__((always_inline)) {
-        flat_weights_task<T, G, Side>(p, of_part, at, std::make_integer_sequence<int64_t, p.segments>{});
-      });
+  run_parts<p.share != sharing::none>(p, s.groups * p.blocks * s.source_channels, s.batch, 1, of, scratch, workers,
+                                      [](const weights_operands<T>& of_part, const weights_stint& at, T*) VOLUTE_ALWAYS_INLINE {
+                                        flat_weights_task<T, G, Side>(p, of_part, at, std::make_integer_sequence<int64_t, p.segments>{});
+                                      });
 }
 
 }  // namespace VOLUTE_ISA

@@ -210,7 +210,7 @@ template <class T, in_place_code C, int a, int b, int... I>
 VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const* from, const T* w, in_place_sums<T, C>& acc) noexcept {
   using V = simd::vec<T>;
   constexpr int KD = C.depth, TW = static_cast<int>(C.width[b].taps);
-  const auto add = [&](auto t, auto i, const V* wv) __attribute__((always_inline)) {
+  const auto add = [&](auto t, auto i, const V* wv) VOLUTE_ALWAYS_INLINE {
     constexpr int r = i / C.vectors, v = i % C.vectors;
     V xv = in_place_read<V, C, b, t, v>(from[r * C.height[0].step]);
     simd::keep(xv);
@@ -221,15 +221,15 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
   };
   V wv[TW * KD];
   if constexpr (C.width[b].step == 1) {  // a vector for each tap
-    unrolled<TW>([&](auto t) __attribute__((always_inline)) {
+    unrolled<TW>([&](auto t) VOLUTE_ALWAYS_INLINE {
       VOLUTE_EACH(d, C.depth) wv[t * C.depth + d] = V(w[t * C.depth + d]), simd::keep(wv[t * C.depth + d]);
       (add(t, std::integral_constant<int, I>{}, wv + t * C.depth), ...);
       simd::in_order();
     });
   } else {  // all taps for each vector, which they share
     VOLUTE_EACH(d, TW * KD) wv[d] = V(w[d]), simd::keep(wv[d]);
-    const auto all = [&](auto i) __attribute__((always_inline)) {
-      unrolled<static_cast<int>(C.width[b].taps)>([&](auto t) __attribute__((always_inline)) { add(t, i, wv + t * C.depth); });
+    const auto all = [&](auto i) VOLUTE_ALWAYS_INLINE {
+      unrolled<static_cast<int>(C.width[b].taps)>([&](auto t) VOLUTE_ALWAYS_INLINE { add(t, i, wv + t * C.depth); });
     };
     (all(std::integral_constant<int, I>{}), ...);
   }
@@ -243,7 +243,7 @@ VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, const 
   constexpr int64_t column = v * L * B, left = C.target_width - column;
   if (r * C.dst_step + a >= rows) return;
   at.offset += (r * C.dst_step + a) * C.target_width + column;
-  const auto put = [&](V sum, int64_t n) __attribute__((always_inline)) {
+  const auto put = [&](V sum, int64_t n) VOLUTE_ALWAYS_INLINE {
     finish<E, C.stream>(sum, out, at, static_cast<int>(smaller(L, n)));
     at.offset += L;
   };
@@ -285,10 +285,10 @@ __attribute__((noinline)) void in_place_block(const in_place_job<T>& j, conv_out
           VOLUTE_UNROLL
           for (int64_t i = 0; i < x_lines; ++i) simd::prefetch(next + i * line);
         }
-        unrolled<A>([&](auto a) __attribute__((always_inline)) {
-          unrolled<C.classes[1]>([&](auto b) __attribute__((always_inline)) {
+        unrolled<A>([&](auto a) VOLUTE_ALWAYS_INLINE {
+          unrolled<C.classes[1]>([&](auto b) VOLUTE_ALWAYS_INLINE {
             const T* w = j.w + C.taps_before(a, b) * j.channels + c * C.taps_of(a, b);
-            const auto add = [&](int64_t h) __attribute__((always_inline)) {
+            const auto add = [&](int64_t h) VOLUTE_ALWAYS_INLINE {
               in_place_row<T, C, a, b>(std::make_integer_sequence<int, C.rows * C.vectors>{},
                                        line_at + (C.height[a].offset + h * C.height[a].offset_step - C.lowest()),
                                        w + h * C.width[b].taps * C.depth, acc);
@@ -378,10 +378,8 @@ void run_in_place(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   static constexpr in_place_plan p = plan_in_place<T>(s);
   share_tasks<p.share != sharing::none>(
-      {s.pairs(), p.blocks, 1, p.slabs}, run, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
-        unrolled<p.codes>([&](auto i) __attribute__((always_inline)) {
-          in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory);
-        });
+      {s.pairs(), p.blocks, 1, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
+        unrolled<p.codes>([&](auto i) VOLUTE_ALWAYS_INLINE { in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory); });
       });
 }
 

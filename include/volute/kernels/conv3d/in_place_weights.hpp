@@ -55,7 +55,7 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   constexpr int64_t step = C.height[0].step, width = C.width[0].n;
   const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
-  clear_tile(acc);
+  set_zero(acc);
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
   const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % machine.aliasing == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
@@ -63,8 +63,7 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
     for (int64_t r = j.begin; r < j.end; ++r) {
       const T* row[H];
       int64_t x_step[H];
-      VOLUTE_UNROLL
-      for (int h = 0; h < H; ++h) {
+      VOLUTE_EACH(h, H) {
         const int64_t at = r * step + C.height[0].offset + (h0 + h) * C.height[0].offset_step;
         const bool inside = at >= 0 && at < j.height;
         row[h] = inside ? j.x + lo * j.x_plane + at * C.source_width : zero_row_of<T, C.source_width>.list;
@@ -75,33 +74,27 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
       const int64_t below = r * step + C.height[0].offset + (C.height[0].taps - 1) * C.height[0].offset_step + 1;
       const T* const next_x = r + 1 < j.end ? j.x + below * C.source_width : j.next_x;
       const T* const next_g = r + 1 < j.end ? g_row + width : j.next_g;
-      unrolled<C.vectors>([&](auto v) __attribute__((always_inline)) {
+      unrolled<C.vectors>([&](auto v) VOLUTE_ALWAYS_INLINE {
         const T* x[H];
-        VOLUTE_UNROLL
-        for (int h = 0; h < H; ++h) x[h] = row[h];
-        const auto read = [&](int64_t q) __attribute__((always_inline)) {
+        VOLUTE_EACH(h, H) x[h] = row[h];
+        const auto read = [&](int64_t q) VOLUTE_ALWAYS_INLINE {
           return load_inside<V, v * simd::lanes<V>, C.width[0].n, C.width[0].n - v * simd::lanes<V>>(g_row + q * j.g_plane);
         };
         const T* ahead = next_x + lo * j.x_plane + v * simd::lanes<V> * C.width[0].step;
         const T* ahead_g = next_g + lo * j.g_plane + v * simd::lanes<V>;
-        j.template for_each_plane<V, KD>(
-            lo, hi, read, [&](int64_t, int first, const V* g) __attribute__((always_inline)) {
-              if (first == 0) {
-                VOLUTE_UNROLL
-                for (int i = 0; i < C.height[0].step; ++i) VOLUTE_UNROLL
-                for (int k = 0; k < C.width[0].step; ++k) simd::prefetch(ahead + i * C.source_width + k * simd::lanes<V>);
-                simd::prefetch(ahead_g);
-                ahead += j.x_plane;
-                ahead_g += j.g_plane;
-              }
-              VOLUTE_UNROLL
-              for (int h = 0; h < H; ++h) {
-                unrolled<KW>([&](auto w) __attribute__((always_inline)) {
-                  add_depth(acc, h * KW + w, in_place_read<V, C, 0, w, v>(x[h]), g, first);
-                });
-                x[h] += x_step[h];
-              }
-            });
+        j.template for_each_plane<V, KD>(lo, hi, read, [&](int64_t, int first, const V* g) VOLUTE_ALWAYS_INLINE {
+          if (first == 0) {
+            VOLUTE_EACH(i, C.height[0].step)
+              VOLUTE_EACH(k, C.width[0].step) simd::prefetch(ahead + i * C.source_width + k * simd::lanes<V>);
+            simd::prefetch(ahead_g);
+            ahead += j.x_plane;
+            ahead_g += j.g_plane;
+          }
+          VOLUTE_EACH(h, H) {
+            unrolled<KW>([&](auto w) VOLUTE_ALWAYS_INLINE { add_depth(acc, h * KW + w, in_place_read<V, C, 0, w, v>(x[h]), g, first); });
+            x[h] += x_step[h];
+          }
+        });
       });
     }
   }
@@ -128,7 +121,7 @@ __attribute__((noinline)) void in_place_weights_task(const weights_operands<T>& 
   T* to = of.dw + at.task * s.source_channels * s.taps();
   const bool more = pair + 1 < s.batch * s.groups;
   for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
-    const auto block = [&](auto rows, int64_t h0) __attribute__((always_inline)) {
+    const auto block = [&](auto rows, int64_t h0) VOLUTE_ALWAYS_INLINE {
       T sum[C.depth * rows * KW];
       const bool last = h0 + rows == KH && more;
       j.next_x = last ? j.x + volume : j.x;

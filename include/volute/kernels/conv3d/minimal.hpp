@@ -27,9 +27,8 @@ template <class T, int L, int NV, int R>
 __attribute__((noinline)) void minimal_block(const minimal_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
+  VOLUTE_EACH(r, R)
+    VOLUTE_EACH(v, NV) acc[r][v] = V(T(0));
   const T* w = j.w;
   const T* x = j.x;
   for (int64_t i = 0, left = j.chunk; i < j.vectors; ++i, x += j.step) {
@@ -39,22 +38,18 @@ __attribute__((noinline)) void minimal_block(const minimal_job<T>& j) noexcept {
     VOLUTE_NO_UNROLL
     for (const T* at = x; at != end; ++at, w += NV * L) {
       V wv[NV];
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) {
+      VOLUTE_EACH(v, NV) {
         wv[v] = simd::load<V>(w + v * L);
         simd::prefetch(w + j.ahead + v * L);
       }
-      VOLUTE_UNROLL
-      for (int r = 0; r < R; ++r) {
+      VOLUTE_EACH(r, R) {
         const V xv(at[r * L]);
-        VOLUTE_UNROLL
-        for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(xv, wv[v], acc[r][v]);
+        VOLUTE_EACH(v, NV) acc[r][v] = simd::fma(xv, wv[v], acc[r][v]);
       }
     }
   }
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) simd::store(j.to + (r * NV + v) * L, acc[r][v]);
+  VOLUTE_EACH(r, R)
+    VOLUTE_EACH(v, NV) simd::store(j.to + (r * NV + v) * L, acc[r][v]);
 }
 
 /// What stands for the planes that a volume does not have.

@@ -30,26 +30,20 @@ VOLUTE_INLINE void transform_filter(const V* w, T* to, int64_t step) noexcept {
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
   constexpr int depth = D.size(), height = H.size(), width = W.size(), planes = D.taps, rows = H.taps;
   V values[planes * rows][width];
-  VOLUTE_UNROLL
-  for (int i = 0; i < planes * rows; ++i) minimal_values<W, W.taps>(w + i * W.taps, values[i]);
+  VOLUTE_EACH(i, planes * rows) minimal_values<W, W.taps>(w + i * W.taps, values[i]);
   VOLUTE_NO_UNROLL
   for (int k = 0; k < width; ++k) {
     V of_depth[height][planes];
-    VOLUTE_UNROLL
-    for (int d = 0; d < planes; ++d) {
+    VOLUTE_EACH(d, planes) {
       V in[rows], out[height];
-      VOLUTE_UNROLL
-      for (int h = 0; h < rows; ++h) in[h] = values[d * rows + h][k];
+      VOLUTE_EACH(h, rows) in[h] = values[d * rows + h][k];
       minimal_values<H, H.taps>(in, out);
-      VOLUTE_UNROLL
-      for (int h = 0; h < height; ++h) of_depth[h][d] = out[h];
+      VOLUTE_EACH(h, height) of_depth[h][d] = out[h];
     }
-    VOLUTE_UNROLL
-    for (int h = 0; h < height; ++h) {
+    VOLUTE_EACH(h, height) {
       V out[depth];
       minimal_values<D, D.taps>(of_depth[h], out);
-      VOLUTE_UNROLL
-      for (int d = 0; d < depth; ++d) {
+      VOLUTE_EACH(d, depth) {
         const int e = (d * height + h) * width + k;
         simd::store(to + e * step, out[d] * V(scales_of<F, T>.of[e]));
       }
@@ -67,12 +61,10 @@ __attribute__((noinline)) void transform_filters(const conv_shape& s, const T* f
   for (int first = 0; first < taps; first += L) {  // rows of target channels to vectors of them, in registers
     V r[L];
     const int n = static_cast<int>(smaller(L, taps - first));
-    VOLUTE_UNROLL
-    for (int o = 0; o < L; ++o)
+    VOLUTE_EACH(o, L)
       r[o] = o >= targets ? V(T(0)) : n == L ? simd::load<V>(from + o * step + first) : simd::load_partial<V>(from + o * step + first, n);
     simd::transpose(r);
-    VOLUTE_UNROLL
-    for (int i = 0; i < L; ++i) w[first + i] = r[i];
+    VOLUTE_EACH(i, L) w[first + i] = r[i];
   }
   if (s.classes[0][0].k_step < 0) {  // the adjoint in the data reads its taps from behind
     for (int i = 0; i < taps / 2; ++i) std::swap(w[i], w[taps - 1 - i]);

@@ -24,24 +24,18 @@ VOLUTE_INLINE void minimal_column(const minimal_source<T, D.size()>& from, int64
   using V = simd::vec<T, L>;
   constexpr int depth = D.size(), height = H.size();
   const T* plane[depth];
-  VOLUTE_UNROLL
-  for (int d = 0; d < depth; ++d) plane[d] = from.plane[d] + column * from.column[d];
+  VOLUTE_EACH(d, depth) plane[d] = from.plane[d] + column * from.column[d];
   V x[depth][height];
-  VOLUTE_UNROLL
-  for (int h = 0; h < height; ++h) {
+  VOLUTE_EACH(h, height) {
     V in[depth], out[depth];
-    VOLUTE_UNROLL
-    for (int d = 0; d < depth; ++d) in[d] = simd::load<V>(plane[d] + h * from.row[d]);
+    VOLUTE_EACH(d, depth) in[d] = simd::load<V>(plane[d] + h * from.row[d]);
     minimal_data<D>(in, out);
-    VOLUTE_UNROLL
-    for (int d = 0; d < depth; ++d) x[d][h] = out[d];
+    VOLUTE_EACH(d, depth) x[d][h] = out[d];
   }
-  VOLUTE_UNROLL
-  for (int d = 0; d < depth; ++d) {
+  VOLUTE_EACH(d, depth) {
     V out[height];
     minimal_data<H>(x[d], out);
-    VOLUTE_UNROLL
-    for (int h = 0; h < height; ++h) simd::store(to + (d * height + h) * L, out[h]);
+    VOLUTE_EACH(h, height) simd::store(to + (d * height + h) * L, out[h]);
   }
 }
 
@@ -60,14 +54,12 @@ VOLUTE_INLINE void minimal_rows(const T* line, int rows, T* to, int64_t step) no
   VOLUTE_NO_UNROLL
   for (int i = 0; i < rows; ++i, line += L, to += elements * step) {
     V x[columns], y[elements];
-    VOLUTE_UNROLL
-    for (int k = 0; k < columns; ++k) x[k] = simd::load<V>(line + k * (rows * L));
+    VOLUTE_EACH(k, columns) x[k] = simd::load<V>(line + k * (rows * L));
     if constexpr (Values)
       minimal_values<W, columns>(x, y);
     else
       minimal_data<W>(x, y);
-    VOLUTE_UNROLL
-    for (int k = 0; k < elements; ++k) simd::store(to + k * step, y[k]);
+    VOLUTE_EACH(k, elements) simd::store(to + k * step, y[k]);
   }
 }
 
@@ -99,32 +91,26 @@ __attribute__((noinline)) void transform_products(const T* from, int64_t step, T
   for (int w = 0; w < width; ++w) {
     const T* in = from + w * step;
     V y[rows][depth];
-    VOLUTE_UNROLL
-    for (int d = 0; d < depth; ++d) {
+    VOLUTE_EACH(d, depth) {
       V x[height], out[rows];
       VOLUTE_UNROLL
       for (int h = 0; h < height; ++h, in += width * step) x[h] = simd::load<V>(in);
       minimal_results<H, rows>(x, out);
-      VOLUTE_UNROLL
-      for (int h = 0; h < rows; ++h) y[h][d] = out[h];
+      VOLUTE_EACH(h, rows) y[h][d] = out[h];
     }
-    VOLUTE_UNROLL
-    for (int h = 0; h < rows; ++h) {
+    VOLUTE_EACH(h, rows) {
       V out[planes];
       minimal_results<D, planes>(y[h], out);
-      VOLUTE_UNROLL
-      for (int d = 0; d < planes; ++d) simd::store(line + ((d * rows + h) * width + w) * L, out[d]);
+      VOLUTE_EACH(d, planes) simd::store(line + ((d * rows + h) * width + w) * L, out[d]);
     }
   }
   VOLUTE_NO_UNROLL
   for (int i = 0; i < results; ++i) {
     V x[width], y[pixels];
-    VOLUTE_UNROLL
-    for (int k = 0; k < width; ++k) x[k] = simd::load<V>(line + (i * width + k) * L);
+    VOLUTE_EACH(k, width) x[k] = simd::load<V>(line + (i * width + k) * L);
     minimal_results<W, pixels>(x, y);
     T* const out = to + i / rows * plane + i % rows * row;
-    VOLUTE_UNROLL
-    for (int k = 0; k < pixels; ++k) simd::store(out + k * pixel, y[k]);
+    VOLUTE_EACH(k, pixels) simd::store(out + k * pixel, y[k]);
   }
 }
 

@@ -49,13 +49,11 @@ constexpr double minimal_values_factor(const minimal_filter& f, int n, int e, in
 template <int L, int H, class T>
 VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t offset, int64_t row, simd::vec<T, L>* x) noexcept {
   using V = simd::vec<T, L>;
-  VOLUTE_UNROLL
-  for (int h = 0; h < H; ++h) x[h] = V(T(0));
+  VOLUTE_EACH(h, H) x[h] = V(T(0));
   for (int i = 0; i < from.count; ++i) {
     const V factor(from.factor[i]);
     const T* const p = from.plane[i] + offset;
-    VOLUTE_UNROLL
-    for (int h = 0; h < H; ++h) x[h] = simd::fma(factor, simd::load<V>(p + h * row), x[h]);
+    VOLUTE_EACH(h, H) x[h] = simd::fma(factor, simd::load<V>(p + h * row), x[h]);
   }
 }
 
@@ -76,8 +74,7 @@ __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int
         minimal_values<H, height>(x, y);
       else
         minimal_data<H>(x, y);
-      VOLUTE_UNROLL
-      for (int h = 0; h < size; ++h) simd::store(line + (q * size + h) * L, y[h]);
+      VOLUTE_EACH(h, size) simd::store(line + (q * size + h) * L, y[h]);
     }
     for (int64_t t = 0; t < n; ++t) minimal_rows<L, W, Values>(line + t * (W.outputs * size * L), size, to + (first + t) * L, step);
     if constexpr (shared > 0) next_columns<L>(line, n * W.outputs, shared, size * L);
@@ -90,28 +87,23 @@ __attribute__((noinline)) void minimal_weights_block(const T* x, const T* g, int
                                                      int64_t sum_row) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
+  VOLUTE_EACH(r, R)
+    VOLUTE_EACH(v, NV) acc[r][v] = V(T(0));
   const T* const end = x + tiles * L;
   VOLUTE_NO_UNROLL
   for (; x != end; x += L, g += L) {
     V gv[NV];
-    VOLUTE_UNROLL
-    for (int v = 0; v < NV; ++v) gv[v] = simd::load<V>(g + v * g_vector);
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) {
+    VOLUTE_EACH(v, NV) gv[v] = simd::load<V>(g + v * g_vector);
+    VOLUTE_EACH(r, R) {
       const V xv(x[r]);
-      VOLUTE_UNROLL
-      for (int v = 0; v < NV; ++v) acc[r][v] = simd::fma(xv, gv[v], acc[r][v]);
+      VOLUTE_EACH(v, NV) acc[r][v] = simd::fma(xv, gv[v], acc[r][v]);
     }
   }
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int v = 0; v < NV; ++v) {
-    T* const at = sums + r * sum_row + v * L;
-    simd::store(at, simd::load<V>(at) + acc[r][v]);
-  }
+  VOLUTE_EACH(r, R)
+    VOLUTE_EACH(v, NV) {
+      T* const at = sums + r * sum_row + v * L;
+      simd::store(at, simd::load<V>(at) + acc[r][v]);
+    }
 }
 
 /// A task: one element of the depth's transform, for some vectors of channels on both sides, over some rows of a piece's tiles.

@@ -84,7 +84,7 @@ VOLUTE_INLINE void copy_row(const rows_layout& r, int64_t residue, const T* in, 
   const int64_t before = smaller(r.pitch, larger(0, ceil_divide(w.pad - residue, step)));
   const int64_t end = larger(before, smaller(r.pitch, ceil_divide(w.count + w.pad - residue, step)));
   const T* const first = in + (residue - w.pad) * w.step;
-  const auto copy = [&](auto each) __attribute__((always_inline)) {
+  const auto copy = [&](auto each) VOLUTE_ALWAYS_INLINE {
     for (int64_t k = before; k < end; ++k) line[k] = Scale ? first[k * each] * factor : first[k * each];
   };
   for (int64_t k = 0; k < before; ++k) line[k] = T(0);
@@ -157,7 +157,7 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
       line[k] = part + begin * pitch + left[k];
       zero_over(part, begin * pitch + left[k]);
     }
-    const auto copy = [&](auto read) __attribute__((always_inline)) {
+    const auto copy = [&](auto read) VOLUTE_ALWAYS_INLINE {
       for (int64_t c = 0; c < count; c += Parts * L) {
         V a = read(in + c);
         if constexpr (Scale) a = a * f;
@@ -176,10 +176,9 @@ __attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis
       }
       in += step * row;
     };
-    for (int64_t i = begin; i < safe; ++i) copy([](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+    for (int64_t i = begin; i < safe; ++i) copy([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
     for (int64_t i = safe; i < end; ++i)
-      copy([&](const T* p)
-               __attribute__((always_inline)) { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
+      copy([&](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
     for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
       zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
   }

@@ -82,9 +82,8 @@ struct pixels_tasks {
 /// f(task, memory) for each of them.
 template <bool Shared, class T, class F>
 VOLUTE_INLINE void share_tasks(const pixels_tasks& all, const conv_run<T>& run, F f) noexcept {
-  share_if<Shared>(
-      run.workers,
-      all.count(), [&](int64_t i, int worker) __attribute__((always_inline)) { f(all.task(i), run.workers.memory(worker, run.scratch)); });
+  share_if<Shared>(run.workers, all.count(),
+                   [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE { f(all.task(i), run.workers.memory(worker, run.scratch)); });
 }
 
 /// Channel o of a pair's targets, from its first element on.
@@ -134,7 +133,7 @@ __attribute__((noinline)) void store_tile(const tile_rows<T>& t, conv_output<T> 
   const T* row = t.tile;
   for (int64_t i = 0; i < t.rows; ++i, row += t.pitch) {
     at.offset = first.offset + i * t.y_row;
-    const auto value = [&](int64_t w) __attribute__((always_inline)) { return take_turns<V>(row, t.classes, t.step, w); };
+    const auto value = [&](int64_t w) VOLUTE_ALWAYS_INLINE { return take_turns<V>(row, t.classes, t.step, w); };
     int64_t w = 0;
     for (; w + L <= t.width; w += L, at.offset += L) finish<E>(value(w), out, at, static_cast<int>(L));
     if (w < t.width) finish<E>(value(w), out, at, static_cast<int>(t.width - w));

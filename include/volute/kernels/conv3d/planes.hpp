@@ -332,7 +332,7 @@ void run_planes(const conv_run<T>& run) noexcept {
   // The order of no sum depends on the parts.
   const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
   share_tasks<p.share != sharing::none>(
-      {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) __attribute__((always_inline)) {
+      {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
         planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task,
                                                                {depth * task.depth / parts, depth * (task.depth + 1) / parts}, memory);
       });

@@ -89,17 +89,16 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
   constexpr int L = simd::lanes<V>;
   const planes_weights_job<T> j = job;
   V acc[KD][TB];
-  clear_tile(acc);
+  set_zero(acc);
   int64_t tap[TB];
-  VOLUTE_UNROLL
-  for (int k = 0; k < TB; ++k) tap[k] = j.tap[k];
+  VOLUTE_EACH(k, TB) tap[k] = j.tap[k];
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next.
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + 16, j.last);
     const int64_t both = smaller(hi, j.planes);
     const T* next_x = j.next_x + (lo - j.first) * j.next_x_plane;
     const T* next_g = j.next_g + (lo - j.first) * j.next_g_plane;
-    const auto column = [&](int64_t x_at, int64_t g_at, auto read) __attribute__((always_inline)) {
+    const auto column = [&](int64_t x_at, int64_t g_at, auto read) VOLUTE_ALWAYS_INLINE {
       if (j.x_lines > 0)
         for (int64_t q = lo; q < both; ++q)
           for (int64_t i = 0; i < j.x_lines; ++i) simd::prefetch_far(next_x + (q - lo) * j.next_x_plane + i * line_of<T>);
@@ -112,21 +111,18 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
       next_x += j.x_lines * line_of<T>;
       next_g += line_of<T>;
       j.template for_each_plane<V, KD>(
-          lo, hi, [&](int64_t q) __attribute__((always_inline)) { return read(j.g + q * j.g_plane + g_at); },
-          [&](int64_t q, int first, const V* g) __attribute__((always_inline)) {
+          lo, hi, [&](int64_t q) VOLUTE_ALWAYS_INLINE { return read(j.g + q * j.g_plane + g_at); },
+          [&](int64_t q, int first, const V* g) VOLUTE_ALWAYS_INLINE {
             const T* const x = j.x + q * j.x_plane + x_at;
-            VOLUTE_UNROLL
-            for (int k = 0; k < TB; ++k) add_depth(acc, k, simd::load<V>(x + tap[k]), g, first);
+            VOLUTE_EACH(k, TB) add_depth(acc, k, simd::load<V>(x + tap[k]), g, first);
           });
     };
     for (int64_t r = 0; r < j.rows; ++r) {
       int64_t w = 0;
       for (; w + L <= j.width; w += L)
-        column(
-            r * j.x_row + w, r * j.g_row + w, [](const T* p) __attribute__((always_inline)) { return simd::load<V>(p); });
+        column(r * j.x_row + w, r * j.g_row + w, [](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
       if (const int n = static_cast<int>(j.width - w); n > 0)
-        column(
-            r * j.x_row + w, r * j.g_row + w, [n](const T* p) __attribute__((always_inline)) { return simd::load_partial<V>(p, n); });
+        column(r * j.x_row + w, r * j.g_row + w, [n](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, n); });
     }
   }
   reduce_tile(acc, j.sum);
@@ -194,11 +190,9 @@ void run_planes_weights(const weights_operands<T>& of, T* scratch, const team<T>
   constexpr const planes_weights_plan& p = planes_weights_plan_of<T, G>;
   // Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   const int64_t blocks = workers.alone() ? 1 : smaller(p.blocks, 4 * workers.workers->threads());
-  run_parts<p.share != sharing::none>(
-      p, G.groups * blocks, G.batch, p.slabs, of, scratch,
-      workers, [&](const weights_operands<T>& of_part, const weights_stint& at, T* memory) __attribute__((always_inline)) {
-        planes_weights_task<T, G>(of_part, blocks, at, memory);
-      });
+  run_parts<p.share != sharing::none>(p, G.groups * blocks, G.batch, p.slabs, of, scratch, workers,
+                                      [&](const weights_operands<T>& of_part, const weights_stint& at, T* memory)
+                                          VOLUTE_ALWAYS_INLINE { planes_weights_task<T, G>(of_part, blocks, at, memory); });
 }
 
 }  // namespace VOLUTE_ISA

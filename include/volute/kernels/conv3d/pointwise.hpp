@@ -275,34 +275,33 @@ void run_pointwise(const conv_run<T>& run) noexcept {
   constexpr int64_t panels = s.pairs() * p.panels;
   constexpr pixels_from from = !p.straight ? pixels_from::panel : p.units * p.blocks == 1 ? pixels_from::tensor_once : pixels_from::tensor;
   const int64_t slices = run.workers.alone() ? 1 : p.slices, tasks = run.workers.alone() ? 1 : p.tasks;
-  share_if<p.shared>(
-      run.workers, tasks * slices, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t slice = i / tasks, task = i % tasks, last = panels * (task + 1) / tasks;
-        for (int64_t k = panels * task / tasks; k < last;) {
-          // Panels of one sample and group; where the target is straight, they are columns that go in a row.
-          const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
-          const int64_t n = target.straight && p.straight ? smaller(last - k, p.panels - panel) : 1;
-          const T* const own = run.x + pair * s.source_elements();
-          pointwise_task<T, p.rows, p.vectors, p.asks, from, C.epilogue, C.scale, p.stream>{
-              .p = p,
-              .source = source,
-              .target = target,
-              .x = own,
-              .scale = C.scale ? run.scale + pair * s.source_channels : nullptr,
-              .packed = run.packed + pair % s.groups * p.packed(),
-              .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
-              .memory = run.workers.memory(worker, run.scratch),
-              .out = run.out,
-              .place = {pair / s.groups, pair % s.groups * s.target_channels, s.groups * s.target_channels, 0},
-              .begin = p.units * slice / slices,
-              .end = p.units * (slice + 1) / slices,
-              .first = first,
-              .count = smaller(n * p.panel, p.pixels - first)}
-              .run();
-          k += n;
-        }
-        if constexpr (p.stream) simd::stream_fence();
-      });
+  share_if<p.shared>(run.workers, tasks * slices, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
+    const int64_t slice = i / tasks, task = i % tasks, last = panels * (task + 1) / tasks;
+    for (int64_t k = panels * task / tasks; k < last;) {
+      // Panels of one sample and group; where the target is straight, they are columns that go in a row.
+      const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
+      const int64_t n = target.straight && p.straight ? smaller(last - k, p.panels - panel) : 1;
+      const T* const own = run.x + pair * s.source_elements();
+      pointwise_task<T, p.rows, p.vectors, p.asks, from, C.epilogue, C.scale, p.stream>{
+          .p = p,
+          .source = source,
+          .target = target,
+          .x = own,
+          .scale = C.scale ? run.scale + pair * s.source_channels : nullptr,
+          .packed = run.packed + pair % s.groups * p.packed(),
+          .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
+          .memory = run.workers.memory(worker, run.scratch),
+          .out = run.out,
+          .place = {pair / s.groups, pair % s.groups * s.target_channels, s.groups * s.target_channels, 0},
+          .begin = p.units * slice / slices,
+          .end = p.units * (slice + 1) / slices,
+          .first = first,
+          .count = smaller(n * p.panel, p.pixels - first)}
+          .run();
+      k += n;
+    }
+    if constexpr (p.stream) simd::stream_fence();
+  });
 }
 
 }  // namespace VOLUTE_ISA

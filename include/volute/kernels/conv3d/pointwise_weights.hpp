@@ -124,24 +124,20 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   V acc[R][NV];
   load_tile(acc, sum, add);
   const T* third[(R + 2) / 3];  // every third row: the two behind it are one and two pitches away, which an address can say
-  VOLUTE_UNROLL
-  for (int r = 0; r < (R + 2) / 3; ++r) third[r] = rows + 3 * r * pitch;
+  VOLUTE_EACH(r, (R + 2) / 3) third[r] = rows + 3 * r * pitch;
   VOLUTE_NO_UNROLL
   for (int64_t p = 0; p < pixels; ++p, turned += NV * L) {
     ahead.ask();
     V tv[NV];
-    load_row(tv, turned);
-    VOLUTE_UNROLL
-    for (int r = 0; r < R; ++r) multiply_add(acc[r], V(third[r / 3][r % 3 * pitch]), tv);
-    VOLUTE_UNROLL
-    for (int r = 0; r < (R + 2) / 3; ++r) simd::keep(++third[r]);
+    load_all(tv, turned);
+    VOLUTE_EACH(r, R) add_products(acc[r], V(third[r / 3][r % 3 * pitch]), tv);
+    VOLUTE_EACH(r, (R + 2) / 3) simd::keep(++third[r]);
   }
   if (onto != nullptr) {
     sum = onto;
-    for_each_sum(
-        acc, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(sum + i * L) + v; });
+    for_each_sum(acc, [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(sum + i * L) + v; });
   }
-  store_tile(acc, sum);
+  store_all(acc, sum);
 }
 
 /// Rows [row, row + valid), valid <= vectors * lanes, of a piece to to[p][vectors * lanes], zeros behind them. `line` holds a vector of
@@ -153,13 +149,11 @@ __attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int6
   constexpr int L = simd::lanes<V>;
   constexpr int64_t pitch = piece_pitch<T>;
   for (int64_t v = 0; v < vectors; ++v) {
-    const auto turn = [&](const T* from, int64_t step, int64_t p) __attribute__((always_inline)) {
+    const auto turn = [&](const T* from, int64_t step, int64_t p) VOLUTE_ALWAYS_INLINE {
       V r[L];
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + i * step);
+      VOLUTE_EACH(i, L) r[i] = simd::load<V>(from + i * step);
       simd::transpose(r);
-      VOLUTE_UNROLL
-      for (int i = 0; i < L; ++i) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
+      VOLUTE_EACH(i, L) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
     };
     const int64_t n = larger(0, smaller(L, valid - v * L));
     int64_t p = 0;
@@ -262,31 +256,30 @@ void run_pointwise_weights(const weights_operands<T>& of, T* scratch, const team
   // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
   const bool alone = workers.alone();
   const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, workers.workers->threads()), p.parts * G.groups)));
-  share_parts<p.shared>(
-      workers, G.groups * slices, p.parts,
-      p.pieces, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
-        const int64_t slice = task % slices, group = task / slices;
-        pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
-            p, {turned, (p.turn_x ? of.source : of.target) + group * t_group, G.groups * t_group, 0, p.turned},
-            {broadcast, (p.turn_x ? of.target : of.source) + group * b_group, G.groups * b_group, p.steps * slice / slices * p.step,
-             smaller(p.broadcast, p.steps * (slice + 1) / slices * p.step)},
-            begin, end, workers.memory(worker, scratch), sums + (alone && part > 0 ? 1 : part) * G.groups * p.sums + group * p.sums,
-            alone && part > 0 ? sums + group * p.sums : nullptr);
-      });
-  share_if<p.shared>(
-      workers, G.groups * p.blocks, [&](int64_t i, int) __attribute__((always_inline)) {
-        const int64_t group = i / p.blocks, block = i % p.blocks, row = p.block_lanes(block);
-        const int64_t first = block * p.vectors * p.lanes, valid = smaller(p.vectors * p.lanes, p.turned - first);
-        T* const sum = sums + group * p.sums + block * p.block_sums();
-        for (int64_t part = 1; part < (alone ? 1 : p.parts); ++part)
-          for (int64_t k = 0; k < p.broadcast * row; ++k) sum[k] += sum[part * G.groups * p.sums + k];
-        T* const to = of.dw + group * p.turned * p.broadcast;
-        if constexpr (p.turn_x)
-          for (int64_t r = 0; r < p.broadcast; ++r)
-            std::memcpy(to + r * p.turned + first, sum + r * row, static_cast<std::size_t>(valid) * sizeof(T));
-        else
-          transpose_plane(sum, row, to + first * p.broadcast, p.broadcast, p.broadcast, valid);
-      });
+  share_parts<p.shared>(workers, G.groups * slices, p.parts, p.pieces,
+                        [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
+                          const int64_t slice = task % slices, group = task / slices;
+                          pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
+                              p, {turned, (p.turn_x ? of.source : of.target) + group * t_group, G.groups * t_group, 0, p.turned},
+                              {broadcast, (p.turn_x ? of.target : of.source) + group * b_group, G.groups * b_group,
+                               p.steps * slice / slices * p.step, smaller(p.broadcast, p.steps * (slice + 1) / slices * p.step)},
+                              begin, end, workers.memory(worker, scratch),
+                              sums + (alone && part > 0 ? 1 : part) * G.groups * p.sums + group * p.sums,
+                              alone && part > 0 ? sums + group * p.sums : nullptr);
+                        });
+  share_if<p.shared>(workers, G.groups * p.blocks, [&](int64_t i, int) VOLUTE_ALWAYS_INLINE {
+    const int64_t group = i / p.blocks, block = i % p.blocks, row = p.block_lanes(block);
+    const int64_t first = block * p.vectors * p.lanes, valid = smaller(p.vectors * p.lanes, p.turned - first);
+    T* const sum = sums + group * p.sums + block * p.block_sums();
+    for (int64_t part = 1; part < (alone ? 1 : p.parts); ++part)
+      for (int64_t k = 0; k < p.broadcast * row; ++k) sum[k] += sum[part * G.groups * p.sums + k];
+    T* const to = of.dw + group * p.turned * p.broadcast;
+    if constexpr (p.turn_x)
+      for (int64_t r = 0; r < p.broadcast; ++r)
+        std::memcpy(to + r * p.turned + first, sum + r * row, static_cast<std::size_t>(valid) * sizeof(T));
+    else
+      transpose_plane(sum, row, to + first * p.broadcast, p.broadcast, p.broadcast, valid);
+  });
 }
 
 }  // namespace VOLUTE_ISA

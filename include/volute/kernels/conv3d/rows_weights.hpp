@@ -94,19 +94,16 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r)
-    for_each_sum(
-        g[r], [&](V & v, int i) __attribute__((always_inline)) {
-          v = simd::load<V>(j.g[r] + g_first + i * L);
-          simd::keep(v);
-        });
+  VOLUTE_EACH(r, R)
+    for_each_sum(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
+      v = simd::load<V>(j.g[r] + g_first + i * L);
+      simd::keep(v);
+    });
   for (int64_t d = 0; d < j.d; ++d)
     for (int64_t h = 0; h < j.h; ++h) {
       T* sum = j.sum + d * j.sum_d + h * j.sum_h;
       const T* x[R];
-      VOLUTE_UNROLL
-      for (int r = 0; r < R; ++r) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
+      VOLUTE_EACH(r, R) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
       T* const end = sum + C.chunk / C.fold * (K * NV * L);
       [[maybe_unused]] const T* next = x[R - 1] + C.source_width * C.chunk;  // the rows after these
       VOLUTE_NO_UNROLL
@@ -118,29 +115,25 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
           next += step;
         }
         V acc[chains][K][NV];
-        clear_tile(acc[chains - 1]);
+        set_zero(acc[chains - 1]);
         load_tile(acc[0], sum, C.column || add);
         VOLUTE_UNROLL
-        for (int i = S.low; i < S.high; ++i) VOLUTE_UNROLL
-        for (int r = 0; r < R; ++r) {
-          const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-          VOLUTE_UNROLL
-          for (int k = 0; k < K; ++k)
-            if (const int q = i - k * dilation; q >= 0 && q < Q) multiply_add(acc[(i * R + r) % chains][k], xv, g[r][q]);
-        }
-        VOLUTE_UNROLL
-        for (int r = 0; r < R; ++r) x[r] += C.fold;
-        if constexpr (chains == 2)
-          for_each_sum(
-              acc[0], [&](V & v, int i) __attribute__((always_inline)) { v = v + acc[1][i / NV][i % NV]; });
-        store_tile(acc[0], sum);
+        for (int i = S.low; i < S.high; ++i)
+          VOLUTE_EACH(r, R) {
+            const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
+            VOLUTE_EACH(k, K)
+              if (const int q = i - k * dilation; q >= 0 && q < Q) add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
+          }
+        VOLUTE_EACH(r, R) x[r] += C.fold;
+        if constexpr (chains == 2) for_each_sum(acc[0], [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = v + acc[1][i / NV][i % NV]; });
+        store_all(acc[0], sum);
       }
     }
 }
 
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept {
-  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
     (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
                                                   segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
      ...);

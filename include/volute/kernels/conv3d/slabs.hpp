@@ -100,28 +100,26 @@ VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, co
     block(at, task % p.blocks, task / p.blocks, slices, source, tile);
   };
   if constexpr (std::is_pointer_v<Copy>) {
-    share_if<Share != sharing::none>(
-        workers, pieces * tasks, [&](int64_t i, int worker) __attribute__((always_inline)) {
-          const conv_piece at = piece_of(s, p, i / tasks);
-          run(at, i % tasks, copy + at.sample * p.source_sample + at.slab.begin * p.source_plane, workers.memory(worker, scratch));
-        });
+    share_if<Share != sharing::none>(workers, pieces * tasks, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
+      const conv_piece at = piece_of(s, p, i / tasks);
+      run(at, i % tasks, copy + at.sample * p.source_sample + at.slab.begin * p.source_plane, workers.memory(worker, scratch));
+    });
   } else {
     const int64_t sources = p.samples * p.source_sample;
-    const auto fill = [&](const conv_piece& at, T* source, int64_t each, int64_t begin, int64_t end) __attribute__((always_inline)) {
+    const auto fill = [&](const conv_piece& at, T* source, int64_t each, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
       for (int64_t n = 0; n < at.samples; ++n) {
         const int64_t first = larger(0, begin - n * each), last = smaller(each, end - n * each);
         if (first < last) copy(at, n, source + n * p.source_sample, first, last);
       }
     };
     if (!inside) {
-      share_if<Share == sharing::pairs>(
-          workers, pieces, [&](int64_t i, int worker) __attribute__((always_inline)) {
-            const conv_piece at = piece_of(s, p, i);
-            T* const source = workers.memory(worker, scratch);
-            const int64_t each = units(at.slab);
-            fill(at, source, each, 0, at.samples * each);
-            for (int64_t task = 0; task < tasks; ++task) run(at, task, source, source + sources);
-          });
+      share_if<Share == sharing::pairs>(workers, pieces, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
+        const conv_piece at = piece_of(s, p, i);
+        T* const source = workers.memory(worker, scratch);
+        const int64_t each = units(at.slab);
+        fill(at, source, each, 0, at.samples * each);
+        for (int64_t task = 0; task < tasks; ++task) run(at, task, source, source + sources);
+      });
     } else if constexpr (Share == sharing::inside) {
       for (int64_t i = 0; i < pieces; ++i) {
         const conv_piece at = piece_of(s, p, i);

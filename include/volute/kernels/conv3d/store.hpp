@@ -139,14 +139,14 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
   const int64_t pixel = chunk * Fold;
-  const auto get = [&](int64_t c, int64_t w, int count) __attribute__((always_inline)) {
+  const auto get = [&](int64_t c, int64_t w, int count) VOLUTE_ALWAYS_INLINE {
     if (c >= channels) return V(T(0));
     const T* const at = x + c * step + w;
     V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
     if constexpr (Scale) v = v * V(scale[c]);
     return v;
   };
-  const auto put = [&](T * at, V v, int64_t valid) __attribute__((always_inline)) {
+  const auto put = [&](T* at, V v, int64_t valid) VOLUTE_ALWAYS_INLINE {
     if (valid == L || (pixel < L && end - at >= L))
       simd::store(at, v);
     else

@@ -17,8 +17,7 @@ inline namespace VOLUTE_ISA {
 template <class V, int KD, int TB>
 VOLUTE_INLINE void add_depth(V (&sum)[KD][TB], int k, V x, const V* g, int first) noexcept {
   simd::keep(x);
-  VOLUTE_UNROLL
-  for (int t = 0; t < KD; ++t)
+  VOLUTE_EACH(t, KD)
     if (t >= first) sum[t][k] = simd::fma(x, g[t], sum[t][k]);
 }
 
@@ -46,12 +45,9 @@ struct weights_flight {
   VOLUTE_INLINE void for_each_plane(int64_t lo, int64_t hi, Read read, Add add) const noexcept {
     const int64_t both = smaller(hi, planes), start = smaller(lo, planes) - 1;
     V v[KD];
-    VOLUTE_UNROLL
-    for (int t = 0; t < KD; ++t) v[t] = start >= t ? read(start - t) : V(T(0));
+    VOLUTE_EACH(t, KD) v[t] = start >= t ? read(start - t) : V(T(0));
     // No loop: clang would make it a memmove before it unrolls it, and keep the vectors in memory for that (1.35 times as long).
-    const auto shift = [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
-      ((v[KD - 1 - I] = v[KD - 2 - I]), ...);
-    };
+    const auto shift = [&]<int... I>(std::integer_sequence<int, I...>) VOLUTE_ALWAYS_INLINE { ((v[KD - 1 - I] = v[KD - 2 - I]), ...); };
     VOLUTE_NO_UNROLL
     for (int64_t q = lo; q < both; ++q) {
       shift(std::make_integer_sequence<int, KD - 1>{});

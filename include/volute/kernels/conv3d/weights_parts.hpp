@@ -93,27 +93,25 @@ struct weights_stint {
 /// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
 template <bool Shared, class T, class F>
 VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t parts, int64_t steps, F f) noexcept {
-  share_if<Shared>(
-      workers, tasks * parts, [&](int64_t i, int worker) __attribute__((always_inline)) {
-        const int64_t part = i % parts;
-        f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
-      });
+  share_if<Shared>(workers, tasks * parts, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
+    const int64_t part = i % parts;
+    f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
+  });
 }
 
 /// f(operands, stint, memory) likewise, of `steps` steps of each sample, where the operands' dw takes the sums of a part.
 template <bool Shared, class Plan, class T, class F>
 VOLUTE_INLINE void run_parts(const Plan& p, int64_t tasks, int64_t samples, int64_t steps, const weights_operands<T>& of, T* scratch,
                              const team<T>& workers, F f) noexcept {
-  share_parts<Shared>(
-      workers, tasks, p.parts,
-      samples * steps, [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) __attribute__((always_inline)) {
-        const weights_operands<T> of_part{of.source, of.target, p.sums(scratch, part, of.dw)};
-        for (int64_t i = begin, next = 0; i < end; i = next) {
-          const int64_t n = i / steps;
-          next = smaller(end, (n + 1) * steps);
-          f(of_part, weights_stint{task, n, i - n * steps, next - n * steps, i == begin}, workers.memory(worker, scratch));
-        }
-      });
+  share_parts<Shared>(workers, tasks, p.parts, samples * steps,
+                      [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
+                        const weights_operands<T> of_part{of.source, of.target, p.sums(scratch, part, of.dw)};
+                        for (int64_t i = begin, next = 0; i < end; i = next) {
+                          const int64_t n = i / steps;
+                          next = smaller(end, (n + 1) * steps);
+                          f(of_part, weights_stint{task, n, i - n * steps, next - n * steps, i == begin}, workers.memory(worker, scratch));
+                        }
+                      });
   p.fold(scratch, of.dw);
 }
 

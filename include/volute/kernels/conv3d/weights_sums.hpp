@@ -46,15 +46,12 @@ VOLUTE_INLINE void turn_elements(const conv_shape& s, const sums_layout& layout,
                                  int64_t targets, int64_t sources, bool stream, T* to) noexcept {
   using V = simd::vec<T, L>;
   V r[L];
-  VOLUTE_UNROLL
-  for (int i = 0; i < L; ++i) r[i] = simd::load<V>(from + at[i < known ? i : 0]);
+  VOLUTE_EACH(i, L) r[i] = simd::load<V>(from + at[i < known ? i : 0]);
   for (const T *more = from + layout.part, *const end = from + layout.parts * layout.part; more != end; more += layout.part) {
-    VOLUTE_UNROLL
-    for (int i = 0; i < L; ++i) r[i] = r[i] + simd::load<V>(more + at[i < known ? i : 0]);
+    VOLUTE_EACH(i, L) r[i] = r[i] + simd::load<V>(more + at[i < known ? i : 0]);
   }
   simd::transpose(r);
-  VOLUTE_UNROLL
-  for (int i = 0; i < L; ++i) {
+  VOLUTE_EACH(i, L) {
     if (i / Fold >= targets) break;
     if (i % Fold >= sources) continue;
     T* const row = to + i % Fold * s.weight_source + i / Fold * s.weight_target;

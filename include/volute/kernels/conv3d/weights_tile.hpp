@@ -1,7 +1,7 @@
 // The register blocks of the adjoint in the filter: sums stay in registers, and go to memory as tiles.
 #pragma once
 
-#include <volute/core/simd.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 
 #include <cstdint>
 
@@ -14,43 +14,18 @@ using std::int64_t;
 /// f(sum, its number) for all of a register block's sums.
 template <class V, int R, int C, class F>
 VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
-  VOLUTE_UNROLL
-  for (int r = 0; r < R; ++r) VOLUTE_UNROLL
-  for (int c = 0; c < C; ++c) f(tile[r][c], r * C + c);
+  VOLUTE_EACH(r, R)
+    VOLUTE_EACH(c, C) f(tile[r][c], r * C + c);
 }
-/// Zeros, from memory (or zeros), to memory, and the sum of each one's lanes.
-template <class V, int R, int C>
-VOLUTE_INLINE void clear_tile(V (&tile)[R][C]) noexcept {
-  for_each_sum(
-      tile, [](V & v, int) __attribute__((always_inline)) { v = V(typename V::value_type(0)); });
-}
+/// From memory, or zeros where nothing is there yet.
 template <class V, int R, int C, class T>
-VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from, bool there = true) noexcept {
-  if (!there) return clear_tile(tile);
-  for_each_sum(
-      tile, [&](V & v, int i) __attribute__((always_inline)) { v = simd::load<V>(from + i * simd::lanes<V>); });
+VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from, bool there) noexcept {
+  there ? load_all(tile, from) : set_zero(tile);
 }
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void store_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { simd::store(to + i * simd::lanes<V>, v); });
-}
+/// The sum of each one's lanes.
 template <class V, int R, int C, class T>
 VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(
-      tile, [&](const V& v, int i) __attribute__((always_inline)) { to[i] = simd::reduce_add(v); });
-}
-
-/// A row of registers: vectors of memory one after the other; sum += factor * x.
-template <class V, int N, class T>
-VOLUTE_INLINE void load_row(V (&row)[N], const T* from) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) row[i] = simd::load<V>(from + i * simd::lanes<V>);
-}
-template <class V, int N>
-VOLUTE_INLINE void multiply_add(V (&sum)[N], const V& factor, const V (&x)[N]) noexcept {
-  VOLUTE_UNROLL
-  for (int i = 0; i < N; ++i) sum[i] = simd::fma(factor, x[i], sum[i]);
+  for_each_sum(tile, [&](const V& v, int i) VOLUTE_ALWAYS_INLINE { to[i] = simd::reduce_add(v); });
 }
 
 /// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.

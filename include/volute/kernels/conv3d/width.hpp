@@ -173,18 +173,17 @@ struct width_task {
   conv_output<T> out;
 
   __attribute__((noinline)) void run() const noexcept {
-    for_each_plane_class(
-        s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) __attribute__((always_inline)) {
-          const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.lanes);  // of one row
-          const int64_t tiles = cd.n * ceil_divide(ch.n, p.slab) * cuts, end = tiles * (slice + 1) / slices;
-          for (int64_t i = tiles * slice / slices; i < end; ++i) {
-            // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
-            const int64_t h = i / (cuts * cd.n) * p.slab;
-            const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
-            sums(at);
-            store(at);
-          }
-        });
+    for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) VOLUTE_ALWAYS_INLINE {
+      const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.lanes);  // of one row
+      const int64_t tiles = cd.n * ceil_divide(ch.n, p.slab) * cuts, end = tiles * (slice + 1) / slices;
+      for (int64_t i = tiles * slice / slices; i < end; ++i) {
+        // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
+        const int64_t h = i / (cuts * cd.n) * p.slab;
+        const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
+        sums(at);
+        store(at);
+      }
+    });
   }
 
   /// The sums of one tile, one chunk of source channels after the other.
@@ -211,22 +210,21 @@ struct width_task {
       const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
       T* to = tile;
       j.x_w = offsets[1];
-      for_each_width_class(
-          s, cd, ch, at.taps, [&](const correlation_axis& cw, int64_t taps) __attribute__((always_inline)) {
-            j.k = cw.taps;
-            j.w_h = cw.taps * OB;
-            j.w_d = ch.taps * j.w_h;
-            j.w_channel = cd.taps * j.w_d;
-            j.w = packed + taps * s.source_channels * OB + chunk * j.w_channel + td.first * j.w_d + t0 * j.w_h;
-            const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
-            for (int64_t i = 0; i < total; i += lanes) {
-              j.x = from + i;
-              j.tile = to + i;
-              width_block<T, OB, NV>(j);
-            }
-            j.x_w += j.k;
-            to += p.lanes;
-          });
+      for_each_width_class(s, cd, ch, at.taps, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
+        j.k = cw.taps;
+        j.w_h = cw.taps * OB;
+        j.w_d = ch.taps * j.w_h;
+        j.w_channel = cd.taps * j.w_d;
+        j.w = packed + taps * s.source_channels * OB + chunk * j.w_channel + td.first * j.w_d + t0 * j.w_h;
+        const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
+        for (int64_t i = 0; i < total; i += lanes) {
+          j.x = from + i;
+          j.tile = to + i;
+          width_block<T, OB, NV>(j);
+        }
+        j.x_w += j.k;
+        to += p.lanes;
+      });
       chunk += j.channels;
     } while (chunk < s.source_channels);
   }
@@ -255,13 +253,13 @@ void run_width(const conv_run<T>& run) noexcept {
   const auto first_of = [&](const conv_piece& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
       s, p, run.scratch, run.workers, [](const depth_slab&) { return copied * p.rows.source[0].count; },
-      [&](const conv_piece& at, int64_t, T* to, int64_t begin, int64_t end) __attribute__((always_inline)) {
+      [&](const conv_piece& at, int64_t, T* to, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
         const int64_t first = first_of(at);
         copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
                                          C.scale ? run.scale + first : nullptr, to, begin, end);
         if (begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
       },
-      [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) __attribute__((always_inline)) {
+      [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) VOLUTE_ALWAYS_INLINE {
         const int64_t first = first_of(at);
         const T* weights = run.packed + (at.group * p.blocks + b) * size;
         if constexpr (direct && C.scale) {

@@ -80,10 +80,9 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][TB];
-  clear_tile(acc);
+  set_zero(acc);
   int64_t tap[TB];
-  VOLUTE_UNROLL
-  for (int t = 0; t < TB; ++t) tap[t] = j.tap[t];
+  VOLUTE_EACH(t, TB) tap[t] = j.tap[t];
   const int64_t channel = j.g_channel, whole = j.lanes / L * L;
   for (int64_t d = 0; d < j.planes; ++d) {
     const T* x = j.x + d * j.x_plane;
@@ -91,17 +90,13 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
     VOLUTE_NO_UNROLL
     for (int64_t i = 0; i < whole; i += L) {
       V xv[TB];
-      VOLUTE_UNROLL
-      for (int t = 0; t < TB; ++t) xv[t] = simd::load<V>(x + tap[t] + i);
-      VOLUTE_UNROLL
-      for (int o = 0; o < OB; ++o) multiply_add(acc[o], simd::load<V>(g + o * channel + i), xv);
+      VOLUTE_EACH(t, TB) xv[t] = simd::load<V>(x + tap[t] + i);
+      VOLUTE_EACH(o, OB) add_products(acc[o], simd::load<V>(g + o * channel + i), xv);
     }
     if (const int rest = static_cast<int>(j.lanes - whole); rest > 0) {
-      VOLUTE_UNROLL
-      for (int t = 0; t < TB; ++t) {
+      VOLUTE_EACH(t, TB) {
         const V xv = simd::load_partial<V>(x + tap[t] + whole, rest);
-        VOLUTE_UNROLL
-        for (int o = 0; o < OB; ++o) acc[o][t] = simd::fma(simd::load_partial<V>(g + o * channel + whole, rest), xv, acc[o][t]);
+        VOLUTE_EACH(o, OB) acc[o][t] = simd::fma(simd::load_partial<V>(g + o * channel + whole, rest), xv, acc[o][t]);
       }
     }
   }

@@ -144,11 +144,10 @@ __attribute__((noinline)) void pack_pixels(const pixel_rows& q, const T* x, cons
     const T* const base = x + channel * q.volume + (tap / q.kernel[1] * q.size[1] + tap % q.kernel[1]) * q.size[2];
     const T factor = factor_of(channel);
     for (int64_t k = 0; k < columns; ++k) simd::store(to + k * pitch + last, V(T(0)));
-    for_each_run(
-        q, first, count, [&](int64_t at, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) __attribute__((always_inline)) {
-          for (int64_t i = 0; i < lines; ++i)
-            pack_run<Scale, T, V>(base + q.offset(d, h + i, w), n, q.stride[2], columns, factor, to + at + i * n, pitch);
-        });
+    for_each_run(q, first, count, [&](int64_t at, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) VOLUTE_ALWAYS_INLINE {
+      for (int64_t i = 0; i < lines; ++i)
+        pack_run<Scale, T, V>(base + q.offset(d, h + i, w), n, q.stride[2], columns, factor, to + at + i * n, pitch);
+    });
   }
 }
 
@@ -159,7 +158,7 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
                                  const conv_output<T>& out, conv_place at) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
-  const auto part = [n](const T* from, int64_t j) __attribute__((always_inline)) {
+  const auto part = [n](const T* from, int64_t j) VOLUTE_ALWAYS_INLINE {
     return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, static_cast<int>(n - j)) : V(T(0));
   };
   if (step == 2) {
@@ -208,29 +207,28 @@ __attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile,
   const int64_t row_taps = q.kernel[2];
   for (int64_t c = 0; c < channels; ++c, ++at.channel, tile += q.taps * tile_row) {
     const int64_t base = (at.sample * at.channels + at.channel) * q.volume;
-    for_each_run(
-        q, first, count, [&](int64_t from, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) __attribute__((always_inline)) {
-          const int64_t planes = extent(0, d, d + 1), columns = extent(2, w, w + n);
-          const bool whole = columns == q.size[2];  // rows of dx; the last one with a tap takes those behind it along
-          for (int64_t i = 0; i < planes; ++i) {
-            const bool none = i >= q.kernel[0];
-            const int64_t start = base + i * q.size[1] * q.size[2] + q.offset(d, h, w);
-            if (none && whole) {
-              at.offset = start;
-              store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, extent(1, h, h + lines) * columns, out, at);
-              continue;
-            }
-            for (int64_t l = 0; l < lines; ++l) {
-              const int64_t rows = extent(1, h + l, h + l + 1), last = whole ? smaller(rows, q.kernel[1]) : rows;
-              for (int64_t j = 0; j < last; ++j) {
-                at.offset = start + (l * q.stride[1] + j) * q.size[2];
-                const T* const results = tile + (i * q.kernel[1] + j) * row_taps * tile_row + from + l * n;
-                store_columns<T, E, Stream>(none || j >= q.kernel[1] ? nullptr : results, tile_row, row_taps, q.stride[2], n,
-                                            whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, out, at);
-              }
-            }
+    for_each_run(q, first, count, [&](int64_t from, int64_t d, int64_t h, int64_t w, int64_t lines, int64_t n) VOLUTE_ALWAYS_INLINE {
+      const int64_t planes = extent(0, d, d + 1), columns = extent(2, w, w + n);
+      const bool whole = columns == q.size[2];  // rows of dx; the last one with a tap takes those behind it along
+      for (int64_t i = 0; i < planes; ++i) {
+        const bool none = i >= q.kernel[0];
+        const int64_t start = base + i * q.size[1] * q.size[2] + q.offset(d, h, w);
+        if (none && whole) {
+          at.offset = start;
+          store_columns<T, E, Stream>(nullptr, 0, 1, 1, 0, extent(1, h, h + lines) * columns, out, at);
+          continue;
+        }
+        for (int64_t l = 0; l < lines; ++l) {
+          const int64_t rows = extent(1, h + l, h + l + 1), last = whole ? smaller(rows, q.kernel[1]) : rows;
+          for (int64_t j = 0; j < last; ++j) {
+            at.offset = start + (l * q.stride[1] + j) * q.size[2];
+            const T* const results = tile + (i * q.kernel[1] + j) * row_taps * tile_row + from + l * n;
+            store_columns<T, E, Stream>(none || j >= q.kernel[1] ? nullptr : results, tile_row, row_taps, q.stride[2], n,
+                                        whole && j + 1 == q.kernel[1] ? (rows - j) * columns : columns, out, at);
           }
-        });
+        }
+      }
+    });
   }
 }
 
