@@ -6,10 +6,10 @@ using namespace volute;
 namespace nn = volute::nn;
 
 #if defined(VOLUTE_CONTROL)
-constexpr int kernels = 1;
+constexpr int count = 1;
 #else
-constexpr int kernels = 3;
+constexpr int count = 3;
 #endif
 
-using styled = nn::adaptive_conv3d_mod<8, nn::num_kernels<kernels>>;
+using styled = nn::adaptive_conv3d_mod<8, nn::num_kernels<count>>;
 inline constexpr auto y = styled{}(input<"x", 2, 8, 4, 4, 4>, input<"mod", 2, 8>);

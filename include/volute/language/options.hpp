@@ -147,7 +147,7 @@ template <int... A>
 struct axes {
   static constexpr ops::axis_set set(int rank) {
     ops::axis_set s = 0;
-    const auto add = [&](int a) { s |= ops::axis_bit(ops::contains(s, a) ? ops::axis_twice : a); };
+    const auto add = [&](int which) { s |= ops::axis_bit(ops::contains(s, which) ? ops::axis_twice : which); };
     (add(place(A < 0 ? A + rank : A)), ...);
     return s;
   }

@@ -50,6 +50,14 @@ constexpr auto program_failure() {
       if (!bound(g.parameters[i].path.view())) return line("a value for parameter ") << g.parameters[i].path.view();
     return line();
   }();
+  constexpr line twice = [] {
+    constexpr int count = static_cast<int>(sizeof...(Node));
+    const std::string_view names[]{Node::name.view()..., ""};
+    for (int i = 0; i < count; ++i)
+      for (int k = 0; k < i; ++k)
+        if (names[i] == names[k]) return line("one value for ") << names[i];
+    return line();
+  }();
   if constexpr (gradient_maps(Outputs{}) > 0 && Allowed == unbound::none)
     return failed<text(""), text("a program for its parameters"), text("got evaluate")>{};
   else if constexpr (gradient_maps(Outputs{}) > 1)
@@ -58,6 +66,8 @@ constexpr auto program_failure() {
     return failed<to_text<g.where>(), to_text<g.wanted>(), to_text<g.got>()>{};
   else if constexpr (!missing.empty())
     return failed<text(""), to_text<missing>(), text("got none")>{};
+  else if constexpr (!twice.empty())
+    return failed<text(""), to_text<twice>(), text("got several")>{};
 }
 /// Why a run would change more than its workspace, or void.
 template <bool ChangesStates, class... Node>
