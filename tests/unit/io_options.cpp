@@ -65,7 +65,7 @@ program_of classifier() {
 }
 bool of_head(std::string_view name) { return name.starts_with("head."); }
 
-std::string refused(program_of& p, const std::vector<std::byte>& file, const load_options& options) {
+std::string message(program_of& p, const std::vector<std::byte>& file, const load_options& options) {
   const auto r = try_load(p, file, options);
   CHECK(!r.ok());
   CHECK(r.kind() == error_kind::shape);
@@ -81,9 +81,9 @@ TEST_CASE("missing and unused are two switches, each for all names or for some",
   const auto both = file_of({{"body.weight", {2, 3}}, {"relative_position_index", {4}}});
   {
     auto p = classifier();
-    CHECK(refused(p, more, {.allow_missing = true}) ==
+    CHECK(message(p, more, {.allow_missing = true}) ==
           "memory: tensor 'relative_position_index': expected no such tensor, found (4) in F32");
-    CHECK(refused(p, more, {.allow_unused = of_head}).find("no such tensor") != std::string::npos);
+    CHECK(message(p, more, {.allow_unused = of_head}).find("no such tensor") != std::string::npos);
     const load_report r = load(p, more, {.allow_unused = true});
     CHECK(r.unused == list{"relative_position_index"});
     CHECK(r.loaded == list{"body.weight", "head.bias", "head.weight"});
@@ -97,10 +97,10 @@ TEST_CASE("missing and unused are two switches, each for all names or for some",
   }
   {
     auto p = classifier();
-    CHECK(refused(p, less, {.allow_unused = true}).find("2 tensors do not fit") != std::string::npos);
-    CHECK(refused(p, less, {.allow_missing = [](std::string_view n) { return n == "head.bias"; }}) ==
+    CHECK(message(p, less, {.allow_unused = true}).find("2 tensors do not fit") != std::string::npos);
+    CHECK(message(p, less, {.allow_missing = [](std::string_view n) { return n == "head.bias"; }}) ==
           "memory: tensor 'head.weight': expected (5,2) in F32, found none; nearest is 'body.weight'");
-    CHECK(refused(p, both, {.allow_missing = of_head}).find("relative_position_index") != std::string::npos);
+    CHECK(message(p, both, {.allow_missing = of_head}).find("relative_position_index") != std::string::npos);
     const load_report r = load(p, both, {.allow_missing = of_head, .allow_unused = true});
     CHECK(r.missing == list{"head.bias", "head.weight"});
     CHECK(r.unused == list{"relative_position_index"});
@@ -113,10 +113,10 @@ TEST_CASE("missing and unused are two switches, each for all names or for some",
 TEST_CASE("a head of another size keeps its values", "[io]") {
   const auto file = file_of({{"body.weight", {2, 3}}, {"head.weight", {7, 2}}, {"head.bias", {7}}});
   auto p = classifier();
-  CHECK(refused(p, file, {}).find("2 tensors do not fit:\n  tensor 'head.bias': expected (5) in F32, found (7) in F32") !=
+  CHECK(message(p, file, {}).find("2 tensors do not fit:\n  tensor 'head.bias': expected (5) in F32, found (7) in F32") !=
         std::string::npos);
-  CHECK(refused(p, file, {.allow_missing = true, .allow_unused = true}).find("2 tensors do not fit") != std::string::npos);
-  CHECK(refused(p, file, {.allow_other_shape = [](std::string_view n) { return n == "head.bias"; }}) ==
+  CHECK(message(p, file, {.allow_missing = true, .allow_unused = true}).find("2 tensors do not fit") != std::string::npos);
+  CHECK(message(p, file, {.allow_other_shape = [](std::string_view n) { return n == "head.bias"; }}) ==
         "memory: tensor 'head.weight': expected (5,2) in F32, found (7,2) in F32");
   const load_report r = load(p, file, {.allow_other_shape = of_head});
   CHECK(r.skipped == list{"head.bias", "head.weight"});
@@ -134,21 +134,21 @@ TEST_CASE("a head of another size keeps its values", "[io]") {
 
 TEST_CASE("a message offers the names that are there, the nearest first, and stays short", "[io]") {
   program_of p({{"encoder.0.conv.weight", make_extents(2)}});
-  CHECK(refused(p, file_of({{"encoder.1.conv.weight", {2}}, {"x", {2}}, {"encoder.0.conv.bias", {2}}, {"encoder.0.conv.wieght", {2}}}),
+  CHECK(message(p, file_of({{"encoder.1.conv.weight", {2}}, {"x", {2}}, {"encoder.0.conv.bias", {2}}, {"encoder.0.conv.wieght", {2}}}),
                 {.allow_unused = true}) ==
         "memory: tensor 'encoder.0.conv.weight': expected (2) in F32, found none; nearest are 'encoder.1.conv.weight', "
         "'encoder.0.conv.wieght' and 'encoder.0.conv.bias'");
-  CHECK(refused(p, file_of({{"module.encoder.0.conv.weight", {2}}, {"module.encoder.0.norm.weight", {2}}}), {.allow_unused = true}) ==
+  CHECK(message(p, file_of({{"module.encoder.0.conv.weight", {2}}, {"module.encoder.0.norm.weight", {2}}}), {.allow_unused = true}) ==
         "memory: tensor 'encoder.0.conv.weight': expected (2) in F32, found none; nearest are 'module.encoder.0.conv.weight' and "
         "'module.encoder.0.norm.weight'");
-  CHECK(refused(p, file_of({{"encoder.0.conv.weight", {2}}}), {.allow_unused = true, .prefix = "net."}) ==
+  CHECK(message(p, file_of({{"encoder.0.conv.weight", {2}}}), {.allow_unused = true, .prefix = "net."}) ==
         "memory: tensor 'net.encoder.0.conv.weight': expected (2) in F32, found none; nearest is 'encoder.0.conv.weight'");
-  CHECK(refused(p, file_of({}), {}) == "memory: tensor 'encoder.0.conv.weight': expected (2) in F32, found none");
-  CHECK(refused(p, file_of({{"a", {2}}}), {.allow_unused = true, .rename = [](std::string_view) { return std::string("b"); }}) ==
+  CHECK(message(p, file_of({}), {}) == "memory: tensor 'encoder.0.conv.weight': expected (2) in F32, found none");
+  CHECK(message(p, file_of({{"a", {2}}}), {.allow_unused = true, .rename = [](std::string_view) { return std::string("b"); }}) ==
         "memory: tensor 'b' of parameter 'encoder.0.conv.weight': expected (2) in F32, found none; nearest is 'a'");
   std::vector<std::pair<std::string, std::vector<std::uint64_t>>> many;
   for (int i = 0; i < 500; ++i) many.push_back({std::string(3000, 'n') + "\n" + std::to_string(i), {1}});
-  const std::string what = refused(p, file_of(many), {});
+  const std::string what = message(p, file_of(many), {});
   CHECK(what.size() < 3000);
   CHECK(what.ends_with("and 491 more"));
 }
@@ -163,7 +163,7 @@ TEST_CASE("nothing has changed after an error, whatever it is", "[io]") {
     io::write_safetensors<const std::byte>(bytes, all);
     return bytes;
   };
-  CHECK(refused(p, file(large), {}) == "memory: tensor 'b': expected (2) in F32, found 1e+39 at (1) in F64");
+  CHECK(message(p, file(large), {}) == "memory: tensor 'b': expected (2) in F32, found 1e+39 at (1) in F64");
   int calls = 0;
   const auto bad_rename = [&](std::string_view n) {
     if (++calls == 2) throw std::runtime_error("of the caller");
