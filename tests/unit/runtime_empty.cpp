@@ -95,8 +95,8 @@ TEST_CASE("nothing taken from a table", "[runtime]") {
   constexpr auto y = gather(x, axis<1>, none);
   constexpr auto z = take(x, axis<0>, input<"no_rows", 0>);
   program<outputs(y, z, gradient(sum(y) + sum(z), x))> p;
-  const auto [a, b, g] = p(x = std::vector<float>(12, 1.f), none = nothing, input<"no_rows", 0> = nothing);
-  CHECK((a.size() == 0 && b.size() == 0 && value_of(g) == 0));
+  const auto [gathered, taken, slope] = p(x = std::vector<float>(12, 1.f), none = nothing, input<"no_rows", 0> = nothing);
+  CHECK((gathered.size() == 0 && taken.size() == 0 && value_of(slope) == 0));
 }
 
 TEST_CASE("windows of an empty batch", "[runtime]") {
