@@ -64,8 +64,8 @@ using destination_failure = decltype(refuse_destination<To, Shape>());
 namespace xt {
 template <class Runner, volute::extents Shape, class T>
 struct xcontainer_inner_types<volute::lazy<Runner, Shape, T>> {
-  using reference = const T&;
-  using const_reference = const T&;
+  using reference = T;  // no reference: the run of another result of this program, later in the same expression, moves the elements
+  using const_reference = T;
   using size_type = std::size_t;
 };
 template <class Runner, volute::extents Shape, class T>
@@ -97,8 +97,8 @@ class [[nodiscard]] lazy : public xt::xsharable_expression<lazy<Runner, Shape, T
  public:
   // What xtensor asks of an expression.
   using value_type = T;
-  using reference = const T&;
-  using const_reference = const T&;
+  using reference = T;  // no reference: the run of another result of this program, later in the same expression, moves the elements
+  using const_reference = T;
   using pointer = const T*;
   using const_pointer = const T*;
   using size_type = std::size_t;
