@@ -1,52 +1,15 @@
 // Minimal filtering: the three faces against sums in double, for every kind of geometry that has tiles; its transforms; any number of
 // threads.
-#include "kernels_conv3d_support.hpp"
+#include "kernels_conv3d_minimal.hpp"
 
 #include <volute/kernels/conv3d/minimal_filter.hpp>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 
 using namespace conv3d_test;
 
 namespace {
 
-constexpr conv_geometry asked(conv_geometry g) {
-  g.filtering = ops::filtering::minimal;
-  return g;
-}
-template <conv_geometry G>
-constexpr families minimal = of<float, G>(kernels::conv_family::minimal, kernels::conv_family::minimal, kernels::weights_family::minimal);
-
-/// The largest difference, in units of the largest value.
-double error(const std::vector<float>& is, const std::vector<double>& right) {
-  double worst = 0, largest = 0;
-  for (std::size_t i = 0; i < right.size(); ++i) {
-    const double difference = std::fabs(static_cast<double>(is[i]) - right[i]);
-    if (!(difference <= worst)) worst = difference;  // also of NaN
-    largest = std::max(largest, std::fabs(right[i]));
-  }
-  return worst / largest;
-}
-
-template <conv_geometry G>
-void check_minimal(const char* name) {
-  INFO(name);
-  constexpr families f = minimal<G>;
-  static_assert(f.y == kernels::conv_family::minimal && f.dx == f.y && f.dw == kernels::weights_family::minimal);
-  const auto x = random(G.x_size(), 1), w = random(G.w_size(), 2), g = random(G.y_size(), 3);
-  std::vector<double> y(g.size()), dx(x.size()), dw(w.size());
-  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
-    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
-    y[c] += static_cast<double>(x[a]) * static_cast<double>(w[b]);
-    dx[a] += static_cast<double>(g[c]) * static_cast<double>(w[b]);
-    dw[b] += static_cast<double>(g[c]) * static_cast<double>(x[a]);
-  });
-  CHECK(error(forward<float, G, {}, false, f>(x, w), y) < 4e-6);
-  CHECK(error(backward_data<float, G, {}, false, f>(g, w), dx) < 4e-6);
-  CHECK(error(backward_weights<float, G, f>(x, g), dw) < 6e-6);
-}
 #define CHECK_MINIMAL(...) check_minimal<asked(make(__VA_ARGS__))>(#__VA_ARGS__)
 
 /// F(M, R) and its adjoint against their sums.

@@ -1,0 +1,52 @@
+// What tests of minimal filtering share: its three faces against sums in double, and the largest errors.
+#pragma once
+
+#include "kernels_conv3d_support.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace conv3d_test {
+
+constexpr conv_geometry asked(conv_geometry g) {
+  g.filtering = ops::filtering::minimal;
+  return g;
+}
+template <conv_geometry G>
+inline constexpr families minimal = of<float, G>(kernels::conv_family::minimal, kernels::conv_family::minimal,
+                                                 kernels::weights_family::minimal);
+
+/// The largest difference, in units of the largest value.
+inline double error(const std::vector<float>& is, const std::vector<double>& right) {
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(is[i]) - right[i]);
+    if (!(difference <= worst)) worst = difference;  // also of NaN
+    largest = std::max(largest, std::fabs(right[i]));
+  }
+  return worst / largest;
+}
+
+/// The largest errors that a program met: forward and data, the filter's adjoint.
+inline double largest_error[2]{};
+inline double noted(double error, int face) { return largest_error[face] = std::max(largest_error[face], error), error; }
+
+template <conv_geometry G>
+void check_minimal(const char* name) {
+  INFO(name);
+  constexpr families f = minimal<G>;
+  static_assert(f.y == kernels::conv_family::minimal && f.dx == f.y && f.dw == kernels::weights_family::minimal);
+  const auto x = random(G.x_size(), 1), w = random(G.w_size(), 2), g = random(G.y_size(), 3);
+  std::vector<double> y(g.size()), dx(x.size()), dw(w.size());
+  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
+    y[c] += static_cast<double>(x[a]) * static_cast<double>(w[b]);
+    dx[a] += static_cast<double>(g[c]) * static_cast<double>(w[b]);
+    dw[b] += static_cast<double>(g[c]) * static_cast<double>(x[a]);
+  });
+  CHECK(noted(error(forward<float, G, {}, false, f>(x, w), y), 0) < 4e-6);
+  CHECK(noted(error(backward_data<float, G, {}, false, f>(g, w), dx), 0) < 4e-6);
+  CHECK(noted(error(backward_weights<float, G, f>(x, g), dw), 1) < 6e-6);
+}
+
+}  // namespace conv3d_test
