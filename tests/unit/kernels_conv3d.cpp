@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -43,6 +45,30 @@ void check_pixel_parts(const char* name) {
   static_assert(kernels::plan_pixel_weights<float>(kernels::canonical(G)).parts > 1);
   check<float, G, forced>(name);
   check_bits<G, forced>();
+}
+
+template <conv_geometry G, kernels::weights_family F>
+void check_long_sums() {
+  constexpr families f = of<float, G>(kernels::conv_family::channels, kernels::conv_family::channels, F);
+  static_assert(f.dw == F);
+  auto x = random(G.x_size(), 1), g = random(G.y_size(), 2);
+  for (auto* v : {&x, &g})
+    for (float& e : *v) e += 0.5f;
+  std::vector<double> dw(static_cast<std::size_t>(G.w_size()));
+  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
+    dw[static_cast<std::size_t>(iw)] += double(x[static_cast<std::size_t>(ix)]) * double(g[static_cast<std::size_t>(iy)]);
+  });
+  const auto is = backward_weights<float, G, f>(x, g);
+  double error = 0;
+  for (std::size_t i = 0; i < dw.size(); ++i) error = std::max(error, std::abs(double(is[i]) / dw[i] - 1));
+  CHECK(error < 3e-6);
+}
+
+TEST_CASE("conv3d: long sums of the filter's adjoint are accurate", "[conv3d]") {
+  using enum kernels::weights_family;
+  check_long_sums<make(1, 2, 16, {1, 1, 700'000}, {1, 1, 1}), outputs>();  // in one chain, 4e-5
+  check_long_sums<make(1, 16, 3, {40, 100, 100}, {1, 1, 1}), inputs>();
+  check_long_sums<make(1, 2, 16, {1, 1, 700'000}, {1, 1, 1}), pointwise>();
 }
 
 TEST_CASE("conv3d: the filter's adjoint with pixels in the lanes, in parts", "[conv3d]") {

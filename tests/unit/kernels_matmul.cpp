@@ -5,6 +5,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <utility>
+
 using namespace kernels_test;
 
 namespace {
@@ -72,6 +75,34 @@ TEMPLATE_TEST_CASE("matmul: several panels and parts of k", "[kernels][matmul]",
   check_all<TestType>(2, 2, 5000);
 }
 
+TEST_CASE("matmul: long sums in float are accurate", "[kernels][matmul]") {
+  constexpr std::int64_t k = 500'003;
+  numbers rnd(3);
+  std::vector<float> a(5 * k), b(5 * k);
+  for (auto* v : {&a, &b})
+    for (float& e : *v) e = static_cast<float>(rnd.uniform(0, 1));
+  const auto worst = [&]<bool TA, bool TB>(std::int64_t m, std::int64_t n) {
+    std::vector<float> c(static_cast<std::size_t>(m * n));
+    volute::kernels::matmul<float, TA, TB>(1, m, n, k, a.data(), 0, b.data(), 0, c.data());
+    double error = 0;
+    for (std::int64_t i = 0; i < m; ++i)
+      for (std::int64_t j = 0; j < n; ++j) {
+        double want = 0;
+        for (std::int64_t p = 0; p < k; ++p)
+          want += double(a[static_cast<std::size_t>(TA ? p * m + i : i * k + p)]) *
+                  double(b[static_cast<std::size_t>(TB ? j * k + p : p * n + j)]);
+        error = std::max(error, std::abs(double(c[static_cast<std::size_t>(i * n + j)]) / want - 1));
+      }
+    return error;
+  };
+  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{1, 5}, {5, 1}, {1, 1}, {3, 5}}) {
+    CHECK(worst.operator()<false, false>(m, n) < 4e-6);  // in one chain, 4e-5
+    CHECK(worst.operator()<false, true>(m, n) < 4e-6);
+    CHECK(worst.operator()<true, false>(m, n) < 4e-6);
+    CHECK(worst.operator()<true, true>(m, n) < 4e-6);
+  }
+}
+
 TEMPLATE_TEST_CASE("matmul: batches, with either operand shared", "[kernels][matmul]", float, double) {
   for (int share = 0; share < 4; ++share) {
     check<TestType, false, false>(3, 5, 17, 9, share & 1, share & 2);
@@ -86,7 +117,8 @@ TEMPLATE_TEST_CASE("a row of the product does not depend on how many rows there 
   for (const std::int64_t n : {1, 5, 10, 33, 64})
     for (const std::int64_t k : {3, 17, 64, 300, 1024}) {
       constexpr std::int64_t m = 13;
-      std::vector<T> a(static_cast<std::size_t>(m * k)), b(static_cast<std::size_t>(n * k)), all(static_cast<std::size_t>(m * n)), one(static_cast<std::size_t>(n));
+      std::vector<T> a(static_cast<std::size_t>(m * k)), b(static_cast<std::size_t>(n * k)), all(static_cast<std::size_t>(m * n)),
+          one(static_cast<std::size_t>(n));
       for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(std::sin(static_cast<double>(i)));
       for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(std::cos(static_cast<double>(3 * i)));
       const auto check = [&](auto product) {
@@ -96,7 +128,11 @@ TEMPLATE_TEST_CASE("a row of the product does not depend on how many rows there 
           REQUIRE(std::equal(one.begin(), one.end(), all.begin() + i * n));
         }
       };
-      check([&](std::int64_t rows, const T* from, T* to) { volute::kernels::matmul<T, false, true>(1, rows, n, k, from, 0, b.data(), 0, to); });
-      check([&](std::int64_t rows, const T* from, T* to) { volute::kernels::matmul<T, false, false>(1, rows, n, k, from, 0, b.data(), 0, to); });
+      check([&](std::int64_t rows, const T* from, T* to) {
+        volute::kernels::matmul<T, false, true>(1, rows, n, k, from, 0, b.data(), 0, to);
+      });
+      check([&](std::int64_t rows, const T* from, T* to) {
+        volute::kernels::matmul<T, false, false>(1, rows, n, k, from, 0, b.data(), 0, to);
+      });
     }
 }

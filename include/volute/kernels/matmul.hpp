@@ -43,15 +43,7 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
   V acc[M * N];
-  VOLUTE_EACH(i, M * N) {
-    const T* from = c + i / N * c_row + i % N * width;
-    if (!add)
-      acc[i] = V(T(0));  // one chain of additions through all of k, however it is cut
-    else if (i % N < N - 1 || last == width)
-      acc[i] = simd::load<V>(from);
-    else
-      acc[i] = simd::load_partial<V>(from, last);
-  }
+  VOLUTE_EACH(i, M * N) acc[i] = V(T(0));
   const T* ap = a.data;
   const auto step = [&](auto load_last) VOLUTE_ALWAYS_INLINE {
     V bv[N];
@@ -70,9 +62,9 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
   VOLUTE_EACH(i, M * N) {
     T* to = c + i / N * c_row + i % N * width;
     if (i % N < N - 1 || last == width)
-      simd::store(to, acc[i]);
+      simd::store(to, add ? simd::load<V>(to) + acc[i] : acc[i]);
     else
-      simd::store_partial(to, acc[i], last);
+      simd::store_partial(to, add ? simd::load_partial<V>(to, last) + acc[i] : acc[i], last);
   }
 }
 template <int M, int N, class T>
@@ -96,16 +88,23 @@ void matmul_panel(std::int64_t m, std::int64_t k, matrix<T> a, const T* b, std::
   tiles(std::integral_constant<int, 1>{});
 }
 
-/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1. Packing costs a pass over b;
-/// without it the sums run through all of k at once.
+/// Terms of a sum that one chain of additions takes: those of a packed panel. Sums of such parts are added up; one chain would lose digits
+/// (2 million products of numbers in [0, 1): 6e-4 of the value).
+template <class T>
+constexpr std::int64_t depth_of(std::int64_t k) {
+  static_assert(matmul_block<T>::depth % 8 == 0);
+  const std::int64_t parts = (k + matmul_block<T>::depth - 1) / matmul_block<T>::depth;
+  return ((k + parts - 1) / parts + 7) / 8 * 8;
+}
+
+/// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1. Packing costs a pass over b.
 template <bool TransposeB, class T>
 void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c, std::int64_t c_row,
                     bool pack) noexcept {
   using block = matmul_block<T>;
   constexpr int width = simd::width<T>;
   alignas(64) T panel[block::depth * block::columns];
-  const std::int64_t parts = pack ? (k + block::depth - 1) / block::depth : 1;
-  const std::int64_t depth = (k + parts - 1) / parts;
+  const std::int64_t depth = depth_of<T>(k);
   for (std::int64_t j = 0; j < n; j += block::columns) {
     const std::int64_t columns = n - j < block::columns ? n - j : block::columns;
     const int vectors = static_cast<int>((columns + width - 1) / width);
@@ -148,8 +147,8 @@ __attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t
                                         std::int64_t c_row, std::int64_t c_column) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>;
+  constexpr std::int64_t most = 2048 * width;  // in one chain: see depth_of
   V acc[M * N];
-  VOLUTE_EACH(i, M * N) acc[i] = V(T(0));
   const auto step = [&](auto load) VOLUTE_ALWAYS_INLINE {
     V bv[N];
     VOLUTE_EACH(j, N) bv[j] = load(b + j * b_row);
@@ -158,10 +157,19 @@ __attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t
       VOLUTE_EACH(j, N) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
     }
   };
-  for (; k >= width; k -= width, a += width, b += width) step([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
-  const int left = static_cast<int>(k);
-  if (left > 0) step([left](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, left); });
-  VOLUTE_EACH(i, M * N) c[i / N * c_row + i % N * c_column] = simd::reduce_add(acc[i]);
+  for (bool first = true; first || k > 0; first = false) {
+    VOLUTE_EACH(i, M * N) acc[i] = V(T(0));
+    const std::int64_t end = k > most ? k - most : 0;
+    for (; k - end >= width; k -= width, a += width, b += width) step([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
+    if (const int left = static_cast<int>(k - end); left > 0) {
+      step([left](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, left); });
+      k = 0;
+    }
+    VOLUTE_EACH(i, M * N) {
+      T& to = c[i / N * c_row + i % N * c_column];
+      to = first ? simd::reduce_add(acc[i]) : to + simd::reduce_add(acc[i]);
+    }
+  }
 }
 
 /// c(i, j) = dot(row i of a, row j of b): both operands run along k.
@@ -182,9 +190,10 @@ void matmul_dots(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, con
   }
 }
 
-/// c (n) = x (k) times n columns of a (k, row) matrix: eight rows at a time, so that the matrix is read as eight streams and c seldom.
+/// c (n) = x (k) times n columns of a (k, row) matrix, in one chain: eight rows at a time, so that the matrix is read as eight streams and
+/// c seldom.
 template <class T>
-void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, std::int64_t row, T* c) noexcept {
+void vector_matrix_part(std::int64_t n, std::int64_t k, const T* x, const T* matrix, std::int64_t row, T* c) noexcept {
   using V = simd::vec<T>;
   constexpr int width = simd::width<T>, rows = 8;
   if (k < rows) fill(c, n, T(0));
@@ -194,7 +203,7 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
     VOLUTE_EACH(r, rows) xv[r] = V(x[p + r]);
     const T* from = matrix + p * row;
     const auto at = [&](V before, std::int64_t j, auto load) VOLUTE_ALWAYS_INLINE {
-      V s = before;  // one chain, as matmul_tile's: the processor overlaps those of neighbouring columns
+      V s = before;  // as matmul_tile's: the processor overlaps those of neighbouring columns
       VOLUTE_EACH(r, rows) s = simd::fma(xv[r], load(from + r * row + j), s);
       return s;
     };
@@ -217,6 +226,25 @@ void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, 
     if (left > 0)
       simd::store_partial(c + j, simd::fma(xv, simd::load_partial<V>(matrix + p * row + j, left), simd::load_partial<V>(c + j, left)),
                           left);
+  }
+}
+
+/// That of any length, in the parts of matmul_blocked.
+template <class T>
+void vector_matrix(std::int64_t n, std::int64_t k, const T* x, const T* matrix, std::int64_t row, T* c) noexcept {
+  using V = simd::vec<T>;
+  constexpr std::int64_t columns = 16 * 1024 / sizeof(T), width = simd::width<T>;
+  alignas(64) T sums[columns];
+  const std::int64_t depth = depth_of<T>(k);
+  for (std::int64_t j = 0; j < n; j += columns) {
+    const std::int64_t there = n - j < columns ? n - j : columns;
+    vector_matrix_part(there, k < depth ? k : depth, x, matrix + j, row, c + j);
+    for (std::int64_t p = depth; p < k; p += depth) {
+      vector_matrix_part(there, k - p < depth ? k - p : depth, x + p, matrix + p * row + j, row, sums);
+      std::int64_t i = 0;
+      for (; i + width <= there; i += width) simd::store(c + j + i, simd::load<V>(c + j + i) + simd::load<V>(sums + i));
+      for (; i < there; ++i) c[j + i] += sums[i];
+    }
   }
 }
 

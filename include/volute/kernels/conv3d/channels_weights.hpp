@@ -102,26 +102,34 @@ struct weights_job {
 template <class T, int L, int NV, int J, bool Ahead>
 __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
-  V acc[J][NV];
-  load_tile(acc, j.sum, j.add);
+  constexpr int64_t most = 4096;  // pixels of a row in one chain: see add_tile
   const T* ahead = j.ahead;
-  for (int64_t d = 0; d < j.planes; ++d)
-    for (int64_t h = 0; h < j.rows; ++h) {
-      const T* x = j.x + d * j.x_plane + h * j.x_row;
-      const T* g = j.g + d * j.g_plane + h * j.g_row;
-      const int64_t x_pixel = j.x_pixel, g_pixel = j.g_pixel, ahead_step = j.ahead_step;
-      VOLUTE_NO_UNROLL
-      for (int64_t w = j.pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
-        V gv[NV];
-        load_all(gv, g);
-        if constexpr (Ahead) {
-          simd::prefetch(ahead);
-          ahead += ahead_step;
+  bool add = j.add;
+  int64_t first = 0;
+  do {
+    const int64_t pixels = smaller(most, j.pixels - first);
+    V acc[J][NV];
+    set_zero(acc);
+    for (int64_t d = 0; d < j.planes; ++d)
+      for (int64_t h = 0; h < j.rows; ++h) {
+        const T* x = j.x + d * j.x_plane + h * j.x_row + first * j.x_pixel;
+        const T* g = j.g + d * j.g_plane + h * j.g_row + first * j.g_pixel;
+        const int64_t x_pixel = j.x_pixel, g_pixel = j.g_pixel, ahead_step = j.ahead_step;
+        VOLUTE_NO_UNROLL
+        for (int64_t w = pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
+          V gv[NV];
+          load_all(gv, g);
+          if constexpr (Ahead) {
+            simd::prefetch(ahead);
+            ahead += ahead_step;
+          }
+          VOLUTE_EACH(i, J) add_products(acc[i], V(x[i]), gv);
         }
-        VOLUTE_EACH(i, J) add_products(acc[i], V(x[i]), gv);
       }
-    }
-  store_all(acc, j.sum);
+    if (add) add_tile(acc, j.sum);
+    store_all(acc, j.sum);
+    add = true;
+  } while ((first += most) < j.pixels);
 }
 
 /// What the next panel will read, fetched by the register blocks of one tap of the depth: half of them take the source, half the target.

@@ -122,7 +122,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
-  load_tile(acc, sum, add);
+  set_zero(acc);
   const T* third[(R + 2) / 3];  // every third row: the two behind it are one and two pitches away, which an address can say
   VOLUTE_EACH(r, (R + 2) / 3) third[r] = rows + 3 * r * pitch;
   VOLUTE_NO_UNROLL
@@ -133,10 +133,8 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
     VOLUTE_EACH(r, R) add_products(acc[r], V(third[r / 3][r % 3 * pitch]), tv);
     VOLUTE_EACH(r, (R + 2) / 3) simd::keep(++third[r]);
   }
-  if (onto != nullptr) {
-    sum = onto;
-    for_each_sum(acc, [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(sum + i * L) + v; });
-  }
+  if (add) add_tile(acc, sum);
+  if (onto != nullptr) add_tile(acc, sum = onto);
   store_all(acc, sum);
 }
 
