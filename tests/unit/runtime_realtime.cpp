@@ -15,9 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <mutex>
+#include <utility>
 
 namespace {
 int locks = 0;
@@ -42,25 +44,27 @@ bool watched() {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/// What f() does, called ten times in a child after a first time that is not judged.
-template <class F>
-verdict judged(F f) {
+/// What f() does, called ten times in a child after before(), which is not judged.
+template <class B, class F>
+verdict judged(B before, F f) {
   const pid_t child = ::fork();
   if (child == 0) {
-    f();
-    const int before = locks;
+    before();
+    const int taken = locks;
     if (!watched()) ::_exit(static_cast<int>(verdict::not_watched));
     for (int i = 0; i < 10; ++i) f();
-    ::_exit(static_cast<int>(locks == before ? verdict::quiet : verdict::locked));
+    ::_exit(static_cast<int>(locks == taken ? verdict::quiet : verdict::locked));
   }
   int status = 0;
   if (child < 0 || ::waitpid(child, &status, 0) != child) return verdict::not_watched;
   return WIFEXITED(status) ? static_cast<verdict>(WEXITSTATUS(status)) : verdict::called_the_system;
 }
-
 template <class F>
-void check_quiet(F f) {
-  const verdict v = judged(f);
+verdict judged(F f) {
+  return judged(f, f);
+}
+
+void check_quiet(verdict v) {
   if (v == verdict::not_watched)
     WARN("this system cannot be watched");
   else
@@ -93,18 +97,49 @@ TEST_CASE("a run asks nothing of the system") {
   static const batch in = xt::ones<float>({2, 1, 8, 8, 8});
   static model<net, x> direct;
   static xt::xtensor<float, 2> scores = xt::zeros<float>({2, 3});
-  check_quiet([] { xt::noalias(scores) = direct(in); });
+  check_quiet(judged([] { xt::noalias(scores) = direct(in); }));
   static model<nn::minimal_filtering<net>, x> minimal;
-  check_quiet([] { xt::noalias(scores) = minimal(in); });
+  check_quiet(judged([] { xt::noalias(scores) = minimal(in); }));
   const verdict changed = judged([] { minimal.initialize(3), xt::noalias(scores) = minimal(in); });
   CHECK((changed == verdict::locked || changed == verdict::not_watched));  // filters are packed anew, once for all who share them
+}
+
+TEST_CASE("nor does the first run after warm_up") {
+  static const batch in = xt::ones<float>({2, 1, 8, 8, 8});
+  static xt::xtensor<float, 2> scores = xt::zeros<float>({2, 3});
+  static model<net, x> m;
+  const auto run = [] { xt::noalias(scores) = m(in); };
+  const verdict cold = judged([] {}, run);
+  CHECK((cold == verdict::locked || cold == verdict::not_watched));
+  check_quiet(judged([] { m.warm_up(); }, run));
+  check_quiet(judged([] { m.initialize(5), m.warm_up(); }, run));
+  static auto w = workspace::of<decltype(m)>();
+  check_quiet(judged([] { std::as_const(m).warm_up(w); }, [] { xt::noalias(scores) = std::as_const(m)(w, in); }));
+  run();
+  const xt::xtensor<float, 2> before = scores;
+  m.warm_up();
+  run();
+  CHECK(before == scores);
+}
+
+TEST_CASE("warm_up leaves states and random numbers as they are") {
+  constexpr auto scores = training(net{}(x));
+  using step = program<outputs(scores, gradient(sum(square(scores)), parameters))>;
+  static step a, b;
+  const batch in = xt::ones<float>({2, 1, 8, 8, 8});
+  a.warm_up();
+  for (int i = 0; i < 2; ++i) {
+    const xt::xtensor<float, 2> ya = std::get<0>(a(x = in)), yb = std::get<0>(b(x = in));
+    CHECK(ya == yb);
+    CHECK(std::equal(a.parameter_values().begin(), a.parameter_values().end(), b.parameter_values().begin()));
+  }
 }
 
 TEST_CASE("a training step asks nothing of the system") {
   static const batch in = xt::ones<float>({2, 1, 8, 8, 8});
   static const xt::xtensor<int, 1> labels{1, 2};
   static trainer<net, nn::cross_entropy<>, adam, x, t> step(adam{}, {.clip_norm = 1, .ema_decay = 0.9, .accumulate = 2});
-  check_quiet([] { step.step(in, labels); });
+  check_quiet(judged([] { step.step(in, labels); }));
 }
 
 #endif

@@ -126,6 +126,10 @@ class basic_model : public runtime::parameter_members<basic_model<T, Net, Inputs
   void run(const T* const* inputs, T* const* results) noexcept { program_.run(inputs, results); }
   void run(workspace& w, const T* const* inputs, T* const* results) const { program_.run(w, inputs, results); }
 
+  /// Before the first run that must not be late, and once more after the parameters changed; see program::warm_up.
+  void warm_up() { program_.warm_up(); }
+  void warm_up(workspace& w) const { program_.warm_up(w); }
+
   /// A result of the last run, by the name that the network gave it, or by its place; see runtime/result_members.hpp.
   template <text Name>
   auto result() noexcept {

@@ -267,6 +267,14 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
       static_assert(detail::accepted<detail::refused_for<obstacle>>::value);
     }
   }
+  /// Before the first run that must not be late: it takes as long as later ones then. A run on zeros, whose results nobody sees; parameters,
+  /// states and random numbers stay as they are, results of the last run are lost. Once more after the parameters changed.
+  void warm_up() { warm_up(workspace_); }
+  /// The same for runs in a workspace of the caller's. Throws shape_error if that is too small.
+  void warm_up(workspace& w) const {
+    machine::enter(w);
+    machine_.warm_up(w);
+  }
   /// A run in parts, in a workspace of the caller's or memory(): see machine::run_part. take_inputs copies the inputs there; between two
   /// parts what a launch made may be changed at its place.
   template <class... Node, class... V>
