@@ -2,7 +2,7 @@
 """Random convolutions in every family that can compute them: `convolutions.py [SEED [COUNT]] [-- FLAGS]`.
 
 Writes, compiles and runs a program for each ten geometries (20 s), with g++ -O1 -march=native and what follows `--`. The direct families
-get integers, so that each bit is compared, with epilogues and threads; minimal filtering random numbers, whose largest errors are printed,
+get integers, so that each bit is compared, with epilogues and threads; minimal filtering normal numbers, whose largest errors are printed,
 in units of the largest value. The exit code is not 0 if anything differs (minimal filtering: by more than 4e-6, the filter's adjoint 6e-6)."""
 import argparse
 import os

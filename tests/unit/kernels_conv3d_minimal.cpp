@@ -84,6 +84,7 @@ TEST_CASE("minimal filtering: channels that fill no vector") {
   CHECK_MINIMAL(1, 24, 40, {4, 4, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_MINIMAL(1, 1, 3, {4, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
   CHECK_MINIMAL(1, 17, 1, {3, 5, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  CHECK_MINIMAL(1, 200, 200, {2, 2, 2}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});  // 10 MB of filters, past the caches
   CHECK_MINIMAL(1, 80, 48, {2, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
 }
 TEST_CASE("minimal filtering: extents, padding, dilation, groups, batches") {

@@ -87,7 +87,7 @@ struct conv3d_pack {
     constexpr const conv_shape& s = conv_shape_of<canonical(Original), Side>;
     static constexpr auto p = plan_of<T, Family>(s);
     if constexpr (Family == conv_family::minimal)
-      pack_minimal<T, p.lanes, p.tile_kind>(s, p, w, packed, workers);
+      pack_minimal<T, p.lanes, p.tile_kind, (p.size(s) * static_cast<std::int64_t>(sizeof(T)) > pack_streams)>(s, p, w, packed, workers);
     else
       pack_filters<T>(s, order_of(p), w, packed, workers);
   }

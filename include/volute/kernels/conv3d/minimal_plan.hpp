@@ -51,17 +51,21 @@ constexpr bool minimal_possible(const ops::conv_geometry& g) {
   return std::is_same_v<T, float> && g.filtering == ops::filtering::minimal && minimal_exists(g);
 }
 
-/// Four elements along the depth where height and width have tiles too, six elsewhere if that means fewer products: with six in all three
-/// the error doubles and filters grow eightfold, for 5 to 8 % less time with 64 channels and more with 32.
+/// Four elements along the depth where height and width have tiles too, six elsewhere if that means fewer products, but not in all three:
+/// the error would double and filters grow eightfold, for 5 to 8 % less time with 64 channels and more with 32. Four and five taps have
+/// six elements whatever comes of it.
 constexpr minimal_tile minimal_tile_of(const ops::conv_geometry& g, const int64_t (&positions)[3], bool adjoint = false) {
   minimal_tile t;
-  for (int a = 0; a < 3; ++a) {
+  int sixes = 0;
+  for (int a = 0; a < 3; ++a) sixes += g.kernel[a] >= 4;
+  for (int a = 2; a >= 0; --a) {
     const int taps = static_cast<int>(g.kernel[a]);
     if (taps == 1) continue;
     const int64_t n = positions[a], d = g.dilation[a];
     const auto products = [&](int64_t size) { return minimal_axis{size + 1 - taps, d}.tiles(n) * size; };
     const bool inner = a == 0 && g.kernel[1] > 1 && g.kernel[2] > 1;
-    const bool four = taps < 4 && (inner || products(4) <= products(6));
+    const bool four = taps < 4 && (inner || sixes >= 2 || products(4) <= products(6));
+    sixes += taps < 4 && !four;
     t.axis[a] = minimal_filter_of((four ? 4 : 6) + 1 - taps, taps, adjoint);
   }
   return t;
