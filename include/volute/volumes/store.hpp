@@ -51,7 +51,11 @@ class store {
     data_ = static_cast<T*>(p);
   }
   store(store&& other) noexcept
-      : channels_(other.channels_), extent_(other.extent_), data_(std::exchange(other.data_, nullptr)), sums_(std::move(other.sums_)) {}
+      : channels_(other.channels_),
+        extent_(other.extent_),
+        data_(std::exchange(other.data_, nullptr)),
+        sums_(std::move(other.sums_)),
+        taken_(other.taken_) {}
   store& operator=(store&&) = delete;
   ~store() {
     if (data_ != nullptr) ::munmap(data_, bytes());
@@ -69,10 +73,12 @@ class store {
     return scores([this](const slab<T>& s) { take(s); });
   }
   /// Means and variances (divided by n), (2, C), of each channel, or of groups of channels that follow each other; for norm(x, statistics).
-  /// Made in double, plane by plane.
+  /// Made in double, plane by plane. Throws shape_error unless a run has brought each plane once.
   xt::xtensor<T, 2> statistics(std::int64_t groups = 0) const {
     if (groups < 0 || (groups > 0 && channels_ % groups != 0))
       fail("statistics: expected groups that divide " + std::to_string(channels_) + " channels, found " + std::to_string(groups));
+    if (taken_ != extent_.d)
+      fail("statistics: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
     const std::int64_t size = groups == 0 ? 1 : channels_ / groups;
     xt::xtensor<T, 2> r = xt::xtensor<T, 2>::from_shape({2, static_cast<std::size_t>(channels_)});
     for (std::int64_t c = 0; c < channels_; c += size) {
@@ -102,6 +108,7 @@ class store {
   size3 extent_;
   T* data_ = nullptr;
   std::vector<moments> sums_;
+  std::int64_t taken_ = 0;  // planes since the first one
 
   /// In one pass around the first voxel, which is close enough to the mean where voxels are alike; in lanes, whose order is fixed.
   static moments of_plane(const T* p, std::int64_t n) {
@@ -128,7 +135,8 @@ class store {
         s.begin + s.shape[2] > extent_.d)
       fail("store: expected planes of (1," + std::to_string(channels_) + ',' + std::to_string(extent_.d) + ',' + std::to_string(extent_.h) +
            ',' + std::to_string(extent_.w) + "), found others");
-    if (s.begin == 0) sums_.assign(static_cast<std::size_t>(channels_), {});
+    if (s.begin == 0) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
+    taken_ += s.shape[2];
     for (std::int64_t c = 0; c < channels_; ++c) {
       std::memcpy(static_cast<void*>(data_ + (c * extent_.d + s.begin) * plane), s.data + c * part,
                   static_cast<std::size_t>(part) * sizeof(T));
