@@ -6,6 +6,8 @@
 #include <volute/imaging/resample.hpp>
 #include <volute/imaging/resize.hpp>
 
+#include <numeric>
+
 using namespace imaging_support;
 
 namespace {
@@ -80,6 +82,17 @@ TEST_CASE("other extents and spacings of the same space") {
   CHECK(apart(blurred(xt::xtensor<double, 3>(x.voxels), {0.3, 1.1, 0.6}), stored<double>("blurred")) < 1e-9);
   CHECK_THROWS_WITH(with_extent(x.at, {3, 0, 1}), "grid: expected an extent of 1 or more, found 0");
   CHECK_THROWS_WITH(with_spacing(x.at, {3, 0, 1}), Catch::Contains("grid: expected a spacing above 0, found 0"));
+}
+
+TEST_CASE("halfway between two voxels the next one is nearest, whatever the extents") {
+  for (std::int64_t from = 1; from < 14; ++from)
+    for (std::int64_t to = 1; to < 14; ++to) {
+      image<int> x{tensor_of<int>({1, 1, from}), {{1, 1, from}, {{{0.7, 0, 0, 31}, {0, 1, 0, 0}, {0, 0, 1, 0}}}}};
+      std::iota(x.voxels.begin(), x.voxels.end(), 0);
+      const auto y = resampled(x, with_extent(x.at, {1, 1, to}), interpolation::nearest, -1);
+      for (std::int64_t i = 0; i < to; ++i)
+        if (y.voxels.data()[i] != (2 * i + 1) * from / (2 * to)) FAIL("voxel " << i << " of " << to << " made of " << from);
+    }
 }
 
 TEST_CASE("z-scores and windows") {

@@ -103,7 +103,8 @@ template <class F>
 void each_voxel(const grid& to, const grid& from, interpolation how, const F& f) {
   const passage p(to, from);
   const auto axis_taps = [&](int a, std::int64_t d, std::int64_t h, std::int64_t w) {
-    return taps_of(p.place(a, d, h, w), from.extent[a], how);
+    const double tie = how == interpolation::nearest ? 1e-8 : 0;  // halfway is the next voxel, also where the affine was rounded
+    return taps_of(p.place(a, d, h, w) + tie, from.extent[a], how);
   };
   const bool parallel = p.m[0][1] == 0 && p.m[0][2] == 0 && p.m[1][0] == 0 && p.m[1][2] == 0 && p.m[2][0] == 0 && p.m[2][1] == 0;
   std::vector<taps> row(static_cast<std::size_t>(to.extent.w));
