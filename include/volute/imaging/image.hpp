@@ -113,7 +113,8 @@ inline std::array<direction, 3> directions(const grid& g) {
 }
 
 /// "RAS", "LPS" and so on: where width, height and depth run to: right or left, anterior or posterior, superior or inferior. (nibabel's
-/// aff2axcodes.)
+/// aff2axcodes, for volumes that are turned by up to 45 degrees. Beyond, which axis gets which letter is a matter of the rule: nibabel
+/// gives the first choice to the axis with the largest cosine.)
 inline std::string orientation(const grid& g) {
   const auto d = directions(g);
   std::string s;

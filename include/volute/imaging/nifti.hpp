@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace volute::imaging {
@@ -106,7 +107,7 @@ T number(double v) {
 /// Numbers of a file as another type: what is whole on both sides, and not scaled, keeps all its digits.
 template <class T, class From>
 void numbers(const From* from, std::size_t n, bool scales, double slope, double offset, T* to) {
-  if constexpr (std::is_integral_v<T> && std::is_integral_v<From> && !std::is_same_v<T, bool>)
+  if constexpr (std::is_integral_v<T> && std::is_integral_v<From> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>)
     if (!scales) {
       using limits = std::numeric_limits<T>;
       std::transform(from, from + n, to, [](From v) {

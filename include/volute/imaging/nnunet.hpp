@@ -6,6 +6,7 @@
 #include <volute/imaging/resize.hpp>
 #include <volute/volumes/window_rule.hpp>
 
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -161,7 +162,7 @@ xt::xtensor<Label, 3> nnunet_labels(const nnunet_plan& plan, const nnunet_case& 
     fail("scores: expected " + std::to_string(plan.regions.size()) + ", one for each region, found " + std::to_string(shape[1]));
   const auto most =
       plan.regions.empty() ? static_cast<std::int64_t>(shape[1]) - 1 : *std::max_element(plan.regions.begin(), plan.regions.end());
-  if (std::cmp_greater(most, std::numeric_limits<Label>::max()))
+  if (static_cast<double>(most) > static_cast<double>(std::numeric_limits<Label>::max()))
     fail("labels: expected at most " + std::to_string(std::numeric_limits<Label>::max()) + ", found " + std::to_string(most));
   const size3 from{static_cast<std::int64_t>(shape[2]), static_cast<std::int64_t>(shape[3]), static_cast<std::int64_t>(shape[4])};
   const size3& to = c.crop.extent;

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <limits>
 #include <string>
-#include <utility>
 
 namespace volute::volumes {
 
@@ -62,7 +61,7 @@ struct label_sink {
   template <class>
   using element = Label;
   static constexpr std::int64_t channels(std::int64_t c) {
-    if (std::cmp_greater(c - 1, std::numeric_limits<Label>::max()))
+    if (static_cast<double>(c - 1) > static_cast<double>(std::numeric_limits<Label>::max()))
       fail("labels: expected at most " + std::to_string(static_cast<std::int64_t>(std::numeric_limits<Label>::max()) + 1) +
            " channels for labels of this type, found " + std::to_string(c));
     return 1;
