@@ -142,8 +142,9 @@ TEST_CASE("statistics of a store") {
   };
   check(0, 1), check(4, 1), check(2, 2), check(1, 4);
   s.sink().function(vs::slab<float>{0, make_extents(1, 4, 2, 2, 5), values.data()});  // a run that was called off
-  CHECK_THROWS_WITH(s.statistics(), "statistics: expected all 3 planes of a run, found 2");
-  CHECK_THROWS_WITH(vs::store<float>(4, {3, 2, 5}).statistics(), "statistics: expected all 3 planes of a run, found 0");
+  CHECK_THROWS_WITH(s.statistics(), "store: expected all 3 planes of a run, found 2");
+  CHECK_THROWS_WITH(s.source(), "store: expected all 3 planes of a run, found 2");
+  CHECK_THROWS_WITH(vs::store<float>(4, {3, 2, 5}).statistics(), "store: expected all 3 planes of a run, found 0");
   CHECK_THROWS_WITH(s.statistics(3), "statistics: expected groups that divide 4 channels, found 3");
   CHECK_THROWS_WITH(vs::store<float>(0, {3, 2, 5}), "store: expected channels and extents of 1 or more, found (0,3,2,5)");
   CHECK_THROWS_AS(vs::store<float>(1, {3, 2, 5}, "/no/such/folder"), file_error);

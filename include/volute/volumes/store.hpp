@@ -65,10 +65,14 @@ class store {
   const size3& extents() const noexcept { return extent_; }
   /// (C, D, H, W), dense.
   const T* data() const noexcept { return data_; }
-  /// For later runs, as long as the store lives.
-  memory_source<T> source() const { return {data_, extent_, 1, channels_}; }
+  /// For later runs, as long as the store lives. Throws shape_error unless a run has brought each plane once.
+  memory_source<T> source() const {
+    check_full();
+    return {data_, extent_, 1, channels_};
+  }
 
-  /// Takes the planes of a run with one sample, in their order: `t.run(s.sink(), source)`. Statistics begin anew with the first plane.
+  /// Takes the planes of a run with one sample, in their order: `t.run(s.sink(), source)`, where `source` is another's. Statistics begin
+  /// anew with the first plane.
   auto sink() {
     return scores([this](const slab<T>& s) { take(s); });
   }
@@ -77,8 +81,7 @@ class store {
   xt::xtensor<T, 2> statistics(std::int64_t groups = 0) const {
     if (groups < 0 || (groups > 0 && channels_ % groups != 0))
       fail("statistics: expected groups that divide " + std::to_string(channels_) + " channels, found " + std::to_string(groups));
-    if (taken_ != extent_.d)
-      fail("statistics: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
+    check_full();
     const std::int64_t size = groups == 0 ? 1 : channels_ / groups;
     xt::xtensor<T, 2> r = xt::xtensor<T, 2>::from_shape({2, static_cast<std::size_t>(channels_)});
     for (std::int64_t c = 0; c < channels_; c += size) {
@@ -129,6 +132,9 @@ class store {
   }
   std::size_t bytes() const { return static_cast<std::size_t>(channels_ * extent_.voxels()) * sizeof(T); }
 
+  void check_full() const {
+    if (taken_ != extent_.d) fail("store: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
+  }
   void take(const slab<T>& s) {
     const std::int64_t plane = extent_.h * extent_.w, part = s.shape[2] * plane;
     if (s.shape[0] != 1 || s.shape[1] != channels_ || s.shape[3] != extent_.h || s.shape[4] != extent_.w ||
