@@ -80,6 +80,8 @@ TEST_CASE("other extents and spacings of the same space") {
   CHECK(h.affine[2][3] == Approx(-0.75));
   CHECK(h.affine[0][3] + 2 * 4 == Approx(x.at.affine[0][3] + 4 * 2));  // the same middle
   CHECK(apart(blurred(xt::xtensor<double, 3>(x.voxels), {0.3, 1.1, 0.6}), stored<double>("blurred")) < 1e-9);
+  CHECK_THROWS_WITH(blurred(x.voxels, {0, 1e9, 0}), "blurred: expected standard deviations of 0 to 100000 voxels, found 1000000000.000000");
+  CHECK_THROWS_WITH(blurred(x.voxels, {0, 0, -1}), Catch::Contains("found -1.0"));
   CHECK_THROWS_WITH(with_extent(x.at, {3, 0, 1}), "grid: expected an extent of 1 or more, found 0");
   CHECK_THROWS_WITH(with_spacing(x.at, {3, 0, 1}), Catch::Contains("grid: expected a spacing above 0, found 0"));
 }

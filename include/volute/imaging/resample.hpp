@@ -189,12 +189,13 @@ image<T> resampled_labels(const image<T>& x, const grid& to, T outside = T(0)) {
 }
 
 /// Gaussian blur with these standard deviations in voxels along depth, height and width, cut off at four of them; border voxels repeat
-/// outside. (scipy.ndimage.gaussian_filter, mode "nearest".)
+/// outside. Throws shape_error unless they are 0 to 100000. (scipy.ndimage.gaussian_filter, mode "nearest".)
 template <class T>
 xt::xtensor<T, 3> blurred(xt::xtensor<T, 3> v, const std::array<double, 3>& sigma) {
   const size3 e = extent_of(v);
   for (int a = 0; a < 3; ++a) {
     const double s = sigma[static_cast<std::size_t>(a)];
+    if (!(s >= 0 && s <= 1e5)) fail("blurred: expected standard deviations of 0 to 100000 voxels, found " + std::to_string(s));
     const auto radius = static_cast<std::int64_t>(4 * s + 0.5);
     if (radius < 1) continue;
     std::vector<double> weight, line(static_cast<std::size_t>(e[a] + 2 * radius));
