@@ -61,7 +61,6 @@ image<float> by_tiles(const std::string& weights, const image<float>& head) {
   spinning_pool pool;
   network.use(pool);
   const grid at = with_spacing(head.at, {millimetres, millimetres, millimetres});
-  if (const auto& e = at.extent; std::max({e.d, e.h, e.w}) > 400) throw std::runtime_error("expected a head, found more than 600 mm");
   const xt::xtensor<float, 5> x = prepared(head, at);
   xt::xtensor<float, 5> logits = x;
   volumes::options how;
@@ -176,6 +175,9 @@ bool judged(const finding& tiled_one, const finding& whole_one, const mask& trut
 int run(const std::string& weights, bool squeezed, const std::string& file, const std::string& folder) {
   const double begun = seconds();
   const image<float> head = imaging::read_nifti(file);
+  for (int a = 0; a < 3; ++a)
+    if (const double mm = static_cast<double>(head.at.extent[a]) * spacing(head.at)[static_cast<std::size_t>(a)]; !(mm >= 50 && mm <= 600))
+      throw std::runtime_error("expected a head of 50 to 600 mm along each axis, found " + std::to_string(mm) + " mm");
   const auto& e = head.at.extent;
   const auto s = spacing(head.at);
   std::printf("%s: %lld x %lld x %lld voxels of %.3g x %.3g x %.3g mm, %s\n", file.c_str(), static_cast<long long>(e.d),

@@ -4,6 +4,9 @@
 #include <volute/imaging/intensity.hpp>
 #include <volute/imaging/regions.hpp>
 #include <volute/imaging/resample.hpp>
+#include <volute/imaging/resize.hpp>
+
+#include <numeric>
 
 using namespace imaging_support;
 
@@ -77,8 +80,21 @@ TEST_CASE("other extents and spacings of the same space") {
   CHECK(h.affine[2][3] == Approx(-0.75));
   CHECK(h.affine[0][3] + 2 * 4 == Approx(x.at.affine[0][3] + 4 * 2));  // the same middle
   CHECK(apart(blurred(xt::xtensor<double, 3>(x.voxels), {0.3, 1.1, 0.6}), stored<double>("blurred")) < 1e-9);
+  CHECK_THROWS_WITH(blurred(x.voxels, {0, 1e9, 0}), "blurred: expected standard deviations of 0 to 100000 voxels, found 1000000000.000000");
+  CHECK_THROWS_WITH(blurred(x.voxels, {0, 0, -1}), Catch::Contains("found -1.0"));
   CHECK_THROWS_WITH(with_extent(x.at, {3, 0, 1}), "grid: expected an extent of 1 or more, found 0");
   CHECK_THROWS_WITH(with_spacing(x.at, {3, 0, 1}), Catch::Contains("grid: expected a spacing above 0, found 0"));
+}
+
+TEST_CASE("halfway between two voxels the next one is nearest, whatever the extents") {
+  for (std::int64_t from = 1; from < 14; ++from)
+    for (std::int64_t to = 1; to < 14; ++to) {
+      image<int> x{tensor_of<int>({1, 1, from}), {{1, 1, from}, {{{0.7, 0, 0, 31}, {0, 1, 0, 0}, {0, 0, 1, 0}}}}};
+      std::iota(x.voxels.begin(), x.voxels.end(), 0);
+      const auto y = resampled(x, with_extent(x.at, {1, 1, to}), interpolation::nearest, -1);
+      for (std::int64_t i = 0; i < to; ++i)
+        if (y.voxels.data()[i] != (2 * i + 1) * from / (2 * to)) FAIL("voxel " << i << " of " << to << " made of " << from);
+    }
 }
 
 TEST_CASE("z-scores and windows") {
@@ -125,4 +141,56 @@ TEST_CASE("the largest connected part") {
   CHECK(apart(largest_component(two), xt::xtensor<int, 3>{{{0, 0, 7, 7, 0, 0, 0}}}) == 0);
   const xt::xtensor<int, 3> none{{{0, 0}}};
   CHECK(apart(largest_component(none), none) == 0);
+}
+
+TEST_CASE("parts that touch by edges, or by corners too") {
+  xt::xtensor<int, 3> steps = xt::zeros<int>({3, 3, 4});  // two by a face, one more by an edge, one more by a corner
+  steps(0, 0, 0) = steps(0, 0, 1) = steps(0, 1, 2) = steps(1, 2, 3) = 1;
+  const auto kept = [&](neighbours touching) {
+    const auto left = largest_component(steps, touching);
+    return std::count(left.begin(), left.end(), 1);
+  };
+  CHECK(kept(neighbours::faces) == 2);
+  CHECK(kept(neighbours::edges) == 3);
+  CHECK(kept(neighbours::corners) == 4);
+}
+
+TEST_CASE("whole numbers: rounded, held within their range, and real where they would be cut off") {
+  const xt::xtensor<std::int16_t, 3> ct{{{-1000, -160, 40, 140, 3000}}};
+  CHECK(apart(ct_window(ct, 40, 400), xt::xtensor<float, 3>{{{0, 0, 0.5f, 0.75f, 1}}}) < 1e-7);
+  CHECK(apart(ct_scored(ct, -160, 240, 40, 100), xt::xtensor<float, 3>{{{-2, -2, 0, 1, 2}}}) < 1e-7);
+  CHECK_THROWS_WITH(ct_scored(ct, 1, -1, 0, 1), "ct_scored: expected low <= high, found 1.000000 and -1.000000");
+  const xt::xtensor<std::uint8_t, 3> grey{{{0, 51, 255}}};
+  CHECK(apart(unit_scaled(grey), xt::xtensor<float, 3>{{{0, 0.2f, 1}}}) < 1e-7);
+  CHECK(apart(z_scored(grey), z_scored(xt::xtensor<float, 3>(grey))) < 1e-6);
+  CHECK(apart(z_scored(grey, grey), z_scored(xt::xtensor<float, 3>(grey), grey)) < 1e-6);
+
+  // A spline goes beyond the values that it goes through.
+  image<std::uint8_t> edge{{{{0, 0, 0, 255, 255, 255}}}, {{1, 1, 6}}};
+  const grid fine = with_extent(edge.at, {1, 1, 24});
+  const auto bytes = resampled(edge, fine, interpolation::cubic);
+  const auto exact = resampled(image<double>{edge.voxels, edge.at}, fine, interpolation::cubic);
+  CHECK(*std::min_element(exact.voxels.begin(), exact.voxels.end()) < -1);
+  for (std::size_t i = 0; i < 24; ++i) CHECK(bytes.voxels.data()[i] == std::nearbyint(std::clamp(exact.voxels.data()[i], 0.0, 255.0)));
+  CHECK(resampled(edge, grid{{1, 1, 1}, {{{1, 0, 0, 50}, {0, 1, 0, 0}, {0, 0, 1, 0}}}}, interpolation::linear, -1000).voxels(0, 0, 0) == 0);
+  const xt::xtensor<std::uint8_t, 3> steps{{{10, 13}}}, even = xt::xtensor<std::uint8_t, 3>::from_shape({9, 9, 9}) * 0 + 201;
+  CHECK(apart(resized(steps, {1, 1, 4}, interpolation::linear), xt::xtensor<int, 3>{{{10, 11, 12, 13}}}) == 0);  // 10.75, 12.25
+  CHECK(apart(blurred(even, {0.7, 1.1, 2.3}), even) == 0);
+}
+
+TEST_CASE("voxels that are not their grid's, boxes and extents that cannot be") {
+  const image<float> x{tensor_of<float>({2, 3, 4}), {{2, 3, 5}}};
+  const std::string message = "image: expected the voxels of its grid, (2,3,5), found (2,3,4)";
+  CHECK_THROWS_WITH(oriented(x), message);
+  CHECK_THROWS_WITH(resampled(x, x.at, interpolation::linear), message);
+  CHECK_THROWS_WITH(reduced(x, x.at, interpolation::linear), message);
+  CHECK_THROWS_WITH(resampled_labels(x, x.at), message);
+  CHECK_THROWS_WITH(cropped(x, box{{0, 0, 0}, {1, 1, 1}}), message);
+  CHECK_THROWS_WITH(uncropped(x, box{{0, 0, 0}, {2, 3, 5}}, x.at), message);
+  const image<float> y{tensor_of<float>({2, 3, 4}), {{2, 3, 4}}};
+  CHECK_THROWS_WITH(cropped(y, box{{0, 0, 0}, {-1, 1, 1}}), "box: expected within 2 voxels, found 0 to -1");
+  CHECK_THROWS_WITH(cropped(y, box{{0, 0, 0}, {1, 1, std::int64_t{1} << 60}}),
+                    Catch::Contains("box: expected within 4 voxels, found 0 to "));
+  CHECK_THROWS_WITH(tensor_of<float>({1, -2, 3}), "image: expected extents of 0 or more, found (1,-2,3)");
+  CHECK_THROWS_WITH(resampled(y, grid{{-1, 1, 1}}, interpolation::linear), "image: expected extents of 0 or more, found (-1,1,1)");
 }

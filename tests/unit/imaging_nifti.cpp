@@ -95,6 +95,38 @@ TEST_CASE("what is written is read") {
         (folder / "x.png").string() + ": expected a name that ends in .nii or .nii.gz");
 }
 
+TEST_CASE("names that do not say whether a file is compressed; whole numbers of 32 and 64 bits") {
+  image<std::uint32_t> x{tensor_of<std::uint32_t>({40, 40, 40}), {{40, 40, 40}}};
+  std::fill(x.voxels.begin(), x.voxels.end(), 4000000000u);
+  write_nifti(folder / "x.nii.gz", x), write_nifti(folder / "x.nii", x);
+  CHECK(apart(read_nifti<std::uint32_t>(written("packed.nii", bytes_of(folder / "x.nii.gz"))).voxels, x.voxels) == 0);
+  CHECK(apart(read_nifti<std::uint32_t>(written("plain.nii.gz", bytes_of(folder / "x.nii"))).voxels, x.voxels) == 0);
+
+  const image<double> eight{tensor_of<double>({1, 1, 2}), {{1, 1, 2}}};  // 8 bytes a voxel, made 64 bits of whole numbers by their header
+  write_nifti(folder / "d.nii", eight);
+  auto bytes = bytes_of(folder / "d.nii");
+  const std::int16_t int64_type = 1024;
+  const std::int64_t large[]{(std::int64_t{1} << 53) + 1, std::numeric_limits<std::int64_t>::min()};
+  std::memcpy(bytes.data() + 70, &int64_type, sizeof int64_type);
+  std::memcpy(bytes.data() + 352, large, sizeof large);
+  const auto y = read_nifti<std::int64_t>(written("d.nii", bytes));
+  CHECK((y.voxels(0, 0, 0) == large[0] && y.voxels(0, 0, 1) == large[1]));
+  CHECK(read_nifti<std::uint16_t>(folder / "d.nii").voxels(0, 0, 0) == 65535);
+  CHECK(read_nifti<std::uint16_t>(folder / "d.nii").voxels(0, 0, 1) == 0);
+}
+
+TEST_CASE("what could not be read back is not written") {
+  const auto refused = [](const image<float>& x) {
+    const auto s = try_write_nifti(folder / "refused.nii", x);
+    CHECK(s.kind() == volute::error_kind::shape);
+    CHECK_FALSE(std::filesystem::exists(folder / "refused.nii"));
+    return s.message().substr(s.message().find(": "));
+  };
+  CHECK(refused({tensor_of<float>({2, 3, 4}), {{2, 3, 5}}}) == ": expected the voxels of its grid, (2,3,5), found (2,3,4)");
+  CHECK(refused({tensor_of<float>({2, 3, 4}), {{2, 3, 4}, {{{1, 0, 0, 0}, {1, 0, 0, 0}, {0, 0, 1, 0}}}}}) ==
+        ": expected axes that span a space, found an affine without inverse");
+}
+
 TEST_CASE("bad files: one error each") {
   CHECK(message(folder / "none.nii") == "cannot be opened: No such file or directory");
   CHECK(message(folder) == "not a regular file");

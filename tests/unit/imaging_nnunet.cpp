@@ -142,6 +142,8 @@ TEST_CASE("what does not fit is said") {
   auto scores = stored<float, 5>("masked.scores");
   CHECK_THROWS_WITH(nnunet_labels(masked, c, stored<float, 5>("thick.scores")),
                     "scores: expected those of voxels (1,2,10,11,5), found (1,3,6,10,13)");
+  CHECK_THROWS_WITH(nnunet_labels(masked, c, xt::xtensor<float, 5>(xt::zeros<float>({1, 257, 10, 11, 5}))),
+                    "labels: expected at most 255, found 256");
   scores(0, 1, 2, 3, 4) = 1e6f;
   CHECK_THROWS_WITH(nnunet_labels(masked, c, scores), Catch::Contains("scores: expected numbers within 16 bits, found "));
   given[1] = stored<float, 3>("x");

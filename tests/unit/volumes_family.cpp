@@ -118,5 +118,9 @@ TEST_CASE("the tile that is proposed") {
       for (std::int64_t w = 16; w <= 200; w += 8)
         if (d * h * w <= 16 * 16 * 16 * 16) least = std::min(least, work({d, h, w}));
   CHECK(work(best) <= least);
+  // With room for it, the whole volume is one tile, though its extents are not eight apart from others.
+  constexpr vs::size3 all = proposed_tile<probe>(1000 * probe::bytes_per_worker, {78, 42, 30});
+  STATIC_REQUIRE(all == vs::size3{78, 42, 30});
+  STATIC_REQUIRE(proposed_tile<probe>(1000 * probe::bytes_per_worker, {77, 41, 29}) == all);
   CHECK(e.voxels() > 0);
 }

@@ -32,6 +32,8 @@ using super = nn::sequential<conv<1, 2>, act,
                              nn::conv_transpose3d<2, 2, nn::kernel<3>, nn::stride<2>, nn::padding<1>, nn::output_padding<1>>, conv<2, 1>>;
 using windows =
     nn::sequential<nn::max_pool3d<3, nn::stride<1>, nn::padding<1>>, conv<1, 2>, nn::avg_pool3d<3, nn::stride<2>, nn::padding<1>>>;
+using ceil_pools = nn::sequential<conv<1, 2>, nn::max_pool3d<2, nn::ceil_mode>, conv<2, 2>,
+                                  nn::avg_pool3d<3, nn::stride<2>, nn::padding<1>, nn::ceil_mode>>;
 
 // U-Nets.
 template <class... L>
@@ -45,6 +47,19 @@ using unet_strides = nn::sequential<
     conv<1, 2>, act,
     level<nn::conv3d<2, 3, nn::kernel<3>, nn::stride<2>, nn::padding<1>>, act, conv<3, 3>, nn::upsample<nn::scale<2>, nn::trilinear>>,
     conv<5, 2>>;
+/// Deep supervision: a prediction at each level, all of them brought to the finest and added.
+struct supervised : nn::layer<supervised> {
+  static constexpr auto forward(expression auto x) {
+    const auto fine = invoke<nn::named<"fine", nn::sequential<conv<1, 2>, act>>>(x);
+    const auto coarse =
+        invoke<nn::named<"coarse", nn::sequential<nn::conv3d<2, 3, nn::kernel<3>, nn::stride<2>, nn::padding<1>>, act>>>(fine);
+    const auto up = invoke<nn::named<"up", nn::conv_transpose3d<3, 2, nn::kernel<2>, nn::stride<2>>>>(coarse);
+    return invoke<nn::named<"head", conv<4, 2>>>(concat(axis<1>, up, fine)) +
+           upsample(invoke<nn::named<"coarse head", nn::conv3d<3, 2, nn::kernel<1>>>>(coarse), scale_factor<2>, trilinear);
+  }
+};
+// As many channels as minimal filtering wants.
+using minimal = nn::minimal_filtering<conv<1, 16>, act, conv<16, 16>, act, conv<16, 2>>;
 
 /// Mirrored and repeated borders, written in the language.
 struct bordered : nn::layer<bordered> {

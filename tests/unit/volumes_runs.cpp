@@ -139,6 +139,12 @@ TEST_CASE("labels and probabilities of few channels and long rows") {
   std::vector<std::uint8_t> long_labels(150);
   vs::label_sink<std::uint8_t, int>{}.store(vs::result_row<float, std::uint8_t>{long_row.data(), 150, 2, 150, long_labels.data(), 150});
   CHECK(std::count(long_labels.begin(), long_labels.end(), 0) == 150);
+
+  tiled<nn::conv3d<1, 257, nn::kernel<1>>, input<"x", 1, 1, 2, 2, 4>> many;
+  const auto nothing = [](const auto&) {};
+  CHECK(many.run(vs::labels<std::uint16_t>(nothing), vs::memory(noise(1, {2, 2, 4}))));
+  CHECK_THROWS_WITH(many.run(vs::labels<std::uint8_t>(nothing), vs::memory(noise(1, {2, 2, 4}))),
+                    "labels: expected at most 256 channels for labels of this type, found 257");
 }
 
 TEST_CASE("extents that the whole network refuses") {

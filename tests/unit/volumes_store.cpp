@@ -1,6 +1,7 @@
 // A U-Net with norms over the whole volume, in sweeps of tiles, against the model of the whole.
 #include "volumes_support.hpp"
 
+#include <volute/io/npy.hpp>
 #include <volute/io/safetensors.hpp>
 #include <volute/volumes/store.hpp>
 
@@ -89,6 +90,30 @@ TEST_CASE("a U-Net with norms over the whole volume, in sweeps, is the whole") {
   }
 }
 
+TEST_CASE("results that go to a file: scores, labels and probabilities") {
+  tiled<first, input<"x", 1, 1, 12, 12, 16>> t;
+  t.initialize(3);
+  const volume x = noise(1, extent), wanted = t(x);
+  const std::string folder = std::filesystem::temp_directory_path().string(), path = folder + "/volute-scores.npy";
+  vs::store<float> scores(4, extent, folder), likely(4, extent, folder);
+  vs::store<std::uint8_t> labels(1, extent, folder);
+  t.run(scores.sink(), vs::memory(x));
+  t.run(vs::probabilities(0.25, likely.sink().function), vs::memory(x));
+  t.run(vs::labels<std::uint8_t>(labels.sink().function), vs::memory(x));
+  save_npy(path, xt::adapt(scores.data(), wanted.size(), xt::no_ownership(), wanted.shape()));
+  CHECK(equal_bits(load_npy<float, 5>(path), wanted));
+  std::filesystem::remove(path);
+  const std::size_t n = static_cast<std::size_t>(extent.voxels());
+  for (std::size_t i = 0; i < n; i += 7) {
+    const std::size_t best = labels.data()[i];
+    for (std::size_t c = 0; c < 4; ++c) {
+      CHECK(wanted.data()[c * n + i] <= wanted.data()[best * n + i]);
+      CHECK((likely.data()[c * n + i] == 0 || likely.data()[c * n + i] > 0.25f));
+    }
+    CHECK(likely.data()[best * n + i] > 0.25f);  // the largest of four
+  }
+}
+
 TEST_CASE("statistics of a store") {
   vs::store<float> s(4, {3, 2, 5});
   std::vector<float> values(4 * 30);
@@ -116,6 +141,10 @@ TEST_CASE("statistics of a store") {
     }
   };
   check(0, 1), check(4, 1), check(2, 2), check(1, 4);
+  s.sink().function(vs::slab<float>{0, make_extents(1, 4, 2, 2, 5), values.data()});  // a run that was called off
+  CHECK_THROWS_WITH(s.statistics(), "store: expected all 3 planes of a run, found 2");
+  CHECK_THROWS_WITH(s.source(), "store: expected all 3 planes of a run, found 2");
+  CHECK_THROWS_WITH(vs::store<float>(4, {3, 2, 5}).statistics(), "store: expected all 3 planes of a run, found 0");
   CHECK_THROWS_WITH(s.statistics(3), "statistics: expected groups that divide 4 channels, found 3");
   CHECK_THROWS_WITH(vs::store<float>(0, {3, 2, 5}), "store: expected channels and extents of 1 or more, found (0,3,2,5)");
   CHECK_THROWS_AS(vs::store<float>(1, {3, 2, 5}, "/no/such/folder"), file_error);

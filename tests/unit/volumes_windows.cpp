@@ -87,6 +87,7 @@ TEST_CASE("where windows begin") {
   CHECK(vs::window_starts(vs::monai(0.9), 0, 6, 4) == starts{0, 1, 2});  // a step of 0 is one of 1
   CHECK(vs::window_starts(vs::monai(0.25), 0, 4, 4) == starts{0});
   CHECK_THROWS_WITH(vs::monai(1), "overlap: expected 0 or more and less than 1, found 1.000000");
+  CHECK_THROWS_WITH(vs::monai(0.5, vs::blend::gaussian, vs::surround::constant, 0, 0), "sigma_scale: expected more than 0, found 0.000000");
   CHECK_THROWS_WITH(vs::nnunet(0), "tile_step_size: expected more than 0 and at most 1, found 0.000000");
 }
 
@@ -124,4 +125,8 @@ TEST_CASE("windows in slabs, on workers, called off and refused") {
                     "padding: expected at most 0 voxels beside 1, found 2");
   CHECK_THROWS_WITH(w(noise(2, {9, 9, 9}), vs::monai()), "volume: expected 1 samples of 1 channels, found 1 of 2");
   CHECK_THROWS_WITH(w(noise(1, {9, 0, 9}), vs::monai()), "volume: expected voxels, found an extent of 0");
+  vs::options part;
+  part.first_slab = 1;
+  CHECK_THROWS_WITH(w.run(vs::nnunet(), part, sink, vs::memory(x)),
+                    "windows: expected all slabs, found some of them chosen: first_slab 1, slab_count " + std::to_string(part.slab_count));
 }

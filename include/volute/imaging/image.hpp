@@ -7,7 +7,9 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace volute::imaging {
@@ -44,11 +46,35 @@ template <class T>
 size3 extent_of(const xt::xtensor<T, 3>& v) {
   return {static_cast<std::int64_t>(v.shape()[0]), static_cast<std::int64_t>(v.shape()[1]), static_cast<std::int64_t>(v.shape()[2])};
 }
-/// An uninitialised one.
+/// An uninitialised one. Throws shape_error for extents below 0.
 template <class T>
 xt::xtensor<T, 3> tensor_of(const size3& e) {
+  if (e.d < 0 || e.h < 0 || e.w < 0)
+    fail("image: expected extents of 0 or more, found " + format_shape(std::array<std::int64_t, 3>{e.d, e.h, e.w}));
   return xt::xtensor<T, 3>::from_shape({static_cast<std::size_t>(e.d), static_cast<std::size_t>(e.h), static_cast<std::size_t>(e.w)});
 }
+
+namespace detail {
+/// What an image has where a number was computed: whole numbers are rounded to, and held within their range; NaN is 0 there.
+template <class T>
+T rounded(double v) {
+  if constexpr (std::is_integral_v<T>) {
+    if (std::isnan(v)) return T(0);
+    v = std::nearbyint(v);
+    if (v <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+    if (v >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();  // 2^63 is no number of 64 bits
+  }
+  return static_cast<T>(v);
+}
+/// Throws shape_error where an image's voxels are not as many as its grid says.
+template <class T>
+void check_extents(const image<T>& x) {
+  const size3& e = x.at.extent;
+  if (!(extent_of(x.voxels) == e))
+    fail("image: expected the voxels of its grid, " + format_shape(std::array<std::int64_t, 3>{e.d, e.h, e.w}) + ", found " +
+         format_shape(x.voxels.shape()));
+}
+}  // namespace detail
 
 /// Millimetres from voxel to voxel along depth, height and width.
 inline std::array<double, 3> spacing(const grid& g) {
@@ -87,7 +113,8 @@ inline std::array<direction, 3> directions(const grid& g) {
 }
 
 /// "RAS", "LPS" and so on: where width, height and depth run to: right or left, anterior or posterior, superior or inferior. (nibabel's
-/// aff2axcodes.)
+/// aff2axcodes, for volumes that are turned by up to 45 degrees. Beyond, which axis gets which letter is a matter of the rule: nibabel
+/// gives the first choice to the axis with the largest cosine.)
 inline std::string orientation(const grid& g) {
   const auto d = directions(g);
   std::string s;
@@ -115,6 +142,7 @@ inline std::array<direction, 3> parsed(const std::string& codes) {
 /// (nibabel's as_closest_canonical), oriented(y, orientation(x.at)) leads back.
 template <class T>
 image<T> oriented(const image<T>& x, const std::string& codes = "RAS") {
+  detail::check_extents(x);
   const auto wanted = detail::parsed(codes), given = directions(x.at);
   image<T> y;
   y.at = x.at;

@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace volute::imaging {
@@ -45,6 +46,8 @@ class unpacked_file {
       if (!read(std::span(room).first(std::min<std::uint64_t>(bytes, room.size())))) return false;
     return true;
   }
+  /// Whether it is compressed, whatever its name says.
+  bool packed() { return file_ != nullptr && gzdirect(file_) == 0; }
   /// Reads on; false if the checksum at the end is another, or missing. More bytes than expected are none of our business.
   bool ends_well() {
     std::byte more;
@@ -90,6 +93,7 @@ constexpr int datatype_of() {
          : std::is_same_v<T, std::int16_t>  ? DT_INT16
          : std::is_same_v<T, std::uint16_t> ? DT_UINT16
          : std::is_same_v<T, std::int32_t>  ? DT_INT32
+         : std::is_same_v<T, std::uint32_t> ? DT_UINT32
          : std::is_same_v<T, float>         ? DT_FLOAT32
          : std::is_same_v<T, double>        ? DT_FLOAT64
                                             : 0;
@@ -98,12 +102,20 @@ constexpr int datatype_of() {
 /// A number of a file as another type: whole numbers are rounded, and held at the ends of what the type has.
 template <class T>
 T number(double v) {
-  if (!std::isfinite(v)) return T(0);
-  if constexpr (std::is_integral_v<T>)
-    return static_cast<T>(std::clamp(std::nearbyint(v), static_cast<double>(std::numeric_limits<T>::min()),
-                                     static_cast<double>(std::numeric_limits<T>::max())));
-  else
-    return static_cast<T>(v);
+  return std::isfinite(v) ? rounded<T>(v) : T(0);
+}
+/// Numbers of a file as another type: what is whole on both sides, and not scaled, keeps all its digits.
+template <class T, class From>
+void numbers(const From* from, std::size_t n, bool scales, double slope, double offset, T* to) {
+  if constexpr (std::is_integral_v<T> && std::is_integral_v<From> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>)
+    if (!scales) {
+      using limits = std::numeric_limits<T>;
+      std::transform(from, from + n, to, [](From v) {
+        return std::cmp_less(v, limits::min()) ? limits::min() : std::cmp_greater(v, limits::max()) ? limits::max() : static_cast<T>(v);
+      });
+      return;
+    }
+  std::transform(from, from + n, to, [&](From v) { return number<T>(static_cast<double>(v) * slope + offset); });
 }
 
 inline bool ends_with_nifti(const std::string& path) { return path.ends_with(".nii") || path.ends_with(".nii.gz"); }
@@ -181,14 +193,15 @@ inline status read_header(const std::string& path, unpacked_file& in, nifti_hand
 }
 
 /// Bytes before the wanted frame, if the file can hold all that its header says.
-inline result<std::uint64_t> frame_begin(const std::string& path, std::uint64_t file_bytes, const nifti_image& n, std::int64_t frame) {
+inline result<std::uint64_t> frame_begin(const std::string& path, std::uint64_t file_bytes, bool packed, const nifti_image& n,
+                                         std::int64_t frame) {
   const double voxels = static_cast<double>(n.nx) * n.ny * n.nz;
   double frames = 1;
   for (int a = 4; a <= 7; ++a) frames *= std::max(n.dim[a], 1);
   if (!is_space(grid_of(n))) return io::file_failure(path + ": expected axes that span a space, found an affine without inverse");
   // A byte of a deflated file stands for 1032 at most.
   const double needed = voxels * frames * n.nbyper + n.iname_offset;
-  if (needed > static_cast<double>(file_bytes) * (path.ends_with(".gz") ? 1032 : 1))
+  if (needed > static_cast<double>(file_bytes) * (packed ? 1032 : 1))
     return io::file_failure(path + ": ends before its voxels: " + std::to_string(n.nx) + " x " + std::to_string(n.ny) + " x " +
                             std::to_string(n.nz) +
                             (frames > 1 ? " and " + std::to_string(static_cast<std::int64_t>(frames)) + " frames" : "") + " in " +
@@ -215,7 +228,7 @@ result<image<T>> try_read_nifti(const std::string& path, std::int64_t frame = 0)
   detail::unpacked_file in(path);
   detail::nifti_handle n;
   if (status s = detail::read_header(path, in, n); !s) return s;
-  const auto begin = detail::frame_begin(path, file->size(), *n, frame);
+  const auto begin = detail::frame_begin(path, file->size(), in.packed(), *n, frame);
   if (!begin) return static_cast<const status&>(begin);
 
   image<T> result{tensor_of<T>(detail::grid_of(*n).extent), detail::grid_of(*n)};
@@ -225,9 +238,8 @@ result<image<T>> try_read_nifti(const std::string& path, std::int64_t frame = 0)
   const bool scales = n->scl_slope != 0 && std::isfinite(n->scl_slope) && std::isfinite(n->scl_inter);
   const double slope = scales ? static_cast<double>(n->scl_slope) : 1, offset = scales ? static_cast<double>(n->scl_inter) : 0;
   detail::with_type(n->datatype, [&]<class From>(From) {
-    const auto* from = reinterpret_cast<const From*>(bytes.data());
-    std::transform(from, from + result.voxels.size(), result.voxels.data(),
-                   [&](From v) { return detail::number<T>(static_cast<double>(v) * slope + offset); });
+    detail::numbers(reinterpret_cast<const From*>(bytes.data()), result.voxels.size(), slope != 1 || offset != 0, slope, offset,
+                    result.voxels.data());
   });
   return result;
 }
@@ -245,7 +257,7 @@ inline result<std::array<double, 3>> try_read_nifti_spacing(const std::string& p
 }
 
 /// Writes a volume where it lies, compressed if the name ends in .gz. T: 8, 16 or 32 bits of whole numbers, float, double. Atomic, as
-/// io::write_atomically is.
+/// io::write_atomically is. Voxels that are not their grid's, and a grid that could not be read back, are a shape failure.
 template <class T>
 status try_write_nifti(const std::string& path, const image<T>& x) {
   static_assert(detail::datatype_of<T>() != 0, "a voxel type of NIfTI");
@@ -253,6 +265,10 @@ status try_write_nifti(const std::string& path, const image<T>& x) {
   const size3& e = x.at.extent;
   for (int a = 0; a < 3; ++a)
     if (e[a] < 1 || e[a] > 32767) return io::shape_failure(path + ": expected extents of 1 to 32767, found " + std::to_string(e[a]));
+  if (!(extent_of(x.voxels) == e))
+    return io::shape_failure(path + ": expected the voxels of its grid, " + format_shape(std::array<std::int64_t, 3>{e.d, e.h, e.w}) +
+                             ", found " + format_shape(x.voxels.shape()));
+  if (!detail::is_space(x.at)) return io::shape_failure(path + ": expected axes that span a space, found an affine without inverse");
   const int dims[8]{3, static_cast<int>(e.w), static_cast<int>(e.h), static_cast<int>(e.d), 1, 1, 1, 1};
   const detail::nifti_handle n(nifti_make_new_nim(dims, detail::datatype_of<T>(), 0));
   if (!n) return io::file_failure(path + ": no memory for a header");

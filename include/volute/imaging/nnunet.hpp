@@ -6,6 +6,7 @@
 #include <volute/imaging/resize.hpp>
 #include <volute/volumes/window_rule.hpp>
 
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -159,6 +160,10 @@ xt::xtensor<Label, 3> nnunet_labels(const nnunet_plan& plan, const nnunet_case& 
     fail("scores: expected those of voxels " + format_shape(c.voxels.shape()) + ", found " + format_shape(shape));
   if (!plan.regions.empty() && plan.regions.size() != shape[1])
     fail("scores: expected " + std::to_string(plan.regions.size()) + ", one for each region, found " + std::to_string(shape[1]));
+  const auto most =
+      plan.regions.empty() ? static_cast<std::int64_t>(shape[1]) - 1 : *std::max_element(plan.regions.begin(), plan.regions.end());
+  if (static_cast<double>(most) > static_cast<double>(std::numeric_limits<Label>::max()))
+    fail("labels: expected at most " + std::to_string(std::numeric_limits<Label>::max()) + ", found " + std::to_string(most));
   const size3 from{static_cast<std::int64_t>(shape[2]), static_cast<std::int64_t>(shape[3]), static_cast<std::int64_t>(shape[4])};
   const size3& to = c.crop.extent;
   const int apart = nnunet_apart(plan.scores, plan.spacing, c.spacing);

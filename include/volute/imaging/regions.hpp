@@ -8,8 +8,8 @@
 
 namespace volute::imaging {
 
-/// Which voxels touch: by faces (6), or also by edges and corners (26).
-enum class neighbours { faces, corners };
+/// Which voxels touch: by faces (6), also by edges (18), by corners too (26).
+enum class neighbours { faces, edges, corners };
 
 inline namespace VOLUTE_ISA {
 
@@ -34,13 +34,16 @@ box foreground(const xt::xtensor<T, 3>& v, T above = T(0), std::int64_t margin =
 }
 
 namespace detail {
+/// Throws shape_error where a box is not within a whole.
+inline void check_box(const size3& whole, const box& b) {
+  for (int a = 0; a < 3; ++a)
+    if (b.begin[a] < 0 || b.extent[a] < 1 || b.begin[a] > whole[a] - b.extent[a])
+      fail("box: expected within " + std::to_string(whole[a]) + " voxels, found " + std::to_string(b.begin[a]) + " to " +
+           std::to_string(b.begin[a] + b.extent[a]));
+}
 /// Copies the lines of a box between a whole and a part.
 template <class Whole, class Part>
 void each_row(const size3& whole, const box& b, Whole* w, Part* p, void (*copy)(Whole*, Part*, std::int64_t)) {
-  for (int a = 0; a < 3; ++a)
-    if (b.begin[a] < 0 || b.extent[a] < 1 || b.begin[a] + b.extent[a] > whole[a])
-      fail("box: expected within " + std::to_string(whole[a]) + " voxels, found " + std::to_string(b.begin[a]) + " to " +
-           std::to_string(b.begin[a] + b.extent[a]));
   for (std::int64_t d = 0; d < b.extent.d; ++d)
     for (std::int64_t h = 0; h < b.extent.h; ++h, p += b.extent.w)
       copy(w + ((b.begin.d + d) * whole.h + b.begin.h + h) * whole.w + b.begin.w, p, b.extent.w);
@@ -50,6 +53,8 @@ void each_row(const size3& whole, const box& b, Whole* w, Part* p, void (*copy)(
 /// The part of an image in a box.
 template <class T>
 image<T> cropped(const image<T>& x, const box& b) {
+  detail::check_extents(x);
+  detail::check_box(x.at.extent, b);
   image<T> y{tensor_of<T>(b.extent), x.at};
   y.at.extent = b.extent;
   for (auto& row : y.at.affine)
@@ -61,7 +66,9 @@ image<T> cropped(const image<T>& x, const box& b) {
 /// Back: the part at its place in an image on grid `whole`, `outside` around it.
 template <class T>
 image<T> uncropped(const image<T>& part, const box& b, const grid& whole, T outside = T(0)) {
+  detail::check_extents(part);
   if (!(part.at.extent == b.extent)) fail("box: expected the part's extents, found others");
+  detail::check_box(whole.extent, b);
   image<T> y{tensor_of<T>(whole.extent), whole};
   std::fill(y.voxels.begin(), y.voxels.end(), outside);
   detail::each_row<T, const T>(whole.extent, b, y.voxels.data(), part.voxels.data(),
@@ -114,7 +121,7 @@ xt::xtensor<T, 3> largest_component(xt::xtensor<T, 3> v, neighbours touching = n
       for (std::int64_t z = std::max<std::int64_t>(0, d - 1); z <= std::min(e.d - 1, d + 1); ++z)
         for (std::int64_t y = std::max<std::int64_t>(0, h - 1); y <= std::min(e.h - 1, h + 1); ++y)
           for (std::int64_t x = std::max<std::int64_t>(0, w - 1); x <= std::min(e.w - 1, w + 1); ++x) {
-            if (touching == neighbours::faces && (z != d) + (y != h) + (x != w) > 1) continue;
+            if ((z != d) + (y != h) + (x != w) > 1 + static_cast<int>(touching)) continue;
             const std::int64_t j = (z * e.h + y) * e.w + x;
             if (v.data()[j] == T(0) || part[static_cast<std::size_t>(j)] != 0) continue;
             part[static_cast<std::size_t>(j)] = parts;

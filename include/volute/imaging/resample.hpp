@@ -103,7 +103,8 @@ template <class F>
 void each_voxel(const grid& to, const grid& from, interpolation how, const F& f) {
   const passage p(to, from);
   const auto axis_taps = [&](int a, std::int64_t d, std::int64_t h, std::int64_t w) {
-    return taps_of(p.place(a, d, h, w), from.extent[a], how);
+    const double tie = how == interpolation::nearest ? 1e-8 : 0;  // halfway is the next voxel, also where the affine was rounded
+    return taps_of(p.place(a, d, h, w) + tie, from.extent[a], how);
   };
   const bool parallel = p.m[0][1] == 0 && p.m[0][2] == 0 && p.m[1][0] == 0 && p.m[1][2] == 0 && p.m[2][0] == 0 && p.m[2][1] == 0;
   std::vector<taps> row(static_cast<std::size_t>(to.extent.w));
@@ -122,9 +123,11 @@ void each_voxel(const grid& to, const grid& from, interpolation how, const F& f)
 
 }  // namespace detail
 
-/// The image on grid `to`, whatever its orientation, spacing and extents. Where `to` reaches beyond the image's voxels, `outside`.
+/// The image on grid `to`, whatever its orientation, spacing and extents. Where `to` reaches beyond the image's voxels, `outside`. Whole
+/// numbers are rounded to and held within their range, as in all that follows.
 template <class T>
 image<T> resampled(const image<T>& x, const grid& to, interpolation how, double outside = 0) {
+  detail::check_extents(x);
   const size3& e = x.at.extent;
   std::vector<double> spline;
   if (how == interpolation::cubic) {
@@ -137,7 +140,7 @@ image<T> resampled(const image<T>& x, const grid& to, interpolation how, double 
   const auto run = [&](const auto* from) {
     detail::each_voxel(to, x.at, how, [&](const detail::taps& d, const detail::taps& h, const detail::taps& w) {
       if (d.count == 0 || h.count == 0 || w.count == 0) {
-        *out++ = static_cast<T>(outside);
+        *out++ = detail::rounded<T>(outside);
         return;
       }
       double sum = 0;
@@ -148,7 +151,7 @@ image<T> resampled(const image<T>& x, const grid& to, interpolation how, double 
           for (int k = 0; k < w.count; ++k) part += w.weight[k] * static_cast<double>(line[w.at[k]]);
           sum += d.weight[i] * h.weight[j] * part;
         }
-      *out++ = static_cast<T>(std::is_integral_v<T> ? std::nearbyint(sum) : sum);
+      *out++ = detail::rounded<T>(sum);
     });
   };
   if (spline.empty())
@@ -161,6 +164,7 @@ image<T> resampled(const image<T>& x, const grid& to, interpolation how, double 
 /// Labels on grid `to`: of the labels around a place, the one with the largest share of linear interpolation; the smaller one among equals.
 template <class T>
 image<T> resampled_labels(const image<T>& x, const grid& to, T outside = T(0)) {
+  detail::check_extents(x);
   const size3& e = x.at.extent;
   image<T> y{tensor_of<T>(to.extent), to};
   T* out = y.voxels.data();
@@ -185,12 +189,13 @@ image<T> resampled_labels(const image<T>& x, const grid& to, T outside = T(0)) {
 }
 
 /// Gaussian blur with these standard deviations in voxels along depth, height and width, cut off at four of them; border voxels repeat
-/// outside. (scipy.ndimage.gaussian_filter, mode "nearest".)
+/// outside. Throws shape_error unless they are 0 to 100000. (scipy.ndimage.gaussian_filter, mode "nearest".)
 template <class T>
 xt::xtensor<T, 3> blurred(xt::xtensor<T, 3> v, const std::array<double, 3>& sigma) {
   const size3 e = extent_of(v);
   for (int a = 0; a < 3; ++a) {
     const double s = sigma[static_cast<std::size_t>(a)];
+    if (!(s >= 0 && s <= 1e5)) fail("blurred: expected standard deviations of 0 to 100000 voxels, found " + std::to_string(s));
     const auto radius = static_cast<std::int64_t>(4 * s + 0.5);
     if (radius < 1) continue;
     std::vector<double> weight, line(static_cast<std::size_t>(e[a] + 2 * radius));
@@ -205,7 +210,7 @@ xt::xtensor<T, 3> blurred(xt::xtensor<T, 3> v, const std::array<double, 3>& sigm
       for (std::int64_t i = 0; i < n; ++i) {
         double sum = 0;
         for (std::size_t k = 0; k < weight.size(); ++k) sum += weight[k] * line[static_cast<std::size_t>(i) + k];
-        v.data()[at + i * stride] = static_cast<T>(sum / total);
+        v.data()[at + i * stride] = detail::rounded<T>(sum / total);
       }
     });
   }

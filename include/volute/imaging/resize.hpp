@@ -88,7 +88,7 @@ xt::xtensor<T, 3> resized(const xt::xtensor<T, 3>& v, const size3& extent, inter
   if (!range.empty()) s.clamp(apart, range);
   if (apart >= 0) s.along(apart, extent[apart], how_apart);
   auto y = tensor_of<T>(extent);
-  std::transform(s.voxels.begin(), s.voxels.end(), y.begin(), [](double x) { return static_cast<T>(x); });
+  std::transform(s.voxels.begin(), s.voxels.end(), y.begin(), [](double x) { return detail::rounded<T>(x); });
   return y;
 }
 

@@ -33,6 +33,8 @@ constexpr auto batch_failure() {
   using one = decltype(invoke<Net>(Input{}...));
   if constexpr (is_failed<one>) {
     return one{};
+  } else if constexpr (!expression<one>) {
+    return failed<text(""), text("batched: one result (N,...)"), text("got several")>{};
   } else if constexpr (!samples) {
     return failed<text(""), text("batched: inputs of one sample"), text("got more, or a number")>{};
   } else {

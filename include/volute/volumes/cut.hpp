@@ -154,16 +154,19 @@ constexpr size3 least_work(const tile_axis (&axis)[3], double budget, const size
     std::int64_t least = t.tile;
     while (!t.fixed && least - coarse > 0 && t.of_extent(least - coarse).slides() && t.of_extent(least - coarse).first < least - coarse)
       least -= coarse;
+    // The last size is the one that takes the whole axis at once.
+    const std::int64_t whole = t.fixed || volume[a] == 0 ? 0 : t.tile + (ratio(volume[a] - t.tile) / ratio(t.grid)).ceil() * t.grid;
     for (std::int64_t e = least; count[a] < most; e += coarse) {
+      const bool last = t.fixed || (whole > 0 && e >= whole);
+      if (last && count[a] > 0) e = whole;
       const tile_axis u = t.of_extent(e);
-      if (volume[a] > 0 && e > volume[a] && count[a] > 0) break;
       double work = 0;
       if (volume[a] == 0)
         work = u.slides() ? static_cast<double>(e) / static_cast<double>(u.most_move()) : 1;
       else if (const std::int64_t fitting = u.fitting(volume[a]); fitting > 0)
         work = static_cast<double>(count_tiles(u, fitting) * e) / static_cast<double>(volume[a]);
       if (work > 0) options[a][count[a]++] = {e, work};
-      if (t.fixed) break;
+      if (last) break;
     }
   }
   size3 best{0, 0, 0};

@@ -120,7 +120,7 @@ struct tile_facts {
 
  private:
   static constexpr tile_study first = [] {
-    if constexpr (is_failed<output>) {
+    if constexpr (is_failed<output> || !expression<output>) {
       return tile_study{};
     } else {
       constexpr auto& g = lowering::compiled<output_list<output>>::graph;
@@ -145,6 +145,8 @@ struct tile_facts {
   static constexpr auto refusal() {
     if constexpr (is_failed<output>) {
       return output{};
+    } else if constexpr (!expression<output>) {
+      return failed<text(""), text("tiles: one result (N,C,D,H,W)"), text("got several")>{};
     } else if constexpr (!first.ok()) {
       return failed<to_text<first.where>(), to_text<first.wanted>(), to_text<first.got>()>{};
     } else if constexpr (!same_when_grown<first.growth()>()) {

@@ -19,7 +19,9 @@ constexpr std::uint64_t order_of_sums() {
   hash h;
   for (int i = plan::size.prologue; i < plan::size.launches; ++i) {
     const graph::kernel_spec& k = plan::tables.kernels[plan::tables.launches[i].kernel];
-    if (k.kind == kernel_kind::matmul || k.kind == kernel_kind::reduce || k.kind == kernel_kind::moments || k.kind == kernel_kind::conv_weights) return 0;
+    if (k.kind == kernel_kind::matmul || k.kind == kernel_kind::reduce || k.kind == kernel_kind::moments ||
+        k.kind == kernel_kind::conv_weights)
+      return 0;
     if (!graph::convolves(k.kind)) continue;
     const ops::conv_geometry& g = plan::tables.convolutions[k.geometry];
     const auto side = k.kind == kernel_kind::conv_forward ? kernels::conv_side::forward : kernels::conv_side::backward;

@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <string>
 
 namespace volute::volumes {
 
@@ -47,7 +49,8 @@ struct score_sink {
   }
 };
 
-/// f(const slab<Label>&) of the channel with the largest score, the first among equals: (N, 1, planes, H, W).
+/// f(const slab<Label>&) of the channel with the largest score, the first among equals: (N, 1, planes, H, W). Throws shape_error, before
+/// anything is computed, where there are more channels than a Label can count.
 template <class Label, class F>
 struct label_sink {
   F function;
@@ -57,7 +60,12 @@ struct label_sink {
   }
   template <class>
   using element = Label;
-  static constexpr std::int64_t channels(std::int64_t) { return 1; }
+  static constexpr std::int64_t channels(std::int64_t c) {
+    if (static_cast<double>(c - 1) > static_cast<double>(std::numeric_limits<Label>::max()))
+      fail("labels: expected at most " + std::to_string(static_cast<std::int64_t>(std::numeric_limits<Label>::max()) + 1) +
+           " channels for labels of this type, found " + std::to_string(c));
+    return 1;
+  }
   template <class T>
   void store(const result_row<T, Label>& r) const {
     constexpr std::int64_t most = 64;  // voxels at a time: channels are the outer loop, so that rows are read as they lie

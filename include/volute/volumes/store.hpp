@@ -51,7 +51,11 @@ class store {
     data_ = static_cast<T*>(p);
   }
   store(store&& other) noexcept
-      : channels_(other.channels_), extent_(other.extent_), data_(std::exchange(other.data_, nullptr)), sums_(std::move(other.sums_)) {}
+      : channels_(other.channels_),
+        extent_(other.extent_),
+        data_(std::exchange(other.data_, nullptr)),
+        sums_(std::move(other.sums_)),
+        taken_(other.taken_) {}
   store& operator=(store&&) = delete;
   ~store() {
     if (data_ != nullptr) ::munmap(data_, bytes());
@@ -61,18 +65,23 @@ class store {
   const size3& extents() const noexcept { return extent_; }
   /// (C, D, H, W), dense.
   const T* data() const noexcept { return data_; }
-  /// For later runs, as long as the store lives.
-  memory_source<T> source() const { return {data_, extent_, 1, channels_}; }
+  /// For later runs, as long as the store lives. Throws shape_error unless a run has brought each plane once.
+  memory_source<T> source() const {
+    check_full();
+    return {data_, extent_, 1, channels_};
+  }
 
-  /// Takes the planes of a run with one sample, in their order: `t.run(s.sink(), source)`. Statistics begin anew with the first plane.
+  /// Takes the planes of a run with one sample, in their order: `t.run(s.sink(), source)`, where `source` is another's. Statistics begin
+  /// anew with the first plane.
   auto sink() {
     return scores([this](const slab<T>& s) { take(s); });
   }
   /// Means and variances (divided by n), (2, C), of each channel, or of groups of channels that follow each other; for norm(x, statistics).
-  /// Made in double, plane by plane.
+  /// Made in double, plane by plane. Throws shape_error unless a run has brought each plane once.
   xt::xtensor<T, 2> statistics(std::int64_t groups = 0) const {
     if (groups < 0 || (groups > 0 && channels_ % groups != 0))
       fail("statistics: expected groups that divide " + std::to_string(channels_) + " channels, found " + std::to_string(groups));
+    check_full();
     const std::int64_t size = groups == 0 ? 1 : channels_ / groups;
     xt::xtensor<T, 2> r = xt::xtensor<T, 2>::from_shape({2, static_cast<std::size_t>(channels_)});
     for (std::int64_t c = 0; c < channels_; c += size) {
@@ -102,6 +111,7 @@ class store {
   size3 extent_;
   T* data_ = nullptr;
   std::vector<moments> sums_;
+  std::int64_t taken_ = 0;  // planes since the first one
 
   /// In one pass around the first voxel, which is close enough to the mean where voxels are alike; in lanes, whose order is fixed.
   static moments of_plane(const T* p, std::int64_t n) {
@@ -122,13 +132,17 @@ class store {
   }
   std::size_t bytes() const { return static_cast<std::size_t>(channels_ * extent_.voxels()) * sizeof(T); }
 
+  void check_full() const {
+    if (taken_ != extent_.d) fail("store: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
+  }
   void take(const slab<T>& s) {
     const std::int64_t plane = extent_.h * extent_.w, part = s.shape[2] * plane;
     if (s.shape[0] != 1 || s.shape[1] != channels_ || s.shape[3] != extent_.h || s.shape[4] != extent_.w ||
         s.begin + s.shape[2] > extent_.d)
       fail("store: expected planes of (1," + std::to_string(channels_) + ',' + std::to_string(extent_.d) + ',' + std::to_string(extent_.h) +
            ',' + std::to_string(extent_.w) + "), found others");
-    if (s.begin == 0) sums_.assign(static_cast<std::size_t>(channels_), {});
+    if (s.begin == 0) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
+    taken_ += s.shape[2];
     for (std::int64_t c = 0; c < channels_; ++c) {
       std::memcpy(static_cast<void*>(data_ + (c * extent_.d + s.begin) * plane), s.data + c * part,
                   static_cast<std::size_t>(part) * sizeof(T));

@@ -42,6 +42,7 @@ inline double nearest_half(double v) {
 inline window_rule monai(double overlap = 0.25, blend mode = blend::constant, surround padding = surround::constant, double cval = 0,
                          double sigma_scale = 0.125) {
   if (!(overlap >= 0 && overlap < 1)) fail("overlap: expected 0 or more and less than 1, found " + std::to_string(overlap));
+  if (!(sigma_scale > 0)) fail("sigma_scale: expected more than 0, found " + std::to_string(sigma_scale));
   window_rule r;
   r.step.fill(1 - overlap);
   r.blend = mode, r.padding = padding, r.value = cval, r.sigma = sigma_scale;

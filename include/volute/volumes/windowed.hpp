@@ -16,6 +16,8 @@ constexpr auto window_failure() {
   constexpr extents in = Input::shape();
   if constexpr (is_failed<output>) {
     return output{};
+  } else if constexpr (!expression<output>) {
+    return failed<text(""), text("windows: one result (1,C,D,H,W)"), text("got several")>{};
   } else if constexpr (in.rank != 5 || in[0] != 1) {
     constexpr line got = line("got ") << in;
     return failed<text(""), text("windows: an input (1,C,D,H,W)"), to_text<got>()>{};
@@ -137,10 +139,14 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
   /// Later runs predict windows side by side on the workers of `e`, which must outlive it or its next use().
   void use(executor& e) { crew_.use(e); }
 
-  /// As tiled::run, by a rule for windows; progress counts windows. Throws shape_error for an empty volume, and where a border cannot be
-  /// mirrored.
+  /// As tiled::run, by a rule for windows; progress counts windows. Throws shape_error for an empty volume, where a border cannot be
+  /// mirrored, and for a choice of slabs: sums go on from one to the next.
   template <class Sink, class Source>
   bool run(const volumes::window_rule& rule, const volumes::options& o, const Sink& sink, const Source& source) {
+    if (o.first_slab != 0 || o.slab_count != volumes::options{}.slab_count)
+      fail("windows: expected all slabs, found some of them chosen: first_slab " + std::to_string(o.first_slab) + ", slab_count " +
+           std::to_string(o.slab_count));
+    (void)Sink::channels(channels_out);
     source.check(1, channels_in);
     const plan p(rule, source.extents());
     return p.run(*this, o, sink, source);
