@@ -30,8 +30,9 @@ def export(module, inputs, folder, kwargs=None, name=None):
     project = Project(described)
     training = module.training
     module.eval()
-    with torch.no_grad():
-        results = module(*inputs, **(kwargs or {}))
+    copies = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (inputs, kwargs or {}))
+    with torch.no_grad():  # on copies: it may change its inputs
+        results = module(*copies[0], **copies[1])
     module.train(training)
     results = [r for r in torch.utils._pytree.tree_leaves(results) if isinstance(r, torch.Tensor)]
     given = [t for t in torch.utils._pytree.tree_leaves((inputs, kwargs or {})) if isinstance(t, torch.Tensor)]
