@@ -339,8 +339,8 @@ class Reader:
         while changed is not None:
             changed.path = None
             changed = changed.alias[0] if changed.alias else None
-        if not mutated and isinstance(result, torch.Tensor):
-            self.note_alias(node, name, arguments, [self.env[node]])
+        if not mutated:
+            self.note_alias(node, name, arguments, self.leaves(self.env[node]))
         if mutated:
             self.env[node].recipe = None
 
@@ -459,7 +459,7 @@ class Reader:
             while other.alias and other not in chain:
                 other = other.alias[0]
             if t not in chain and other in chain:
-                t.stale = True
+                t.stale, t.value, t.path = True, None, None
         return old
 
     # ---------------------------------------------------------------- graphs in graphs

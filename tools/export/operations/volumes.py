@@ -2,6 +2,7 @@
 import math
 
 from expressions import E, binary, call, number, numbers, option, reshape, scalar, shape
+from .layers import options
 from operation import Layer, Operand, axis_of, batch_of_one, each, part, permuted, placed, spatial, spatial_axes, translates, volume
 
 
@@ -145,6 +146,23 @@ def six_numbers(six):
     elif all(six[2 * i] == six[2 * i + 1] for i in range(3)):
         six = six[::2]
     return ", ".join(number(v, "padding") for v in six)
+
+
+@translates("col2im.default")
+@batch_of_one("self", lambda o: 3)
+def fold(o):
+    """The transposed convolution whose filters have one 1 each."""
+    x, size, kernel = o.tensor("self"), o.take("output_size"), o.take("kernel_size")
+    dilation, padding, stride = o.take("dilation"), o.take("padding"), o.take("stride")
+    window = [d * (k - 1) + 1 for d, k in zip(dilation, kernel)]
+    blocks = [(n + 2 * p - w) // s + 1 for n, p, w, s in zip(size, padding, window, stride)]
+    left = [n - ((b - 1) * s - 2 * p + w) for n, b, s, p, w in zip(size, blocks, stride, padding, window)]
+    c, taps = o.out[1], math.prod(kernel)
+    ones = reshape(E(f"one_hot<{taps}>(arange<{taps}>)"), [1, taps, 1, 1, *kernel], [taps, taps])
+    bank = reshape(call("broadcast_to", ones, shape([c, taps, 1, 1, *kernel])), [c * taps, 1, 1, *kernel], [c, taps, 1, 1, *kernel])
+    text = options("", spatial(stride, 2, 1), spatial(padding, 2, 0), spatial(dilation, 2, 1), c, spatial(left, 2, 0))
+    v = reshape(x.e, [x.shape[0], c * taps, 1, *blocks], x.shape)
+    return reshape(E(f"conv_transpose3d({v.text}, {bank.text}{text})"), o.out, o.out[:2] + [1] + o.out[2:])
 
 
 @translates("pixel_shuffle.default", "pixel_unshuffle.default")
