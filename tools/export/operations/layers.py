@@ -100,8 +100,9 @@ def batch_norm(o):
     def otherwise():
         scale = call("rsqrt", binary("+", reshape(variance.e, view, variance.shape), scalar(eps)))
         return affinely(E(f"({x.e.within(2)} - {reshape(mean.e, view, mean.shape).text}) * {scale.text}", 2), w, b, view)
-    if n not in (1, 2, 3):
+    if n > 3:
         return otherwise()
+    n = max(n, 1)  # (N, C) is lines of one number
     extra = eps_option(eps) + ("" if momentum == 0.1 else f", nn::momentum<{momentum!r}>") + ("" if w else ", nn::affine<false>")
     return Layer(f"nn::batch_norm{n}d<{number(c, 'channels')}{extra}>", x,
                  {"weight": w, "bias": b, "running_mean": mean, "running_var": variance}, otherwise)
