@@ -271,7 +271,10 @@ class Body:
         axes = max(len(extents) for _, extents, _ in item.entry["out"])
         if axes > 8:
             self.w.refuse(f"makes a tensor of {axes} axes: there are at most 8", item.entry, "merge neighbouring axes that stay together, before or after in two steps")
-        result = translate(o)
+        try:
+            result = translate(o)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+            self.w.refuse(f"stops the exporter ({type(e).__name__}: {e})", item.entry, "report it with this message")
         o.finish()
         results = result if isinstance(result, list) else [result]
         for made, r in zip(item.made, results):
