@@ -506,11 +506,11 @@ def formulas():
             self.int = torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 2, (2, 3), padding="same", padding_mode="circular"))
             self.NULL = nn.Conv2d(4, 3, 3, padding=1)
             self.std = nn.LSTM(6, 3)
-            self.act = nn.Softplus(beta=2, threshold=1)
+            self.Softplus = nn.Softplus(beta=2, threshold=1)
             self.register_buffer("mean", torch.tensor([0.25, 0.5, -0.125, 1.5]))
 
         def forward(self, inputs, line, grid):
-            x = self.act(inputs - self.mean.view(4, 1, 1)) - torch.tensor([0.1, 0.7, 1.3, -0.2]).view(4, 1, 1)
+            x = self.Softplus(inputs - self.mean.view(4, 1, 1)) - torch.tensor([0.1, 0.7, 1.3, -0.2]).view(4, 1, 1)
             planes = self.int(x), self.NULL(x[0]), nn.functional.max_pool2d(x[0], 2, ceil_mode=True)
             patches = nn.functional.unfold(x, (2, 3), stride=(2, 1), padding=(0, 1))
             folded = nn.functional.fold(patches, (5, 6), (2, 3), stride=(2, 1), padding=(0, 1))

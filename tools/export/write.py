@@ -49,6 +49,7 @@ class Writer:
         self.type_of, self.definition_of = {}, {}
         self.calls = list(self.structure.calls(self.structure.root))
         self.twice = self.repeated()
+        self.bases = {self.base(c) for c in self.calls}
         for height in range(self.structure.root.height + 1):
             level = [c for c in self.calls if c.height == height]
             for c in level:
@@ -74,6 +75,17 @@ class Writer:
             remedy = "take the parametrization away first, with torch.nn.utils.parametrize.remove_parametrizations: the weight stays as it is"
         raise Refused(what, step["op"], scope["path"] or "(the network itself)", line, remedy)
 
+    @staticmethod
+    def anonymous(cls):
+        return cls.startswith("torch.nn.modules.container.") or cls.split(".")[-1] == "Sequential"
+
+    def base(self, c):
+        """What the struct of a call is named after: its class, or its place if that says nothing."""
+        name = self.d["name"] if not c.parent else c.cls.split(".")[-1]
+        if c.parent and self.anonymous(c.cls):
+            name = camel(re.sub(r"(\.\d+)+$", "", c.path).split(".")[-1]) or "Sequential"
+        return re.sub(r"^(?=\d)", "Layer", re.sub(r"\W", "_", name))
+
     # ---------------------------------------------------------------- one call
     def define(self, c):
         body = Body(self, c)
@@ -83,19 +95,12 @@ class Writer:
             self.type_of[c] = layer
             return
         row = body.as_row()
-        short = c.cls.split(".")[-1]
-        anonymous = c.cls.startswith("torch.nn.modules.container.") or short == "Sequential"
-        if row and anonymous and c.parent:
+        if row and self.anonymous(c.cls) and c.parent:
             text = f"nn::sequential<{', '.join(row)}>"
             if len(plain(text)) < 90 and len(row) <= 3:
                 self.type_of[c] = text
                 return
-        base = short
-        if anonymous:
-            base = camel(re.sub(r"(\.\d+)+$", "", c.path).split(".")[-1]) or "Sequential"
-        if not c.parent:
-            base = self.d["name"]
-        base = re.sub(r"^(?=\d)", "Layer", re.sub(r"\W", "_", base))
+        base = self.base(c)
         base_class = layer or row and f"nn::sequential<{', '.join(row)}>"  # the network may be a single layer
         text = f"struct NAME : {base_class} {{}};" if base_class else body.as_struct()
         self.definition_of[c] = Definition(base, text)
@@ -211,7 +216,7 @@ class Body:
             self.values[r] = E(f)
             self.names.add(f)
         self.formals = formals[:len(c.inputs)]
-        self.member_names = {identifier(l) for l in labels}
+        self.member_names = {n for l in labels for n in (identifier(l), identifier(l) + "_")}
         for i, item in enumerate(c.items):
             following = c.items[i + 1] if i + 1 < len(c.items) else None
             self.add(item, following)
@@ -324,7 +329,7 @@ class Body:
                 wrapper, k = "nn::named", 1 + sum(l.startswith(label) for _, l, _ in self.members.values())
                 label = label if k == 1 else f"{label}_{k}"
             name = identifier(label)
-            while name in self.names or (name in self.members and self.members[name][1:] != (label, type)):
+            while name in self.names or re.sub(r"\d+$", "", name) in self.w.bases or (name in self.members and self.members[name][1:] != (label, type)):
                 name += "_"
             self.members[name] = (wrapper, label, type)
             e = E(f"{name}({joined})")
