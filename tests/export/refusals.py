@@ -31,6 +31,7 @@ cases = [
     (network("aten.div.Tensor_mode", {"other": 2, "rounding_mode": "up"}), "rounding_mode = up is not supported"),
     (network("aten.prod.dim_int", {"dim": 0, "keepdim": False, "dtype": None}, shape=[17, 2]), "multiplies 17 numbers"),
     (network("aten.view.default", {"size": [1] * 9}, shape=[1] * 9), "makes a tensor of 9 axes"),
+    (network("aten.relu.default", {}, shape=[2, 0]), "makes a tensor without elements"),
     (network("aten.topk.default", {"k": 2, "dim": 1, "largest": True, "sorted": True}), "k = 2 is not supported"),
     (network("aten.index_put.default", {"indices": ["%1"], "values": "%1", "accumulate": False}), "writes to places that are not few and known"),
     (network("aten.elu.default", {"alpha": 1, "scale": 1.5, "input_scale": 1}), "scale = 1.5 is not supported"),

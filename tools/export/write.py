@@ -276,6 +276,8 @@ class Body:
         axes = max(len(extents) for _, extents, _ in item.entry["out"])
         if axes > 8:
             self.w.refuse(f"makes a tensor of {axes} axes: there are at most 8", item.entry, "merge neighbouring axes that stay together, before or after in two steps")
+        if any(0 in extents for _, extents, _ in item.entry["out"]):
+            self.w.refuse("makes a tensor without elements", item.entry, "leave it out, for these sizes of the input")
         try:
             result = translate(o)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:

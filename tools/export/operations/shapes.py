@@ -113,7 +113,7 @@ def split(o):
 
 @translates("cat.default", "concat.default", "concatenate.default")
 def cat(o):
-    parts = [t for t in o.tensors("tensors") if t.shape != [0]]
+    parts = [t for t in o.tensors("tensors") if 0 not in t.shape]
     axis = axis_of(o, o.take("dim"), len(o.out))
     return parts[0].e if len(parts) == 1 else call("concat", f"axis<{axis}>", *(p.e for p in parts))
 
