@@ -418,6 +418,9 @@ def in_place():
             first[..., ::2] = rest[:, :1, :, :, :3]
             for row in z.unbind(2):
                 row[:, [0, 2]] = 0.25
+            z.flatten(1).mul_(2)  # a view
+            copied = z.transpose(1, 2).flatten(1)
+            copied += 1  # not of z
             rows = torch.zeros(4, 3)
             upper, lower = rows.chunk(2)
             upper += 1
@@ -426,7 +429,7 @@ def in_place():
             lower.add_(upper)
             moved = self.table.clone()
             moved[0] += 0.5
-            return out, torch.matmul(x[:, :, 0, 0, :4], self.table.t() - 4), z, rows, moved * rows.T
+            return out, torch.matmul(x[:, :, 0, 0, :4], self.table.t() - 4), z, copied, rows, moved * rows.T
     return Net()
 
 

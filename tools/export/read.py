@@ -113,10 +113,15 @@ class Reader:
     def line(self, node):
         inside = os.path.dirname(torch.__file__)
         frames = [f for f in self.frames(node) if not f[0].startswith((inside, "<"))]
-        if not frames:
+        stack = self.stack(node)
+        if not frames and not stack:
             return -1
-        file, number, text = frames[-1]
-        text = f"{place(file)}:{number}: {text}"
+        if frames:
+            file, number, text = frames[-1]
+            text = f"{place(file)}:{number}: {text}"
+        else:  # nothing but PyTorch's own text
+            cls = stack[-1][2]
+            text = "forward of " + (cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}")
         if text not in self.line_of:
             self.line_of[text] = len(self.lines)
             self.lines.append(text)
@@ -387,9 +392,22 @@ class Reader:
 
     # ---------------------------------------------------------------- changes in place
     IDENTITIES = ("dropout.default", "feature_dropout.default", "alpha_dropout.default", "to.dtype", "to.device", "to.dtype_layout", "contiguous.default",
-                  "relu_.default", "alias.default", "detach.default", "view_as.default")
+                  "relu_.default", "alias.default", "detach.default", "type_as.default")
+    RESHAPES = ("view.default", "reshape.default", "flatten.using_ints", "unflatten.int", "ravel.default", "view_as.default", "reshape_as.default",
+                "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims")
+
+    @staticmethod
+    def shares_memory(node):
+        """Whether the first result is a view of the first operand: reshape and contiguous copy where they must."""
+        def first(v):
+            v = v[0] if isinstance(v, (list, tuple)) and v else v
+            return v.meta.get("val") if isinstance(v, torch.fx.Node) else v
+        made, source = first(node.meta.get("val")), first(node.args[0] if node.args else None)
+        return isinstance(made, torch.Tensor) and isinstance(source, torch.Tensor) and made.untyped_storage()._cdata == source.untyped_storage()._cdata
 
     def note_alias(self, node, name, arguments, outs):
+        if not self.shares_memory(node):
+            return
         returns = node.target._schema.returns
         source = next(iter(arguments.values()), None)
         annotated = len(returns) == 1 and returns[0].alias_info is not None
@@ -431,25 +449,28 @@ class Reader:
             if not before[0]:
                 break
             base, name, arguments = before[0]
+            if name == "narrow.default":
+                name, first = "slice.Tensor", arguments["start"] % base.shape[arguments["dim"]]
+                arguments = {"self": base, "dim": arguments["dim"], "start": first, "end": first + arguments["length"], "step": 1}
             if name in ("select.int", "slice.Tensor"):
                 made = Tensor(base.shape, base.dtype, id=self.next_id())
                 scatter = {"self": Tensor(base.shape, base.dtype, base.id, base.path, base.value), "src": Tensor(t.shape, t.dtype, t.id),
                            **{k: v for k, v in arguments.items() if k != "self"}}
                 self.step("aten.select_scatter.default" if name[:3] == "sel" else "aten.slice_scatter.default", scatter, [made], node)
                 value = made
-            elif name in self.IDENTITIES:
+            elif name in self.IDENTITIES or name.startswith("expand") and t.shape == base.shape:
                 value = Tensor(t.shape, t.dtype, id=t.id)
-            elif name in ("permute.default", "transpose.int", "t.default", "numpy_T.default", "mT.default"):
+            elif name in ("permute.default", "transpose.int", "swapaxes.default", "swapdims.default", "t.default", "numpy_T.default", "mT.default"):
                 n = len(base.shape)
                 order = [a % n for a in arguments["dims"]] if "dims" in arguments else list(range(n))
                 if n > 1 and "dims" not in arguments:
-                    a, b = arguments.get("dim0", -2) % n, arguments.get("dim1", -1) % n
+                    a, b = (arguments.get(f"dim{i}", arguments.get(f"axis{i}", i - 2)) % n for i in (0, 1))
                     order[a], order[b] = b, a
                 if name[0] == "n":
                     order = list(range(n))[::-1]
                 value = Tensor(base.shape, base.dtype, id=self.next_id())
                 self.step("aten.permute.default", {"self": Tensor(t.shape, t.dtype, t.id), "dims": [order.index(a) for a in range(n)]}, [value], node)
-            elif name in ("view.default", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims"):
+            elif name in self.RESHAPES:
                 value = Tensor(base.shape, base.dtype, id=self.next_id())
                 self.step("aten.view.default", {"self": Tensor(t.shape, t.dtype, t.id), "size": list(base.shape)}, [value], node)
             else:
@@ -644,13 +665,21 @@ def iter_traceback(trace):
         trace = trace.tb_next
 
 
+@contextlib.contextmanager
+def inference(module):
+    """All of it in inference; afterwards each module as it was."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes.items():
+            m.training = training
+
+
 def read(module, args, kwargs=None, name=None):
     """The description of `module` for example inputs, its tensors {path: Tensor} and its folded constants {id: Tensor}. In inference."""
     args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
-    training = module.training
-    module.eval()
-    try:
+    with inference(module):
         reader = Reader(module, args, kwargs or {}, name)
         return reader.read(), reader.tensors, reader.folded
-    finally:
-        module.train(training)

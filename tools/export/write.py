@@ -469,7 +469,7 @@ class Body:
 
 
 def quoted(name):
-    return '"' + name + '"'
+    return '"' + name.replace("\\", r"\\").replace('"', r'\"') + '"'
 
 
 def formatted(text):
