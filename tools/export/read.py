@@ -566,10 +566,12 @@ class Reader:
         return self.description(flat, program)
 
     def results(self, flat, program):
+        output = next(n for n in program.graph.nodes if n.op == "output")
         for r in flat:
+            if isinstance(r, Tensor) and r.stale:
+                self.reference(r, output, 0)
             if isinstance(r, Tensor) and r.id is None:
                 made = Tensor(r.shape, r.dtype, id=self.next_id())
-                output = next(n for n in program.graph.nodes if n.op == "output")
                 self.step("aten.clone.default", {"self": r}, [made], output)
                 r.id = made.id
 
