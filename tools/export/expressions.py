@@ -18,8 +18,8 @@ alignas alignof and asm auto bitand bitor bool break case catch char class compl
 double else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not nullptr operator or private
 protected public register requires return short signed sizeof static struct switch template this throw true try typedef typeid typename union unsigned
 using virtual void volatile while xor
-and_eq atomic_cancel bitor char8_t char16_t char32_t co_await co_return co_yield const_cast dynamic_cast import module not_eq or_eq reinterpret_cast
-static_assert static_cast thread_local wchar_t xor_eq
+and_eq char8_t char16_t char32_t co_await co_return co_yield const_cast dynamic_cast not_eq or_eq reinterpret_cast static_assert static_cast
+thread_local wchar_t xor_eq
 NULL EOF NAN INFINITY BUFSIZ RAND_MAX M_PI M_E M_SQRT2 I errno assert stdin stdout stderr""".split())
 
 

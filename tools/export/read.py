@@ -28,7 +28,8 @@ EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fi
 
 FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
 # Operations that have a translation for usual arguments: for these arguments they are made of others.
-PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in a["equation"] or bool(re.search(r"\.|(\w)\w*\1", re.sub(r"[,>-]+", " ", a["equation"]))),
+PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in a["equation"] or
+         bool(re.search(r"\.|(\w)\w*\1", re.sub(r"[,>-]+", " ", a["equation"]))),
          "aten.softplus.default": lambda a: (a["beta"], a["threshold"]) != (1, 20),
          "aten.repeat_interleave.self_int": lambda a: a["dim"] is None,
          "aten.roll.default": lambda a: not a["dims"],
@@ -59,6 +60,7 @@ class Tensor:
         self.scope = 0
         self.names = {}      # of a constant: the version of its value -> constant id
         self.alias = None    # of a view: (tensor, operation, arguments)
+        self.buffer = False  # one of the network's own, not a copy
         self.stale = False   # a view of something that was changed since
 
 
@@ -342,6 +344,7 @@ class Reader:
             self.env[node].path = arguments["self"].path
         changed = self.env[node] if mutated else None
         while changed is not None:
+            self.keeps_nothing(changed)
             changed.path = None
             changed = changed.alias[0] if changed.alias else None
         if not mutated:
@@ -422,6 +425,10 @@ class Reader:
         elif len(outs) == 1 and isinstance(source, Tensor) and (annotated or name in self.IDENTITIES):
             outs[0].alias = (source, name, arguments)
 
+    def keeps_nothing(self, t):
+        if t.buffer:
+            self.told.add("What a run writes into its buffers is not there in the next: each run is the first")
+
     def in_place(self, node, name, arguments, mutated):
         """x.relu_() is a new tensor that takes x's place, and its part's place in whatever x is a view of."""
         target = arguments[mutated[0]]
@@ -443,6 +450,7 @@ class Reader:
             root = root.alias[0]
             chain.append(root)
         value = new
+        self.keeps_nothing(root)
         for t in chain:
             before = (t.alias, t.shape)
             t.id, t.path, t.value, t.recipe, t.shape = value.id, None, None, None, value.shape
@@ -543,6 +551,7 @@ class Reader:
                 p = own[spec.target] if spec.target in own else program.state_dict[spec.target]
                 value = p if kind == "PARAMETER" else copies.setdefault(id(p), p.detach().clone())
                 self.env[node] = Tensor(p.shape, p.dtype, path=names.get(id(p), [spec.target]), value=value)
+                self.env[node].buffer = kind == "BUFFER"
             elif kind == "CONSTANT_TENSOR":
                 value = program.constants[spec.target]
                 known = names.get(id(value))
