@@ -509,6 +509,7 @@ def formulas():
             self.int = torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 2, (2, 3), padding="same", padding_mode="circular"))
             self.NULL = nn.Conv2d(4, 3, 3, padding=1)
             self.std = nn.LSTM(6, 3)
+            self.bn = nn.BatchNorm1d(6)
             self.Softplus = nn.Softplus(beta=2, threshold=1)
             self.register_buffer("mean", torch.tensor([0.25, 0.5, -0.125, 1.5]))
 
@@ -525,7 +526,7 @@ def formulas():
             heads = nn.functional.scaled_dot_product_attention(x, x[:, :2], x[:, 2:], enable_gqa=True)
             products = torch.einsum("...ij,...kj->...ik", x, x), torch.einsum("ij->j", line), nn.functional.cosine_similarity(x, x.roll(3), dim=1)
             return {"int": planes, "a b": [folded, sampled, rounded], "sums": sums, "best": best, "places": places, "heads": heads,
-                    "products": products, "steps": self.std(line)[0], "norm": torch.cdist(line, line[:2]) + line.norm(p=1, dim=1, keepdim=True)}
+                    "products": products, "steps": self.std(self.bn(line))[0], "norm": torch.cdist(line, line[:2]) + line.norm(p=1, dim=1, keepdim=True)}
     return Net()
 
 
