@@ -216,10 +216,15 @@ class Body:
             self.values[r] = E(f)
             self.names.add(f)
         self.formals = formals[:len(c.inputs)]
-        self.member_names = {n for l in labels for n in (identifier(l), identifier(l) + "_")}
+        self.member_names = {self.member(l) for l in labels}
         for i, item in enumerate(c.items):
             following = c.items[i + 1] if i + 1 < len(c.items) else None
             self.add(item, following)
+
+    def member(self, label):
+        """An attribute's name in C++, where a struct has it already with a _."""
+        name = identifier(label)
+        return name + "_" if re.sub(r"\d+$", "", name) in self.w.bases else name
 
     def read_by(self, item):
         return item.inputs if isinstance(item, Call) else list(references(item.entry["in"]))
@@ -330,8 +335,8 @@ class Body:
             if re.match(r"nn::drop", plain_type) and wrapper == "nn::shared":  # each call drops by numbers of its own
                 wrapper, k = "nn::named", 1 + sum(l.startswith(label) for _, l, _ in self.members.values())
                 label = label if k == 1 else f"{label}_{k}"
-            name = identifier(label)
-            while name in self.names or re.sub(r"\d+$", "", name) in self.w.bases or (name in self.members and self.members[name][1:] != (label, type)):
+            name = self.member(label)
+            while name in self.names or (name in self.members and self.members[name][1:] != (label, type)):
                 name += "_"
             self.members[name] = (wrapper, label, type)
             e = E(f"{name}({joined})")
