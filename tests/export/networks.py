@@ -412,7 +412,24 @@ def in_place():
             z = self.act(y - 1)
             out = torch.zeros(2, 5, 6, 6, 6)
             out[:, 1:] = z * mask
-            return out, torch.matmul(x[:, :, 0, 0, :4], self.table.t() - 4)
+            first, rest = z.split([1, 3], 1)  # pieces are views: what changes them changes z, and the other way round
+            rest.mul_(2)
+            z += 1
+            first[..., ::2] = rest[:, :1, :, :, :3]
+            for row in z.unbind(2):
+                row[:, [0, 2]] = 0.25
+            z.flatten(1).mul_(2)  # a view
+            copied = z.transpose(1, 2).flatten(1)
+            copied += 1  # not of z
+            rows = torch.zeros(4, 3)
+            upper, lower = rows.chunk(2)
+            upper += 1
+            rows.t()[0] = 9
+            rows[0] = z[0, :3, 0, 0, 0]
+            lower.add_(upper)
+            moved = self.table.clone()
+            moved[0] += 0.5
+            return out, torch.matmul(x[:, :, 0, 0, :4], self.table.t() - 4), z, copied, rows, moved * rows.T
     return Net()
 
 
@@ -475,6 +492,41 @@ def tables():
             scores = (y @ y.mT).masked_fill(later, float("-inf")).softmax(-1)
             norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
             return scores @ y + norm, b.unsqueeze(0) * scores.unsqueeze(1), torch.where(x > 0, x.amax(1, keepdim=True), x.flip(2).clamp(min=-0.5))
+    return Net()
+
+
+@network("single_layer", "1,2,4,5,6")
+def single_layer():
+    return nn.Conv3d(2, 3, (2, 3, 4), padding="same", dilation=(1, 2, 1))
+
+
+@network("formulas", "2,4,5,6", "4,6", "2,3,4,2")
+def formulas():
+    """What PyTorch makes of other operations, or what is a formula here; and names that C++ has taken."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.int = torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 2, (2, 3), padding="same", padding_mode="circular"))
+            self.NULL = nn.Conv2d(4, 3, 3, padding=1)
+            self.std = nn.LSTM(6, 3)
+            self.bn = nn.BatchNorm1d(6)
+            self.Softplus = nn.Softplus(beta=2, threshold=1)
+            self.register_buffer("mean", torch.tensor([0.25, 0.5, -0.125, 1.5]))
+
+        def forward(self, inputs, line, grid):
+            x = self.Softplus(inputs - self.mean.view(4, 1, 1)) - torch.tensor([0.1, 0.7, 1.3, -0.2]).view(4, 1, 1)
+            planes = self.int(x), self.NULL(x[0]), nn.functional.max_pool2d(x[0], 2, ceil_mode=True)
+            patches = nn.functional.unfold(x, (2, 3), stride=(2, 1), padding=(0, 1))
+            folded = nn.functional.fold(patches, (5, 6), (2, 3), stride=(2, 1), padding=(0, 1))
+            sampled = nn.functional.grid_sample(x, grid, align_corners=False)
+            rounded = torch.cat([(line * 3).round() / 2, line % 0.4, torch.div(line, 0.3, rounding_mode="trunc"), line.long().float()])
+            sums = line.cumsum(0), line[:, :4].prod(1), *torch.var_mean(line, 1), (line > 1).any(0).float(), (line < 1).all(1).float()
+            best = *line.min(1), *line.topk(1), line.argmin()
+            places = x[:, [0, 1, 1], :, [2, 0, -1]], line.gather(1, torch.tensor([[5, 0], [1, 2]])), line.diagonal(1), line.unfold(1, 3, 2), line.tril()
+            heads = nn.functional.scaled_dot_product_attention(x, x[:, :2], x[:, 2:], enable_gqa=True)
+            products = torch.einsum("...ij,...kj->...ik", x, x), torch.einsum("ij->j", line), nn.functional.cosine_similarity(x, x.roll(3), dim=1)
+            return {"int": planes, "a b": [folded, sampled, rounded], "sums": sums, "best": best, "places": places, "heads": heads,
+                    "products": products, "steps": self.std(self.bn(line))[0], "norm": torch.cdist(line, line[:2]) + line.norm(p=1, dim=1, keepdim=True)}
     return Net()
 
 

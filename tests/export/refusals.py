@@ -13,11 +13,11 @@ from description import Refused  # noqa: E402
 from project import Project  # noqa: E402
 
 
-def network(op, arguments, type="F32"):
-    return {"name": "Net", "origin": "tests.Net", "inputs": [{"name": "x", "shape": [1, 2, 4, 4, 4], "type": "F32", "id": "1"}],
+def network(op, arguments, type="F32", shape=[1, 2, 4, 4, 4]):
+    return {"name": "Net", "origin": "tests.Net", "inputs": [{"name": "x", "shape": shape, "type": "F32", "id": "1"}],
             "scopes": [{"parent": -1, "path": "", "class": "tests.Net", "name": ""},
                        {"parent": 0, "path": "act", "class": "torch.nn.modules.activation.Softplus", "name": ""}],
-            "steps": [{"op": op, "in": {"self": "%1", **arguments}, "out": [["2", [1, 2, 4, 4, 4], type]], "scope": 1, "line": 0}],
+            "steps": [{"op": op, "in": {"self": "%1", **arguments}, "out": [["2", shape, type]], "scope": 1, "line": 0}],
             "parameters": {}, "constants": {}, "results": "%2", "lines": ["net.py:7: return self.act(x)"], "notes": []}
 
 
@@ -25,10 +25,15 @@ good = network("aten.softplus.default", {"beta": 1, "threshold": 20})
 cases = [
     (network("aten.softplus.default", {"beta": 2, "threshold": 20}), "beta = 2 is not supported"),
     (network("aten.softplus.default", {"beta": 1, "threshold": 20, "new": 0}), "does not know the argument new"),
-    (network("aten.cumsum.default", {"dim": 1}), "has no translation to C++"),
+    (network("aten.cumprod.default", {"dim": 1}), "has no translation to C++"),
     (network("aten.relu.default", {}, "F64"), "computes in F64"),
-    (network("aten.to.dtype", {"dtype": "I64"}, "I64"), "makes whole numbers of real ones"),
-    (network("aten.div.Tensor_mode", {"other": 2, "rounding_mode": "trunc"}), "rounding_mode = trunc is not supported"),
+    (network("aten.to.dtype", {"dtype": "U8"}, "U8"), "makes numbers of type U8 of real ones"),
+    (network("aten.div.Tensor_mode", {"other": 2, "rounding_mode": "up"}), "rounding_mode = up is not supported"),
+    (network("aten.prod.dim_int", {"dim": 0, "keepdim": False, "dtype": None}, shape=[17, 2]), "multiplies 17 numbers"),
+    (network("aten.view.default", {"size": [1] * 9}, shape=[1] * 9), "makes a tensor of 9 axes"),
+    (network("aten.relu.default", {}, shape=[2, 0]), "makes a tensor without elements"),
+    (network("aten.topk.default", {"k": 2, "dim": 1, "largest": True, "sorted": True}), "k = 2 is not supported"),
+    (network("aten.index_put.default", {"indices": ["%1"], "values": "%1", "accumulate": False}), "writes to places that are not few and known"),
     (network("aten.elu.default", {"alpha": 1, "scale": 1.5, "input_scale": 1}), "scale = 1.5 is not supported"),
 ]
 failed = 0

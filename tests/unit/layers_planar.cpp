@@ -39,4 +39,12 @@ TEST_CASE("batch norm of planes and lines is that of volumes") {
   auto [yb] = b(v = numbers_of_x);
   CHECK(std::equal(ya.begin(), ya.end(), yb.begin()));
   CHECK(a.parameter_table()[2].path == "running_mean");
+
+  constexpr auto rows = x<12, 3>;  // (N, C) is lines of one number
+  program<outputs(training(nn::batch_norm1d<3>{}(rows)))> c;
+  program<outputs(training(nn::batch_norm1d<3>{}(reshape(rows, shape<12, 3, 1>))))> d;
+  auto [yr] = c(rows = numbers_of_x);
+  auto [yl] = d(rows = numbers_of_x);
+  static_assert(training(nn::batch_norm1d<3>{}(rows)).shape() == shape<12, 3>);
+  CHECK(std::equal(yr.begin(), yr.end(), yl.begin()));
 }

@@ -14,8 +14,8 @@ void check_layer(const double (&expected)[N], X in) {
 TEST_CASE("squeeze and excitation and the parts of a style-based generator give PyTorch's numbers") {
   check_layer<nn::squeeze_excitation<4, 2>>(numbers::squeeze_excitation, x<2, 4, 2, 1, 2>);
   check_layer<nn::equalized_linear<3, 4, nn::lr_mul<0.5>>>(numbers::equalized_linear, x<2, 3>);
-  check_layer<nn::equalized_conv3d<2, 4, nn::kernel<1, 2, 3>, nn::padding<0, 1, 1>, nn::stride<1, 2, 1>, nn::groups<2>>>(numbers::equalized_conv,
-                                                                                                                      x<1, 2, 2, 3, 3>);
+  check_layer<nn::equalized_conv3d<2, 4, nn::kernel<1, 2, 3>, nn::padding<0, 1, 1>, nn::stride<1, 2, 1>, nn::groups<2>>>(
+      numbers::equalized_conv, x<1, 2, 2, 3, 3>);
   check_layer<nn::mapping_network<3, 4, 2>>(numbers::mapping, x<2, 3>);
 }
 
@@ -38,12 +38,13 @@ TEST_CASE("initial values") {
 
 TEST_CASE("dropout keeps or drops what it says, in training alone") {
   constexpr auto in = x<2, 50, 4, 5, 5>;
-  program<outputs(training(nn::dropout<0.3>{}(in)), training(nn::dropout3d<0.25>{}(in)), nn::dropout<0.3>{}(in), training(nn::dropout<0>{}(in)),
-                  training(nn::dropout<1>{}(in)), gradient(sum(training(nn::dropout<0.3>{}(in))), in)),
+  program<outputs(training(nn::dropout<0.3>{}(in)), training(nn::dropout3d<0.25>{}(in)), nn::dropout<0.3>{}(in),
+                  training(nn::dropout<0>{}(in)), training(nn::dropout<1>{}(in)), gradient(sum(training(nn::dropout<0.3>{}(in))), in),
+                  nn::dropout<1>{}(in)),
           double>
       p;
   xt::xtensor<double, 5> values({2, 50, 4, 5, 5}, 1.0);
-  const auto [some, channels, all, none, zero, gradient_of] = p(in = values);
+  const auto [some, channels, all, none, zero, gradient_of, kept_all] = p(in = values);
   double kept = 0, whole = 0;
   for (std::size_t i = 0; i < 10000; ++i) {
     const double v = some.data()[i];
@@ -52,6 +53,7 @@ TEST_CASE("dropout keeps or drops what it says, in training alone") {
     REQUIRE(all.data()[i] == 1);
     REQUIRE(none.data()[i] == 1);
     REQUIRE(zero.data()[i] == 0);
+    REQUIRE(kept_all.data()[i] == 1);
     REQUIRE(gradient_of.data()[i] == v);
     kept += v != 0, whole += channels.data()[i] != 0;
   }
@@ -93,10 +95,11 @@ TEST_CASE("noise is one map a sample, times a weight of each channel") {
 }
 
 namespace {
-struct video : nn::sequential<nn::conv3d<2, 4, nn::kernel<3>, nn::causal>, nn::leaky_relu<0.1>,
-                              nn::residual<nn::conv3d<4, 4, nn::kernel<3, 1, 1>, nn::causal, nn::dilation<2, 1, 1>>, nn::silu>,
-                              nn::upsample<nn::scale<1, 2, 2>>, nn::named<"last", nn::conv3d<4, 1, nn::kernel<1, 3, 3>, nn::padding<0, 1, 1>>>> {};
-}
+struct video
+    : nn::sequential<nn::conv3d<2, 4, nn::kernel<3>, nn::causal>, nn::leaky_relu<0.1>,
+                     nn::residual<nn::conv3d<4, 4, nn::kernel<3, 1, 1>, nn::causal, nn::dilation<2, 1, 1>>, nn::silu>,
+                     nn::upsample<nn::scale<1, 2, 2>>, nn::named<"last", nn::conv3d<4, 1, nn::kernel<1, 3, 3>, nn::padding<0, 1, 1>>>> {};
+}  // namespace
 
 TEST_CASE("a causal model in chunks gives what the whole gives") {
   program<outputs(video{}(x<2, 2, 7, 4, 3>))> whole;
@@ -120,7 +123,8 @@ TEST_CASE("a causal model in chunks gives what the whole gives") {
     const xt::xtensor<float, 5> got = std::get<0>(p(in = some));
     for (std::size_t b = 0; b < 2; ++b)
       for (std::size_t t = 0; t < n; ++t)
-        for (std::size_t k = 0; k < 48; ++k) REQUIRE(got(b, 0, t, k / 6, k % 6) == Approx(y(b, 0, first + t, k / 6, k % 6)).margin(1e-6).epsilon(1e-6));
+        for (std::size_t k = 0; k < 48; ++k)
+          REQUIRE(got(b, 0, t, k / 6, k % 6) == Approx(y(b, 0, first + t, k / 6, k % 6)).margin(1e-6).epsilon(1e-6));
   };
   for (int sequence = 0; sequence < 2; ++sequence) {
     for (std::size_t t = 0; t < 7; ++t) part(t, frame, x<2, 2, 1, 4, 3>);

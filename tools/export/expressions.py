@@ -17,7 +17,10 @@ volute input training inference stop_gradient normal_noise same valid causal att
 alignas alignof and asm auto bitand bitor bool break case catch char class compl concept const consteval constexpr constinit continue default delete do
 double else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not nullptr operator or private
 protected public register requires return short signed sizeof static struct switch template this throw true try typedef typeid typename union unsigned
-using virtual void volatile while xor""".split())
+using virtual void volatile while xor
+and_eq char8_t char16_t char32_t co_await co_return co_yield const_cast dynamic_cast not_eq or_eq reinterpret_cast static_assert static_cast
+thread_local wchar_t xor_eq
+NULL EOF NAN INFINITY BUFSIZ RAND_MAX M_PI M_E M_SQRT2 I errno assert stdin stdout stderr""".split())
 
 
 def number(value, role="", default=None):

@@ -1,5 +1,7 @@
 """What translations of operations are written with (operations/*.py): one step while it is translated, and what several of them need."""
-from expressions import E, axes, call, number, reshape, scalar
+import re
+
+from expressions import E, axes, call, number, reshape, scalar, shape
 
 TABLE = {}
 
@@ -13,8 +15,9 @@ def translates(*names):
 
 
 class Operand:
-    def __init__(self, ref, expression, extents, type):
+    def __init__(self, ref, expression, extents, type, values=None):
         self.ref, self.e, self.shape, self.type = ref, expression, list(extents), type
+        self.values = values  # of a small constant
 
     @property
     def rank(self):
@@ -28,6 +31,29 @@ class Layer:
     def __init__(self, type, operand, parameters=None, otherwise=None):
         self.type, self.operand, self.otherwise = type, operand, otherwise
         self.parameters = {k: v for k, v in (parameters or {}).items() if v is not None}
+
+
+def batch_of_one(name, rank):
+    """A decorator: the operand `name` may lack the batch axis, its first; rank(o) is the rank with it."""
+    def decorate(function):
+        def translate(o):
+            x = o._operand(o.left[name])
+            if x.rank != rank(o) - 1:
+                return function(o)
+            o.left[name] = Operand(None, reshape(x.e, [1] + x.shape, x.shape), [1] + x.shape, x.type)
+            o.out, o.outs = [1] + o.out, [[1] + e for e in o.outs]
+            results = function(o)
+            several = isinstance(results, list)
+            results = [r.otherwise() if isinstance(r, Layer) else r for r in (results if several else [results])]
+            results = [r and reshape(r, e[1:], e) for r, e in zip(results, o.outs)]
+            return results if several else results[0]
+        return translate
+    return decorate
+
+
+def spatial_axes(o):
+    """The number of spatial axes in an operation's name: 2 in aten.conv2d.default."""
+    return int(re.search(r"(\d)d", o.op)[1])
 
 
 class Operation:
@@ -56,7 +82,8 @@ class Operation:
             self.left.pop(n, None)
 
     def tensor(self, name):
-        return self._operand(self.left.pop(name))
+        value = self.left.pop(name)
+        return value if isinstance(value, Operand) else self._operand(value)
 
     def optional(self, name):
         value = self.left.pop(name)
@@ -97,6 +124,22 @@ def part(x, axis, start, stop, step=1):
     if start == 0 and stop == x.shape[axis] and step == 1:
         return x.e
     return call("slice", x.e, f"axis<{axis}>", f"range<{number(start, 'start')}, {number(stop, 'stop')}{f', {step}' if step != 1 else ''}>")
+
+
+def repeated(x, axis, times):
+    """Each element of an axis several times."""
+    between, wide = ([*x.shape[:axis + 1], n, *x.shape[axis + 1:]] for n in (1, times))
+    extents = x.shape[:axis] + [x.shape[axis] * times] + x.shape[axis + 1:]
+    e = reshape(call("broadcast_to", reshape(x.e, between, x.shape), shape(wide)), extents, wide)
+    return Operand(None, e, extents, x.type)
+
+
+def placed(x, axis, positions, new):
+    """x with the elements at these positions of an axis replaced by those of new; the last one, where a position comes twice."""
+    source, n = {p: i for i, p in enumerate(positions)}, x.shape[axis]
+    chosen = reshape(E(f"indices<{', '.join(str(int(i in source)) for i in range(n))}>"), [n] + [1] * (x.rank - 1 - axis), [n])
+    places = f"indices<{', '.join(str(source.get(i, -1)) for i in range(n))}>"
+    return call("select", chosen, call("take", new, f"axis<{axis}>", places), x.e)
 
 
 def each(value, n):

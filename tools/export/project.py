@@ -2,15 +2,26 @@
 import os
 import re
 
+from expressions import FUNCTIONS
 from structure import references
 from write import FORMALS, Writer, identifier
 
 
+LOCALS = "handle network network_ inputs results weights constants file folder bound best worst start count arguments error i e main".split()
+
+
 def snake(name):
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    text = re.sub(r"\W+", "_", text).lower()
-    text = re.sub(r"(^|_)([a-z0-9])_", r"\1\2", text)  # unet, not u_net
-    return {"model": "model_net", "net": "net_", "network": "network_net"}.get(text, text)
+    text = re.sub(r"\W+", "_", text, flags=re.ASCII).lower()
+    text = re.sub(r"(^|_)([a-z0-9])_", r"\1\2", text).lstrip("_") or "net"  # unet, not u_net
+    text = re.sub(r"^(?=\d)", "net_", text)
+    return "net_" if text == "net" else text + "_net" if text in FUNCTIONS or text in ("model", "network") else text
+
+
+def variable(name):
+    """The name of an input or result in the handle and the check, whose own names it must not have."""
+    name = name if name in FORMALS else identifier(name)
+    return name + "_tensor" if name in LOCALS else name
 
 
 class Project:
@@ -23,15 +34,14 @@ class Project:
             self.ns += "_net"
         self.inputs = description["inputs"]
         self.names = []
-        for i, entry in enumerate(self.inputs):
-            name = identifier(entry["name"]) if entry["name"] not in FORMALS else entry["name"]
-            self.names.append(name)
+        for entry in self.inputs:
+            self.names.append(variable(entry["name"]))
         shapes = self.w.structure.shape_of
         self.outputs = [shapes[r][0] for r in references(description["results"])]
         self.output_names = []
         def walk(s, name):
             if isinstance(s, str):
-                self.output_names.append(identifier(name) if name else f"result{len(self.output_names)}")
+                self.output_names.append(variable(name) if name else f"result{len(self.output_names)}")
             elif "dict" in s:
                 for k, v in s["dict"].items():
                     if v is not None:
@@ -43,7 +53,10 @@ class Project:
         walk(description["results"], "")
         if self.output_names == ["result0"]:
             self.output_names = ["result"]
-        self.output_names = [n + "_out" if n in self.names else n for n in self.output_names]
+        for k, n in enumerate(self.output_names):
+            while n in self.names or n in self.output_names[:k]:
+                n += "out" if n.endswith("_") else "_out"
+            self.output_names[k] = n
 
     def header(self):
         text = self.w.text

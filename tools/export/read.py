@@ -9,18 +9,46 @@ import warnings
 from collections import OrderedDict
 
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from description import Refused
+from operations import TABLE
 
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32",
          torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
 DROP_PATHS = {"DropPath": "drop_prob", "StochasticDepth": "p"}  # their classes, and the attribute that is the probability
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
 FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
+COPIES = ("clone.default", "detach.default", "alias.default", "contiguous.default", "lift_fresh_copy.default")
 FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
+
+
+FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
+# Operations that have a translation for usual arguments: for these arguments they are made of others.
+PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in a["equation"] or
+         bool(re.search(r"\.|(\w)\w*\1", re.sub(r"[,>-]+", " ", a["equation"]))),
+         "aten.softplus.default": lambda a: (a["beta"], a["threshold"]) != (1, 20),
+         "aten.repeat_interleave.self_int": lambda a: a["dim"] is None,
+         "aten.roll.default": lambda a: not a["dims"],
+         "aten.linalg_vector_norm.default": lambda a: a["ord"] != 2,
+         "aten.norm.ScalarOpt_dim": lambda a: a["p"] not in (2, None), "aten.norm.Scalar": lambda a: a["p"] not in (2, None)}
+
+
+def full_name(overload):
+    return f"{overload._schema.name.replace('::', '.')}.{overload._overloadname}"
+
+
+def functional(op):
+    """aten.add.Tensor of aten.add_.Tensor and aten.__iadd__.Tensor."""
+    op = re.sub(r"_\.(\w+)$", r".\1", op) if "__" not in op else op
+    return op.replace("__i", "").replace("__", "")
+
+
+def whole(value):
+    return bool((value == value.round()).all()) and bool((value.abs() < 2**24).all())
 
 
 class Tensor:
@@ -32,6 +60,7 @@ class Tensor:
         self.scope = 0
         self.names = {}      # of a constant: the version of its value -> constant id
         self.alias = None    # of a view: (tensor, operation, arguments)
+        self.buffer = False  # one of the network's own, not a copy
         self.stale = False   # a view of something that was changed since
 
 
@@ -42,7 +71,7 @@ class Reader:
         self.steps, self.scopes, self.scope_of, self.lines, self.line_of = [], [], {}, [], {}
         self.parameters, self.constants, self.tensors, self.folded = {}, {}, {}, {}
         self.env, self.count = {}, 0
-        self.inputs, self.told = [], set()
+        self.inputs, self.told, self.graphs = [], set(), []
         self.name = name or type(module).__name__
 
     # ---------------------------------------------------------------- places
@@ -85,11 +114,16 @@ class Reader:
 
     def line(self, node):
         inside = os.path.dirname(torch.__file__)
-        frames = [f for f in self.frames(node) if not f[0].startswith(inside)]
-        if not frames:
+        frames = [f for f in self.frames(node) if not f[0].startswith((inside, "<"))]
+        stack = self.stack(node)
+        if not frames and not stack:
             return -1
-        file, number, text = frames[-1]
-        text = f"{place(file)}:{number}: {text}"
+        if frames:
+            file, number, text = frames[-1]
+            text = f"{place(file)}:{number}: {text}"
+        else:  # nothing but PyTorch's own text
+            cls = stack[-1][2]
+            text = "forward of " + (cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}")
         if text not in self.line_of:
             self.line_of[text] = len(self.lines)
             self.lines.append(text)
@@ -117,9 +151,11 @@ class Reader:
 
     def reference(self, t, node, scope):
         """How a step refers to a tensor."""
-        if t.stale:
-            self.refuse("reads a view of a tensor that was changed in place after the view was made", node,
-                        "write the change without an in-place operation")
+        if t.stale:  # it is made again, of what its base has become
+            base, name, arguments = t.alias
+            made = Tensor(t.shape, t.dtype, id=self.next_id())
+            self.step(f"aten.{name}", {**arguments, next(iter(arguments)): base}, [made], node)
+            t.id, t.path, t.value, t.recipe, t.stale = made.id, None, None, None, False
         if t.path is not None:
             path = self.path_for(t.path, node)
             if path not in self.parameters:
@@ -148,7 +184,7 @@ class Reader:
         flat = value.reshape(-1)
         if value.numel() and bool((flat == flat[0]).all()):
             entry["fill"] = flat[0].item()
-        elif value.numel() <= FEW and (value.dim() == 1 or not value.dtype.is_floating_point):
+        elif value.numel() <= FEW and (not value.dtype.is_floating_point or value.dim() == 1 and (value.numel() <= 8 or whole(value))):
             entry["values"] = flat.tolist()
         else:
             entry["file"] = True
@@ -225,7 +261,12 @@ class Reader:
             self.env[node] = self.value_of(node.args[0])[node.args[1]]
             return
         if not isinstance(node.target, torch._ops.OpOverload):
+            if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymBool, torch.SymFloat)):
+                self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
             return self.higher_order(node)
+        for fake in node.meta["val"] if isinstance(node.meta.get("val"), (list, tuple)) else [node.meta.get("val")]:
+            if isinstance(fake, torch.Tensor) and any(not isinstance(e, int) for e in fake.shape):
+                self.refuse("gives a tensor whose size depends on the values of another", node, FIXED_SIZE)
         name = f"{node.target._schema.name.split('::')[1]}.{node.target._overloadname}"
         namespace = node.target.namespace
         arguments = self.normal_arguments(node)
@@ -241,23 +282,30 @@ class Reader:
                 self.env[node] = Tensor(fake.shape, fake.dtype, value=torch.full(tuple(fake.shape), value, dtype=fake.dtype))
                 self.env[node].scope = self.scope(node)
                 return
-        random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(("dropout", "feature_dropout", "alpha_dropout", "native_dropout", "scaled_dot"))
+        random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(("dropout", "feature_dropout", "alpha_dropout", "native_dropout", "scaled_dot", "rrelu"))
         if all(t.value is not None and not isinstance(t.value, torch.nn.Parameter) for t in leaves) and not random:
             return self.fold(node, name, arguments, mutated)
+        op = f"{namespace}.{name}"
         if mutated:
             return self.in_place(node, name, arguments, mutated)
+        made_of = self.decomposed(node, node.target, op, arguments)
+        if made_of:
+            self.env[node] = self.inside(*made_of)
+            return
         if name in ("index.Tensor", "index_select.default"):
             self.count_from_the_front(name, arguments)
-        if name.startswith(("alpha_dropout", "feature_alpha")) or name.startswith("feature_dropout") and len(leaves[0].shape) != 5:
-            self.told.add("Alpha dropout, and dropout of whole channels of what is no volume, do nothing here: training differs from PyTorch's")
+        if name.startswith(("alpha_dropout", "feature_alpha")) or name.startswith("feature_dropout") and len(leaves[0].shape) not in (3, 4, 5):
+            self.told.add("Alpha dropout, and dropout of whole channels of what has none, do nothing here: training differs from PyTorch's")
+        if name.startswith("rrelu"):
+            self.told.add("The slopes of RReLU are the mean of their bounds: training differs from PyTorch's")
         if random:
             self.told.add("It draws random numbers, other ones than PyTorch: the check cannot hold")
         fakes = node.meta["val"]
         several = isinstance(fakes, (list, tuple))
         outs = [self.made(f) for f in (fakes if several else [fakes]) if f is not None]
-        self.step(f"{namespace}.{name}", arguments, outs, node)
+        self.step(op, arguments, outs, node)
         self.env[node] = outs if several else outs[0]
-        self.note_alias(node, name, arguments, outs if not several else [])
+        self.note_alias(node, name, arguments, outs)
 
     def count_from_the_front(self, name, arguments):
         """Constant indices that count from the end, as others."""
@@ -292,31 +340,107 @@ class Reader:
                 return t
             return [wrap(x) for x in v] if isinstance(v, (list, tuple)) else v
         self.env[node] = arguments[mutated[0]] if mutated else wrap(result)
-        if not mutated and isinstance(result, torch.Tensor):
-            self.note_alias(node, name, arguments, [self.env[node]])
+        if name in COPIES:  # a copy of a buffer stays what the checkpoint has, until it is changed
+            self.env[node].path = arguments["self"].path
+        changed = self.env[node] if mutated else None
+        while changed is not None:
+            self.keeps_nothing(changed)
+            changed.path = None
+            changed = changed.alias[0] if changed.alias else None
+        if not mutated:
+            self.note_alias(node, name, arguments, self.leaves(self.env[node]))
         if mutated:
             self.env[node].recipe = None
 
+    # ---------------------------------------------------------------- operations made of others
+    def decomposed(self, node, target, op, arguments):
+        """For an operation that has no translation: what PyTorch itself makes it of, if all of that has one (a graph and its operands)."""
+        if op in TABLE and not (op in PLAIN and PLAIN[op](arguments)):
+            return None
+        leaves = self.leaves(arguments)
+        def run(*tensors):
+            left = iter(tensors)
+            def put(v):
+                if isinstance(v, Tensor):
+                    return next(left)
+                return [put(x) for x in v] if isinstance(v, (list, tuple)) else v
+            given = {k: put(v) for k, v in arguments.items()}
+            positional = [given.pop(a.name) for a in target._schema.arguments if not a.kwarg_only]
+            return target(*positional, **given)
+        table = {o: f for o, f in torch._decomp.core_aten_decompositions().items() if full_name(o) not in TABLE}
+        if target in torch._decomp.decomposition_table:
+            table[target] = torch._decomp.decomposition_table[target]
+        try:
+            with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # whose LSTM would not be taken apart
+                inner = make_fx(run, decomposition_table=table, tracing_mode="fake")(*[torch.empty(t.shape, dtype=t.dtype) for t in leaves])
+        except Exception:  # it is refused by the name that the network has it under
+            return None
+        fixed = {p for p, t in zip(inner.graph.nodes, leaves) if t.value is not None and not isinstance(t.value, torch.nn.Parameter)}
+        for n in inner.graph.nodes:
+            values = n.meta.get("val")
+            if any(isinstance(v, torch.Tensor) and v.dtype not in TYPES for v in (values if isinstance(values, (list, tuple)) else [values])):
+                return None
+            n.meta.update({k: node.meta[k] for k in ("nn_module_stack", "stack_trace") if k in node.meta})
+            if n.op == "get_attr" or n.op == "call_function" and all(a in fixed for a in n.all_input_nodes):
+                fixed.add(n)
+            elif n.op == "call_function" and n.target is not operator.getitem and functional(full_name(n.target)) not in TABLE:
+                return None
+        return inner.graph, leaves
+
+    def inside(self, graph, values):
+        """The results of a graph in place of an operation."""
+        self.graphs.append(graph.owning_module)
+        self.env.update(zip([n for n in graph.nodes if n.op == "placeholder"], values))
+        return self.walk(graph)
+
     # ---------------------------------------------------------------- changes in place
     IDENTITIES = ("dropout.default", "feature_dropout.default", "alpha_dropout.default", "to.dtype", "to.device", "to.dtype_layout", "contiguous.default",
-                  "relu_.default", "alias.default", "detach.default", "view_as.default")
+                  "relu_.default", "alias.default", "detach.default", "type_as.default")
+    RESHAPES = ("view.default", "reshape.default", "flatten.using_ints", "unflatten.int", "ravel.default", "view_as.default", "reshape_as.default",
+                "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims")
+
+    @staticmethod
+    def shares_memory(node):
+        """Whether the first result is a view of the first operand: reshape and contiguous copy where they must."""
+        def first(v):
+            v = v[0] if isinstance(v, (list, tuple)) and v else v
+            return v.meta.get("val") if isinstance(v, torch.fx.Node) else v
+        made, source = first(node.meta.get("val")), first(node.args[0] if node.args else None)
+        return isinstance(made, torch.Tensor) and isinstance(source, torch.Tensor) and made.untyped_storage()._cdata == source.untyped_storage()._cdata
 
     def note_alias(self, node, name, arguments, outs):
+        if not self.shares_memory(node):
+            return
         returns = node.target._schema.returns
         source = next(iter(arguments.values()), None)
         annotated = len(returns) == 1 and returns[0].alias_info is not None
-        if len(outs) == 1 and isinstance(source, Tensor) and (annotated or name in self.IDENTITIES):
+        if annotated and str(returns[0].type) == "List[Tensor]":  # pieces along an axis
+            dim, at = arguments["dim"] % len(source.shape), 0
+            for i, o in enumerate(outs):
+                if name.startswith("unbind"):
+                    o.alias = (source, "select.int", {"self": source, "dim": dim, "index": i})
+                else:
+                    o.alias = (source, "slice.Tensor", {"self": source, "dim": dim, "start": at, "end": at + o.shape[dim], "step": 1})
+                    at += o.shape[dim]
+        elif len(outs) == 1 and isinstance(source, Tensor) and (annotated or name in self.IDENTITIES):
             outs[0].alias = (source, name, arguments)
+
+    def keeps_nothing(self, t):
+        if t.buffer:
+            self.told.add("What a run writes into its buffers is not there in the next: each run is the first")
 
     def in_place(self, node, name, arguments, mutated):
         """x.relu_() is a new tensor that takes x's place, and its part's place in whatever x is a view of."""
         target = arguments[mutated[0]]
-        functional = re.sub(r"_\.", ".", name, count=1)
-        if functional.startswith("__i"):
-            functional = functional.replace("__i", "").replace("__", "")
-        fake = node.meta["val"]
-        made = self.made(fake, target.dtype)
-        self.step(f"aten.{functional}", arguments, [made], node)
+        op = functional(f"aten.{name}")
+        _, packet, overload = op.split(".")
+        same = getattr(getattr(torch.ops.aten, packet, None), overload, None)
+        made_of = same and self.decomposed(node, same, op, arguments)
+        if made_of:
+            made = self.inside(*made_of)
+        else:
+            made = self.made(node.meta["val"], target.dtype)
+            self.step(op, arguments, [made], node)
         self.env[node] = self.replace(target, made, node)
 
     def replace(self, old, new, node):
@@ -326,29 +450,35 @@ class Reader:
             root = root.alias[0]
             chain.append(root)
         value = new
+        self.keeps_nothing(root)
         for t in chain:
             before = (t.alias, t.shape)
             t.id, t.path, t.value, t.recipe, t.shape = value.id, None, None, None, value.shape
             if not before[0]:
                 break
             base, name, arguments = before[0]
+            if name == "narrow.default":
+                name, first = "slice.Tensor", arguments["start"] % base.shape[arguments["dim"]]
+                arguments = {"self": base, "dim": arguments["dim"], "start": first, "end": first + arguments["length"], "step": 1}
             if name in ("select.int", "slice.Tensor"):
                 made = Tensor(base.shape, base.dtype, id=self.next_id())
                 scatter = {"self": Tensor(base.shape, base.dtype, base.id, base.path, base.value), "src": Tensor(t.shape, t.dtype, t.id),
                            **{k: v for k, v in arguments.items() if k != "self"}}
                 self.step("aten.select_scatter.default" if name[:3] == "sel" else "aten.slice_scatter.default", scatter, [made], node)
                 value = made
-            elif name in self.IDENTITIES:
+            elif name in self.IDENTITIES or name.startswith("expand") and t.shape == base.shape:
                 value = Tensor(t.shape, t.dtype, id=t.id)
-            elif name in ("permute.default", "transpose.int"):
+            elif name in ("permute.default", "transpose.int", "swapaxes.default", "swapdims.default", "t.default", "numpy_T.default", "mT.default"):
                 n = len(base.shape)
                 order = [a % n for a in arguments["dims"]] if "dims" in arguments else list(range(n))
-                if "dim0" in arguments:
-                    a, b = arguments["dim0"] % n, arguments["dim1"] % n
+                if n > 1 and "dims" not in arguments:
+                    a, b = (arguments.get(f"dim{i}", arguments.get(f"axis{i}", i - 2)) % n for i in (0, 1))
                     order[a], order[b] = b, a
+                if name[0] == "n":
+                    order = list(range(n))[::-1]
                 value = Tensor(base.shape, base.dtype, id=self.next_id())
                 self.step("aten.permute.default", {"self": Tensor(t.shape, t.dtype, t.id), "dims": [order.index(a) for a in range(n)]}, [value], node)
-            elif name in ("view.default", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims"):
+            elif name in self.RESHAPES:
                 value = Tensor(base.shape, base.dtype, id=self.next_id())
                 self.step("aten.view.default", {"self": Tensor(t.shape, t.dtype, t.id), "size": list(base.shape)}, [value], node)
             else:
@@ -358,7 +488,7 @@ class Reader:
             while other.alias and other not in chain:
                 other = other.alias[0]
             if t not in chain and other in chain:
-                t.stale = True
+                t.stale, t.value, t.path = True, None, None
         return old
 
     # ---------------------------------------------------------------- graphs in graphs
@@ -374,15 +504,15 @@ class Reader:
         else:
             self.refuse("is control flow or an operation of higher order", node, "write it with tensor operations")
         inner = getattr(node.graph.owning_module, graph.target)
-        values = [self.value_of(o) for o in operands]
-        placeholders = [n for n in inner.graph.nodes if n.op == "placeholder"]
-        self.env.update(zip(placeholders, values))
-        self.env[node] = self.walk(inner.graph)
+        self.env[node] = self.inside(inner.graph, [self.value_of(o) for o in operands])
 
     def walk(self, graph):
         for node in graph.nodes:
             if node.op == "call_function":
-                self.call(node)
+                try:
+                    self.call(node)
+                except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+                    self.refuse(f"stops the exporter ({type(e).__name__}: {str(e)[:200]})", node, "report it with this message")
             elif node.op == "get_attr":
                 value = graph.owning_module
                 for part in node.target.split("."):
@@ -421,6 +551,7 @@ class Reader:
                 p = own[spec.target] if spec.target in own else program.state_dict[spec.target]
                 value = p if kind == "PARAMETER" else copies.setdefault(id(p), p.detach().clone())
                 self.env[node] = Tensor(p.shape, p.dtype, path=names.get(id(p), [spec.target]), value=value)
+                self.env[node].buffer = kind == "BUFFER"
             elif kind == "CONSTANT_TENSOR":
                 value = program.constants[spec.target]
                 known = names.get(id(value))
@@ -444,10 +575,12 @@ class Reader:
         return self.description(flat, program)
 
     def results(self, flat, program):
+        output = next(n for n in program.graph.nodes if n.op == "output")
         for r in flat:
+            if isinstance(r, Tensor) and r.stale:
+                self.reference(r, output, 0)
             if isinstance(r, Tensor) and r.id is None:
                 made = Tensor(r.shape, r.dtype, id=self.next_id())
-                output = next(n for n in program.graph.nodes if n.op == "output")
                 self.step("aten.clone.default", {"self": r}, [made], output)
                 r.id = made.id
 
@@ -495,7 +628,7 @@ def exported(module, args, kwargs):
     data = torch._C.TensorBase.data
     torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
     try:
-        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(module, args, kwargs, strict=False)
     finally:
@@ -519,7 +652,7 @@ def explained(e):
     text = str(e)
     first = next((row.strip() for row in text.splitlines() if row.strip()), type(e).__name__)
     inside = os.path.dirname(torch.__file__)
-    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith(inside)]
+    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith((inside, "<"))]
     trace = e.__traceback__
     while not frames and trace is not None:
         last = [t for t in iter_traceback(trace) if not t[0].startswith(inside) and os.path.dirname(__file__) not in t[0]]
@@ -543,13 +676,21 @@ def iter_traceback(trace):
         trace = trace.tb_next
 
 
+@contextlib.contextmanager
+def inference(module):
+    """All of it in inference; afterwards each module as it was."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes.items():
+            m.training = training
+
+
 def read(module, args, kwargs=None, name=None):
     """The description of `module` for example inputs, its tensors {path: Tensor} and its folded constants {id: Tensor}. In inference."""
     args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
-    training = module.training
-    module.eval()
-    try:
+    with inference(module):
         reader = Reader(module, args, kwargs or {}, name)
         return reader.read(), reader.tensors, reader.folded
-    finally:
-        module.train(training)

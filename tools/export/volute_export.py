@@ -23,16 +23,14 @@ def export(module, inputs, folder, kwargs=None, name=None):
     import torch
 
     from project import Project
-    from read import TYPES, read
+    from read import TYPES, inference, read
 
     inputs = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
     described, tensors, folded = read(module, inputs, kwargs, name)
     project = Project(described)
-    training = module.training
-    module.eval()
-    with torch.no_grad():
-        results = module(*inputs, **(kwargs or {}))
-    module.train(training)
+    copies = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (inputs, kwargs or {}))
+    with torch.no_grad(), inference(module):  # on copies: it may change its inputs
+        results = module(*copies[0], **copies[1])
     results = [r for r in torch.utils._pytree.tree_leaves(results) if isinstance(r, torch.Tensor)]
     given = [t for t in torch.utils._pytree.tree_leaves((inputs, kwargs or {})) if isinstance(t, torch.Tensor)]
 

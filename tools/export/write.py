@@ -1,4 +1,5 @@
 """Writing: a description becomes C++ structs, one for each class of module with equal bodies. Plain Python, without dependencies."""
+import math
 import re
 
 from description import Refused
@@ -8,7 +9,7 @@ from structure import Call, Step, Structure, references
 
 WIDTH = 120
 FORMALS = "x y z u v w".split()
-RESERVED = {"model", "input", "parameter", "state"}
+RESERVED = {"model", "input", "parameter", "state", "handle"}
 
 
 class Definition:
@@ -48,6 +49,7 @@ class Writer:
         self.type_of, self.definition_of = {}, {}
         self.calls = list(self.structure.calls(self.structure.root))
         self.twice = self.repeated()
+        self.bases = {self.base(c) for c in self.calls}
         for height in range(self.structure.root.height + 1):
             level = [c for c in self.calls if c.height == height]
             for c in level:
@@ -69,31 +71,38 @@ class Writer:
     def refuse(self, what, step, remedy=""):
         scope = self.d["scopes"][step["scope"]]
         line = self.d["lines"][step["line"]] if step["line"] >= 0 else ""
+        if ".parametrizations." in "." + scope["path"]:
+            remedy = "take the parametrization away first, with torch.nn.utils.parametrize.remove_parametrizations: the weight stays as it is"
         raise Refused(what, step["op"], scope["path"] or "(the network itself)", line, remedy)
+
+    @staticmethod
+    def anonymous(cls):
+        return cls.startswith("torch.nn.modules.container.") or cls.split(".")[-1] == "Sequential"
+
+    def base(self, c):
+        """What the struct of a call is named after: its class, or its place if that says nothing."""
+        name = self.d["name"] if not c.parent else c.cls.split(".")[-1]
+        if c.parent and self.anonymous(c.cls):
+            name = camel(re.sub(r"(\.\d+)+$", "", c.path).split(".")[-1]) or "Sequential"
+        return re.sub(r"^(?=\d)", "Layer", re.sub(r"\W", "_", name))
 
     # ---------------------------------------------------------------- one call
     def define(self, c):
         body = Body(self, c)
         self.folded.update(body.folded)
         layer = body.as_layer()
-        if layer:
+        if layer and c.parent:
             self.type_of[c] = layer
             return
         row = body.as_row()
-        short = c.cls.split(".")[-1]
-        anonymous = c.cls.startswith("torch.nn.modules.container.") or short == "Sequential"
-        if row and anonymous and c.parent:
+        if row and self.anonymous(c.cls) and c.parent:
             text = f"nn::sequential<{', '.join(row)}>"
             if len(plain(text)) < 90 and len(row) <= 3:
                 self.type_of[c] = text
                 return
-        base = short
-        if anonymous:
-            base = camel(re.sub(r"(\.\d+)+$", "", c.path).split(".")[-1]) or "Sequential"
-        if not c.parent:
-            base = self.d["name"]
-        base = re.sub(r"\W", "_", base)
-        text = f"struct NAME : nn::sequential<{', '.join(row)}> {{}};" if row else body.as_struct()
+        base = self.base(c)
+        base_class = layer or row and f"nn::sequential<{', '.join(row)}>"  # the network may be a single layer
+        text = f"struct NAME : {base_class} {{}};" if base_class else body.as_struct()
         self.definition_of[c] = Definition(base, text)
 
     # ---------------------------------------------------------------- equal bodies once
@@ -207,10 +216,15 @@ class Body:
             self.values[r] = E(f)
             self.names.add(f)
         self.formals = formals[:len(c.inputs)]
-        self.member_names = {identifier(l) for l in labels}
+        self.member_names = {self.member(l) for l in labels}
         for i, item in enumerate(c.items):
             following = c.items[i + 1] if i + 1 < len(c.items) else None
             self.add(item, following)
+
+    def member(self, label):
+        """An attribute's name in C++, where a struct has it already with a _."""
+        name = identifier(label)
+        return name + "_" if re.sub(r"\d+$", "", name) in self.w.bases else name
 
     def read_by(self, item):
         return item.inputs if isinstance(item, Call) else list(references(item.entry["in"]))
@@ -223,7 +237,9 @@ class Body:
                 self.values[ref] = self.parameter(ref[3:], extents)
             elif ref.startswith("%c:"):
                 self.values[ref] = self.constant(ref, extents)
-        return Operand(ref, self.values[ref], extents, type)
+        entry = self.w.d["constants"][ref[3:]] if ref.startswith("%c:") else {}
+        values = entry.get("values", [entry["fill"]] * math.prod(extents) if "fill" in entry else None)
+        return Operand(ref, self.values[ref], extents, type, values)
 
     def parameter(self, path, extents):
         local = path[len(self.c.context) + 1:] if self.c.context else path
@@ -237,8 +253,12 @@ class Body:
             v = entry["fill"]
             return E(f"constant<{literal(v)}{dims}>")
         if "values" in entry:
-            values = [int(v) for v in entry["values"]]
-            vector = f"arange<{len(values)}>" if values == list(range(len(values))) else f"indices<{', '.join(map(str, values))}>"
+            values = entry["values"]
+            if any(v != v or v != v // 1 for v in values):
+                vector = f"concat(axis<0>, {', '.join(f'constant<{literal(v)}, 1>' for v in values)})"
+            else:
+                values = [int(v) for v in values]
+                vector = f"arange<{len(values)}>" if values == list(range(len(values))) else f"indices<{', '.join(map(str, values))}>"
             if len(extents) == 1:
                 return E(vector)
             return E(f"reshape({vector}, shape<{', '.join(number(e, 'extent') for e in extents)}>)")
@@ -257,14 +277,22 @@ class Body:
         if translate is None:
             self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations/")
         if any(t in ("F64", "F16", "BF16") for _, _, t in item.entry["out"]):
-            self.w.refuse(f"computes in {item.entry['out'][0][2]}", item.entry, "export the network in float: net.float()")
-        result = translate(o)
+            self.w.refuse(f"computes in {item.entry['out'][0][2]}", item.entry, "export the network in float: net.float(), and without casts to other types in forward")
+        axes = max(len(extents) for _, extents, _ in item.entry["out"])
+        if axes > 8:
+            self.w.refuse(f"makes a tensor of {axes} axes: there are at most 8", item.entry, "merge neighbouring axes that stay together, before or after in two steps")
+        if any(0 in extents for _, extents, _ in item.entry["out"]):
+            self.w.refuse("makes a tensor without elements", item.entry, "leave it out, for these sizes of the input")
+        try:
+            result = translate(o)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+            self.w.refuse(f"stops the exporter ({type(e).__name__}: {e})", item.entry, "report it with this message")
         o.finish()
         results = result if isinstance(result, list) else [result]
         for made, r in zip(item.made, results):
             if r is None:
                 if self.uses.get(made):
-                    self.w.refuse("has a second result that is used", item.entry)
+                    self.w.refuse("gives the places of the maxima, which are used", item.entry, "pool without return_indices; go back up with interpolate or a transposed convolution")
                 continue
             layer = None
             if isinstance(r, Layer):
@@ -307,7 +335,7 @@ class Body:
             if re.match(r"nn::drop", plain_type) and wrapper == "nn::shared":  # each call drops by numbers of its own
                 wrapper, k = "nn::named", 1 + sum(l.startswith(label) for _, l, _ in self.members.values())
                 label = label if k == 1 else f"{label}_{k}"
-            name = identifier(label)
+            name = self.member(label)
             while name in self.names or (name in self.members and self.members[name][1:] != (label, type)):
                 name += "_"
             self.members[name] = (wrapper, label, type)
@@ -446,7 +474,7 @@ class Body:
 
 
 def quoted(name):
-    return '"' + name + '"'
+    return '"' + name.replace("\\", r"\\").replace('"', r'\"') + '"'
 
 
 def formatted(text):

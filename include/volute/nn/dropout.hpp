@@ -14,7 +14,7 @@ constexpr auto dropped(X x, U noise) {
   else if constexpr (P == 0)
     return x;
   else if constexpr (P == 1)
-    return x * 0_c;
+    return by_mode(x * 0_c, x);
   else
     return by_mode(select(noise < constant<P>, 0_c, x * constant<1 / (1 - P)>), x);
 }

@@ -144,7 +144,7 @@ struct avg_pool1d : layer<avg_pool1d<K, O...>> {
     });
   }
 };
-/// batch_norm3d of planes and lines: the same parameters and states.
+/// batch_norm3d of planes and lines: the same parameters and states. batch_norm1d takes (N, C) too.
 template <std::int64_t C, class... O>
 struct batch_norm2d : layer<batch_norm2d<C, O...>> {
   static constexpr text kind = "batch_norm2d";
@@ -155,8 +155,18 @@ struct batch_norm2d : layer<batch_norm2d<C, O...>> {
 template <std::int64_t C, class... O>
 struct batch_norm1d : layer<batch_norm1d<C, O...>> {
   static constexpr text kind = "batch_norm1d";
-  static constexpr auto forward(expression auto x) {
-    return detail::as_volume<1, kind>(x, [](auto v) { return batch_norm3d<C, O...>::forward(v); });
+  template <expression X>
+  static constexpr auto forward(X x) {
+    constexpr extents e = X::shape();
+    if constexpr (e.rank == 2) {  // lines of one number
+      const auto y = forward(apply<ops::reshape_to{make_extents(e[0], e[1], 1)}>(x));
+      if constexpr (is_failed<std::remove_const_t<decltype(y)>>)
+        return y;
+      else
+        return apply<ops::reshape_to{e}>(y);
+    } else {
+      return detail::as_volume<1, kind>(x, [](auto v) { return batch_norm3d<C, O...>::forward(v); });
+    }
   }
 };
 

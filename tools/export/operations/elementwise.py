@@ -22,9 +22,26 @@ def simple(o, function, arguments="", x=None):
     return call(text, x.e)
 
 
+SIMPLE = {"log2": lambda x: binary("*", call("log", x), scalar(1 / math.log(2))), "log10": lambda x: binary("*", call("log", x), scalar(1 / math.log(10))),
+          "exp2": lambda x: call("exp", binary("*", x, scalar(math.log(2)))), "tan": lambda x: binary("/", call("sin", x), call("cos", x)),
+          "erfc": lambda x: binary("-", E("1_c"), call("erf", x)),
+          "sinh": lambda x: binary("/", binary("-", call("expm1", x), call("expm1", negative(x))), E("2_c")),
+          "cosh": lambda x: binary("/", binary("+", call("exp", x), call("exp", negative(x))), E("2_c")),
+          "isnan": lambda x: binary("-", E("1_c"), call("equal", x, x)), "isinf": lambda x: call("equal", call("abs", x), scalar(math.inf)),
+          "isfinite": lambda x: E(f"({binary('<', call('abs', x), scalar(math.inf)).text})")}
+for f, made in SIMPLE.items():
+    def formula(o, made=made):
+        return made(o.tensor("self").e)
+    translates(f"{f}.default")(formula)
+
+
+def negative(e):
+    return E("-" + e.within(1), 1)
+
+
 @translates("neg.default")
 def neg(o):
-    return E("-" + o.tensor("self").e.within(1), 1)
+    return negative(o.tensor("self").e)
 
 
 @translates("sign.default", "sgn.default")
@@ -124,11 +141,57 @@ def div(o):
     return binary("/", a.e, b.e)
 
 
-@translates("div.Tensor_mode")
+def floored(e):
+    return call("floor", e)
+
+
+def truncated(e):
+    return binary("*", call("sign", e), floored(call("abs", e)))
+
+
+@translates("div.Tensor_mode", "div.Scalar_mode")
 def div_mode(o):
-    a, b = o.value("self"), o.value("other")
-    mode = o.take("rounding_mode", None, "floor")
-    return call("floor", binary("/", a.e, b.e)) if mode else binary("/", a.e, b.e)
+    quotient = binary("/", o.value("self").e, o.value("other").e)
+    mode = o.take("rounding_mode", None, "floor", "trunc")
+    return quotient if mode is None else floored(quotient) if mode == "floor" else truncated(quotient)
+
+
+@translates("floor_divide.default", "floor_divide.Scalar")
+def floor_divide(o):
+    return floored(binary("/", o.value("self").e, o.value("other").e))
+
+
+@translates("remainder.Tensor", "remainder.Scalar", "remainder.Scalar_Tensor", "fmod.Tensor", "fmod.Scalar")
+def remainder(o):
+    a, b = o.value("self").e, o.value("other").e
+    whole = (floored if "remainder" in o.op else truncated)(binary("/", a, b))
+    return binary("-", a, binary("*", whole, b))
+
+
+@translates("ceil.default")
+def ceil(o):
+    return negative(floored(negative(o.tensor("self").e)))
+
+
+@translates("trunc.default", "fix.default")
+def trunc(o):
+    return truncated(o.tensor("self").e)
+
+
+@translates("round.default")
+def rounded(o):
+    """Halves to the even neighbour: what is half-way between 2k and 2k + 1 goes to 2k, between 2k + 1 and 2k + 2 to 2k + 2."""
+    x = o.tensor("self").e
+    even = binary("*", E("2_c"), floored(E(f"{x.within(2)} * 0.5_c + 0.5_c", 3)))
+    rest = binary("-", x, floored(x))
+    return call("select", call("equal", rest, E("0.5_c")), even, E(f"{floored(x).text} + (0.5_c < {rest.text})", 3))
+
+
+@translates("rrelu.default")
+def rrelu(o):
+    """In inference the slope is the mean of its bounds."""
+    o.take("training", False), o.ignore("generator")
+    return simple(o, "leaky_relu", literal((o.take("lower") + o.take("upper")) / 2))
 
 
 @translates("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar")
@@ -177,6 +240,14 @@ def logical(o):
     return binary("*", a.e, b.e) if "_and" in o.op else call("maximum", a.e, b.e)
 
 
+@translates("logical_xor.default", "bitwise_xor.Tensor", "__xor__.Tensor")
+def logical_xor(o):
+    a, b = o.tensor("self"), o.tensor("other")
+    if a.type != "BOOL" or b.type != "BOOL":
+        o.refuse("combines whole numbers bit by bit")
+    return binary("-", E("1_c"), call("equal", a.e, b.e))
+
+
 @translates("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
 def where(o):
     c = o.tensor("condition")
@@ -188,6 +259,14 @@ def where(o):
 def masked_fill(o):
     x, mask, v = o.tensor("self"), o.tensor("mask"), o.value("value")
     return call("select", mask.e, v.e, x.e)
+
+
+@translates("clamp.Tensor", "clamp_min.Tensor", "clamp_max.Tensor")
+def clamp_by(o):
+    e = o.tensor("self").e
+    low, high = (o.optional(n) if n in o.left else None for n in ("min", "max"))
+    e = e if low is None else call("maximum", e, low.e)
+    return e if high is None else call("minimum", e, high.e)
 
 
 @translates("clamp.default", "clamp_min.default", "clamp_max.default")
@@ -218,7 +297,9 @@ def cast(o):
     if o.type == "BOOL" and x.type != "BOOL":
         return binary("-", E("1_c"), call("equal", x.e, E("0_c")))
     if o.type in WHOLE and x.type not in WHOLE:
-        o.refuse("makes whole numbers of real ones", "round explicitly, with torch.floor")
+        if o.type not in ("I64", "I32"):
+            o.refuse(f"makes numbers of type {o.type} of real ones", "use long() or torch.floor")
+        return truncated(x.e)
     return x.e
 
 
@@ -233,4 +314,4 @@ def copy(o):
 def fill(o):
     v = o.take("value") if "value" in o.left else o.take("fill_value") if "fill_value" in o.left else 1 if "ones" in o.op else 0
     o.ignore("self", "dtype", "size", "pin_memory")
-    return E(f"constant<{scalar(v).text.removesuffix('_c') if v >= 0 else literal(v)}, {', '.join(number(e, 'extent') for e in o.out)}>")
+    return E(f"constant<{', '.join([literal(v), *(number(e, 'extent') for e in o.out)])}>")

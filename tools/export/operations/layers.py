@@ -1,7 +1,7 @@
 """Convolutions, normalisations, dropout."""
 
 from expressions import E, axes, binary, call, literal, number, numbers, option, reshape, scalar, shape
-from operation import Layer, each, spatial, translates, volume
+from operation import Layer, batch_of_one, each, spatial, spatial_axes, translates, volume
 
 
 # ------------------------------------------------------------------ convolutions
@@ -19,21 +19,20 @@ def options(prefix, stride, padding, dilation, groups, output_padding=None):
 
 
 @translates("conv1d.default", "conv2d.default", "conv3d.default", "conv1d.padding", "conv2d.padding", "conv3d.padding")
+@batch_of_one("input", lambda o: spatial_axes(o) + 2)
 def convolution(o):
-    n = int(o.op.split("conv")[1][0])
+    n = spatial_axes(o)
     x, w, b = o.tensor("input"), o.tensor("weight"), o.optional("bias")
     stride, dilation, groups = each(o.take("stride"), n), each(o.take("dilation"), n), o.take("groups")
     padding = o.take("padding")
     kernel = w.shape[2:]
-    if x.rank != n + 2:
-        o.refuse("convolves a tensor without a batch axis", "add one with unsqueeze(0)")
     if padding == "valid":
         padding = 0
     if padding == "same":
         total = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        if any(t % 2 for t in total):
-            o.refuse("padding 'same' of an even kernel", "pad explicitly")
         padding = [t // 2 for t in total]
+        if any(t % 2 for t in total):  # the odd element behind
+            padding = [v for t in total for v in (t // 2, t - t // 2)]
     padding = each(padding, n)
     outputs, inputs = w.shape[0], w.shape[1] * groups
     type = (f"nn::conv{n}d<{number(inputs, 'in')}, {number(outputs, 'out')}, nn::kernel<{numbers(kernel, 'kernel')}>"
@@ -41,21 +40,21 @@ def convolution(o):
     def otherwise():
         v, extents = volume(x, n)
         bank = reshape(w.e, w.shape[:2] + spatial(kernel, n, 1), w.shape)
-        text = options("", spatial(stride, n, 1), spatial(padding, n, 0), spatial(dilation, n, 1), groups)
+        wide = [0] * (3 - n) * (len(padding) // n) + padding
+        text = options("", spatial(stride, n, 1), wide, spatial(dilation, n, 1), groups)
         y = E(f"conv3d({v.text}, {bank.text}{', ' + b.e.text if b else ''}{text})")
         return reshape(y, o.out, o.out[:2] + [1] * (3 - n) + o.out[2:])
     return Layer(type, x, {"weight": w, "bias": b}, otherwise)
 
 
 @translates("conv_transpose1d.default", "conv_transpose2d.input", "conv_transpose3d.input")
+@batch_of_one("input", lambda o: spatial_axes(o) + 2)
 def conv_transpose(o):
-    n = int(o.op.split("transpose")[1][0])
+    n = spatial_axes(o)
     x, w, b = o.tensor("input"), o.tensor("weight"), o.optional("bias")
     stride, dilation, groups = each(o.take("stride"), n), each(o.take("dilation"), n), o.take("groups")
     padding, more = each(o.take("padding"), n), each(o.take("output_padding"), n)
     kernel = w.shape[2:]
-    if x.rank != n + 2:
-        o.refuse("convolves a tensor without a batch axis", "add one with unsqueeze(0)")
     def otherwise():
         v, extents = volume(x, n)
         bank = reshape(w.e, w.shape[:2] + spatial(kernel, n, 1), w.shape)
@@ -101,8 +100,9 @@ def batch_norm(o):
     def otherwise():
         scale = call("rsqrt", binary("+", reshape(variance.e, view, variance.shape), scalar(eps)))
         return affinely(E(f"({x.e.within(2)} - {reshape(mean.e, view, mean.shape).text}) * {scale.text}", 2), w, b, view)
-    if n not in (1, 2, 3):
+    if n > 3:
         return otherwise()
+    n = max(n, 1)  # (N, C) is lines of one number
     extra = eps_option(eps) + ("" if momentum == 0.1 else f", nn::momentum<{momentum!r}>") + ("" if w else ", nn::affine<false>")
     return Layer(f"nn::batch_norm{n}d<{number(c, 'channels')}{extra}>", x,
                  {"weight": w, "bias": b, "running_mean": mean, "running_var": variance}, otherwise)
@@ -182,6 +182,9 @@ def dropout(o):
         kind = "drop_path"
     elif "feature" in o.op:
         kind = "dropout3d"
+        if x.rank in (3, 4):  # lines and planes, as volumes
+            v, extents = volume(x, x.rank - 2)
+            return reshape(E(f"nn::named<\"drop_{o.place}\", nn::dropout3d<{literal(p)}>>{{}}({v.text})"), x.shape, extents)
         if x.rank != 5:
             return x.e
     return Layer(f"nn::{kind}<{literal(p)}>", x)

@@ -1,7 +1,7 @@
 """Shapes, parts and places."""
 
-from expressions import call, reshape, shape
-from operation import Layer, axis_of, part, permuted, translates
+from expressions import binary, call, reshape, shape
+from operation import Layer, Operand, axis_of, part, permuted, placed, repeated, translates
 
 
 # ------------------------------------------------------------------ shapes
@@ -113,7 +113,7 @@ def split(o):
 
 @translates("cat.default", "concat.default", "concatenate.default")
 def cat(o):
-    parts = [t for t in o.tensors("tensors") if t.shape != [0]]
+    parts = [t for t in o.tensors("tensors") if 0 not in t.shape]
     axis = axis_of(o, o.take("dim"), len(o.out))
     return parts[0].e if len(parts) == 1 else call("concat", f"axis<{axis}>", *(p.e for p in parts))
 
@@ -137,7 +137,7 @@ def scatter(o):
     else:
         start, stop, step = slice(o.take("start"), o.take("end"), o.take("step")).indices(n)
         if step != 1:
-            o.refuse("writes every other slice of an axis")
+            return placed(x, axis, range(start, stop, step), src.e)
         if stop <= start:
             return x.e
         new = src.e
@@ -153,9 +153,9 @@ def broadcast_tensors(o):
 
 @translates("mse_loss.default")
 def mse_loss(o):
-    a, b = o.tensor("self"), o.tensor("target")
-    o.take("reduction", 1)
-    return call("mse", a.e, b.e)
+    a, b, reduction = o.tensor("self"), o.tensor("target"), o.take("reduction")
+    squares = call("square", binary("-", a.e, b.e))
+    return call("mse", a.e, b.e) if reduction == 1 else call("sum", squares) if reduction == 2 else squares
 
 
 @translates("expand.default", "expand_as.default", "broadcast_to.default")
@@ -186,10 +186,7 @@ def repeat_interleave(o):
     o.ignore("output_size")
     if axis is None:
         o.refuse("repeats elements of a tensor without an axis", "give dim")
-    axis = axis_of(o, axis, x.rank)
-    between = x.shape[:axis + 1] + [1] + x.shape[axis + 1:]
-    wide = x.shape[:axis + 1] + [times] + x.shape[axis + 1:]
-    return reshape(call("broadcast_to", reshape(x.e, between, x.shape), shape(wide)), o.out, wide)
+    return repeated(x, axis_of(o, axis, x.rank), times).e
 
 
 @translates("flip.default")
@@ -200,6 +197,26 @@ def flip(o):
         a = axis_of(o, a, x.rank)
         e = call("take", e, f"axis<{a}>", f"constant<{x.shape[a] - 1}> - arange<{x.shape[a]}>")
     return e
+
+
+@translates("diagonal.default")
+def diagonal(o):
+    x, offset = o.tensor("self"), o.take("offset")
+    a, b = axis_of(o, o.take("dim1"), x.rank), axis_of(o, o.take("dim2"), x.rank)
+    rest = [i for i in range(x.rank) if i not in (a, b)]
+    rows, columns = x.shape[a], x.shape[b]
+    flat = reshape(permuted(x, rest + [a, b]), [x.shape[i] for i in rest] + [rows * columns], [x.shape[i] for i in rest] + [rows, columns])
+    first = offset if offset >= 0 else -offset * columns
+    return call("take", flat, f"axis<{len(rest)}>", f"constant<{first}> + constant<{columns + 1}> * arange<{o.out[-1]}>")
+
+
+@translates("unfold.default")
+def unfold(o):
+    x, size, step = o.tensor("self"), o.take("size"), o.take("step")
+    axis = axis_of(o, o.take("dimension"), x.rank)
+    windows = f"reshape(constant<{step}> * arange<{o.out[axis]}>, {shape([o.out[axis], 1])}) + arange<{size}>"
+    order = [a for a in range(x.rank + 1) if a != axis + 1] + [axis + 1]
+    return permuted(Operand(None, call("take", x.e, f"axis<{axis}>", windows), o.out[:axis + 1] + [size] + x.shape[axis + 1:], x.type), order)
 
 
 @translates("roll.default")

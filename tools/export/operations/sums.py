@@ -1,8 +1,8 @@
 """Sums, products of matrices, attention."""
 import math
 
-from expressions import E, axes, binary, call, number, reshape, scalar
-from operation import Layer, Operand, axis_of, permuted, scaled, translates
+from expressions import E, axes, binary, call, number, reshape, scalar, shape
+from operation import Layer, Operand, axis_of, part, permuted, repeated, scaled, translates
 
 
 # ------------------------------------------------------------------ sums
@@ -36,16 +36,71 @@ def amin(o):
     x = o.tensor("self")
     dims = over(o, rank=x.rank) if "dim" in o.left else None
     keep = o.take("keepdim") if "keepdim" in o.left else False
-    negated = Operand(None, E("-" + x.e.within(1), 1), x.shape, x.type)
-    return E("-" + reduced(o, "maximum", negated, dims, keep).text, 1)
+    return E("-" + reduced(o, "maximum", negated(x), dims, keep).text, 1)
 
 
-@translates("max.dim")
+def negated(x):
+    return Operand(None, E("-" + x.e.within(1), 1), x.shape, x.type)
+
+
+@translates("max.dim", "min.dim", "topk.default")
 def max_dim(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
-    keep = o.take("keepdim")
-    return [reduced(o, "maximum", x, [axis], keep), argmaximum(o, x, axis, keep)]
+    keep = o.take("keepdim") if "keepdim" in o.left else True
+    least = "min" in o.op
+    if "topk" in o.op:
+        o.take("k", 1), o.ignore("sorted")
+        least = not o.take("largest")
+    x = negated(x) if least else x
+    extreme = reduced(o, "maximum", x, [axis], keep)
+    return [E("-" + extreme.text, 1) if least else extreme, argmaximum(o, x, axis, keep)]
+
+
+@translates("any.default", "any.dim", "any.dims", "all.default", "all.dim", "all.dims")
+def some_or_all(o):
+    """The largest of what is true, or 1 less the largest of what is not."""
+    x = o.tensor("self")
+    every = ".all" in o.op
+    e = call("equal", x.e, E("0_c")) if every or x.type != "BOOL" else x.e
+    e = binary("-", E("1_c"), e) if not every and x.type != "BOOL" else e
+    dims = over(o, rank=x.rank) if "dim" in o.left else None
+    largest = reduced(o, "maximum", Operand(None, e, x.shape, x.type), dims, o.take("keepdim") if "keepdim" in o.left else False)
+    return binary("-", E("1_c"), largest) if every else largest
+
+
+@translates("prod.default", "prod.dim_int")
+def prod(o):
+    x = o.tensor("self")
+    axis = axis_of(o, o.take("dim"), x.rank) if "dim" in o.left else 0
+    if "keepdim" in o.left:
+        o.ignore("keepdim")
+    else:
+        x = Operand(None, reshape(x.e, [math.prod(x.shape)], x.shape), [math.prod(x.shape)], x.type)
+    o.take("dtype", None, o.type)
+    n = x.shape[axis]
+    if not 0 < n <= 16:
+        o.refuse(f"multiplies {n} numbers", "keep such a product to 16 numbers, or write it as the exp of a sum of logs")
+    product = part(x, axis, 0, 1)
+    for i in range(1, n):
+        product = binary("*", product, part(x, axis, i, i + 1))
+    return reshape(product, o.out, x.shape[:axis] + [1] + x.shape[axis + 1:])
+
+
+@translates("cumsum.default")
+def cumsum(o):
+    """A product with the matrix whose element (i, j) is 1 where i <= j."""
+    x = o.tensor("self")
+    o.take("dtype", None, o.type)
+    axis = axis_of(o, o.take("dim"), x.rank)
+    order = list(range(x.rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    n = x.shape[axis]
+    if n > 4096:
+        o.refuse(f"adds up {n} numbers one by one", "keep the axis of a cumsum to 4096 elements")
+    moved = [x.shape[a] for a in order]
+    before = E(f"(reshape(arange<{n}>, {shape([n, 1])}) <= arange<{n}>)")
+    return permuted(Operand(None, call("matmul", permuted(x, order), before), moved, x.type), order)
 
 
 def argmaximum(o, x, axis, keep):
@@ -53,16 +108,18 @@ def argmaximum(o, x, axis, keep):
     return reshape(e, [1 if a == axis else n for a, n in enumerate(x.shape)], [n for a, n in enumerate(x.shape) if a != axis]) if keep else e
 
 
-@translates("argmax.default")
+@translates("argmax.default", "argmin.default")
 def argmax(o):
     x = o.tensor("self")
-    axis = o.take("dim")
+    axis, keep = o.take("dim"), o.take("keepdim")
+    x = negated(x) if "min" in o.op else x
     if axis is None:
-        o.refuse("argmax over all axes", "give dim")
-    return argmaximum(o, x, axis_of(o, axis, x.rank), o.take("keepdim"))
+        n = math.prod(x.shape)
+        return reshape(call("argmax", reshape(x.e, [n], x.shape), "axis<0>"), o.out, [])
+    return argmaximum(o, x, axis_of(o, axis, x.rank), keep)
 
 
-@translates("var.correction", "var.dim", "std.correction", "std.dim")
+@translates("var.correction", "var.dim", "std.correction", "std.dim", "var_mean.correction", "std_mean.correction")
 def var(o):
     x = o.tensor("self")
     dims = over(o, rank=x.rank) or list(range(x.rank))
@@ -73,7 +130,8 @@ def var(o):
     centred = binary("-", x.e, reduced(o, "mean", x, dims, True))
     v = reduced(o, "mean", Operand(None, call("square", centred), x.shape, x.type), dims, keep)
     v = v if c == 0 else binary("*", v, scalar(n / (n - c)))
-    return v if "var" in o.op else call("sqrt", v)
+    v = v if ".var" in o.op else call("sqrt", v)
+    return [v, reduced(o, "mean", x, dims, keep)] if "mean" in o.op else v
 
 
 @translates("linalg_vector_norm.default", "norm.ScalarOpt_dim", "norm.Scalar")
@@ -122,6 +180,32 @@ def addmm(o):
     return binary("+", scaled(o, call("matmul", x.e, y.e), o.take("alpha")), scaled(o, b.e, o.take("beta")))
 
 
+@translates("addbmm.default")
+def addbmm(o):
+    b, x, y = (o.tensor(n) for n in ("self", "batch1", "batch2"))
+    product = call("sum", call("matmul", x.e, y.e), axes([0]))
+    return binary("+", scaled(o, product, o.take("alpha")), scaled(o, b.e, o.take("beta")))
+
+
+@translates("bilinear.default")
+def bilinear(o):
+    """Sum over i, j of x_i w_kij y_j."""
+    x, y, w, b = o.tensor("input1"), o.tensor("input2"), o.tensor("weight"), o.optional("bias")
+    k, i, j = w.shape
+    rows = reshape(permuted(w, [1, 0, 2]), [i, k * j], [i, k, j])
+    split = reshape(call("matmul", x.e, rows), x.shape[:-1] + [k, j], x.shape[:-1] + [k * j])
+    z = call("sum", binary("*", split, reshape(y.e, y.shape[:-1] + [1, j], y.shape)), axes([x.rank]))
+    return binary("+", z, b.e) if b else z
+
+
+@translates("cdist.default")
+def cdist(o):
+    x, y = o.tensor("x1"), o.tensor("x2")
+    o.take("p", 2, 2.0), o.ignore("compute_mode")
+    difference = binary("-", reshape(x.e, x.shape[:-1] + [1, x.shape[-1]], x.shape), reshape(y.e, y.shape[:-2] + [1] + y.shape[-2:], y.shape))
+    return call("norm", difference, axes([len(o.out)]))
+
+
 @translates("einsum.default")
 def einsum(o):
     equation, parts = o.take("equation").replace(" ", ""), o.tensors("tensors")
@@ -163,7 +247,8 @@ def einsum(o):
 def attention(o):
     q, k, v = (o.tensor(n) for n in ("query", "key", "value"))
     mask = o.optional("attn_mask")
-    o.take("enable_gqa", False)
+    if o.take("enable_gqa"):  # each head of k and v serves several of q
+        k, v = (repeated(p, p.rank - 3, q.shape[-3] // p.shape[-3]) for p in (k, v))
     o.take("dropout_p", 0, 0.0)
     options = []
     if mask is not None:

@@ -1,8 +1,9 @@
 """Pools, sizes and borders; numbers as indices; random numbers."""
 import math
 
-from expressions import E, binary, call, number, numbers, option, reshape, scalar
-from operation import Layer, Operand, axis_of, each, part, spatial, translates, volume
+from expressions import E, binary, call, number, numbers, option, reshape, scalar, shape
+from .layers import options
+from operation import Layer, Operand, axis_of, batch_of_one, each, part, permuted, placed, spatial, spatial_axes, translates, volume
 
 
 # ------------------------------------------------------------------ pools, sizes, borders
@@ -26,24 +27,22 @@ def pooled(o, n, x, kernel, stride, padding, dilation, extra):
 
 
 @translates("max_pool1d.default", "max_pool2d.default", "max_pool3d.default", "max_pool3d_with_indices.default", "max_pool2d_with_indices.default")
+@batch_of_one("self", lambda o: spatial_axes(o) + 2)
 def max_pool(o):
-    n = int(o.op.split("pool")[1][0])
+    n = spatial_axes(o)
     x, kernel, stride = o.tensor("self"), each(o.take("kernel_size"), n), o.take("stride")
     padding, dilation, ceil = each(o.take("padding"), n), each(o.take("dilation"), n), o.take("ceil_mode")
-    if x.rank != n + 2:
-        o.refuse("pools a tensor without a batch axis", "add one with unsqueeze(0)")
     result = pooled(o, n, x, kernel, stride, padding, dilation, lambda prefix: f", {prefix}ceil_mode" if ceil else "")
     return [result, None] if len(o.outs) == 2 else result
 
 
 @translates("avg_pool1d.default", "avg_pool2d.default", "avg_pool3d.default")
+@batch_of_one("self", lambda o: spatial_axes(o) + 2)
 def avg_pool(o):
-    n = int(o.op.split("pool")[1][0])
+    n = spatial_axes(o)
     x, kernel, stride = o.tensor("self"), each(o.take("kernel_size"), n), o.take("stride")
     padding, ceil, inside = each(o.take("padding"), n), o.take("ceil_mode"), o.take("count_include_pad")
     divisor = o.take("divisor_override") if "divisor_override" in o.left else None
-    if x.rank != n + 2:
-        o.refuse("pools a tensor without a batch axis", "add one with unsqueeze(0)")
     def extra(prefix):
         return ((f", {prefix}ceil_mode" if ceil else "") + (f", {prefix}count_include_pad<false>" if not inside and any(padding) else "") +
                 (f", {prefix}divisor<{divisor}>" if divisor else ""))
@@ -52,9 +51,10 @@ def avg_pool(o):
 
 @translates("adaptive_avg_pool1d.default", "adaptive_avg_pool2d.default", "adaptive_avg_pool3d.default", "adaptive_max_pool1d.default",
             "adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
+@batch_of_one("self", lambda o: spatial_axes(o) + 2)
 def adaptive_pool(o):
     kind = "max" if "max" in o.op else "avg"
-    n = int(o.op.split("pool")[1][0])
+    n = spatial_axes(o)
     x, size = o.tensor("self"), each(o.take("output_size"), n)
     size = [e if s is None else s for s, e in zip(size, x.shape[2:])]
     def otherwise():
@@ -102,6 +102,7 @@ def upsample(o):
 
 @translates("pad.default", "constant_pad_nd.default", "reflection_pad1d.default", "reflection_pad2d.default", "reflection_pad3d.default",
             "replication_pad1d.default", "replication_pad2d.default", "replication_pad3d.default")
+@batch_of_one("self", lambda o: 0 if o.left.get("mode", "constant") == "constant" else len(o.left["pad"]) // 2 + 2)
 def pad(o):
     x = o.tensor("self")
     amounts = o.take("pad" if "pad" in o.left else "padding")
@@ -147,25 +148,46 @@ def six_numbers(six):
     return ", ".join(number(v, "padding") for v in six)
 
 
+@translates("col2im.default")
+@batch_of_one("self", lambda o: 3)
+def fold(o):
+    """The transposed convolution whose filters have one 1 each."""
+    x, size, kernel = o.tensor("self"), o.take("output_size"), o.take("kernel_size")
+    dilation, padding, stride = o.take("dilation"), o.take("padding"), o.take("stride")
+    window = [d * (k - 1) + 1 for d, k in zip(dilation, kernel)]
+    blocks = [(n + 2 * p - w) // s + 1 for n, p, w, s in zip(size, padding, window, stride)]
+    left = [n - ((b - 1) * s - 2 * p + w) for n, b, s, p, w in zip(size, blocks, stride, padding, window)]
+    c, taps = o.out[1], math.prod(kernel)
+    ones = reshape(E(f"one_hot<{taps}>(arange<{taps}>)"), [1, taps, 1, 1, *kernel], [taps, taps])
+    bank = reshape(call("broadcast_to", ones, shape([c, taps, 1, 1, *kernel])), [c * taps, 1, 1, *kernel], [c, taps, 1, 1, *kernel])
+    text = options("", spatial(stride, 2, 1), spatial(padding, 2, 0), spatial(dilation, 2, 1), c, spatial(left, 2, 0))
+    v = reshape(x.e, [x.shape[0], c * taps, 1, *blocks], x.shape)
+    return reshape(E(f"conv_transpose3d({v.text}, {bank.text}{text})"), o.out, o.out[:2] + [1] + o.out[2:])
+
+
 @translates("pixel_shuffle.default", "pixel_unshuffle.default")
 def pixel_shuffle(o):
     x = o.tensor("self")
-    if x.rank != 4:
-        o.refuse("pixel shuffle of a tensor that is not (N, C, H, W)")
+    if x.rank < 3:
+        o.refuse("pixel shuffle of a tensor that is not (..., C, H, W)")
     f = "pixel_unshuffle" if "un" in o.op else "pixel_shuffle"
     factor = o.take("upscale_factor" if "upscale_factor" in o.left else "downscale_factor")
-    v, _ = volume(x, 2)
-    return reshape(call(f, v, f"scale_factor<1, {factor}, {factor}>"), o.out, o.out[:2] + [1] + o.out[2:])
+    n = math.prod(x.shape[:-3])
+    wide = lambda e: [n, e[-3], 1, *e[-2:]]
+    return reshape(call(f, reshape(x.e, wide(x.shape), x.shape), f"scale_factor<1, {factor}, {factor}>"), o.out, wide(o.out))
 
 
-@translates("grid_sampler.default", "grid_sampler_3d.default")
+@translates("grid_sampler.default", "grid_sampler_2d.default", "grid_sampler_3d.default")
 def grid_sampler(o):
     x, grid = o.tensor("input"), o.tensor("grid")
     mode, border, corners = o.take("interpolation_mode", 0, 1), o.take("padding_mode", 0, 1, 2), o.take("align_corners")
-    if x.rank != 5:
-        o.refuse("grid_sample of planes", "give the planes a depth of 1")
     flags = (", nearest" if mode == 1 else "") + ["", ", border_padding", ", reflection_padding"][border] + (", align_corners" if corners else "")
-    return E(f"grid_sample({x.e.text}, {grid.e.text}{flags})")
+    if x.rank == 5:
+        return E(f"grid_sample({x.e.text}, {grid.e.text}{flags})")
+    v, _ = volume(x, 2)  # of depth 1, where 0 is the middle
+    n, h, w, _ = grid.shape
+    places = call("concat", "axis<4>", reshape(grid.e, [n, 1, h, w, 2], grid.shape), f"constant<0, {n}, 1, {h}, {w}, 1>")
+    return reshape(E(f"grid_sample({v.text}, {places.text}{flags})"), o.out, o.out[:2] + [1] + o.out[2:])
 
 
 # ------------------------------------------------------------------ numbers as indices
@@ -189,9 +211,12 @@ def gather(o):
     x, i = o.tensor("self"), o.tensor("index")
     axis = axis_of(o, o.take("dim"), x.rank)
     o.take("sparse_grad", False)
-    if any(a != b for k, (a, b) in enumerate(zip(x.shape, i.shape)) if k != axis):
-        o.refuse("gather by an index that is smaller than the tensor in other axes")
-    return call("gather", x.e, f"axis<{axis}>", i.e)
+    e, extents = x.e, list(x.shape)
+    for a, n in enumerate(i.shape):  # of the other axes only the beginning is read
+        if a != axis:
+            e = part(Operand(None, e, extents, x.type), a, 0, n)
+            extents[a] = n
+    return call("gather", e, f"axis<{axis}>", i.e)
 
 
 @translates("index.Tensor")
@@ -201,8 +226,11 @@ def index(o):
     if any(i.type in ("BOOL", "U8") for _, i in given):
         o.refuse("takes the elements that a mask chooses: how many is not known while compiling", "use torch.where")
     places = [a for a, _ in given]
-    if places != list(range(places[0], places[0] + len(places))):
-        o.refuse("indexes axes that do not stand next to each other")
+    if places != list(range(places[0], places[0] + len(places))):  # the axes of the result begin with those of the indices
+        order = places + [a for a in range(x.rank) if a not in places]
+        x = Operand(None, permuted(x, order), [x.shape[a] for a in order], x.type)
+        given = [(k, i) for k, (_, i) in enumerate(given)]
+        places = list(range(len(given)))
     if len(given) == 1:
         return call("take", x.e, f"axis<{places[0]}>", i_of(given[0][1], x.shape[places[0]]))
     # x[i, j] along neighbouring axes: one axis of their product
@@ -220,6 +248,34 @@ def index(o):
 def i_of(i, extent):
     """An index that may count from the end; constants do not (read.py)."""
     return i.e if i.ref.startswith("%c:") else call("select", E(f"({i.e.within(3)} < 0_c)"), binary("+", i.e, scalar(extent)), i.e)
+
+
+@translates("index_put.default", "index_fill.int_Scalar", "index_fill.int_Tensor", "index_copy.default")
+def index_put(o):
+    """Numbers at places that are known: along one axis, or along several that stand next to each other."""
+    x = o.tensor("self")
+    if "index_put" in o.op:
+        o.take("accumulate", False)
+        given = [(a, o._operand(i)) for a, i in enumerate(o.take("indices")) if i is not None]
+        new = o.tensor("values")
+    else:
+        given = [(axis_of(o, o.take("dim"), x.rank), o.tensor("index"))]
+        new = o.tensor("source") if "copy" in o.op else o.value("value")
+    places = [a for a, _ in given]
+    if any(i.values is None or i.type in ("BOOL", "U8") for _, i in given) or places != list(range(places[0], places[0] + len(places))):
+        o.refuse("writes to places that are not few and known", "put the tensor together with torch.cat or torch.where")
+    first, last = places[0], places[-1] + 1
+    shapes = [i.shape for _, i in given]
+    if any(s != shapes[0] for s in shapes):
+        o.refuse("writes to places of indices that are repeated", "give indices of one shape")
+    flat = [0] * len(given[0][1].values)
+    for a, i in given:
+        flat = [f * x.shape[a] + int(v) % x.shape[a] for f, v in zip(flat, i.values)]
+    wide = x.shape[:first] + shapes[0] + x.shape[last:]
+    e = new.e if new.shape == wide else call("broadcast_to", new.e, shape(wide))
+    one = x.shape[:first] + [math.prod(x.shape[first:last])] + x.shape[last:]
+    e = reshape(e, x.shape[:first] + [len(flat)] + x.shape[last:], wide)
+    return reshape(placed(Operand(None, reshape(x.e, one, x.shape), one, x.type), first, flat, e), x.shape, one)
 
 
 @translates("one_hot.default")
