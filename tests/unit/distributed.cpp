@@ -9,7 +9,7 @@
 #include <functional>
 
 using namespace volute;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using namespace ranks;
 using distributed::in_process;
 using distributed::summation;

@@ -8,7 +8,7 @@
 #include <cmath>
 
 using namespace volute;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using distributed::in_process;
 
 namespace {

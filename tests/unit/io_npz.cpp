@@ -136,7 +136,9 @@ TEST_CASE("archives that are wrong are refused", "[io]") {
   };
   CHECK(bad("bomb") == ": member 'a.bias.npy': expected 8 bytes for (2) in F32, found 1048584");
   CHECK(bad("lying_bomb") == ": member 'a.bias.npy': goes on after its size");
-  CHECK(bad("long") == ": member 'a.bias.npy': goes on after its size");
+  const std::string inconsistent = ": expected a .npz file: Zip archive inconsistent";  // newer releases of libzip say in what
+  const std::string longer = bad("long");
+  CHECK((longer == ": member 'a.bias.npy': goes on after its size" || longer.starts_with(inconsistent)));
   CHECK(bad("short") == ": member 'a.bias.npy': ends before its size");
   CHECK(bad("checksum") == ": member 'a.bias.npy': CRC error");
   CHECK(bad("twice") == ": expected members of different names, found one twice");
@@ -154,7 +156,7 @@ TEST_CASE("archives that are wrong are refused", "[io]") {
       CHECK(says<file_error>(path, {.allow_missing = true, .allow_unused = true}) != "(no exception)");
     }
     write(path, good + '\0');
-    CHECK(says<file_error>(path, {.allow_missing = true, .allow_unused = true}) == ": expected a .npz file: Zip archive inconsistent");
+    CHECK(says<file_error>(path, {.allow_missing = true, .allow_unused = true}).starts_with(inconsistent));
   }
   // Whatever byte is another: refused, or of no weight (times, versions); never other numbers.
   const std::string good = contents(npz_file_of("good"));

@@ -3,11 +3,13 @@
 
 #include <catch2/catch.hpp>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -72,6 +74,15 @@ TEMPLATE_TEST_CASE("quotients and square roots are rounded correctly", "", float
       CHECK(same((V(a) / V(b)).get(0), a / b));
     }
   }
+}
+
+TEMPLATE_TEST_CASE("bits are those of an integer and back", "", float, double) {
+  using T = TestType;
+  using integer = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  const auto bits = volute::simd::bits_as<integer>(vec<T>(T(-1.5)));
+  static_assert(std::is_same_v<decltype(bits.get(0)), integer>);
+  CHECK(bits.get(vec<T>::size - 1) == std::bit_cast<integer>(T(-1.5)));
+  CHECK(volute::simd::bits_as<T>(bits).get(0) == T(-1.5));
 }
 
 TEMPLATE_TEST_CASE("parts of vectors touch no other memory", "", float, double) {

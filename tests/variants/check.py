@@ -21,27 +21,27 @@ def out(*command, **options):
 
 
 def symbols(file):
-    """(name, address and section, kind) of what is defined."""
+    """(name, address, binding, kind) of what is defined."""
     for line in out("readelf", "-sW", file).splitlines():
         words = line.split()
         if len(words) >= 8 and words[0].rstrip(":").isdigit() and words[6] not in ("UND", "ABS"):
-            yield words[7], (int(words[1], 16), words[6] if file.endswith(".o") else ""), words[4], words[3]
+            yield words[7], int(words[1], 16), words[4], words[3]
 
 
 def wide(file):
-    """Names of the functions with wide instructions."""
-    name, found = None, {"ymm": set(), "zmm": set()}
+    """(name, address) of the functions with wide instructions: what is shared may have a local namesake in each variant."""
+    function, found = None, {"ymm": set(), "zmm": set()}
     for line in out("objdump", "-d", "--no-show-raw-insn", file).splitlines():
-        if m := re.match(r"[0-9a-f]+ <(.*)>:$", line):
-            name = m[1]
+        if m := re.match(r"([0-9a-f]+) <(.*)>:$", line):
+            function = m[2], int(m[1], 16)
         elif m := re.search(r"%(ymm|zmm)\d", line):
-            found[m[1]].add(name)
+            found[m[1]].add(function)
     return found
 
 
 def shared_and_wide(file):
     functions = wide(file)
-    shared = {name for name, _, binding, _ in symbols(file) if binding != "LOCAL"}
+    shared = {(name, address) for name, address, binding, _ in symbols(file) if binding != "LOCAL"}
     return functions, sorted(shared & (functions["ymm"] | functions["zmm"]))
 
 

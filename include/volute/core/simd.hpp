@@ -158,6 +158,16 @@ VOLUTE_INLINE typename V::value_type reduce_add(V v) {
 #endif
 }
 
+/// The bits of a vector as those of a vector of N: its lanes are as many and as wide. Newer releases of xsimd name the lane's type.
+template <class N, class V>
+VOLUTE_INLINE auto bits_as(V v) {
+#if XSIMD_VERSION_MAJOR >= 11
+  return xsimd::bitwise_cast<N>(v);
+#else
+  return xsimd::bitwise_cast<xsimd::batch<N, typename V::arch_type>>(v);
+#endif
+}
+
 /// True where the widest loads and stores of a part of a vector are single instructions, or (NEON) one for each of few lanes.
 template <class T>
 #if (defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)) || defined(__aarch64__)

@@ -60,7 +60,7 @@ VOLUTE_INLINE V exp_of_score(V a) {
   using integer = xsimd::as_integer_t<T>;
   constexpr bool single = std::is_same_v<T, float>;
   const V low(T(single ? -87.3365 : -708.396)), magic(T(single ? 0x1.8p23 : 0x1.8p52));
-  const V x = xsimd::max(a, low);
+  const V x = simd::max(a, low);
   const V shifted = simd::fma(x, V(T(1.4426950408889634)), magic), n = shifted - magic;
   V r = simd::fma(n, V(T(single ? -0x1.62e300p-1 : -0x1.62e42feep-1)), x);
   r = simd::fma(n, V(T(single ? -9.0580006145e-06 : -1.90821492927058770002e-10)), r);
@@ -70,8 +70,8 @@ VOLUTE_INLINE V exp_of_score(V a) {
   V p = V(T(inverse_factorial[terms]));
   VOLUTE_UNROLL
   for (int i = terms - 1; i >= 0; --i) p = simd::fma(p, r, V(T(inverse_factorial[i])));
-  const auto bits = xsimd::bitwise_cast<xsimd::batch<integer, typename V::arch_type>>(shifted) << (single ? 23 : 52);
-  const V y = xsimd::bitwise_cast<V>(xsimd::bitwise_cast<xsimd::batch<integer, typename V::arch_type>>(p) + bits);
+  const auto bits = simd::bits_as<integer>(shifted) << (single ? 23 : 52);
+  const V y = simd::bits_as<T>(simd::bits_as<integer>(p) + bits);
   return xsimd::select(a < low, V(T(0)), math::restore(a, y));
 }
 
@@ -253,7 +253,7 @@ __attribute__((noinline)) bool softmax_step(std::int64_t keys, T* scores, const 
         s = s + simd::load<V>(add + k * row + j * width);
         simd::store(scores + k * row + j * width, s);
       }
-      largest[j] = xsimd::max(largest[j], s);
+      largest[j] = simd::max(largest[j], s);
     });
   bool grown = false;
   unroll<N>([&](auto j) VOLUTE_ALWAYS_INLINE {

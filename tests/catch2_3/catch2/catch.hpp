@@ -3,4 +3,11 @@
 
 #include <catch2/catch_all.hpp>
 
+#include <string>
+
 using Catch::Approx;
+
+namespace Catch {
+/// Of texts, where Catch::Matchers::Contains is of elements by now.
+inline auto Contains(const std::string& part) { return Matchers::ContainsSubstring(part); }
+}  // namespace Catch
