@@ -59,13 +59,13 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
     for (std::int64_t p = 0; p < k; ++p) step([](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load<V>(q); });
   else
     for (std::int64_t p = 0; p < k; ++p) step([last](const T* q) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(q, last); });
-  VOLUTE_EACH(i, M * N) {
-    T* to = c + i / N * c_row + i % N * width;
-    if (i % N < N - 1 || last == width)
-      simd::store(to, add ? simd::load<V>(to) + acc[i] : acc[i]);
-    else
-      simd::store_partial(to, add ? simd::load_partial<V>(to, last) + acc[i] : acc[i], last);
-  }
+  const auto each = [&](auto f) VOLUTE_ALWAYS_INLINE {
+    VOLUTE_EACH(i, M * N) f(acc[i], c + i / N * c_row + i % N * width, i % N < N - 1 || last == width);
+  };
+  if (add)
+    each([last](V& v, const T* from, bool whole)
+             VOLUTE_ALWAYS_INLINE { v = v + (whole ? simd::load<V>(from) : simd::load_partial<V>(from, last)); });
+  each([last](const V& v, T* to, bool whole) VOLUTE_ALWAYS_INLINE { whole ? simd::store(to, v) : simd::store_partial(to, v, last); });
 }
 template <int M, int N, class T>
 __attribute__((noinline)) void matmul_tile(std::int64_t k, matrix<T> a, const T* b, std::int64_t b_row, T* c, std::int64_t c_row, int last,
