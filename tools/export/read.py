@@ -1,11 +1,7 @@
-"""Reading: a torch.nn.Module becomes a neutral description (description.py) and tensors. The only part that needs PyTorch."""
-import contextlib
+"""Reading: a torch.nn.Module becomes a neutral description (description.py) and tensors. With its parts in reading/ all that needs PyTorch."""
 import inspect
-import io
 import operator
-import os
 import re
-import warnings
 from collections import OrderedDict
 
 import torch
@@ -13,10 +9,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from description import Refused
 from operations import TABLE
+from reading.changes import Changes
+from reading.places import Places
+from reading.tensor import TYPES, Tensor, full_name, functional, tensors_in, whole
+from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths
 
-TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32",
-         torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
-DROP_PATHS = {"DropPath": "drop_prob", "StochasticDepth": "p"}  # their classes, and the attribute that is the probability
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
 FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
 COPIES = ("clone.default", "detach.default", "alias.default", "contiguous.default", "lift_fresh_copy.default")
@@ -24,8 +21,6 @@ FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
-
-
 FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
 # Operations that have a translation for usual arguments: for these arguments they are made of others.
 PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in a["equation"] or
@@ -37,34 +32,7 @@ PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in 
          "aten.norm.ScalarOpt_dim": lambda a: a["p"] not in (2, None), "aten.norm.Scalar": lambda a: a["p"] not in (2, None)}
 
 
-def full_name(overload):
-    return f"{overload._schema.name.replace('::', '.')}.{overload._overloadname}"
-
-
-def functional(op):
-    """aten.add.Tensor of aten.add_.Tensor and aten.__iadd__.Tensor."""
-    op = re.sub(r"_\.(\w+)$", r".\1", op) if "__" not in op else op
-    return op.replace("__i", "").replace("__", "")
-
-
-def whole(value):
-    return bool((value == value.round()).all()) and bool((value.abs() < 2**24).all())
-
-
-class Tensor:
-    """A tensor while the graph is walked: computed by the network (id), one of its parameters or buffers (path), or constant (value)."""
-
-    def __init__(self, shape, dtype, id=None, path=None, value=None):
-        self.shape, self.dtype, self.id, self.path, self.value = tuple(shape), dtype, id, path, value
-        self.recipe = None   # of a constant: how it was made, (step, operands)
-        self.scope = 0
-        self.names = {}      # of a constant: the version of its value -> constant id
-        self.alias = None    # of a view: (tensor, operation, arguments)
-        self.buffer = False  # one of the network's own, not a copy
-        self.stale = False   # a view of something that was changed since
-
-
-class Reader:
+class Reader(Places, Changes):
     def __init__(self, module, args, kwargs, name):
         self.module, self.args, self.kwargs = module, args, kwargs
         self.modules = dict(module.named_modules(remove_duplicate=False))
@@ -73,67 +41,6 @@ class Reader:
         self.env, self.count = {}, 0
         self.inputs, self.told, self.graphs = [], set(), []
         self.name = name or type(module).__name__
-
-    # ---------------------------------------------------------------- places
-    def stack(self, node):
-        return [(key, value[0], value[1]) for key, value in (node.meta.get("nn_module_stack") or {}).items()]
-
-    def scope(self, node):
-        """The number of the scope that a node stands in; makes it and its parents."""
-        if node is None:
-            return 0
-        at, keys = 0, ()
-        frames = self.frames(node)
-        for key, path, cls in self.stack(node)[1:]:
-            keys += (key,)
-            found = self.scope_of.get(keys)
-            if found is None:
-                cls = cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}"
-                found = self.scope_of[keys] = len(self.scopes)
-                self.scopes.append({"parent": at, "path": path.split("@")[0], "class": cls, "name": self.named_in(frames, self.scopes[at])})
-            at = found
-        return at
-
-    @staticmethod
-    def frames(node):
-        trace = node.meta.get("stack_trace") or ""
-        return [(m[1], int(m[2]), m[3].strip()) for m in re.finditer(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', trace)]
-
-    def named_in(self, frames, scope):
-        """What the text of this module's forward calls the value that the frames make: 'y' in 'y = self.conv(x)'."""
-        module = self.modules.get(scope["path"])
-        code = getattr(getattr(type(module), "forward", None), "__code__", None)
-        if code is None:
-            return ""
-        last = max((line for _, _, line in code.co_lines() if line), default=0)
-        for file, line, text in frames:
-            if file == code.co_filename and code.co_firstlineno <= line <= last:
-                m = re.match(r"([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=[^=]", text)
-                return m[1].replace(" ", "") if m else ""
-        return ""
-
-    def line(self, node):
-        inside = os.path.dirname(torch.__file__)
-        frames = [f for f in self.frames(node) if not f[0].startswith((inside, "<"))]
-        stack = self.stack(node)
-        if not frames and not stack:
-            return -1
-        if frames:
-            file, number, text = frames[-1]
-            text = f"{place(file)}:{number}: {text}"
-        else:  # nothing but PyTorch's own text
-            cls = stack[-1][2]
-            text = "forward of " + (cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}")
-        if text not in self.line_of:
-            self.line_of[text] = len(self.lines)
-            self.lines.append(text)
-        return self.line_of[text]
-
-    def refuse(self, what, node, remedy=""):
-        stack = self.stack(node)
-        line = self.line(node)
-        raise Refused(what, str(node.target), stack[-1][1].split("@")[0] or "(the network itself)" if stack else "",
-                      self.lines[line] if line >= 0 else "", remedy)
 
     # ---------------------------------------------------------------- tensors
     def made(self, fake, dtype=None):
@@ -227,16 +134,6 @@ class Reader:
             return [self.value_of(x) for x in v]
         return v
 
-    @staticmethod
-    def leaves(v):
-        if isinstance(v, Tensor):
-            return [v]
-        if isinstance(v, (list, tuple)):
-            return [t for x in v for t in Reader.leaves(x)]
-        if isinstance(v, dict):
-            return [t for x in v.values() for t in Reader.leaves(x)]
-        return []
-
     def normal_arguments(self, node):
         """All arguments by name, defaults too."""
         schema = node.target._schema
@@ -271,9 +168,9 @@ class Reader:
         namespace = node.target.namespace
         arguments = self.normal_arguments(node)
         if name.startswith(("_assert", "sym_", "_functional_sym")) or name in ("detach_.default",):
-            self.env[node] = self.leaves(arguments)[0] if self.leaves(arguments) else None
+            self.env[node] = tensors_in(arguments)[0] if tensors_in(arguments) else None
             return
-        leaves = self.leaves(arguments)
+        leaves = tensors_in(arguments)
         mutated = [a.name for a in node.target._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         if name.split(".")[0] in FILLED and not mutated:  # of the operand only shape and type are read
             fake = node.meta["val"]
@@ -336,7 +233,7 @@ class Reader:
                 t = Tensor(v.shape, v.dtype, value=v)
                 t.scope = self.scope(node)
                 if not mutated and isinstance(result, torch.Tensor):
-                    t.recipe = (f"{node.target.namespace}.{name}", arguments, None, node, self.leaves(arguments))
+                    t.recipe = (f"{node.target.namespace}.{name}", arguments, None, node, tensors_in(arguments))
                 return t
             return [wrap(x) for x in v] if isinstance(v, (list, tuple)) else v
         self.env[node] = arguments[mutated[0]] if mutated else wrap(result)
@@ -348,7 +245,7 @@ class Reader:
             changed.path = None
             changed = changed.alias[0] if changed.alias else None
         if not mutated:
-            self.note_alias(node, name, arguments, self.leaves(self.env[node]))
+            self.note_alias(node, name, arguments, tensors_in(self.env[node]))
         if mutated:
             self.env[node].recipe = None
 
@@ -357,7 +254,7 @@ class Reader:
         """For an operation that has no translation: what PyTorch itself makes it of, if all of that has one (a graph and its operands)."""
         if op in TABLE and not (op in PLAIN and PLAIN[op](arguments)):
             return None
-        leaves = self.leaves(arguments)
+        leaves = tensors_in(arguments)
         def run(*tensors):
             left = iter(tensors)
             def put(v):
@@ -392,104 +289,6 @@ class Reader:
         self.graphs.append(graph.owning_module)
         self.env.update(zip([n for n in graph.nodes if n.op == "placeholder"], values))
         return self.walk(graph)
-
-    # ---------------------------------------------------------------- changes in place
-    IDENTITIES = ("dropout.default", "feature_dropout.default", "alpha_dropout.default", "to.dtype", "to.device", "to.dtype_layout", "contiguous.default",
-                  "relu_.default", "alias.default", "detach.default", "type_as.default")
-    RESHAPES = ("view.default", "reshape.default", "flatten.using_ints", "unflatten.int", "ravel.default", "view_as.default", "reshape_as.default",
-                "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims")
-
-    @staticmethod
-    def shares_memory(node):
-        """Whether the first result is a view of the first operand: reshape and contiguous copy where they must."""
-        def first(v):
-            v = v[0] if isinstance(v, (list, tuple)) and v else v
-            return v.meta.get("val") if isinstance(v, torch.fx.Node) else v
-        made, source = first(node.meta.get("val")), first(node.args[0] if node.args else None)
-        return isinstance(made, torch.Tensor) and isinstance(source, torch.Tensor) and made.untyped_storage()._cdata == source.untyped_storage()._cdata
-
-    def note_alias(self, node, name, arguments, outs):
-        if not self.shares_memory(node):
-            return
-        returns = node.target._schema.returns
-        source = next(iter(arguments.values()), None)
-        annotated = len(returns) == 1 and returns[0].alias_info is not None
-        if annotated and str(returns[0].type) == "List[Tensor]":  # pieces along an axis
-            dim, at = arguments["dim"] % len(source.shape), 0
-            for i, o in enumerate(outs):
-                if name.startswith("unbind"):
-                    o.alias = (source, "select.int", {"self": source, "dim": dim, "index": i})
-                else:
-                    o.alias = (source, "slice.Tensor", {"self": source, "dim": dim, "start": at, "end": at + o.shape[dim], "step": 1})
-                    at += o.shape[dim]
-        elif len(outs) == 1 and isinstance(source, Tensor) and (annotated or name in self.IDENTITIES):
-            outs[0].alias = (source, name, arguments)
-
-    def keeps_nothing(self, t):
-        if t.buffer:
-            self.told.add("What a run writes into its buffers is not there in the next: each run is the first")
-
-    def in_place(self, node, name, arguments, mutated):
-        """x.relu_() is a new tensor that takes x's place, and its part's place in whatever x is a view of."""
-        target = arguments[mutated[0]]
-        op = functional(f"aten.{name}")
-        _, packet, overload = op.split(".")
-        same = getattr(getattr(torch.ops.aten, packet, None), overload, None)
-        made_of = same and self.decomposed(node, same, op, arguments)
-        if made_of:
-            made = self.inside(*made_of)
-        else:
-            made = self.made(node.meta["val"], target.dtype)
-            self.step(op, arguments, [made], node)
-        self.env[node] = self.replace(target, made, node)
-
-    def replace(self, old, new, node):
-        """Everything that stands for `old` stands for `new` from now on."""
-        root, chain = old, [old]
-        while root.alias:
-            root = root.alias[0]
-            chain.append(root)
-        value = new
-        self.keeps_nothing(root)
-        for t in chain:
-            before = (t.alias, t.shape)
-            t.id, t.path, t.value, t.recipe, t.shape = value.id, None, None, None, value.shape
-            if not before[0]:
-                break
-            base, name, arguments = before[0]
-            if name == "narrow.default":
-                name, first = "slice.Tensor", arguments["start"] % base.shape[arguments["dim"]]
-                arguments = {"self": base, "dim": arguments["dim"], "start": first, "end": first + arguments["length"], "step": 1}
-            if name in ("select.int", "slice.Tensor"):
-                made = Tensor(base.shape, base.dtype, id=self.next_id())
-                scatter = {"self": Tensor(base.shape, base.dtype, base.id, base.path, base.value), "src": Tensor(t.shape, t.dtype, t.id),
-                           **{k: v for k, v in arguments.items() if k != "self"}}
-                self.step("aten.select_scatter.default" if name[:3] == "sel" else "aten.slice_scatter.default", scatter, [made], node)
-                value = made
-            elif name in self.IDENTITIES or name.startswith("expand") and t.shape == base.shape:
-                value = Tensor(t.shape, t.dtype, id=t.id)
-            elif name in ("permute.default", "transpose.int", "swapaxes.default", "swapdims.default", "t.default", "numpy_T.default", "mT.default"):
-                n = len(base.shape)
-                order = [a % n for a in arguments["dims"]] if "dims" in arguments else list(range(n))
-                if n > 1 and "dims" not in arguments:
-                    a, b = (arguments.get(f"dim{i}", arguments.get(f"axis{i}", i - 2)) % n for i in (0, 1))
-                    order[a], order[b] = b, a
-                if name[0] == "n":
-                    order = list(range(n))[::-1]
-                value = Tensor(base.shape, base.dtype, id=self.next_id())
-                self.step("aten.permute.default", {"self": Tensor(t.shape, t.dtype, t.id), "dims": [order.index(a) for a in range(n)]}, [value], node)
-            elif name in self.RESHAPES:
-                value = Tensor(base.shape, base.dtype, id=self.next_id())
-                self.step("aten.view.default", {"self": Tensor(t.shape, t.dtype, t.id), "size": list(base.shape)}, [value], node)
-            else:
-                self.refuse(f"changes a view ({name}) of another tensor in place", node, "write it without the in-place operation")
-        for t in self.leaves([v for v in self.env.values()]):
-            other = t
-            while other.alias and other not in chain:
-                other = other.alias[0]
-            if t not in chain and other in chain:
-                t.stale, t.value, t.path = True, None, None
-        return old
 
     # ---------------------------------------------------------------- graphs in graphs
     def higher_order(self, node):
@@ -613,79 +412,6 @@ class Reader:
             if re.search(r"\bself\.training\b", text) and cls.__name__ not in found:
                 found.append(cls.__name__)
         return sorted(self.told) + [f"{c} asks self.training: what is written here is its inference" for c in found]
-
-
-def place(file):
-    """A file as a reader knows it: from the packages or from here on."""
-    file = re.sub(r"^.*/site-packages/", "", file)
-    here = os.getcwd() + "/"
-    return file[len(here):] if file.startswith(here) else file
-
-
-def exported(module, args, kwargs):
-    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
-    from torch._subclasses.fake_tensor import FakeTensor
-    data = torch._C.TensorBase.data
-    torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
-    try:
-        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.export.export(module, args, kwargs, strict=False)
-    finally:
-        del torch.Tensor.data
-
-
-def mark_drop_paths(module):
-    """Drop path leaves no trace in an exported inference: while exporting, its modules say what they are."""
-    patched = []
-    for m in module.modules():
-        attribute = DROP_PATHS.get(type(m).__name__)
-        p = getattr(m, attribute, None) if attribute else None
-        if isinstance(p, (int, float)) and p > 0 and getattr(m, "mode", "row") == "row":
-            m.forward = lambda x, p=float(p): torch.dropout(x, p, False)
-            patched.append(m)
-    return patched
-
-
-def explained(e):
-    """What torch.export says, as a refusal: its first sentence and the user's line."""
-    text = str(e)
-    first = next((row.strip() for row in text.splitlines() if row.strip()), type(e).__name__)
-    inside = os.path.dirname(torch.__file__)
-    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith((inside, "<"))]
-    trace = e.__traceback__
-    while not frames and trace is not None:
-        last = [t for t in iter_traceback(trace) if not t[0].startswith(inside) and os.path.dirname(__file__) not in t[0]]
-        frames = last[-1:]
-        break
-    line = ""
-    if frames:
-        file, number, source = frames[-1]
-        line = f"{place(file)}:{number}: {source}"
-    data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
-    return Refused("torch.export cannot trace it: " + first[:300], line=line,
-                   remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data
-                   else "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about")
-
-
-def iter_traceback(trace):
-    import linecache
-    while trace is not None:
-        file, number = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-        yield file, str(number), linecache.getline(file, number).strip()
-        trace = trace.tb_next
-
-
-@contextlib.contextmanager
-def inference(module):
-    """All of it in inference; afterwards each module as it was."""
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, training in modes.items():
-            m.training = training
 
 
 def read(module, args, kwargs=None, name=None):

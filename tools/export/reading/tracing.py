@@ -1,0 +1,85 @@
+"""torch.export, what goes before it, and what it says when it refuses."""
+import contextlib
+import io
+import os
+import re
+import warnings
+
+import torch
+
+from description import Refused
+
+DROP_PATHS = {"DropPath": "drop_prob", "StochasticDepth": "p"}  # their classes, and the attribute that is the probability
+
+
+def place(file):
+    """A file as a reader knows it: from the packages or from here on."""
+    file = re.sub(r"^.*/site-packages/", "", file)
+    here = os.getcwd() + "/"
+    return file[len(here):] if file.startswith(here) else file
+
+
+def exported(module, args, kwargs):
+    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
+    from torch._subclasses.fake_tensor import FakeTensor
+    data = torch._C.TensorBase.data
+    torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
+    try:
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, args, kwargs, strict=False)
+    finally:
+        del torch.Tensor.data
+
+
+def mark_drop_paths(module):
+    """Drop path leaves no trace in an exported inference: while exporting, its modules say what they are."""
+    patched = []
+    for m in module.modules():
+        attribute = DROP_PATHS.get(type(m).__name__)
+        p = getattr(m, attribute, None) if attribute else None
+        if isinstance(p, (int, float)) and p > 0 and getattr(m, "mode", "row") == "row":
+            m.forward = lambda x, p=float(p): torch.dropout(x, p, False)
+            patched.append(m)
+    return patched
+
+
+def explained(e):
+    """What torch.export says, as a refusal: its first sentence and the user's line."""
+    text = str(e)
+    first = next((row.strip() for row in text.splitlines() if row.strip()), type(e).__name__)
+    inside = os.path.dirname(torch.__file__)
+    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith((inside, "<"))]
+    trace = e.__traceback__
+    while not frames and trace is not None:
+        last = [t for t in iter_traceback(trace) if not t[0].startswith(inside) and os.path.dirname(os.path.dirname(__file__)) not in t[0]]
+        frames = last[-1:]
+        break
+    line = ""
+    if frames:
+        file, number, source = frames[-1]
+        line = f"{place(file)}:{number}: {source}"
+    data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
+    return Refused("torch.export cannot trace it: " + first[:300], line=line,
+                   remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data
+                   else "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about")
+
+
+def iter_traceback(trace):
+    import linecache
+    while trace is not None:
+        file, number = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        yield file, str(number), linecache.getline(file, number).strip()
+        trace = trace.tb_next
+
+
+@contextlib.contextmanager
+def inference(module):
+    """All of it in inference; afterwards each module as it was."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes.items():
+            m.training = training
