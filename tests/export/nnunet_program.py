@@ -70,7 +70,7 @@ def judge(folder, program):
     def refused(text, *arguments):
         p = subprocess.run([program, *arguments], capture_output=True, text=True)
         assert p.returncode == 2 and text in p.stderr, p.stderr
-    refused("threshold_segment [--threads N] FOLDER-OF-WEIGHTS IMAGE_0000.nii.gz IMAGE_0001.nii.gz RESULT.nii.gz", folder, files[0], files[2])
+    refused("threshold_net_segment [--threads N] FOLDER-OF-WEIGHTS IMAGE_0000.nii.gz IMAGE_0001.nii.gz RESULT.nii.gz", folder, files[0], files[2])
     refused("none.nii: cannot be opened", folder, files[0], "none.nii", files[2])
     nifti(files[1], extent, (2, 1, 1.25), second)
     refused(f"{files[1]}: expected the spacing of {files[0]}, found another", folder, *files)
