@@ -1,5 +1,6 @@
 // Any number of samples through `batched`, beside static models of each batch size: samples a second for 1 to 33 samples, and what of the
-// best static batch that is. One thread; the quickest of turns that take `seconds` for each number.
+// best static batch that is. One thread; the quickest of turns that take `seconds` for each number. A turn takes as many runs as 33 samples
+// allow, each of its own: one sample again and again would stay in the caches, and a short turn find a quieter moment.
 //   bench.batches [seconds]        default 1
 #include <volute/volumes/volumes.hpp>
 #include <volute/volute.hpp>
@@ -47,14 +48,24 @@ int main(int count, char** arguments) {
   b.initialize(1);
   std::vector<float> x(most * voxels), found(most * classes), wanted(most * classes);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 2654435761u % 1000) / 1000;
-  const float* const inputs[]{x.data()};
+  // Samples a second of run(inputs, results), n samples at a time.
+  const auto rate_of = [&](std::int64_t n, float* results, const auto& run) {
+    const std::int64_t runs = most / n;
+    return static_cast<double>(runs * n) / quickest(seconds, [&] {
+             for (std::int64_t i = 0; i < runs; ++i) {
+               const float* const inputs[]{x.data() + i * n * voxels};
+               run(inputs, results + i * n * classes);
+             }
+           });
+  };
 
   double best = 0, apart = 0;
   const auto look = [&]<std::int64_t N>() {
     fixed<N> m(b.weights());
-    const double rate = static_cast<double>(N) / quickest(seconds, [&] { m.run(inputs, wanted.data()); });
-    b.run(N, inputs, found.data());
-    for (std::int64_t i = 0; i < N * classes; ++i) {
+    const double rate = rate_of(N, wanted.data(), [&](const float* const* inputs, float* results) { m.run(inputs, results); });
+    const float* const all[]{x.data()};
+    b.run(most, all, found.data());
+    for (std::int64_t i = 0; i < most / N * N * classes; ++i) {
       const auto k = static_cast<std::size_t>(i);
       apart = std::max(apart, static_cast<double>(std::abs(found[k] - wanted[k])));
     }
@@ -67,7 +78,7 @@ int main(int count, char** arguments) {
 
   double least = 1;
   for (std::int64_t n = 1; n <= most; ++n) {
-    const double rate = static_cast<double>(n) / quickest(seconds, [&] { b.run(n, inputs, found.data()); });
+    const double rate = rate_of(n, found.data(), [&](const float* const* inputs, float* results) { b.run(n, inputs, results); });
     least = std::min(least, rate / best);
     std::printf("batched %2lld: %8.1f samples a second, %.3f of the best static batch's\n", static_cast<long long>(n), rate, rate / best);
   }
