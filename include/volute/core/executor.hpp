@@ -4,7 +4,7 @@
 
 #include <volute/core/fork.hpp>
 #include <volute/core/placement.hpp>
-#include <volute/core/simd.hpp>
+#include <volute/core/hints.hpp>
 
 #include <algorithm>
 #include <atomic>

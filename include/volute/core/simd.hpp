@@ -1,5 +1,5 @@
 // The one shim over xsimd: vector types by lane count, loads, stores, tails. Debian 12 ships xsimd 8.1; newer releases renamed
-// hadd to reduce_add. What xsimd lacks (masked tails, prefetch) stands here, beside a portable fallback, and nowhere else.
+// hadd to reduce_add. What xsimd lacks (masked tails, stores past the caches) stands here, beside a portable fallback, and nowhere else.
 #pragma once
 
 #include <volute/core/compiler.hpp>
@@ -46,6 +46,7 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
 #pragma GCC diagnostic pop
 #endif
 
+#include <volute/core/hints.hpp>
 #include <volute/core/loops.hpp>
 
 #include <cstddef>
@@ -463,21 +464,6 @@ VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
 #endif
 }
 
-/// Keeps p in a register too: clang would rather have a pointer for each address that is made of p and a pitch, and spill them.
-template <class T>
-VOLUTE_INLINE void keep([[maybe_unused]] const T*& p) {
-#if defined(__GNUC__)
-  __asm__("" : "+r"(p));
-#endif
-}
-
-/// clang moves no load across this: it would rather load the next tap's operands early, for which no register is left.
-VOLUTE_INLINE void in_order() {
-#if defined(__clang__)
-  __asm__ volatile("" ::: "memory");
-#endif
-}
-
 /// Stores past the caches, where a vector is a whole line: for results so large that they would only drive other things out. (Half a line
 /// waits for the other half: 32 <- 3 channels of 1x1x1 at 64^3 took 26 ms with AVX2 that way.) stream_fence() must follow before another
 /// thread reads them.
@@ -499,33 +485,6 @@ VOLUTE_INLINE void stream_fence() {
 #endif
 }
 
-/// Asks for the cache line at p.
-VOLUTE_INLINE void prefetch(const void* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p);
-#endif
-}
-
-/// The same, into the second-level cache; and of a line that will be written.
-VOLUTE_INLINE void prefetch_far(const void* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p, 0, 2);
-#endif
-}
-VOLUTE_INLINE void prefetch_write(const void* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p, 1);
-#endif
-}
-
 }  // namespace VOLUTE_ISA
-
-/// What a waiting thread does between two looks: leaves the core to its sibling for some ten cycles.
-VOLUTE_INLINE void pause() {
-#if defined(__SSE2__) && defined(__GNUC__)
-  __builtin_ia32_pause();
-#endif
-}
-
 }  // namespace volute::simd
 VOLUTE_LOOPS_END
