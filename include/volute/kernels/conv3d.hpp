@@ -47,7 +47,7 @@ struct scratch_sizes {
 };
 template <class T>
 constexpr scratch_sizes scratch_of(conv_family family, const conv_shape& s, const ops::volume_layout& source = {}) {
-  return with_plan<T>(family, s, source, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; });
+  return with_plan<T>(family, s, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; }, source);
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
@@ -77,7 +77,7 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
-  return with_weights_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
+  return with_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
 }
 
 /// Filters into the order in which a family reads them.

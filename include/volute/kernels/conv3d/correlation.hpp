@@ -214,6 +214,7 @@ struct conv_shape {
   constexpr source_axis source(int a, int64_t block, bool padded) const { return source_of(geometry, side, a, block, padded); }
 };
 constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) { return {g, side}; }
+constexpr const conv_shape& shape_of(const conv_shape& s, conv_side) { return s; }
 
 /// How threads share a convolution: each takes whole (sample, group) pairs, `pairs`, with a scratch memory of its own; or all work on one
 /// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.

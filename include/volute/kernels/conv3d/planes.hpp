@@ -134,7 +134,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   p.layout.step[1] = cw.step;
   p.layout.pitch = ceil_divide(p.source[2].extent, cw.step);
   s.for_each_class(1, [&](const correlation_axis& c) { p.halo = larger(p.halo, tap_position(c, c.taps - 1, p.source[1]) / ch.step); });
-  p.weights = s.source_channels * taps_met(s);
+  p.weights = s.source_channels * s.taps();
   // Many channels would fill the second-level cache before a row is long enough for memory, and where their planes lie a power of two
   // apart, more than 8 lines asked for ahead would drive each other out.
   const int64_t chunks = ceil_divide(s.source_channels, 8), all = cd.n + cd.taps - 1;

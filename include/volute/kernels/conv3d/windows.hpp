@@ -20,6 +20,12 @@ constexpr bool windows_apart(const ops::conv_geometry& g) {
   return true;
 }
 
+/// True where products of matrices are possible, in whole vectors.
+template <class T>
+constexpr bool products_possible(const ops::conv_geometry& g) {
+  return windows_apart(g) && g.out_volume() >= simd::width<T>;
+}
+
 /// A tensor as a matrix of (channel, tap) and pixel of y. Straight: y itself, or an x that has the same pixels.
 struct pixel_rows {
   int64_t taps = 1, volume = 1;
