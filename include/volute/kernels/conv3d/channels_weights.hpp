@@ -270,12 +270,12 @@ void copy_blocked_planes(const conv_shape& s, const Plan& p, const ops::volume_l
   }
 }
 
-/// What run_weights() does.
+/// A kernel of run_weights().
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 struct channels_weights {
   static constexpr weights_plan plan = plan_weights<T>(G, Side);
   static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T> of;
+  weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
     const int64_t base = c.base / plan.chunks;
@@ -328,13 +328,6 @@ struct channels_weights {
                         targets);
   }
 };
-
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void run_channels_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
-    std::memset(of.dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
-  run_weights(channels_weights<T, G, Side, Layouts>{of}, scratch, workers);
-}
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

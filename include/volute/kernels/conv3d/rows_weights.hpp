@@ -227,12 +227,12 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
 }
 
-/// What run_weights() does.
+/// A kernel of run_weights().
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 struct rows_weights {
   static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
   static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T> of;
+  weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
     for (int64_t k = 0; k < s.source_channels; k += plan.code.chunk, to += plan.source_chunk)

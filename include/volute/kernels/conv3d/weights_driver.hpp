@@ -7,6 +7,8 @@
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -146,15 +148,12 @@ struct weights_group {
     const auto target_at = [&](int64_t i) { return smaller(targets, (p.interleaved ? i : larger(0, i - source_steps)) * p.grain); };
     share_ranges(workers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
                  [&](int64_t begin, int64_t end, int) noexcept {
-                   for (int64_t i = begin, next = 0; i < end; i = next) {  // runs of one sample
-                     const int64_t n = i / steps, from = i - n * steps;
-                     next = smaller(end, (n + 1) * steps);
-                     const int64_t to = next - n * steps;
+                   for_each_sample(begin, end, steps, [&](int64_t n, int64_t from, int64_t to) {
                      k.copy_source({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
                      for (int64_t b = 0; b < p.together; ++b)
                        k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
                                      target + n * p.target_sample + b * p.target_block);
-                   }
+                   });
                  });
   }
 
@@ -191,10 +190,14 @@ struct weights_group {
   }
 };
 
-/// All groups of a kernel.
+/// All groups of a kernel with channels in the lanes.
 template <class K, class T>
+requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(K::plan)>>
 void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
   constexpr sharing how = K::plan.share;
+  constexpr ops::conv_geometry g = K::s.geometry;
+  if (K::s.side == conv_side::backward && (g.stride[0] > g.in[0] || g.stride[1] > g.in[1] || g.stride[2] > g.in[2]))
+    std::memset(k.of.dw, 0, static_cast<std::size_t>(g.w_size()) * sizeof(T));  // taps that no class meets
   if constexpr (how == sharing::pairs)
     share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
       weights_group<T, K>{k, group, workers.memory(worker, scratch), {}}.run();
