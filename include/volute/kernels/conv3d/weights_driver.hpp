@@ -7,7 +7,6 @@
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace volute::kernels {
@@ -85,6 +84,8 @@ struct weights_cut {
 /// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
 struct weights_copy {
   int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
+  /// In units of which each is so many.
+  constexpr weights_copy in(int64_t units) const { return {sample, group, begin * units, end * units, base * units, block}; }
 };
 
 /// A task, and one slice of its source channels when its sums are completed.
@@ -195,9 +196,6 @@ template <class K, class T>
 requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(K::plan)>>
 void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
   constexpr sharing how = K::plan.share;
-  constexpr ops::conv_geometry g = K::s.geometry;
-  if (K::s.side == conv_side::backward && (g.stride[0] > g.in[0] || g.stride[1] > g.in[1] || g.stride[2] > g.in[2]))
-    std::memset(k.of.dw, 0, static_cast<std::size_t>(g.w_size()) * sizeof(T));  // taps that no class meets
   if constexpr (how == sharing::pairs)
     share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
       weights_group<T, K>{k, group, workers.memory(worker, scratch), {}}.run();
@@ -207,18 +205,10 @@ void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
       weights_group<T, K>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
 }
 
-/// A tensor of NCDHW or blocks, its channels in a group, and its pixels.
-template <class T>
-struct weights_tensor {
-  const T* first;
-  int64_t channels, volume;
-};
-
-/// Pixels of up to `most` channels of a group, from number `first` on, to to[pixel][most][Fold].
-template <class T, int Fold, ops::volume_layout Layout>
-void copy_weights_pixels(const conv_shape& s, const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c,
-                         T* to) noexcept {
-  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * s.groups + c.group) * x.channels + first;
+/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold].
+template <int Fold, ops::volume_layout Layout, class T>
+void copy_weights_pixels(const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c, T* to) noexcept {
+  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * x.groups + c.group) * x.channels + first;
   to += (c.begin - c.base) * most * Fold;
   if constexpr (Layout.blocked())
     copy_blocked<T>(Layout, x.first, c.sample, first, there, c.begin, c.end, to, most * Fold);

@@ -14,6 +14,13 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+/// A tensor: channels of a group, and elements of one.
+template <class T>
+struct weights_tensor {
+  const T* first;
+  int64_t groups, channels, volume;
+};
+
 /// The tensors of one run of geometry G: x, g and dw for the forward side, g, x and dw for the backward side.
 template <class T, ops::conv_geometry G, conv_side Side = conv_side::forward>
 struct weights_operands {
@@ -24,6 +31,8 @@ struct weights_operands {
   /// Channel c of a (sample, group) pair.
   const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
   const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
+  weights_tensor<T> sources() const { return {source, s.groups, s.source_channels, s.source_volume()}; }
+  weights_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
   /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
   void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
     const int64_t rows = s.target_size[1], row = s.target_size[2];
