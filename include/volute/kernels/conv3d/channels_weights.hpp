@@ -10,7 +10,6 @@
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -231,28 +230,6 @@ struct weights_task {
   }
 };
 
-/// copy_source_channels() from a blocked layout, of a source that is read whole.
-template <class T, class Plan>
-void copy_blocked_planes(const conv_shape& s, const Plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
-                         int64_t begin, int64_t end, int64_t base) noexcept {
-  const source_axis &rows = p.source[1], &row = p.source[2];
-  const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * p.chunk) * sizeof(T)); };
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, line = row.extent * p.chunk;
-    T* pixel = to + c * p.source_chunk + (d - base) * p.source_plane;
-    clear(pixel, rows.pad * row.extent);
-    pixel += rows.pad * line;
-    for (int64_t h = 0; h < rows.count; ++h, pixel += line) {
-      const int64_t first = (d * s.source_size[1] + h) * s.source_size[2];
-      clear(pixel, row.pad);
-      copy_blocked<T>(from, x, sample, channel, smaller(p.chunk, s.source_channels - channel), first, first + row.count,
-                      pixel + row.pad * p.chunk, p.chunk);
-      clear(pixel + (row.pad + row.count) * p.chunk, row.extent - row.pad - row.count);
-    }
-    clear(pixel, (rows.extent - rows.pad - rows.count) * row.extent);
-  }
-}
-
 /// A kernel of run_weights().
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 struct channels_weights {
@@ -261,11 +238,8 @@ struct channels_weights {
   weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
-    const int64_t base = c.base / plan.chunks;
-    if constexpr (Layouts.source.blocked())
-      copy_blocked_planes<T>(s, plan, Layouts.source, of.source, c.sample, to, c.begin, c.end, base);
-    else
-      copy_source_channels<T, false>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end, base);
+    copy_source_channels<T, false, Layouts.source>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end,
+                                                   c.base / plan.chunks);
   }
 
   void copy_target(const weights_copy& c, T* to) const noexcept {
