@@ -158,25 +158,25 @@ struct conv3d_backward_weights {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
     if constexpr (Family == weights_family::outputs)
-      run_channels_weights<T, q, conv_side::forward, Layouts>({x, g, dw}, scratch, workers);
+      run_weights(channels_weights<T, q, conv_side::forward, Layouts>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::inputs)
-      run_channels_weights<T, q, conv_side::backward, turned>({g, x, dw}, scratch, workers);
+      run_weights(channels_weights<T, q, conv_side::backward, turned>{{g, x, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::row_outputs)
       run_weights(rows_weights<T, q, conv_side::forward, Layouts>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::row_inputs)
       run_weights(rows_weights<T, q, conv_side::backward, turned>{{g, x, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::planes)
-      run_planes_weights<T, q>({x, g, dw}, scratch, workers);
+      run_weights(planes_weights<T, q>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::in_place)
-      run_in_place_weights<T, q>({x, g, dw}, scratch, workers);
+      run_weights(in_place_weights<T, q>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::flat_outputs)
-      run_flat_weights<T, q, conv_side::forward>({x, g, dw}, scratch, workers);
+      run_weights(flat_weights<T, q, conv_side::forward>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::flat_inputs)
-      run_flat_weights<T, q, conv_side::backward>({g, x, dw}, scratch, workers);
+      run_weights(flat_weights<T, q, conv_side::backward>{{g, x, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::pointwise)
       run_pointwise_weights<T, q>({x, g, dw}, scratch, workers);
     else if constexpr (Family == weights_family::pixels)
-      run_width_weights<T, q>({x, g, dw}, scratch, workers);
+      run_weights(width_weights<T, q>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::minimal)
       run_minimal_weights<T, q, Layouts>(conv_shape_of<q, conv_side::forward>, conv_shape_of<q, conv_side::backward>, x, g, dw, scratch,
                                          workers);

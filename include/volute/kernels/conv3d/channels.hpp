@@ -264,16 +264,24 @@ struct channels_task {
 };
 
 /// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
-/// The copy's first plane is the source's plane `base`.
-template <class T, bool Scale, class Plan>
+/// The copy's first plane is the source's plane `base`. From: the source's layout; a blocked one is read whole.
+template <class T, bool Scale, ops::volume_layout From = ops::volume_layout{}, class Plan>
 void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
                           int64_t begin, int64_t end, int64_t base = 0) noexcept {
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t c = i % p.chunks, d = i / p.chunks, first = (sample * s.groups + group) * s.source_channels + c * p.chunk;
-    const channels_last_copy copy{
-        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
-    copy_channels_last<T, Scale>(x + first * s.source_volume() + (p.source[0].start + d * p.source[0].step) * s.source_plane(),
-                                 to + c * p.source_chunk + (d - base) * p.source_plane, Scale ? scale + first : nullptr, copy);
+    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, there = smaller(p.chunk, s.source_channels - channel);
+    const int64_t first = (sample * s.groups + group) * s.source_channels + channel;
+    T* const plane = to + c * p.source_chunk + (d - base) * p.source_plane;
+    if constexpr (From.blocked()) {
+      copy_padded_rows(p.source[1], p.source[2], p.chunk, plane, [&](int64_t h, T* row) {
+        const int64_t pixel = (d * s.source_size[1] + h) * s.source_size[2];
+        copy_blocked<T>(From, x, sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
+      });
+    } else {
+      const channels_last_copy copy{there, p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
+      copy_channels_last<T, Scale>(x + first * s.source_volume() + (p.source[0].start + d * p.source[0].step) * s.source_plane(), plane,
+                                   Scale ? scale + first : nullptr, copy);
+    }
   }
 }
 

@@ -251,12 +251,12 @@ struct conv_account {
 
   /// Stored: register blocks of the taps of a plane. Steps: elements of dw, each slab.
   constexpr plan_account operator()(const planes_weights_plan& p) const {
-    const double vectors = real(g.out[0] * p.vectors * p.slabs * s.source_channels * s.target_channels);
+    const double vectors = real(g.out[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
     return {{pixels, padded_rows, carry::tile, 1, p.depth * p.taps},
             {.products = vectors * real(g.taps()) * odd_loads<T> / 2,
              .copied = source_elements + (p.direct ? 0 : target_elements),
              .stored = vectors * real(ceil_divide(g.kernel[1] * g.kernel[2], p.taps)),
-             .steps = filters_of_group() * real(p.slabs)}};
+             .steps = filters_of_group() * real(p.steps)}};
   }
 
   /// Stored: register blocks of the taps of a row. Steps: elements of dw, every tenth row.

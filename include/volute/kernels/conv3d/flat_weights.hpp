@@ -50,7 +50,7 @@ __attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, i
 }
 
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
-struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums are vectors
+struct flat_weights_plan : weights_parts {  // a step is a sample; the sums are vectors
   flat_weights_code code;
   int64_t segments = 1, blocks = 1;  // of the depth, of target channels
   int64_t vectors = 1, panel = 1;    // of a plane; those whose targets stay in the first-level cache
@@ -118,10 +118,11 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
     }
   }
   best.partial = g.w_size() * lanes;
-  const int64_t tasks = s.groups * best.blocks * s.source_channels;
+  best.tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {
-    if (tasks < 8) best.parts = smaller(s.batch, ceil_divide(most_parts, tasks));
-    if (tasks * best.parts > 1) best.share = sharing::pairs;
+    if (best.tasks < 8) best.parts = ceil_divide(most_parts, best.tasks);
+    best.share = sharing::pairs;
+    best.limit_parts(s.batch);
   }
   return best;
 }
@@ -194,51 +195,48 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
   }
 }
 
-/// The products of one sample for one source channel and a block of target channels: panel by panel, all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side, int64_t... Segment>
-__attribute__((noinline)) void flat_weights_task(const flat_weights_plan& p, const weights_operands<T>& of, const weights_stint& at,
-                                                 std::integer_sequence<int64_t, Segment...>) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  constexpr flat_weights_code code = plan_flat_weights<T>(G, Side).code;
-  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
-  const int64_t c = at.task % s.source_channels, block = at.task / s.source_channels, group = block / p.blocks;
-  const int64_t wanted = block % p.blocks * code.channels, first = smaller(wanted, s.target_channels - code.channels);
-  const int64_t pair = at.sample * s.groups + group;
-  flat_weights_job<T> j;
-  j.known = wanted - first;
-  j.masks_step = flat_masks<T, G, Side>::vectors;
-  j.taps = ch.taps * cw.taps;
-  j.width = cw.taps;
-  j.x_h = ch.offset_step * row;
-  j.x_w = cw.offset_step;
-  j.sum = of.dw + (filter_offset(s, group, first, c) + first_tap) * L;
-  const T* const x = of.source_at(s, pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
-  const T* const g = of.target_at(s, pair, first);
-  for (int64_t v = 0; v < p.vectors; v += p.panel) {
-    j.masks = flat_masks_of<T, G, Side>.list + v;
-    j.whole = smaller(p.panel, code.target_plane / L - v);
-    j.rest = v + p.panel < p.vectors ? 0 : code.target_plane % L;
-    const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {
-      const int64_t plane = cd.n * i / p.segments;
-      j.x = x + v * L + plane * code.source_plane;
-      j.g = g + v * L + plane * code.target_plane;
-      j.add = !at.first || v > 0 || i > 0;
-      block_of(j);
-    };
-    (segment(Segment, flat_weights_block<T, code, flat_segment_of(cd, s.source_size[0], sizeof...(Segment), Segment)>), ...);
-  }
-}
-
+/// A kernel of run_weights(): a task has one source channel and a block of target channels. Panel by panel, all segments of the depth.
 template <class T, ops::conv_geometry G, conv_side Side>
-void run_flat_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
-  run_parts<p.share != sharing::none>(p, s.groups * p.blocks * s.source_channels, s.batch, 1, of, scratch, workers,
-                                      [](const weights_operands<T>& of_part, const weights_stint& at, T*) VOLUTE_ALWAYS_INLINE {
-                                        flat_weights_task<T, G, Side>(p, of_part, at, std::make_integer_sequence<int64_t, p.segments>{});
-                                      });
-}
+struct flat_weights {
+  static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  weights_operands<T, G, Side> of;
+
+  void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
+
+  template <int64_t... Segment>
+  __attribute__((noinline)) void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
+    constexpr flat_weights_code code = plan.code;
+    constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
+    constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
+    const int64_t c = at.task % s.source_channels, block = at.task / s.source_channels, group = block / plan.blocks;
+    const int64_t wanted = block % plan.blocks * code.channels, first = smaller(wanted, s.target_channels - code.channels);
+    const int64_t pair = at.sample * s.groups + group;
+    flat_weights_job<T> j;
+    j.known = wanted - first;
+    j.masks_step = flat_masks<T, G, Side>::vectors;
+    j.taps = ch.taps * cw.taps;
+    j.width = cw.taps;
+    j.x_h = ch.offset_step * row;
+    j.x_w = cw.offset_step;
+    j.sum = of.dw + (filter_offset(s, group, first, c) + first_tap) * L;
+    const T* const x = of.source_at(pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
+    const T* const g = of.target_at(pair, first);
+    for (int64_t v = 0; v < plan.vectors; v += plan.panel) {
+      j.masks = flat_masks_of<T, G, Side>.list + v;
+      j.whole = smaller(plan.panel, code.target_plane / L - v);
+      j.rest = v + plan.panel < plan.vectors ? 0 : code.target_plane % L;
+      const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {
+        const int64_t plane = cd.n * i / plan.segments;
+        j.x = x + v * L + plane * code.source_plane;
+        j.g = g + v * L + plane * code.target_plane;
+        j.add = !at.first || v > 0 || i > 0;
+        block_of(j);
+      };
+      (segment(Segment, flat_weights_block<T, code, flat_segment_of(cd, s.source_size[0], sizeof...(Segment), Segment)>), ...);
+    }
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

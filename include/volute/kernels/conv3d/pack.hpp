@@ -19,7 +19,7 @@ inline constexpr int64_t pack_streams = machine.cached * 2;
 /// Runs f(d class, h class, taps so far, those of the height) over the residue classes of depth and height in the order of the packed
 /// filters; the classes of the width follow each other within them.
 template <class F>
-VOLUTE_INLINE void for_each_plane_class(const conv_shape& s, F f) {
+VOLUTE_INLINE constexpr void for_each_plane_class(const conv_shape& s, F f) {
   int64_t taps = 0;
   for (int64_t d = 0; d < s.class_counts[0]; ++d) {
     int64_t taps_h = 0;
@@ -33,7 +33,7 @@ VOLUTE_INLINE void for_each_plane_class(const conv_shape& s, F f) {
 }
 /// f(w class, taps so far) over those of the width in classes cd of the depth and ch of the height, before which there are `taps`.
 template <class F>
-VOLUTE_INLINE void for_each_width_class(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, int64_t taps, F f) {
+VOLUTE_INLINE constexpr void for_each_width_class(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, int64_t taps, F f) {
   for (int64_t w = 0; w < s.class_counts[2]; ++w) {
     const correlation_axis& cw = s.classes[2][w];
     f(cw, taps);
@@ -42,7 +42,7 @@ VOLUTE_INLINE void for_each_width_class(const conv_shape& s, const correlation_a
 }
 /// Runs f(d class, h class, w class, taps so far) over all residue classes.
 template <class F>
-VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
+VOLUTE_INLINE constexpr void for_each_class(const conv_shape& s, F f) {
   for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t) {
     for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) { f(cd, ch, cw, taps); });
   });
@@ -50,7 +50,7 @@ VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
 
 /// Runs f(d, h, w, the filter's element) over the taps of one class.
 template <class F>
-VOLUTE_INLINE void for_each_tap(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw,
+VOLUTE_INLINE constexpr void for_each_tap(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw,
                                 F f) {
   for (int64_t d = 0; d < cd.taps; ++d)
     for (int64_t h = 0; h < ch.taps; ++h)

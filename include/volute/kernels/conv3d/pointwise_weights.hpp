@@ -245,7 +245,7 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
 }
 
 template <class T, ops::conv_geometry G>
-void run_pointwise_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+void run_pointwise_weights(const weights_operands<T, G>& of, T* scratch, const team<T>& workers) noexcept {
   static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
   static constexpr pixel_rows turned = rows_of_pixels(G, p.turn_x), broadcast = rows_of_pixels(G, !p.turn_x);
   constexpr int64_t of_x = G.group_in() * G.in_volume(), of_g = G.group_out() * G.out_volume();

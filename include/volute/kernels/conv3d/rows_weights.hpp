@@ -43,10 +43,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.together = p.blocks;
   p.sum = p.axis[0].taps * column * lanes;
   const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;  // fewer products are not worth their sums' way
-  if (c.segments == 1 && !whole) {  // sums come and go for as many products at least, of four rows at most
-    const int64_t wanted = smaller(4, ceil_divide(longest, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-    c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
-  }
+  if (c.segments == 1 && !whole)  // sums come and go for as many products at least, of four rows at most
+    c.rows = pixels * c.vectors >= 12 ? 1 : rows_at_once(c, pixels);
   c.slab = !whole;
   // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
   c.column = c.slab && c.rows == 1 && column * lanes * size <= machine.l1;
@@ -227,40 +225,48 @@ __attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const
   }
 }
 
-/// What run_weights() does.
+/// A kernel of run_weights().
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 struct rows_weights {
   static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
+  static constexpr rows_code code = plan.code;
   static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T> of;
+  weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
-    for (int64_t k = 0; k < s.source_channels; k += plan.code.chunk, to += plan.source_chunk)
-      copy_weights_pixels<T, 1, Layouts.source>(s, {of.source, s.source_channels, s.source_volume()}, k, plan.code.chunk, c, to);
+    for (int64_t k = 0; k < s.source_channels; k += code.chunk, to += plan.source_chunk)
+      copy_weights_pixels<1, Layouts.source>(of.sources(), k, code.chunk, c, to);
   }
 
   void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<T, plan.code.fold, Layouts.target>(s, {of.target, s.target_channels, s.target_volume()}, c.block * plan.block,
-                                                           plan.block, c, to);
+    copy_weights_pixels<code.fold, Layouts.target>(of.targets(), c.block * plan.block, plan.block, c, to);
   }
 
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
-    row_weights_task<T, plan.code>(plan, x, g, sum, range);
+    row_weights_task<T, code>(plan, x, g, sum, range);
   }
 
-  void complete(const weights_place& at, const T* sum) const noexcept {
-    constexpr rows_code code = plan.code;
-    const int64_t channel = at.block * plan.block, first = at.chunk * code.chunk, lanes = plan.block_lanes();
+  void complete(const weights_place& at, const T* sums) const noexcept {
+    static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
+    static constexpr tap_places<G, Side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
+                                                [](const correlation_axis&) { return lanes; });
+    const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
     const int64_t sources = smaller(code.chunk, s.source_channels - first), steps = ceil_divide(sources, code.fold);
-    const int64_t begin = steps * at.slice / at.slices * code.fold, valid = smaller(plan.block, s.target_channels - channel);
-    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * code.fold);
-    const int64_t row = code.taps * lanes, tap = code.chunk / code.fold * row;
-    const sums_layout layout(s, {plan.axis[1].taps * tap, tap, lanes}, row, plan.parts, plan.sum_count * plan.sum);
-    T* const to = of.dw + filter_offset(s, at.group, channel, first);
+    const complete_sums<T> all{.s = s,
+                               .places = places.of,
+                               .lanes = 1,
+                               .channel = row,
+                               .parts = plan.parts,
+                               .part = plan.sum_count * plan.sum,
+                               .targets = smaller(plan.block, s.target_channels - target),
+                               .begin = steps * at.slice / at.slices * code.fold,
+                               .end = smaller(sources, steps * (at.slice + 1) / at.slices * code.fold),
+                               .sums = sums,
+                               .dw = of.dw + filter_offset(s, at.group, target, first)};
     if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)
-      dense_sums<T, code.lanes>(s, layout, valid, begin, end, plan.stream, sum, to);
+      all.template turn_dense<code.lanes>(plan.stream);
     else
-      turn_sums<T, code.lanes, code.fold>(s, layout, valid, begin, end, sum, to);
+      all.template turn<code.lanes, code.fold>();
   }
 };
 

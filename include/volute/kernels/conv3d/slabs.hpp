@@ -24,8 +24,8 @@ struct depth_slabs {
   int64_t count = 1, size = 1, planes = 1;     // slabs, positions of one, planes that one reads at most
   int64_t n = 1, step = 1, low = 0, high = 1;  // position j of any class reads planes from j * step + low to below j * step + high
   int64_t there = 1;                           // planes that the source has
-  constexpr depth_slab slab(int64_t i) const {
-    const int64_t first = i * size, last = smaller(n, first + size);
+  constexpr depth_slab slab(int64_t i) const { return between(i * size, smaller(n, (i + 1) * size)); }
+  constexpr depth_slab between(int64_t first, int64_t last) const {
     const int64_t begin = smaller(there, larger(0, first * step + low));
     return {first, last, begin, larger(begin, smaller(there, (last - 1) * step + high))};
   }

@@ -14,30 +14,33 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+/// A tensor: channels of a group, and elements of one.
 template <class T>
+struct weights_tensor {
+  const T* first;
+  int64_t groups, channels, volume;
+};
+
+/// The tensors of one run of geometry G: x, g and dw for the forward side, g, x and dw for the backward side.
+template <class T, ops::conv_geometry G, conv_side Side = conv_side::forward>
 struct weights_operands {
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
   const T* source;
   const T* target;
   T* dw;
   /// Channel c of a (sample, group) pair.
-  const T* source_at(const conv_shape& s, int64_t pair, int64_t c) const {
-    return source + (pair * s.source_channels + c) * s.source_volume();
-  }
-  const T* target_at(const conv_shape& s, int64_t pair, int64_t c) const {
-    return target + (pair * s.target_channels + c) * s.target_volume();
+  const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
+  const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
+  weights_tensor<T> sources() const { return {source, s.groups, s.source_channels, s.source_volume()}; }
+  weights_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
+  /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
+  void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
+    const int64_t rows = s.target_size[1], row = s.target_size[2];
+    for (int64_t d = 0; d < planes; ++d)
+      copy_slab<T, false, 1>(l, {0, 1, rows}, {0, 1, row}, from + d * s.target_plane(), row, target_at(s.pairs(), 0), h0, T(1),
+                             to + d * l.plane);
   }
 };
-
-/// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
-template <class T>
-void copy_target_planes(const conv_shape& s, const weights_operands<T>& of, const slab_layout& l, const T* from, int64_t planes, int64_t h0,
-                        T* to) noexcept {
-  const int64_t row = s.target_size[2], plane = s.target_size[1] * row;
-  for (int64_t d = 0; d < planes; ++d)
-    copy_slab<T, false, 1>(l, {0, 1, s.target_size[1]}, {0, 1, row}, from + d * plane, row, of.target_at(s, s.batch * s.groups, 0), h0,
-                           T(1), to + d * l.plane);
-}
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
@@ -57,19 +60,21 @@ constexpr int64_t tasks_worth(double work) {
 /// elements) that are added in order.
 struct weights_parts {
   int64_t source_size = 0, target_size = 0;
+  int64_t tasks = 1, steps = 1;  // for threads, beside the parts; of one sample, which a part takes some of
   int64_t parts = 1, partial = 0;
   sharing share = sharing::none;
   constexpr int64_t copies() const { return source_size + target_size; }
   constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
-  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(copies()); }
+  constexpr int64_t worker_scratch() const { return worker_memory(share, copies(), copies()); }
 
-  /// As many parts of each of `tasks` as make `work` (in nanoseconds) worth sharing, `most` at most; then, `steps` at most.
-  constexpr void want_parts(double work, int64_t tasks, int64_t most) {
+  /// As many parts as make `work` (in nanoseconds) worth sharing, whose sums have `room` (in elements).
+  constexpr void want_parts(double work, int64_t room) {
     const int64_t wanted = tasks_worth(work);
-    if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, most));
+    if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, room / partial));
   }
-  constexpr void limit_parts(int64_t tasks, int64_t steps) {
-    parts = smaller(parts, steps);
+  /// A step or more of `samples` samples for each.
+  constexpr void limit_parts(int64_t samples) {
+    parts = smaller(parts, samples * steps);
     if (tasks * parts == 1) share = sharing::none;
   }
 
@@ -84,11 +89,21 @@ struct weights_parts {
   }
 };
 
-/// What a part adds up at a time: steps [begin, end) of one sample. The first ones write its sums.
+/// What a part adds up at a time: steps [begin, end) of one sample, for task `task` of `tasks`. The first ones write its sums.
 struct weights_stint {
-  int64_t task = 0, sample = 0, begin = 0, end = 0;
+  int64_t task = 0, tasks = 1, sample = 0, begin = 0, end = 0;
   bool first = true;
 };
+
+/// f(sample, its first step, the one behind its last) for steps [begin, end), counted through all samples.
+template <class F>
+VOLUTE_INLINE void for_each_sample(int64_t begin, int64_t end, int64_t steps, F f) noexcept {
+  for (int64_t i = begin, next = 0; i < end; i = next) {
+    const int64_t n = i / steps;
+    next = smaller(end, (n + 1) * steps);
+    f(n, i - n * steps, next - n * steps);
+  }
+}
 
 /// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
 template <bool Shared, class T, class F>
@@ -99,20 +114,23 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// f(operands, stint, memory) likewise, of `steps` steps of each sample, where the operands' dw takes the sums of a part.
-template <bool Shared, class Plan, class T, class F>
-VOLUTE_INLINE void run_parts(const Plan& p, int64_t tasks, int64_t samples, int64_t steps, const weights_operands<T>& of, T* scratch,
-                             const team<T>& workers, F f) noexcept {
-  share_parts<Shared>(workers, tasks, p.parts, samples * steps,
-                      [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
-                        const weights_operands<T> of_part{of.source, of.target, p.sums(scratch, part, of.dw)};
-                        for (int64_t i = begin, next = 0; i < end; i = next) {
-                          const int64_t n = i / steps;
-                          next = smaller(end, (n + 1) * steps);
-                          f(of_part, weights_stint{task, n, i - n * steps, next - n * steps, i == begin}, workers.memory(worker, scratch));
-                        }
-                      });
-  p.fold(scratch, of.dw);
+/// All parts of a kernel K with pixels in the lanes. K has its `plan` (a weights_parts), the operands `of`, and add(stint, memory), which
+/// adds up a stint in the operands' dw. (tasks(workers): how many of the plan's tasks they get.)
+template <class K, class T>
+void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
+  static constexpr const auto& p = K::plan;
+  int64_t tasks = p.tasks;
+  if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
+  share_parts<p.share != sharing::none>(
+      workers, tasks, p.parts, K::s.batch * p.steps,
+      [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
+        K of_part = k;
+        of_part.of.dw = p.sums(scratch, part, k.of.dw);
+        for_each_sample(begin, end, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
+          of_part.add({task, tasks, n, from, to, n * p.steps + from == begin}, workers.memory(worker, scratch));
+        });
+      });
+  p.fold(scratch, k.of.dw);
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.
