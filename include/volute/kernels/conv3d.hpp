@@ -105,25 +105,8 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     static constexpr conv_call call{canonical(Original), Side, E, Scale, Layouts};
-    const conv_run<T> all{x, packed, {y, extra}, scale, scratch, workers};
-    if constexpr (Family == conv_family::channels)
-      run_channels<T, call>(all);
-    else if constexpr (Family == conv_family::rows)
-      run_rows<T, call>(all);
-    else if constexpr (Family == conv_family::width)
-      run_width<T, call>(all);
-    else if constexpr (Family == conv_family::planes)
-      run_planes<T, call>(all);
-    else if constexpr (Family == conv_family::in_place)
-      run_in_place<T, call>(all);
-    else if constexpr (Family == conv_family::flat)
-      run_flat<T, call>(all);
-    else if constexpr (Family == conv_family::pointwise)
-      run_pointwise<T, call>(all);
-    else if constexpr (Family == conv_family::minimal)
-      run_minimal<T, call>(all);
-    else
-      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_correlate">) > 0);
+    static constexpr auto plan = plan_of<T, Family>(conv_shape_of<call.geometry, Side>, Layouts.source);
+    run_family<T, call, plan>({x, packed, {y, extra}, scale, scratch, workers});
   }
 };
 

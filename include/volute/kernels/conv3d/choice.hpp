@@ -3,7 +3,6 @@
 
 #include <volute/kernels/conv3d/cost.hpp>
 
-#include <tuple>
 #include <type_traits>
 
 namespace volute::kernels {
@@ -164,8 +163,8 @@ constexpr const auto& nth(const Row& row, const Rows&... rows) {
     return nth<I - 1>(rows...);
 }
 template <class T, conv_family Family>
-constexpr auto plan_of(const conv_shape& s) {
-  return with_families<T>(Family, [&](const auto&... rows) { return plan_by(nth<static_cast<int>(Family)>(rows...), s); });
+constexpr auto plan_of(const conv_shape& s, const ops::volume_layout& from = {}) {
+  return with_families<T>(Family, [&](const auto&... rows) { return plan_by(nth<static_cast<int>(Family)>(rows...), s, from); });
 }
 
 /// Families that take and give blocks of channels, which saves copies between two convolutions, may be a little slower alone.

@@ -125,10 +125,14 @@ constexpr source_axis source_of(const ops::conv_geometry& g, conv_side side, int
   return x;
 }
 
-/// Taps [first, last) of an axis that read an existing element for destination index j.
+/// Taps, or whatever else, [first, last).
 struct tap_range {
   int64_t first = 0, last = 0;
 };
+/// Number i of `parts` near-equal ranges of n.
+constexpr tap_range nth_range(int64_t n, int64_t i, int64_t parts) { return {n * i / parts, n * (i + 1) / parts}; }
+
+/// Taps of an axis that read an existing element for destination index j.
 constexpr tap_range taps_inside(const correlation_axis& c, int64_t j, int64_t count) {
   const int64_t at = j * c.step + c.offset;
   tap_range r{0, c.taps};

@@ -75,19 +75,11 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
   p.source_sample = p.chunks * p.source_chunk;
 }
 
-/// How far the loops of a register block go over chunks and taps of depth and height, and their steps in the source and in the filters.
-struct tap_loops {
-  int64_t chunks = 1, d = 1, h = 1;
-  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
-
+/// Loops over a copy with channels last.
+struct lanes_loops : tap_loops {
   void steps(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
     x_chunk = p.source_chunk, x_d = cd.offset_step * p.source_plane, x_h = ch.offset_step * p.source_row;
-    w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
-  }
-  /// Returns where the filters of these taps begin.
-  int64_t take(const tap_range& td, const tap_range& th) {
-    d = td.last - td.first, h = th.last - th.first;
-    return td.first * w_d + th.first * w_h;
+    filter_steps(cd, ch, row_filters);
   }
 };
 

@@ -58,6 +58,22 @@ VOLUTE_INLINE constexpr void for_each_tap(const conv_shape& s, const correlation
         f(d, h, w, ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step);
 }
 
+/// How far the loops of a register block go over chunks of source channels and taps of depth and height, and their steps in the source and in
+/// the packed filters.
+struct tap_loops {
+  int64_t chunks = 1, d = 1, h = 1;
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+
+  VOLUTE_INLINE void filter_steps(const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
+    w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
+  }
+  /// Returns where the filters of these taps begin.
+  VOLUTE_INLINE int64_t take(const tap_range& td, const tap_range& th) {
+    d = td.last - td.first, h = th.last - th.first;
+    return td.first * w_d + th.first * w_h;
+  }
+};
+
 /// The order of packed filters, of `size` elements; what `put` names is equal where they can be shared: [group][block of target
 /// channels][class][chunk of source channels][tap d][tap h] and then [tap w][source channel / fold][lane] or, `width_last`, [source channel
 /// / fold][tap w][lane].
@@ -161,7 +177,7 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
                                             const team<T>& workers) noexcept {
   constexpr int64_t most_taps = 512;  // of a table on the stack; filters with more are gathered
   int64_t rows[most_taps];
-  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  const auto& [cd, ch, cw] = s.axis;
   const bool one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && cd.taps * ch.taps * cw.taps == s.taps();
   const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
   if (turns) for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(ch, cw, d, h, x); });

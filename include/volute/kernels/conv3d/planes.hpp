@@ -324,17 +324,15 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
   }
 }
 
-template <class T, conv_call C>
-void run_planes(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const planes_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr planes_plan p = plan_planes<T>(s);
   static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
   const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
   share_tasks<p.share != sharing::none>(
       {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
-        planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task,
-                                                               {depth * task.depth / parts, depth * (task.depth + 1) / parts}, memory);
+        planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task, nth_range(depth, task.depth, parts), memory);
       });
 }
 
