@@ -86,7 +86,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
     p.tiles = smaller(p.samples * p.slabs.size * down * across, larger(1, (machine.l2 / 4) / (tile_size * size)));
   }
   p.tile = p.tiles * tile_size;
-  plan_threads(p, s, size, p.together < p.chunks, 32);
+  plan_threads(p, s, size, tasks_of_piece(p.together < p.chunks), many_tasks);
   plan_blocked_source(p, from, p.source[0].count);
   return p;
 }
@@ -198,7 +198,7 @@ struct channels_task {
     const depth_slab& slab = t.piece.slab;
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
       const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
-                              p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
+                              p.tile_width, ceil_divide(s.axis[2].n, p.tile_width)};
       const auto [begin, end] = nth_range(tiles.count(t.piece.samples), t.slice, t.slices);
       for (int64_t first = begin; first < end; first += p.tiles) {
         const int64_t count = smaller(p.tiles, end - first);

@@ -51,7 +51,7 @@ template <class T>
 constexpr bool row_weights_possible(const ops::conv_geometry& g, conv_side side) {
   if (!rows_possible<T>({g, side}) || g.out[2] <= 32) return rows_possible<T>({g, side});
   const row_weights_plan p = plan_row_weights<T>(g, side);
-  return p.samples * (p.source_sample + p.target_sample) * static_cast<int64_t>(sizeof(T)) <= machine.cached;
+  return p.samples * (p.source_sample + p.target_sample) * bytes_of<T> <= machine.cached;
 }
 
 /// All of a family but its kernel. `possible` and `plan` take its problem (see problem_of); of the adjoint in the filter they may ask for the
@@ -187,12 +187,12 @@ constexpr double cost(Family family, const problem_of<Family>& q) {
   });
 }
 
-/// The family of the least cost among the possible ones of `families`; the first one always is.
+/// The family of the least cost among the possible ones; the first one always is.
 template <class T, class Family>
-constexpr Family cheapest(int families, const problem_of<Family>& q) {
+constexpr Family cheapest(const problem_of<Family>& q) {
   Family best{};
   double least = cost<T>(best, q);
-  for (int i = 1; i < families; ++i) {
+  for (int i = 1; i < family_count<Family>; ++i) {
     const auto f = static_cast<Family>(i);
     if (!possible<T>(f, q)) continue;
     if (const double c = cost<T>(f, q); c < least) best = f, least = c;
@@ -202,11 +202,11 @@ constexpr Family cheapest(int families, const problem_of<Family>& q) {
 /// The one that a canonical geometry gets.
 template <class T>
 constexpr conv_family choose_family(const conv_shape& s) {
-  return cheapest<T, conv_family>(conv_families, s);
+  return cheapest<T, conv_family>(s);
 }
 template <class T>
 constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-  return cheapest<T, weights_family>(weights_families, g);
+  return cheapest<T, weights_family>(g);
 }
 
 /// The schedule of a family, of a canonical geometry.

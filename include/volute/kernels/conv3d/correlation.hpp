@@ -20,9 +20,20 @@ constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 /// The size of near-equal parts of n, of at most `most` each.
 constexpr int64_t near_equal(int64_t n, int64_t most) { return ceil_divide(n, ceil_divide(n, most)); }
+/// Bytes of an element, as a number that sizes can be multiplied by.
+template <class T>
+inline constexpr int64_t bytes_of = sizeof(T);
 /// Elements of a cache line of 64 bytes.
 template <class T>
 inline constexpr int line_of = 64 / static_cast<int>(sizeof(T));
+
+/// Where pixel number `pixel` of a volume of so many rows and columns lies.
+struct voxel_place {
+  int64_t d = 0, h = 0, w = 0;
+};
+constexpr voxel_place voxel_at(int64_t pixel, int64_t rows, int64_t columns) {
+  return {pixel / (columns * rows), pixel / columns % rows, pixel % columns};
+}
 
 /// n elements and those that fill a line, whatever their type.
 constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }

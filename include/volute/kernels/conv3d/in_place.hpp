@@ -132,7 +132,7 @@ constexpr bool prefers_in_place(const conv_shape& s) {
   const int64_t vectors = ceil_divide(w.n, L), classes = s.inner_classes();
   if (s.class_counts[1] > 2 || classes == 2 || d.taps * s.class_counts[2] * vectors > in_place_most) return false;
   if (w.step == 2 && d.taps * w.taps > 9) return false;
-  const int64_t bytes = s.source_elements() * static_cast<int64_t>(sizeof(T));
+  const int64_t bytes = s.source_elements() * bytes_of<T>;
   return w.n * 4 >= vectors * L * 3 && (s.source_channels <= 8 || bytes <= machine.l2);
 }
 
@@ -323,7 +323,7 @@ template <class T, in_place_code C, ops::epilogue E, bool Scale>
 __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_run<T>& a, const pixels_task& task,
                                              T* memory) noexcept {
   constexpr int64_t span = C.span(), step = C.height[0].step;
-  const correlation_axis& cd = s.classes[0][0];
+  const correlation_axis& cd = s.axis[0];
   const int64_t volume = s.source_volume(), y_row = C.rows * C.dst_step * C.target_width, all = cd.n + C.depth - 1;
   const int64_t begin = task.rows * p.slab, end = smaller(p.row_blocks, begin + p.slab);
   const tap_range targets = p.targets_of(s, task.block);

@@ -107,7 +107,7 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_orde
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
   const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source;
-  const int64_t step = order.row_step(s.classes[2][0]) * lanes;
+  const int64_t step = order.row_step(s.axis[2]) * lanes;
   const bool dense = source_stride == taps;  // the source channels of a target channel lie one after the other
   const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
   const int64_t ahead = dense ? 8 * L : source_stride;  // the rows lie far apart: the processor does not see what comes next
@@ -182,7 +182,7 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
   const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
   if (turns) for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(ch, cw, d, h, x); });
   const int64_t size = order.size(s);
-  const bool streams = size * static_cast<int64_t>(sizeof(T)) > pack_streams;
+  const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
   share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(static_cast<double>(size)),
                [&](int64_t begin, int64_t end, int) noexcept {

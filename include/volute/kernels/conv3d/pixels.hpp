@@ -85,12 +85,6 @@ VOLUTE_INLINE void share_tasks(const pixels_tasks& all, const conv_run<T>& run, 
                    [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE { f(all.task(i), run.workers.memory(worker, run.scratch)); });
 }
 
-/// Channel o of a pair's targets, from its first element on.
-constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) {
-  return {pair / s.groups, pair % s.groups * s.target_channels + o, s.groups * s.target_channels,
-          (pair * s.target_channels + o) * s.target_volume()};
-}
-
 /// Rows of results in a tile. Those of the residue classes of the width take turns, each class `step` elements behind the one before.
 template <class T>
 struct tile_rows {

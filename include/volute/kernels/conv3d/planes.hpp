@@ -272,7 +272,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
   const int64_t slab = here ? task.rows : more_rows ? task.rows + 1 : 0, pair = more_rows ? task.pair : task.pair + 1;
   if (task.block + 1 < p.blocks || pair >= s.pairs()) return nullptr;
   const int64_t row = larger(0, slab * p.rows * p.layout.step[0] - p.source[1].pad), channel = j.open ? c0 + p.chunk : 0;
-  const int64_t plane = j.open ? d0 : j.keep ? d0 + p.planes : s.classes[0][0].offset;
+  const int64_t plane = j.open ? d0 : j.keep ? d0 + p.planes : s.axis[0].offset;
   return x + (pair * s.source_channels + channel) * j.next_channel + plane * j.next_plane + row * s.source_size[2];
 }
 
@@ -280,7 +280,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
 __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
                                            const pixels_task& task, tap_range depth, T* memory) noexcept {
-  const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.classes[0][0].offset;
+  const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
   const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);
   const T* const x_end = a.x + s.pairs() * s.source_elements();
@@ -329,7 +329,7 @@ void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
-  const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
+  const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.axis[0].n;
   share_tasks<p.share != sharing::none>(
       {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
         planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task, nth_range(depth, task.depth, parts), memory);

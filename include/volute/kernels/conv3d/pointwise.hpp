@@ -107,7 +107,7 @@ template <class T>
 constexpr bool prefers_pointwise(const conv_shape& s) {
   if (!products_possible<T>(s.geometry)) return false;
   const pointwise_plan p = plan_pointwise<T>(s);
-  return p.depth > 1 && p.depth * p.pitch * static_cast<int64_t>(sizeof(T)) <= machine.l2 / 2;
+  return p.depth > 1 && p.depth * p.pitch * bytes_of<T> <= machine.l2 / 2;
 }
 
 template <class T>
@@ -291,7 +291,7 @@ void run_family(const conv_run<T>& run) noexcept {
           .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
           .memory = run.workers.memory(worker, run.scratch),
           .out = run.out,
-          .place = {pair / s.groups, pair % s.groups * s.target_channels, s.groups * s.target_channels, 0},
+          .place = place_of(s, pair, 0),
           .begin = units.first,
           .end = units.last,
           .first = first,

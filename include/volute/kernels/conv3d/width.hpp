@@ -39,9 +39,6 @@ inline constexpr int64_t busy_sums = machine.latency * machine.products + 2;
 /// Stored rows end within the vectors that are read of a tile: so many elements more.
 inline constexpr int64_t tile_rest = 64;
 
-/// Slices of one block of output channels that 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t most_slices = 32;
-
 constexpr int64_t width_channels(int64_t channels) {
   const int64_t most = accumulators >= 24 ? 8 : accumulators / 2;
   return ceil_divide(channels, ceil_divide(channels, most));
@@ -98,10 +95,7 @@ constexpr width_plan plan_width(const conv_shape& s) {
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = whole_lines((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2);
   p.source_sample = p.source_size;
-  const double work = conv_work(s.geometry);
-  p.share = choose_sharing(work, s.pairs(), p.scratch() * size, true);
-  if (p.share == sharing::inside)
-    p.slices = smaller(ceil_divide(most_slices, p.blocks), larger(1, parts_of(work / real(s.pairs() * p.blocks))));
+  plan_threads(p, s, size, many_tasks, many_tasks);
   return p;
 }
 
@@ -172,7 +166,7 @@ struct width_task {
 
   __attribute__((noinline)) void run() const noexcept {
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) VOLUTE_ALWAYS_INLINE {
-      const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.lanes);  // of one row
+      const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
       const auto [begin, end] = nth_range(cd.n * ceil_divide(ch.n, p.slab) * cuts, slice, slices);
       for (int64_t i = begin; i < end; ++i) {
         // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
