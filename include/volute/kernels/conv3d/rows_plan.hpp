@@ -34,6 +34,9 @@ struct rows_plan : lanes_plan {
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
   int64_t together = 1;        // rows, or planes if `slab`, that make a tile
+  static constexpr int64_t unit = 64;  // pixels that a thread copies at least
+  constexpr int64_t pixels() const { return count[1] * code.source_width; }  // of a plane of the source
+  constexpr int64_t units(const depth_slab& slab) const { return ceil_divide((slab.end - slab.begin) * pixels(), unit); }
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
 };
 
