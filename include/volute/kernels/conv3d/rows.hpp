@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -87,14 +86,9 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
 }
 
 /// All segments of R rows.
-template <class T, rows_code C, int R, std::size_t... I>
-VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j, std::index_sequence<I...>) noexcept {
-  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk, segment_start(C, I) * C.lanes * C.vectors),
-   ...);
-}
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
-  rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+  for_each_segment<C>([&](auto i, int64_t x, int64_t tile) VOLUTE_ALWAYS_INLINE { rows_block<T, C, R, segment_of(C, i)>(j, x, tile); });
 }
 
 /// A task of run_lanes().

@@ -4,7 +4,10 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/lanes.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -28,13 +31,28 @@ constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
   return segment_between(axis, segment_start(c, i), segment_start(c, i + 1), c.source_width);
 }
 
-struct rows_plan : lanes_plan {
+/// f(i, where its source pixels begin in a row, and its target pixels) for segment number i of a row; i: a constant.
+template <rows_code C, class F>
+VOLUTE_INLINE void for_each_segment(F f) noexcept {
+  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
+    (f(std::integral_constant<std::size_t, I>{}, larger(0, segment_start(C, I) + C.offset) * C.chunk,
+       segment_start(C, I) * C.lanes * C.vectors),
+     ...);
+  }
+  (std::make_index_sequence<C.segments>{});
+}
+
+/// What both plans have of the rows.
+struct rows_cut {
   rows_code code;
   int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
-  int64_t together = 1;        // rows, or planes if `slab`, that make a tile
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
+};
+
+struct rows_plan : lanes_plan, rows_cut {
+  int64_t together = 1;  // rows, or planes if `slab`, that make a tile
 };
 
 /// Pixels of a row that are accumulated together, at most.
