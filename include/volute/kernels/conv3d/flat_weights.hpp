@@ -23,47 +23,12 @@ struct flat_weights_code {
   int64_t source_plane = 0, target_plane = 0, target_channel = 0;
 };
 
-/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
-template <class T>
-__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
-  using V = simd::vec<T>;
-  constexpr int64_t L = simd::lanes<V>;
-  const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
-    const T* at = sums + k * L;
-    V v = simd::load<V>(at);
-    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
-    return v;
-  };
-  int64_t i = 0;
-  for (; i + L <= n; i += L) {
-    V r[L / 2];
-    VOLUTE_EACH(k, L / 2) {
-      const V a = read(i + k), b = read(i + k + L / 2);
-      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
-    }
-    VOLUTE_UNROLL
-    for (int m = L / 4; m > 0; m /= 2)
-      VOLUTE_EACH(k, m) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
-    simd::store(dw + i, r[0]);
-  }
-  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
-}
-
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
-struct flat_weights_plan : weights_parts {  // a step is a sample; the sums are vectors
+struct flat_weights_plan : weights_parts {  // a step is a sample
   flat_weights_code code;
   int64_t segments = 1, blocks = 1;  // of the depth, of target channels
   int64_t vectors = 1, panel = 1;    // of a plane; those whose targets stay in the first-level cache
   double cycles = 0;                 // of all samples and groups, as expected
-  constexpr int64_t scratch() const { return parts * partial; }
-  template <class T>
-  T* sums(T* scratch, int64_t part, T*) const {
-    return scratch + part * partial;
-  }
-  template <class T>
-  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
-    fold_flat_weights(scratch, parts, partial, partial / simd::width<T>, dw);
-  }
 };
 
 /// The cycles that are expected of a block, as in plan_flat, and what a vector, a call and its sums cost beside its products.
@@ -112,6 +77,7 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
       }
     }
   }
+  best.vectors_of_sums = true;
   best.partial = g.w_size() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {

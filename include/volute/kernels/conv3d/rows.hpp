@@ -27,7 +27,7 @@ struct rows_job : tap_loops {
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   if constexpr (C.slab) {
@@ -65,21 +65,9 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             simd::prefetch(ahead + j.ahead_step);
             ahead += 2 * j.ahead_step;
           } else {
-            constexpr int step = (S.high - S.low) * C.fold;
-            VOLUTE_UNROLL
-            for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
-            next += step;
+            ask_for_pixels<C, S>(next, 1);
           }
-          VOLUTE_UNROLL
-          for (int i = S.low; i < S.high; ++i)
-            VOLUTE_EACH(r, R) {
-              const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-              VOLUTE_EACH(k, K) {
-                const int q = i - k * dilation;
-                if (q >= 0 && q < Q) add_products(acc[r][q], xv, wv[k]);
-              }
-            }
-          VOLUTE_EACH(r, R) x[r] += C.fold;
+          for_each_product<V, C, S>(x, [&](const V& xv, int, int r, int k, int q) VOLUTE_ALWAYS_INLINE { add_products(acc[r][q], xv, wv[k]); });
         }
       }
   VOLUTE_EACH(r, R) store_all(acc[r], j.tile[r] + tile_first);

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -40,6 +41,30 @@ VOLUTE_INLINE void for_each_segment(F f) noexcept {
      ...);
   }
   (std::make_index_sequence<C.segments>{});
+}
+
+/// f(source pixel's vector, its number in the segment, r, tap k, target pixel q) for all products of segment S of R rows with one source
+/// channel (with `fold` of them), each source pixel loaded once for all taps; then x stands at the next channel.
+template <class V, rows_code C, rows_segment S, int R, class T, class F>
+VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
+  constexpr int dilation = static_cast<int>(C.dilation);
+  VOLUTE_UNROLL
+  for (int i = S.low; i < S.high; ++i)
+    VOLUTE_EACH(r, R) {
+      const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
+      VOLUTE_EACH(k, static_cast<int>(C.taps))
+        if (const int q = i - k * dilation; q >= 0 && q < S.n) f(xv, i, r, k, q);
+    }
+  VOLUTE_EACH(r, R) x[r] += C.fold;
+}
+
+/// Asks for the next of as many rows' pixels of segment S, which follow one another.
+template <rows_code C, rows_segment S, class T>
+VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
+  const int step = rows * (S.high - S.low) * C.fold;
+  VOLUTE_UNROLL
+  for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
+  next += step;
 }
 
 /// What both plans have of the rows.
@@ -144,3 +169,4 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

@@ -82,7 +82,7 @@ struct row_weights_job {
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
@@ -100,23 +100,13 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
       [[maybe_unused]] const T* next = x[R - 1] + C.source_width * C.chunk;  // the rows after these
       VOLUTE_NO_UNROLL
       for (; sum != end; sum += K * NV * L) {
-        if constexpr (C.ahead) {
-          constexpr int step = R * (S.high - S.low) * C.fold;
-          VOLUTE_UNROLL
-          for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
-          next += step;
-        }
+        if constexpr (C.ahead) ask_for_pixels<C, S>(next, R);
         V acc[chains][K][NV];
         set_zero(acc[chains - 1]);
         load_tile(acc[0], sum, C.column || add);
-        VOLUTE_UNROLL
-        for (int i = S.low; i < S.high; ++i)
-          VOLUTE_EACH(r, R) {
-            const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-            VOLUTE_EACH(k, K)
-              if (const int q = i - k * dilation; q >= 0 && q < Q) add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
-          }
-        VOLUTE_EACH(r, R) x[r] += C.fold;
+        for_each_product<V, C, S>(x, [&](const V& xv, int i, int r, int k, int q) VOLUTE_ALWAYS_INLINE {
+          add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
+        });
         if constexpr (chains == 2) for_each_sum(acc[0], [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = v + acc[1][i / NV][i % NV]; });
         store_all(acc[0], sum);
       }

@@ -56,15 +56,43 @@ constexpr int64_t tasks_worth(double work) {
   return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
 }
 
+/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
+template <class T>
+__attribute__((noinline)) void fold_vectors(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+  using V = simd::vec<T>;
+  constexpr int64_t L = simd::lanes<V>;
+  const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
+    const T* at = sums + k * L;
+    V v = simd::load<V>(at);
+    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
+    return v;
+  };
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    V r[L / 2];
+    VOLUTE_EACH(k, L / 2) {
+      const V a = read(i + k), b = read(i + k + L / 2);
+      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
+    }
+    VOLUTE_UNROLL
+    for (int m = L / 4; m > 0; m /= 2)
+      VOLUTE_EACH(k, m) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    simd::store(dw + i, r[0]);
+  }
+  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
+}
+
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
 struct weights_parts {
   int64_t source_size = 0, target_size = 0;
   int64_t tasks = 1, steps = 1;  // for threads, beside the parts; of one sample, which a part takes some of
   int64_t parts = 1, partial = 0;
+  bool vectors_of_sums = false;  // each sum is one, and its lanes are added up at the end
   sharing share = sharing::none;
   constexpr int64_t copies() const { return source_size + target_size; }
-  constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
+  constexpr bool sums_wait() const { return parts > 1 || vectors_of_sums; }  // in scratch memory; else they are made in dw
+  constexpr int64_t scratch() const { return copies() + (sums_wait() ? parts * partial : 0); }
   constexpr int64_t worker_scratch() const { return worker_memory(share, copies(), copies()); }
 
   /// As many parts as make `work` (in nanoseconds) worth sharing, whose sums have `room` (in elements).
@@ -78,14 +106,17 @@ struct weights_parts {
     if (tasks * parts == 1) share = sharing::none;
   }
 
-  /// Where part number `part` has its sums: with one part only, in dw. At the end dw has those of all parts.
   template <class T>
   T* sums(T* scratch, int64_t part, T* dw) const {
-    return parts > 1 ? scratch + copies() + part * partial : dw;
+    return sums_wait() ? scratch + copies() + part * partial : dw;
   }
+  /// At the end dw has the sums of all parts.
   template <class T>
   VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
-    if (parts > 1) add_parts(scratch + copies(), parts, partial, dw);
+    if (vectors_of_sums)
+      fold_vectors(scratch + copies(), parts, partial, partial / simd::width<T>, dw);
+    else if (parts > 1)
+      add_parts(scratch + copies(), parts, partial, dw);
   }
 };
 
