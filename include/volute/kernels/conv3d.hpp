@@ -47,7 +47,7 @@ struct scratch_sizes {
 };
 template <class T>
 constexpr scratch_sizes scratch_of(conv_family family, const conv_shape& s, const ops::volume_layout& source = {}) {
-  return with_plan<T>(family, s, source, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; });
+  return with_plan<T>(family, s, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; }, source);
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
@@ -77,7 +77,7 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
-  return with_weights_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
+  return with_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
 }
 
 /// Filters into the order in which a family reads them.
@@ -105,25 +105,8 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     static constexpr conv_call call{canonical(Original), Side, E, Scale, Layouts};
-    const conv_run<T> all{x, packed, {y, extra}, scale, scratch, workers};
-    if constexpr (Family == conv_family::channels)
-      run_channels<T, call>(all);
-    else if constexpr (Family == conv_family::rows)
-      run_rows<T, call>(all);
-    else if constexpr (Family == conv_family::width)
-      run_width<T, call>(all);
-    else if constexpr (Family == conv_family::planes)
-      run_planes<T, call>(all);
-    else if constexpr (Family == conv_family::in_place)
-      run_in_place<T, call>(all);
-    else if constexpr (Family == conv_family::flat)
-      run_flat<T, call>(all);
-    else if constexpr (Family == conv_family::pointwise)
-      run_pointwise<T, call>(all);
-    else if constexpr (Family == conv_family::minimal)
-      run_minimal<T, call>(all);
-    else
-      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_correlate">) > 0);
+    static constexpr auto plan = plan_of<T, Family>(conv_shape_of<call.geometry, Side>, Layouts.source);
+    run_family<T, call, plan>({x, packed, {y, extra}, scale, scratch, workers});
   }
 };
 

@@ -86,14 +86,14 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
     p.tiles = smaller(p.samples * p.slabs.size * down * across, larger(1, (machine.l2 / 4) / (tile_size * size)));
   }
   p.tile = p.tiles * tile_size;
-  plan_threads(p, s, size, p.together < p.chunks, 32);
+  plan_threads(p, s, size, tasks_of_piece(p.together < p.chunks), many_tasks);
   plan_blocked_source(p, from, p.source[0].count);
   return p;
 }
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
 template <class T>
-struct channels_job : tap_loops {
+struct channels_job : lanes_loops {
   const T* x = nullptr;
   const T* w = nullptr;
   T* tile = nullptr;
@@ -198,9 +198,9 @@ struct channels_task {
     const depth_slab& slab = t.piece.slab;
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
       const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
-                              p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
-      const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
-      for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
+                              p.tile_width, ceil_divide(s.axis[2].n, p.tile_width)};
+      const auto [begin, end] = nth_range(tiles.count(t.piece.samples), t.slice, t.slices);
+      for (int64_t first = begin; first < end; first += p.tiles) {
         const int64_t count = smaller(p.tiles, end - first);
         for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
           for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
@@ -285,10 +285,9 @@ void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const 
   }
 }
 
-template <class T, conv_call C>
-void run_channels(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const channels_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr channels_plan p = plan_channels<T>(s, C.layouts.source);
   constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
   run_lanes<p.share, p.blocked, p.lanes, C.layouts.target>(
       s, p, run, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },

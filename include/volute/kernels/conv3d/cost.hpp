@@ -303,7 +303,7 @@ struct conv_account {
 template <class T, class Plan>
 constexpr double cycles(const Plan& plan, const conv_shape& s, const conv_counts& each) {
   const conv_counts n = conv_account<T>{s}(plan).counts;
-  const int64_t bytes = (s.geometry.x_size() + s.geometry.y_size()) * static_cast<int64_t>(sizeof(T));
+  const int64_t bytes = (s.geometry.x_size() + s.geometry.y_size()) * bytes_of<T>;
   const double pair = n.products * each.products + n.copied * each.copied + n.stored * each.stored + n.steps * each.steps;
   return pair * real(s.pairs()) + real(larger(0, bytes - machine.cached)) * each.beyond + each.once;
 }

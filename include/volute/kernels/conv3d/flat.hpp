@@ -56,7 +56,8 @@ struct flat_plan : pixels_plan {  // without scratch memory
 };
 
 constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
-  return segment_between(depth, depth.n * i / segments, depth.n * (i + 1) / segments, count);
+  const tap_range planes = nth_range(depth.n, i, segments);
+  return segment_between(depth, planes.first, planes.last, count);
 }
 
 /// Stride 1, rows of source and target of the same length, and registers for all taps of the depth (for the filter's adjoint twice).
@@ -197,17 +198,16 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> o
   }
 }
 
-template <class T, conv_call C>
-void run_flat(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const flat_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr flat_plan p = plan_flat<T>(s);
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
     constexpr const conv_shape& shape = conv_shape_of<C.geometry, C.side>;
     return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis[0], shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
   using masks = flat_masks<T, C.geometry, C.side>;
-  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
   constexpr int64_t row = s.source_size[2];
   constexpr pixels_tasks all{s.pairs(), p.blocks, p.segments, p.vector_blocks};
   share_ranges(run.workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {

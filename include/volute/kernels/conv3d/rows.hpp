@@ -15,7 +15,7 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 template <class T, int R>
-struct rows_job : tap_loops {
+struct rows_job : lanes_loops {
   const T* x[R]{};
   T* tile[R]{};
   const T* w = nullptr;
@@ -90,9 +90,9 @@ struct rows_task {
   const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
 
   __attribute__((noinline)) void run() const noexcept {
-    const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together), all = t.piece.samples * each;
-    const int64_t end = all * (t.slice + 1) / t.slices;
-    for (int64_t i = all * t.slice / t.slices; i < end;) {
+    const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together);
+    const auto [begin, end] = nth_range(t.piece.samples * each, t.slice, t.slices);
+    for (int64_t i = begin; i < end;) {
       if constexpr (C.slab) {  // planes of all samples
         const int64_t last = smaller(end, i + p.together);
         pair_by_pair(i, last);
@@ -192,10 +192,9 @@ void copy_source_rows(const conv_shape& s, const rows_plan& p, const T* x, const
   }
 }
 
-template <class T, conv_call C>
-void run_rows(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const rows_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr rows_plan p = plan_rows<T>(s, C.layouts.source);
   constexpr int64_t pixels = 64, plane = s.source_plane();  // pixels that a thread copies at least
   run_lanes<p.share, p.blocked, p.code.lanes, C.layouts.target>(
       s, p, run, [](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },

@@ -162,7 +162,7 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
     p.tile = p.together * row;
     tiles = ceil_divide(p.slabs.size * height, p.together);
   }
-  plan_threads(p, s, size, c.slab, tiles);
+  plan_threads(p, s, size, tasks_of_piece(c.slab), tiles);
   plan_blocked_source(p, from, p.count[0]);
   return p;
 }

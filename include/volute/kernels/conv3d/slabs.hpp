@@ -88,6 +88,19 @@ constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
   return {sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count)};
 }
 
+/// Tasks that 2, 4, 8 or 16 threads share without a rest.
+inline constexpr int64_t many_tasks = 32;
+
+/// How threads share the pieces: `size` bytes an element; `tasks` of a piece at most; `tiles`: into which one block can be cut.
+template <class Plan>
+constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t tasks, int64_t tiles) {
+  const int64_t pieces = piece_count(s, p);
+  const double work = conv_work(s.geometry);
+  p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
+  if (p.share != sharing::inside) return;
+  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), larger(1, parts_of(work / real(pieces * p.blocks))));
+}
+
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
 /// units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
 /// block(piece, b, slice, slices, source, tile): one slice of block b. A pointer for copy: the source, which lies as its copy would; then

@@ -49,6 +49,14 @@ struct conv_place {
   int64_t sample = 0, channel = 0, channels = 1, offset = 0;  // offset: from the destination's first element
 };
 
+/// Target channel o of a group, from its first element on.
+constexpr conv_place place_of(const conv_shape& s, int64_t sample, int64_t group, int64_t o) {
+  const int64_t channels = s.groups * s.target_channels, channel = group * s.target_channels + o;
+  return {sample, channel, channels, (sample * channels + channel) * s.target_volume()};
+}
+/// The same of a pair.
+constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) { return place_of(s, pair / s.groups, pair % s.groups, o); }
+
 VOLUTE_EXHAUSTIVE_BEGIN
 /// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset; Stream: past the caches.
 template <ops::epilogue E, bool Stream = false, class V, class T>
