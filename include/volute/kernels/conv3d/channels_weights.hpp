@@ -5,7 +5,6 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/channels.hpp>
-#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/kernels/conv3d/weights_driver.hpp>
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
@@ -279,16 +278,7 @@ struct channels_weights {
     constexpr int64_t most_lanes = plan.lanes * larger(plan.main, plan.last);  // there is room for these
     bool finite = true;
     for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
-    if (!finite) sum_again(at.group * G.group_out(), targets, sources);
-  }
-
-  /// What is NaN of the channels of one group, of which g's begin with number `first`.
-  void sum_again(int64_t first, const tap_range& targets, const tap_range& sources) const noexcept {
-    const auto outputs = [first](const tap_range& r) { return tap_range{first + r.first, first + r.last}; };
-    if constexpr (Side == conv_side::forward)
-      without_unread<T>(G, Layouts, of.source, of.target, of.dw, outputs(targets), sources);
-    else
-      without_unread<T>(G, {Layouts.target, Layouts.source}, of.target, of.source, of.dw, outputs(sources), targets);
+    if (!finite) of.sum_again(Layouts, at.group, targets, sources);
   }
 };
 
