@@ -167,7 +167,7 @@ struct weights_task {
   __attribute__((noinline)) void run() const noexcept {
     const int64_t depth = s.axis[0].n, height = s.axis[1].n;
     bool add = range.add;
-    for_each_sample(range.first, range.last, depth, [&](int64_t n, int64_t first, int64_t last) {
+    for_each_sample({range.first, range.last}, depth, [&](int64_t n, int64_t first, int64_t last) {
       for (int64_t d = first; d < last; d += p.panel_planes)
         for (int64_t h = 0; h < height; h += p.panel_rows, add = true) {
           const int64_t below = h + p.panel_rows < height ? h + p.panel_rows : 0;

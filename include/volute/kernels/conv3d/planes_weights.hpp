@@ -145,7 +145,7 @@ struct planes_weights {
     constexpr const correlation_axis& cd = s.axis[0];
     constexpr int64_t volume = s.source_volume(), below = plan.rows * plan.layout.step[0] * row;  // x of the next piece
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
-    const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
+    const tap_range targets = nth_range(s.target_channels, b, blocks);
     const T* const x = of.source_at(pair, 0);
     T* const target = memory + plan.source_size;
     planes_weights_job<T> j{{cd, plan.source[0].count, plan.layout.plane, plan.direct ? s.target_plane() : plan.target.plane}};

@@ -134,13 +134,13 @@ struct row_weights_task {
   const weights_range& range;
 
   __attribute__((noinline)) void run() const noexcept {
-    const int64_t all = cd.taps * ch.taps, first = all * range.slice / range.slices, last = all * (range.slice + 1) / range.slices;
+    const tap_range all = nth_range(cd.taps * ch.taps, range.slice, range.slices);
     for (int64_t begin = range.first, end = 0; begin < range.last; begin = end) {
       end = C.slab ? smaller(range.last, begin + p.panel) : range.last;
       const bool add = range.add || begin > range.first;
-      for (int64_t tap = first, after = 0; tap < last; tap = after) {
+      for (int64_t tap = all.first, after = 0; tap < all.last; tap = after) {
         const int64_t td = tap / ch.taps, th = tap % ch.taps;
-        after = !C.slab ? last : C.column ? smaller(last, (td + 1) * ch.taps) : tap + 1;
+        after = !C.slab ? all.last : C.column ? smaller(all.last, (td + 1) * ch.taps) : tap + 1;
         if (joined && !add) clear(tap, after - tap);
         if constexpr (!C.slab)
           taps(begin, end, {0, cd.taps}, {0, ch.taps}, true);
@@ -218,7 +218,8 @@ struct rows_weights {
     static constexpr tap_places<G, Side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
                                                 [](const correlation_axis&) { return lanes; });
     const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
-    const int64_t sources = smaller(code.chunk, s.source_channels - first), steps = ceil_divide(sources, code.fold);
+    const int64_t sources = smaller(code.chunk, s.source_channels - first);
+    const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
     const complete_sums<T> all{.s = s,
                                .places = places.of,
                                .lanes = 1,
@@ -226,8 +227,8 @@ struct rows_weights {
                                .parts = plan.parts,
                                .part = plan.sum_count * plan.sum,
                                .targets = smaller(plan.block, s.target_channels - target),
-                               .begin = steps * at.slice / at.slices * code.fold,
-                               .end = smaller(sources, steps * (at.slice + 1) / at.slices * code.fold),
+                               .begin = steps.first * code.fold,
+                               .end = smaller(sources, steps.last * code.fold),
                                .sums = sums,
                                .dw = of.dw + filter_offset(s, at.group, target, first)};
     if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)

@@ -135,22 +135,21 @@ struct weights_stint {
   bool first = true;
 };
 
-/// f(sample, its first step, the one behind its last) for steps [begin, end), counted through all samples.
+/// f(sample, its first one, the one behind its last) for some steps, counted through samples of `steps` each.
 template <class F>
-VOLUTE_INLINE void for_each_sample(int64_t begin, int64_t end, int64_t steps, F f) noexcept {
-  for (int64_t i = begin, next = 0; i < end; i = next) {
+VOLUTE_INLINE void for_each_sample(const tap_range& all, int64_t steps, F f) noexcept {
+  for (int64_t i = all.first, next = 0; i < all.last; i = next) {
     const int64_t n = i / steps;
-    next = smaller(end, (n + 1) * steps);
+    next = smaller(all.last, (n + 1) * steps);
     f(n, i - n * steps, next - n * steps);
   }
 }
 
-/// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
+/// f(task, part, its steps, worker) for each task and each of `parts` parts of `steps` steps. Parts of a task follow each other.
 template <bool Shared, class T, class F>
 VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t parts, int64_t steps, F f) noexcept {
   share_if<Shared>(workers, tasks * parts, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
-    const int64_t part = i % parts;
-    f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
+    f(i / parts, i % parts, nth_range(steps, i % parts, parts), worker);
   });
 }
 
@@ -163,11 +162,11 @@ void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
   if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
   share_parts<p.share != sharing::none>(
       workers, tasks, p.parts, K::s.batch * p.steps,
-      [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
+      [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
         K of_part = k;
         of_part.of.dw = p.sums(scratch, part, k.of.dw);
-        for_each_sample(begin, end, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
-          of_part.add({task, tasks, n, from, to, n * p.steps + from == begin}, workers.memory(worker, scratch));
+        for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
+          of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, workers.memory(worker, scratch));
         });
       });
   p.fold(scratch, k.of.dw);
