@@ -9,6 +9,7 @@
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -247,10 +248,13 @@ struct channels_weights {
   }
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
+    const auto run = [&](auto vectors) VOLUTE_ALWAYS_INLINE {
+      weights_task<T, plan.lanes, vectors, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+    };
     if (plan.last == plan.main || at.block + 1 < plan.blocks)
-      weights_task<T, plan.lanes, plan.main, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+      run(std::integral_constant<int, plan.main>{});
     else if constexpr (plan.last != plan.main)
-      weights_task<T, plan.lanes, plan.last, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+      run(std::integral_constant<int, plan.last>{});
   }
 
   /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).

@@ -87,7 +87,7 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_EACH(r, R)
-    for_each_sum(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
+    for_each_vector(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
       v = simd::load<V>(j.g[r] + g_first + i * L);
       simd::keep(v);
     });
@@ -107,7 +107,7 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
         for_each_product<V, C, S>(x, [&](const V& xv, int i, int r, int k, int q) VOLUTE_ALWAYS_INLINE {
           add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
         });
-        if constexpr (chains == 2) for_each_sum(acc[0], [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = v + acc[1][i / NV][i % NV]; });
+        if constexpr (chains == 2) for_each_vector(acc[0], [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = v + acc[1][i / NV][i % NV]; });
         store_all(acc[0], sum);
       }
     }

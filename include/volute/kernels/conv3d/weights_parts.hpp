@@ -91,6 +91,9 @@ __attribute__((noinline)) void fold_vectors(const T* sums, int64_t parts, int64_
   for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
 }
 
+/// Of `list` taps, those whose sums stay in registers together: near-equal shares, nine at most.
+constexpr int taps_together(int64_t list, int64_t most) { return static_cast<int>(near_equal(list, smaller(9, most))); }
+
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
 struct weights_parts {
@@ -104,9 +107,11 @@ struct weights_parts {
   constexpr int64_t scratch() const { return copies() + (sums_wait() ? parts * partial : 0); }
   constexpr int64_t worker_scratch() const { return worker_memory(share, copies(), copies()); }
 
-  /// As many parts as make `work` (in nanoseconds) worth sharing, whose sums have `room` (in elements).
-  constexpr void want_parts(double work, int64_t room) {
-    const int64_t wanted = tasks_worth(work);
+  /// As many parts as make the work worth sharing, which takes `slower` times that of full lanes of channels; their sums have `room` (in
+  /// elements).
+  constexpr void want_parts(const ops::conv_geometry& g, int64_t all_tasks, double slower, int64_t room) {
+    tasks = all_tasks, partial = g.w_size();
+    const int64_t wanted = tasks_worth(conv_work(g) * slower);
     if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, room / partial));
   }
   /// A step or more of `samples` samples for each.
