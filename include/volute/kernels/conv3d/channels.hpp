@@ -35,6 +35,7 @@ struct channels_plan : lanes_plan {
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks
+  constexpr int64_t units(const depth_slab& slab) const { return (slab.end - slab.begin) * chunks; }
 };
 
 template <class T>
@@ -285,25 +286,26 @@ void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const 
   }
 }
 
+template <class T, bool Scale>
+void copy_piece(const conv_shape& s, const channels_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
+                int64_t end) noexcept {
+  const int64_t first = at.slab.begin * p.chunks;
+  copy_source_channels<T, Scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
+}
+
 template <class T, conv_call C, const channels_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
-  run_lanes<p.share, p.blocked, p.lanes, C.layouts.target>(
-      s, p, run, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
-      [&](const conv_piece& at, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t first = at.slab.begin * p.chunks;
-        copy_source_channels<T, C.scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
-      },
-      [&](int64_t b, const lanes_task<T>& task) noexcept {
-        const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
-          channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();
-        };
-        if (p.last == p.main || b + 1 < p.blocks)
-          compute(std::false_type{});
-        else if constexpr (p.last != p.main)
-          compute(std::true_type{});
-      });
+  run_lanes<T, C, p, p.lanes>(run, [](int64_t b, const lanes_task<T>& task) noexcept {
+    const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
+      channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();
+    };
+    if (p.last == p.main || b + 1 < p.blocks)
+      compute(std::false_type{});
+    else if constexpr (p.last != p.main)
+      compute(std::true_type{});
+  });
 }
 
 }  // namespace VOLUTE_ISA

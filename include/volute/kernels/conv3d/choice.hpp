@@ -108,12 +108,11 @@ inline constexpr int family_count = std::is_same_v<Family, conv_family> ? conv_f
 /// f(row) with the row of a family that is no constant.
 template <class T, class Family, class F>
 constexpr auto with_family(Family family, F f) {
-  return with_families<T>(family, [&](const auto& first, const auto&... rows) {
-    static_assert(sizeof...(rows) + 1 == family_count<Family>);
-    decltype(f(first)) result{};
+  return with_families<T>(family, [&](const auto&... rows) {
+    static_assert(sizeof...(rows) == family_count<Family>);
+    decltype((f(rows), ...)) result{};
     int i = static_cast<int>(family);
-    const auto is = [&](const auto& row) { return i-- == 0 ? (result = f(row), true) : false; };
-    (void)(is(first) || ... || is(rows));
+    (void)((i-- == 0 && (result = f(rows), true)) || ...);
     return result;
   });
 }
@@ -129,7 +128,7 @@ using problem_of = std::conditional_t<std::is_same_v<Family, conv_family>, conv_
 /// f(q, more), or f(q) if it asks for no more.
 template <class F, class Problem, class More>
 constexpr auto ask_family(F f, const Problem& q, const More& more) {
-  if constexpr (std::is_invocable_v<F, const Problem&, const More&>)
+  if constexpr (requires { f(q, more); })
     return f(q, more);
   else
     return f(q);

@@ -106,10 +106,11 @@ struct lanes_task {
   }
 };
 
-/// All pieces. units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
-/// compute(block of target channels, task). To: the layout of the target, and L the lanes that store it.
-template <sharing Share, bool InPlace, int L, ops::volume_layout To, class T, class Plan, class Units, class Copy, class Compute>
-VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_run<T>& run, Units units, Copy copy, Compute compute) {
+/// All pieces of a call with plan p: p.units(slab) are the parts into which the copy of a piece can be cut; copy_piece<T, Scale>(s, p, run,
+/// piece, n, to, begin, end): units [begin, end) of its sample n; compute(block of target channels, task). L: the lanes that store results.
+template <class T, conv_call C, const auto& p, int L, class Compute>
+VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
       __attribute__((noinline)) {
@@ -117,12 +118,18 @@ VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_run<
     const int64_t channel = b * p.order.lanes / p.order.fold, most = p.order.block_lanes(b) / p.order.fold;
     compute(b, lanes_task<T>{run, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
                              run.packed + p.order.block_first(piece.group, b, s.taps()), tile});
-    if constexpr (streams_blocks<T, L, To>) simd::stream_fence();
+    if constexpr (streams_blocks<T, L, C.layouts.target>) simd::stream_fence();
   };
-  if constexpr (InPlace)
-    run_pieces<Share>(s, p, run.scratch, run.workers, units, run.x, block);
+  const auto units = [](const depth_slab& slab) { return p.units(slab); };
+  if constexpr (p.blocked)
+    run_pieces<p.share>(s, p, run.scratch, run.workers, units, run.x, block);
   else
-    run_pieces<Share>(s, p, run.scratch, run.workers, units, copy, block);
+    run_pieces<p.share>(
+        s, p, run.scratch, run.workers, units,
+        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+          copy_piece<T, C.scale>(s, p, run, piece, n, to, begin, end);
+        },
+        block);
 }
 
 }  // namespace VOLUTE_ISA

@@ -180,31 +180,23 @@ struct rows_task {
   }
 };
 
-/// Pixels [begin, end) of the source channels of one group of one sample into their copy, which begins with the source's pixel `base`.
 template <class T, bool Scale>
-void copy_source_rows(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                      int64_t begin, int64_t end, int64_t base) noexcept {
-  const int64_t volume = s.source_volume(), chunk = p.code.chunk;
+void copy_piece(const conv_shape& s, const rows_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
+                int64_t end) noexcept {
+  const int64_t volume = s.source_volume(), chunk = p.code.chunk, base = at.slab.begin * p.pixels();
+  const int64_t first = begin * p.unit, last = smaller((at.slab.end - at.slab.begin) * p.pixels(), end * p.unit);  // pixels
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
-    const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
-    copy_pixels<T, 1, Scale>(x + first * volume + begin, to + (begin - base) * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
-                             volume, end - begin, Scale ? scale + first : nullptr);
+    const int64_t channel = ((at.sample + n) * s.groups + at.group) * s.source_channels + c * chunk;
+    copy_pixels<T, 1, Scale>(run.x + channel * volume + base + first, to + first * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
+                             volume, last - first, Scale ? run.scale + channel : nullptr);
   }
 }
 
 template <class T, conv_call C, const rows_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  constexpr int64_t pixels = 64, plane = s.source_plane();  // pixels that a thread copies at least
-  run_lanes<p.share, p.blocked, p.code.lanes, C.layouts.target>(
-      s, p, run, [](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
-      [&](const conv_piece& at, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t base = at.slab.begin * plane, last = smaller(at.slab.end * plane, base + end * pixels);
-        copy_source_rows<T, C.scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, base + begin * pixels, last, base);
-      },
-      [&](int64_t, const lanes_task<T>& task) noexcept {
-        rows_task<T, p.code, C.epilogue, C.layouts.target>{s, p, task}.run();
-      });
+  run_lanes<T, C, p, p.code.lanes>(
+      run, [](int64_t, const lanes_task<T>& task) noexcept { rows_task<T, p.code, C.epilogue, C.layouts.target>{s, p, task}.run(); });
 }
 
 }  // namespace VOLUTE_ISA

@@ -77,7 +77,10 @@ struct rows_cut {
 };
 
 struct rows_plan : lanes_plan, rows_cut {
-  int64_t together = 1;  // rows, or planes if `slab`, that make a tile
+  int64_t together = 1;                // rows, or planes if `slab`, that make a tile
+  static constexpr int64_t unit = 64;  // pixels that a thread copies at least
+  constexpr int64_t pixels() const { return count[1] * code.source_width; }  // of a plane of the source
+  constexpr int64_t units(const depth_slab& slab) const { return ceil_divide((slab.end - slab.begin) * pixels(), unit); }
 };
 
 /// Pixels of a row that are accumulated together, at most.
