@@ -282,7 +282,11 @@ struct channels_weights {
     constexpr int64_t most_lanes = plan.lanes * larger(plan.main, plan.last);  // there is room for these
     bool finite = true;
     for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
-    if (!finite) of.sum_again(Layouts, at.group, targets, sources);
+    if (finite) return;
+    constexpr bool forward = Side == conv_side::forward;
+    const tap_range &outputs = forward ? targets : sources, &inputs = forward ? sources : targets;
+    const int64_t first = at.group * G.group_out();
+    of.sum_again(Layouts, {first + outputs.first, first + outputs.last}, inputs);
   }
 };
 

@@ -41,13 +41,12 @@ struct weights_operands {
       copy_slab<T, false, 1>(l, {0, 1, rows}, {0, 1, row}, from + d * s.target_plane(), row, target_at(s.pairs(), 0), h0, T(1),
                              to + d * l.plane);
   }
-  /// Sums again what is NaN of the filters between these channels of a group (see conv3d/unread.hpp). layouts: of source and target.
-  void sum_again(const ops::conv_layouts& layouts, int64_t group, const tap_range& targets, const tap_range& sources) const noexcept {
-    const auto outputs = [first = group * G.group_out()](const tap_range& r) { return tap_range{first + r.first, first + r.last}; };
+  /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp). layouts: of source and target.
+  void sum_again(const ops::conv_layouts& layouts, const tap_range& outputs, const tap_range& inputs) const noexcept {
     if constexpr (Side == conv_side::forward)
-      without_unread<T>(G, layouts, source, target, dw, outputs(targets), sources);
+      without_unread<T>(G, layouts, source, target, dw, outputs, inputs);
     else
-      without_unread<T>(G, {layouts.target, layouts.source}, target, source, dw, outputs(sources), targets);
+      without_unread<T>(G, {layouts.target, layouts.source}, target, source, dw, outputs, inputs);
   }
 };
 
@@ -175,8 +174,8 @@ void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
         });
       });
   p.fold(scratch, k.of.dw);
-  if (all_finite(k.of.dw, K::s.filters())) return;
-  for (int64_t group = 0; group < K::s.groups; ++group) k.of.sum_again({}, group, {0, K::s.target_channels}, {0, K::s.source_channels});
+  constexpr ops::conv_geometry g = K::s.geometry;
+  if (!all_finite(k.of.dw, g.w_size())) k.of.sum_again({}, {0, g.out_channels}, {0, g.group_in()});
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.
