@@ -3,7 +3,6 @@
 #pragma once
 
 #include <volute/kernels/conv3d/facts.hpp>
-#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/elementwise.hpp>
 #include <volute/ops/volume_layout.hpp>
@@ -165,9 +164,6 @@ struct conv3d_backward_weights {
                                          workers);
     else
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: backward_weights">) > 0);
-    using enum weights_family;
-    if constexpr (Family == planes || Family == in_place || Family == flat_outputs || Family == flat_inputs || Family == pixels)
-      if (!all_finite(dw, q.w_size())) without_unread<T>(q, Layouts, x, g, dw, {0, q.out_channels}, {0, q.group_in()});
   }
 };
 

@@ -5,11 +5,11 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/channels.hpp>
-#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/kernels/conv3d/weights_driver.hpp>
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -168,7 +168,7 @@ struct weights_task {
   __attribute__((noinline)) void run() const noexcept {
     const int64_t depth = s.axis[0].n, height = s.axis[1].n;
     bool add = range.add;
-    for_each_sample(range.first, range.last, depth, [&](int64_t n, int64_t first, int64_t last) {
+    for_each_sample({range.first, range.last}, depth, [&](int64_t n, int64_t first, int64_t last) {
       for (int64_t d = first; d < last; d += p.panel_planes)
         for (int64_t h = 0; h < height; h += p.panel_rows, add = true) {
           const int64_t below = h + p.panel_rows < height ? h + p.panel_rows : 0;
@@ -248,10 +248,13 @@ struct channels_weights {
   }
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
+    const auto run = [&](auto vectors) VOLUTE_ALWAYS_INLINE {
+      weights_task<T, plan.lanes, vectors, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+    };
     if (plan.last == plan.main || at.block + 1 < plan.blocks)
-      weights_task<T, plan.lanes, plan.main, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+      run(std::integral_constant<int, plan.main>{});
     else if constexpr (plan.last != plan.main)
-      weights_task<T, plan.lanes, plan.last, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+      run(std::integral_constant<int, plan.last>{});
   }
 
   /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
@@ -279,16 +282,11 @@ struct channels_weights {
     constexpr int64_t most_lanes = plan.lanes * larger(plan.main, plan.last);  // there is room for these
     bool finite = true;
     for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
-    if (!finite) sum_again(at.group * G.group_out(), targets, sources);
-  }
-
-  /// What is NaN of the channels of one group, of which g's begin with number `first`.
-  void sum_again(int64_t first, const tap_range& targets, const tap_range& sources) const noexcept {
-    const auto outputs = [first](const tap_range& r) { return tap_range{first + r.first, first + r.last}; };
-    if constexpr (Side == conv_side::forward)
-      without_unread<T>(G, Layouts, of.source, of.target, of.dw, outputs(targets), sources);
-    else
-      without_unread<T>(G, {Layouts.target, Layouts.source}, of.target, of.source, of.dw, outputs(sources), targets);
+    if (finite) return;
+    constexpr bool forward = Side == conv_side::forward;
+    const tap_range &outputs = forward ? targets : sources, &inputs = forward ? sources : targets;
+    const int64_t first = at.group * G.group_out();
+    of.sum_again(Layouts, {first + outputs.first, first + outputs.last}, inputs);
   }
 };
 

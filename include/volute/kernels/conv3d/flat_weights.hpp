@@ -23,60 +23,22 @@ struct flat_weights_code {
   int64_t source_plane = 0, target_plane = 0, target_channel = 0;
 };
 
-/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
-template <class T>
-__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
-  using V = simd::vec<T>;
-  constexpr int64_t L = simd::lanes<V>;
-  const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
-    const T* at = sums + k * L;
-    V v = simd::load<V>(at);
-    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
-    return v;
-  };
-  int64_t i = 0;
-  for (; i + L <= n; i += L) {
-    V r[L / 2];
-    VOLUTE_EACH(k, L / 2) {
-      const V a = read(i + k), b = read(i + k + L / 2);
-      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
-    }
-    VOLUTE_UNROLL
-    for (int m = L / 4; m > 0; m /= 2)
-      VOLUTE_EACH(k, m) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
-    simd::store(dw + i, r[0]);
-  }
-  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
-}
-
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
-struct flat_weights_plan : weights_parts {  // a step is a sample; the sums are vectors
+struct flat_weights_plan : weights_parts {  // a step is a sample
   flat_weights_code code;
   int64_t segments = 1, blocks = 1;  // of the depth, of target channels
   int64_t vectors = 1, panel = 1;    // of a plane; those whose targets stay in the first-level cache
   double cycles = 0;                 // of all samples and groups, as expected
-  constexpr int64_t scratch() const { return parts * partial; }
-  template <class T>
-  T* sums(T* scratch, int64_t part, T*) const {
-    return scratch + part * partial;
-  }
-  template <class T>
-  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
-    fold_flat_weights(scratch, parts, partial, partial / simd::width<T>, dw);
-  }
 };
 
-/// The cycles that are expected of a block, as in plan_flat: products or loads, two at once, but no less than the chains of sums take, and
-/// what a vector, a call and its sums cost beside that.
-constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, int64_t planes_read, int64_t planes, int64_t sources,
-                                     int64_t sums) {
+/// The cycles that are expected of a block, as in plan_flat, and what a vector, a call and its sums cost beside its products.
+constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, const flat_depth& depth, int64_t planes_read) {
   const int64_t channels = p.code.channels, window = p.code.window, taps = s.kernel[1] * s.kernel[2];
-  const int64_t products = planes_read * channels * window, chains = p.segments * machine.latency * machine.products * planes;
-  const int64_t loads = p.segments * (2 * sources * window + channels * planes);  // one from an odd place counts twice
-  const int64_t step = larger(products, larger(loads, chains)) / machine.products + p.segments * (3 + window);
-  const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel);
+  const int64_t loads = p.segments * (2 * depth.sources * window + channels * depth.planes);  // one from an odd place counts twice
+  const int64_t step = flat_step(planes_read * channels * window, loads, p.segments, depth.planes) + p.segments * (3 + window);
+  const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel), sums = channels * p.code.taps * window;
   const int64_t cycles = s.source_channels * p.blocks * (taps / window * (p.vectors * step + calls * (4 + sums)) + calls * 40);
-  return static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps()));
+  return real(s.batch * s.groups * cycles + s.filters());
 }
 
 /// The block of which the least cycles are expected.
@@ -86,37 +48,36 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   constexpr int64_t panel_vectors = machine.l1 / 2 / 64;  // 16 KiB with AVX-512
   flat_weights_plan best, p;
   const conv_shape s = shape_of(g, side);
-  const correlation_axis d = correlation(g, side, 0, 0), h = correlation(g, side, 1, 0), w = correlation(g, side, 2, 0);
-  p.vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes);
+  const auto& [d, h, w] = s.axis;
+  p.vectors = ceil_divide(s.target_plane(), lanes);
   p.code.taps = d.taps;
   p.code.dilation = d.offset_step;
   p.code.channel_step = s.weight_target;
   p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
   p.code.window_step = w.k_step;
-  p.code.source_plane = s.source_size[1] * s.source_size[2];
-  p.code.target_plane = s.target_size[1] * s.target_size[2];
+  p.code.source_plane = s.source_plane();
+  p.code.target_plane = s.target_plane();
   p.code.target_channel = s.target_volume();
   for (int64_t most = smaller(d.n, most_planes); most > 0; --most) {
-    p.segments = ceil_divide(d.n, most);
-    const int64_t planes = ceil_divide(d.n, p.segments);
-    int64_t sources = 0;
-    for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
+    const flat_depth depth(d, most);
+    p.segments = depth.segments;
     for (int64_t window = 1; window <= h.taps * w.taps; ++window) {
       if (h.taps * w.taps % window != 0) continue;
       for (int64_t channels = 1; channels <= smaller(most_channels, s.target_channels); ++channels) {
         const int64_t sums = channels * d.taps * window;
         // The target's vectors stay in registers for several taps, too.
-        const int64_t held = window > 1 ? channels * planes : 1;
-        if (sums > accumulators || sums + sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
+        const int64_t held = window > 1 ? channels * depth.planes : 1;
+        if (sums > accumulators || sums + depth.sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
         p.blocks = ceil_divide(s.target_channels, channels);
         p.code.channels = static_cast<int>(channels);
         p.code.window = static_cast<int>(window);
-        p.panel = smaller(p.vectors, larger(1, panel_vectors / (channels * planes)));
-        p.cycles = flat_weights_cycles(p, s, positions_read(d, s.source_size[0]), planes, sources, sums);
+        p.panel = smaller(p.vectors, larger(1, panel_vectors / (channels * depth.planes)));
+        p.cycles = flat_weights_cycles(p, s, depth, positions_read(d, s.source_size[0]));
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
     }
   }
+  best.vectors_of_sums = true;
   best.partial = g.w_size() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {

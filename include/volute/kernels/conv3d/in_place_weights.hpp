@@ -26,10 +26,8 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
   // Vectors of g, one of x, and what takes every second column out need registers too.
   const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
   p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
-  p.partial = g.w_size();
-  p.tasks = g.out_channels;
   p.steps = g.out[1];
-  p.want_parts(conv_work(g) * lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
+  p.want_parts(g, g.out_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
   p.limit_parts(g.batch);
   return p;
 }

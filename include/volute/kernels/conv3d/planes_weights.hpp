@@ -45,13 +45,12 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
 template <class T>
 constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   planes_weights_plan p;
-  constexpr int64_t size = sizeof(T), width = simd::width<T>, most_taps = 9, least_rows = 4;
+  constexpr int64_t size = sizeof(T), width = simd::width<T>, least_rows = 4;
   const planes_plan forward = plan_planes<T>({g, conv_side::forward});
   for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
   p.layout = forward.layout;
   p.depth = static_cast<int>(g.kernel[0]);
-  const int64_t list = g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, (accumulators - 1) / p.depth);
-  p.taps = static_cast<int>(near_equal(list, at_once));
+  p.taps = taps_together(g.kernel[1] * g.kernel[2], (accumulators - 1) / p.depth);
   // A copy costs more than up to a seventh of the lanes.
   p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
@@ -61,14 +60,11 @@ constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   const auto cut_further = [&] { p.cut_rows<T>(g, smaller(p.rows - 1, ceil_divide(g.out[1], p.steps + 1)), halo, gap); };
   while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
   p.targets = g.group_out();
-  p.partial = g.w_size();
-  const double work = conv_work(g) * lanes_of_pixels_work;
-  if (const int64_t tasks = tasks_worth(work); g.groups < tasks && p.targets >= 4) {
+  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); g.groups < tasks && p.targets >= 4) {
     p.targets = ceil_divide(g.group_out(), smaller(ceil_divide(tasks, g.groups), p.targets / 2));
     p.blocks = ceil_divide(g.group_out(), p.targets);
   }
-  p.tasks = g.groups * p.blocks;
-  p.want_parts(work, machine.l2 / size);
+  p.want_parts(g, g.groups * p.blocks, lanes_of_pixels_work, machine.l2 / size);
   while (p.rows > least_rows && g.batch * p.steps < p.parts) cut_further();
   p.limit_parts(g.batch);
   return p;
@@ -145,7 +141,7 @@ struct planes_weights {
     constexpr const correlation_axis& cd = s.axis[0];
     constexpr int64_t volume = s.source_volume(), below = plan.rows * plan.layout.step[0] * row;  // x of the next piece
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
-    const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
+    const tap_range targets = nth_range(s.target_channels, b, blocks);
     const T* const x = of.source_at(pair, 0);
     T* const target = memory + plan.source_size;
     planes_weights_job<T> j{{cd, plan.source[0].count, plan.layout.plane, plan.direct ? s.target_plane() : plan.target.plane}};

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -28,7 +27,7 @@ struct rows_job : lanes_loops {
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   if constexpr (C.slab) {
@@ -66,35 +65,18 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             simd::prefetch(ahead + j.ahead_step);
             ahead += 2 * j.ahead_step;
           } else {
-            constexpr int step = (S.high - S.low) * C.fold;
-            VOLUTE_UNROLL
-            for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
-            next += step;
+            ask_for_pixels<C, S>(next, 1);
           }
-          VOLUTE_UNROLL
-          for (int i = S.low; i < S.high; ++i)
-            VOLUTE_EACH(r, R) {
-              const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-              VOLUTE_EACH(k, K) {
-                const int q = i - k * dilation;
-                if (q >= 0 && q < Q) add_products(acc[r][q], xv, wv[k]);
-              }
-            }
-          VOLUTE_EACH(r, R) x[r] += C.fold;
+          for_each_product<V, C, S>(x, [&](const V& xv, int, int r, int k, int q) VOLUTE_ALWAYS_INLINE { add_products(acc[r][q], xv, wv[k]); });
         }
       }
   VOLUTE_EACH(r, R) store_all(acc[r], j.tile[r] + tile_first);
 }
 
 /// All segments of R rows.
-template <class T, rows_code C, int R, std::size_t... I>
-VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j, std::index_sequence<I...>) noexcept {
-  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk, segment_start(C, I) * C.lanes * C.vectors),
-   ...);
-}
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
-  rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+  for_each_segment<C>([&](auto i, int64_t x, int64_t tile) VOLUTE_ALWAYS_INLINE { rows_block<T, C, R, segment_of(C, i)>(j, x, tile); });
 }
 
 /// A task of run_lanes().

@@ -115,13 +115,13 @@ struct weights_group {
   void run_slabs() const noexcept {
     T* const sums = memory + p.copies();
     const int64_t slabs = k.s.batch * p.depth.count, tasks = p.blocks * p.chunks, step = k.s.classes[0][0].dst_step;
-    share_parts<true>(workers, 1, p.parts, slabs, [&](int64_t, int64_t part, int64_t begin, int64_t end, int worker) noexcept {
+    share_parts<true>(workers, 1, p.parts, slabs, [&](int64_t, int64_t part, const tap_range& of_part, int worker) noexcept {
       T* const source = workers.memory(worker, memory);
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = of_part.first; i < of_part.last; ++i) {
         const int64_t n = i / p.depth.count;
         const depth_slab slab = p.depth.slab(i % p.depth.count);
         const int64_t first = slab.first * step, last = smaller(k.s.target_size[0], slab.last * step);
-        const weights_range range{slab.first, slab.last, slab.begin, first, i > begin};
+        const weights_range range{slab.first, slab.last, slab.begin, first, i > of_part.first};
         const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
         k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
         for (int64_t b = 0; b < p.blocks; ++b) {
@@ -149,7 +149,7 @@ struct weights_group {
     const auto target_at = [&](int64_t i) { return smaller(targets, (p.interleaved ? i : larger(0, i - source_steps)) * p.grain); };
     share_ranges(workers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
                  [&](int64_t begin, int64_t end, int) noexcept {
-                   for_each_sample(begin, end, steps, [&](int64_t n, int64_t from, int64_t to) {
+                   for_each_sample({begin, end}, steps, [&](int64_t n, int64_t from, int64_t to) {
                      k.copy_source({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
                      for (int64_t b = 0; b < p.together; ++b)
                        k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},

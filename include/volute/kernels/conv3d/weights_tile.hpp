@@ -11,12 +11,6 @@ inline namespace VOLUTE_ISA {
 
 using std::int64_t;
 
-/// f(sum, its number) for all of a register block's sums.
-template <class V, int R, int C, class F>
-VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
-  VOLUTE_EACH(r, R)
-    VOLUTE_EACH(c, C) f(tile[r][c], r * C + c);
-}
 /// From memory, or zeros where nothing is there yet.
 template <class Tile, class T>
 VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {
@@ -24,14 +18,14 @@ VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {
 }
 /// What memory holds, added at the end of a block: in one chain through all blocks, the sums of a large volume would lose digits (2 million
 /// pixels, numbers in [0, 1): 6e-4 of the value, so 5e-6).
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void add_tile(V (&tile)[R][C], const T* from) noexcept {
-  for_each_sum(tile, [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>) + v; });
+template <class Tile, class T>
+VOLUTE_INLINE void add_tile(Tile& tile, const T* from) noexcept {
+  for_each_vector(tile, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>) + v; });
 }
 /// The sum of each one's lanes.
 template <class Tile, class T>
 VOLUTE_INLINE void reduce_tile(Tile& tile, T* to) noexcept {
-  for_each_sum(tile, [&](const auto& v, int i) VOLUTE_ALWAYS_INLINE { to[i] = simd::reduce_add(v); });
+  for_each_vector(tile, [to](const auto& v, int i) VOLUTE_ALWAYS_INLINE { to[i] = simd::reduce_add(v); });
 }
 
 /// e = sum, or (add) their sum.

@@ -35,14 +35,11 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   const conv_shape s = shape_of(g, conv_side::forward);
   p.rows = rows_of(s);
   p.depth = cut_depth(g, s.side, p.rows.source[0].count, 0);
-  constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4, most_taps = 9;
+  constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4;
   p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  const int64_t list = s.source_channels * g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, most_sums / p.channels);
-  p.taps = static_cast<int>(near_equal(list, at_once));
-  p.partial = g.w_size();
-  p.tasks = g.groups;
-  p.want_parts(conv_work(g) * 2, machine.l2 / size);  // about half the peak
+  p.taps = taps_together(s.source_channels * g.kernel[1] * g.kernel[2], most_sums / p.channels);
+  p.want_parts(g, g.groups, 2, machine.l2 / size);  // about half the peak
   if (p.rows.direct) {
     p.lanes = g.out[1] * g.out[2];
     p.columns = direct_columns;
