@@ -36,7 +36,7 @@ constexpr ops::conv_facts facts_of(const conv_geometry& g, kernels::conv_side si
 }
 template <class T>
 constexpr int64_t scratch_of(const conv_geometry& g, kernels::conv_side side, const ops::volume_layout& source) {
-  return kernels::with_plan<T>(linked<T>(g, side), {kernels::canonical(g), side}, source, [](const auto& plan) { return plan.scratch(); });
+  return kernels::with_plan<T>(linked<T>(g, side), {kernels::canonical(g), side}, [](const auto& plan) { return plan.scratch(); }, source);
 }
 
 /// One face, with `threads` workers.
@@ -48,7 +48,7 @@ std::vector<T> run(const std::vector<T>& x, const std::vector<T>& w, const T* co
   guarded<T> packed(facts_of<T>(G, Side).packed), y(y_size), scratch(scratch_of<T>(G, Side, Layouts.source));
   volute::spinning_pool pool(threads);
   const int64_t each =
-      kernels::with_plan<T>(family, {kernels::canonical(G), Side}, Layouts.source, [](const auto& plan) { return plan.worker_scratch(); });
+      kernels::with_plan<T>(family, {kernels::canonical(G), Side}, [](const auto& plan) { return plan.worker_scratch(); }, Layouts.source);
   std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
   const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
   kernels::conv3d_pack<T, G, Side, family>::run(w.data(), packed.data(), team);

@@ -17,7 +17,7 @@ std::vector<T> planes(const std::vector<T>& g, const std::vector<T>& w, int thre
   static constexpr kernels::conv_call call{.geometry = G, .side = data};
   const auto team = threads > 1 ? kernels::team<T>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<T>{};
   kernels::pack_filters<T>(kernels::conv_shape_of<G, data>, plan.order, w.data(), packed.data(), team);
-  kernels::run_planes<T, call>({g.data(), packed.data(), {dx.data(), nullptr}, nullptr, scratch.data(), team});
+  kernels::run_family<T, call, plan>({g.data(), packed.data(), {dx.data(), nullptr}, nullptr, scratch.data(), team});
   CHECK((packed.intact() && dx.intact() && scratch.intact() && memory.intact()));
   return dx.values();
 }
@@ -43,8 +43,8 @@ std::vector<float> planes_weights(const std::vector<float>& x, const std::vector
   static constexpr kernels::planes_weights_plan plan = kernels::plan_planes_weights<float>(G);
   volute::spinning_pool pool(threads);
   guarded<float> dw(G.w_size()), scratch(plan.scratch()), memory(plan.worker_scratch() * (threads - 1));
-  kernels::run_planes_weights<float, G>(
-      {x.data(), g.data(), dw.data()}, scratch.data(),
+  kernels::run_weights(
+      kernels::planes_weights<float, G>{{x.data(), g.data(), dw.data()}}, scratch.data(),
       threads > 1 ? kernels::team<float>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<float>{});
   CHECK((dw.intact() && scratch.intact() && memory.intact()));
   return dw.values();

@@ -255,7 +255,7 @@ std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& 
   const auto correlation = [&]<kernels::conv_side Side, kernels::conv_family Family>(const float* source) {
     constexpr ops::conv_facts facts = kernels::conv3d_facts<float>(G, Side, Family);
     constexpr int64_t each =
-        kernels::with_plan<float>(Family, {kernels::canonical(G), Side}, {}, [](const auto& plan) { return plan.worker_scratch(); });
+        kernels::with_plan<float>(Family, {kernels::canonical(G), Side}, [](const auto& plan) { return plan.worker_scratch(); });
     run(facts.packed, Side == kernels::conv_side::forward ? G.y_size() : G.x_size(), facts.scratch, each,
         [&](float* packed, float* y, float* scratch, const kernels::team<float>& t) {
           kernels::conv3d_pack<float, G, Side, Family>::run(w.data(), packed);
@@ -266,7 +266,7 @@ std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& 
   correlation.template operator()<kernels::conv_side::forward, F.y>(x.data());
   correlation.template operator()<kernels::conv_side::backward, F.dx>(g.data());
   constexpr int64_t each =
-      kernels::with_weights_plan<float>(F.dw, kernels::canonical(G), [](const auto& plan) { return plan.worker_scratch(); });
+      kernels::with_plan<float>(F.dw, kernels::canonical(G), [](const auto& plan) { return plan.worker_scratch(); });
   run(0, G.w_size(), kernels::conv3d_weights_facts<float>(G, F.dw).scratch, each,
       [&](float*, float* dw, float* scratch, const kernels::team<float>& t) {
         kernels::conv3d_backward_weights<float, G, ops::conv_layouts{}, F.dw>::run(x.data(), g.data(), dw, scratch, t);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <volute/kernels/conv3d/facts.hpp>
-#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/elementwise.hpp>
 #include <volute/ops/volume_layout.hpp>
@@ -47,7 +46,7 @@ struct scratch_sizes {
 };
 template <class T>
 constexpr scratch_sizes scratch_of(conv_family family, const conv_shape& s, const ops::volume_layout& source = {}) {
-  return with_plan<T>(family, s, source, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; });
+  return with_plan<T>(family, s, [](const auto& plan) { return scratch_sizes{plan.scratch(), plan.worker_scratch()}; }, source);
 }
 template <class T>
 constexpr int64_t conv3d_scratch_size(const ops::conv_geometry& original, conv_side side, const ops::volume_layout& source = {}) {
@@ -77,7 +76,7 @@ constexpr int64_t conv3d_worker_size(const ops::conv_geometry& original, conv_si
 }
 template <class T>
 constexpr int64_t conv3d_backward_weights_worker_size(const ops::conv_geometry& original) {
-  return with_weights_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
+  return with_plan<T>(weights_family_of<T>(original), canonical(original), [](const auto& plan) { return plan.worker_scratch(); });
 }
 
 /// Filters into the order in which a family reads them.
@@ -105,25 +104,8 @@ struct conv3d_correlate {
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
     static constexpr conv_call call{canonical(Original), Side, E, Scale, Layouts};
-    const conv_run<T> all{x, packed, {y, extra}, scale, scratch, workers};
-    if constexpr (Family == conv_family::channels)
-      run_channels<T, call>(all);
-    else if constexpr (Family == conv_family::rows)
-      run_rows<T, call>(all);
-    else if constexpr (Family == conv_family::width)
-      run_width<T, call>(all);
-    else if constexpr (Family == conv_family::planes)
-      run_planes<T, call>(all);
-    else if constexpr (Family == conv_family::in_place)
-      run_in_place<T, call>(all);
-    else if constexpr (Family == conv_family::flat)
-      run_flat<T, call>(all);
-    else if constexpr (Family == conv_family::pointwise)
-      run_pointwise<T, call>(all);
-    else if constexpr (Family == conv_family::minimal)
-      run_minimal<T, call>(all);
-    else
-      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: conv3d_correlate">) > 0);
+    static constexpr auto plan = plan_of<T, Family>(conv_shape_of<call.geometry, Side>, Layouts.source);
+    run_family<T, call, plan>({x, packed, {y, extra}, scale, scratch, workers});
   }
 };
 
@@ -158,33 +140,30 @@ struct conv3d_backward_weights {
     constexpr ops::conv_geometry q = canonical(Original);
     constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
     if constexpr (Family == weights_family::outputs)
-      run_channels_weights<T, q, conv_side::forward, Layouts>({x, g, dw}, scratch, workers);
+      run_weights(channels_weights<T, q, conv_side::forward, Layouts>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::inputs)
-      run_channels_weights<T, q, conv_side::backward, turned>({g, x, dw}, scratch, workers);
+      run_weights(channels_weights<T, q, conv_side::backward, turned>{{g, x, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::row_outputs)
       run_weights(rows_weights<T, q, conv_side::forward, Layouts>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::row_inputs)
       run_weights(rows_weights<T, q, conv_side::backward, turned>{{g, x, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::planes)
-      run_planes_weights<T, q>({x, g, dw}, scratch, workers);
+      run_weights(planes_weights<T, q>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::in_place)
-      run_in_place_weights<T, q>({x, g, dw}, scratch, workers);
+      run_weights(in_place_weights<T, q>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::flat_outputs)
-      run_flat_weights<T, q, conv_side::forward>({x, g, dw}, scratch, workers);
+      run_weights(flat_weights<T, q, conv_side::forward>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::flat_inputs)
-      run_flat_weights<T, q, conv_side::backward>({g, x, dw}, scratch, workers);
+      run_weights(flat_weights<T, q, conv_side::backward>{{g, x, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::pointwise)
       run_pointwise_weights<T, q>({x, g, dw}, scratch, workers);
     else if constexpr (Family == weights_family::pixels)
-      run_width_weights<T, q>({x, g, dw}, scratch, workers);
+      run_weights(width_weights<T, q>{{x, g, dw}}, scratch, workers);
     else if constexpr (Family == weights_family::minimal)
       run_minimal_weights<T, q, Layouts>(conv_shape_of<q, conv_side::forward>, conv_shape_of<q, conv_side::backward>, x, g, dw, scratch,
                                          workers);
     else
       static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: backward_weights">) > 0);
-    using enum weights_family;
-    if constexpr (Family == planes || Family == in_place || Family == flat_outputs || Family == flat_inputs || Family == pixels)
-      if (!all_finite(dw, q.w_size())) without_unread<T>(q, Layouts, x, g, dw, {0, q.out_channels}, {0, q.group_in()});
   }
 };
 

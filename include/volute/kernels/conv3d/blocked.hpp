@@ -17,7 +17,7 @@ inline namespace VOLUTE_ISA {
 /// 64^3 from a transposed convolution: 11.1 ms for 14.9).
 template <class T, int L, ops::volume_layout To>
 inline constexpr bool streams_blocks =
-    To.blocked() && sizeof(T) * L == 64 && To.block % L == 0 && To.size() * static_cast<int64_t>(sizeof(T)) >= machine.cached * 2;
+    To.blocked() && sizeof(T) * L == 64 && To.block % L == 0 && To.size() * bytes_of<T> >= machine.cached * 2;
 
 /// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
 /// epilogue to y in layout To, with the zeros beside them. stream_fence() must follow where streams_blocks.
@@ -54,7 +54,7 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
     const int64_t base = (at.sample * blocks + channel / to.block) * to.planes * plane + channel % to.block;
     const T* from = tile + c;
     for (int64_t pixel = first; pixel < first + n;) {
-      const int64_t w = pixel % to.columns, h = pixel / to.columns % to.rows, d = pixel / (to.columns * to.rows);
+      const auto [d, h, w] = voxel_at(pixel, to.rows, to.columns);
       const int64_t count = smaller(to.columns - w, first + n - pixel);
       const int64_t line = base + d * plane + (to.rows_before + h) * row;
       if (w == 0) {
@@ -92,7 +92,7 @@ __attribute__((noinline)) void copy_blocked(const ops::volume_layout& from, cons
     const T* const base = x + (sample * (from.channels / from.block) + (channel + c) / from.block) * from.planes * from.plane() + first;
     T* out = to + c;
     for (int64_t pixel = begin; pixel < end;) {
-      const int64_t w = pixel % from.columns, h = pixel / from.columns % from.rows, d = pixel / (from.columns * from.rows);
+      const auto [d, h, w] = voxel_at(pixel, from.rows, from.columns);
       const int64_t last = smaller(end, pixel - w + from.columns);
       const T* in = base + d * from.plane() + from.first() + (h * from.all_columns + w) * from.block;
       for (; pixel < last; ++pixel, in += from.block, out += pitch) {

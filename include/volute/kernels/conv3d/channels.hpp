@@ -35,6 +35,7 @@ struct channels_plan : lanes_plan {
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks
+  constexpr int64_t units(const depth_slab& slab) const { return (slab.end - slab.begin) * chunks; }
 };
 
 template <class T>
@@ -86,14 +87,14 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
     p.tiles = smaller(p.samples * p.slabs.size * down * across, larger(1, (machine.l2 / 4) / (tile_size * size)));
   }
   p.tile = p.tiles * tile_size;
-  plan_threads(p, s, size, p.together < p.chunks, 32);
+  plan_threads(p, s, size, tasks_of_piece(p.together < p.chunks), many_tasks);
   plan_blocked_source(p, from, p.source[0].count);
   return p;
 }
 
 /// One register block: where it reads, how far its loops go and which of its pixels are wanted.
 template <class T>
-struct channels_job : tap_loops {
+struct channels_job : lanes_loops {
   const T* x = nullptr;
   const T* w = nullptr;
   T* tile = nullptr;
@@ -198,9 +199,9 @@ struct channels_task {
     const depth_slab& slab = t.piece.slab;
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
       const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
-                              p.tile_width, ceil_divide(s.classes[2][0].n, p.tile_width)};
-      const int64_t all = tiles.count(t.piece.samples), end = all * (t.slice + 1) / t.slices;
-      for (int64_t first = all * t.slice / t.slices; first < end; first += p.tiles) {
+                              p.tile_width, ceil_divide(s.axis[2].n, p.tile_width)};
+      const auto [begin, end] = nth_range(tiles.count(t.piece.samples), t.slice, t.slices);
+      for (int64_t first = begin; first < end; first += p.tiles) {
         const int64_t count = smaller(p.tiles, end - first);
         for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
           for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
@@ -264,39 +265,47 @@ struct channels_task {
 };
 
 /// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
-/// The copy's first plane is the source's plane `base`.
-template <class T, bool Scale, class Plan>
+/// The copy's first plane is the source's plane `base`. From: the source's layout; a blocked one is read whole.
+template <class T, bool Scale, ops::volume_layout From = ops::volume_layout{}, class Plan>
 void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
                           int64_t begin, int64_t end, int64_t base = 0) noexcept {
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t c = i % p.chunks, d = i / p.chunks, first = (sample * s.groups + group) * s.source_channels + c * p.chunk;
-    const channels_last_copy copy{
-        smaller(p.chunk, s.source_channels - c * p.chunk), p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
-    copy_channels_last<T, Scale>(x + first * s.source_volume() + (p.source[0].start + d * p.source[0].step) * s.source_plane(),
-                                 to + c * p.source_chunk + (d - base) * p.source_plane, Scale ? scale + first : nullptr, copy);
+    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, there = smaller(p.chunk, s.source_channels - channel);
+    const int64_t first = (sample * s.groups + group) * s.source_channels + channel;
+    T* const plane = to + c * p.source_chunk + (d - base) * p.source_plane;
+    if constexpr (From.blocked()) {
+      copy_padded_rows(p.source[1], p.source[2], p.chunk, plane, [&](int64_t h, T* row) {
+        const int64_t pixel = (d * s.source_size[1] + h) * s.source_size[2];
+        copy_blocked<T>(From, x, sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
+      });
+    } else {
+      const channels_last_copy copy{there, p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
+      copy_channels_last<T, Scale>(x + first * s.source_volume() + (p.source[0].start + d * p.source[0].step) * s.source_plane(), plane,
+                                   Scale ? scale + first : nullptr, copy);
+    }
   }
 }
 
-template <class T, conv_call C>
-void run_channels(const conv_run<T>& run) noexcept {
+template <class T, bool Scale>
+void copy_piece(const conv_shape& s, const channels_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
+                int64_t end) noexcept {
+  const int64_t first = at.slab.begin * p.chunks;
+  copy_source_channels<T, Scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
+}
+
+template <class T, conv_call C, const channels_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr channels_plan p = plan_channels<T>(s, C.layouts.source);
   constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
-  run_lanes<p.share, p.blocked, p.lanes, C.layouts.target>(
-      s, p, run, [](const depth_slab& slab) { return (slab.end - slab.begin) * p.chunks; },
-      [&](const conv_piece& at, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t first = at.slab.begin * p.chunks;
-        copy_source_channels<T, C.scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
-      },
-      [&](int64_t b, const lanes_task<T>& task) noexcept {
-        const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
-          channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();
-        };
-        if (p.last == p.main || b + 1 < p.blocks)
-          compute(std::false_type{});
-        else if constexpr (p.last != p.main)
-          compute(std::true_type{});
-      });
+  run_lanes<T, C, p, p.lanes>(run, [](int64_t b, const lanes_task<T>& task) noexcept {
+    const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
+      channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();
+    };
+    if (p.last == p.main || b + 1 < p.blocks)
+      compute(std::false_type{});
+    else if constexpr (p.last != p.main)
+      compute(std::true_type{});
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -5,12 +5,11 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/channels.hpp>
-#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/kernels/conv3d/weights_driver.hpp>
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
-#include <cstring>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -86,13 +85,19 @@ constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side)
   return p;
 }
 
+/// One of the two tensors, as a panel's pixels find it.
+template <class T>
+struct panel_operand {
+  const T* first = nullptr;
+  int64_t plane = 0, row = 0, pixel = 0;  // steps
+  VOLUTE_INLINE const T* at(int64_t d, int64_t h, int64_t w) const { return first + d * plane + h * row + w * pixel; }
+};
+
 template <class T>
 struct weights_job {
-  const T* x = nullptr;  // the window
-  const T* g = nullptr;  // the lanes
+  panel_operand<T> x, g;  // the window, the lanes
   T* sum = nullptr;
   int64_t planes = 0, rows = 0, pixels = 0;
-  int64_t x_plane = 0, x_row = 0, x_pixel = 0, g_plane = 0, g_row = 0, g_pixel = 0;
   const T* ahead = nullptr;  // what the next panel reads, and how much of it for each pixel
   int64_t ahead_step = 0;
   bool add = false;
@@ -112,9 +117,8 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
     set_zero(acc);
     for (int64_t d = 0; d < j.planes; ++d)
       for (int64_t h = 0; h < j.rows; ++h) {
-        const T* x = j.x + d * j.x_plane + h * j.x_row + first * j.x_pixel;
-        const T* g = j.g + d * j.g_plane + h * j.g_row + first * j.g_pixel;
-        const int64_t x_pixel = j.x_pixel, g_pixel = j.g_pixel, ahead_step = j.ahead_step;
+        const T *x = j.x.at(d, h, first), *g = j.g.at(d, h, first);
+        const int64_t x_pixel = j.x.pixel, g_pixel = j.g.pixel, ahead_step = j.ahead_step;
         VOLUTE_NO_UNROLL
         for (int64_t w = pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
           V gv[NV];
@@ -150,191 +154,141 @@ struct weights_panel {
   int64_t first = 0, last = 0, row = 0, next = 0, next_row = 0;
 };
 
-/// The products of one panel of one sample, whose copies are `source` and `target`, into the sums or (add) onto them.
+/// A task: the products of one chunk of source channels and one block of target channels, panel by panel.
 template <class T, int L, int NV, int J, bool Ahead>
-__attribute__((noinline)) void weights_panel_task(const conv_shape& s, const weights_plan& p, const weights_range& range,
-                                                  const weights_panel& panel, const T* source, const T* target, T* sum, bool add) noexcept {
-  constexpr int64_t lanes = NV * L;
-  const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;
-  weights_job<T> j;
-  j.add = add;
-  for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-    const window_runs runs(cw, p.chunk, J);
-    j.pixels = cw.n;
-    j.x_plane = cd.step * p.source_plane;
-    j.x_row = ch.step * p.source_row;
-    j.x_pixel = cw.step * p.chunk;
-    j.g_plane = cd.dst_step * plane;
-    j.g_row = ch.dst_step * row;
-    j.g_pixel = cw.dst_step * lanes;
-    const auto x_plane = [&](int64_t d, int64_t tap) {
-      return source + (d * cd.step + cd.offset + tap * cd.offset_step - range.source_base) * p.source_plane;
-    };
-    const auto g_plane = [&](int64_t d) { return target + (cd.dst + d * cd.dst_step - range.target_base) * plane; };
-    for (int64_t td = 0; td < cd.taps; ++td) {
-      panel_ahead<T> ahead;
-      if constexpr (Ahead) {  // the rows of x that this tap will read, but for those that this panel reads too, and a share of g
-        const int64_t read = (ch.taps - 1) * ch.offset_step + 1, old = panel.next_row > 0 ? larger(0, read - ch.step) : 0;
-        const int64_t rows = p.panel_rows * ch.dst_step * row;
-        ahead.from[0] = x_plane(panel.next, td) + larger(0, panel.next_row * ch.step + ch.offset + old) * p.source_row;
-        ahead.from[1] = g_plane(panel.next) + (ch.dst + panel.next_row * ch.dst_step) * row + rows * td / cd.taps;
-        ahead.size[0] = ((p.panel_rows - 1) * ch.step + read - old) * p.source_row;
-        ahead.size[1] = rows / cd.taps;
-        ahead.half = ceil_divide(ch.taps * runs.count * (runs.length / J), 2);
-      }
-      const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
-      const int64_t d = larger(panel.first, inside_d.first);
-      j.planes = smaller(panel.last, inside_d.last) - d;
-      for (int64_t th = 0; th < ch.taps; ++th) {
-        const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
-        const int64_t h = larger(panel.row, inside_h.first);
-        j.rows = smaller(panel.row + p.panel_rows, inside_h.last) - h;
-        if (j.add && (j.planes <= 0 || j.rows <= 0)) {
-          sum += runs.row() * lanes;
-          ahead.block += runs.count * (runs.length / J);
-          continue;
-        }
-        const T* x =
-            x_plane(d, td) + (h * ch.step + ch.offset + th * ch.offset_step) * p.source_row + (cw.offset + p.source[2].pad) * p.chunk;
-        j.g = g_plane(d) + (ch.dst + h * ch.dst_step) * row + cw.dst * lanes;
-        for (int64_t t = 0; t < runs.count; ++t, x += cw.offset_step * p.chunk)
-          for (int64_t i = 0; i < runs.length; i += J, sum += J * lanes) {
-            j.x = x + i;
-            j.sum = sum;
-            if constexpr (Ahead) ahead.next(j);
-            weights_block<T, L, NV, J, Ahead>(j);
-          }
-      }
-    }
-  });
-}
+struct weights_task {
+  static constexpr int64_t lanes = NV * L;
+  const conv_shape& s;
+  const weights_plan& p;
+  const T *source, *target;  // the copies
+  T* sums;
+  const weights_range& range;
+  const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;  // of the target
 
-/// The products of one chunk of source channels and one block of target channels, panel by panel.
-template <class T, int L, int NV, int J, bool Ahead>
-__attribute__((noinline)) void weights_task(const conv_shape& s, const weights_plan& p, const T* source, const T* target, T* sums,
-                                            const weights_range& range) noexcept {
-  const int64_t depth = s.classes[0][0].n, height = s.classes[1][0].n;  // class 0 is the longest
-  bool add = range.add;
-  for (int64_t u = range.first, next = 0; u < range.last; u = next) {
-    const int64_t n = u / depth, last = smaller(depth, range.last - n * depth);
-    next = n * depth + last;
-    for (int64_t d = u - n * depth; d < last; d += p.panel_planes)
-      for (int64_t h = 0; h < height; h += p.panel_rows, add = true) {
-        const int64_t below = h + p.panel_rows < height ? h + p.panel_rows : 0;
-        const weights_panel panel{d, smaller(d + p.panel_planes, last), h, below > 0 ? d : d + p.panel_planes, below};
-        weights_panel_task<T, L, NV, J, Ahead>(s, p, range, panel, source + n * p.source_sample, target + n * p.target_sample, sums, add);
-      }
-  }
-}
-
-/// turn_sums() for any number of classes, and filters of one element.
-template <class T>
-__attribute__((noinline)) void scatter_sums(const conv_shape& s, const weights_plan& p, int64_t lanes, int64_t targets, int64_t sources,
-                                            const T* sums, T* dw) noexcept {
-  for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-    const window_runs runs(cw, p.chunk, p.window);
-    const int64_t row = runs.row() * lanes, column = runs.tap(p.chunk) * lanes;
-    for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
-      const T* from = sums + (d * ch.taps + h) * row + w * column;
-      T* to = dw + tap;
-      for (int64_t i = 0; i < sources; ++i, from += lanes, to += s.weight_source)
-        for (int64_t o = 0; o < targets; ++o) {
-          T sum = from[o];
-          for (int64_t k = 1; k < p.parts; ++k) sum += from[k * p.sum_count * p.sum + o];
-          to[o * s.weight_target] = sum;
+  __attribute__((noinline)) void run() const noexcept {
+    const int64_t depth = s.axis[0].n, height = s.axis[1].n;
+    bool add = range.add;
+    for_each_sample({range.first, range.last}, depth, [&](int64_t n, int64_t first, int64_t last) {
+      for (int64_t d = first; d < last; d += p.panel_planes)
+        for (int64_t h = 0; h < height; h += p.panel_rows, add = true) {
+          const int64_t below = h + p.panel_rows < height ? h + p.panel_rows : 0;
+          panel({d, smaller(d + p.panel_planes, last), h, below > 0 ? d : d + p.panel_planes, below}, n, add);
         }
     });
-    sums += cd.taps * ch.taps * row;
-  });
-}
-
-/// copy_source_channels() from a blocked layout, of a source that is read whole.
-template <class T, class Plan>
-void copy_blocked_planes(const conv_shape& s, const Plan& p, const ops::volume_layout& from, const T* x, int64_t sample, T* to,
-                         int64_t begin, int64_t end, int64_t base) noexcept {
-  const source_axis &rows = p.source[1], &row = p.source[2];
-  const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * p.chunk) * sizeof(T)); };
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, line = row.extent * p.chunk;
-    T* pixel = to + c * p.source_chunk + (d - base) * p.source_plane;
-    clear(pixel, rows.pad * row.extent);
-    pixel += rows.pad * line;
-    for (int64_t h = 0; h < rows.count; ++h, pixel += line) {
-      const int64_t first = (d * s.source_size[1] + h) * s.source_size[2];
-      clear(pixel, row.pad);
-      copy_blocked<T>(from, x, sample, channel, smaller(p.chunk, s.source_channels - channel), first, first + row.count,
-                      pixel + row.pad * p.chunk, p.chunk);
-      clear(pixel + (row.pad + row.count) * p.chunk, row.extent - row.pad - row.count);
-    }
-    clear(pixel, (rows.extent - rows.pad - rows.count) * row.extent);
   }
-}
 
-/// What run_weights() does.
+  /// The products of one panel of sample n, to or (add) onto the sums: class by class.
+  __attribute__((noinline)) void panel(const weights_panel& at, int64_t n, bool add) const noexcept {
+    const T* const from = source + n * p.source_sample - range.source_base * p.source_plane;
+    const T* const by = target + n * p.target_sample - range.target_base * plane;
+    T* sum = sums;
+    for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+      const int64_t column = (cw.offset + p.source[2].pad) * p.chunk;
+      const panel_operand<T> x{from + cd.offset * p.source_plane + ch.offset * p.source_row + column, cd.step * p.source_plane,
+                               ch.step * p.source_row, cw.step * p.chunk};
+      const panel_operand<T> g{by + cd.dst * plane + ch.dst * row + cw.dst * lanes, cd.dst_step * plane, ch.dst_step * row,
+                               cw.dst_step * lanes};
+      const window_runs runs(cw, p.chunk, J);
+      const int64_t blocks = runs.count * (runs.length / J);  // of a pair of taps
+      weights_job<T> j{.x = x, .g = g, .pixels = cw.n, .add = add};
+      for (int64_t td = 0; td < cd.taps; ++td) {
+        const int64_t tap = td * cd.offset_step * p.source_plane;
+        panel_ahead<T> ahead;
+        if constexpr (Ahead) {  // the rows of x that this tap will read, but for those that this panel reads too, and a share of g
+          const int64_t read = (ch.taps - 1) * ch.offset_step + 1, old = at.next_row > 0 ? larger(0, read - ch.step) : 0;
+          const int64_t rows = p.panel_rows * ch.dst_step * row;
+          ahead.from[0] = x.at(at.next, 0, 0) + tap + larger(-ch.offset, at.next_row * ch.step + old) * p.source_row;
+          ahead.from[1] = g.at(at.next, at.next_row, 0) + rows * td / cd.taps;
+          ahead.size[0] = ((p.panel_rows - 1) * ch.step + read - old) * p.source_row;
+          ahead.size[1] = rows / cd.taps;
+          ahead.half = ceil_divide(ch.taps * blocks, 2);
+        }
+        const tap_range inside_d = positions_inside(cd, td, p.source[0].count);
+        const int64_t d = larger(at.first, inside_d.first);
+        j.planes = smaller(at.last, inside_d.last) - d;
+        for (int64_t th = 0; th < ch.taps; ++th) {
+          const tap_range inside_h = positions_inside(ch, th, p.source[1].count);
+          const int64_t h = larger(at.row, inside_h.first);
+          j.rows = smaller(at.row + p.panel_rows, inside_h.last) - h;
+          if (add && (j.planes <= 0 || j.rows <= 0)) {
+            sum += runs.row() * lanes;
+            ahead.block += blocks;
+            continue;
+          }
+          const T* window = x.at(d, h, 0) + tap + th * ch.offset_step * p.source_row;
+          j.g.first = g.at(d, h, 0);
+          for (int64_t t = 0; t < runs.count; ++t, window += cw.offset_step * p.chunk)
+            for (int64_t i = 0; i < runs.length; i += J, sum += J * lanes) {
+              j.x.first = window + i;
+              j.sum = sum;
+              if constexpr (Ahead) ahead.next(j);
+              weights_block<T, L, NV, J, Ahead>(j);
+            }
+        }
+      }
+    });
+  }
+};
+
+/// A kernel of run_weights().
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 struct channels_weights {
   static constexpr weights_plan plan = plan_weights<T>(G, Side);
   static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T> of;
+  weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
-    const int64_t base = c.base / plan.chunks;
-    if constexpr (Layouts.source.blocked())
-      copy_blocked_planes<T>(s, plan, Layouts.source, of.source, c.sample, to, c.begin, c.end, base);
-    else
-      copy_source_channels<T, false>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end, base);
+    copy_source_channels<T, false, Layouts.source>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end,
+                                                   c.base / plan.chunks);
   }
 
   void copy_target(const weights_copy& c, T* to) const noexcept {
-    const int64_t plane = s.target_size[1] * s.target_size[2];
-    copy_weights_pixels<T, 1, Layouts.target>(s, {of.target, s.target_channels, s.target_volume()}, plan.targets(c.block, 0).first,
-                                              plan.block_lanes(c.block),
-                                              {c.sample, c.group, c.begin * plane, c.end * plane, c.base * plane}, to);
+    copy_weights_pixels<1, Layouts.target>(of.targets(), plan.targets(c.block, 0).first, plan.block_lanes(c.block),
+                                           c.in(s.target_plane()), to);
   }
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
+    const auto run = [&](auto vectors) VOLUTE_ALWAYS_INLINE {
+      weights_task<T, plan.lanes, vectors, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
+    };
     if (plan.last == plan.main || at.block + 1 < plan.blocks)
-      weights_task<T, plan.lanes, plan.main, plan.window, plan.ahead>(s, plan, x, g, sum, range);
+      run(std::integral_constant<int, plan.main>{});
     else if constexpr (plan.last != plan.main)
-      weights_task<T, plan.lanes, plan.last, plan.window, plan.ahead>(s, plan, x, g, sum, range);
+      run(std::integral_constant<int, plan.last>{});
   }
 
   /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
   void complete(const weights_place& at, const T* sums) const noexcept {
-    constexpr bool forward = Side == conv_side::forward;
-    constexpr bool single = forward || (G.stride[0] == 1 && G.stride[1] == 1 && G.stride[2] == 1);
+    static constexpr tap_places<G, Side> places([](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
+                                                [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
     const tap_range targets = plan.targets(at.block, s.target_channels);
     const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
-    const int64_t lanes = plan.block_lanes(at.block), valid = targets.last - targets.first, channels = sources.last - sources.first;
-    const int64_t part = plan.sum_count * plan.sum;
-    T* const to = of.dw + filter_offset(s, at.group, targets.first, sources.first);
-    if constexpr (single && G.taps() > 1) {
-      const window_runs runs(s.classes[2][0], plan.chunk, plan.window);
-      const int64_t row = runs.row() * lanes;
-      const sums_layout layout(s, {s.classes[1][0].taps * row, row, runs.tap(plan.chunk) * lanes}, lanes, plan.parts, part);
-      turn_sums<T, plan.lanes, 1>(s, layout, valid, 0, channels, sums, to);
-    } else {
-      scatter_sums<T>(s, plan, lanes, valid, channels, sums, to);
-    }
+    const int64_t lanes = plan.block_lanes(at.block), part = plan.sum_count * plan.sum;
+    const complete_sums<T> all{.s = s,
+                               .places = places.of,
+                               .lanes = lanes,
+                               .channel = lanes,
+                               .parts = plan.parts,
+                               .part = part,
+                               .targets = targets.last - targets.first,
+                               .begin = 0,
+                               .end = sources.last - sources.first,
+                               .sums = sums,
+                               .dw = of.dw + filter_offset(s, at.group, targets.first, sources.first)};
+    if constexpr (places.all_met && G.taps() > 1)
+      all.template turn<plan.lanes, 1>();
+    else
+      all.scatter();
     constexpr int64_t most_lanes = plan.lanes * larger(plan.main, plan.last);  // there is room for these
     bool finite = true;
     for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
     if (finite) return;
+    constexpr bool forward = Side == conv_side::forward;
+    const tap_range &outputs = forward ? targets : sources, &inputs = forward ? sources : targets;
     const int64_t first = at.group * G.group_out();
-    if constexpr (forward)
-      without_unread<T>(G, Layouts, of.source, of.target, of.dw, {first + targets.first, first + targets.last}, sources);
-    else
-      without_unread<T>(G, {Layouts.target, Layouts.source}, of.target, of.source, of.dw, {first + sources.first, first + sources.last},
-                        targets);
+    of.sum_again(Layouts, {first + outputs.first, first + outputs.last}, inputs);
   }
 };
-
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-void run_channels_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  if (Side == conv_side::backward && (G.stride[0] > G.in[0] || G.stride[1] > G.in[1] || G.stride[2] > G.in[2]))
-    std::memset(of.dw, 0, static_cast<std::size_t>(G.w_size()) * sizeof(T));  // taps that no class meets
-  run_weights(channels_weights<T, G, Side, Layouts>{of}, scratch, workers);
-}
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

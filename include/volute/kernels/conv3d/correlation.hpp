@@ -20,9 +20,20 @@ constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 /// The size of near-equal parts of n, of at most `most` each.
 constexpr int64_t near_equal(int64_t n, int64_t most) { return ceil_divide(n, ceil_divide(n, most)); }
+/// Bytes of an element, as a number that sizes can be multiplied by.
+template <class T>
+inline constexpr int64_t bytes_of = sizeof(T);
 /// Elements of a cache line of 64 bytes.
 template <class T>
 inline constexpr int line_of = 64 / static_cast<int>(sizeof(T));
+
+/// Where pixel number `pixel` of a volume of so many rows and columns lies.
+struct voxel_place {
+  int64_t d = 0, h = 0, w = 0;
+};
+constexpr voxel_place voxel_at(int64_t pixel, int64_t rows, int64_t columns) {
+  return {pixel / (columns * rows), pixel / columns % rows, pixel % columns};
+}
 
 /// n elements and those that fill a line, whatever their type.
 constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
@@ -125,10 +136,14 @@ constexpr source_axis source_of(const ops::conv_geometry& g, conv_side side, int
   return x;
 }
 
-/// Taps [first, last) of an axis that read an existing element for destination index j.
+/// Taps, or whatever else, [first, last).
 struct tap_range {
   int64_t first = 0, last = 0;
 };
+/// Number i of `parts` near-equal ranges of n.
+constexpr tap_range nth_range(int64_t n, int64_t i, int64_t parts) { return {n * i / parts, n * (i + 1) / parts}; }
+
+/// Taps of an axis that read an existing element for destination index j.
 constexpr tap_range taps_inside(const correlation_axis& c, int64_t j, int64_t count) {
   const int64_t at = j * c.step + c.offset;
   tap_range r{0, c.taps};
@@ -214,6 +229,7 @@ struct conv_shape {
   constexpr source_axis source(int a, int64_t block, bool padded) const { return source_of(geometry, side, a, block, padded); }
 };
 constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) { return {g, side}; }
+constexpr const conv_shape& shape_of(const conv_shape& s, conv_side) { return s; }
 
 /// How threads share a convolution: each takes whole (sample, group) pairs, `pairs`, with a scratch memory of its own; or all work on one
 /// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.

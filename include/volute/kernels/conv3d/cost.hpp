@@ -251,12 +251,12 @@ struct conv_account {
 
   /// Stored: register blocks of the taps of a plane. Steps: elements of dw, each slab.
   constexpr plan_account operator()(const planes_weights_plan& p) const {
-    const double vectors = real(g.out[0] * p.vectors * p.slabs * s.source_channels * s.target_channels);
+    const double vectors = real(g.out[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
     return {{pixels, padded_rows, carry::tile, 1, p.depth * p.taps},
             {.products = vectors * real(g.taps()) * odd_loads<T> / 2,
              .copied = source_elements + (p.direct ? 0 : target_elements),
              .stored = vectors * real(ceil_divide(g.kernel[1] * g.kernel[2], p.taps)),
-             .steps = filters_of_group() * real(p.slabs)}};
+             .steps = filters_of_group() * real(p.steps)}};
   }
 
   /// Stored: register blocks of the taps of a row. Steps: elements of dw, every tenth row.
@@ -303,7 +303,7 @@ struct conv_account {
 template <class T, class Plan>
 constexpr double cycles(const Plan& plan, const conv_shape& s, const conv_counts& each) {
   const conv_counts n = conv_account<T>{s}(plan).counts;
-  const int64_t bytes = (s.geometry.x_size() + s.geometry.y_size()) * static_cast<int64_t>(sizeof(T));
+  const int64_t bytes = (s.geometry.x_size() + s.geometry.y_size()) * bytes_of<T>;
   const double pair = n.products * each.products + n.copied * each.copied + n.stored * each.stored + n.steps * each.steps;
   return pair * real(s.pairs()) + real(larger(0, bytes - machine.cached)) * each.beyond + each.once;
 }

@@ -70,10 +70,11 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   ops::conv_facts f;
   f.source = volume_of(original, side == conv_side::forward), f.target = volume_of(original, side == conv_side::backward);
   hash order = order_of_taps(s, family);
-  with_plan<T>(family, s, {}, [&](const auto& p) {
+  with_plan<T>(family, s, [&](const auto& p) {
     f.packed = order_of(p).size(s), f.scratch = p.scratch();
     order_of(p).put(order);
     if constexpr (requires { blocks_of(f, s, p); }) blocks_of(f, s, p);
+    return true;
   });
   f.order = order.value;
   // A transposed convolution in front of another one (64 -> 32 channels, 32^3 to 64^3: 11.1 ms in blocks, 9.5 NCDHW, and what reads it
@@ -98,7 +99,7 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
   f.source = volume_of(original, true), f.target = volume_of(original, false);
   const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
   bool lanes = false, window = false;
-  f.scratch = with_weights_plan<T>(family, g, [&](const auto& plan) {
+  f.scratch = with_plan<T>(family, g, [&](const auto& plan) {
     using plan_type = std::remove_cvref_t<decltype(plan)>;
     if constexpr (std::is_same_v<plan_type, row_weights_plan>) {
       window = true;

@@ -34,6 +34,20 @@ constexpr bool flat_reads(int64_t taps, int64_t dilation, int64_t n, int64_t q) 
   return false;
 }
 
+/// The depth in segments of at most `most` target planes, and the source planes that one of them reads.
+struct flat_depth {
+  int64_t segments = 1, planes = 1, sources = 0;
+  constexpr flat_depth(const correlation_axis& d, int64_t most) : segments(ceil_divide(d.n, most)), planes(ceil_divide(d.n, segments)) {
+    for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
+  }
+};
+
+/// Cycles of a step of all segments: products or loads, which begin at once, but no less than the chains of `sums` take.
+constexpr int64_t flat_step(int64_t products, int64_t loads, int64_t segments, int64_t sums) {
+  static_assert(machine.products == machine.loads);
+  return larger(products, larger(loads, segments * machine.latency * machine.products * sums)) / machine.products;
+}
+
 struct flat_plan : pixels_plan {  // without scratch memory
   flat_code code;
   int64_t segments = 1, vector_blocks = 1;  // of the depth, of a plane's vectors
@@ -42,7 +56,8 @@ struct flat_plan : pixels_plan {  // without scratch memory
 };
 
 constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
-  return segment_between(depth, depth.n * i / segments, depth.n * (i + 1) / segments, count);
+  const tap_range planes = nth_range(depth.n, i, segments);
+  return segment_between(depth, planes.first, planes.last, count);
 }
 
 /// Stride 1, rows of source and target of the same length, and registers for all taps of the depth (for the filter's adjoint twice).
@@ -56,12 +71,10 @@ constexpr bool flat_possible(const ops::conv_geometry& g) {
 /// loads begin at once, a load from an odd place counts twice, and each sum is a chain. A step is a tap of height and width and a source
 /// channel; each takes 3 cycles more, as measured, and each block 20, 2 for each sum and 5 for each tap.
 constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t planes_read, int64_t sources, int64_t sums) {
-  static_assert(machine.products == machine.loads);
   const flat_code& c = p.code;
   const int64_t products = planes_read * c.channels * c.vectors, taps = s.kernel[1] * s.kernel[2];
   const int64_t loads = p.segments * (c.channels * c.taps + 2 * sources * c.vectors);
-  const int64_t chains = p.segments * machine.latency * machine.products * c.taps;
-  const int64_t step = larger(products, larger(loads, chains)) / machine.products + 3 * p.segments;
+  const int64_t step = flat_step(products, loads, p.segments, c.taps) + 3 * p.segments;
   return static_cast<double>(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
 }
 
@@ -75,20 +88,18 @@ constexpr flat_plan plan_flat(const conv_shape& s) {
   for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
     flat_plan p;
     flat_code& c = p.code;
-    p.segments = ceil_divide(d.n, most);
+    const flat_depth depth(d, most);
+    p.segments = depth.segments;
     c.taps = d.taps;
     c.dilation = d.offset_step;
     c.plane = s.source_plane();
-    const int64_t planes = ceil_divide(d.n, p.segments);
-    int64_t sources = 0;
-    for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
     for (c.channels = 1; c.channels <= smaller(8, s.target_channels); ++c.channels)
       for (c.vectors = 1; c.vectors <= smaller(4, vectors); ++c.vectors) {
-        const int64_t sums = planes * c.channels * c.vectors;
-        if (sums > accumulators || sums + (sources + (simd::masks<T> ? 0 : 1)) * c.vectors > row_registers) break;
+        const int64_t sums = depth.planes * c.channels * c.vectors;
+        if (sums > accumulators || sums + (depth.sources + (simd::masks<T> ? 0 : 1)) * c.vectors > row_registers) break;
         p.vector_blocks = ceil_divide(vectors, c.vectors);
         p.blocks = ceil_divide(s.target_channels, c.channels);
-        p.cycles = flat_cycles(p, s, planes_read, sources, sums);
+        p.cycles = flat_cycles(p, s, planes_read, depth.sources, sums);
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
   }
@@ -187,17 +198,16 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> o
   }
 }
 
-template <class T, conv_call C>
-void run_flat(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const flat_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr flat_plan p = plan_flat<T>(s);
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
     constexpr const conv_shape& shape = conv_shape_of<C.geometry, C.side>;
     return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis[0], shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
   using masks = flat_masks<T, C.geometry, C.side>;
-  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
   constexpr int64_t row = s.source_size[2];
   constexpr pixels_tasks all{s.pairs(), p.blocks, p.segments, p.vector_blocks};
   share_ranges(run.workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {

@@ -23,60 +23,22 @@ struct flat_weights_code {
   int64_t source_plane = 0, target_plane = 0, target_channel = 0;
 };
 
-/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
-template <class T>
-__attribute__((noinline)) void fold_flat_weights(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
-  using V = simd::vec<T>;
-  constexpr int64_t L = simd::lanes<V>;
-  const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
-    const T* at = sums + k * L;
-    V v = simd::load<V>(at);
-    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
-    return v;
-  };
-  int64_t i = 0;
-  for (; i + L <= n; i += L) {
-    V r[L / 2];
-    VOLUTE_EACH(k, L / 2) {
-      const V a = read(i + k), b = read(i + k + L / 2);
-      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
-    }
-    VOLUTE_UNROLL
-    for (int m = L / 4; m > 0; m /= 2)
-      VOLUTE_EACH(k, m) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
-    simd::store(dw + i, r[0]);
-  }
-  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
-}
-
 /// `target`: the tensor with channels in the block (y's gradient g for the forward side, x for the backward side).
-struct flat_weights_plan : weights_parts {  // parts: of the batch, whose sums are vectors
+struct flat_weights_plan : weights_parts {  // a step is a sample
   flat_weights_code code;
   int64_t segments = 1, blocks = 1;  // of the depth, of target channels
   int64_t vectors = 1, panel = 1;    // of a plane; those whose targets stay in the first-level cache
   double cycles = 0;                 // of all samples and groups, as expected
-  constexpr int64_t scratch() const { return parts * partial; }
-  template <class T>
-  T* sums(T* scratch, int64_t part, T*) const {
-    return scratch + part * partial;
-  }
-  template <class T>
-  VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
-    fold_flat_weights(scratch, parts, partial, partial / simd::width<T>, dw);
-  }
 };
 
-/// The cycles that are expected of a block, as in plan_flat: products or loads, two at once, but no less than the chains of sums take, and
-/// what a vector, a call and its sums cost beside that.
-constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, int64_t planes_read, int64_t planes, int64_t sources,
-                                     int64_t sums) {
+/// The cycles that are expected of a block, as in plan_flat, and what a vector, a call and its sums cost beside its products.
+constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, const flat_depth& depth, int64_t planes_read) {
   const int64_t channels = p.code.channels, window = p.code.window, taps = s.kernel[1] * s.kernel[2];
-  const int64_t products = planes_read * channels * window, chains = p.segments * machine.latency * machine.products * planes;
-  const int64_t loads = p.segments * (2 * sources * window + channels * planes);  // one from an odd place counts twice
-  const int64_t step = larger(products, larger(loads, chains)) / machine.products + p.segments * (3 + window);
-  const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel);
+  const int64_t loads = p.segments * (2 * depth.sources * window + channels * depth.planes);  // one from an odd place counts twice
+  const int64_t step = flat_step(planes_read * channels * window, loads, p.segments, depth.planes) + p.segments * (3 + window);
+  const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel), sums = channels * p.code.taps * window;
   const int64_t cycles = s.source_channels * p.blocks * (taps / window * (p.vectors * step + calls * (4 + sums)) + calls * 40);
-  return static_cast<double>(s.groups * (s.batch * cycles + s.target_channels * s.source_channels * s.taps()));
+  return real(s.batch * s.groups * cycles + s.filters());
 }
 
 /// The block of which the least cycles are expected.
@@ -86,42 +48,42 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   constexpr int64_t panel_vectors = machine.l1 / 2 / 64;  // 16 KiB with AVX-512
   flat_weights_plan best, p;
   const conv_shape s = shape_of(g, side);
-  const correlation_axis d = correlation(g, side, 0, 0), h = correlation(g, side, 1, 0), w = correlation(g, side, 2, 0);
-  p.vectors = ceil_divide(s.target_size[1] * s.target_size[2], lanes);
+  const auto& [d, h, w] = s.axis;
+  p.vectors = ceil_divide(s.target_plane(), lanes);
   p.code.taps = d.taps;
   p.code.dilation = d.offset_step;
   p.code.channel_step = s.weight_target;
   p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
   p.code.window_step = w.k_step;
-  p.code.source_plane = s.source_size[1] * s.source_size[2];
-  p.code.target_plane = s.target_size[1] * s.target_size[2];
+  p.code.source_plane = s.source_plane();
+  p.code.target_plane = s.target_plane();
   p.code.target_channel = s.target_volume();
   for (int64_t most = smaller(d.n, most_planes); most > 0; --most) {
-    p.segments = ceil_divide(d.n, most);
-    const int64_t planes = ceil_divide(d.n, p.segments);
-    int64_t sources = 0;
-    for (int64_t q = 0; q < planes + (d.taps - 1) * d.offset_step; ++q) sources += flat_reads(d.taps, d.offset_step, planes, q) ? 1 : 0;
+    const flat_depth depth(d, most);
+    p.segments = depth.segments;
     for (int64_t window = 1; window <= h.taps * w.taps; ++window) {
       if (h.taps * w.taps % window != 0) continue;
       for (int64_t channels = 1; channels <= smaller(most_channels, s.target_channels); ++channels) {
         const int64_t sums = channels * d.taps * window;
         // The target's vectors stay in registers for several taps, too.
-        const int64_t held = window > 1 ? channels * planes : 1;
-        if (sums > accumulators || sums + sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
+        const int64_t held = window > 1 ? channels * depth.planes : 1;
+        if (sums > accumulators || sums + depth.sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
         p.blocks = ceil_divide(s.target_channels, channels);
         p.code.channels = static_cast<int>(channels);
         p.code.window = static_cast<int>(window);
-        p.panel = smaller(p.vectors, larger(1, panel_vectors / (channels * planes)));
-        p.cycles = flat_weights_cycles(p, s, positions_read(d, s.source_size[0]), planes, sources, sums);
+        p.panel = smaller(p.vectors, larger(1, panel_vectors / (channels * depth.planes)));
+        p.cycles = flat_weights_cycles(p, s, depth, positions_read(d, s.source_size[0]));
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
     }
   }
+  best.vectors_of_sums = true;
   best.partial = g.w_size() * lanes;
-  const int64_t tasks = s.groups * best.blocks * s.source_channels;
+  best.tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {
-    if (tasks < 8) best.parts = smaller(s.batch, ceil_divide(most_parts, tasks));
-    if (tasks * best.parts > 1) best.share = sharing::pairs;
+    if (best.tasks < 8) best.parts = ceil_divide(most_parts, best.tasks);
+    best.share = sharing::pairs;
+    best.limit_parts(s.batch);
   }
   return best;
 }
@@ -194,51 +156,48 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
   }
 }
 
-/// The products of one sample for one source channel and a block of target channels: panel by panel, all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side, int64_t... Segment>
-__attribute__((noinline)) void flat_weights_task(const flat_weights_plan& p, const weights_operands<T>& of, const weights_stint& at,
-                                                 std::integer_sequence<int64_t, Segment...>) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  constexpr flat_weights_code code = plan_flat_weights<T>(G, Side).code;
-  constexpr const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
-  constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
-  const int64_t c = at.task % s.source_channels, block = at.task / s.source_channels, group = block / p.blocks;
-  const int64_t wanted = block % p.blocks * code.channels, first = smaller(wanted, s.target_channels - code.channels);
-  const int64_t pair = at.sample * s.groups + group;
-  flat_weights_job<T> j;
-  j.known = wanted - first;
-  j.masks_step = flat_masks<T, G, Side>::vectors;
-  j.taps = ch.taps * cw.taps;
-  j.width = cw.taps;
-  j.x_h = ch.offset_step * row;
-  j.x_w = cw.offset_step;
-  j.sum = of.dw + (filter_offset(s, group, first, c) + first_tap) * L;
-  const T* const x = of.source_at(s, pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
-  const T* const g = of.target_at(s, pair, first);
-  for (int64_t v = 0; v < p.vectors; v += p.panel) {
-    j.masks = flat_masks_of<T, G, Side>.list + v;
-    j.whole = smaller(p.panel, code.target_plane / L - v);
-    j.rest = v + p.panel < p.vectors ? 0 : code.target_plane % L;
-    const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {
-      const int64_t plane = cd.n * i / p.segments;
-      j.x = x + v * L + plane * code.source_plane;
-      j.g = g + v * L + plane * code.target_plane;
-      j.add = !at.first || v > 0 || i > 0;
-      block_of(j);
-    };
-    (segment(Segment, flat_weights_block<T, code, flat_segment_of(cd, s.source_size[0], sizeof...(Segment), Segment)>), ...);
-  }
-}
-
+/// A kernel of run_weights(): a task has one source channel and a block of target channels. Panel by panel, all segments of the depth.
 template <class T, ops::conv_geometry G, conv_side Side>
-void run_flat_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  static constexpr flat_weights_plan p = plan_flat_weights<T>(G, Side);
-  run_parts<p.share != sharing::none>(p, s.groups * p.blocks * s.source_channels, s.batch, 1, of, scratch, workers,
-                                      [](const weights_operands<T>& of_part, const weights_stint& at, T*) VOLUTE_ALWAYS_INLINE {
-                                        flat_weights_task<T, G, Side>(p, of_part, at, std::make_integer_sequence<int64_t, p.segments>{});
-                                      });
-}
+struct flat_weights {
+  static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  weights_operands<T, G, Side> of;
+
+  void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
+
+  template <int64_t... Segment>
+  __attribute__((noinline)) void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
+    constexpr flat_weights_code code = plan.code;
+    constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
+    constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
+    const int64_t c = at.task % s.source_channels, block = at.task / s.source_channels, group = block / plan.blocks;
+    const int64_t wanted = block % plan.blocks * code.channels, first = smaller(wanted, s.target_channels - code.channels);
+    const int64_t pair = at.sample * s.groups + group;
+    flat_weights_job<T> j;
+    j.known = wanted - first;
+    j.masks_step = flat_masks<T, G, Side>::vectors;
+    j.taps = ch.taps * cw.taps;
+    j.width = cw.taps;
+    j.x_h = ch.offset_step * row;
+    j.x_w = cw.offset_step;
+    j.sum = of.dw + (filter_offset(s, group, first, c) + first_tap) * L;
+    const T* const x = of.source_at(pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
+    const T* const g = of.target_at(pair, first);
+    for (int64_t v = 0; v < plan.vectors; v += plan.panel) {
+      j.masks = flat_masks_of<T, G, Side>.list + v;
+      j.whole = smaller(plan.panel, code.target_plane / L - v);
+      j.rest = v + plan.panel < plan.vectors ? 0 : code.target_plane % L;
+      const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {
+        const int64_t plane = cd.n * i / plan.segments;
+        j.x = x + v * L + plane * code.source_plane;
+        j.g = g + v * L + plane * code.target_plane;
+        j.add = !at.first || v > 0 || i > 0;
+        block_of(j);
+      };
+      (segment(Segment, flat_weights_block<T, code, flat_segment_of(cd, s.source_size[0], sizeof...(Segment), Segment)>), ...);
+    }
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -89,7 +89,7 @@ constexpr in_place_plan plan_in_place(const conv_shape& s) {
   for (int i = 0; i < p.codes; ++i) p.code[i] = in_place_code_of<T>(s, i, both / p.codes);
   const in_place_code& c = p.code[0];
   if (p.codes == 2) p.code[1].before = c.taps_before(1, 0);
-  p.weights = s.source_channels * taps_met(s);
+  p.weights = s.source_channels * s.taps();
   p.row_blocks = ceil_divide(rows, c.rows);
   // Where several channels of the destination read the same source, a slab's stays in the second-level cache for them, and that of one
   // row block in the first (3 -> 64 channels: 11.5 -> 10.5 ms). Planes a multiple of 2 KiB apart lie in the same few sets there, which
@@ -132,7 +132,7 @@ constexpr bool prefers_in_place(const conv_shape& s) {
   const int64_t vectors = ceil_divide(w.n, L), classes = s.inner_classes();
   if (s.class_counts[1] > 2 || classes == 2 || d.taps * s.class_counts[2] * vectors > in_place_most) return false;
   if (w.step == 2 && d.taps * w.taps > 9) return false;
-  const int64_t bytes = s.source_elements() * static_cast<int64_t>(sizeof(T));
+  const int64_t bytes = s.source_elements() * bytes_of<T>;
   return w.n * 4 >= vectors * L * 3 && (s.source_channels <= 8 || bytes <= machine.l2);
 }
 
@@ -191,15 +191,6 @@ VOLUTE_INLINE V in_place_read(const T* row) {
     return simd::unzip<odd>(load_inside<V, column - odd, C.source_width, 2 * L>(row),
                             load_inside<V, column - odd + L, C.source_width, 2 * L>(row));
   }
-}
-
-template <int... I, class F>
-VOLUTE_INLINE void unrolled(std::integer_sequence<int, I...>, F f) {
-  (f(std::integral_constant<int, I>{}), ...);
-}
-template <int N, class F>
-VOLUTE_INLINE void unrolled(F f) {
-  unrolled(std::make_integer_sequence<int, N>{}, f);
 }
 
 template <class T, in_place_code C>
@@ -332,7 +323,7 @@ template <class T, in_place_code C, ops::epilogue E, bool Scale>
 __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_run<T>& a, const pixels_task& task,
                                              T* memory) noexcept {
   constexpr int64_t span = C.span(), step = C.height[0].step;
-  const correlation_axis& cd = s.classes[0][0];
+  const correlation_axis& cd = s.axis[0];
   const int64_t volume = s.source_volume(), y_row = C.rows * C.dst_step * C.target_width, all = cd.n + C.depth - 1;
   const int64_t begin = task.rows * p.slab, end = smaller(p.row_blocks, begin + p.slab);
   const tap_range targets = p.targets_of(s, task.block);
@@ -373,10 +364,9 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
   if constexpr (C.stream) simd::stream_fence();
 }
 
-template <class T, conv_call C>
-void run_in_place(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const in_place_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr in_place_plan p = plan_in_place<T>(s);
   share_tasks<p.share != sharing::none>(
       {s.pairs(), p.blocks, 1, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
         unrolled<p.codes>([&](auto i) VOLUTE_ALWAYS_INLINE { in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory); });

@@ -12,7 +12,7 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-struct in_place_weights_plan : weights_parts {  // parts: of the samples' rows
+struct in_place_weights_plan : weights_parts {  // a task has one channel of g, a step one row
   in_place_code code;
   int taps = 1;  // of the height, whose sums stay in registers together
 };
@@ -26,10 +26,9 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
   // Vectors of g, one of x, and what takes every second column out need registers too.
   const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
   p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
-  p.partial = g.w_size();
-  constexpr int64_t most_partial = int64_t{1} << 18;  // elements of all parts: they stay in the second-level cache
-  p.want_parts(conv_work(g) * lanes_of_pixels_work, g.out_channels, most_partial / p.partial);
-  p.limit_parts(g.out_channels, g.batch * g.out[1]);
+  p.steps = g.out[1];
+  p.want_parts(g, g.out_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
+  p.limit_parts(g.batch);
   return p;
 }
 
@@ -101,45 +100,38 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
   reduce_tile(acc, sum);
 }
 
+/// A kernel of run_weights().
 template <class T, ops::conv_geometry G>
-inline constexpr in_place_weights_plan in_place_weights_plan_of = plan_in_place_weights<T>(G);
+struct in_place_weights {
+  static constexpr in_place_weights_plan plan = plan_in_place_weights<T>(G);
+  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  weights_operands<T, G> of;
 
-/// The products of some rows of one channel of g, in one sample.
-template <class T, ops::conv_geometry G>
-__attribute__((noinline)) void in_place_weights_task(const weights_operands<T>& of, const weights_stint& at, T*) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  constexpr const in_place_weights_plan& P = in_place_weights_plan_of<T, G>;
-  constexpr in_place_code C = P.code;
-  constexpr int KH = static_cast<int>(C.height[0].taps);
-  constexpr int64_t KW = C.width[0].taps;
-  const correlation_axis& cd = s.classes[0][0];
-  const int64_t pair = at.sample * s.groups + at.task / s.target_channels, volume = s.source_volume();
-  in_place_weights_job<T> j{
-      {cd, s.source_size[0], s.source_size[1] * s.source_size[2], s.target_size[1] * s.target_size[2]}, at.begin, at.end, s.source_size[1]};
-  j.x = of.source_at(s, pair, 0) + cd.offset * j.x_plane;
-  j.g = of.target_at(s, pair, at.task % s.target_channels);
-  T* to = of.dw + at.task * s.source_channels * s.taps();
-  const bool more = pair + 1 < s.batch * s.groups;
-  for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
-    const auto block = [&](auto rows, int64_t h0) VOLUTE_ALWAYS_INLINE {
-      T sum[C.depth * rows * KW];
-      const bool last = h0 + rows == KH && more;
-      j.next_x = last ? j.x + volume : j.x;
-      j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
-      in_place_weights_block<T, C, rows>(j, h0, sum);
-      put_sums(sum, rows * KW, C.depth, rows * KW, to + h0 * KW, KH * KW, !at.first);
-    };
-    int64_t h0 = 0;
-    for (; h0 + P.taps <= KH; h0 += P.taps) block(std::integral_constant<int, P.taps>{}, h0);
-    if constexpr (KH % P.taps != 0) block(std::integral_constant<int, KH % P.taps>{}, h0);
+  __attribute__((noinline)) void add(const weights_stint& at, T*) const noexcept {
+    constexpr in_place_code C = plan.code;
+    constexpr int KH = static_cast<int>(C.height[0].taps);
+    constexpr int64_t KW = C.width[0].taps, volume = s.source_volume();
+    const correlation_axis& cd = s.axis[0];
+    const int64_t pair = at.sample * s.groups + at.task / s.target_channels;
+    in_place_weights_job<T> j{{cd, s.source_size[0], s.source_plane(), s.target_plane()}, at.begin, at.end, s.source_size[1]};
+    j.x = of.source_at(pair, 0) + cd.offset * j.x_plane;
+    j.g = of.target_at(pair, at.task % s.target_channels);
+    T* to = of.dw + at.task * s.source_channels * s.taps();
+    for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
+      const auto block = [&](auto rows, int64_t h0) VOLUTE_ALWAYS_INLINE {
+        T sum[C.depth * rows * KW];
+        const bool last = h0 + rows == KH && pair + 1 < s.pairs();
+        j.next_x = last ? j.x + volume : j.x;
+        j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
+        in_place_weights_block<T, C, rows>(j, h0, sum);
+        put_sums(sum, rows * KW, C.depth, rows * KW, to + h0 * KW, KH * KW, !at.first);
+      };
+      int64_t h0 = 0;
+      for (; h0 + plan.taps <= KH; h0 += plan.taps) block(std::integral_constant<int, plan.taps>{}, h0);
+      if constexpr (KH % plan.taps != 0) block(std::integral_constant<int, KH % plan.taps>{}, h0);
+    }
   }
-}
-
-template <class T, ops::conv_geometry G>
-void run_in_place_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr const in_place_weights_plan& p = in_place_weights_plan_of<T, G>;
-  run_parts<p.share != sharing::none>(p, G.out_channels, G.batch, G.out[1], of, scratch, workers, in_place_weights_task<T, G>);
-}
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

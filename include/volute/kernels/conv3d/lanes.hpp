@@ -51,16 +51,8 @@ constexpr void plan_samples(lanes_plan& p, const conv_shape& s, int64_t size) {
   if (p.slabs.count == 1) p.samples = smaller(s.batch, larger(1, machine.cached / (p.source_sample * size)));
 }
 
-/// Threads. Every slice reads the filters again: those that stream are cut no further than to feed four threads. `tiles`: of a block.
-constexpr void plan_threads(lanes_plan& p, const conv_shape& s, int64_t size, bool streams, int64_t tiles) {
-  const int64_t pieces = piece_count(s, p);
-  const double work = conv_work(s.geometry);
-  p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
-  if (p.share != sharing::inside) return;
-  const int64_t tasks = streams ? 8 : 32;  // 32: what 2, 4, 8 or 16 threads share without a rest
-  const int64_t worth = larger(1, parts_of(work / real(pieces * p.blocks)));
-  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), worth);
-}
+/// Tasks of a piece. Every slice reads the filters again: those that stream are cut no further than to feed four threads.
+constexpr int64_t tasks_of_piece(bool streams) { return streams ? 8 : many_tasks; }
 
 /// A source of `planes` planes in layout `from`, if that is blocked.
 constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from, int64_t planes) {
@@ -75,19 +67,11 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
   p.source_sample = p.chunks * p.source_chunk;
 }
 
-/// How far the loops of a register block go over chunks and taps of depth and height, and their steps in the source and in the filters.
-struct tap_loops {
-  int64_t chunks = 1, d = 1, h = 1;
-  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
-
+/// Loops over a copy with channels last.
+struct lanes_loops : tap_loops {
   void steps(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
     x_chunk = p.source_chunk, x_d = cd.offset_step * p.source_plane, x_h = ch.offset_step * p.source_row;
-    w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
-  }
-  /// Returns where the filters of these taps begin.
-  int64_t take(const tap_range& td, const tap_range& th) {
-    d = td.last - td.first, h = th.last - th.first;
-    return td.first * w_d + th.first * w_h;
+    filter_steps(cd, ch, row_filters);
   }
 };
 
@@ -112,21 +96,21 @@ struct lanes_task {
   /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
   void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
-    conv_place at{piece.sample + sample, piece.group * s.target_channels + channel, s.groups * s.target_channels, 0};
+    conv_place at = place_of(s, piece.sample + sample, piece.group, channel);
     if constexpr (To.blocked()) {
       store_blocked<T, L, E, To>(from, pitch, first, n, channels, run.out, at);
     } else {
-      const int64_t volume = s.target_volume();
-      at.offset = (at.sample * at.channels + at.channel) * volume + first;
-      store_pixels<T, L, E, Fold>(from, pitch, n, channels, run.out, volume, at);
+      at.offset += first;
+      store_pixels<T, L, E, Fold>(from, pitch, n, channels, run.out, s.target_volume(), at);
     }
   }
 };
 
-/// All pieces. units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
-/// compute(block of target channels, task). To: the layout of the target, and L the lanes that store it.
-template <sharing Share, bool InPlace, int L, ops::volume_layout To, class T, class Plan, class Units, class Copy, class Compute>
-VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_run<T>& run, Units units, Copy copy, Compute compute) {
+/// All pieces of a call with plan p: p.units(slab) are the parts into which the copy of a piece can be cut; copy_piece<T, Scale>(s, p, run,
+/// piece, n, to, begin, end): units [begin, end) of its sample n; compute(block of target channels, task). L: the lanes that store results.
+template <class T, conv_call C, const auto& p, int L, class Compute>
+VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
+  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
       __attribute__((noinline)) {
@@ -134,12 +118,18 @@ VOLUTE_INLINE void run_lanes(const conv_shape& s, const Plan& p, const conv_run<
     const int64_t channel = b * p.order.lanes / p.order.fold, most = p.order.block_lanes(b) / p.order.fold;
     compute(b, lanes_task<T>{run, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
                              run.packed + p.order.block_first(piece.group, b, s.taps()), tile});
-    if constexpr (streams_blocks<T, L, To>) simd::stream_fence();
+    if constexpr (streams_blocks<T, L, C.layouts.target>) simd::stream_fence();
   };
-  if constexpr (InPlace)
-    run_pieces<Share>(s, p, run.scratch, run.workers, units, run.x, block);
+  const auto units = [](const depth_slab& slab) { return p.units(slab); };
+  if constexpr (p.blocked)
+    run_pieces<p.share>(s, p, run.scratch, run.workers, units, run.x, block);
   else
-    run_pieces<Share>(s, p, run.scratch, run.workers, units, copy, block);
+    run_pieces<p.share>(
+        s, p, run.scratch, run.workers, units,
+        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
+          copy_piece<T, C.scale>(s, p, run, piece, n, to, begin, end);
+        },
+        block);
 }
 
 }  // namespace VOLUTE_ISA

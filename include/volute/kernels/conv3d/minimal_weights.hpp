@@ -249,12 +249,8 @@ inline constexpr minimal_factors<F, T> factors_of{};
 template <class T, ops::volume_layout Layout>
 void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
                   T* to) noexcept {
-  for (int64_t n = 0; n < at.samples; ++n, to += c.sample) {
-    if constexpr (Layout.blocked())
-      copy_blocked_planes<T>(s, c, Layout, from, at.sample + n, to, begin * c.chunks, end * c.chunks, base);
-    else
-      copy_source_channels<T, false>(s, c, from, nullptr, at.sample + n, at.group, to, begin * c.chunks, end * c.chunks, base);
-  }
+  for (int64_t n = 0; n < at.samples; ++n, to += c.sample)
+    copy_source_channels<T, false, Layout>(s, c, from, nullptr, at.sample + n, at.group, to, begin * c.chunks, end * c.chunks, base);
 }
 
 /// s: x's side; gs: the same geometry with g as the source.

@@ -19,7 +19,7 @@ inline constexpr int64_t pack_streams = machine.cached * 2;
 /// Runs f(d class, h class, taps so far, those of the height) over the residue classes of depth and height in the order of the packed
 /// filters; the classes of the width follow each other within them.
 template <class F>
-VOLUTE_INLINE void for_each_plane_class(const conv_shape& s, F f) {
+VOLUTE_INLINE constexpr void for_each_plane_class(const conv_shape& s, F f) {
   int64_t taps = 0;
   for (int64_t d = 0; d < s.class_counts[0]; ++d) {
     int64_t taps_h = 0;
@@ -33,7 +33,7 @@ VOLUTE_INLINE void for_each_plane_class(const conv_shape& s, F f) {
 }
 /// f(w class, taps so far) over those of the width in classes cd of the depth and ch of the height, before which there are `taps`.
 template <class F>
-VOLUTE_INLINE void for_each_width_class(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, int64_t taps, F f) {
+VOLUTE_INLINE constexpr void for_each_width_class(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, int64_t taps, F f) {
   for (int64_t w = 0; w < s.class_counts[2]; ++w) {
     const correlation_axis& cw = s.classes[2][w];
     f(cw, taps);
@@ -42,7 +42,7 @@ VOLUTE_INLINE void for_each_width_class(const conv_shape& s, const correlation_a
 }
 /// Runs f(d class, h class, w class, taps so far) over all residue classes.
 template <class F>
-VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
+VOLUTE_INLINE constexpr void for_each_class(const conv_shape& s, F f) {
   for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t) {
     for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) { f(cd, ch, cw, taps); });
   });
@@ -50,13 +50,29 @@ VOLUTE_INLINE void for_each_class(const conv_shape& s, F f) {
 
 /// Runs f(d, h, w, the filter's element) over the taps of one class.
 template <class F>
-VOLUTE_INLINE void for_each_tap(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw,
+VOLUTE_INLINE constexpr void for_each_tap(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw,
                                 F f) {
   for (int64_t d = 0; d < cd.taps; ++d)
     for (int64_t h = 0; h < ch.taps; ++h)
       for (int64_t w = 0; w < cw.taps; ++w)
         f(d, h, w, ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step);
 }
+
+/// How far the loops of a register block go over chunks of source channels and taps of depth and height, and their steps in the source and in
+/// the packed filters.
+struct tap_loops {
+  int64_t chunks = 1, d = 1, h = 1;
+  int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
+
+  VOLUTE_INLINE void filter_steps(const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
+    w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
+  }
+  /// Returns where the filters of these taps begin.
+  VOLUTE_INLINE int64_t take(const tap_range& td, const tap_range& th) {
+    d = td.last - td.first, h = th.last - th.first;
+    return td.first * w_d + th.first * w_h;
+  }
+};
 
 /// The order of packed filters, of `size` elements; what `put` names is equal where they can be shared: [group][block of target
 /// channels][class][chunk of source channels][tap d][tap h] and then [tap w][source channel / fold][lane] or, `width_last`, [source channel
@@ -91,7 +107,7 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_orde
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
   const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source;
-  const int64_t step = order.row_step(s.classes[2][0]) * lanes;
+  const int64_t step = order.row_step(s.axis[2]) * lanes;
   const bool dense = source_stride == taps;  // the source channels of a target channel lie one after the other
   const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
   const int64_t ahead = dense ? 8 * L : source_stride;  // the rows lie far apart: the processor does not see what comes next
@@ -161,12 +177,12 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_or
                                             const team<T>& workers) noexcept {
   constexpr int64_t most_taps = 512;  // of a table on the stack; filters with more are gathered
   int64_t rows[most_taps];
-  const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
+  const auto& [cd, ch, cw] = s.axis;
   const bool one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && cd.taps * ch.taps * cw.taps == s.taps();
   const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
   if (turns) for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(ch, cw, d, h, x); });
   const int64_t size = order.size(s);
-  const bool streams = size * static_cast<int64_t>(sizeof(T)) > pack_streams;
+  const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
   share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(static_cast<double>(size)),
                [&](int64_t begin, int64_t end, int) noexcept {

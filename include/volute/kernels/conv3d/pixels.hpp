@@ -18,11 +18,10 @@ inline namespace VOLUTE_ISA {
 enum filter_axis { channel_axis, depth_axis, height_axis, width_axis };
 
 /// An order of packed filters: [group][block of target channels][class][axes 0 to 3: source channels and taps][target channel]. Target
-/// channels that do not exist are zeros.
+/// channels that do not exist are zeros; blocks lie as far apart as if all taps met a class.
 struct pixel_filter_order {
   filter_axis axes[4]{channel_axis, depth_axis, height_axis, width_axis};
   int64_t targets = 1;  // of a block
-  bool gaps = false;    // blocks lie as far apart as if all taps met a class
   constexpr int64_t size(const conv_shape& s) const { return s.filters() / s.target_channels * whole_blocks(s.target_channels); }
   constexpr int64_t whole_blocks(int64_t channels) const { return ceil_divide(channels, targets) * targets; }
   constexpr void put(hash& h) const { h.put(targets); }
@@ -50,7 +49,7 @@ __attribute__((noinline)) void pack_filters(const conv_shape& s, const pixel_fil
                 for (int64_t o = 0; o < order.targets; ++o) packed[o] = o < valid ? at[o * s.weight_target] : T(0);
               }
       });
-      if (order.gaps) packed = next;
+      packed = next;
     }
 }
 
@@ -84,23 +83,6 @@ template <bool Shared, class T, class F>
 VOLUTE_INLINE void share_tasks(const pixels_tasks& all, const conv_run<T>& run, F f) noexcept {
   share_if<Shared>(run.workers, all.count(),
                    [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE { f(all.task(i), run.workers.memory(worker, run.scratch)); });
-}
-
-/// Channel o of a pair's targets, from its first element on.
-constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) {
-  return {pair / s.groups, pair % s.groups * s.target_channels + o, s.groups * s.target_channels,
-          (pair * s.target_channels + o) * s.target_volume()};
-}
-
-/// Taps that meet any residue class: a stride wider than the input leaves some out.
-constexpr int64_t taps_met(const conv_shape& s) {
-  int64_t product = 1;
-  for (int a = 0; a < 3; ++a) {
-    int64_t taps = 0;
-    s.for_each_class(a, [&](const correlation_axis& c) { taps += c.taps; });
-    product *= taps;
-  }
-  return product;
 }
 
 /// Rows of results in a tile. Those of the residue classes of the width take turns, each class `step` elements behind the one before.

@@ -134,7 +134,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   p.layout.step[1] = cw.step;
   p.layout.pitch = ceil_divide(p.source[2].extent, cw.step);
   s.for_each_class(1, [&](const correlation_axis& c) { p.halo = larger(p.halo, tap_position(c, c.taps - 1, p.source[1]) / ch.step); });
-  p.weights = s.source_channels * taps_met(s);
+  p.weights = s.source_channels * s.taps();
   // Many channels would fill the second-level cache before a row is long enough for memory, and where their planes lie a power of two
   // apart, more than 8 lines asked for ahead would drive each other out.
   const int64_t chunks = ceil_divide(s.source_channels, 8), all = cd.n + cd.taps - 1;
@@ -272,7 +272,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
   const int64_t slab = here ? task.rows : more_rows ? task.rows + 1 : 0, pair = more_rows ? task.pair : task.pair + 1;
   if (task.block + 1 < p.blocks || pair >= s.pairs()) return nullptr;
   const int64_t row = larger(0, slab * p.rows * p.layout.step[0] - p.source[1].pad), channel = j.open ? c0 + p.chunk : 0;
-  const int64_t plane = j.open ? d0 : j.keep ? d0 + p.planes : s.classes[0][0].offset;
+  const int64_t plane = j.open ? d0 : j.keep ? d0 + p.planes : s.axis[0].offset;
   return x + (pair * s.source_channels + channel) * j.next_channel + plane * j.next_plane + row * s.source_size[2];
 }
 
@@ -280,7 +280,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
 __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
                                            const pixels_task& task, tap_range depth, T* memory) noexcept {
-  const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.classes[0][0].offset;
+  const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
   const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);
   const T* const x_end = a.x + s.pairs() * s.source_elements();
@@ -324,17 +324,15 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
   }
 }
 
-template <class T, conv_call C>
-void run_planes(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const planes_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr planes_plan p = plan_planes<T>(s);
   static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
-  const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.classes[0][0].n;
+  const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.axis[0].n;
   share_tasks<p.share != sharing::none>(
       {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
-        planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task,
-                                                               {depth * task.depth / parts, depth * (task.depth + 1) / parts}, memory);
+        planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task, nth_range(depth, task.depth, parts), memory);
       });
 }
 

@@ -13,11 +13,11 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-struct planes_weights_plan : weights_parts {  // parts: of the samples' pieces
-  int depth = 1, taps = 1;                    // sums of one register block: taps of depth, and of height and width
+struct planes_weights_plan : weights_parts {  // steps: pieces
+  int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
   slab_layout layout{}, target{};   // of x, of g
-  int64_t rows = 1, slabs = 1;      // rows of g of one piece; pieces
+  int64_t rows = 1;                 // of g, of one piece
   int64_t targets = 1, blocks = 1;  // channels of g of one task
   bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
   int64_t vectors = 1;              // of one plane of g
@@ -28,7 +28,7 @@ struct planes_weights_plan : weights_parts {  // parts: of the samples' pieces
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
     slab_layout& l = layout;
     rows = target.rows = rows_of_piece;
-    slabs = ceil_divide(g.out[1], rows);
+    steps = ceil_divide(g.out[1], rows);
     l.rows = rows + halo;
     l.part = l.rows * l.pitch + gap;
     l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
@@ -45,53 +45,48 @@ struct planes_weights_plan : weights_parts {  // parts: of the samples' pieces
 template <class T>
 constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
   planes_weights_plan p;
-  constexpr int64_t size = sizeof(T), width = simd::width<T>, most_taps = 9, least_rows = 4;
+  constexpr int64_t size = sizeof(T), width = simd::width<T>, least_rows = 4;
   const planes_plan forward = plan_planes<T>({g, conv_side::forward});
   for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
   p.layout = forward.layout;
   p.depth = static_cast<int>(g.kernel[0]);
-  const int64_t list = g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, (accumulators - 1) / p.depth);
-  p.taps = static_cast<int>(near_equal(list, at_once));
+  p.taps = taps_together(g.kernel[1] * g.kernel[2], (accumulators - 1) / p.depth);
   // A copy costs more than up to a seventh of the lanes.
   p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
   const int64_t aligned = ceil_divide(p.layout.pitch, width) * width;  // one tap of the width then crosses no cache line: 9 % less time
   if (p.direct && aligned * 8 <= p.layout.pitch * 9) p.layout.pitch = aligned;
   p.cut_rows<T>(g, g.out[1], halo, gap);
-  const auto cut_further = [&] { p.cut_rows<T>(g, smaller(p.rows - 1, ceil_divide(g.out[1], p.slabs + 1)), halo, gap); };
+  const auto cut_further = [&] { p.cut_rows<T>(g, smaller(p.rows - 1, ceil_divide(g.out[1], p.steps + 1)), halo, gap); };
   while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
   p.targets = g.group_out();
-  p.partial = g.w_size();
-  const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work);
-  if (g.groups < tasks && p.targets >= 4) {
+  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); g.groups < tasks && p.targets >= 4) {
     p.targets = ceil_divide(g.group_out(), smaller(ceil_divide(tasks, g.groups), p.targets / 2));
     p.blocks = ceil_divide(g.group_out(), p.targets);
   }
-  p.want_parts(conv_work(g) * lanes_of_pixels_work, g.groups * p.blocks, machine.l2 / (p.partial * size));
-  while (p.rows > least_rows && g.batch * p.slabs < p.parts) cut_further();
-  p.limit_parts(g.groups * p.blocks, g.batch * p.slabs);
+  p.want_parts(g, g.groups * p.blocks, lanes_of_pixels_work, machine.l2 / size);
+  while (p.rows > least_rows && g.batch * p.steps < p.parts) cut_further();
+  p.limit_parts(g.batch);
   return p;
 }
 
 template <class T>
 struct planes_weights_job : weights_flight<T> {
-  const int64_t* tap = nullptr;  // offsets in x
-  T* sum = nullptr;              // [KD][TB]
-  int64_t rows = 0, width = 0;   // of g; a copy is one long row
+  int64_t rows = 0, width = 0;  // of g; a copy is one long row
   int64_t x_row = 0, g_row = 0;
   int64_t x_lines = 0, g_lines = 0, next_x_plane = 0, next_g_plane = 0;  // lines that are asked for with each vector and plane
 };
 
-/// All lanes of all planes of one piece and one pair of channels.
+/// to[KD][TB]: all lanes of all planes of one piece and one pair of channels, for the taps that x has at `offset`.
 template <class T, int KD, int TB>
-__attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job) noexcept {
+__attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job, const int64_t* offset, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const planes_weights_job<T> j = job;
   V acc[KD][TB];
   set_zero(acc);
   int64_t tap[TB];
-  VOLUTE_EACH(k, TB) tap[k] = j.tap[k];
+  VOLUTE_EACH(k, TB) tap[k] = offset[k];
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next.
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + 16, j.last);
@@ -125,75 +120,73 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
         column(r * j.x_row + w, r * j.g_row + w, [n](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, n); });
     }
   }
-  reduce_tile(acc, j.sum);
+  reduce_tile(acc, to);
 }
 
+/// A kernel of run_weights(): a task has some of the channels of g in one group.
 template <class T, ops::conv_geometry G>
-inline constexpr planes_weights_plan planes_weights_plan_of = plan_planes_weights<T>(G);
+struct planes_weights {
+  static constexpr planes_weights_plan plan = plan_planes_weights<T>(G);
+  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  static constexpr tap_offsets<G, conv_side::forward> offsets{plan.layout, plan.source};
+  static constexpr int64_t row = s.source_size[2], g_row = s.target_size[2];
+  weights_operands<T, G> of;
 
-/// The products of some pieces of one sample for a block of `blocks` of the channels of g in one group.
-template <class T, ops::conv_geometry G>
-__attribute__((noinline)) void planes_weights_task(const weights_operands<T>& of, int64_t blocks, const weights_stint& at,
-                                                   T* source) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  constexpr const planes_weights_plan& p = planes_weights_plan_of<T, G>;
-  static constexpr tap_offsets<G, conv_side::forward> offsets{p.layout, p.source};
-  constexpr int64_t KD = p.depth, TB = p.taps;
-  const correlation_axis& cd = s.classes[0][0];
-  const int64_t group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group, list = s.kernel[1] * s.kernel[2];
-  const tap_range targets{s.target_channels * b / blocks, s.target_channels * (b + 1) / blocks};
-  const int64_t row = s.source_size[2], volume = s.source_volume(), g_row = s.target_size[2], g_volume = s.target_volume();
-  const T *const x = of.source_at(s, pair, 0), *const x_end = of.source_at(s, s.batch * s.groups, 0);
-  T* const target = source + p.source_size;
-  T sum[KD * TB];
-  int64_t tap[TB];
-  planes_weights_job<T> j{{cd, p.source[0].count, p.layout.plane, p.direct ? s.target_size[1] * g_row : p.target.plane}};
-  j.tap = tap;
-  j.sum = sum;
-  j.width = p.direct ? g_row : p.vectors * simd::width<T>;
-  j.x_row = p.layout.pitch;
-  j.g_row = g_row;
-  j.next_x_plane = s.source_size[1] * row;
-  j.next_g_plane = s.target_size[1] * g_row;
-  const int64_t x_lines = ceil_divide(p.rows * p.layout.step[0] * row, p.vectors * line_of<T>);
-  for (int64_t piece = at.begin; piece < at.end; ++piece) {
-    const int64_t h0 = piece * p.rows;
-    const bool more_rows = piece + 1 < p.slabs;
-    j.rows = p.direct ? smaller(p.rows, s.target_size[1] - h0) : 1;
-    for (int64_t c = 0; c < s.source_channels; ++c)
-      for (int64_t q = j.first + cd.offset; q < j.last + cd.offset; ++q)
-        copy_plane<T, false>(p.layout, p.source[1], p.source[2], x + c * volume + q * j.next_x_plane, row, x_end, h0, T(1),
-                             source + c * p.layout.channel + q * p.layout.plane);
-    for (int64_t o = targets.first; o < targets.last; ++o) {
-      const T* from = of.target_at(s, pair, o);
-      j.g = p.direct ? from + h0 * g_row : target;
-      if constexpr (!p.direct) copy_target_planes<T>(s, of, p.target, from, cd.n, h0, target);
-      j.next_g = from + (o + 1 < s.target_channels ? g_volume + h0 * g_row : more_rows ? (h0 + p.rows) * g_row : g_volume);
-      j.next_x = x + (more_rows ? (h0 + p.rows) * p.layout.step[0] * row : s.source_channels * volume);
-      for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
-        j.x = source + c * p.layout.channel + cd.offset * p.layout.plane;
-        T* const to = of.dw + filter_offset(s, group, o, c);
-        for (int64_t k0 = 0; k0 < list; k0 += TB) {
-          for (int64_t k = 0; k < TB; ++k) tap[k] = offsets.both[smaller(k0 + k, list - 1)];
-          j.x_lines = k0 == 0 && o + 1 == s.target_channels ? x_lines : 0;
-          j.g_lines = k0 == 0 && c == 0 ? 1 : 0;
-          planes_weights_block<T, p.depth, p.taps>(j);
-          put_sums(sum, TB, KD, smaller(TB, list - k0), to + k0, list, !at.first || piece > at.begin);
+  /// Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
+  static int64_t tasks(const team<T>& workers) noexcept {
+    return s.groups * (workers.alone() ? 1 : smaller(plan.blocks, 4 * workers.workers->threads()));
+  }
+
+  __attribute__((noinline)) void add(const weights_stint& at, T* memory) const noexcept {
+    constexpr const correlation_axis& cd = s.axis[0];
+    constexpr int64_t volume = s.source_volume(), below = plan.rows * plan.layout.step[0] * row;  // x of the next piece
+    const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
+    const tap_range targets = nth_range(s.target_channels, b, blocks);
+    const T* const x = of.source_at(pair, 0);
+    T* const target = memory + plan.source_size;
+    planes_weights_job<T> j{{cd, plan.source[0].count, plan.layout.plane, plan.direct ? s.target_plane() : plan.target.plane}};
+    j.width = plan.direct ? g_row : plan.vectors * simd::width<T>;
+    j.x_row = plan.layout.pitch;
+    j.g_row = g_row;
+    j.next_x_plane = s.source_plane();
+    j.next_g_plane = s.target_plane();
+    for (int64_t piece = at.begin; piece < at.end; ++piece) {
+      const int64_t h0 = piece * plan.rows, next_row = piece + 1 < plan.steps ? h0 + plan.rows : 0;
+      j.rows = plan.direct ? smaller(plan.rows, s.target_size[1] - h0) : 1;
+      for (int64_t c = 0; c < s.source_channels; ++c)
+        for (int64_t q = j.first + cd.offset; q < j.last + cd.offset; ++q)
+          copy_plane<T, false>(plan.layout, plan.source[1], plan.source[2], x + c * volume + q * j.next_x_plane, row,
+                               of.source_at(s.pairs(), 0), h0, T(1), memory + c * plan.layout.channel + q * plan.layout.plane);
+      for (int64_t o = targets.first; o < targets.last; ++o) {
+        const T* from = of.target_at(pair, o);
+        const bool last = o + 1 == s.target_channels;
+        j.g = plan.direct ? from + h0 * g_row : target;
+        if constexpr (!plan.direct) of.copy_target(plan.target, from, cd.n, h0, target);
+        j.next_g = from + (!last ? s.target_volume() + h0 * g_row : next_row > 0 ? next_row * g_row : s.target_volume());
+        j.next_x = x + (next_row > 0 ? (piece + 1) * below : s.source_channels * volume);
+        for (int64_t c = 0; c < s.source_channels; ++c, j.next_x += volume) {
+          j.x = memory + c * plan.layout.channel + cd.offset * plan.layout.plane;
+          j.x_lines = last ? ceil_divide(below, plan.vectors * line_of<T>) : 0;
+          j.g_lines = c == 0 ? 1 : 0;
+          add_taps(j, of.dw + filter_offset(s, group, o, c), !at.first || piece > at.begin);
         }
       }
     }
   }
-}
 
-template <class T, ops::conv_geometry G>
-void run_planes_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr const planes_weights_plan& p = planes_weights_plan_of<T, G>;
-  // Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
-  const int64_t blocks = workers.alone() ? 1 : smaller(p.blocks, 4 * workers.workers->threads());
-  run_parts<p.share != sharing::none>(p, G.groups * blocks, G.batch, p.slabs, of, scratch, workers,
-                                      [&](const weights_operands<T>& of_part, const weights_stint& at, T* memory)
-                                          VOLUTE_ALWAYS_INLINE { planes_weights_task<T, G>(of_part, blocks, at, memory); });
-}
+  /// The sums of all taps of one pair of channels, to or (add) onto dw. The first ones ask for what comes next.
+  VOLUTE_INLINE void add_taps(planes_weights_job<T>& j, T* to, bool add) const noexcept {
+    constexpr int64_t KD = plan.depth, TB = plan.taps, list = s.kernel[1] * s.kernel[2];
+    T sum[KD * TB];
+    int64_t tap[TB];
+    for (int64_t k0 = 0; k0 < list; k0 += TB) {
+      for (int64_t k = 0; k < TB; ++k) tap[k] = offsets.both[smaller(k0 + k, list - 1)];
+      planes_weights_block<T, plan.depth, plan.taps>(j, tap, sum);
+      put_sums(sum, TB, KD, smaller(TB, list - k0), to + k0, list, add);
+      j.x_lines = j.g_lines = 0;
+    }
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -105,9 +105,9 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
 /// True where the product is the best way: vectors are mostly full, and a panel stays in the second-level cache.
 template <class T>
 constexpr bool prefers_pointwise(const conv_shape& s) {
-  if (!windows_apart(s.geometry) || s.geometry.out_volume() < simd::width<T>) return false;
+  if (!products_possible<T>(s.geometry)) return false;
   const pointwise_plan p = plan_pointwise<T>(s);
-  return p.depth > 1 && p.depth * p.pitch * static_cast<int64_t>(sizeof(T)) <= machine.l2 / 2;
+  return p.depth > 1 && p.depth * p.pitch * bytes_of<T> <= machine.l2 / 2;
 }
 
 template <class T>
@@ -267,20 +267,19 @@ struct pointwise_task {
   }
 };
 
-template <class T, conv_call C>
-void run_pointwise(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const pointwise_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr pointwise_plan p = plan_pointwise<T>(s);
   static constexpr pixel_rows source = rows_of_pixels(C.geometry, p.forward), target = rows_of_pixels(C.geometry, !p.forward);
   constexpr int64_t panels = s.pairs() * p.panels;
   constexpr pixels_from from = !p.straight ? pixels_from::panel : p.units * p.blocks == 1 ? pixels_from::tensor_once : pixels_from::tensor;
   const int64_t slices = run.workers.alone() ? 1 : p.slices, tasks = run.workers.alone() ? 1 : p.tasks;
   share_if<p.shared>(run.workers, tasks * slices, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
-    const int64_t slice = i / tasks, task = i % tasks, last = panels * (task + 1) / tasks;
-    for (int64_t k = panels * task / tasks; k < last;) {
+    const tap_range units = nth_range(p.units, i / tasks, slices), all = nth_range(panels, i % tasks, tasks);
+    for (int64_t k = all.first; k < all.last;) {
       // Panels of one sample and group; where the target is straight, they are columns that go in a row.
       const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
-      const int64_t n = target.straight && p.straight ? smaller(last - k, p.panels - panel) : 1;
+      const int64_t n = target.straight && p.straight ? smaller(all.last - k, p.panels - panel) : 1;
       const T* const own = run.x + pair * s.source_elements();
       pointwise_task<T, p.rows, p.vectors, p.asks, from, C.epilogue, C.scale, p.stream>{
           .p = p,
@@ -292,9 +291,9 @@ void run_pointwise(const conv_run<T>& run) noexcept {
           .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
           .memory = run.workers.memory(worker, run.scratch),
           .out = run.out,
-          .place = {pair / s.groups, pair % s.groups * s.target_channels, s.groups * s.target_channels, 0},
-          .begin = p.units * slice / slices,
-          .end = p.units * (slice + 1) / slices,
+          .place = place_of(s, pair, 0),
+          .begin = units.first,
+          .end = units.last,
           .first = first,
           .count = smaller(n * p.panel, p.pixels - first)}
           .run();

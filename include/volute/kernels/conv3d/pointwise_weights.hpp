@@ -199,17 +199,17 @@ struct piece_ahead {
   }
 };
 
-/// Pieces [begin, end) of one group into its sums, which at last are added to `onto` unless that is null: the rows of either matrix that it
+/// Some pieces of one group into its sums, which at last are added to `onto` unless that is null: the rows of either matrix that it
 /// names.
 template <class T, int R, int NV, int Last, bool Several>
 __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
-                                                      const pointwise_matrix<T>& broadcast, int64_t begin, int64_t end, T* memory, T* sums,
+                                                      const pointwise_matrix<T>& broadcast, const tap_range& part, T* memory, T* sums,
                                                       T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;
   const int64_t pixels = p.pixels, pieces = ceil_divide(pixels, p.piece), step = broadcast.rows.volume;
   T* const panel = memory + p.turned_size();
   T* const line = panel + p.chunk * p.pitch;
-  for (int64_t u = begin; u < end; ++u) {
+  for (int64_t u = part.first; u < part.last; ++u) {
     const int64_t sample = u / pieces, first = u % pieces * p.piece, count = smaller(p.piece, pixels - first);
     const T *const t = turned.first + sample * turned.sample, *const b = broadcast.first + sample * broadcast.sample;
     // The next part's piece too: one thread often takes both.
@@ -230,13 +230,11 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
           const bool wide = Last == NV || i + 1 < p.blocks;
           for (int64_t r = 0; r < rows; r += R) {
             const int64_t at = i * p.block_sums() + (row + r) * (wide ? lanes : Last * L);
-            T* const to = onto != nullptr && u + 1 == end ? onto + at : nullptr;
-            const T* const line_of_row = r < direct ? b + (row + r) * step + first : panel + r * p.pitch;
-            const int64_t pitch = r < direct ? step : p.pitch;
-            if (wide)
-              pointwise_weights_block<T, R, NV, Several>(line_of_row, pitch, from, count, sums + at, to, u > begin, ahead.next());
-            else
-              pointwise_weights_block<T, R, Last, Several>(line_of_row, pitch, from, count, sums + at, to, u > begin, ahead.next());
+            T* const to = onto != nullptr && u + 1 == part.last ? onto + at : nullptr;
+            const bool here = r < direct;  // the rows are read of the tensor
+            const T* const first_row = here ? b + (row + r) * step + first : panel + r * p.pitch;
+            const auto block_of = wide ? pointwise_weights_block<T, R, NV, Several> : pointwise_weights_block<T, R, Last, Several>;
+            block_of(first_row, here ? step : p.pitch, from, count, sums + at, to, u > part.first, ahead.next());
           }
         }
       }
@@ -245,25 +243,28 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
 }
 
 template <class T, ops::conv_geometry G>
-void run_pointwise_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
+void run_pointwise_weights(const weights_operands<T, G>& of, T* scratch, const team<T>& workers) noexcept {
   static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
-  static constexpr pixel_rows turned = rows_of_pixels(G, p.turn_x), broadcast = rows_of_pixels(G, !p.turn_x);
-  constexpr int64_t of_x = G.group_in() * G.in_volume(), of_g = G.group_out() * G.out_volume();
-  constexpr int64_t t_group = p.turn_x ? of_x : of_g, b_group = p.turn_x ? of_g : of_x;
+  static constexpr pixel_rows rows_of_x = rows_of_pixels(G, true), rows_of_g = rows_of_pixels(G, false);
+  const auto matrix = [&](bool of_x, int64_t group, const tap_range& rows) {
+    const int64_t elements = of_x ? of.s.source_elements() : of.s.target_elements();
+    return pointwise_matrix<T>{of_x ? rows_of_x : rows_of_g, (of_x ? of.source : of.target) + group * elements, G.groups * elements,
+                               rows.first, rows.last};
+  };
   T* const sums = scratch + p.own();
   // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
   const bool alone = workers.alone();
   const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, workers.workers->threads()), p.parts * G.groups)));
   share_parts<p.shared>(workers, G.groups * slices, p.parts, p.pieces,
-                        [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
-                          const int64_t slice = task % slices, group = task / slices;
+                        [&](int64_t task, int64_t part, const tap_range& pieces, int worker) VOLUTE_ALWAYS_INLINE {
+                          const int64_t group = task / slices;
+                          const tap_range steps = nth_range(p.steps, task % slices, slices);
+                          const bool onto = alone && part > 0;  // the first part's
+                          T* const first = sums + group * p.sums;
                           pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
-                              p, {turned, (p.turn_x ? of.source : of.target) + group * t_group, G.groups * t_group, 0, p.turned},
-                              {broadcast, (p.turn_x ? of.target : of.source) + group * b_group, G.groups * b_group,
-                               p.steps * slice / slices * p.step, smaller(p.broadcast, p.steps * (slice + 1) / slices * p.step)},
-                              begin, end, workers.memory(worker, scratch),
-                              sums + (alone && part > 0 ? 1 : part) * G.groups * p.sums + group * p.sums,
-                              alone && part > 0 ? sums + group * p.sums : nullptr);
+                              p, matrix(p.turn_x, group, {0, p.turned}),
+                              matrix(!p.turn_x, group, {steps.first * p.step, smaller(p.broadcast, steps.last * p.step)}), pieces,
+                              workers.memory(worker, scratch), first + (onto ? 1 : part) * G.groups * p.sums, onto ? first : nullptr);
                         });
   share_if<p.shared>(workers, G.groups * p.blocks, [&](int64_t i, int) VOLUTE_ALWAYS_INLINE {
     const int64_t group = i / p.blocks, block = i % p.blocks, row = p.block_lanes(block);

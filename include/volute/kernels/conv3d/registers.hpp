@@ -4,43 +4,54 @@
 
 #include <volute/core/simd.hpp>
 
+#include <type_traits>
+#include <utility>
+
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-template <class V, int N>
-VOLUTE_INLINE void set_zero(V (&row)[N]) noexcept {
-  VOLUTE_EACH(i, N) row[i] = V(0);
+/// f(0), f(1) ... f(N - 1), each of a type of its own.
+template <int... I, class F>
+VOLUTE_INLINE void unrolled(std::integer_sequence<int, I...>, F f) {
+  (f(std::integral_constant<int, I>{}), ...);
 }
-template <class V, int M, int N>
-VOLUTE_INLINE void set_zero(V (&rows)[M][N]) noexcept {
-  VOLUTE_EACH(i, M) set_zero(rows[i]);
+template <int N, class F>
+VOLUTE_INLINE void unrolled(F f) {
+  unrolled(std::make_integer_sequence<int, N>{}, f);
+}
+
+/// f(vector, its number) for all of them.
+template <class V, int N, class F>
+VOLUTE_INLINE void for_each_vector(V (&list)[N], F f, int first = 0) noexcept {
+  VOLUTE_EACH(i, N) {
+    if constexpr (std::is_array_v<V>)
+      for_each_vector(list[i], f, first + i * static_cast<int>(sizeof(V) / sizeof(std::remove_all_extents_t<V>)));
+    else
+      f(list[i], first + i);
+  }
+}
+template <class A>
+VOLUTE_INLINE void set_zero(A& list) noexcept {
+  for_each_vector(list, []<class V>(V& v, int) VOLUTE_ALWAYS_INLINE { v = V(0); });
+}
+template <class A, class T>
+VOLUTE_INLINE void load_all(A& list, const T* from) noexcept {
+  for_each_vector(list, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>); });
+}
+/// Stream: past the caches.
+template <bool Stream = false, class A, class T>
+VOLUTE_INLINE void store_all(const A& list, T* to) noexcept {
+  for_each_vector(list, [to]<class V>(const V& v, int i) VOLUTE_ALWAYS_INLINE {
+    if constexpr (Stream)
+      simd::stream(to + i * simd::lanes<V>, v);
+    else
+      simd::store(to + i * simd::lanes<V>, v);
+  });
 }
 template <class V, int N>
 VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
   VOLUTE_EACH(i, N) row[i] = other[i];
-}
-template <class V, int N, class T>
-VOLUTE_INLINE void load_all(V (&row)[N], const T* from) noexcept {
-  VOLUTE_EACH(i, N) row[i] = simd::load<V>(from + i * simd::lanes<V>);
-}
-template <class V, int M, int N, class T>
-VOLUTE_INLINE void load_all(V (&rows)[M][N], const T* from) noexcept {
-  VOLUTE_EACH(i, M) load_all(rows[i], from + i * N * simd::lanes<V>);
-}
-/// Stream: past the caches.
-template <bool Stream = false, class V, int N, class T>
-VOLUTE_INLINE void store_all(const V (&row)[N], T* to) noexcept {
-  VOLUTE_EACH(i, N) {
-    if constexpr (Stream)
-      simd::stream(to + i * simd::lanes<V>, row[i]);
-    else
-      simd::store(to + i * simd::lanes<V>, row[i]);
-  }
-}
-template <bool Stream = false, class V, int M, int N, class T>
-VOLUTE_INLINE void store_all(const V (&rows)[M][N], T* to) noexcept {
-  VOLUTE_EACH(i, M) store_all<Stream>(rows[i], to + i * N * simd::lanes<V>);
 }
 /// sum += factor * x.
 template <class V, int N>

@@ -9,14 +9,13 @@
 
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 template <class T, int R>
-struct rows_job : tap_loops {
+struct rows_job : lanes_loops {
   const T* x[R]{};
   T* tile[R]{};
   const T* w = nullptr;
@@ -28,7 +27,7 @@ struct rows_job : tap_loops {
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   if constexpr (C.slab) {
@@ -66,35 +65,18 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
             simd::prefetch(ahead + j.ahead_step);
             ahead += 2 * j.ahead_step;
           } else {
-            constexpr int step = (S.high - S.low) * C.fold;
-            VOLUTE_UNROLL
-            for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
-            next += step;
+            ask_for_pixels<C, S>(next, 1);
           }
-          VOLUTE_UNROLL
-          for (int i = S.low; i < S.high; ++i)
-            VOLUTE_EACH(r, R) {
-              const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-              VOLUTE_EACH(k, K) {
-                const int q = i - k * dilation;
-                if (q >= 0 && q < Q) add_products(acc[r][q], xv, wv[k]);
-              }
-            }
-          VOLUTE_EACH(r, R) x[r] += C.fold;
+          for_each_product<V, C, S>(x, [&](const V& xv, int, int r, int k, int q) VOLUTE_ALWAYS_INLINE { add_products(acc[r][q], xv, wv[k]); });
         }
       }
   VOLUTE_EACH(r, R) store_all(acc[r], j.tile[r] + tile_first);
 }
 
 /// All segments of R rows.
-template <class T, rows_code C, int R, std::size_t... I>
-VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j, std::index_sequence<I...>) noexcept {
-  (rows_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk, segment_start(C, I) * C.lanes * C.vectors),
-   ...);
-}
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
-  rows_segments<T, C, R>(j, std::make_index_sequence<C.segments>{});
+  for_each_segment<C>([&](auto i, int64_t x, int64_t tile) VOLUTE_ALWAYS_INLINE { rows_block<T, C, R, segment_of(C, i)>(j, x, tile); });
 }
 
 /// A task of run_lanes().
@@ -108,9 +90,9 @@ struct rows_task {
   const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
 
   __attribute__((noinline)) void run() const noexcept {
-    const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together), all = t.piece.samples * each;
-    const int64_t end = all * (t.slice + 1) / t.slices;
-    for (int64_t i = all * t.slice / t.slices; i < end;) {
+    const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together);
+    const auto [begin, end] = nth_range(t.piece.samples * each, t.slice, t.slices);
+    for (int64_t i = begin; i < end;) {
       if constexpr (C.slab) {  // planes of all samples
         const int64_t last = smaller(end, i + p.together);
         pair_by_pair(i, last);
@@ -198,32 +180,23 @@ struct rows_task {
   }
 };
 
-/// Pixels [begin, end) of the source channels of one group of one sample into their copy, which begins with the source's pixel `base`.
 template <class T, bool Scale>
-void copy_source_rows(const conv_shape& s, const rows_plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                      int64_t begin, int64_t end, int64_t base) noexcept {
-  const int64_t volume = s.source_volume(), chunk = p.code.chunk;
+void copy_piece(const conv_shape& s, const rows_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
+                int64_t end) noexcept {
+  const int64_t volume = s.source_volume(), chunk = p.code.chunk, base = at.slab.begin * p.pixels();
+  const int64_t first = begin * p.unit, last = smaller((at.slab.end - at.slab.begin) * p.pixels(), end * p.unit);  // pixels
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
-    const int64_t first = (sample * s.groups + group) * s.source_channels + c * chunk;
-    copy_pixels<T, 1, Scale>(x + first * volume + begin, to + (begin - base) * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
-                             volume, end - begin, Scale ? scale + first : nullptr);
+    const int64_t channel = ((at.sample + n) * s.groups + at.group) * s.source_channels + c * chunk;
+    copy_pixels<T, 1, Scale>(run.x + channel * volume + base + first, to + first * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
+                             volume, last - first, Scale ? run.scale + channel : nullptr);
   }
 }
 
-template <class T, conv_call C>
-void run_rows(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const rows_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr rows_plan p = plan_rows<T>(s, C.layouts.source);
-  constexpr int64_t pixels = 64, plane = s.source_plane();  // pixels that a thread copies at least
-  run_lanes<p.share, p.blocked, p.code.lanes, C.layouts.target>(
-      s, p, run, [](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * plane, pixels); },
-      [&](const conv_piece& at, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-        const int64_t base = at.slab.begin * plane, last = smaller(at.slab.end * plane, base + end * pixels);
-        copy_source_rows<T, C.scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, base + begin * pixels, last, base);
-      },
-      [&](int64_t, const lanes_task<T>& task) noexcept {
-        rows_task<T, p.code, C.epilogue, C.layouts.target>{s, p, task}.run();
-      });
+  run_lanes<T, C, p, p.code.lanes>(
+      run, [](int64_t, const lanes_task<T>& task) noexcept { rows_task<T, p.code, C.epilogue, C.layouts.target>{s, p, task}.run(); });
 }
 
 }  // namespace VOLUTE_ISA

@@ -4,8 +4,12 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/lanes.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
+VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
@@ -28,13 +32,55 @@ constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
   return segment_between(axis, segment_start(c, i), segment_start(c, i + 1), c.source_width);
 }
 
-struct rows_plan : lanes_plan {
+/// f(i, where its source pixels begin in a row, and its target pixels) for segment number i of a row; i: a constant.
+template <rows_code C, class F>
+VOLUTE_INLINE void for_each_segment(F f) noexcept {
+  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
+    (f(std::integral_constant<std::size_t, I>{}, larger(0, segment_start(C, I) + C.offset) * C.chunk,
+       segment_start(C, I) * C.lanes * C.vectors),
+     ...);
+  }
+  (std::make_index_sequence<C.segments>{});
+}
+
+/// f(source pixel's vector, its number in the segment, r, tap k, target pixel q) for all products of segment S of R rows with one source
+/// channel (with `fold` of them), each source pixel loaded once for all taps; then x stands at the next channel.
+template <class V, rows_code C, rows_segment S, int R, class T, class F>
+VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
+  constexpr int dilation = static_cast<int>(C.dilation);
+  VOLUTE_UNROLL
+  for (int i = S.low; i < S.high; ++i)
+    VOLUTE_EACH(r, R) {
+      const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
+      VOLUTE_EACH(k, static_cast<int>(C.taps))
+        if (const int q = i - k * dilation; q >= 0 && q < S.n) f(xv, i, r, k, q);
+    }
+  VOLUTE_EACH(r, R) x[r] += C.fold;
+}
+
+/// Asks for the next of as many rows' pixels of segment S, which follow one another.
+template <rows_code C, rows_segment S, class T>
+VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
+  const int step = rows * (S.high - S.low) * C.fold;
+  VOLUTE_UNROLL
+  for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
+  next += step;
+}
+
+/// What both plans have of the rows.
+struct rows_cut {
   rows_code code;
   int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
-  int64_t together = 1;        // rows, or planes if `slab`, that make a tile
   constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
+};
+
+struct rows_plan : lanes_plan, rows_cut {
+  int64_t together = 1;                // rows, or planes if `slab`, that make a tile
+  static constexpr int64_t unit = 64;  // pixels that a thread copies at least
+  constexpr int64_t pixels() const { return count[1] * code.source_width; }  // of a plane of the source
+  constexpr int64_t units(const depth_slab& slab) const { return ceil_divide((slab.end - slab.begin) * pixels(), unit); }
 };
 
 /// Pixels of a row that are accumulated together, at most.
@@ -119,10 +165,11 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
     p.tile = p.together * row;
     tiles = ceil_divide(p.slabs.size * height, p.together);
   }
-  plan_threads(p, s, size, c.slab, tiles);
+  plan_threads(p, s, size, tasks_of_piece(c.slab), tiles);
   plan_blocked_source(p, from, p.count[0]);
   return p;
 }
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels
+VOLUTE_LOOPS_END

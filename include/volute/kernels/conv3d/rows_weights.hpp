@@ -11,7 +11,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -19,14 +18,9 @@ inline namespace VOLUTE_ISA {
 
 /// `target`: the tensor whose channels are lanes (y's gradient g for the forward side, x for the backward side). The sums of a task:
 /// [tap d][tap h][source channel / fold][tap w][lane].
-struct row_weights_plan : weights_cut {
-  rows_code code;  // slab: one pair of taps after the other, or else all of them for each row
-  int64_t block = 1;
-  correlation_axis axis[2]{};
-  int64_t count[2]{};
+struct row_weights_plan : weights_cut, rows_cut {  // slab: one pair of taps after the other, or else all of them for each row
   int64_t panel = 1;    // planes of the target whose share of both copies stays in the second-level cache
   bool stream = false;  // dw outgrows the caches
-  constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
 };
 
 template <class T>
@@ -43,10 +37,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.together = p.blocks;
   p.sum = p.axis[0].taps * column * lanes;
   const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;  // fewer products are not worth their sums' way
-  if (c.segments == 1 && !whole) {  // sums come and go for as many products at least, of four rows at most
-    const int64_t wanted = smaller(4, ceil_divide(longest, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-    c.rows = static_cast<int>(pixels * c.vectors >= 12 ? 1 : larger(1, smaller(wanted, room)));
-  }
+  if (c.segments == 1 && !whole)  // sums come and go for as many products at least, of four rows at most
+    c.rows = pixels * c.vectors >= 12 ? 1 : rows_at_once(c, pixels);
   c.slab = !whole;
   // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
   c.column = c.slab && c.rows == 1 && column * lanes * size <= machine.l1;
@@ -90,12 +82,12 @@ struct row_weights_job {
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
 template <class T, rows_code C, int R, rows_segment S>
 __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps), dilation = static_cast<int>(C.dilation);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_EACH(r, R)
-    for_each_sum(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
+    for_each_vector(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
       v = simd::load<V>(j.g[r] + g_first + i * L);
       simd::keep(v);
     });
@@ -108,24 +100,14 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
       [[maybe_unused]] const T* next = x[R - 1] + C.source_width * C.chunk;  // the rows after these
       VOLUTE_NO_UNROLL
       for (; sum != end; sum += K * NV * L) {
-        if constexpr (C.ahead) {
-          constexpr int step = R * (S.high - S.low) * C.fold, line = 64 / static_cast<int>(sizeof(T));
-          VOLUTE_UNROLL
-          for (int i = 0; i < step; i += line) simd::prefetch(next + i);
-          next += step;
-        }
+        if constexpr (C.ahead) ask_for_pixels<C, S>(next, R);
         V acc[chains][K][NV];
         set_zero(acc[chains - 1]);
         load_tile(acc[0], sum, C.column || add);
-        VOLUTE_UNROLL
-        for (int i = S.low; i < S.high; ++i)
-          VOLUTE_EACH(r, R) {
-            const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-            VOLUTE_EACH(k, K)
-              if (const int q = i - k * dilation; q >= 0 && q < Q) add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
-          }
-        VOLUTE_EACH(r, R) x[r] += C.fold;
-        if constexpr (chains == 2) for_each_sum(acc[0], [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = v + acc[1][i / NV][i % NV]; });
+        for_each_product<V, C, S>(x, [&](const V& xv, int i, int r, int k, int q) VOLUTE_ALWAYS_INLINE {
+          add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
+        });
+        if constexpr (chains == 2) for_each_vector(acc[0], [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = v + acc[1][i / NV][i % NV]; });
         store_all(acc[0], sum);
       }
     }
@@ -133,134 +115,126 @@ __attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j,
 
 template <class T, rows_code C, int R>
 VOLUTE_INLINE void row_weights_segments(const row_weights_job<T, R>& j) noexcept {
-  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
-    (row_weights_block<T, C, R, segment_of(C, I)>(j, larger(0, segment_start(C, I) + C.offset) * C.chunk,
-                                                  segment_start(C, I) * C.lanes * C.vectors, j.add || I > 0),
-     ...);
-  }
-  (std::make_index_sequence<C.segments>{});
+  for_each_segment<C>([&](auto i, int64_t x, int64_t g) VOLUTE_ALWAYS_INLINE {
+    row_weights_block<T, C, R, segment_of(C, i)>(j, x, g, j.add || i > 0);
+  });
 }
 
-/// Where a task finds its rows: plane u of the target, counted through the samples, and the plane of the source that its tap td reads.
-template <class T, rows_code C>
-struct row_weights_copies {
-  static constexpr int64_t g_row = C.width * C.lanes * C.vectors, x_row = C.source_width * C.chunk;
-  static constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * C.lanes * C.vectors;  // of one pair of taps
-  const row_weights_plan& p;
-  const T* source;
-  const T* target;
+/// A task: the sums of one chunk and block, of one slice of the pairs of taps if these come one after the other.
+template <class T, const row_weights_plan& p>
+struct row_weights_task {
+  static constexpr rows_code C = p.code;
+  static constexpr const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
+  static constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
+  static constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;  // of one pair of taps
+  static constexpr bool pair = C.rows > 1;                                // rows wait for others, and all meet one pair
+  static constexpr bool joined = !C.slab || C.column;                     // a row meets several pairs
+  const T *source, *target;
+  T* sums;
   const weights_range& range;
-  VOLUTE_INLINE const T* x(int64_t u, int64_t td) const {
-    const correlation_axis& c = p.axis[0];
-    return source + u / c.n * p.source_sample + (u % c.n + c.offset + td * c.offset_step - range.source_base) * p.source_plane;
+
+  __attribute__((noinline)) void run() const noexcept {
+    const tap_range all = nth_range(cd.taps * ch.taps, range.slice, range.slices);
+    for (int64_t begin = range.first, end = 0; begin < range.last; begin = end) {
+      end = C.slab ? smaller(range.last, begin + p.panel) : range.last;
+      const bool add = range.add || begin > range.first;
+      for (int64_t tap = all.first, after = 0; tap < all.last; tap = after) {
+        const int64_t td = tap / ch.taps, th = tap % ch.taps;
+        after = !C.slab ? all.last : C.column ? smaller(all.last, (td + 1) * ch.taps) : tap + 1;
+        if (joined && !add) clear(tap, after - tap);
+        if constexpr (!C.slab)
+          taps(begin, end, {0, cd.taps}, {0, ch.taps}, true);
+        else
+          taps(begin, end, {td, td + 1}, {th, th + after - tap}, joined || add);
+      }
+    }
   }
-  VOLUTE_INLINE const T* g(int64_t u) const {
-    return target + u / p.axis[0].n * p.target_sample + (u % p.axis[0].n - range.target_base) * p.axis[1].n * g_row;
+
+  /// The sums of n pairs of taps.
+  VOLUTE_INLINE void clear(int64_t pair_of_taps, int64_t n) const noexcept {
+    std::memset(sums + pair_of_taps * tap_sums, 0, static_cast<std::size_t>(n * tap_sums) * sizeof(T));
   }
-  /// Of the row that reads row h of the target with tap th.
-  VOLUTE_INLINE int64_t row(int64_t h, int64_t th) const { return (h + p.axis[1].offset + th * p.axis[1].offset_step) * x_row; }
+
+  /// Planes [begin, end), counted through the samples, C.rows rows at a time: each row meets the taps td of the depth and th of the height
+  /// that find a row of the source (several rows: one pair of taps). The first sums are written, unless `add`.
+  VOLUTE_INLINE void taps(int64_t begin, int64_t end, tap_range td, tap_range th, bool add) const noexcept {
+    const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
+    const tap_range rows = pair ? positions_inside(ch, th.first, p.count[1]) : tap_range{0, ch.n};
+    row_weights_job<T, C.rows> j;
+    j.x_d = cd.offset_step * p.source_plane;
+    j.x_h = ch.offset_step * x_row;
+    j.sum_h = tap_sums;
+    j.sum_d = ch.taps * j.sum_h;
+    j.add = add;
+    int waiting = 0;
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t n = u / cd.n, d = u % cd.n;
+      const tap_range inside_d = both(taps_inside(cd, d, p.count[0]), td);
+      j.d = inside_d.last - inside_d.first;
+      if (j.d <= 0) continue;
+      const T* const x = source + n * p.source_sample + (d + cd.offset + inside_d.first * cd.offset_step - range.source_base) * p.source_plane;
+      const T* g = target + n * p.target_sample + ((d - range.target_base) * ch.n + rows.first) * g_row;
+      for (int64_t h = rows.first; h < rows.last; ++h, g += g_row) {
+        const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.count[1]), th);
+        j.h = inside_h.last - inside_h.first;
+        if (j.h <= 0) continue;
+        j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
+        j.x[waiting] = x + (h + ch.offset + inside_h.first * ch.offset_step) * x_row;
+        j.g[waiting] = g;
+        if (++waiting < C.rows) continue;
+        row_weights_segments<T, C, C.rows>(j);
+        j.add = true;
+        waiting = 0;
+      }
+    }
+    for (int i = 0; i < waiting; ++i, j.add = true) row_weights_segments<T, C, 1>({{j.x[i]}, {j.g[i]}, j.sum, 1, 1, 0, 0, 0, 0, j.add});
+    if (!j.add) clear(td.first * ch.taps + th.first, 1);
+  }
 };
 
-template <class T>
-void clear_sums(T* sums, int64_t n) noexcept {
-  std::memset(sums, 0, static_cast<std::size_t>(n) * sizeof(T));
-}
-
-/// Planes [begin, end), C.rows rows at a time: each row meets the taps td of the depth and th of the height that find a row of the source
-/// (several rows: one pair of taps). The first sums are written, unless `add`.
-template <class T, rows_code C>
-VOLUTE_INLINE void row_weights_taps(const row_weights_copies<T, C>& at, T* sums, int64_t begin, int64_t end, tap_range td, tap_range th,
-                                    bool add) noexcept {
-  constexpr bool pair = C.rows > 1;
-  const correlation_axis &cd = at.p.axis[0], &ch = at.p.axis[1];
-  const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
-  const tap_range rows = pair ? positions_inside(ch, th.first, at.p.count[1]) : tap_range{0, ch.n};
-  row_weights_job<T, C.rows> j;
-  j.x_d = cd.offset_step * at.p.source_plane;
-  j.x_h = ch.offset_step * at.x_row;
-  j.sum_h = at.tap_sums;
-  j.sum_d = ch.taps * j.sum_h;
-  j.add = add;
-  int waiting = 0;
-  for (int64_t u = begin; u < end; ++u) {
-    const tap_range inside_d = both(taps_inside(cd, u % cd.n, at.p.count[0]), td);
-    j.d = inside_d.last - inside_d.first;
-    if (j.d <= 0) continue;
-    const T *const x = at.x(u, inside_d.first), *g = at.g(u) + rows.first * at.g_row;
-    for (int64_t h = rows.first; h < rows.last; ++h, g += at.g_row) {
-      const tap_range inside_h = pair ? th : both(taps_inside(ch, h, at.p.count[1]), th);
-      j.h = inside_h.last - inside_h.first;
-      if (j.h <= 0) continue;
-      j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
-      j.x[waiting] = x + at.row(h, inside_h.first);
-      j.g[waiting] = g;
-      if (++waiting < C.rows) continue;
-      row_weights_segments<T, C, C.rows>(j);
-      j.add = true;
-      waiting = 0;
-    }
-  }
-  for (int i = 0; i < waiting; ++i, j.add = true) row_weights_segments<T, C, 1>({{j.x[i]}, {j.g[i]}, j.sum, 1, 1, 0, 0, 0, 0, j.add});
-  if (!j.add) clear_sums(sums + td.first * j.sum_d + th.first * j.sum_h, at.tap_sums);
-}
-
-/// The sums of one chunk and block, of one slice of the pairs of taps if these come one after the other.
-template <class T, rows_code C>
-__attribute__((noinline)) void row_weights_task(const row_weights_plan& p, const T* source, const T* target, T* sums,
-                                                const weights_range& range) noexcept {
-  const row_weights_copies<T, C> at{p, source, target, range};
-  const int64_t height = p.axis[1].taps, taps = p.axis[0].taps * height;
-  const int64_t first = taps * range.slice / range.slices, last = taps * (range.slice + 1) / range.slices;
-  constexpr bool joined = !C.slab || C.column;  // a row meets several pairs of taps
-  for (int64_t begin = range.first, end = 0; begin < range.last; begin = end) {
-    end = C.slab ? smaller(range.last, begin + p.panel) : range.last;
-    const bool add = range.add || begin > range.first;
-    for (int64_t tap = first, after = 0; tap < last; tap = after) {
-      const int64_t td = tap / height, th = tap % height;
-      after = !C.slab ? last : C.column ? smaller(last, (td + 1) * height) : tap + 1;
-      if (joined && !add) clear_sums(sums + tap * at.tap_sums, (after - tap) * at.tap_sums);
-      if constexpr (!C.slab)
-        row_weights_taps<T, C>(at, sums, begin, end, {0, p.axis[0].taps}, {0, height}, true);
-      else
-        row_weights_taps<T, C>(at, sums, begin, end, {td, td + 1}, {th, th + after - tap}, joined || add);
-    }
-  }
-}
-
-/// What run_weights() does.
+/// A kernel of run_weights().
 template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
 struct rows_weights {
   static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
+  static constexpr rows_code code = plan.code;
   static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T> of;
+  weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
-    for (int64_t k = 0; k < s.source_channels; k += plan.code.chunk, to += plan.source_chunk)
-      copy_weights_pixels<T, 1, Layouts.source>(s, {of.source, s.source_channels, s.source_volume()}, k, plan.code.chunk, c, to);
+    for (int64_t k = 0; k < s.source_channels; k += code.chunk, to += plan.source_chunk)
+      copy_weights_pixels<1, Layouts.source>(of.sources(), k, code.chunk, c, to);
   }
 
   void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<T, plan.code.fold, Layouts.target>(s, {of.target, s.target_channels, s.target_volume()}, c.block * plan.block,
-                                                           plan.block, c, to);
+    copy_weights_pixels<code.fold, Layouts.target>(of.targets(), c.block * plan.block, plan.block, c, to);
   }
 
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
-    row_weights_task<T, plan.code>(plan, x, g, sum, range);
+    row_weights_task<T, plan>{x, g, sum, range}.run();
   }
 
-  void complete(const weights_place& at, const T* sum) const noexcept {
-    constexpr rows_code code = plan.code;
-    const int64_t channel = at.block * plan.block, first = at.chunk * code.chunk, lanes = plan.block_lanes();
-    const int64_t sources = smaller(code.chunk, s.source_channels - first), steps = ceil_divide(sources, code.fold);
-    const int64_t begin = steps * at.slice / at.slices * code.fold, valid = smaller(plan.block, s.target_channels - channel);
-    const int64_t end = smaller(sources, steps * (at.slice + 1) / at.slices * code.fold);
-    const int64_t row = code.taps * lanes, tap = code.chunk / code.fold * row;
-    const sums_layout layout(s, {plan.axis[1].taps * tap, tap, lanes}, row, plan.parts, plan.sum_count * plan.sum);
-    T* const to = of.dw + filter_offset(s, at.group, channel, first);
+  void complete(const weights_place& at, const T* sums) const noexcept {
+    static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
+    static constexpr tap_places<G, Side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
+                                                [](const correlation_axis&) { return lanes; });
+    const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
+    const int64_t sources = smaller(code.chunk, s.source_channels - first);
+    const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
+    const complete_sums<T> all{.s = s,
+                               .places = places.of,
+                               .lanes = 1,
+                               .channel = row,
+                               .parts = plan.parts,
+                               .part = plan.sum_count * plan.sum,
+                               .targets = smaller(plan.block, s.target_channels - target),
+                               .begin = steps.first * code.fold,
+                               .end = smaller(sources, steps.last * code.fold),
+                               .sums = sums,
+                               .dw = of.dw + filter_offset(s, at.group, target, first)};
     if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)
-      dense_sums<T, code.lanes>(s, layout, valid, begin, end, plan.stream, sum, to);
+      all.template turn_dense<code.lanes>(plan.stream);
     else
-      turn_sums<T, code.lanes, code.fold>(s, layout, valid, begin, end, sum, to);
+      all.template turn<code.lanes, code.fold>();
   }
 };
 

@@ -24,8 +24,8 @@ struct depth_slabs {
   int64_t count = 1, size = 1, planes = 1;     // slabs, positions of one, planes that one reads at most
   int64_t n = 1, step = 1, low = 0, high = 1;  // position j of any class reads planes from j * step + low to below j * step + high
   int64_t there = 1;                           // planes that the source has
-  constexpr depth_slab slab(int64_t i) const {
-    const int64_t first = i * size, last = smaller(n, first + size);
+  constexpr depth_slab slab(int64_t i) const { return between(i * size, smaller(n, (i + 1) * size)); }
+  constexpr depth_slab between(int64_t first, int64_t last) const {
     const int64_t begin = smaller(there, larger(0, first * step + low));
     return {first, last, begin, larger(begin, smaller(there, (last - 1) * step + high))};
   }
@@ -86,6 +86,19 @@ template <class Plan>
 constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
   const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
   return {sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count)};
+}
+
+/// Tasks that 2, 4, 8 or 16 threads share without a rest.
+inline constexpr int64_t many_tasks = 32;
+
+/// How threads share the pieces: `size` bytes an element; `tasks` of a piece at most; `tiles`: into which one block can be cut.
+template <class Plan>
+constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t tasks, int64_t tiles) {
+  const int64_t pieces = piece_count(s, p);
+  const double work = conv_work(s.geometry);
+  p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
+  if (p.share != sharing::inside) return;
+  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), larger(1, parts_of(work / real(pieces * p.blocks))));
 }
 
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.

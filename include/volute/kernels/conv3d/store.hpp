@@ -49,6 +49,14 @@ struct conv_place {
   int64_t sample = 0, channel = 0, channels = 1, offset = 0;  // offset: from the destination's first element
 };
 
+/// Target channel o of a group, from its first element on.
+constexpr conv_place place_of(const conv_shape& s, int64_t sample, int64_t group, int64_t o) {
+  const int64_t channels = s.groups * s.target_channels, channel = group * s.target_channels + o;
+  return {sample, channel, channels, (sample * channels + channel) * s.target_volume()};
+}
+/// The same of a pair.
+constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) { return place_of(s, pair / s.groups, pair % s.groups, o); }
+
 VOLUTE_EXHAUSTIVE_BEGIN
 /// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset; Stream: past the caches.
 template <ops::epilogue E, bool Stream = false, class V, class T>
@@ -193,21 +201,29 @@ struct channels_last_copy {
   source_axis height{}, width{};
 };
 
-/// Writes the plane and nothing else: another thread may be at the next one.
-template <class T, bool Scale>
-__attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
-  const int64_t block = p.block, row = p.width.extent * block, rest = p.width.extent - p.width.pad - p.width.count;
-  const T* const end = to + p.height.extent * row;
+/// One plane of a copy, channels last in pixels of `block` channels, and nothing else: another thread may be at the next one. row(h, to)
+/// writes the pixels of the source's row h; around them are zeros.
+template <class T, class Row>
+VOLUTE_INLINE void copy_padded_rows(const source_axis& height, const source_axis& width, int64_t block, T* to, Row row) noexcept {
   const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * block) * sizeof(T)); };
-  for (int64_t h = 0; h < p.height.extent; ++h, to += row) {
-    const int64_t source_row = h - p.height.pad;
-    if (source_row < 0 || source_row >= p.height.count) {
-      clear(to, p.width.extent);
+  for (int64_t h = -height.pad; h < height.extent - height.pad; ++h, to += width.extent * block) {
+    if (h < 0 || h >= height.count) {
+      clear(to, width.extent);
       continue;
     }
-    const T* line = from + (p.height.start + source_row * p.height.step) * p.row_step + p.width.start;
-    T* const first = to + p.width.pad * block;
-    clear(to, p.width.pad);
+    T* const first = to + width.pad * block;
+    clear(to, width.pad);
+    row(h, first);
+    clear(first + width.count * block, width.extent - width.pad - width.count);
+  }
+}
+
+template <class T, bool Scale>
+__attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
+  const int64_t block = p.block;
+  const T* const end = to + p.height.extent * p.width.extent * block;
+  copy_padded_rows(p.height, p.width, block, to, [&](int64_t h, T* first) VOLUTE_ALWAYS_INLINE {
+    const T* line = from + (p.height.start + h * p.height.step) * p.row_step + p.width.start;
     if (p.width.step == 1 && block > 1) {
       turn_channels<T, 1, Scale>(line, first, p.channels, block, p.channel_step, p.width.count, scale, end);
     } else {
@@ -218,8 +234,7 @@ __attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T*
         for (int64_t w = 0; w < p.width.count; ++w) first[w * block + c] = there ? line[w * p.width.step] * factor : T(0);
       }
     }
-    clear(first + p.width.count * block, rest);
-  }
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -7,6 +7,7 @@
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -83,6 +84,8 @@ struct weights_cut {
 /// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
 struct weights_copy {
   int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
+  /// In units of which each is so many.
+  constexpr weights_copy in(int64_t units) const { return {sample, group, begin * units, end * units, base * units, block}; }
 };
 
 /// A task, and one slice of its source channels when its sums are completed.
@@ -112,13 +115,13 @@ struct weights_group {
   void run_slabs() const noexcept {
     T* const sums = memory + p.copies();
     const int64_t slabs = k.s.batch * p.depth.count, tasks = p.blocks * p.chunks, step = k.s.classes[0][0].dst_step;
-    share_parts<true>(workers, 1, p.parts, slabs, [&](int64_t, int64_t part, int64_t begin, int64_t end, int worker) noexcept {
+    share_parts<true>(workers, 1, p.parts, slabs, [&](int64_t, int64_t part, const tap_range& of_part, int worker) noexcept {
       T* const source = workers.memory(worker, memory);
-      for (int64_t i = begin; i < end; ++i) {
+      for (int64_t i = of_part.first; i < of_part.last; ++i) {
         const int64_t n = i / p.depth.count;
         const depth_slab slab = p.depth.slab(i % p.depth.count);
         const int64_t first = slab.first * step, last = smaller(k.s.target_size[0], slab.last * step);
-        const weights_range range{slab.first, slab.last, slab.begin, first, i > begin};
+        const weights_range range{slab.first, slab.last, slab.begin, first, i > of_part.first};
         const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
         k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
         for (int64_t b = 0; b < p.blocks; ++b) {
@@ -146,15 +149,12 @@ struct weights_group {
     const auto target_at = [&](int64_t i) { return smaller(targets, (p.interleaved ? i : larger(0, i - source_steps)) * p.grain); };
     share_ranges(workers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
                  [&](int64_t begin, int64_t end, int) noexcept {
-                   for (int64_t i = begin, next = 0; i < end; i = next) {  // runs of one sample
-                     const int64_t n = i / steps, from = i - n * steps;
-                     next = smaller(end, (n + 1) * steps);
-                     const int64_t to = next - n * steps;
+                   for_each_sample({begin, end}, steps, [&](int64_t n, int64_t from, int64_t to) {
                      k.copy_source({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
                      for (int64_t b = 0; b < p.together; ++b)
                        k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
                                      target + n * p.target_sample + b * p.target_block);
-                   }
+                   });
                  });
   }
 
@@ -191,8 +191,9 @@ struct weights_group {
   }
 };
 
-/// All groups of a kernel.
+/// All groups of a kernel with channels in the lanes.
 template <class K, class T>
+requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(K::plan)>>
 void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
   constexpr sharing how = K::plan.share;
   if constexpr (how == sharing::pairs)
@@ -204,18 +205,10 @@ void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
       weights_group<T, K>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
 }
 
-/// A tensor of NCDHW or blocks, its channels in a group, and its pixels.
-template <class T>
-struct weights_tensor {
-  const T* first;
-  int64_t channels, volume;
-};
-
-/// Pixels of up to `most` channels of a group, from number `first` on, to to[pixel][most][Fold].
-template <class T, int Fold, ops::volume_layout Layout>
-void copy_weights_pixels(const conv_shape& s, const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c,
-                         T* to) noexcept {
-  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * s.groups + c.group) * x.channels + first;
+/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold].
+template <int Fold, ops::volume_layout Layout, class T>
+void copy_weights_pixels(const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c, T* to) noexcept {
+  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * x.groups + c.group) * x.channels + first;
   to += (c.begin - c.base) * most * Fold;
   if constexpr (Layout.blocked())
     copy_blocked<T>(Layout, x.first, c.sample, first, there, c.begin, c.end, to, most * Fold);

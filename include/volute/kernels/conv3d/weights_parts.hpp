@@ -5,6 +5,7 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/padded.hpp>
+#include <volute/kernels/conv3d/unread.hpp>
 #include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
@@ -14,30 +15,40 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+/// A tensor: channels of a group, and elements of one.
 template <class T>
+struct weights_tensor {
+  const T* first;
+  int64_t groups, channels, volume;
+};
+
+/// The tensors of one run of geometry G: x, g and dw for the forward side, g, x and dw for the backward side.
+template <class T, ops::conv_geometry G, conv_side Side = conv_side::forward>
 struct weights_operands {
+  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
   const T* source;
   const T* target;
   T* dw;
   /// Channel c of a (sample, group) pair.
-  const T* source_at(const conv_shape& s, int64_t pair, int64_t c) const {
-    return source + (pair * s.source_channels + c) * s.source_volume();
+  const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
+  const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
+  weights_tensor<T> sources() const { return {source, s.groups, s.source_channels, s.source_volume()}; }
+  weights_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
+  /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
+  void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
+    const int64_t rows = s.target_size[1], row = s.target_size[2];
+    for (int64_t d = 0; d < planes; ++d)
+      copy_slab<T, false, 1>(l, {0, 1, rows}, {0, 1, row}, from + d * s.target_plane(), row, target_at(s.pairs(), 0), h0, T(1),
+                             to + d * l.plane);
   }
-  const T* target_at(const conv_shape& s, int64_t pair, int64_t c) const {
-    return target + (pair * s.target_channels + c) * s.target_volume();
+  /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp). layouts: of source and target.
+  void sum_again(const ops::conv_layouts& layouts, const tap_range& outputs, const tap_range& inputs) const noexcept {
+    if constexpr (Side == conv_side::forward)
+      without_unread<T>(G, layouts, source, target, dw, outputs, inputs);
+    else
+      without_unread<T>(G, {layouts.target, layouts.source}, target, source, dw, outputs, inputs);
   }
 };
-
-/// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
-template <class T>
-void copy_target_planes(const conv_shape& s, const weights_operands<T>& of, const slab_layout& l, const T* from, int64_t planes, int64_t h0,
-                        T* to) noexcept {
-  const int64_t row = s.target_size[2], plane = s.target_size[1] * row;
-  for (int64_t d = 0; d < planes; ++d)
-    copy_slab<T, false, 1>(l, {0, 1, s.target_size[1]}, {0, 1, row}, from + d * plane, row, of.target_at(s, s.batch * s.groups, 0), h0,
-                           T(1), to + d * l.plane);
-}
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
@@ -53,66 +64,118 @@ constexpr int64_t tasks_worth(double work) {
   return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
 }
 
+/// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
+template <class T>
+__attribute__((noinline)) void fold_vectors(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+  using V = simd::vec<T>;
+  constexpr int64_t L = simd::lanes<V>;
+  const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
+    const T* at = sums + k * L;
+    V v = simd::load<V>(at);
+    for (int64_t p = 1; p < parts; ++p) v = v + simd::load<V>(at += part);
+    return v;
+  };
+  int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    V r[L / 2];
+    VOLUTE_EACH(k, L / 2) {
+      const V a = read(i + k), b = read(i + k + L / 2);
+      r[k] = simd::zip_low(a, b) + simd::zip_high(a, b);
+    }
+    VOLUTE_UNROLL
+    for (int m = L / 4; m > 0; m /= 2)
+      VOLUTE_EACH(k, m) r[k] = simd::zip_low(r[k], r[k + m]) + simd::zip_high(r[k], r[k + m]);
+    simd::store(dw + i, r[0]);
+  }
+  for (int64_t k = 0; k < L && i < n; ++k, ++i) dw[i] = simd::reduce_add(read(i));
+}
+
+/// Of `list` taps, those whose sums stay in registers together: near-equal shares, nine at most.
+constexpr int taps_together(int64_t list, int64_t most) { return static_cast<int>(near_equal(list, smaller(9, most))); }
+
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
 struct weights_parts {
   int64_t source_size = 0, target_size = 0;
+  int64_t tasks = 1, steps = 1;  // for threads, beside the parts; of one sample, which a part takes some of
   int64_t parts = 1, partial = 0;
+  bool vectors_of_sums = false;  // each sum is one, and its lanes are added up at the end
   sharing share = sharing::none;
   constexpr int64_t copies() const { return source_size + target_size; }
-  constexpr int64_t scratch() const { return copies() + (parts > 1 ? parts * partial : 0); }
-  constexpr int64_t worker_scratch() const { return share == sharing::none ? 0 : whole_lines(copies()); }
+  constexpr bool sums_wait() const { return parts > 1 || vectors_of_sums; }  // in scratch memory; else they are made in dw
+  constexpr int64_t scratch() const { return copies() + (sums_wait() ? parts * partial : 0); }
+  constexpr int64_t worker_scratch() const { return worker_memory(share, copies(), copies()); }
 
-  /// As many parts of each of `tasks` as make `work` (in nanoseconds) worth sharing, `most` at most; then, `steps` at most.
-  constexpr void want_parts(double work, int64_t tasks, int64_t most) {
-    const int64_t wanted = tasks_worth(work);
-    if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, most));
+  /// As many parts as make the work worth sharing, which takes `slower` times that of full lanes of channels; their sums have `room` (in
+  /// elements).
+  constexpr void want_parts(const ops::conv_geometry& g, int64_t all_tasks, double slower, int64_t room) {
+    tasks = all_tasks, partial = g.w_size();
+    const int64_t wanted = tasks_worth(conv_work(g) * slower);
+    if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, room / partial));
   }
-  constexpr void limit_parts(int64_t tasks, int64_t steps) {
-    parts = smaller(parts, steps);
+  /// A step or more of `samples` samples for each.
+  constexpr void limit_parts(int64_t samples) {
+    parts = smaller(parts, samples * steps);
     if (tasks * parts == 1) share = sharing::none;
   }
 
-  /// Where part number `part` has its sums: with one part only, in dw. At the end dw has those of all parts.
   template <class T>
   T* sums(T* scratch, int64_t part, T* dw) const {
-    return parts > 1 ? scratch + copies() + part * partial : dw;
+    return sums_wait() ? scratch + copies() + part * partial : dw;
   }
+  /// At the end dw has the sums of all parts.
   template <class T>
   VOLUTE_INLINE void fold(const T* scratch, T* dw) const noexcept {
-    if (parts > 1) add_parts(scratch + copies(), parts, partial, dw);
+    if (vectors_of_sums)
+      fold_vectors(scratch + copies(), parts, partial, partial / simd::width<T>, dw);
+    else if (parts > 1)
+      add_parts(scratch + copies(), parts, partial, dw);
   }
 };
 
-/// What a part adds up at a time: steps [begin, end) of one sample. The first ones write its sums.
+/// What a part adds up at a time: steps [begin, end) of one sample, for task `task` of `tasks`. The first ones write its sums.
 struct weights_stint {
-  int64_t task = 0, sample = 0, begin = 0, end = 0;
+  int64_t task = 0, tasks = 1, sample = 0, begin = 0, end = 0;
   bool first = true;
 };
 
-/// f(task, part, begin, end, worker) for each task and each of `parts` parts of the range [0, steps). Parts of a task follow each other.
+/// f(sample, its first one, the one behind its last) for some steps, counted through samples of `steps` each.
+template <class F>
+VOLUTE_INLINE void for_each_sample(const tap_range& all, int64_t steps, F f) noexcept {
+  for (int64_t i = all.first, next = 0; i < all.last; i = next) {
+    const int64_t n = i / steps;
+    next = smaller(all.last, (n + 1) * steps);
+    f(n, i - n * steps, next - n * steps);
+  }
+}
+
+/// f(task, part, its steps, worker) for each task and each of `parts` parts of `steps` steps. Parts of a task follow each other.
 template <bool Shared, class T, class F>
 VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t parts, int64_t steps, F f) noexcept {
   share_if<Shared>(workers, tasks * parts, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
-    const int64_t part = i % parts;
-    f(i / parts, part, steps * part / parts, steps * (part + 1) / parts, worker);
+    f(i / parts, i % parts, nth_range(steps, i % parts, parts), worker);
   });
 }
 
-/// f(operands, stint, memory) likewise, of `steps` steps of each sample, where the operands' dw takes the sums of a part.
-template <bool Shared, class Plan, class T, class F>
-VOLUTE_INLINE void run_parts(const Plan& p, int64_t tasks, int64_t samples, int64_t steps, const weights_operands<T>& of, T* scratch,
-                             const team<T>& workers, F f) noexcept {
-  share_parts<Shared>(workers, tasks, p.parts, samples * steps,
-                      [&](int64_t task, int64_t part, int64_t begin, int64_t end, int worker) VOLUTE_ALWAYS_INLINE {
-                        const weights_operands<T> of_part{of.source, of.target, p.sums(scratch, part, of.dw)};
-                        for (int64_t i = begin, next = 0; i < end; i = next) {
-                          const int64_t n = i / steps;
-                          next = smaller(end, (n + 1) * steps);
-                          f(of_part, weights_stint{task, n, i - n * steps, next - n * steps, i == begin}, workers.memory(worker, scratch));
-                        }
-                      });
-  p.fold(scratch, of.dw);
+/// All parts of a kernel K with pixels in the lanes. K has its `plan` (a weights_parts), the operands `of`, and add(stint, memory), which
+/// adds up a stint in the operands' dw. (tasks(workers): how many of the plan's tasks they get.)
+template <class K, class T>
+void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
+  static constexpr const auto& p = K::plan;
+  int64_t tasks = p.tasks;
+  if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
+  share_parts<p.share != sharing::none>(
+      workers, tasks, p.parts, K::s.batch * p.steps,
+      [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
+        K of_part = k;
+        of_part.of.dw = p.sums(scratch, part, k.of.dw);
+        for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
+          of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, workers.memory(worker, scratch));
+        });
+      });
+  p.fold(scratch, k.of.dw);
+  constexpr ops::conv_geometry g = K::s.geometry;
+  if (!all_finite(k.of.dw, g.w_size())) k.of.sum_again({}, {0, g.out_channels}, {0, g.group_in()});
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.

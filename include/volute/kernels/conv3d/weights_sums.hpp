@@ -2,7 +2,7 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/pack.hpp>
 
 #include <cstdint>
 
@@ -10,102 +10,117 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// Where the sums of a task of a single residue class stand: those of the kernel's element k and source channel c at first + k * step +
-/// c / fold * channel, target channels (with `fold` source channels each) in lanes behind that; `parts` times, `part` apart.
-struct sums_layout {
-  int64_t first = 0, step[3]{}, channel = 1, parts = 1, part = 0;
-  /// `steps` from one tap to the next, in the order of the class: the kernel's, or against it.
-  constexpr sums_layout(const conv_shape& s, const int64_t (&steps)[3], int64_t channel_step, int64_t part_count, int64_t part_sums)
-      : channel(channel_step), parts(part_count), part(part_sums) {
-    for (int a = 0; a < 3; ++a) {
-      const correlation_axis& c = s.classes[a][0];
-      step[a] = steps[a] * c.k_step;
-      first -= c.k * step[a];
-    }
+/// Where the sums of a task of any residue classes stand, one class after the other: of each element of the kernel, -1 where no class meets
+/// it (a stride wider than the input leaves some out).
+template <ops::conv_geometry G, conv_side Side>
+struct tap_places {
+  int64_t of[G.taps()];
+  bool all_met = true;
+  /// row(class of the width): sums of a pair of taps in depth and height; tap(class): from one tap of the width to the next.
+  template <class Row, class Tap>
+  constexpr tap_places(Row row, Tap tap) : of{} {
+    constexpr const conv_shape& s = conv_shape_of<G, Side>;
+    for (int64_t& e : of) e = -1;
+    int64_t first = 0;
+    for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+      for_each_tap(s, cd, ch, cw,
+                   [&](int64_t d, int64_t h, int64_t w, int64_t k) { of[k] = first + (d * ch.taps + h) * row(cw) + w * tap(cw); });
+      first += cd.taps * ch.taps * row(cw);
+    });
+    for (int64_t e : of) all_met = all_met && e >= 0;
   }
 };
 
-/// The kernel's elements, one after the other.
-struct tap_walk {
-  const conv_shape& s;
-  const sums_layout& sums;
-  int64_t k[3]{};
-  int64_t next() {
-    const int64_t at = sums.first + k[0] * sums.step[0] + k[1] * sums.step[1] + k[2] * sums.step[2];
-    if (++k[2] == s.kernel[2]) k[2] = 0, ++k[1];
-    if (k[1] == s.kernel[1]) k[1] = 0, ++k[0];
-    return at;
-  }
-};
-
-/// L of the kernel's elements, whose sums stand at from + at[i] (of i >= known, any other's), of L / Fold target channels with Fold source
-/// channels each: summed over all parts in order, turned, and the first n of each put to its row of dw. There are so many targets and
-/// sources.
-template <int L, int Fold, class T>
-VOLUTE_INLINE void turn_elements(const conv_shape& s, const sums_layout& layout, const T* from, const int64_t* at, int known, int n,
-                                 int64_t targets, int64_t sources, bool stream, T* to) noexcept {
-  using V = simd::vec<T, L>;
-  V r[L];
-  VOLUTE_EACH(i, L) r[i] = simd::load<V>(from + at[i < known ? i : 0]);
-  for (const T *more = from + layout.part, *const end = from + layout.parts * layout.part; more != end; more += layout.part) {
-    VOLUTE_EACH(i, L) r[i] = r[i] + simd::load<V>(more + at[i < known ? i : 0]);
-  }
-  simd::transpose(r);
-  VOLUTE_EACH(i, L) {
-    if (i / Fold >= targets) break;
-    if (i % Fold >= sources) continue;
-    T* const row = to + i % Fold * s.weight_source + i / Fold * s.weight_target;
-    if (n < L)
-      simd::store_partial(row, r[i], n);
-    else if (stream)
-      simd::stream(row, r[i]);
-    else
-      simd::store(row, r[i]);
-  }
-}
-
-/// The sums of `targets` target channels and of the source channels [begin, end), `begin` a multiple of the fold, to their places in dw:
-/// L taps at a time.
-template <class T, int L, int Fold>
-__attribute__((noinline)) void turn_sums(const conv_shape& s, const sums_layout& layout, int64_t targets, int64_t begin, int64_t end,
-                                         const T* sums, T* dw) noexcept {
-  tap_walk walk{s, layout};
-  for (int64_t first = 0; first < s.taps(); first += L) {
-    const int n = static_cast<int>(smaller(L, s.taps() - first));
-    int64_t at[L];
-    for (int i = 0; i < L; ++i) at[i] = i < n ? walk.next() : at[0];
-    for (int64_t c = begin; c < end; c += Fold)
-      for (int64_t o = 0; o < targets; o += L / Fold)
-        turn_elements<L, Fold>(s, layout, sums + c / Fold * layout.channel + o * Fold, at, L, n, targets - o, end - c, false,
-                               dw + c * s.weight_source + o * s.weight_target + first);
-  }
-}
-
-/// Taps of a filter up to which dense_sums() takes it: it holds a table of as many for each of its channels.
+/// Taps of a filter up to which dense() takes it: it holds a table of as many for each of its channels.
 inline constexpr int64_t dense_taps = 27;
 
-/// The same where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these,
-/// whatever their channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
-template <class T, int L>
-__attribute__((noinline)) void dense_sums(const conv_shape& s, const sums_layout& layout, int64_t targets, int64_t begin, int64_t end,
-                                          bool stream, const T* sums, T* dw) noexcept {
-  constexpr int64_t channels = 16;  // at a time: whole vectors for any number of taps
-  const int64_t taps = s.taps();
-  int64_t at[channels * dense_taps];
-  tap_walk walk{s, layout};
-  for (int64_t k = 0; k < taps; ++k) at[k] = walk.next();
-  for (int64_t k = taps; k < channels * taps; ++k) at[k] = at[k - taps] + layout.channel;
-  for (int64_t o = 0; o < targets; o += L)
-    for (int64_t c = begin; c < end; c += channels) {
-      const int64_t length = smaller(channels, end - c) * taps;
-      for (int64_t k = 0; k < length; k += L) {
-        const int n = static_cast<int>(smaller(L, length - k));
-        turn_elements<L, 1>(s, layout, sums + c * layout.channel + o, at + k, n, n, targets - o, 1, stream,
-                            dw + c * taps + o * s.weight_target + k);
-      }
+/// The complete sums of a task, on their way to dw: of `targets` target channels, and of each the source channels [begin, end), `begin` a
+/// multiple of the fold. Those of the kernel's element k and source channel c stand at places[k] * lanes + c / fold * channel, target channels
+/// (with `fold` source channels each) in lanes behind that; `parts` times, `part` apart.
+template <class T>
+struct complete_sums {
+  const conv_shape& s;
+  const int64_t* places;
+  int64_t lanes, channel, parts, part;
+  int64_t targets, begin, end;
+  const T* sums;
+  T* dw;
+
+  T* to(int64_t o, int64_t c) const noexcept { return dw + o * s.weight_target + c * s.weight_source; }
+
+  /// L of the kernel's elements, whose sums stand at x + at[i] (of i >= known, any other's), of L / Fold target channels with Fold source
+  /// channels each: summed over all parts in order, turned, and the first n of each put to its row of dw, `out` the first one. There are so
+  /// many targets and sources.
+  template <int L, int Fold>
+  VOLUTE_INLINE void turn_elements(const T* x, const int64_t* at, int known, int n, int64_t target_count, int64_t source_count, bool stream,
+                                   T* out) const noexcept {
+    using V = simd::vec<T, L>;
+    V r[L];
+    VOLUTE_EACH(i, L) r[i] = simd::load<V>(x + at[i < known ? i : 0]);
+    for (const T *more = x + part, *const last = x + parts * part; more != last; more += part) {
+      VOLUTE_EACH(i, L) r[i] = r[i] + simd::load<V>(more + at[i < known ? i : 0]);
     }
-  if (stream) simd::stream_fence();
-}
+    simd::transpose(r);
+    VOLUTE_EACH(i, L) {
+      if (i / Fold >= target_count) break;
+      if (i % Fold >= source_count) continue;
+      T* const row = out + i % Fold * s.weight_source + i / Fold * s.weight_target;
+      if (n < L)
+        simd::store_partial(row, r[i], n);
+      else if (stream)
+        simd::stream(row, r[i]);
+      else
+        simd::store(row, r[i]);
+    }
+  }
+
+  /// L taps at a time.
+  template <int L, int Fold>
+  __attribute__((noinline)) void turn() const noexcept {
+    for (int64_t first = 0; first < s.taps(); first += L) {
+      const int n = static_cast<int>(smaller(L, s.taps() - first));
+      int64_t at[L];
+      for (int i = 0; i < L; ++i) at[i] = places[first + (i < n ? i : 0)] * lanes;
+      for (int64_t c = begin; c < end; c += Fold)
+        for (int64_t o = 0; o < targets; o += L / Fold)
+          turn_elements<L, Fold>(sums + c / Fold * channel + o * Fold, at, L, n, targets - o, end - c, false, to(o, c) + first);
+    }
+  }
+
+  /// Where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these, whatever their
+  /// channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
+  template <int L>
+  __attribute__((noinline)) void turn_dense(bool stream) const noexcept {
+    constexpr int64_t channels = 16;  // at a time: whole vectors for any number of taps
+    const int64_t taps = s.taps();
+    int64_t at[channels * dense_taps];
+    for (int64_t k = 0; k < channels * taps; ++k) at[k] = k < taps ? places[k] * lanes : at[k - taps] + channel;
+    for (int64_t o = 0; o < targets; o += L)
+      for (int64_t c = begin; c < end; c += channels) {
+        const int64_t length = smaller(channels, end - c) * taps;
+        for (int64_t k = 0; k < length; k += L) {
+          const int n = static_cast<int>(smaller(L, length - k));
+          turn_elements<L, 1>(sums + c * channel + o, at + k, n, n, targets - o, 1, stream, to(o, c) + k);
+        }
+      }
+    if (stream) simd::stream_fence();
+  }
+
+  /// Element by element, no fold: filters of one element, and those of which no class meets some.
+  __attribute__((noinline)) void scatter() const noexcept {
+    for (int64_t k = 0; k < s.taps(); ++k)
+      for (int64_t c = begin; c < end; ++c)
+        for (int64_t o = 0; o < targets; ++o) {
+          T sum = 0;
+          if (places[k] >= 0) {
+            const T* const x = sums + places[k] * lanes + c * channel + o;
+            sum = *x;
+            for (int64_t i = 1; i < parts; ++i) sum += x[i * part];
+          }
+          to(o, c)[k] = sum;
+        }
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -11,37 +11,33 @@ inline namespace VOLUTE_ISA {
 
 using std::int64_t;
 
-/// f(sum, its number) for all of a register block's sums.
-template <class V, int R, int C, class F>
-VOLUTE_INLINE void for_each_sum(V (&tile)[R][C], F f) noexcept {
-  VOLUTE_EACH(r, R)
-    VOLUTE_EACH(c, C) f(tile[r][c], r * C + c);
-}
 /// From memory, or zeros where nothing is there yet.
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void load_tile(V (&tile)[R][C], const T* from, bool there) noexcept {
+template <class Tile, class T>
+VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {
   there ? load_all(tile, from) : set_zero(tile);
 }
 /// What memory holds, added at the end of a block: in one chain through all blocks, the sums of a large volume would lose digits (2 million
 /// pixels, numbers in [0, 1): 6e-4 of the value, so 5e-6).
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void add_tile(V (&tile)[R][C], const T* from) noexcept {
-  for_each_sum(tile, [&](V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>) + v; });
+template <class Tile, class T>
+VOLUTE_INLINE void add_tile(Tile& tile, const T* from) noexcept {
+  for_each_vector(tile, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>) + v; });
 }
 /// The sum of each one's lanes.
-template <class V, int R, int C, class T>
-VOLUTE_INLINE void reduce_tile(V (&tile)[R][C], T* to) noexcept {
-  for_each_sum(tile, [&](const V& v, int i) VOLUTE_ALWAYS_INLINE { to[i] = simd::reduce_add(v); });
+template <class Tile, class T>
+VOLUTE_INLINE void reduce_tile(Tile& tile, T* to) noexcept {
+  for_each_vector(tile, [to](const auto& v, int i) VOLUTE_ALWAYS_INLINE { to[i] = simd::reduce_add(v); });
 }
 
-/// to[t][k] = sums[t][k], or (add) their sum: t < rows, k < count.
+/// e = sum, or (add) their sum.
+template <class T>
+VOLUTE_INLINE void put_sum(T& e, T sum, bool add) noexcept {
+  e = add ? e + sum : sum;
+}
+/// The same of to[t][k] and sums[t][k]: t < rows, k < count.
 template <class T>
 VOLUTE_INLINE void put_sums(const T* sums, int64_t row, int64_t rows, int64_t count, T* to, int64_t to_row, bool add) noexcept {
   for (int64_t t = 0; t < rows; ++t)
-    for (int64_t k = 0; k < count; ++k) {
-      T& e = to[t * to_row + k];
-      e = add ? e + sums[t * row + k] : sums[t * row + k];
-    }
+    for (int64_t k = 0; k < count; ++k) put_sum(to[t * to_row + k], sums[t * row + k], add);
 }
 
 }  // namespace VOLUTE_ISA

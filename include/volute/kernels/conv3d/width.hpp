@@ -39,9 +39,6 @@ inline constexpr int64_t busy_sums = machine.latency * machine.products + 2;
 /// Stored rows end within the vectors that are read of a tile: so many elements more.
 inline constexpr int64_t tile_rest = 64;
 
-/// Slices of one block of output channels that 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t most_slices = 32;
-
 constexpr int64_t width_channels(int64_t channels) {
   const int64_t most = accumulators >= 24 ? 8 : accumulators / 2;
   return ceil_divide(channels, ceil_divide(channels, most));
@@ -88,7 +85,7 @@ constexpr width_plan plan_width(const conv_shape& s) {
   p.rows = rows_of(s);
   static_cast<width_block_size&>(p) = best_block<T>(p.rows, s, height, width);
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  p.order = {.targets = p.channels, .gaps = true};
+  p.order = {.targets = p.channels};
   const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + width, block);
   p.lanes = (p.slab > 1 ? vectors : smaller(vectors, ceil_divide(tile_goal(p.rows, s, p.channels), block))) * block;
   const int64_t window = smaller(s.kernel[0], 4) * smaller(p.rows.plane, p.lanes + p.rows.pitch * (s.kernel[1] - 1));
@@ -98,23 +95,18 @@ constexpr width_plan plan_width(const conv_shape& s) {
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = whole_lines((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2);
   p.source_sample = p.source_size;
-  const double work = conv_work(s.geometry);
-  p.share = choose_sharing(work, s.pairs(), p.scratch() * size, true);
-  if (p.share == sharing::inside)
-    p.slices = smaller(ceil_divide(most_slices, p.blocks), larger(1, parts_of(work / real(s.pairs() * p.blocks))));
+  plan_threads(p, s, size, many_tasks, many_tasks);
   return p;
 }
 
 template <class T>
-struct width_job {
+struct width_job : tap_loops {  // chunks: of one channel
   const T* x = nullptr;
   const T* w = nullptr;
   T* tile = nullptr;
-  int64_t channels = 0, d = 0, h = 0, k = 0;  // loop counts
-  int64_t x_channel = 0, x_d = 0;
-  const int64_t* x_h = nullptr;  // offsets of the taps
-  const int64_t* x_w = nullptr;
-  int64_t w_channel = 0, w_d = 0, w_h = 0;
+  int64_t k = 0;                   // taps of the width
+  const int64_t* rows = nullptr;   // where the taps of the height find their rows
+  const int64_t* columns = nullptr;
   int64_t tile_channel = 0;
   bool add = false;
 };
@@ -129,11 +121,11 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   } else {
     VOLUTE_EACH(o, OB) set_zero(acc[o]);
   }
-  for (int64_t c = 0; c < j.channels; ++c)
+  for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_channel + d * j.w_d + h * j.w_h;
-        const T* x = j.x + c * j.x_channel + d * j.x_d + j.x_h[h];
+        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
+        const T* x = j.x + c * j.x_chunk + d * j.x_d + j.rows[h];
         if (j.k > 2) {  // the next plane, which the next tile reads: 16 channels of 64^3 23 -> 14 ms
           VOLUTE_UNROLL
           for (int v = 0; v <= NV; ++v) simd::prefetch(x + j.x_d + v * L);
@@ -141,7 +133,7 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.k; ++k, w += OB) {
           V xv[NV];
-          load_all(xv, x + j.x_w[k]);
+          load_all(xv, x + j.columns[k]);
           VOLUTE_EACH(o, OB) add_products(acc[o], V(w[o]), xv);
         }
       }
@@ -174,9 +166,9 @@ struct width_task {
 
   __attribute__((noinline)) void run() const noexcept {
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) VOLUTE_ALWAYS_INLINE {
-      const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.classes[2][0].n, p.lanes);  // of one row
-      const int64_t tiles = cd.n * ceil_divide(ch.n, p.slab) * cuts, end = tiles * (slice + 1) / slices;
-      for (int64_t i = tiles * slice / slices; i < end; ++i) {
+      const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
+      const auto [begin, end] = nth_range(cd.n * ceil_divide(ch.n, p.slab) * cuts, slice, slices);
+      for (int64_t i = begin; i < end; ++i) {
         // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
         const int64_t h = i / (cuts * cd.n) * p.slab;
         const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
@@ -192,40 +184,36 @@ struct width_task {
     const correlation_axis &cd = at.depth, &ch = at.height;
     const tap_range td = taps_inside(cd, at.d, p.rows.source[0].count);
     // Taps wholly above or below the tile are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
-    const int64_t t0 = taps_inside(ch, at.h + at.rows - 1, p.rows.source[1].count).first;
-    const int64_t t1 = larger(t0, taps_inside(ch, at.h, p.rows.source[1].count).last);
+    tap_range th{taps_inside(ch, at.h + at.rows - 1, p.rows.source[1].count).first, 0};
+    th.last = larger(th.first, taps_inside(ch, at.h, p.rows.source[1].count).last);
     const int64_t first = (at.d * cd.step + tap_position(cd, td.first, p.rows.source[0])) * p.rows.plane + at.h * p.rows.pitch + at.begin;
     width_job<T> j;
-    j.d = td.last - td.first;
-    j.h = t1 - t0;
-    j.x_channel = p.rows.channel;
+    j.x_chunk = p.rows.channel;
     j.x_d = cd.offset_step * p.rows.plane;
-    j.x_h = offsets[0] + at.taps_h + t0;
+    j.rows = offsets[0] + at.taps_h + th.first;
     j.tile_channel = p.lanes * s.class_counts[2];
     int64_t chunk = 0;
     do {  // also without any source channel to read the tile must be written
       const bool last = chunk >= split;
-      j.channels = smaller((last ? s.source_channels : split) - chunk, p.chunk);
+      j.chunks = smaller((last ? s.source_channels : split) - chunk, p.chunk);
       j.add = chunk > 0;
       const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
       T* to = tile;
-      j.x_w = offsets[1];
+      j.columns = offsets[1];
       for_each_width_class(s, cd, ch, at.taps, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
         j.k = cw.taps;
-        j.w_h = cw.taps * OB;
-        j.w_d = ch.taps * j.w_h;
-        j.w_channel = cd.taps * j.w_d;
-        j.w = packed + taps * s.source_channels * OB + chunk * j.w_channel + td.first * j.w_d + t0 * j.w_h;
+        j.filter_steps(cd, ch, cw.taps * OB);
+        j.w = packed + taps * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
         const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
         for (int64_t i = 0; i < total; i += lanes) {
           j.x = from + i;
           j.tile = to + i;
           width_block<T, OB, NV>(j);
         }
-        j.x_w += j.k;
+        j.columns += j.k;
         to += p.lanes;
       });
-      chunk += j.channels;
+      chunk += j.chunks;
     } while (chunk < s.source_channels);
   }
 
@@ -242,10 +230,9 @@ struct width_task {
   }
 };
 
-template <class T, conv_call C>
-void run_width(const conv_run<T>& run) noexcept {
+template <class T, conv_call C, const width_plan& p>
+void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  static constexpr width_plan p = plan_width<T>(s);
   constexpr const tap_offsets<C.geometry, C.side>& offsets = width_offsets_of<C.geometry, C.side>;
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
   constexpr int64_t copied = direct ? 1 : s.source_channels, split = s.source_channels - (direct ? 1 : 0);

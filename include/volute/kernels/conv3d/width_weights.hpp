@@ -16,14 +16,14 @@ inline namespace VOLUTE_ISA {
 
 /// Pixels in the lanes: OB output channels times TB pairs of a source channel and a tap, each accumulator summed over its lanes at the end
 /// of a piece.
-struct pixel_weights_plan : weights_parts {  // parts: of the samples' pieces
+struct pixel_weights_plan : weights_parts {  // steps: pieces
   int channels = 1, taps = 1;
   int64_t blocks = 1;
+  depth_slabs depth;                // what planes of x those of g read
   rows_layout rows{};
   slab_layout target{};             // of g's copy, unless it is read directly: the pitch of x's, and zeros in the gaps
   int64_t lanes = 1;                // of one plane of g
   int64_t planes = 1, columns = 1;  // of a piece: planes of g, or lanes of one plane
-  int64_t pieces = 1;               // of a sample
 };
 
 /// Lanes of one plane in a piece that is read directly: 16 KiB of each channel, which the next pairs of channel and tap find in a cache.
@@ -34,13 +34,12 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
   pixel_weights_plan p;
   const conv_shape s = shape_of(g, conv_side::forward);
   p.rows = rows_of(s);
-  constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4, most_taps = 9;
+  p.depth = cut_depth(g, s.side, p.rows.source[0].count, 0);
+  constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4;
   p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  const int64_t list = s.source_channels * g.kernel[1] * g.kernel[2], at_once = smaller(most_taps, most_sums / p.channels);
-  p.taps = static_cast<int>(near_equal(list, at_once));
-  p.partial = g.w_size();
-  p.want_parts(conv_work(g) * 2, g.groups, machine.l2 / (p.partial * size));  // about half the peak
+  p.taps = taps_together(s.source_channels * g.kernel[1] * g.kernel[2], most_sums / p.channels);
+  p.want_parts(g, g.groups, 2, machine.l2 / size);  // about half the peak
   if (p.rows.direct) {
     p.lanes = g.out[1] * g.out[2];
     p.columns = direct_columns;
@@ -51,18 +50,17 @@ constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
     p.planes = larger(1, (machine.l2 / 8) / (p.channels * p.target.plane * size));  // so that the copy of g stays there
     // Neighbouring parts copy the planes of x that both read: no more than a sixteenth (4 -> 4 channels at 64^3 with stride 2, a
     // quarter: 1.12 of the time).
-    const correlation_axis depth = correlation(g, conv_side::forward, 0, 0);
-    const int64_t span = (depth.taps - 1) * depth.offset_step + 1, both = larger(1, span - depth.step);
-    p.parts = smaller(p.parts, g.batch * larger(1, g.out[0] * depth.step / (16 * both)));
+    const int64_t span = p.depth.high - p.depth.low, both = larger(1, span - p.depth.step);
+    p.parts = smaller(p.parts, g.batch * larger(1, g.out[0] * p.depth.step / (16 * both)));
     p.planes = smaller(p.planes, ceil_divide(g.out[0] * g.batch, p.parts));
     const int64_t planes = smaller(g.out[0], ceil_divide(g.batch * ceil_divide(g.out[0], p.planes), p.parts) * p.planes);
-    p.rows.channel = smaller(p.rows.source[0].count, (planes - 1) * depth.step + span) * p.rows.plane;
+    p.rows.channel = smaller(p.rows.source[0].count, (planes - 1) * p.depth.step + span) * p.rows.plane;
     p.target.channel = p.planes * p.target.plane;
     p.target_size = p.channels * p.target.channel;
     p.source_size = whole_lines(s.source_channels * p.rows.channel + p.lanes);
   }
-  p.pieces = ceil_divide(g.out[0], p.planes) * ceil_divide(p.lanes, p.columns);
-  p.limit_parts(g.groups, g.batch * p.pieces);
+  p.steps = ceil_divide(g.out[0], p.planes) * ceil_divide(p.lanes, p.columns);
+  p.limit_parts(g.batch);
   return p;
 }
 
@@ -70,19 +68,18 @@ template <class T>
 struct pixel_weights_job {
   const T* x = nullptr;
   const T* g = nullptr;
-  const int64_t* tap = nullptr;  // offsets of the pairs in x
-  T* sum = nullptr;              // [OB][TB]
   int64_t planes = 0, lanes = 0, x_plane = 0, g_plane = 0, g_channel = 0;
 };
 
+/// to[OB][TB]: the sums of the pairs that x has at `offset`.
 template <class T, int OB, int TB>
-__attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j) noexcept {
+__attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j, const int64_t* offset, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][TB];
   set_zero(acc);
   int64_t tap[TB];
-  VOLUTE_EACH(t, TB) tap[t] = j.tap[t];
+  VOLUTE_EACH(t, TB) tap[t] = offset[t];
   const int64_t channel = j.g_channel, whole = j.lanes / L * L;
   for (int64_t d = 0; d < j.planes; ++d) {
     const T* x = j.x + d * j.x_plane;
@@ -100,87 +97,82 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
       }
     }
   }
-  reduce_tile(acc, j.sum);
+  reduce_tile(acc, to);
 }
 
-/// Copies the planes of x that g's planes [first, last) read, and returns where plane 0 would stand. A vector may pass the end of each
-/// channel's last one: what stands there is multiplied by zeros, and must be a number.
-template <class T>
-const T* copy_pixel_rows(const conv_shape& s, const rows_layout& rows, const T* x, int64_t first, int64_t last, T* to) noexcept {
-  const correlation_axis& c = s.classes[0][0];
-  const int64_t count = rows.source[0].count, begin = smaller(count, larger(0, first * c.step + c.offset));
-  const int64_t end = larger(begin, smaller(count, (last - 1) * c.step + c.offset + (c.taps - 1) * c.offset_step + 1));
-  for (int64_t i = 0; i < s.source_channels; ++i) zero_over(to + i * rows.channel + (end - begin) * rows.plane, simd::width<T>);
-  to -= begin * rows.plane;
-  copy_rows<T, false>(s, rows, x, s.source_channels, nullptr, to, begin * s.source_channels, end * s.source_channels);
-  return to;
-}
-
+/// A kernel of run_weights(). Unless they are read directly, both tensors are copied.
 template <class T, ops::conv_geometry G>
-inline constexpr pixel_weights_plan pixel_weights_plan_of = plan_pixel_weights<T>(G);
+struct width_weights {
+  static constexpr pixel_weights_plan plan = plan_pixel_weights<T>(G);
+  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+  static constexpr int OB = plan.channels, TB = plan.taps;
+  static constexpr bool direct = plan.rows.direct;
+  static constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps;  // pairs
+  weights_operands<T, G> of;
 
-/// The products of some pieces of one sample and group. Unless they are read directly, both tensors are copied.
-template <class T, ops::conv_geometry G>
-__attribute__((noinline)) void pixel_weights_task(const weights_operands<T>& of, const weights_stint& at, T* memory) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
-  constexpr const int64_t* offsets = width_offsets_of<G, conv_side::forward>.both;
-  constexpr int64_t OB = p.channels, TB = p.taps;
-  constexpr bool direct = p.rows.direct;
-  constexpr const correlation_axis& cd = s.classes[0][0];
-  constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps, volume = s.target_volume();
-  const int64_t across = ceil_divide(p.lanes, p.columns), pair = at.sample * s.groups + at.task;
-  const T* const x = of.source_at(s, pair, 0);
-  T* const copy = memory + p.source_size;
-  pixel_weights_job<T> j;
-  T sum[OB * TB];
-  int64_t offset[TB];
-  j.tap = offset;
-  j.sum = sum;
-  j.x_plane = cd.step * p.rows.plane;
-  j.g_plane = direct ? p.lanes : p.target.plane;
-  j.g_channel = direct ? volume : p.target.channel;
-  const T* source = x;
-  if constexpr (!direct) source = copy_pixel_rows<T>(s, p.rows, x, at.begin * p.planes, smaller(cd.n, at.end * p.planes), memory);
-  for (int64_t i = at.begin * p.blocks; i < at.end * p.blocks; ++i) {
-    const int64_t b = i % p.blocks, piece = i / p.blocks, d0 = piece / across * p.planes, column = piece % across * p.columns;
-    const int64_t planes = smaller(p.planes, cd.n - d0);
-    const int64_t o0 = smaller(b * OB, s.target_channels - OB);
-    const T* const from = of.target_at(s, pair, o0);
-    if constexpr (!direct)
-      for (int64_t o = 0; o < OB; ++o)
-        copy_target_planes<T>(s, of, p.target, from + o * volume + d0 * s.target_size[1] * s.target_size[2], planes, 0,
-                              copy + o * p.target.channel);
-    j.lanes = smaller(p.columns, p.lanes - column);
-    for (int64_t td = 0; td < s.kernel[0]; ++td) {
-      const tap_range inside = positions_inside(cd, td, p.rows.source[0].count);
-      const int64_t d = larger(d0, inside.first);
-      j.planes = larger(0, smaller(d0 + planes, inside.last) - d);
-      j.x = source + (d * cd.step + cd.offset + td * cd.offset_step) * p.rows.plane + column;
-      j.g = (direct ? from + d * p.lanes : copy + (d - d0) * p.target.plane) + column;
-      for (int64_t t0 = 0; t0 < list; t0 += TB) {
-        for (int64_t t = 0; t < TB; ++t) {
-          const int64_t k = smaller(t0 + t, list - 1);
-          offset[t] = k / plane_taps * p.rows.channel + offsets[k % plane_taps];
-        }
-        pixel_weights_block<T, p.channels, p.taps>(j);
-        for (int64_t t = 0; t < smaller(TB, list - t0); ++t) {
-          const int64_t channel = (t0 + t) / plane_taps, tap = (t0 + t) % plane_taps;
-          for (int64_t o = b * OB - o0; o < OB; ++o) {
-            T& to = of.dw[filter_offset(s, at.task, o0 + o, channel) + td * plane_taps + tap];
-            to = at.first && piece == at.begin ? sum[o * TB + t] : to + sum[o * TB + t];
-          }
-        }
+  /// The planes of x that g's planes [first, last) read, to a copy; returns where plane 0 would stand. A vector may pass the end of each
+  /// channel's last one: what stands there is multiplied by zeros, and must be a number.
+  const T* copy_source(int64_t pair, int64_t first, int64_t last, T* to) const noexcept {
+    const rows_layout& rows = plan.rows;
+    const depth_slab slab = plan.depth.between(first, last);
+    for (int64_t c = 0; c < s.source_channels; ++c)
+      zero_over(to + c * rows.channel + (slab.end - slab.begin) * rows.plane, simd::width<T>);
+    to -= slab.begin * rows.plane;
+    copy_rows<T, false>(s, rows, of.source_at(pair, 0), s.source_channels, nullptr, to, slab.begin * s.source_channels,
+                        slab.end * s.source_channels);
+    return to;
+  }
+
+  __attribute__((noinline)) void add(const weights_stint& at, T* memory) const noexcept {
+    constexpr const correlation_axis& cd = s.axis[0];
+    constexpr int64_t across = ceil_divide(plan.lanes, plan.columns);
+    const int64_t pair = at.sample * s.groups + at.task;
+    T* const copy = memory + plan.source_size;
+    const T* source = of.source_at(pair, 0);
+    if constexpr (!direct) source = copy_source(pair, at.begin * plan.planes, smaller(cd.n, at.end * plan.planes), memory);
+    pixel_weights_job<T> j;
+    j.x_plane = cd.step * plan.rows.plane;
+    j.g_plane = direct ? plan.lanes : plan.target.plane;
+    j.g_channel = direct ? s.target_volume() : plan.target.channel;
+    for (int64_t i = at.begin * plan.blocks; i < at.end * plan.blocks; ++i) {
+      const int64_t b = i % plan.blocks, piece = i / plan.blocks;
+      const int64_t d0 = piece / across * plan.planes, column = piece % across * plan.columns, planes = smaller(plan.planes, cd.n - d0);
+      const int64_t o0 = smaller(b * OB, s.target_channels - OB);
+      const T* const from = of.target_at(pair, o0) + d0 * s.target_plane();
+      if constexpr (!direct)
+        for (int64_t o = 0; o < OB; ++o)
+          of.copy_target(plan.target, from + o * s.target_volume(), planes, 0, copy + o * plan.target.channel);
+      j.lanes = smaller(plan.columns, plan.lanes - column);
+      for (int64_t td = 0; td < cd.taps; ++td) {
+        const tap_range inside = positions_inside(cd, td, plan.rows.source[0].count);
+        const int64_t d = larger(d0, inside.first);
+        j.planes = larger(0, smaller(d0 + planes, inside.last) - d);
+        j.x = source + (d * cd.step + cd.offset + td * cd.offset_step) * plan.rows.plane + column;
+        j.g = (direct ? from : copy) + (d - d0) * j.g_plane + column;
+        for (int64_t t0 = 0; t0 < list; t0 += TB) add_pairs(j, at.task, td, t0, o0, b * OB, !at.first || piece > at.begin);
       }
     }
   }
-}
 
-template <class T, ops::conv_geometry G>
-void run_width_weights(const weights_operands<T>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr const pixel_weights_plan& p = pixel_weights_plan_of<T, G>;
-  run_parts<p.share != sharing::none>(p, G.groups, G.batch, p.pieces, of, scratch, workers, pixel_weights_task<T, G>);
-}
+  /// Up to TB pairs from t0 on, and the channels of g from o0 on: their sums of one tap of the depth, of channels from `first` on, to or (add)
+  /// onto dw.
+  VOLUTE_INLINE void add_pairs(const pixel_weights_job<T>& j, int64_t group, int64_t td, int64_t t0, int64_t o0, int64_t first,
+                               bool add) const noexcept {
+    constexpr const int64_t* offsets = width_offsets_of<G, conv_side::forward>.both;
+    int64_t offset[TB];
+    for (int64_t t = 0; t < TB; ++t) {
+      const int64_t k = smaller(t0 + t, list - 1);
+      offset[t] = k / plane_taps * plan.rows.channel + offsets[k % plane_taps];
+    }
+    T sum[OB * TB];
+    pixel_weights_block<T, OB, TB>(j, offset, sum);
+    for (int64_t t = 0; t < smaller(TB, list - t0); ++t) {
+      const int64_t channel = (t0 + t) / plane_taps, tap = (t0 + t) % plane_taps;
+      for (int64_t o = first - o0; o < OB; ++o)
+        put_sum(of.dw[filter_offset(s, group, o0 + o, channel) + td * plane_taps + tap], sum[o * TB + t], add);
+    }
+  }
+};
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::kernels

@@ -20,6 +20,12 @@ constexpr bool windows_apart(const ops::conv_geometry& g) {
   return true;
 }
 
+/// True where products of matrices are possible, in whole vectors.
+template <class T>
+constexpr bool products_possible(const ops::conv_geometry& g) {
+  return windows_apart(g) && g.out_volume() >= simd::width<T>;
+}
+
 /// A tensor as a matrix of (channel, tap) and pixel of y. Straight: y itself, or an x that has the same pixels.
 struct pixel_rows {
   int64_t taps = 1, volume = 1;
@@ -47,7 +53,7 @@ constexpr pixel_rows rows_of_pixels(const ops::conv_geometry& g, bool of_x) {
 /// part of a row alone.
 template <class F>
 VOLUTE_INLINE void for_each_run(const pixel_rows& q, int64_t first, int64_t count, F f) {
-  int64_t w = first % q.out[2], h = first / q.out[2] % q.out[1], d = first / (q.out[2] * q.out[1]);
+  auto [d, h, w] = voxel_at(first, q.out[1], q.out[2]);
   for (int64_t at = 0; at < count;) {
     const int64_t n = smaller(count - at, q.out[2] - w);
     const int64_t rows = n < q.out[2] ? 1 : smaller((count - at) / n, q.out[1] - h);
@@ -68,7 +74,7 @@ struct lines_of_pixels {
       first += line;
       return at;
     }
-    const int64_t w = at % q.out[2], h = at / q.out[2] % q.out[1], d = at / (q.out[2] * q.out[1]);
+    const auto [d, h, w] = voxel_at(at, q.out[1], q.out[2]);
     first += smaller(larger(1, line / q.stride[2]), q.out[2] - w);
     return q.offset(d, h, w);
   }
