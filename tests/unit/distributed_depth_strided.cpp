@@ -71,3 +71,23 @@ TEST_CASE("strides, transposed convolutions, checkpoints and Dice over slabs") {
     }
   }
 }
+
+TEST_CASE("planes leave when they are made, and what hides their way comes before they are wanted") {
+  using plan = learner<nn::depth_parallel<net>, depth / slabs>::facts::plan;
+  const auto kind = [](int i) { return plan::tables.kernels[plan::tables.launches[i].kernel].kind; };
+  int hidden = 0, again = 0, exchanges = 0;
+  for (const distributed::stop& s : distributed::stops_of<plan>()) {
+    again += s.what == distributed::stop::kinds::planes_again;
+    if (s.what != distributed::stop::kinds::planes_leave) continue;
+    ++exchanges;
+    CHECK(s.before <= s.launch);
+    bool filter = false;
+    for (int i = s.before; i < s.launch; ++i) filter = filter || kind(i) == graph::kernel_kind::conv_weights;
+    hidden += filter && plan::tables.kernels[plan::tables.launches[s.launch].kernel].first;
+  }
+  // Four convolutions see neighbours; the derivative of each by its filter gets the same planes again, and those by three inputs (nobody
+  // asks for that by the image) leave before the filter's derivative is made.
+  CHECK(exchanges == 4 + 3);
+  CHECK(again >= 4);
+  CHECK(hidden == 3);
+}

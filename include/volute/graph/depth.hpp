@@ -195,7 +195,7 @@ class depth_cut {
     if (lo > s[2] || hi > s[2]) return refuse(i, line("conv3d that sees ") << (lo > hi ? lo : hi) << " of " << s[2] << " planes");
     if (lo == 0 && hi == 0) return copied(i);
     op.lo[0] = 0;
-    const int wide = to_.halo({lo, hi, 0}, at[x], make_extents(s[0], s[1], s[2] + lo + hi, s[3], s[4]));
+    const int wide = to_.halo({lo, hi, 0, at[x] + 1}, at[x], make_extents(s[0], s[1], s[2] + lo + hi, s[3], s[4]));
     halos.push_back(wide);
     return to_.convolution(op, wide, at[operand(i, 1)]);
   }
