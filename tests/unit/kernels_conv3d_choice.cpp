@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <initializer_list>
 #include <map>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 using namespace volute;
@@ -18,7 +20,11 @@ namespace {
 
 #define VOLUTE_NAME_OF(x) #x
 #define VOLUTE_EXPANDED_NAME_OF(x) VOLUTE_NAME_OF(x)
-constexpr const char* instruction_set = VOLUTE_EXPANDED_NAME_OF(VOLUTE_ISA_NAME);
+/// "avx2" of avx2_10001fff.
+const std::string instruction_set = [] {
+  const std::string name = VOLUTE_EXPANDED_NAME_OF(VOLUTE_ISA_NAME);
+  return name.substr(0, name.find('_'));
+}();
 
 ops::conv_geometry geometry_of(std::istream& numbers) {
   std::vector<int64_t> v;
@@ -45,37 +51,41 @@ std::string chosen(ops::conv_geometry g, const std::string& face, ops::filtering
   return family_name(family_of<float>(g, face == "forward" ? conv_side::forward : conv_side::backward));
 }
 
-/// The families that are chosen beside the rows of a table for this instruction set.
-void check_table(const char* path, ops::filtering filtering) {
+/// The families that are chosen beside the rows of a table for this instruction set; there are some for those that are `measured`.
+void check_table(const char* path, ops::filtering filtering, std::initializer_list<std::string> measured) {
   std::ifstream file(path);
   REQUIRE(file);
   std::map<std::string, ops::conv_geometry> geometries;
-  std::map<std::pair<std::string, std::string>, std::map<std::string, double>> rows;
+  std::map<std::tuple<std::string, std::string, std::string>, std::map<std::string, double>> rows;  // of a processor, geometry and face
+  std::string processor;
   bool ours = false;
   for (std::string line; std::getline(file, line);) {
     std::istringstream cells(line);
     std::string first;
     if (line.rfind("# ", 0) == 0) {
-      ours = line.rfind(std::string("# ") + instruction_set + ",", 0) == 0;
+      ours = line.rfind("# " + instruction_set + ",", 0) == 0;
+      processor = line.substr(2, line.find(" in a virtual machine") - 2);
     } else if (line.rfind("#geometry ", 0) == 0) {
       std::getline(cells.ignore(10), first, ',');
       geometries[first] = geometry_of(cells);
     } else if (ours) {
       std::string face, family, time;
       std::getline(cells, first, ','), std::getline(cells, face, ','), std::getline(cells, family, ','), std::getline(cells, time);
-      rows[{first, face}][family] = std::stod(time);
+      rows[{processor, first, face}][family] = std::stod(time);
     }
   }
+  REQUIRE(rows.empty() == (std::find(measured.begin(), measured.end(), instruction_set) == measured.end()));
   std::size_t close = 0;
   for (const auto& [key, times] : rows) {
-    const std::string family = chosen(geometries.at(key.first), key.second, filtering);
+    const auto& [of, geometry, face] = key;
+    const std::string family = chosen(geometries.at(geometry), face, filtering);
     const auto best = std::min_element(times.begin(), times.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-    INFO(key.first << ' ' << key.second << ": chosen " << family << ", fastest " << best->first << " of " << best->second << " us");
+    INFO(of << ": " << geometry << ' ' << face << ": chosen " << family << ", fastest " << best->first << " of " << best->second << " us");
     REQUIRE(times.count(family) == 1);
     const double ratio = times.at(family) / best->second;
     CHECK(ratio <= 1.25);
     if (ratio > 1.05)
-      WARN(key.first << ' ' << key.second << ": " << family << " takes " << ratio << " times what " << best->first << " does");
+      WARN(of << ": " << geometry << ' ' << face << ": " << family << " takes " << ratio << " times what " << best->first << " does");
     close += ratio <= 1.05;
   }
   if (!rows.empty()) CHECK(static_cast<double>(close) >= 0.95 * static_cast<double>(rows.size()));
@@ -84,9 +94,9 @@ void check_table(const char* path, ops::filtering filtering) {
 }  // namespace
 
 TEST_CASE("the chosen family is within 5 % of the fastest in 95 of 100 rows, and never beyond 25 %") {
-  check_table(VOLUTE_TEST_DATA "/conv3d_families.csv", ops::filtering::direct);
+  check_table(VOLUTE_TEST_DATA "/conv3d_families.csv", ops::filtering::direct, {"avx512", "avx2"});
 }
 
 TEST_CASE("minimal filtering is taken where it pays, of rows that asked for it") {
-  check_table(VOLUTE_TEST_DATA "/conv3d_minimal.csv", ops::filtering::minimal);
+  check_table(VOLUTE_TEST_DATA "/conv3d_minimal.csv", ops::filtering::minimal, {"avx512"});
 }

@@ -104,6 +104,9 @@
 #elif defined(__ARM_NEON)
 #define VOLUTE_ISA_FAMILY neon32_
 #define VOLUTE_ISA_DIGITS 0
+#elif defined(__wasm_simd128__)
+#define VOLUTE_ISA_FAMILY wasm_
+#define VOLUTE_ISA_DIGITS VOLUTE_ISA_BIT(__wasm_relaxed_simd__)
 #else
 #define VOLUTE_ISA_FAMILY generic_
 #define VOLUTE_ISA_DIGITS 0

@@ -40,6 +40,13 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
 #include "volute needs xsimd 13 or newer for a processor without vectors"
 #endif
 #endif
+#if defined(__wasm_simd128__) && !defined(__EMSCRIPTEN__)
+// xsimd 13 has WebAssembly's vectors, and looks for them where Emscripten compiles only.
+#include <xsimd/config/xsimd_config.hpp>
+#undef XSIMD_WITH_WASM
+#define XSIMD_WITH_WASM 1
+#undef XSIMD_NO_SUPPORTED_ARCHITECTURE
+#endif
 #include <xsimd/xsimd.hpp>
 #include <volute/core/simd_arm.hpp>
 #if defined(__GNUC__) && !defined(__clang__)

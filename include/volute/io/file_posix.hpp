@@ -100,8 +100,10 @@ inline status write_atomically(const std::string& path, std::span<const std::spa
       part = part.subspan(static_cast<std::size_t>(n));
     }
   }
+#if !defined(__wasi__)  // files have no modes there
   if (struct stat old{}; ::stat(path.c_str(), &old) == 0 && ::fchmod(file.get(), old.st_mode & 07777) != 0)
     return failed_to("cannot keep its mode");
+#endif
   if (::fsync(file.get()) != 0) return failed_to("cannot be written");
   if (::rename(temporary.c_str(), path.c_str()) != 0) return failed_to("cannot be replaced");
   const open_file entry(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));  // the new name, too, goes onto the disk

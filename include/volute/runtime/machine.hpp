@@ -175,7 +175,7 @@ class machine {
   template <class Launch>
   void prepare(Launch launch) const {
     weight_store<T>& store = weights_.store();
-    const std::lock_guard lock(store.mutex);
+    const detail::lock lock(store.mutex);
     const std::uint64_t version = store.version();
     bool stale[info::derived_count + 1];
     for (int k = 0; k < info::derived_count; ++k) stale[k] = derived_[k]->version != version;

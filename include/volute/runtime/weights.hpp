@@ -2,6 +2,7 @@
 // of programs, of any batch or volume size, and threads.
 #pragma once
 
+#include <volute/core/mutex.hpp>
 #include <volute/core/xtensor.hpp>
 #include <volute/runtime/error.hpp>
 #include <volute/runtime/facts.hpp>
@@ -13,7 +14,6 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
@@ -61,11 +61,11 @@ class weight_store {
   std::uint64_t version() const noexcept { return version_.load(std::memory_order_acquire); }
   void changed() noexcept { version_.fetch_add(1, std::memory_order_acq_rel); }
 
-  std::mutex mutex;  // held while something derived is made, or made room for
+  detail::mutex mutex;  // held while something derived is made, or made room for
 
   /// The one derived value of this key and size.
   derived& find(std::uint64_t key, std::int64_t size) {
-    const std::lock_guard lock(mutex);
+    const detail::lock lock(mutex);
     for (const auto& d : derived_)
       if (d->key == key && d->size == size) return *d;
     auto made = std::make_unique<derived>();
@@ -76,7 +76,7 @@ class weight_store {
   }
   /// Bytes of parameters, states and all that is derived for the programs that have used this set.
   std::int64_t bytes() {
-    const std::lock_guard lock(mutex);
+    const detail::lock lock(mutex);
     std::int64_t n = elements_;
     for (const auto& d : derived_) n += d->size;
     return n * static_cast<std::int64_t>(sizeof(T));

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <volute/core/executor.hpp>
+#include <volute/core/mutex.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
-#include <mutex>
 
 namespace volute::volumes {
 
@@ -52,7 +54,7 @@ class task_runner {
   const std::function<bool(const progress&)>& observer_;
   clock::time_point begun_ = clock::now();
   std::atomic<bool> stopped_{false};
-  std::mutex mutex_;
+  detail::mutex mutex_;
   std::exception_ptr error_;
 
   template <class F>
@@ -63,7 +65,7 @@ class task_runner {
       f();
       count();
     } catch (...) {
-      const std::lock_guard lock(mutex_);
+      const detail::lock lock(mutex_);
       if (!error_) error_ = std::current_exception();
       stopped_.store(true, std::memory_order_release);
     }
@@ -73,7 +75,7 @@ class task_runner {
 #endif
   }
   void count() {
-    const std::lock_guard lock(mutex_);
+    const detail::lock lock(mutex_);
     ++done_;
     if (!observer_ || stopped_.load(std::memory_order_relaxed)) return;
     const double seconds = std::chrono::duration<double>(clock::now() - begun_).count();
