@@ -30,6 +30,8 @@ static_assert(refusal_of<nn::avg_pool3d<3, nn::stride<1>, nn::padding<1>>> == "g
 static_assert(refusal_of<nn::upsample<nn::scale<2>, nn::trilinear>> != "");
 static_assert(refusal_of<nn::reflect_pad3d<1>> != "");
 static_assert(refusal(slice(x, axis<2>, range<1, 5>)) == "got slice along depth");
+static_assert(refusal(interpolate(x, output_size<4, 2, 2>, nearest_exact)) == "");  // one of two planes
+static_assert(refusal(interpolate(x, output_size<1, 2, 2>, nearest_exact)) == "got slice along depth");
 static_assert(refusal(slice(x, axis<3>, range<1, 3>)) == "");
 static_assert(refusal(concat(axis<2>, x, x)) == "got concat along depth");
 static_assert(refusal(concat(axis<1>, x, x)) == "");

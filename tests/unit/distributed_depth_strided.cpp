@@ -21,8 +21,16 @@ struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::insta
                                      nn::checkpoint<nn::conv3d<6, 6, nn::kernel<3>, nn::same>, nn::instance_norm3d<6>, nn::tanh>,
                                      nn::conv_transpose3d<6, 4, nn::kernel<2>, nn::stride<2>>>,
                             nn::conv3d<8, 3, nn::kernel<3>, nn::same>> {};
+/// Also of every other voxel, as deep supervision asks for.
+struct scales : nn::layer<scales> {
+  static constexpr auto forward(expression auto scores, expression auto labels) {
+    constexpr extents e = decltype(scores)::shape();
+    return invoke<nn::dice<>>(scores, labels) +
+           mean(square(interpolate(scores, output_size<e[2] / 2, e[3] / 2, e[4] / 2>, nearest_exact))) * 0.3_c;
+  }
+};
 template <class Net, std::int64_t D>
-using learner = basic_trainer<double, Net, nn::dice<>, sgd, input<"x", 1, 1, D, 4, 4>, input<"y", 1, D, 4, 4>>;
+using learner = basic_trainer<double, Net, scales, sgd, input<"x", 1, 1, D, 4, 4>, input<"y", 1, D, 4, 4>>;
 
 template <class Trainer>
 Trainer begin() {

@@ -139,7 +139,11 @@ class depth_cut {
       while (from_.as<ops::transpose>(i).axis[k] != axis) ++k;
       return k;
     }
-    if (from_.is<ops::slice>(i)) return from_.as<ops::slice>(i).start[axis] == 0 && e[axis] == s[axis] ? axis : -1;
+    if (from_.is<ops::slice>(i)) {  // all planes, or one of so many, the same in each slab
+      const auto op = from_.as<ops::slice>(i);
+      const std::int64_t start = op.start[axis], step = op.step[axis];
+      return start >= 0 && start < step && e[axis] > 1 && e[axis] * step == s[axis] ? axis : -1;
+    }
     if (from_.is<ops::pad>(i)) return from_.as<ops::pad>(i).lo[axis] == 0 && e[axis] == s[axis] ? axis : -1;
     if (from_.is<ops::concat>(i)) {
       bool all = from_.as<ops::concat>(i).axis != axis;
