@@ -1,8 +1,9 @@
 // What ranks gain: a training step of a 3D U-Net (32 channels, 64^3, one sample a run) on one rank and on all, in turns, one thread each.
 //   mpirun -np 2 bench.ranks [rounds, default 7] [steps of a round, default 4]
 //   bench.ranks schedule        what bench/simulate_ranks.py reads: nanoseconds of each launch, and when which bytes leave
-// Each round: rank 0 alone while the others sleep, then all ranks with the gradients sent during the backward pass, then all with the
-// gradients sent after it. Prints medians of the rounds' medians and the best round: a shared machine disturbs in one direction.
+// Each round: rank 0 alone while the others sleep, then every rank the same by itself at once (what the processors give to programs that
+// know nothing of each other), then all ranks with the gradients sent during the backward pass, then all with the gradients sent after it.
+// Prints medians of the rounds' medians and the best round: a shared machine disturbs in one direction.
 #include <volute/distributed/data_parallel.hpp>
 #include <volute/distributed/mpi.hpp>
 #include <volute/volute.hpp>
@@ -70,7 +71,7 @@ void print_schedule(int runs) {
     parts::run(
         t, [&](int) { at.push_back(clock::now()); }, voxels, labels);
     at.push_back(clock::now());
-    parts::apply(t, 1e-3, parts::result(t, parts::first_gradient<learner>), 1);
+    parts::apply(t, 1e-3, learner::program_type::output_data(parts::program(t).memory(), parts::first_gradient<learner>), 1);
     at.push_back(clock::now());
     if (r == 0) continue;
     for (std::size_t i = 0; i < times.size(); ++i) times[i].push_back(std::chrono::duration<double, std::nano>(at[i + 1] - at[i]).count());
@@ -92,10 +93,14 @@ int main(int count, char** arguments) {
   distributed::mpi world;
   distributed::alone one;
   learner t, other;  // rank 0 alone is ahead of the others
-  measured alone, overlapped, after, fast;
+  measured alone, apart, overlapped, after, fast;
   for (int r = 0; r < rounds; ++r) {
     if (world.rank() == 0) round(one, other, true, steps, distributed::summation::same_bits, alone);
     world.barrier();
+    round(one, other, true, steps, distributed::summation::same_bits, apart);
+    double rates[1] = {1 / apart.step.back()};  // samples a second of all: as steps of their harmonic mean
+    distributed::wait(world, world.all_reduce(std::span<double>(rates)), -1);
+    apart.step.back() = world.size() / rates[0];
     round(world, t, true, steps, distributed::summation::same_bits, overlapped);
     round(world, t, false, steps, distributed::summation::same_bits, after);
     round(world, t, true, steps, distributed::summation::fast, fast);
@@ -107,10 +112,13 @@ int main(int count, char** arguments) {
   std::printf("%d ranks; %.1f MB of gradients in %d buckets, the first after launch %d of %d\n", world.size(),
               static_cast<double>(elements) * 4e-6, step::buckets.count, step::buckets.all[0].launch, learner::facts::plan::size.launches);
   alone.print("rank 0 alone", 1);
+  apart.print("all, each by itself", world.size());
   overlapped.print("all, during the backward pass", world.size());
   after.print("all, after it", world.size());
   fast.print("all, during it, fast sum", world.size());
-  const auto ratio = [&](auto of) { return world.size() * of(alone.step) / of(overlapped.step); };
-  std::printf("all ranks over one: %.2f by medians, %.2f by the best rounds\n", ratio([](const auto& v) { return median(v); }),
-              ratio([](const auto& v) { return *std::min_element(v.begin(), v.end()); }));
+  const auto best = [](const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); };
+  for (const auto& [what, of] :
+       {std::pair<const char*, const measured&>{"all ranks over one", overlapped}, {"each by itself, over one", apart}})
+    std::printf("%s: %.2f by medians, %.2f by the best rounds\n", what, world.size() * median(alone.step) / median(of.step),
+                world.size() * best(alone.step) / best(of.step));
 }

@@ -59,12 +59,14 @@ def step(n, how, overlap=True):
 
 print(f"compute {1e3 * compute:.1f} ms, update {1e3 * update:.1f} ms, {sum(b[1] for b in buckets) / 1e6:.1f} MB in {len(buckets)} buckets; "
       f"latency {a.latency} us, {a.message} us a message, {a.gigabits} Gbit/s{' shared by all ranks' if a.shared else ''}")
-print("| ranks | same_bits ms | efficiency | hidden | fast ms | efficiency | hidden |\n|---|---|---|---|---|---|---|")
+head = "ms | efficiency | communication ms | left ms | hidden |"
+print(f"| ranks | same_bits {head} fast {head}\n|" + "---|" * 11)
 alone = compute + update
 for n in a.ranks:
     row = [str(n)]
     for how in ("same_bits", "fast"):
         seconds, total = step(n, how)
         exposed = seconds - alone
-        row += [f"{1e3 * seconds:.1f}", f"{100 * alone / seconds:.0f} %", f"{100 * (1 - exposed / total):.0f} %" if total else ""]
+        row += [f"{1e3 * seconds:.1f}", f"{100 * alone / seconds:.0f} %", f"{1e3 * total:.1f}", f"{1e3 * exposed:.1f}"]
+        row += [f"{100 * (1 - exposed / total):.0f} %" if total else ""]
     print("| " + " | ".join(row) + " |")

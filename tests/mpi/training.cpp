@@ -2,6 +2,7 @@
 //   training bits              trains on all ranks; rank 0 does the same alone, and compares every bit
 //   training differ            rank 1 (the last) has something else each time: all ranks must be told, with both values
 //   training until STEPS FILE  goes on with a checkpoint until so many steps are made, 20 ms each; the end goes to FILE.end
+//   training large                     a message of more bytes than an int counts
 //   training leave             the last rank leaves with an exception
 #include <volute/distributed/checkpoint.hpp>
 #include <volute/distributed/mpi.hpp>
@@ -80,20 +81,24 @@ void differ(distributed::mpi& world) {
   told("runs of a step: expected 6, found 7", [](auto&, how& h) { h.runs = 7; });
   told("clip_norm: expected 0.5, found 2", [](auto& t, how&) { t.settings.clip_norm = 2; });
   told("values of parameter '0.bias': expected ", [](auto& t, how&) { t.template parameter<"0.bias">()(0) = 1; });
-  // Another batch size, and so another program.
-  std::string said;
-  try {
-    if (world.rank() + 1 == world.size()) {
-      trainer<plain, nn::cross_entropy<>, adamw, input<"row", 2, 27>, input<"label", 2>> t;
-      distributed::data_parallel(t, world).agree();
-    } else {
-      plain_trainer t;
-      distributed::data_parallel(t, world).agree();
+  // Another batch size, and so another program; and a volume cut into thinner slabs.
+  const auto said_of = [&](auto mine, auto others, std::int64_t runs_of_others) {
+    try {
+      if (world.rank() + 1 == world.size())
+        distributed::data_parallel(others, world, {.runs = runs_of_others}).agree();
+      else
+        distributed::data_parallel(mine, world, {.runs = 4}).agree();
+    } catch (const shape_error& e) {
+      return std::string(e.what());
     }
-  } catch (const shape_error& e) {
-    said = e.what();
-  }
+    return std::string();
+  };
+  using batches = trainer<plain, nn::cross_entropy<>, adamw, input<"row", 2, 27>, input<"label", 2>>;
+  const std::string said = said_of(plain_trainer(), batches(), 4);
   check(said.ends_with("shape of input 'row': expected (1,27), found (2,27)"), "batch sizes are named");
+  using thin = trainer<nn::depth_parallel<local>, nn::cross_entropy<>, adamw, input<"image", 1, 1, 2, 5, 6>, input<"label", 1, 2, 5, 6>>;
+  check(said_of(slab_trainer(), thin(), 8).ends_with("shape of input 'image': expected (1,1,4,5,6), found (1,1,2,5,6)"),
+        "depths of slabs are named");
 }
 
 void until(distributed::mpi& world, std::int64_t steps, const std::string& file) {
@@ -121,6 +126,21 @@ void leave(distributed::mpi& world) {
   take(step, 1);
 }
 
+void large(distributed::mpi& world) {
+  constexpr std::size_t size = (std::size_t{1} << 31) + 12345;
+  std::vector<std::byte> bytes(size);
+  const std::size_t some[]{0, 1234567890, size - 12346, size - 1};
+  if (world.rank() == 0) {
+    for (std::size_t k : some) bytes[k] = std::byte{77};
+    distributed::wait(world, world.send(1, 1, bytes), 1);
+  } else if (world.rank() == 1) {
+    distributed::wait(world, world.receive(0, 1, bytes), 0);
+    for (std::size_t k : some) check(bytes[k] == std::byte{77}, "what was sent has arrived");
+    check(bytes[size - 2] == std::byte{0}, "and nothing else");
+  }
+  world.barrier();
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -132,6 +152,7 @@ int main(int count, char** arguments) {
     if (what == "bits") bits(world);
     if (what == "differ") differ(world);
     if (what == "until") until(world, std::atoll(arguments[2]), arguments[3]);
+    if (what == "large") large(world);
     if (what == "leave") leave(world);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());

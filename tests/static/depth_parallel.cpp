@@ -30,6 +30,8 @@ static_assert(refusal_of<nn::avg_pool3d<3, nn::stride<1>, nn::padding<1>>> == "g
 static_assert(refusal_of<nn::upsample<nn::scale<2>, nn::trilinear>> != "");
 static_assert(refusal_of<nn::reflect_pad3d<1>> != "");
 static_assert(refusal(slice(x, axis<2>, range<1, 5>)) == "got slice along depth");
+static_assert(refusal(interpolate(x, output_size<4, 2, 2>, nearest_exact)) == "");  // one of two planes
+static_assert(refusal(interpolate(x, output_size<1, 2, 2>, nearest_exact)) == "got slice along depth");
 static_assert(refusal(slice(x, axis<3>, range<1, 3>)) == "");
 static_assert(refusal(concat(axis<2>, x, x)) == "got concat along depth");
 static_assert(refusal(concat(axis<1>, x, x)) == "");
@@ -58,5 +60,12 @@ constexpr int halos(std::int64_t lo, std::int64_t hi, bool adjoint) {
 }
 static_assert(halos(2, 2, false) == 2 && halos(2, 2, true) == 0);  // nobody asks for the gradient by the image
 static_assert(halos(1, 0, false) == 2 && halos(1, 0, true) == 1);
+// What is made once more gets the planes of the first time: neighbours are asked once.
+constexpr int exchanges() {
+  int n = 0;
+  for (const auto& m : distributed::meetings_of<plan>) n += m.size == 0;
+  return n;
+}
+static_assert(exchanges() == 3);
 
 }  // namespace

@@ -21,8 +21,16 @@ struct net : nn::sequential<nn::conv3d<1, 4, nn::kernel<3>, nn::same>, nn::insta
                                      nn::checkpoint<nn::conv3d<6, 6, nn::kernel<3>, nn::same>, nn::instance_norm3d<6>, nn::tanh>,
                                      nn::conv_transpose3d<6, 4, nn::kernel<2>, nn::stride<2>>>,
                             nn::conv3d<8, 3, nn::kernel<3>, nn::same>> {};
+/// Also of every other voxel, as deep supervision asks for.
+struct scales : nn::layer<scales> {
+  static constexpr auto forward(expression auto scores, expression auto labels) {
+    constexpr extents e = decltype(scores)::shape();
+    return invoke<nn::dice<>>(scores, labels) +
+           mean(square(interpolate(scores, output_size<e[2] / 2, e[3] / 2, e[4] / 2>, nearest_exact))) * 0.3_c;
+  }
+};
 template <class Net, std::int64_t D>
-using learner = basic_trainer<double, Net, nn::dice<>, sgd, input<"x", 1, 1, D, 4, 4>, input<"y", 1, D, 4, 4>>;
+using learner = basic_trainer<double, Net, scales, sgd, input<"x", 1, 1, D, 4, 4>, input<"y", 1, D, 4, 4>>;
 
 template <class Trainer>
 Trainer begin() {
@@ -70,4 +78,24 @@ TEST_CASE("strides, transposed convolutions, checkpoints and Dice over slabs") {
       CHECK(end == first);
     }
   }
+}
+
+TEST_CASE("planes leave when they are made, and what hides their way comes before they are wanted") {
+  using plan = learner<nn::depth_parallel<net>, depth / slabs>::facts::plan;
+  const auto kind = [](int i) { return plan::tables.kernels[plan::tables.launches[i].kernel].kind; };
+  int hidden = 0, again = 0, exchanges = 0;
+  for (const distributed::stop& s : distributed::stops_of<plan>()) {
+    again += s.what == distributed::stop::kinds::planes_again;
+    if (s.what != distributed::stop::kinds::planes_leave) continue;
+    ++exchanges;
+    CHECK(s.before <= s.launch);
+    bool filter = false;
+    for (int i = s.before; i < s.launch; ++i) filter = filter || kind(i) == graph::kernel_kind::conv_weights;
+    hidden += filter && plan::tables.kernels[plan::tables.launches[s.launch].kernel].first;
+  }
+  // Four convolutions see neighbours; the derivative of each by its filter gets the same planes again, and those by three inputs (nobody
+  // asks for that by the image) leave before the filter's derivative is made.
+  CHECK(exchanges == 4 + 3);
+  CHECK(again >= 4);
+  CHECK(hidden == 3);
 }

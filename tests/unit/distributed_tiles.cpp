@@ -73,6 +73,26 @@ TEST_CASE("slabs over ranks are those of one") {
   }
 }
 
+TEST_CASE("another network with the same parameters is refused") {
+  struct other : nn::sequential<nn::conv3d<1, 3, nn::kernel<3>, nn::same>, nn::tanh, nn::conv3d<3, 3, nn::kernel<3>, nn::same>> {};
+  std::string said;
+  try {
+    in_process::run(2, [&](in_process::member& world) {
+      const auto v = volume_of(20);
+      const auto run = [&](auto t) {
+        distributed::run_tiles(world, t, {}, volumes::scores([](const auto&) { throw std::logic_error("computed"); }), volumes::memory(v));
+      };
+      if (world.rank() == 0)
+        run(tiles());
+      else
+        run(tiled<other, input<"x", 1, 1, 12, 8, 8>>());
+    });
+  } catch (const std::exception& e) {
+    said = e.what();
+  }
+  CHECK_THAT(said, Contains("rank 1 differs from rank 0: program: expected "));
+}
+
 TEST_CASE("some of a run's slabs") {
   tiles t;
   const auto v = volume_of(43);
@@ -83,6 +103,14 @@ TEST_CASE("some of a run's slabs") {
   o.first_slab = 1, o.slab_count = 2;
   t.run(o, begins(some), volumes::memory(v));
   CHECK(some == std::vector<std::int64_t>{all[1], all[2]});
+  for (int ranks : {1, 2, 3}) {  // over ranks the same
+    std::vector<std::int64_t> over_ranks;
+    in_process::run(ranks, [&](in_process::member& world) {
+      tiles mine;
+      distributed::run_tiles(world, mine, o, begins(over_ranks), volumes::memory(v));
+    });
+    CHECK(over_ranks == some);
+  }
   o.first_slab = static_cast<std::int64_t>(all.size()) - 1, o.slab_count = 9, some.clear();
   t.run(o, begins(some), volumes::memory(v));
   CHECK(some == std::vector<std::int64_t>{all.back()});
@@ -131,7 +159,8 @@ TEST_CASE("volumes and weights that differ are refused before anything is comput
   };
   CHECK_THAT(said([](auto&, auto& depth, auto&) { depth = 45; }), Contains("rank 1 differs from rank 0: ") && Contains("expected"));
   CHECK_THAT(said([](auto& t, auto&, auto&) { t.template parameter<"0.bias">()(0) += 1; }),
-             Contains("rank 1 differs from rank 0: hash of the weights: expected "));
+             Contains("rank 1 differs from rank 0: values of parameter '0.bias': expected "));
+  CHECK_THAT(said([](auto&, auto&, auto& o) { o.first_slab = 1; }), Contains("first slab: expected 0, found 1"));
   CHECK_THAT(said([](auto&, auto&, auto& o) { o.progress = [](const auto&) { return true; }; }),
              Contains("options.progress: expected none"));
 }

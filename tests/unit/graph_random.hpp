@@ -258,7 +258,7 @@ class random_graph {
   void halo(int x) {
     extents e = all[at(x)].shape;
     if (e.rank != 5 || e.size() == 0) return;
-    ops::halo op{r.below(3), r.below(3), 0};
+    ops::halo op{r.below(3), r.below(3), 0, 0};
     op.adjoint = op.lo + op.hi < e[2] && chance(50);
     e[2] += (op.adjoint != 0 ? -1 : 1) * (op.lo + op.hi);
     push(op, e, {x});

@@ -2,15 +2,11 @@
 // makes the same update.
 #pragma once
 
-#include <volute/core/hash.hpp>
+#include <volute/distributed/agreement.hpp>
 #include <volute/distributed/gradient_sum.hpp>
 #include <volute/distributed/halo.hpp>
 #include <volute/distributed/lockstep.hpp>
 #include <volute/distributed/parts_of_step.hpp>
-#include <volute/version.hpp>
-
-#include <bit>
-#include <cstdio>
 
 namespace volute {
 namespace distributed {
@@ -62,7 +58,8 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
         losses_(static_cast<std::size_t>(settings_.runs)),
         states_(static_cast<std::size_t>(state_elements)),
         memory_(meetings.count > 0 ? last() - first() : 1, facts::workspace_bytes, facts::worker_bytes),
-        halos_(c, settings_.runs) {}
+        halos_(c, settings_.runs),
+        stops_(stops_of<typename facts::plan>()) {}
   data_parallel(const data_parallel&) = delete;
   data_parallel& operator=(const data_parallel&) = delete;
 
@@ -140,7 +137,8 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   std::vector<T> losses_, states_;
   workspaces memory_;
   halo_exchange<T, C> halos_;
-  int next_ = 0;  // bucket
+  std::vector<stop> stops_;  // of runs that meet
+  int next_ = 0;             // bucket
   double waited_ = 0;
   bool agreed_ = false, broken_ = false;
 
@@ -199,38 +197,42 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
     if (i + 1 < last()) add_until(facts::plan::size.launches, i);
     end_run(i);
   }
-  /// The runs of this rank side by side, from one meeting of all runs to the next.
+  /// The runs of this rank side by side, from one stop to the next.
   template <class Each>
   void runs_in_turns(const random_state& begin, Each& each) {
     memory_.follow(parts::program(t_).memory());
     for (std::int64_t i = first(); i < last(); ++i)
       one_call(i, begin, each, [&](const auto&... bound) { parts::take_inputs(t_, memory(i), bound...); });
     std::size_t next_sum = first_meeting;
-    for (int k = 0, from = 0; k <= meetings.count; ++k) {
-      const bool ends = k == meetings.count;
-      const int to = ends ? facts::plan::size.launches : meetings.all[k].launch + 1;
-      for (std::int64_t i = first(); i < last(); ++i) {
-        parts::program(t_).run_part(memory(i), from, to, observer(i));
-        if (i + 1 < last() && (settings_.overlap || ends)) add_until(to, i);
-      }
-      while (settings_.overlap && next_ < buckets.count && buckets.all[next_].launch < to) leave(last() - 1);
-      if (!ends) meet(k, next_sum);
-      from = to;
+    int from = 0;
+    for (const stop& s : stops_) {
+      run_parts(from, s.before);
+      from = s.before;
+      at_stop(s, next_sum);
     }
+    run_parts(from, facts::plan::size.launches);
     for (std::int64_t i = first(); i < last(); ++i) {
       if (state_elements > 0) parts::program(t_).change_states(memory(i));
       end_run(i);
     }
   }
-  /// What launch meetings.all[k] made becomes the sum of what it made in all runs, bucket `next_sum`, or gets planes of the neighbours.
-  void meet(int k, std::size_t& next_sum) {
-    const graph::launch& l = facts::plan::tables.launches[meetings.all[k].launch];
+  /// Launches [from, to) of all runs of this rank, in turn.
+  void run_parts(int from, int to) {
+    if (from == to) return;
+    const bool ends = to == facts::plan::size.launches;
+    for (std::int64_t i = first(); i < last(); ++i) {
+      parts::program(t_).run_part(memory(i), from, to, observer(i));
+      if (i + 1 < last() && (settings_.overlap || ends)) add_until(to, i);
+    }
+    while (settings_.overlap && next_ < buckets.count && buckets.all[next_].launch < to) leave(last() - 1);
+  }
+  /// What a launch made becomes the sum of what it made in all runs, bucket `next_sum`, or gets planes of the neighbours; or these leave.
+  void at_stop(const stop& s, std::size_t& next_sum) {
+    const graph::launch& l = facts::plan::tables.launches[s.launch];
     const auto read = [&](std::int64_t i) -> const T* { return parts::program(t_).at(memory(i), l.in[0]); };
     const auto made = [&](std::int64_t i) { return parts::program(t_).at(memory(i), l.out); };
-    if (meetings.all[k].size == 0) {
-      const auto begun = std::chrono::steady_clock::now();
-      halos_.exchange(l, facts::plan::tables.kernels[l.kernel].first, read, made);
-      waited_ += since(begun);
+    if (meetings.all[s.meeting].size == 0) {
+      waited_ += halos_.at_stop(s, l, facts::plan::tables.kernels[l.kernel].first, read, made);
       return;
     }
     const std::size_t b = next_sum++;
@@ -245,6 +247,7 @@ requires(!Trainer::is_refused) class data_parallel<Trainer, C, BucketBytes> {
   /// Before each launch of run i: in the last run of this rank, what is complete leaves.
   auto observer(std::int64_t i) {
     return [this, i](int launch) {
+      halos_.advance();
       if (i + 1 < last() || !settings_.overlap) return;
       while (next_ < buckets.count && buckets.all[next_].launch < launch) leave(i);
       if (next_ > 0) sum_.advance();
@@ -277,40 +280,12 @@ template <class Trainer, communicator C, std::int64_t BucketBytes>
 requires(
     !Trainer::is_refused) std::vector<std::pair<std::string, std::string>> data_parallel<Trainer, C, BucketBytes>::facts_of_this_rank() {
   std::vector<std::pair<std::string, std::string>> rows;
-  const auto digest = [](const T* values, std::int64_t size) {
-    hash of_values;
-    for (std::int64_t i = 0; i < size; ++i) of_values.put(std::bit_cast<std::uint64_t>(static_cast<double>(values[i])));
-    char text[20];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(of_values.value));
-    return std::string(text);
-  };
-  const auto shape = [](const extents& of_it) { return format_shape(std::span(of_it.dim, static_cast<std::size_t>(of_it.rank))); };
-  const graph::view& g = facts::graph;
-  rows.emplace_back("version of volute", std::to_string(VOLUTE_VERSION));
-  rows.emplace_back("bytes of an element", std::to_string(sizeof(T)));
-  rows.emplace_back("lanes of a vector", std::to_string(simd::width<T>));
-  rows.emplace_back("number of inputs", std::to_string(g.size.inputs));
-  for (int i = 0; i < g.size.inputs; ++i)
-    rows.emplace_back("shape of input '" + std::string(g.inputs[i].name.view()) + "'", shape(g.inputs[i].shape));
-  rows.emplace_back("number of parameters and states", std::to_string(g.size.parameters));
-  for (int i = 0; i < g.size.parameters; ++i)
-    rows.emplace_back("shape of parameter '" + std::string(g.parameters[i].path.view()) + "'", shape(g.parameters[i].shape));
-  hash program;
-  for (int i = 0; i < facts::plan::size.launches; ++i) {
-    const graph::launch& l = facts::plan::tables.launches[i];
-    runtime::put_kernel<typename facts::plan>(program, facts::plan::tables.kernels[l.kernel]);
-    program.put(static_cast<int>(l.out.where)), program.put(l.out.slot), program.put(l.out.offset);
-    program.put(std::bit_cast<std::uint64_t>(l.value));
-  }
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(program.value));
-  rows.emplace_back("program", std::to_string(facts::plan::size.launches) + " launches " + text);
+  append_program<facts, T>(rows);
   rows.emplace_back("runs of a step", std::to_string(settings_.runs));
   rows.emplace_back("summation", settings_.sum == summation::same_bits ? "same_bits" : "fast");
   rows.emplace_back("bytes of a bucket", std::to_string(BucketBytes));
   append_training(rows);
-  for (const auto& p : std::as_const(t_).parameter_table())
-    rows.emplace_back("values of parameter '" + std::string(p.path) + "'", digest(p.data, p.shape.size()));
+  append_parameters(rows, t_);
   for (const auto& b : t_.state_blocks())
     rows.emplace_back("values of the optimiser's " + std::string(b.name),
                       digest(b.values.data(), static_cast<std::int64_t>(b.values.size())));

@@ -18,8 +18,9 @@ enum class summation : std::int8_t { same_bits, fast };
 inline namespace VOLUTE_ISA {
 
 /// For `same_bits` each rank keeps the partial sums of its runs (one where ranks have 2^k runs each, at most twice the digits of that
-/// number else), sends each other rank that rank's share of them, adds up its own share in the tree's order, and gives the result to all:
-/// with one partial sum a rank 2 (ranks - 1) / ranks times the gradients' bytes go out, as in a ring.
+/// number else; of a single run that is its gradients, where they lie), sends each other rank that rank's share of them, adds up its own
+/// share in the tree's order, and gives the result to all: with one partial sum a rank 2 (ranks - 1) / ranks times the gradients' bytes go
+/// out, as in a ring.
 template <class T, communicator C>
 class gradient_sum {
  public:
@@ -40,7 +41,8 @@ class gradient_sum {
     if (tags_ * static_cast<int>(buckets_.size()) > control_tag)
       fail("gradients of " + std::to_string(runs) + " runs over " + std::to_string(c.size()) + " ranks: expected at most " +
            std::to_string(control_tag) + " messages for two ranks, found " + std::to_string(tags_ * static_cast<int>(buckets_.size())));
-    partial_ = room(slots_ * elements_);
+    in_place_ = last_ - first_ == 1;
+    if (!in_place_) partial_ = room(slots_ * elements_);
     std::int64_t incoming = 0;
     const std::int64_t others = static_cast<std::int64_t>(tree_.partials.size()) - held_;
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
@@ -51,11 +53,16 @@ class gradient_sum {
     where_.resize(tree_.partials.size());
   }
 
-  /// One bucket of the gradients of a run of this rank, the runs in their order.
+  /// One bucket of the gradients of a run of this rank, the runs in their order. Those of a rank's only run are read until finish(); what
+  /// is given of a bucket stays there.
   void add(std::size_t b, std::int64_t run, const T* gradients, const kernels::team<T>& workers) noexcept {
     const auto [offset, size, launch] = buckets_[b];
     if (how_ == summation::fast) {
       kernels::accumulate(gradients, data(sum_) + offset, run == first_, size, workers);
+      return;
+    }
+    if (in_place_) {
+      flight_[b].only = gradients;
       return;
     }
     const int before = nodes_of(first_, run), after = nodes_of(first_, run + 1);
@@ -89,7 +96,9 @@ class gradient_sum {
     for (int r = 0; r < c_.size(); ++r) {
       const bucket theirs = share(b, r);
       if (r == me || theirs.size == 0) continue;
-      for (int k = 0; k < held_; ++k) f.outgoing.push_back({c_.send(r, tag + k, bytes(slot(k) + theirs.offset, theirs.size)), r});
+      for (int k = 0; k < held_; ++k)
+        f.outgoing.push_back(
+            {c_.send(r, tag + k, std::as_bytes(std::span(held(b, k, theirs.offset), static_cast<std::size_t>(theirs.size)))), r});
       f.outgoing.push_back({c_.receive(r, tag + tags_ - 1, bytes(data(sum_) + theirs.offset, theirs.size)), r});
     }
   }
@@ -135,6 +144,7 @@ class gradient_sum {
     stages stage = stages::idle;
     std::vector<operation> sums, outgoing;  // partial sums for this rank's share; what else is under way
     std::int64_t incoming = 0;              // where they arrive
+    const T* only = nullptr;                // the gradients of a rank's only run
   };
 
   C& c_;
@@ -144,12 +154,17 @@ class gradient_sum {
   summation_tree tree_;
   std::vector<state> flight_;
   int slots_ = 0, held_ = 0, tags_ = 1;
+  bool in_place_ = false;
   owned_memory sum_, partial_, incoming_;
   std::vector<T*> where_;
 
   static owned_memory room(std::int64_t elements) { return allocate(bytes_of_tensor(elements * static_cast<std::int64_t>(sizeof(T)))); }
   static T* data(const owned_memory& m) noexcept { return reinterpret_cast<T*>(m.get()); }
   T* slot(int k) const noexcept { return data(partial_) + k * elements_; }
+  /// A partial sum of this rank, from element `offset` on, which is of bucket b.
+  const T* held(std::size_t b, int k, std::int64_t offset) const noexcept {
+    return in_place_ ? flight_[b].only + (offset - buckets_[b].offset) : slot(k) + offset;
+  }
   static std::span<std::byte> bytes(T* p, std::int64_t n) { return std::as_writable_bytes(std::span<T>(p, static_cast<std::size_t>(n))); }
 
   /// What rank r adds up of a bucket: whole vectors, near-equal.
@@ -183,15 +198,17 @@ class gradient_sum {
     const bucket mine = share(b, c_.rank());
     if (mine.size == 0) return;
     T* from = data(incoming_) + f.incoming;
+    T* const result = data(sum_) + mine.offset;
+    const std::size_t size = static_cast<std::size_t>(mine.size) * sizeof(T);
+    if (in_place_) std::memcpy(static_cast<void*>(result), held(b, 0, mine.offset), size);
     for (std::size_t k = 0; k < tree_.partials.size(); ++k) {
       const auto& p = tree_.partials[k];
-      where_[k] = p.rank == c_.rank() ? slot(p.slot) + mine.offset : from;
+      where_[k] = p.rank != c_.rank() ? from : in_place_ ? result : slot(p.slot) + mine.offset;
       if (p.rank != c_.rank()) from += mine.size;
     }
     for (const auto& m : tree_.merges)
       kernels::accumulate<T>(where_[static_cast<std::size_t>(m.from)], where_[static_cast<std::size_t>(m.into)], false, mine.size);
-    T* const result = data(sum_) + mine.offset;
-    std::memcpy(static_cast<void*>(result), where_[0], static_cast<std::size_t>(mine.size) * sizeof(T));
+    if (where_[0] != result) std::memcpy(static_cast<void*>(result), where_[0], size);
     const int tag = static_cast<int>(b) * tags_ + tags_ - 1;
     for (int r = 0; r < c_.size(); ++r)
       if (r != c_.rank()) f.outgoing.push_back({c_.send(r, tag, bytes(result, mine.size)), r});

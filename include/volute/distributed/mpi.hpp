@@ -62,8 +62,8 @@ class mpi {
       MPI_Status status;
       check(MPI_Test(&handle_, &flag, &status), rank_, with_);
       if (flag == 0 || size_ < 0) return flag != 0;
-      int found = 0;
-      MPI_Get_count(&status, MPI_BYTE, &found);
+      MPI_Count found = 0;
+      MPI_Get_elements_x(&status, MPI_BYTE, &found);
       if (found != size_)
         fail_communication("rank " + std::to_string(rank_) + ": message of rank " + std::to_string(with_) + ": expected " +
                            std::to_string(size_) + " bytes, found " + std::to_string(found));
@@ -73,9 +73,10 @@ class mpi {
 
    private:
     friend mpi;
-    request(int rank, int with, int size) : size_(size), rank_(rank), with_(with) {}
+    request(int rank, int with, std::int64_t size) : size_(size), rank_(rank), with_(with) {}
     MPI_Request handle_ = MPI_REQUEST_NULL;
-    int size_ = -1, rank_ = 0, with_ = -1;  // of a receive: the bytes expected
+    std::int64_t size_ = -1;  // of a receive: the bytes expected
+    int rank_ = 0, with_ = -1;
   };
 
   /// As every communicator.
@@ -86,12 +87,14 @@ class mpi {
   /// MPI_Isend and MPI_Irecv of bytes, MPI_Iallreduce, MPI_Ibarrier. An error of MPI is a communication_error.
   request send(int to, int tag, std::span<const std::byte> from) {
     request r(rank_, to, -1);
-    check(MPI_Isend(from.data(), count(from.size()), MPI_BYTE, to, tag, ranks_, &r.handle_), rank_, to);
+    const bytes_type type(from.size());
+    check(MPI_Isend(from.data(), type.count, type.type, to, tag, ranks_, &r.handle_), rank_, to);
     return r;
   }
   request receive(int from, int tag, std::span<std::byte> to) {
-    request r(rank_, from, count(to.size()));
-    check(MPI_Irecv(to.data(), r.size_, MPI_BYTE, from, tag, ranks_, &r.handle_), rank_, from);
+    request r(rank_, from, static_cast<std::int64_t>(to.size()));
+    const bytes_type type(to.size());
+    check(MPI_Irecv(to.data(), type.count, type.type, from, tag, ranks_, &r.handle_), rank_, from);
     return r;
   }
   request all_reduce(std::span<float> values) { return sum(values, MPI_FLOAT); }
@@ -107,6 +110,32 @@ class mpi {
   std::chrono::milliseconds patience_;
   int rank_ = 0, size_ = 1, exceptions_ = std::uncaught_exceptions();
   bool owner_ = false;
+
+  /// MPI counts in int: so many bytes, or one of a type that is as long as more of them.
+  struct bytes_type {
+    int count = 1;
+    MPI_Datatype type = MPI_BYTE;
+    explicit bytes_type(std::size_t n) {
+      constexpr std::size_t block = std::size_t{1} << 20;
+      if (n <= static_cast<std::size_t>(std::numeric_limits<int>::max())) {
+        count = static_cast<int>(n);
+        return;
+      }
+      MPI_Datatype blocks, all[2]{MPI_DATATYPE_NULL, MPI_BYTE};
+      MPI_Type_contiguous(static_cast<int>(block), MPI_BYTE, &blocks);
+      MPI_Type_contiguous(mpi::count(n / block), blocks, &all[0]);
+      const int lengths[2]{1, static_cast<int>(n % block)};
+      const MPI_Aint places[2]{0, static_cast<MPI_Aint>(n / block * block)};
+      MPI_Type_create_struct(2, lengths, places, all, &type);
+      MPI_Type_commit(&type);
+      MPI_Type_free(&blocks), MPI_Type_free(&all[0]);
+    }
+    bytes_type(const bytes_type&) = delete;
+    bytes_type& operator=(const bytes_type&) = delete;
+    ~bytes_type() {  // operations that use it keep it
+      if (type != MPI_BYTE) MPI_Type_free(&type);
+    }
+  };
 
   void join(MPI_Comm ranks) {
     MPI_Comm_dup(ranks, &ranks_);

@@ -139,7 +139,11 @@ class depth_cut {
       while (from_.as<ops::transpose>(i).axis[k] != axis) ++k;
       return k;
     }
-    if (from_.is<ops::slice>(i)) return from_.as<ops::slice>(i).start[axis] == 0 && e[axis] == s[axis] ? axis : -1;
+    if (from_.is<ops::slice>(i)) {  // all planes, or one of so many, the same in each slab
+      const auto op = from_.as<ops::slice>(i);
+      const std::int64_t start = op.start[axis], step = op.step[axis];
+      return start >= 0 && start < step && e[axis] > 1 && e[axis] * step == s[axis] ? axis : -1;
+    }
     if (from_.is<ops::pad>(i)) return from_.as<ops::pad>(i).lo[axis] == 0 && e[axis] == s[axis] ? axis : -1;
     if (from_.is<ops::concat>(i)) {
       bool all = from_.as<ops::concat>(i).axis != axis;
@@ -195,7 +199,7 @@ class depth_cut {
     if (lo > s[2] || hi > s[2]) return refuse(i, line("conv3d that sees ") << (lo > hi ? lo : hi) << " of " << s[2] << " planes");
     if (lo == 0 && hi == 0) return copied(i);
     op.lo[0] = 0;
-    const int wide = to_.halo({lo, hi, 0}, at[x], make_extents(s[0], s[1], s[2] + lo + hi, s[3], s[4]));
+    const int wide = to_.halo({lo, hi, 0, at[x] + 1}, at[x], make_extents(s[0], s[1], s[2] + lo + hi, s[3], s[4]));
     halos.push_back(wide);
     return to_.convolution(op, wide, at[operand(i, 1)]);
   }

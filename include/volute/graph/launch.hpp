@@ -111,7 +111,7 @@ struct launch {
   place out{};
   place scratch{};
   std::int64_t scratch_size = 0;
-  double value = 0;  // fill; random: the stream; reduce: what the sum is divided by; attention: the scale
+  double value = 0;  // fill; random: the stream; reduce: what the sum is divided by; attention: the scale; halo: the slab
   ops::loop_nest nest{};
 };
 

@@ -295,7 +295,9 @@ class planner : public step_list {
   constexpr void kernel(const ops::all_reduce&, int i) { set_extent(new_step_of(i, {.kind = kernel_kind::all_reduce}), g.shape(i).size()); }
   constexpr void kernel(const ops::halo& op, int i) {
     const extents x = g.shape(g.operand(i, 0)), e = g.shape(i);
-    ops::loop_nest& n = new_step_of(i, {.kind = kernel_kind::halo, .first = op.adjoint != 0}).call.nest;
+    launch& call = new_step_of(i, {.kind = kernel_kind::halo, .first = op.adjoint != 0}).call;
+    call.value = static_cast<double>(op.slab);
+    ops::loop_nest& n = call.nest;
     n.rank = 5;
     n.extent[0] = e[0] * e[1], n.extent[1] = op.adjoint != 0 ? e[2] : x[2], n.extent[2] = e[3] * e[4];
     n.extent[3] = op.lo, n.extent[4] = op.hi;

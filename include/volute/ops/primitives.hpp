@@ -71,13 +71,14 @@ struct all_reduce {
 
 /// A slab of (N, C, D, H, W) with `lo` planes of its lower neighbour before it and `hi` of its upper one behind it, zeros at the ends of
 /// the volume; or the adjoint of that, which adds such planes to the neighbours that they are of. A slab by itself is the volume. (See
-/// graph/depth.hpp.)
+/// graph/depth.hpp.) `slab` tells the slabs of a program apart: what is made once more for a derivative gets no other planes than at first.
 struct halo {
   std::int64_t lo = 0, hi = 0, adjoint = 0;
+  std::int64_t slab = 0;
 
   template <class R>
   static constexpr void derivative(const halo& op, R& r) {
-    r.give(0, r.halo({op.lo, op.hi, 1 - op.adjoint}, r.g, r.shape(0)));
+    r.give(0, r.halo({op.lo, op.hi, 1 - op.adjoint, 0}, r.g, r.shape(0)));
   }
 };
 
