@@ -92,6 +92,13 @@ struct conv3d_pack {
   }
 };
 
+/// A call and its plan, which kernels take by reference: names of functions have them once.
+template <class T, conv_call Call, conv_family Family>
+struct planned_call {
+  static constexpr conv_call call = Call;
+  static constexpr auto plan = plan_of<T, Family>(conv_shape_of<Call.geometry, Call.side>, Call.layouts.source);
+};
+
 /// The forward face and the adjoint in the data. Another family than the chosen one is for measurements.
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts,
           conv_family Family = family_for<T, Original, Side>>
@@ -103,9 +110,8 @@ struct conv3d_correlate {
                 "this convolution cannot write this layout");
   static void run(const T* x, const T* packed, T* y, const T* const* extra, const T* scale, T* scratch,
                   const team<T>& workers = {}) noexcept {
-    static constexpr conv_call call{canonical(Original), Side, E, Scale, Layouts};
-    static constexpr auto plan = plan_of<T, Family>(conv_shape_of<call.geometry, Side>, Layouts.source);
-    run_family<T, call, plan>({x, packed, {y, extra}, scale, scratch, workers});
+    using planned = planned_call<T, conv_call{canonical(Original), Side, E, Scale, Layouts}, Family>;
+    run_family<T, planned::call, planned::plan>({x, packed, {y, extra}, scale, scratch, workers});
   }
 };
 

@@ -293,7 +293,7 @@ void copy_piece(const conv_shape& s, const channels_plan& p, const conv_run<T>& 
   copy_source_channels<T, Scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
 }
 
-template <class T, conv_call C, const channels_plan& p>
+template <class T, const conv_call& C, const channels_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);

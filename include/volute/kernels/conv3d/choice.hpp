@@ -69,11 +69,14 @@ struct family_row {
 };
 inline constexpr auto always_possible = [](const auto&) { return true; };
 
-/// f(rows of all families...), in the order of their enumeration.
+/// Rows as a value that calls f(rows...).
+template <class... Row>
+constexpr auto family_table(Row... rows) {
+  return [rows...](auto function) { return function(rows...); };
+}
 // clang-format off
-template <class T, class F>
-constexpr auto with_families(conv_family, F f) {
-  return f(
+template <class T>
+inline constexpr auto correlation_families = family_table(
     family_row{"channels", {1.53, 0.384, 2.37, 0.0661, 1.2, 2.37e+03}, always_possible, plan_channels<T>, true},
     family_row{"rows", {1.36, 1.9, 0.918, 0.0422, 1.44, 1.49e+03}, rows_possible<T>, plan_rows<T>, true},
     family_row{"width", {1.82, 2.48, 0.979, 0.231, 0.367, 4e+03}, always_possible, plan_width<T>},
@@ -83,10 +86,8 @@ constexpr auto with_families(conv_family, F f) {
     family_row{"pointwise", {1.39, 0.394, 0.59, 0.00795, 0, 4e+03}, prefers_pointwise<T>, plan_pointwise<T>},
     family_row{"minimal", {1.55, 0.894, 10.6, 0.602, 0.0305, 1.28e+04}, [](const conv_shape& s) { return minimal_possible<T>(s.geometry); },
                plan_minimal<T>});
-}
-template <class T, class F>
-constexpr auto with_families(weights_family, F f) {
-  return f(
+template <class T>
+inline constexpr auto filter_adjoint_families = family_table(
     family_row{"outputs", {1.33, 1.38, 0, 0.281, 1.7, 4e+03}, always_possible, plan_weights<T>, true},
     family_row{"inputs", {1.77, 0.481, 0, 0.3, 1.1, 0}, always_possible, plan_weights<T>, true, conv_side::backward},
     family_row{"row_outputs", {1.38, 1.59, 0, 0.0321, 0.0228, 740}, row_weights_possible<T>, plan_row_weights<T>, true},
@@ -99,8 +100,17 @@ constexpr auto with_families(weights_family, F f) {
     family_row{"flat_inputs", {1.44, 0, 3.98, 0.221, 7.29, 0}, flat_compiles<T>, plan_flat_weights<T>, false, conv_side::backward},
     family_row{"pointwise", {1.35, 0.627, 0.285, 0.0646, 0.289, 4e+03}, products_possible<T>, plan_pointwise_weights<T>},
     family_row{"minimal", {2.19, 0.24, 10, 0.156, 2.36, 0}, minimal_possible<T>, plan_minimal_weights<T>});
-}
 // clang-format on
+
+/// f(rows of all families...), in the order of their enumeration.
+template <class T, class F>
+constexpr auto with_families(conv_family, F f) {
+  return correlation_families<T>(f);
+}
+template <class T, class F>
+constexpr auto with_families(weights_family, F f) {
+  return filter_adjoint_families<T>(f);
+}
 
 template <class Family>
 inline constexpr int family_count = std::is_same_v<Family, conv_family> ? conv_families : weights_families;
@@ -110,10 +120,10 @@ template <class T, class Family, class F>
 constexpr auto with_family(Family family, F f) {
   return with_families<T>(family, [&](const auto&... rows) {
     static_assert(sizeof...(rows) == family_count<Family>);
-    decltype((f(rows), ...)) result{};
-    int i = static_cast<int>(family);
-    (void)((i-- == 0 && (result = f(rows), true)) || ...);
-    return result;
+    decltype((f(rows), ...)) of_family{};  // (g++ looks for names outside when it makes this: a user's `result` would be a shadow)
+    int row_of_family = static_cast<int>(family);
+    (void)((row_of_family-- == 0 && (of_family = f(rows), true)) || ...);
+    return of_family;
   });
 }
 template <class Family>

@@ -198,7 +198,7 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> o
   }
 }
 
-template <class T, conv_call C, const flat_plan& p>
+template <class T, const conv_call& C, const flat_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth

@@ -364,7 +364,7 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
   if constexpr (C.stream) simd::stream_fence();
 }
 
-template <class T, conv_call C, const in_place_plan& p>
+template <class T, const conv_call& C, const in_place_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   share_tasks<p.share != sharing::none>(

@@ -108,7 +108,7 @@ struct lanes_task {
 
 /// All pieces of a call with plan p: p.units(slab) are the parts into which the copy of a piece can be cut; copy_piece<T, Scale>(s, p, run,
 /// piece, n, to, begin, end): units [begin, end) of its sample n; compute(block of target channels, task). L: the lanes that store results.
-template <class T, conv_call C, const auto& p, int L, class Compute>
+template <class T, const conv_call& C, const auto& p, int L, class Compute>
 VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   // Not inline: the driver calls it in two places.

@@ -185,7 +185,7 @@ struct minimal_task {
   }
 };
 
-template <class T, conv_call C, const minimal_plan& p>
+template <class T, const conv_call& C, const minimal_plan& p>
 void run_family(const conv_run<T>& o) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   const int64_t(&n)[3] = p.block.counts;

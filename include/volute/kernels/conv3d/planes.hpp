@@ -324,7 +324,7 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
   }
 }
 
-template <class T, conv_call C, const planes_plan& p>
+template <class T, const conv_call& C, const planes_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);

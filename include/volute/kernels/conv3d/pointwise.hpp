@@ -267,7 +267,7 @@ struct pointwise_task {
   }
 };
 
-template <class T, conv_call C, const pointwise_plan& p>
+template <class T, const conv_call& C, const pointwise_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   static constexpr pixel_rows source = rows_of_pixels(C.geometry, p.forward), target = rows_of_pixels(C.geometry, !p.forward);

@@ -192,7 +192,7 @@ void copy_piece(const conv_shape& s, const rows_plan& p, const conv_run<T>& run,
   }
 }
 
-template <class T, conv_call C, const rows_plan& p>
+template <class T, const conv_call& C, const rows_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   run_lanes<T, C, p, p.code.lanes>(

@@ -230,7 +230,7 @@ struct width_task {
   }
 };
 
-template <class T, conv_call C, const width_plan& p>
+template <class T, const conv_call& C, const width_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
   constexpr const tap_offsets<C.geometry, C.side>& offsets = width_offsets_of<C.geometry, C.side>;
