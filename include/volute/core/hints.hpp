@@ -46,8 +46,10 @@ VOLUTE_INLINE void in_order() {
 
 /// What a waiting thread does between two looks: leaves the core to its sibling for some ten cycles.
 VOLUTE_INLINE void pause() {
-#if defined(__SSE2__) && defined(__GNUC__)
-  __builtin_ia32_pause();
+#if defined(__x86_64__) || defined(__i386__)
+  __asm__ volatile("pause");
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
 }
 

@@ -3,36 +3,20 @@
 #pragma once
 
 #include <volute/graph/interpolation.hpp>
-#include <volute/graph/sight.hpp>
+#include <volute/graph/sight_table.hpp>
 
 namespace volute::graph {
-
-/// Axes that are followed: batch, depth, height, width of inputs (N, C, D, H, W); of an input of another rank its first.
-inline constexpr int sight_axes = 4;
-constexpr int tensor_axis(int t) { return t == 0 ? 0 : 1 + t; }
 
 /// What a result sees along each axis.
 struct sights {
   sight axis[sight_axes];
 };
 
-/// What is asked: what results see; that, and whether they are placed (a parameter or a table with an element for each voxel); or all nodes
-/// that look at everything, also behind the first one: then what meets such a value counts as if it did not.
-enum class field_question : std::int8_t { reach, places, culprits };
-
 /// The walk. `followed`: bits of the inputs that are looked at; the others count as parameters do.
-class field_walk {
+class field_walk : public sight_table {
  public:
   constexpr field_walk(const view& graph, unsigned followed, field_question asked)
-      : g(graph),
-        followed_(followed),
-        asked_(asked),
-        strict_(asked == field_question::places),
-        at_(graph.size.nodes * sight_axes, 0),
-        varies_(graph.size.nodes, 0),
-        live_(graph.size.nodes, false) {
-    records_.push_back({});
-    for (std::int64_t& n : grid) n = 1;
+      : sight_table(graph, asked), followed_(followed), live_(graph.size.nodes, false) {
     mark_live();
     for (int id = 0; id < g.size.nodes; ++id)
       if (live_.data[id]) visit(id);
@@ -51,21 +35,8 @@ class field_walk {
     return s;
   }
 
-  /// Whether inputs may be moved by so many voxels along axis t, and by multiples, so that every value moves by whole positions.
-  std::int64_t grid[sight_axes]{};
-  /// A number that stands for the pieces that were put at the ends: equal where they stay there when the extents grow.
-  std::uint64_t ends[sight_axes]{};
-  /// Nodes that look at everything, or are placed, whose operands do not.
-  buffer<int> culprits;
-
  private:
-  const view& g;
   unsigned followed_;
-  field_question asked_;
-  bool strict_;
-  buffer<sight> records_;  // 0: none
-  buffer<int> at_;         // of each node and axis
-  buffer<int> varies_;     // of each node: tensor axes along which elements may differ, as bits
   buffer<bool> live_;
   struct factor {
     int matrix = 0;
@@ -74,26 +45,6 @@ class field_walk {
   buffer<factor> factors_;             // of the matrices that were looked at
   std::int64_t extent_[sight_axes]{};  // of the inputs
 
-  constexpr const sight& of(int id, int t) const { return records_.data[at_.data[id * sight_axes + t]]; }
-  constexpr int record(int id, int t) const { return at_.data[id * sight_axes + t]; }
-  constexpr void set(int id, int t, const sight& s) {
-    at_.data[id * sight_axes + t] = records_.size;
-    records_.push_back(s);
-    if (s.is_local()) grid[t] = grid[t] / common_divisor(grid[t], s.step.num) * s.step.num;
-    if (s.is_blind() && s.cause == id && (culprits.size == 0 || culprits[culprits.size - 1] != id)) culprits.push_back(id);
-  }
-  constexpr void keep(int id, int t, int of_record) { at_.data[id * sight_axes + t] = of_record; }
-  constexpr sight met(const sight& a, const sight& b, int id) const {
-    if (asked_ == field_question::culprits && a.is_blind() && b.is_local()) return b;
-    if (asked_ == field_question::culprits && b.is_blind() && a.is_local()) return a;
-    return joined(a, b, id);
-  }
-  constexpr bool varies(int id, int axis) const { return (varies_.data[id] >> axis & 1) != 0; }
-  constexpr int all_varying(const extents& e) const {
-    int m = 0;
-    for (int k = 0; k < e.rank; ++k) m |= (e[k] > 1) << k;
-    return m;
-  }
   constexpr bool followed(int input) const { return (followed_ >> input & 1) != 0; }
 
   constexpr void mark_live() {
@@ -101,14 +52,6 @@ class field_walk {
     for (int id = g.size.nodes - 1; id >= 0; --id)
       if (live_.data[id])
         for (int k = 0; k < g.nodes[id].count; ++k) live_.data[g.operand(id, k)] = true;
-  }
-
-  /// Whether elements of `id` differ along the axis of the inputs that `like` describes, of a value of the same shape.
-  constexpr bool varies_along(int id, const sight& like) const {
-    const extents& e = g.shape(id);
-    for (int k = 0; k < e.rank; ++k)
-      if (varies(id, k) && e.stride(k) < like.stride * like.n && like.stride < e.stride(k) * e[k]) return true;
-    return false;
   }
 
   constexpr void visit(int id) {
