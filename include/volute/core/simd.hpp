@@ -56,6 +56,7 @@ inline __m512i _mm512_mask_blend_epi16(__mmask32 which, __m512i otherwise, __m51
 #include <volute/core/hints.hpp>
 #include <volute/core/loops.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -96,21 +97,24 @@ VOLUTE_INLINE V broadcast(T value) {
 }
 
 // clang-format off
+// One case of a function of vectors V: those of so many bytes with lanes of this type. Another case, or a block that serves all else, follows.
+#define VOLUTE_FOR_VECTORS_OF(bytes, lane, ...)                                                                      \
+  if constexpr (sizeof(V) == (bytes) && std::is_same_v<typename V::value_type, lane>) return __VA_ARGS__; \
+  else
+
 /// a * b + c, with one rounding where the instruction set has FMA. xsimd 8.1 has none for AVX-512: its fma there is a product and a
 /// sum, which g++ contracts in most places and clang in none (half the peak).
 template <class V>
 VOLUTE_INLINE V fma(V a, V b, V c) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_fmadd_pd(a, b, c));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_fmadd_ps(a, b, c))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_fmadd_pd(a, b, c))
 #endif
 #if defined(__FMA__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_fmadd_pd(a, b, c));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_fmadd_ps(a, b, c));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_fmadd_pd(a, b, c));
-  else
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_fmadd_ps(a, b, c))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_fmadd_pd(a, b, c))
+  VOLUTE_FOR_VECTORS_OF(16, float, _mm_fmadd_ps(a, b, c))
+  VOLUTE_FOR_VECTORS_OF(16, double, _mm_fmadd_pd(a, b, c))
 #endif
     return xsimd::fma(a, b, c);
 }
@@ -119,19 +123,16 @@ VOLUTE_INLINE V fma(V a, V b, V c) {
 template <class V>
 VOLUTE_INLINE V min(V a, V b) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_min_ps(a, b));
-  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_min_pd(a, b));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_min_ps(a, b))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_min_pd(a, b))
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_min_ps(a, b));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_min_pd(a, b));
-  else
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_min_ps(a, b))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_min_pd(a, b))
 #endif
 #if defined(__SSE2__)
-  if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_min_ps(a, b));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_min_pd(a, b));
-  else
+  VOLUTE_FOR_VECTORS_OF(16, float, _mm_min_ps(a, b))
+  VOLUTE_FOR_VECTORS_OF(16, double, _mm_min_pd(a, b))
 #endif
     return xsimd::select(a < b, a, b);
 }
@@ -140,19 +141,16 @@ VOLUTE_INLINE V min(V a, V b) {
 template <class V>
 VOLUTE_INLINE V max(V a, V b) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) return V(_mm512_max_ps(a, b));
-  else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) return V(_mm512_max_pd(a, b));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_max_ps(a, b))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_max_pd(a, b))
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) return V(_mm256_max_ps(a, b));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) return V(_mm256_max_pd(a, b));
-  else
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_max_ps(a, b))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_max_pd(a, b))
 #endif
 #if defined(__SSE2__)
-  if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>) return V(_mm_max_ps(a, b));
-  else if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, double>) return V(_mm_max_pd(a, b));
-  else
+  VOLUTE_FOR_VECTORS_OF(16, float, _mm_max_ps(a, b))
+  VOLUTE_FOR_VECTORS_OF(16, double, _mm_max_pd(a, b))
 #endif
     return xsimd::select(a > b, a, b);
 }
@@ -192,6 +190,24 @@ inline constexpr bool masked_loads = true;
 inline constexpr bool masked_loads = masks<T>;
 #endif
 
+#if defined(__AVX2__)
+/// The mask of AVX2's loads and stores of a part: all bits of the first n lanes.
+template <class V>
+VOLUTE_INLINE __m256i first_lanes(int n) {
+  if constexpr (lanes<V> == 8)
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  else
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+/// All bits of the lanes whose bit is set.
+template <class V>
+VOLUTE_INLINE __m256i lanes_of_bits(unsigned mask) {
+  const __m256i bits = lanes<V> == 8 ? _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128) : _mm256_setr_epi64x(1, 2, 4, 8);
+  const __m256i each = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), bits);
+  return lanes<V> == 8 ? _mm256_cmpeq_epi32(each, bits) : _mm256_cmpeq_epi64(each, bits);
+}
+#endif
+
 /// The first n (0..lanes) elements; the rest are zero. Never touches memory past p + n.
 template <class V, class T>
 VOLUTE_INLINE V load_partial(const T* p, int n) {
@@ -199,15 +215,16 @@ VOLUTE_INLINE V load_partial(const T* p, int n) {
   return arm_load_partial<V>(p, n);
 #else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
-    return V(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p));
-  else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
-    return V(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), p))
+#endif
+#if defined(__AVX2__)
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_maskload_ps(p, first_lanes<V>(n)))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_maskload_pd(p, first_lanes<V>(n)))
 #endif
   {
     alignas(64) T buffer[lanes<V>] = {};
-    std::memcpy(buffer, p, static_cast<std::size_t>(n) * sizeof(T));
+    std::copy_n(p, n, buffer);
     return V::load_aligned(buffer);
   }
 #endif
@@ -220,20 +237,12 @@ VOLUTE_INLINE V load_masked(const T* p, unsigned mask) {
   return arm_load_masked<V>(p, mask);
 #else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
-    return V(_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p));
-  else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
-    return V(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p))
 #endif
 #if defined(__AVX2__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<T, float>) {
-    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    return V(_mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(mask)), bits), bits)));
-  } else if constexpr (sizeof(V) == 32 && std::is_same_v<T, double>) {
-    const __m256i bits = _mm256_setr_epi64x(1, 2, 4, 8);
-    return V(_mm256_maskload_pd(p, _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(static_cast<int>(mask)), bits), bits)));
-  } else
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_maskload_ps(p, lanes_of_bits<V>(mask)))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_maskload_pd(p, lanes_of_bits<V>(mask)))
 #endif
   {
     alignas(64) T buffer[lanes<V>] = {};
@@ -251,16 +260,17 @@ VOLUTE_INLINE void store_partial(T* p, V v, int n) {
   return arm_store_partial(p, v, n);
 #else
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (std::is_same_v<T, float> && lanes<V> == 16)
-    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v);
-  else if constexpr (std::is_same_v<T, double> && lanes<V> == 8)
-    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), v))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v))
+#endif
+#if defined(__AVX2__)
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_maskstore_ps(p, first_lanes<V>(n), v))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_maskstore_pd(p, first_lanes<V>(n), v))
 #endif
   {
     alignas(64) T buffer[lanes<V>];
     v.store_aligned(buffer);
-    std::memcpy(p, buffer, static_cast<std::size_t>(n) * sizeof(T));
+    std::copy_n(buffer, n, p);
   }
 #endif
 }
@@ -310,18 +320,12 @@ VOLUTE_INLINE V narrow(D low, D high) {
 template <class V>
 VOLUTE_INLINE V zip_low(V a, V b) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (std::is_same_v<typename V::value_type, float> && lanes<V> == 16)
-    return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b));
-  else if constexpr (std::is_same_v<typename V::value_type, double> && lanes<V> == 8)
-    return V(_mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b))
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
-    return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
-    return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20));
-  else
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20))
 #endif
     return xsimd::zip_lo(a, b);
 }
@@ -330,18 +334,12 @@ VOLUTE_INLINE V zip_low(V a, V b) {
 template <class V>
 VOLUTE_INLINE V zip_high(V a, V b) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (std::is_same_v<typename V::value_type, float> && lanes<V> == 16)
-    return V(_mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b));
-  else if constexpr (std::is_same_v<typename V::value_type, double> && lanes<V> == 8)
-    return V(_mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b));
-  else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b))
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>)
-    return V(_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31));
-  else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>)
-    return V(_mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31));
-  else
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31))
 #endif
     return xsimd::zip_hi(a, b);
 }
@@ -350,10 +348,10 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 template <int First, class V>
 VOLUTE_INLINE V unzip(V a, V b) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (std::is_same_v<typename V::value_type, float> && lanes<V> == 16) {
+  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return V(_mm512_permutex2var_ps(a, First == 0 ? even : _mm512_add_epi32(even, _mm512_set1_epi32(1)), b));
-  } else if constexpr (std::is_same_v<typename V::value_type, double> && lanes<V> == 8) {
+  } else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) {
     const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
     return V(_mm512_permutex2var_pd(a, First == 0 ? even : _mm512_add_epi64(even, _mm512_set1_epi64(1)), b));
   } else
@@ -367,9 +365,7 @@ VOLUTE_INLINE V unzip(V a, V b) {
   } else
 #endif
 #if defined(__AVX__)
-  if constexpr (sizeof(V) == 16 && std::is_same_v<typename V::value_type, float>)
-    return V(_mm_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd));
-  else
+  VOLUTE_FOR_VECTORS_OF(16, float, _mm_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd))
 #endif
   {
     using T = typename V::value_type;
@@ -477,9 +473,9 @@ VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
 template <class V, class T>
 VOLUTE_INLINE void stream(T* p, V v) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<T, float>) {
+  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) {
     if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_ps(p, v);
-  } else if constexpr (sizeof(V) == 64 && std::is_same_v<T, double>) {
+  } else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) {
     if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_pd(p, v);
   }
 #endif
@@ -494,4 +490,5 @@ VOLUTE_INLINE void stream_fence() {
 
 }  // namespace VOLUTE_ISA
 }  // namespace volute::simd
+#undef VOLUTE_FOR_VECTORS_OF
 VOLUTE_LOOPS_END

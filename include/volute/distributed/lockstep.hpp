@@ -7,6 +7,7 @@
 #include <volute/runtime/workspace.hpp>
 
 #include <algorithm>
+#include <tuple>
 #include <vector>
 
 namespace volute::distributed {
@@ -87,9 +88,8 @@ std::vector<stop> stops_of() {
       all.push_back({i + 1, stop::kinds::planes_again, first, i});
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const stop& a, const stop& b) {
-    return a.before != b.before ? a.before < b.before : a.what != stop::kinds::planes_leave && b.what == stop::kinds::planes_leave;
-  });
+  const auto order = [](const stop& s) { return std::tuple(s.before, s.what != stop::kinds::planes_leave, s.launch); };  // no two alike
+  std::sort(all.begin(), all.end(), [&](const stop& earlier, const stop& later) { return order(earlier) < order(later); });
   return all;
 }
 

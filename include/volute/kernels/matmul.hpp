@@ -49,6 +49,7 @@ VOLUTE_INLINE void product_tile(std::int64_t k, matrix<T> a, const T* b, std::in
     V bv[N];
     VOLUTE_EACH(j, N - 1) bv[j] = simd::load<V>(b + j * width);
     bv[N - 1] = load_last(b + (N - 1) * width);
+    VOLUTE_EACH(j, N) simd::keep(bv[j]);
     VOLUTE_EACH(i, M) {
       const V av(ap[i * a.row]);
       VOLUTE_EACH(j, N) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
@@ -152,6 +153,7 @@ __attribute__((noinline)) void dot_tile(std::int64_t k, const T* a, std::int64_t
   const auto step = [&](auto load) VOLUTE_ALWAYS_INLINE {
     V bv[N];
     VOLUTE_EACH(j, N) bv[j] = load(b + j * b_row);
+    VOLUTE_EACH(j, N) simd::keep(bv[j]);
     VOLUTE_EACH(i, M) {
       const V av = load(a + i * a_row);
       VOLUTE_EACH(j, N) acc[i * N + j] = simd::fma(av, bv[j], acc[i * N + j]);
