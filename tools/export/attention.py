@@ -146,10 +146,9 @@ class Recogniser:
         lead = out[:-2] if without_ones(out[:-2]) == finest else finest
         added = []
         for bias, extents in biases:
-            e = [1] * (len(extents) - len(self.shapes[bias])) + self.shapes[bias]
-            if all(n == 1 for n in e[:-2]):
-                e = e[-2:]
-            else:
+            e = self.shapes[bias]
+            if len(e) > 2:
+                e = [1] * (len(extents) - len(e)) + e
                 kept = iter(self.parted(e[:-2], extents[:-2], finest))
                 e = [next(kept) if n != 1 else 1 for n in lead] + e[-2:]
             added.append((bias, e))
