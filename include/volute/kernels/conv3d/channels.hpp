@@ -140,7 +140,7 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
           VOLUTE_NO_UNROLL
           for (; w != end; w += NV * L) {
             V wv[NV];
-            load_all(wv, w);
+            load_operands<R * Q>(wv, w);
             simd::prefetch(ahead);
             ahead += j.ahead;
             VOLUTE_EACH(r, R) {

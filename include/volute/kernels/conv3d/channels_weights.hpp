@@ -122,7 +122,7 @@ __attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
         VOLUTE_NO_UNROLL
         for (int64_t w = pixels; w > 0; --w, x += x_pixel, g += g_pixel) {
           V gv[NV];
-          load_all(gv, g);
+          load_operands<J>(gv, g);
           if constexpr (Ahead) {
             simd::prefetch(ahead);
             ahead += ahead_step;

@@ -38,10 +38,8 @@ __attribute__((noinline)) void minimal_block(const minimal_job<T>& j) noexcept {
     VOLUTE_NO_UNROLL
     for (const T* at = x; at != end; ++at, w += NV * L) {
       V wv[NV];
-      VOLUTE_EACH(v, NV) {
-        wv[v] = simd::load<V>(w + v * L);
-        simd::prefetch(w + j.ahead + v * L);
-      }
+      load_operands<R>(wv, w);
+      VOLUTE_EACH(v, NV) simd::prefetch(w + j.ahead + v * L);
       VOLUTE_EACH(r, R) {
         const V xv(at[r * L]);
         VOLUTE_EACH(v, NV) acc[r][v] = simd::fma(xv, wv[v], acc[r][v]);

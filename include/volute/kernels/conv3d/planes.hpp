@@ -206,7 +206,7 @@ __attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.taps; ++k, w += KD) {
           V xv[NV];
-          load_all(xv, x + j.offset[k]);
+          load_operands<KD>(xv, x + j.offset[k]);
           VOLUTE_EACH(t, KD) add_products(acc[t], V(w[t]), xv);
         }
       }

@@ -146,7 +146,7 @@ __attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, i
   VOLUTE_NO_UNROLL
   for (; w != end; w += R, b.from += b.step) {
     V bv[NV];
-    load_all(bv, b.from);
+    load_operands<R>(bv, b.from);
     if constexpr (Scale) {
       const V factor(*b.scale++);
       VOLUTE_EACH(v, NV) bv[v] = bv[v] * factor;

@@ -129,7 +129,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
   for (int64_t p = 0; p < pixels; ++p, turned += NV * L) {
     ahead.ask();
     V tv[NV];
-    load_all(tv, turned);
+    load_operands<R>(tv, turned);
     VOLUTE_EACH(r, R) add_products(acc[r], V(third[r / 3][r % 3 * pitch]), tv);
     VOLUTE_EACH(r, (R + 2) / 3) simd::keep(++third[r]);
   }

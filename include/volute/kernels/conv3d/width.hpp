@@ -133,7 +133,7 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
         VOLUTE_NO_UNROLL
         for (int64_t k = 0; k < j.k; ++k, w += OB) {
           V xv[NV];
-          load_all(xv, x + j.columns[k]);
+          load_operands<OB>(xv, x + j.columns[k]);
           VOLUTE_EACH(o, OB) add_products(acc[o], V(w[o]), xv);
         }
       }
