@@ -295,7 +295,7 @@ void copy_piece(const conv_shape& s, const channels_plan& p, const conv_run<T>& 
 
 template <class T, const conv_call& C, const channels_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
   run_lanes<T, C, p, p.lanes>(run, [](int64_t b, const lanes_task<T>& task) noexcept {
     const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {

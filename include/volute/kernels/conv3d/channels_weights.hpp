@@ -231,19 +231,18 @@ struct weights_task {
 };
 
 /// A kernel of run_weights().
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-struct channels_weights {
-  static constexpr weights_plan plan = plan_weights<T>(G, Side);
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T, G, Side> of;
+template <class T, const conv_call& C, const weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
-    copy_source_channels<T, false, Layouts.source>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end,
+    copy_source_channels<T, false, C.layouts.source>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end,
                                                    c.base / plan.chunks);
   }
 
   void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<1, Layouts.target>(of.targets(), plan.targets(c.block, 0).first, plan.block_lanes(c.block),
+    copy_weights_pixels<1, C.layouts.target>(of.targets(), plan.targets(c.block, 0).first, plan.block_lanes(c.block),
                                            c.in(s.target_plane()), to);
   }
 
@@ -259,7 +258,7 @@ struct channels_weights {
 
   /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
   void complete(const weights_place& at, const T* sums) const noexcept {
-    static constexpr tap_places<G, Side> places([](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
+    static constexpr tap_places<C.geometry, C.side> places([](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
                                                 [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
     const tap_range targets = plan.targets(at.block, s.target_channels);
     const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
@@ -275,7 +274,7 @@ struct channels_weights {
                                .end = sources.last - sources.first,
                                .sums = sums,
                                .dw = of.dw + filter_offset(s, at.group, targets.first, sources.first)};
-    if constexpr (places.all_met && G.taps() > 1)
+    if constexpr (places.all_met && s.taps() > 1)
       all.template turn<plan.lanes, 1>();
     else
       all.scatter();
@@ -283,10 +282,10 @@ struct channels_weights {
     bool finite = true;
     for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
     if (finite) return;
-    constexpr bool forward = Side == conv_side::forward;
+    constexpr bool forward = C.side == conv_side::forward;
     const tap_range &outputs = forward ? targets : sources, &inputs = forward ? sources : targets;
-    const int64_t first = at.group * G.group_out();
-    of.sum_again(Layouts, {first + outputs.first, first + outputs.last}, inputs);
+    const int64_t first = at.group * C.geometry.group_out();
+    of.sum_again({first + outputs.first, first + outputs.last}, inputs);
   }
 };
 

@@ -200,9 +200,9 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> o
 
 template <class T, const conv_call& C, const flat_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
-    constexpr const conv_shape& shape = conv_shape_of<C.geometry, C.side>;
+    constexpr const conv_shape& shape = shape_for<C>;
     return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis[0], shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
   }
   (std::make_integer_sequence<int64_t, p.segments>{});

@@ -157,11 +157,10 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
 }
 
 /// A kernel of run_weights(): a task has one source channel and a block of target channels. Panel by panel, all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side>
-struct flat_weights {
-  static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T, G, Side> of;
+template <class T, const conv_call& C, const flat_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
 
   void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
 
@@ -175,7 +174,7 @@ struct flat_weights {
     const int64_t pair = at.sample * s.groups + group;
     flat_weights_job<T> j;
     j.known = wanted - first;
-    j.masks_step = flat_masks<T, G, Side>::vectors;
+    j.masks_step = flat_masks<T, C.geometry, C.side>::vectors;
     j.taps = ch.taps * cw.taps;
     j.width = cw.taps;
     j.x_h = ch.offset_step * row;
@@ -184,7 +183,7 @@ struct flat_weights {
     const T* const x = of.source_at(pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
     const T* const g = of.target_at(pair, first);
     for (int64_t v = 0; v < plan.vectors; v += plan.panel) {
-      j.masks = flat_masks_of<T, G, Side>.list + v;
+      j.masks = flat_masks_of<T, C.geometry, C.side>.list + v;
       j.whole = smaller(plan.panel, code.target_plane / L - v);
       j.rest = v + plan.panel < plan.vectors ? 0 : code.target_plane % L;
       const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {

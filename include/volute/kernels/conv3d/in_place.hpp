@@ -366,7 +366,7 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
 
 template <class T, const conv_call& C, const in_place_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   share_tasks<p.share != sharing::none>(
       {s.pairs(), p.blocks, 1, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
         unrolled<p.codes>([&](auto i) VOLUTE_ALWAYS_INLINE { in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory); });

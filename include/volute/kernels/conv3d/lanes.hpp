@@ -110,7 +110,7 @@ struct lanes_task {
 /// piece, n, to, begin, end): units [begin, end) of its sample n; compute(block of target channels, task). L: the lanes that store results.
 template <class T, const conv_call& C, const auto& p, int L, class Compute>
 VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
       __attribute__((noinline)) {

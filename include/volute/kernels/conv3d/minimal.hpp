@@ -187,7 +187,7 @@ struct minimal_task {
 
 template <class T, const conv_call& C, const minimal_plan& p>
 void run_family(const conv_run<T>& o) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   const int64_t(&n)[3] = p.block.counts;
   share_if<p.share != sharing::none>(o.workers, s.batch * s.groups * n[1] * n[2] * p.segments, [&](int64_t i, int worker) noexcept {
     const int64_t segment = i % p.segments, column = i / p.segments % n[2], row = i / (p.segments * n[2]) % n[1],

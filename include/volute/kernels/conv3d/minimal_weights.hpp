@@ -253,12 +253,10 @@ void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, con
     copy_source_channels<T, false, Layout>(s, c, from, nullptr, at.sample + n, at.group, to, begin * c.chunks, end * c.chunks, base);
 }
 
-/// s: x's side; gs: the same geometry with g as the source.
-template <class T, ops::conv_geometry G, ops::conv_layouts Layouts>
-void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, const T* g, T* dw, T* scratch,
-                         const team<T>& workers) noexcept {
-  static constexpr minimal_weights_plan p = plan_minimal_weights<T>(G);
+template <class T, const conv_call& C, const minimal_weights_plan& p>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
   static constexpr minimal_tile F = p.tile_kind;
+  static constexpr const conv_shape& s = shape_for<C>;
   constexpr int depth = F.axis[0].size();
   T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.sample, *const sums = scratch + p.copies(),
            *const memory = sums + p.tasks() * p.sum();
@@ -272,10 +270,10 @@ void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, 
       share_ranges(helpers, all, 1, copy_parts(at.samples * (p.x.sample + p.g.sample)), [&](int64_t begin, int64_t end, int) noexcept {
         const int64_t x_end = smaller(end, planes), g_begin = larger(begin, planes);
         if (begin < x_end)
-          copy_minimal<T, Layouts.source>(s, p.x, x, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
+          copy_minimal<T, C.layouts.source>(s, p.x, of.source, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
         if (g_begin < end)
-          copy_minimal<T, Layouts.target>(gs, p.g, g, at, at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first,
-                                          g_copy);
+          copy_minimal<T, C.layouts.target>(conv_shape_of<C.geometry, conv_side::backward>, p.g, of.target, at,
+                                            at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first, g_copy);
       });
       const int64_t blocks = at.samples * p.axis[0].tiles(at.slab.last - at.slab.first) * p.block.counts[1] * p.block.counts[2];
       share(helpers, p.tasks(), [&](int64_t k, int worker) noexcept {
@@ -297,7 +295,7 @@ void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, 
             .run(blocks * part / p.parts, blocks * (part + 1) / p.parts);
       });
     }
-    T* const to = dw + filter_offset(s, group, 0, 0);
+    T* const to = of.dw + filter_offset(s, group, 0, 0);
     share_ranges(helpers, p.g.chunks * s.source_channels, 1, copy_parts(s.source_channels * p.g.chunks * p.lanes * s.taps()),
                  [&](int64_t begin, int64_t end, int) noexcept {
                    for (int64_t i = begin; i < end; ++i) {

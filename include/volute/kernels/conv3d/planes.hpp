@@ -326,7 +326,7 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
 
 template <class T, const conv_call& C, const planes_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
   const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.axis[0].n;

@@ -124,13 +124,12 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
 }
 
 /// A kernel of run_weights(): a task has some of the channels of g in one group.
-template <class T, ops::conv_geometry G>
-struct planes_weights {
-  static constexpr planes_weights_plan plan = plan_planes_weights<T>(G);
-  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  static constexpr tap_offsets<G, conv_side::forward> offsets{plan.layout, plan.source};
+template <class T, const conv_call& C, const planes_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
+  static constexpr tap_offsets<C.geometry, C.side> offsets{plan.layout, plan.source};
   static constexpr int64_t row = s.source_size[2], g_row = s.target_size[2];
-  weights_operands<T, G> of;
 
   /// Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   static int64_t tasks(const team<T>& workers) noexcept {

@@ -269,7 +269,7 @@ struct pointwise_task {
 
 template <class T, const conv_call& C, const pointwise_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   static constexpr pixel_rows source = rows_of_pixels(C.geometry, p.forward), target = rows_of_pixels(C.geometry, !p.forward);
   constexpr int64_t panels = s.pairs() * p.panels;
   constexpr pixels_from from = !p.straight ? pixels_from::panel : p.units * p.blocks == 1 ? pixels_from::tensor_once : pixels_from::tensor;

@@ -242,9 +242,9 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
   }
 }
 
-template <class T, ops::conv_geometry G>
-void run_pointwise_weights(const weights_operands<T, G>& of, T* scratch, const team<T>& workers) noexcept {
-  static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
+template <class T, const conv_call& C, const pointwise_weights_plan& p>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+  static constexpr const ops::conv_geometry& G = C.geometry;
   static constexpr pixel_rows rows_of_x = rows_of_pixels(G, true), rows_of_g = rows_of_pixels(G, false);
   const auto matrix = [&](bool of_x, int64_t group, const tap_range& rows) {
     const int64_t elements = of_x ? of.s.source_elements() : of.s.target_elements();

@@ -194,7 +194,7 @@ void copy_piece(const conv_shape& s, const rows_plan& p, const conv_run<T>& run,
 
 template <class T, const conv_call& C, const rows_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   run_lanes<T, C, p, p.code.lanes>(
       run, [](int64_t, const lanes_task<T>& task) noexcept { rows_task<T, p.code, C.epilogue, C.layouts.target>{s, p, task}.run(); });
 }

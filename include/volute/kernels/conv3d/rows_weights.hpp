@@ -193,20 +193,19 @@ struct row_weights_task {
 };
 
 /// A kernel of run_weights().
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-struct rows_weights {
-  static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
+template <class T, const conv_call& C, const row_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
   static constexpr rows_code code = plan.code;
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T, G, Side> of;
 
   void copy_source(const weights_copy& c, T* to) const noexcept {
     for (int64_t k = 0; k < s.source_channels; k += code.chunk, to += plan.source_chunk)
-      copy_weights_pixels<1, Layouts.source>(of.sources(), k, code.chunk, c, to);
+      copy_weights_pixels<1, C.layouts.source>(of.sources(), k, code.chunk, c, to);
   }
 
   void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<code.fold, Layouts.target>(of.targets(), c.block * plan.block, plan.block, c, to);
+    copy_weights_pixels<code.fold, C.layouts.target>(of.targets(), c.block * plan.block, plan.block, c, to);
   }
 
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
@@ -215,7 +214,7 @@ struct rows_weights {
 
   void complete(const weights_place& at, const T* sums) const noexcept {
     static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
-    static constexpr tap_places<G, Side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
+    static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
                                                 [](const correlation_axis&) { return lanes; });
     const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
     const int64_t sources = smaller(code.chunk, s.source_channels - first);
@@ -231,7 +230,7 @@ struct rows_weights {
                                .end = smaller(sources, steps.last * code.fold),
                                .sums = sums,
                                .dw = of.dw + filter_offset(s, at.group, target, first)};
-    if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)
+    if constexpr (C.side == conv_side::forward && code.fold == 1 && s.taps() <= dense_taps)
       all.template turn_dense<code.lanes>(plan.stream);
     else
       all.template turn<code.lanes, code.fold>();

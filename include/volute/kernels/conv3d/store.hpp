@@ -23,8 +23,12 @@ struct conv_call {
   conv_side side{};
   ops::epilogue epilogue{};
   bool scale = false;
-  ops::conv_layouts layouts{};
+  ops::conv_layouts layouts{};  // of source and target
 };
+
+/// The list of correlations of a call.
+template <const conv_call& C>
+inline constexpr const conv_shape& shape_for = conv_shape_of<C.geometry, C.side>;
 
 /// Where results go, and the operands of their epilogue but the first.
 template <class T>

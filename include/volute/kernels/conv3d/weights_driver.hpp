@@ -93,13 +93,11 @@ struct weights_place {
   int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
 };
 
-/// One group of a kernel K, by all of `workers`. K has the tensors' shape `s`, its `plan` (a weights_cut), and what it does:
-/// copy_source(copy, to) and copy_target(copy, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task,
-/// those of all parts together, to their places in dw.
-template <class T, class K>
+/// One group of a kernel with plan p, by all of `workers`. What the kernel does: copy_source(copy, to) and copy_target(copy, to); task(place,
+/// source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together, to their places in dw.
+template <class T, const conv_call& C, const auto& p>
 struct weights_group {
-  static constexpr const weights_cut& p = K::plan;
-  const K& k;
+  const weights_kernel<T, C, p>& k;
   int64_t group;
   T* memory;
   const team<T>& workers;
@@ -192,17 +190,18 @@ struct weights_group {
 };
 
 /// All groups of a kernel with channels in the lanes.
-template <class K, class T>
-requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(K::plan)>>
-void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
-  constexpr sharing how = K::plan.share;
+template <class T, const conv_call& C, const auto& p>
+requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(p)>>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+  constexpr sharing how = p.share;
+  const weights_kernel<T, C, p> k{of};
   if constexpr (how == sharing::pairs)
     share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
-      weights_group<T, K>{k, group, workers.memory(worker, scratch), {}}.run();
+      weights_group<T, C, p>{k, group, workers.memory(worker, scratch), {}}.run();
     });
   else
     for (int64_t group = 0; group < k.s.groups; ++group)
-      weights_group<T, K>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
+      weights_group<T, C, p>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
 }
 
 /// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold].

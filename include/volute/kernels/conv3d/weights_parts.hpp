@@ -5,11 +5,13 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/padded.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 #include <volute/kernels/conv3d/unread.hpp>
 #include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -22,10 +24,10 @@ struct weights_tensor {
   int64_t groups, channels, volume;
 };
 
-/// The tensors of one run of geometry G: x, g and dw for the forward side, g, x and dw for the backward side.
-template <class T, ops::conv_geometry G, conv_side Side = conv_side::forward>
+/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+template <class T, const conv_call& C>
 struct weights_operands {
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  static constexpr const conv_shape& s = shape_for<C>;
   const T* source;
   const T* target;
   T* dw;
@@ -41,14 +43,18 @@ struct weights_operands {
       copy_slab<T, false, 1>(l, {0, 1, rows}, {0, 1, row}, from + d * s.target_plane(), row, target_at(s.pairs(), 0), h0, T(1),
                              to + d * l.plane);
   }
-  /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp). layouts: of source and target.
-  void sum_again(const ops::conv_layouts& layouts, const tap_range& outputs, const tap_range& inputs) const noexcept {
-    if constexpr (Side == conv_side::forward)
-      without_unread<T>(G, layouts, source, target, dw, outputs, inputs);
+  /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp).
+  void sum_again(const tap_range& outputs, const tap_range& inputs) const noexcept {
+    if constexpr (C.side == conv_side::forward)
+      without_unread<T>(C.geometry, C.layouts, source, target, dw, outputs, inputs);
     else
-      without_unread<T>(G, {layouts.target, layouts.source}, target, source, dw, outputs, inputs);
+      without_unread<T>(C.geometry, {C.layouts.target, C.layouts.source}, target, source, dw, outputs, inputs);
   }
 };
+
+/// The kernel of a plan: one specialization for each type of plan, in the header of its family, made of the operands `of`.
+template <class T, const conv_call& C, const auto& plan>
+struct weights_kernel;
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
@@ -157,25 +163,27 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// All parts of a kernel K with pixels in the lanes. K has its `plan` (a weights_parts), the operands `of`, and add(stint, memory), which
-/// adds up a stint in the operands' dw. (tasks(workers): how many of the plan's tasks they get.)
-template <class K, class T>
-void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
-  static constexpr const auto& p = K::plan;
+/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the operands' dw. (tasks(workers): how
+/// many of the plan's tasks they get.)
+template <class T, const conv_call& C, const auto& p>
+requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+  const weights_kernel<T, C, p> k{of};
+  constexpr const conv_shape& s = shape_for<C>;
   int64_t tasks = p.tasks;
   if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
   share_parts<p.share != sharing::none>(
-      workers, tasks, p.parts, K::s.batch * p.steps,
+      workers, tasks, p.parts, s.batch * p.steps,
       [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
-        K of_part = k;
-        of_part.of.dw = p.sums(scratch, part, k.of.dw);
+        auto of_part = k;
+        of_part.of.dw = p.sums(scratch, part, of.dw);
         for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
           of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, workers.memory(worker, scratch));
         });
       });
-  p.fold(scratch, k.of.dw);
-  constexpr ops::conv_geometry g = K::s.geometry;
-  if (!all_finite(k.of.dw, g.w_size())) k.of.sum_again({}, {0, g.out_channels}, {0, g.group_in()});
+  p.fold(scratch, of.dw);
+  constexpr ops::conv_geometry g = C.geometry;
+  if (!all_finite(of.dw, g.w_size())) of.sum_again({0, g.out_channels}, {0, g.group_in()});
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.
