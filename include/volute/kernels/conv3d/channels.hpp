@@ -35,7 +35,6 @@ struct channels_plan : lanes_plan {
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks
-  constexpr int64_t units(const depth_slab& slab) const { return (slab.end - slab.begin) * chunks; }
 };
 
 template <class T>
@@ -60,7 +59,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
   p.chunk = near_equal(s.source_channels, 16);
-  p.chunks = ceil_divide(s.source_channels, p.chunk);
+  p.source_units = p.chunks = ceil_divide(s.source_channels, p.chunk);
   p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks, false};
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
@@ -110,7 +109,7 @@ struct channels_job : lanes_loops {
 /// one is fetched: the processor alone does not foresee a dozen new lines at once, and waits 10 to 25 % of the time if they come from the
 /// third-level cache or the other core's.
 template <class T, int L, int NV, int R, int Q, int Step>
-__attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void channels_block(const channels_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   T* const tile = j.tile;
@@ -195,7 +194,7 @@ struct channels_task {
   const lanes_task<T>& t;
   const int64_t classes = s.class_counts[2], tile_row = p.tile_pixels * lanes;
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const depth_slab& slab = t.piece.slab;
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
       const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
@@ -264,19 +263,18 @@ struct channels_task {
   }
 };
 
-/// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
-/// The copy's first plane is the source's plane `base`. From: the source's layout; a blocked one is read whole.
-template <class T, bool Scale, ops::volume_layout From = ops::volume_layout{}, class Plan>
-void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                          int64_t begin, int64_t end, int64_t base = 0) noexcept {
-  for (int64_t i = begin; i < end; ++i) {
+/// A part of the copy of x's channels in chunks, channels last with borders of zeros. A unit: a plane of one chunk, in the order of depth. From:
+/// the layout of x; a blocked one is read whole.
+template <class T, bool Scale, ops::volume_layout From, class Plan>
+void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& part, T* to) noexcept {
+  for (int64_t i = part.begin; i < part.end; ++i) {
     const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, there = smaller(p.chunk, s.source_channels - channel);
-    const int64_t first = (sample * s.groups + group) * s.source_channels + channel;
-    T* const plane = to + c * p.source_chunk + (d - base) * p.source_plane;
+    const int64_t first = (part.sample * s.groups + part.group) * s.source_channels + channel;
+    T* const plane = to + c * p.source_chunk + (d - part.base / p.chunks) * p.source_plane;
     if constexpr (From.blocked()) {
       copy_padded_rows(p.source[1], p.source[2], p.chunk, plane, [&](int64_t h, T* row) {
         const int64_t pixel = (d * s.source_size[1] + h) * s.source_size[2];
-        copy_blocked<T>(From, x, sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
+        copy_blocked<T>(From, x, part.sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
       });
     } else {
       const channels_last_copy copy{there, p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
@@ -284,13 +282,6 @@ void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const 
                                    Scale ? scale + first : nullptr, copy);
     }
   }
-}
-
-template <class T, bool Scale>
-void copy_piece(const conv_shape& s, const channels_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
-                int64_t end) noexcept {
-  const int64_t first = at.slab.begin * p.chunks;
-  copy_source_channels<T, Scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
 }
 
 template <class T, const conv_call& C, const channels_plan& p>

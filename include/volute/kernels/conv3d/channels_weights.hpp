@@ -105,7 +105,7 @@ struct weights_job {
 
 /// sum[j][lanes] += x[pixel's window + j] * g[pixel][lanes] over a panel of pixels.
 template <class T, int L, int NV, int J, bool Ahead>
-__attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   constexpr int64_t most = 4096;  // pixels of a row in one chain: see add_tile
   const T* ahead = j.ahead;
@@ -165,7 +165,7 @@ struct weights_task {
   const weights_range& range;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;  // of the target
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const int64_t depth = s.axis[0].n, height = s.axis[1].n;
     bool add = range.add;
     for_each_sample({range.first, range.last}, depth, [&](int64_t n, int64_t first, int64_t last) {
@@ -178,7 +178,7 @@ struct weights_task {
   }
 
   /// The products of one panel of sample n, to or (add) onto the sums: class by class.
-  __attribute__((noinline)) void panel(const weights_panel& at, int64_t n, bool add) const noexcept {
+  VOLUTE_NO_INLINE void panel(const weights_panel& at, int64_t n, bool add) const noexcept {
     const T* const from = source + n * p.source_sample - range.source_base * p.source_plane;
     const T* const by = target + n * p.target_sample - range.target_base * plane;
     T* sum = sums;
@@ -236,14 +236,9 @@ struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
   weights_operands<T, C> of;
 
-  void copy_source(const weights_copy& c, T* to) const noexcept {
-    copy_source_channels<T, false, C.layouts.source>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end,
-                                                   c.base / plan.chunks);
-  }
-
-  void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<1, C.layouts.target>(of.targets(), plan.targets(c.block, 0).first, plan.block_lanes(c.block),
-                                           c.in(s.target_plane()), to);
+  void copy_target(const copy_range& part, T* to) const noexcept {
+    copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(part.block, 0).first, plan.block_lanes(part.block),
+                                                 part.in(s.target_plane()), to);
   }
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {

@@ -33,7 +33,7 @@ struct flat_weights_plan : weights_parts {  // a step is a sample
 
 /// The cycles that are expected of a block, as in plan_flat, and what a vector, a call and its sums cost beside its products.
 constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, const flat_depth& depth, int64_t planes_read) {
-  const int64_t channels = p.code.channels, window = p.code.window, taps = s.kernel[1] * s.kernel[2];
+  const int64_t channels = p.code.channels, window = p.code.window, taps = s.plane_taps();
   const int64_t loads = p.segments * (2 * depth.sources * window + channels * depth.planes);  // one from an odd place counts twice
   const int64_t step = flat_step(planes_read * channels * window, loads, p.segments, depth.planes) + p.segments * (3 + window);
   const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel), sums = channels * p.code.taps * window;
@@ -53,7 +53,7 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   p.code.taps = d.taps;
   p.code.dilation = d.offset_step;
   p.code.channel_step = s.weight_target;
-  p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
+  p.code.depth_step = d.k_step * s.plane_taps();
   p.code.window_step = w.k_step;
   p.code.source_plane = s.source_plane();
   p.code.target_plane = s.target_plane();
@@ -81,7 +81,7 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   best.partial = g.w_size() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {
-    if (best.tasks < 8) best.parts = ceil_divide(most_parts, best.tasks);
+    if (best.tasks < 8) best.parts = ceil_divide(few_tasks, best.tasks);
     best.share = sharing::pairs;
     best.limit_parts(s.batch);
   }
@@ -103,7 +103,7 @@ struct flat_weights_job {
 
 /// sum[target channel][tap of depth][tap of height and width][lane] (+)= the products of one segment of the depth.
 template <class T, flat_weights_code C, flat_segment S>
-__attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job) noexcept {
+VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, W = C.window, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
@@ -165,7 +165,7 @@ struct weights_kernel<T, C, plan> {
   void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
 
   template <int64_t... Segment>
-  __attribute__((noinline)) void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
     constexpr flat_weights_code code = plan.code;
     constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
     constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;

@@ -48,7 +48,7 @@ struct in_place_weights_job : weights_flight<T> {
 
 /// sum[tap of depth][taps of height from h0 on][tap of width] of some rows of one channel.
 template <class T, in_place_code C, int H>
-__attribute__((noinline)) void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
+VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
   constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
   constexpr int64_t step = C.height[0].step, width = C.width[0].n;
@@ -106,7 +106,7 @@ struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
   weights_operands<T, C> of;
 
-  __attribute__((noinline)) void add(const weights_stint& at, T*) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T*) const noexcept {
     constexpr in_place_code code = plan.code;
     constexpr int KH = static_cast<int>(code.height[0].taps);
     constexpr int64_t KW = code.width[0].taps, volume = s.source_volume();

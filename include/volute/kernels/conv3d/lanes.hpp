@@ -26,6 +26,7 @@ struct lanes_plan {
   filter_order order;
   int64_t blocks = 1, chunks = 1;  // of target channels, and of source channels, in one group
   depth_slabs slabs;
+  int64_t source_units = 1, grain = 1;  // into which a plane's copy can be cut; that one thread copies together
   bool blocked = false;  // the source lies as its copy would, and is read in place
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
   int64_t source_first = 0;  // of a plane's first pixel, behind its zeros
@@ -67,6 +68,18 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
   p.source_sample = p.chunks * p.source_chunk;
 }
 
+/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold]. A unit of `part`: a pixel.
+template <class T, int Fold, bool Scale, ops::volume_layout From>
+void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& part, T* to) noexcept {
+  const int64_t there = smaller(most, x.channels - first), channel = (part.sample * x.groups + part.group) * x.channels + first;
+  to += (part.begin - part.base) * most * Fold;
+  if constexpr (From.blocked())
+    copy_blocked<T>(From, x.first, part.sample, first, there, part.begin, part.end, to, most * Fold);
+  else
+    copy_pixels<T, Fold, Scale>(x.first + channel * x.volume + part.begin, to, there, most, x.volume, part.end - part.begin,
+                                Scale ? scale + channel : nullptr);
+}
+
 /// Loops over a copy with channels last.
 struct lanes_loops : tap_loops {
   void steps(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
@@ -106,30 +119,27 @@ struct lanes_task {
   }
 };
 
-/// All pieces of a call with plan p: p.units(slab) are the parts into which the copy of a piece can be cut; copy_piece<T, Scale>(s, p, run,
-/// piece, n, to, begin, end): units [begin, end) of its sample n; compute(block of target channels, task). L: the lanes that store results.
+/// All pieces of a call with plan p: copy_source<T, Scale, From>(s, p, x, scale, part, to) makes a part of the copy of x, which has layout
+/// From; compute(block of target channels, task). L: the lanes that store results.
 template <class T, const conv_call& C, const auto& p, int L, class Compute>
 VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
   constexpr const conv_shape& s = shape_for<C>;
   // Not inline: the driver calls it in two places.
   const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
-      __attribute__((noinline)) {
+      VOLUTE_NO_INLINE {
     // (g++ looks for names outside when it makes this: a user's `channels` would be a shadow.)
     const int64_t channel = b * p.order.lanes / p.order.fold, most = p.order.block_lanes(b) / p.order.fold;
     compute(b, lanes_task<T>{run, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
                              run.packed + p.order.block_first(piece.group, b, s.taps()), tile});
     if constexpr (streams_blocks<T, L, C.layouts.target>) simd::stream_fence();
   };
-  const auto units = [](const depth_slab& slab) { return p.units(slab); };
+  const auto copy = [&](const copy_range& part, T* to) noexcept {
+    copy_source<T, C.scale, ops::volume_layout{}>(s, p, run.x, run.scale, part, to);
+  };
   if constexpr (p.blocked)
-    run_pieces<p.share>(s, p, run.scratch, run.workers, units, run.x, block);
+    run_pieces<p.share>(s, p, run.scratch, run.workers, run.x, block);
   else
-    run_pieces<p.share>(
-        s, p, run.scratch, run.workers, units,
-        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-          copy_piece<T, C.scale>(s, p, run, piece, n, to, begin, end);
-        },
-        block);
+    run_pieces<p.share>(s, p, run.scratch, run.workers, copy, block);
 }
 
 }  // namespace VOLUTE_ISA

@@ -24,7 +24,7 @@ struct minimal_job {
 };
 
 template <class T, int L, int NV, int R>
-__attribute__((noinline)) void minimal_block(const minimal_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void minimal_block(const minimal_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
   VOLUTE_EACH(r, R)
@@ -76,7 +76,7 @@ struct minimal_task {
   const int64_t row_tiles = spans * p.axis[2].step;
 
   /// Blocks [begin, end) of the depth.
-  __attribute__((noinline)) void run(int64_t begin, int64_t end) const noexcept {
+  VOLUTE_NO_INLINE void run(int64_t begin, int64_t end) const noexcept {
     int64_t copied = 0;  // planes below this one stand in the copy
     for (int64_t b = begin; b < end; ++b) {
       const int64_t d = b * p.block.spans[0] * p.axis[0].span();

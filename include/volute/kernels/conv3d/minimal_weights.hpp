@@ -60,7 +60,7 @@ VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t of
 /// `tiles` tiles of a row, one vector of channels, to to[element of height and width][tile], elements `step` apart. Values: g's tiles, of
 /// m elements; else x's, of m + r - 1, which overlap. row and column: steps of what the planes hold.
 template <int L, minimal_filter H, minimal_filter W, bool Values, class T>
-__attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
+VOLUTE_NO_INLINE void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
                                                int64_t step) noexcept {
   using V = simd::vec<T, L>;
   constexpr int height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
@@ -83,7 +83,7 @@ __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int
 
 /// sums[channel of x][lane] += the products of R channels of x and NV vectors of g over all tiles; vectors of g lie g_vector apart.
 template <class T, int L, int NV, int R>
-__attribute__((noinline)) void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums,
+VOLUTE_NO_INLINE void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums,
                                                      int64_t sum_row) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
@@ -124,7 +124,7 @@ struct minimal_weights_task {
   const int64_t step = p.axis[2].step, xs = smaller(p.x_range, p.x.chunks - x_first);
 
   /// Blocks [begin, end) of tiles, counted through all samples.
-  __attribute__((noinline)) void run(int64_t begin, int64_t end) const noexcept {
+  VOLUTE_NO_INLINE void run(int64_t begin, int64_t end) const noexcept {
     const int64_t depth = p.axis[0].tiles(piece.slab.last - piece.slab.first), (&n)[3] = p.block.counts;
     for (int64_t b = begin; b < end; ++b) {
       const int64_t sample = b / (depth * n[1] * n[2]), d = p.axis[0].first(b / (n[1] * n[2]) % depth);
@@ -183,7 +183,7 @@ struct minimal_weights_task {
 
 /// The sums of one channel of x and one vector of g's channels, sums[element of depth], back to the filter, and to dw.
 template <class T, int L, minimal_tile F>
-__attribute__((noinline)) void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums,
+VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums,
                                                         int64_t depth_step, int64_t part_step, int64_t targets, T* dw) noexcept {
   using V = simd::vec<T, L>;
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
@@ -250,7 +250,7 @@ template <class T, ops::volume_layout Layout>
 void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
                   T* to) noexcept {
   for (int64_t n = 0; n < at.samples; ++n, to += c.sample)
-    copy_source_channels<T, false, Layout>(s, c, from, nullptr, at.sample + n, at.group, to, begin * c.chunks, end * c.chunks, base);
+    copy_source<T, false, Layout>(s, c, from, nullptr, copy_range{at.sample + n, at.group, begin, end, base}.in(c.chunks), to);
 }
 
 template <class T, const conv_call& C, const minimal_weights_plan& p>

@@ -102,7 +102,7 @@ struct filter_order {
 /// One chunk of a block of target channels, for filters whose taps all belong to one class: `targets` channels in `lanes`, a multiple of
 /// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel.
 template <class T>
-__attribute__((noinline)) void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
+VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
                                           int64_t targets, int64_t sources, bool streams, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
@@ -173,7 +173,7 @@ constexpr const auto& order_of(const Plan& p) {
 
 /// Filters w to `packed`.
 template <class T>
-__attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_order& order, const T* w, T* packed,
+VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& order, const T* w, T* packed,
                                             const team<T>& workers) noexcept {
   constexpr int64_t most_taps = 512;  // of a table on the stack; filters with more are gathered
   int64_t rows[most_taps];

@@ -27,16 +27,13 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
   constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
     slab_layout& l = layout;
-    rows = target.rows = rows_of_piece;
+    rows = rows_of_piece;
     steps = ceil_divide(g.out[1], rows);
-    l.rows = rows + halo;
-    l.part = l.rows * l.pitch + gap;
-    l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
+    l.set_rows(rows + halo, gap, size);
     l.channel = source[0].count * l.plane;
     vectors = direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
     target.pitch = l.pitch;
-    target.part = rows * l.pitch + 2 * width;
-    target.plane = odd_lines(target.part, size);
+    target.set_rows(rows, 2 * width, size);
     source_size = whole_lines(g.group_in() * l.channel + l.pitch + 2 * width);
     target_size = direct ? 0 : whole_lines(g.out[0] * target.plane);
   }
@@ -79,7 +76,7 @@ struct planes_weights_job : weights_flight<T> {
 
 /// to[KD][TB]: all lanes of all planes of one piece and one pair of channels, for the taps that x has at `offset`.
 template <class T, int KD, int TB>
-__attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job, const int64_t* offset, T* to) noexcept {
+VOLUTE_NO_INLINE void planes_weights_block(const planes_weights_job<T>& job, const int64_t* offset, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const planes_weights_job<T> j = job;
@@ -136,7 +133,7 @@ struct weights_kernel<T, C, plan> {
     return s.groups * (workers.alone() ? 1 : smaller(plan.blocks, 4 * workers.workers->threads()));
   }
 
-  __attribute__((noinline)) void add(const weights_stint& at, T* memory) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {
     constexpr const correlation_axis& cd = s.axis[0];
     constexpr int64_t volume = s.source_volume(), below = plan.rows * plan.layout.step[0] * row;  // x of the next piece
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
@@ -175,7 +172,7 @@ struct weights_kernel<T, C, plan> {
 
   /// The sums of all taps of one pair of channels, to or (add) onto dw. The first ones ask for what comes next.
   VOLUTE_INLINE void add_taps(planes_weights_job<T>& j, T* to, bool add) const noexcept {
-    constexpr int64_t KD = plan.depth, TB = plan.taps, list = s.kernel[1] * s.kernel[2];
+    constexpr int64_t KD = plan.depth, TB = plan.taps, list = s.plane_taps();
     T sum[KD * TB];
     int64_t tap[TB];
     for (int64_t k0 = 0; k0 < list; k0 += TB) {

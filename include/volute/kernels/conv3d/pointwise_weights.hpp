@@ -84,7 +84,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
   p.shared = conv_work(g) >= worth_sharing;
   // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
   if (p.shared)
-    p.parts = larger(1, smaller(smaller(most_parts, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
+    p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;
 }
 
@@ -117,7 +117,7 @@ struct lines_ahead {
 /// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v], rows `pitch` apart; or, where `onto` is not null, onto[r][v] += what
 /// sum[r][v] would be.
 template <class T, int R, int NV, bool Several>
-__attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto,
+VOLUTE_NO_INLINE void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto,
                                                        bool add, lines_ahead<T, Several> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
@@ -141,7 +141,7 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
 /// Rows [row, row + valid), valid <= vectors * lanes, of a piece to to[p][vectors * lanes], zeros behind them. `line` holds a vector of
 /// rows.
 template <class T>
-__attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
+VOLUTE_NO_INLINE void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
                                            int64_t vectors, T* line, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
@@ -202,7 +202,7 @@ struct piece_ahead {
 /// Some pieces of one group into its sums, which at last are added to `onto` unless that is null: the rows of either matrix that it
 /// names.
 template <class T, int R, int NV, int Last, bool Several>
-__attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
+VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
                                                       const pointwise_matrix<T>& broadcast, const tap_range& part, T* memory, T* sums,
                                                       T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -26,7 +27,7 @@ struct rows_job : lanes_loops {
 
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
 template <class T, rows_code C, int R, rows_segment S>
-__attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
+VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
@@ -89,7 +90,7 @@ struct rows_task {
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together);
     const auto [begin, end] = nth_range(t.piece.samples * each, t.slice, t.slices);
     for (int64_t i = begin; i < end;) {
@@ -180,16 +181,12 @@ struct rows_task {
   }
 };
 
-template <class T, bool Scale>
-void copy_piece(const conv_shape& s, const rows_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
-                int64_t end) noexcept {
-  const int64_t volume = s.source_volume(), chunk = p.code.chunk, base = at.slab.begin * p.pixels();
-  const int64_t first = begin * p.unit, last = smaller((at.slab.end - at.slab.begin) * p.pixels(), end * p.unit);  // pixels
-  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
-    const int64_t channel = ((at.sample + n) * s.groups + at.group) * s.source_channels + c * chunk;
-    copy_pixels<T, 1, Scale>(run.x + channel * volume + base + first, to + first * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
-                             volume, last - first, Scale ? run.scale + channel : nullptr);
-  }
+/// A part of the copy of x's channels in chunks, the volume as one long row. A unit: a pixel.
+template <class T, bool Scale, ops::volume_layout From, class Plan>
+requires std::is_base_of_v<rows_cut, Plan>
+void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& part, T* to) noexcept {
+  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk)
+    copy_channels<T, 1, Scale, From>({x, s.groups, s.source_channels, s.source_volume()}, scale, c * p.code.chunk, p.code.chunk, part, to);
 }
 
 template <class T, const conv_call& C, const rows_plan& p>

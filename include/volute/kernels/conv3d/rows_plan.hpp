@@ -77,10 +77,7 @@ struct rows_cut {
 };
 
 struct rows_plan : lanes_plan, rows_cut {
-  int64_t together = 1;                // rows, or planes if `slab`, that make a tile
-  static constexpr int64_t unit = 64;  // pixels that a thread copies at least
-  constexpr int64_t pixels() const { return count[1] * code.source_width; }  // of a plane of the source
-  constexpr int64_t units(const depth_slab& slab) const { return ceil_divide((slab.end - slab.begin) * pixels(), unit); }
+  int64_t together = 1;  // rows, or planes if `slab`, that make a tile
 };
 
 /// Pixels of a row that are accumulated together, at most.
@@ -90,8 +87,7 @@ inline constexpr int64_t longest_row = 24;
 template <class T>
 constexpr bool rows_possible(const conv_shape& s) {
   const ops::conv_geometry& g = s.geometry;
-  const bool unit = g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1;
-  return unit && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 &&
+  return unit_stride(g) && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 &&
          (s.target_size[2] <= longest_row || s.target_channels <= simd::width<T>);
 }
 
@@ -146,6 +142,7 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
   p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, true};
   c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
+  p.source_units = s.source_plane(), p.grain = 64;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
   plan_copy(p, s, p.count[0], size);

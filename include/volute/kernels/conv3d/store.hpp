@@ -30,6 +30,13 @@ struct conv_call {
 template <const conv_call& C>
 inline constexpr const conv_shape& shape_for = conv_shape_of<C.geometry, C.side>;
 
+/// A tensor: channels of a group, and elements of one.
+template <class T>
+struct conv_tensor {
+  const T* first;
+  int64_t groups, channels, volume;
+};
+
 /// Where results go, and the operands of their epilogue but the first.
 template <class T>
 struct conv_output {
@@ -101,7 +108,7 @@ VOLUTE_EXHAUSTIVE_END
 /// `width` neighbouring pixels of a tile [pixel][pitch] to `channels` NCDHW rows, `step` elements apart. Each channel is the sum of Fold
 /// neighbouring lanes.
 template <class T, int L, ops::epilogue E, int Fold = 1>
-__attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
+VOLUTE_NO_INLINE void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
                                             conv_place at) noexcept {
   using V = simd::vec<T, L>;
   const int64_t channel = at.channel, offset = at.offset;
@@ -193,7 +200,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
 
 /// The same, and nothing behind the last pixel.
 template <class T, int Fold, bool Scale>
-__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
+VOLUTE_NO_INLINE void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
                                            const T* scale) noexcept {
   turn_channels<T, Fold, Scale>(x, to, channels, chunk, volume, n, scale, to + n * chunk * Fold);
 }
@@ -223,7 +230,7 @@ VOLUTE_INLINE void copy_padded_rows(const source_axis& height, const source_axis
 }
 
 template <class T, bool Scale>
-__attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
+VOLUTE_NO_INLINE void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
   const int64_t block = p.block;
   const T* const end = to + p.height.extent * p.width.extent * block;
   copy_padded_rows(p.height, p.width, block, to, [&](int64_t h, T* first) VOLUTE_ALWAYS_INLINE {

@@ -15,7 +15,7 @@ inline namespace VOLUTE_ISA {
 
 /// False where one of n elements is an infinity or NaN.
 template <class T>
-__attribute__((noinline)) bool all_finite(const T* p, int64_t n) noexcept {
+VOLUTE_NO_INLINE bool all_finite(const T* p, int64_t n) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   V a[4];
@@ -30,7 +30,7 @@ __attribute__((noinline)) bool all_finite(const T* p, int64_t n) noexcept {
 
 /// Sums again, product by product, what is NaN of dw[o][i][tap]: o of `outputs`, i of `inputs` (of a group).
 template <class T>
-__attribute__((noinline)) void without_unread(const ops::conv_geometry& q, const ops::conv_layouts& layouts, const T* x, const T* g, T* dw,
+VOLUTE_NO_INLINE void without_unread(const ops::conv_geometry& q, const ops::conv_layouts& layouts, const T* x, const T* g, T* dw,
                                               tap_range outputs, tap_range inputs) noexcept {
   const auto row = [](const ops::volume_layout& l, int64_t channel_count, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
                       int64_t h) {

@@ -2,7 +2,7 @@
 // pixels are cut into parts and tasks, and who copies, multiplies and completes what.
 #pragma once
 
-#include <volute/kernels/conv3d/blocked.hpp>
+#include <volute/kernels/conv3d/lanes.hpp>
 #include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
@@ -81,26 +81,24 @@ struct weights_cut {
   }
 };
 
-/// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
-struct weights_copy {
-  int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
-  /// In units of which each is so many.
-  constexpr weights_copy in(int64_t units) const { return {sample, group, begin * units, end * units, base * units, block}; }
-};
-
 /// A task, and one slice of its source channels when its sums are completed.
 struct weights_place {
   int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
 };
 
-/// One group of a kernel with plan p, by all of `workers`. What the kernel does: copy_source(copy, to) and copy_target(copy, to); task(place,
-/// source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together, to their places in dw.
+/// One group of a kernel with plan p, by all of `workers`. The source is copied as in the forward face (copy_source); what the kernel does:
+/// copy_target(part, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together, to
+/// their places in dw.
 template <class T, const conv_call& C, const auto& p>
 struct weights_group {
   const weights_kernel<T, C, p>& k;
   int64_t group;
   T* memory;
   const team<T>& workers;
+
+  void copy_sources(const copy_range& part, T* to) const noexcept {
+    copy_source<T, false, C.layouts.source>(k.s, p, k.of.source, nullptr, part, to);
+  }
 
   void complete(int64_t block, int64_t blocks, int64_t slices, const T* sums) const noexcept {
     share(workers, blocks * p.chunks * slices, [&](int64_t i, int) noexcept {
@@ -121,7 +119,7 @@ struct weights_group {
         const int64_t first = slab.first * step, last = smaller(k.s.target_size[0], slab.last * step);
         const weights_range range{slab.first, slab.last, slab.begin, first, i > of_part.first};
         const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
-        k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
+        copy_sources({n, group, base, slab.end * p.source_units, base}, source);
         for (int64_t b = 0; b < p.blocks; ++b) {
           T* const target = source + p.source_sample + b % p.together * p.target_block;
           k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
@@ -148,7 +146,7 @@ struct weights_group {
     share_ranges(workers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
                  [&](int64_t begin, int64_t end, int) noexcept {
                    for_each_sample({begin, end}, steps, [&](int64_t n, int64_t from, int64_t to) {
-                     k.copy_source({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
+                     copy_sources({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
                      for (int64_t b = 0; b < p.together; ++b)
                        k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
                                      target + n * p.target_sample + b * p.target_block);
@@ -202,17 +200,6 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
   else
     for (int64_t group = 0; group < k.s.groups; ++group)
       weights_group<T, C, p>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
-}
-
-/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold].
-template <int Fold, ops::volume_layout Layout, class T>
-void copy_weights_pixels(const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c, T* to) noexcept {
-  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * x.groups + c.group) * x.channels + first;
-  to += (c.begin - c.base) * most * Fold;
-  if constexpr (Layout.blocked())
-    copy_blocked<T>(Layout, x.first, c.sample, first, there, c.begin, c.end, to, most * Fold);
-  else
-    copy_pixels<T, Fold, false>(x.first + channel * x.volume + c.begin, to, there, most, x.volume, c.end - c.begin, nullptr);
 }
 
 }  // namespace VOLUTE_ISA

@@ -17,13 +17,6 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// A tensor: channels of a group, and elements of one.
-template <class T>
-struct weights_tensor {
-  const T* first;
-  int64_t groups, channels, volume;
-};
-
 /// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
 template <class T, const conv_call& C>
 struct weights_operands {
@@ -34,8 +27,7 @@ struct weights_operands {
   /// Channel c of a (sample, group) pair.
   const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
   const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
-  weights_tensor<T> sources() const { return {source, s.groups, s.source_channels, s.source_volume()}; }
-  weights_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
+  conv_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
   /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
   void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
     const int64_t rows = s.target_size[1], row = s.target_size[2];
@@ -58,8 +50,6 @@ struct weights_kernel;
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
-/// Parts at most: as many tasks as 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t most_parts = 16;
 /// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
 inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
@@ -67,12 +57,12 @@ inline constexpr double least_task = 10e3;
 
 /// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
 constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
+  return work < worth_sharing ? 1 : smaller(few_tasks, static_cast<int64_t>(work / least_task));
 }
 
 /// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
 template <class T>
-__attribute__((noinline)) void fold_vectors(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+VOLUTE_NO_INLINE void fold_vectors(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {

@@ -76,7 +76,7 @@ struct complete_sums {
 
   /// L taps at a time.
   template <int L, int Fold>
-  __attribute__((noinline)) void turn() const noexcept {
+  VOLUTE_NO_INLINE void turn() const noexcept {
     for (int64_t first = 0; first < s.taps(); first += L) {
       const int n = static_cast<int>(smaller(L, s.taps() - first));
       int64_t at[L];
@@ -90,7 +90,7 @@ struct complete_sums {
   /// Where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these, whatever their
   /// channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
   template <int L>
-  __attribute__((noinline)) void turn_dense(bool stream) const noexcept {
+  VOLUTE_NO_INLINE void turn_dense(bool stream) const noexcept {
     constexpr int64_t channels = 16;  // at a time: whole vectors for any number of taps
     const int64_t taps = s.taps();
     int64_t at[channels * dense_taps];
@@ -107,7 +107,7 @@ struct complete_sums {
   }
 
   /// Element by element, no fold: filters of one element, and those of which no class meets some.
-  __attribute__((noinline)) void scatter() const noexcept {
+  VOLUTE_NO_INLINE void scatter() const noexcept {
     for (int64_t k = 0; k < s.taps(); ++k)
       for (int64_t c = begin; c < end; ++c)
         for (int64_t o = 0; o < targets; ++o) {

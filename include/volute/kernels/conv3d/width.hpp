@@ -29,7 +29,7 @@ struct width_plan : pixels_plan, width_block_size {
   int64_t weights_size = 0;  // scaled filters of one block
   // What run_pieces() asks for: a piece is a (sample, group) pair.
   depth_slabs slabs{};
-  int64_t samples = 1, source_sample = 0;
+  int64_t samples = 1, source_sample = 0, source_units = 1, grain = 1;
   int64_t slices = 1;  // of the tiles of one block of output channels, if threads share its work
 };
 
@@ -95,6 +95,7 @@ constexpr width_plan plan_width(const conv_shape& s) {
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = whole_lines((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2);
   p.source_sample = p.source_size;
+  p.source_units = (p.rows.direct ? 1 : s.source_channels) * p.rows.source[0].count;
   plan_threads(p, s, size, many_tasks, many_tasks);
   return p;
 }
@@ -112,7 +113,7 @@ struct width_job : tap_loops {  // chunks: of one channel
 };
 
 template <class T, int OB, int NV>
-__attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void width_block(const width_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][NV];
@@ -164,7 +165,7 @@ struct width_task {
   int64_t pair = 0, channel = 0, slice = 0, slices = 1;
   conv_output<T> out;
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) VOLUTE_ALWAYS_INLINE {
       const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
       const auto [begin, end] = nth_range(cd.n * ceil_divide(ch.n, p.slab) * cuts, slice, slices);
@@ -237,14 +238,14 @@ void run_family(const conv_run<T>& run) noexcept {
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
   constexpr int64_t copied = direct ? 1 : s.source_channels, split = s.source_channels - (direct ? 1 : 0);
   constexpr int64_t used = copied * p.rows.channel, size = s.source_channels * s.taps() * p.channels;
-  const auto first_of = [&](const conv_piece& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
+  const auto first_of = [&](const auto& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
-      s, p, run.scratch, run.workers, [](const depth_slab&) { return copied * p.rows.source[0].count; },
-      [&](const conv_piece& at, int64_t, T* to, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(at);
+      s, p, run.scratch, run.workers,
+      [&](const copy_range& part, T* to) VOLUTE_ALWAYS_INLINE {
+        const int64_t first = first_of(part);
         copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
-                                         C.scale ? run.scale + first : nullptr, to, begin, end);
-        if (begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+                                         C.scale ? run.scale + first : nullptr, to, part.begin, part.end);
+        if (part.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
       },
       [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) VOLUTE_ALWAYS_INLINE {
         const int64_t first = first_of(at);

@@ -73,7 +73,7 @@ struct pixel_weights_job {
 
 /// to[OB][TB]: the sums of the pairs that x has at `offset`.
 template <class T, int OB, int TB>
-__attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j, const int64_t* offset, T* to) noexcept {
+VOLUTE_NO_INLINE void pixel_weights_block(const pixel_weights_job<T>& j, const int64_t* offset, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][TB];
@@ -107,7 +107,7 @@ struct weights_kernel<T, C, plan> {
   weights_operands<T, C> of;
   static constexpr int OB = plan.channels, TB = plan.taps;
   static constexpr bool direct = plan.rows.direct;
-  static constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps;  // pairs
+  static constexpr int64_t plane_taps = s.plane_taps(), list = s.source_channels * plane_taps;  // pairs
 
   /// The planes of x that g's planes [first, last) read, to a copy; returns where plane 0 would stand. A vector may pass the end of each
   /// channel's last one: what stands there is multiplied by zeros, and must be a number.
@@ -122,7 +122,7 @@ struct weights_kernel<T, C, plan> {
     return to;
   }
 
-  __attribute__((noinline)) void add(const weights_stint& at, T* memory) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {
     constexpr const correlation_axis& cd = s.axis[0];
     constexpr int64_t across = ceil_divide(plan.lanes, plan.columns);
     const int64_t pair = at.sample * s.groups + at.task;
