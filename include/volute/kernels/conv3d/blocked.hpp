@@ -23,7 +23,7 @@ inline constexpr bool streams_blocks =
 /// epilogue to y in layout To, with the zeros beside them. stream_fence() must follow where streams_blocks.
 template <class T, int L, ops::epilogue E, ops::volume_layout To>
 VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, conv_output<T> out,
-                                             const conv_place& at) noexcept {
+                                    const conv_place& at) noexcept {
   using V = simd::vec<T, L>;
   constexpr ops::volume_layout to = To;
   constexpr int inputs = E.program.inputs;
@@ -84,7 +84,7 @@ VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first,
 /// behind the last channel. What the adjoint in the filter makes of a blocked tensor: it keeps other channels together, but nothing turns.
 template <class T>
 VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, int64_t sample, int64_t channel, int64_t channels,
-                                            int64_t begin, int64_t end, T* to, int64_t pitch) noexcept {
+                                   int64_t begin, int64_t end, T* to, int64_t pitch) noexcept {
   constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
   for (int64_t c = 0; c < channels;) {

@@ -126,12 +126,9 @@ VOLUTE_NO_INLINE void channels_block(const channels_job<T>& j) noexcept {
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
-        const T* xs = j.x + c * j.x_chunk + d * j.x_d + h * j.x_h;
-        const T* ahead = h + 1 < j.h        ? xs + j.x_h
-                         : d + 1 < j.d      ? j.x + c * j.x_chunk + (d + 1) * j.x_d
-                         : c + 1 < j.chunks ? j.x + (c + 1) * j.x_chunk
-                                            : j.next;
+        const T* w = j.w + j.filters_at(c, d, h);
+        const T* xs = j.x + j.source_at(c, d, h);
+        const T* ahead = j.after(j.x, c, d, h, j.next);
         for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_EACH(r, R) row[r] = xs + r * j.x_row;
@@ -196,23 +193,24 @@ struct channels_task {
 
   VOLUTE_NO_INLINE void run() const noexcept {
     const depth_slab& slab = t.piece.slab;
-    for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
-      const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
+    for_each_plane_class(s, [&](const plane_class& plane) VOLUTE_ALWAYS_INLINE {
+      const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, plane.d.n) - slab.first),
+                              plane.h.n,    B.rows,
                               p.tile_width, ceil_divide(s.axis[2].n, p.tile_width)};
       const auto [begin, end] = nth_range(tiles.count(t.piece.samples), t.slice, t.slices);
       for (int64_t first = begin; first < end; first += p.tiles) {
         const int64_t count = smaller(p.tiles, end - first);
         for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
-          for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
-        for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
+          for (int64_t i = 0; i < count; ++i) compute(plane, chunk, tiles[first + i], i, count);
+        for (int64_t i = 0; i < count; ++i) store(plane, tiles[first + i], i);
       }
     });
   }
 
-  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait. `before`: the taps of the classes before.
-  VOLUTE_INLINE void compute(const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t chunk, const tile_place& at,
-                             int64_t i, int64_t count) const noexcept {
+  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait.
+  VOLUTE_INLINE void compute(const plane_class& plane, int64_t chunk, const tile_place& at, int64_t i, int64_t count) const noexcept {
     const int64_t tap_weights = p.chunk * lanes;
+    const correlation_axis &cd = plane.d, &ch = plane.h;
     const tap_range td = taps_inside(cd, at.d, p.source[0].count), th = taps_of_any(ch, at.h, at.rows, p.source[1].count);
     channels_job<T> j;
     j.chunks = smaller(p.together, p.chunks - chunk);
@@ -223,13 +221,14 @@ struct channels_task {
     T* const tile = t.tile + i * B.rows * tile_row;
     const T* const from = t.row(p, cd, ch, at.sample, at.d, td.first, at.h, th.first) + chunk * p.source_chunk;
     int64_t left = classes;
-    for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
+    for_each_width_class(s, plane, [&](const conv_class& of_class) VOLUTE_ALWAYS_INLINE {
+      const correlation_axis& cw = of_class.w;
       const bool joined = cw.taps <= 1 || cw.offset_step == 1;
       j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
       j.length = (joined ? cw.taps : 1) * p.chunk;
       j.x_run = cw.offset_step * p.chunk;
       j.steps(p, cd, ch, cw.taps * tap_weights);
-      const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
+      const T* const filters = t.filters + of_class.before * p.chunks * tap_weights + chunk * j.w_chunk;
       j.w = filters + j.take(td, th);
       j.tile_pixel = cw.dst_step * lanes;
       const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
@@ -254,7 +253,8 @@ struct channels_task {
     });
   }
 
-  VOLUTE_INLINE void store(const correlation_axis& cd, const correlation_axis& ch, const tile_place& at, int64_t i) const noexcept {
+  VOLUTE_INLINE void store(const plane_class& plane, const tile_place& at, int64_t i) const noexcept {
+    const correlation_axis &cd = plane.d, &ch = plane.h;
     const int64_t row = s.target_size[2], first = at.w * classes, width = smaller(p.tile_width * classes, row - first);
     for (int64_t r = 0; r < at.rows; ++r) {
       const int64_t line = (cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + (at.h + r) * ch.dst_step;
@@ -263,8 +263,8 @@ struct channels_task {
   }
 };
 
-/// A part of the copy of x's channels in chunks, channels last with borders of zeros. A unit: a plane of one chunk, in the order of depth. From:
-/// the layout of x; a blocked one is read whole.
+/// A part of the copy of x's channels in chunks, channels last with borders of zeros. A unit: a plane of one chunk, in the order of depth.
+/// From: the layout of x; a blocked one is read whole.
 template <class T, bool Scale, ops::volume_layout From, class Plan>
 void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& part, T* to) noexcept {
   for (int64_t i = part.begin; i < part.end; ++i) {

@@ -182,7 +182,8 @@ struct weights_task {
     const T* const from = source + n * p.source_sample - range.source_base * p.source_plane;
     const T* const by = target + n * p.target_sample - range.target_base * plane;
     T* sum = sums;
-    for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+    for_each_class(s, [&](const conv_class& of_class) {
+      const auto& [cd, ch, cw, before] = of_class;
       const int64_t column = (cw.offset + p.source[2].pad) * p.chunk;
       const panel_operand<T> x{from + cd.offset * p.source_plane + ch.offset * p.source_row + column, cd.step * p.source_plane,
                                ch.step * p.source_row, cw.step * p.chunk};
@@ -253,8 +254,9 @@ struct weights_kernel<T, C, plan> {
 
   /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
   void complete(const weights_place& at, const T* sums) const noexcept {
-    static constexpr tap_places<C.geometry, C.side> places([](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
-                                                [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
+    static constexpr tap_places<C.geometry, C.side> places(
+        [](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
+        [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
     const tap_range targets = plan.targets(at.block, s.target_channels);
     const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
     const int64_t lanes = plan.block_lanes(at.block), part = plan.sum_count * plan.sum;

@@ -239,8 +239,8 @@ constexpr const conv_shape& shape_of(const conv_shape& s, conv_side) { return s;
 /// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.
 enum class sharing { none, pairs, inside };
 
-/// Tasks that 2, 4, 8 or 16 threads share without a rest: where each repeats something (a copy of what neighbours copy too, or sums that are
-/// added at the end), and elsewhere.
+/// Tasks that 2, 4, 8 or 16 threads share without a rest: where each repeats something (a copy of what neighbours copy too, or sums that
+/// are added at the end), and elsewhere.
 inline constexpr int64_t few_tasks = 16, many_tasks = 32;
 
 /// One thread's nanoseconds for a convolution: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the
@@ -274,7 +274,8 @@ constexpr int64_t copy_parts(int64_t elements) {
 /// `room` and that they are small beside the products: of 1024 pixels at least (5 % lost with 256), or of 256 if they stay in the
 /// first-level cache.
 constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, int64_t bytes, int64_t room) {
-  const int64_t most = smaller(smaller(many_tasks / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= machine.l1 / 2 ? 256 : 1024));
+  const int64_t most =
+      smaller(smaller(many_tasks / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= machine.l1 / 2 ? 256 : 1024));
   return most > 1 && tasks < few_tasks ? ceil_divide(planes, most) : planes;
 }
 

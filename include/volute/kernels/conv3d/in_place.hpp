@@ -321,7 +321,7 @@ void scale_filters(const T* w, const T* scale, int64_t channels, T* to) noexcept
 /// The slab task.rows of a block of the destination channels of a pair.
 template <class T, in_place_code C, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_run<T>& a, const pixels_task& task,
-                                             T* memory) noexcept {
+                                    T* memory) noexcept {
   constexpr int64_t span = C.span(), step = C.height[0].step;
   const correlation_axis& cd = s.axis[0];
   const int64_t volume = s.source_volume(), y_row = C.rows * C.dst_step * C.target_width, all = cd.n + C.depth - 1;

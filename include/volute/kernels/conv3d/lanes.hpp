@@ -125,8 +125,7 @@ template <class T, const conv_call& C, const auto& p, int L, class Compute>
 VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
   constexpr const conv_shape& s = shape_for<C>;
   // Not inline: the driver calls it in two places.
-  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
-      VOLUTE_NO_INLINE {
+  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) VOLUTE_NO_INLINE {
     // (g++ looks for names outside when it makes this: a user's `channels` would be a shadow.)
     const int64_t channel = b * p.order.lanes / p.order.fold, most = p.order.block_lanes(b) / p.order.fold;
     compute(b, lanes_task<T>{run, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,

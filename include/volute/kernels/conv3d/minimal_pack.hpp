@@ -56,7 +56,7 @@ VOLUTE_INLINE void transform_filter(const V* w, T* to, int64_t step) noexcept {
 /// Of one source channel and a vector of target channels, `targets` of which exist: from[target][tap], `step` apart, to to[element].
 template <int L, minimal_tile F, bool Stream, class T>
 VOLUTE_NO_INLINE void transform_filters(const conv_shape& s, const T* from, int64_t step, int64_t targets, T* to,
-                                                 int64_t element) noexcept {
+                                        int64_t element) noexcept {
   using V = simd::vec<T, L>;
   constexpr int taps = F.axis[0].taps * F.axis[1].taps * F.axis[2].taps;
   V w[ceil_divide(taps, L) * L];

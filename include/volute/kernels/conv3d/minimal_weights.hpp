@@ -61,7 +61,7 @@ VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t of
 /// m elements; else x's, of m + r - 1, which overlap. row and column: steps of what the planes hold.
 template <int L, minimal_filter H, minimal_filter W, bool Values, class T>
 VOLUTE_NO_INLINE void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
-                                               int64_t step) noexcept {
+                                      int64_t step) noexcept {
   using V = simd::vec<T, L>;
   constexpr int height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
   constexpr int size = H.size(), shared = width - W.outputs;
@@ -83,8 +83,7 @@ VOLUTE_NO_INLINE void transform_terms(const minimal_terms<T>& from, int64_t tile
 
 /// sums[channel of x][lane] += the products of R channels of x and NV vectors of g over all tiles; vectors of g lie g_vector apart.
 template <class T, int L, int NV, int R>
-VOLUTE_NO_INLINE void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums,
-                                                     int64_t sum_row) noexcept {
+VOLUTE_NO_INLINE void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums, int64_t sum_row) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
   VOLUTE_EACH(r, R)
@@ -183,8 +182,8 @@ struct minimal_weights_task {
 
 /// The sums of one channel of x and one vector of g's channels, sums[element of depth], back to the filter, and to dw.
 template <class T, int L, minimal_tile F>
-VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums,
-                                                        int64_t depth_step, int64_t part_step, int64_t targets, T* dw) noexcept {
+VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums, int64_t depth_step,
+                                               int64_t part_step, int64_t targets, T* dw) noexcept {
   using V = simd::vec<T, L>;
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
   constexpr int taps = D.taps * H.taps * W.taps;

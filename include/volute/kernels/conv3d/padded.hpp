@@ -107,7 +107,7 @@ VOLUTE_INLINE void copy_row(const rows_layout& r, int64_t residue, const T* in, 
 /// Who copies a plane then convolves it, and has it in the cache.
 template <class T, bool Scale>
 VOLUTE_NO_INLINE void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale, T* copy,
-                                         int64_t first_plane, int64_t last_plane) noexcept {
+                                int64_t first_plane, int64_t last_plane) noexcept {
   const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
   const source_axis &h = r.source[1], &w = r.source[2];
   int64_t c = first_plane % channels, d = first_plane / channels;
@@ -143,8 +143,8 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
 /// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
 /// read at or behind x_end. Parts: residue classes of the width.
 template <class T, bool Scale, int Parts>
-VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row,
-                                         const T* x_end, int64_t first, T factor, T* to) noexcept {
+VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end,
+                                int64_t first, T factor, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);

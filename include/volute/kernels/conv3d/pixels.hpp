@@ -28,13 +28,13 @@ struct pixel_filter_order {
 };
 
 template <class T>
-VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed,
-                                            const team<T>&) noexcept {
+VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed, const team<T>&) noexcept {
   const int64_t plane = s.plane_taps(), filter = s.source_channels * s.taps();
   for (int64_t group = 0; group < s.groups; ++group, w += s.target_channels * filter)
     for (int64_t first = 0; first < s.target_channels; first += order.targets) {
       T* const next = packed + filter * order.targets;
-      for_each_class(s, [&](const correlation_axis& d, const correlation_axis& h, const correlation_axis& x, int64_t) {
+      for_each_class(s, [&](const conv_class& taps) {
+        const auto& [d, h, x, before] = taps;
         const int64_t counts[4]{s.source_channels, d.taps, h.taps, x.taps};
         const int64_t steps[4]{s.weight_source, d.k_step * plane, h.k_step * s.kernel[2], x.k_step};
         int64_t n[4], step[4];

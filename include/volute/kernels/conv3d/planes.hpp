@@ -283,7 +283,7 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
 /// The slab task.rows of a block of the destination channels of a pair, in planes `depth` of the destination.
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
-                                           const pixels_task& task, tap_range depth, T* memory) noexcept {
+                                  const pixels_task& task, tap_range depth, T* memory) noexcept {
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
   const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);

@@ -83,8 +83,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
               p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
   p.shared = conv_work(g) >= worth_sharing;
   // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
-  if (p.shared)
-    p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
+  if (p.shared) p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;
 }
 
@@ -117,8 +116,8 @@ struct lines_ahead {
 /// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v], rows `pitch` apart; or, where `onto` is not null, onto[r][v] += what
 /// sum[r][v] would be.
 template <class T, int R, int NV, bool Several>
-VOLUTE_NO_INLINE void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto,
-                                                       bool add, lines_ahead<T, Several> ahead) noexcept {
+VOLUTE_NO_INLINE void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
+                                              lines_ahead<T, Several> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
@@ -142,7 +141,7 @@ VOLUTE_NO_INLINE void pointwise_weights_block(const T* rows, int64_t pitch, cons
 /// rows.
 template <class T>
 VOLUTE_NO_INLINE void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
-                                           int64_t vectors, T* line, T* to) noexcept {
+                                  int64_t vectors, T* line, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   constexpr int64_t pitch = piece_pitch<T>;
@@ -203,8 +202,8 @@ struct piece_ahead {
 /// names.
 template <class T, int R, int NV, int Last, bool Several>
 VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
-                                                      const pointwise_matrix<T>& broadcast, const tap_range& part, T* memory, T* sums,
-                                                      T* onto) noexcept {
+                                             const pointwise_matrix<T>& broadcast, const tap_range& part, T* memory, T* sums,
+                                             T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;
   const int64_t pixels = p.pixels, pieces = ceil_divide(pixels, p.piece), step = broadcast.rows.volume;
   T* const panel = memory + p.turned_size();

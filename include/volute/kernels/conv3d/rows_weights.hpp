@@ -210,7 +210,7 @@ struct weights_kernel<T, C, plan> {
   void complete(const weights_place& at, const T* sums) const noexcept {
     static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
     static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
-                                                [](const correlation_axis&) { return lanes; });
+                                                           [](const correlation_axis&) { return lanes; });
     const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
     const int64_t sources = smaller(code.chunk, s.source_channels - first);
     const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);

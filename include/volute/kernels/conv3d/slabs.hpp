@@ -78,8 +78,8 @@ struct conv_piece {
   depth_slab slab;
 };
 
-/// Of the copy of one sample and group (and one block of target channels), which begins with unit `base`: units [begin, end), counted through
-/// the planes of the tensor, each cut into as many.
+/// Of the copy of one sample and group (and one block of target channels), which begins with unit `base`: units [begin, end), counted
+/// through the planes of the tensor, each cut into as many.
 struct copy_range {
   int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
   /// In units of which each is so many.
@@ -107,8 +107,8 @@ constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t 
 }
 
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
-/// copy(part, to): in units of which a plane has p.source_units, p.grain of them at least; block(piece, b, slice, slices, source, tile): one
-/// slice of block b. A pointer for copy: the source, which lies as its copy would; then threads take slices of all pieces.
+/// copy(part, to): in units of which a plane has p.source_units, p.grain of them at least; block(piece, b, slice, slices, source, tile):
+/// one slice of block b. A pointer for copy: the source, which lies as its copy would; then threads take slices of all pieces.
 template <sharing Share, class T, class Plan, class Copy, class Block>
 VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Copy copy, Block block) {
   const bool inside = Share == sharing::inside && !workers.alone();
@@ -123,7 +123,9 @@ VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, co
     });
   } else {
     const int64_t sources = p.samples * p.source_sample;
-    const auto grains = [&](const depth_slab& slab) { return ceil_divide((slab.end - slab.begin) * p.source_units, p.grain); };  // of a sample
+    const auto grains = [&](const depth_slab& slab) {
+      return ceil_divide((slab.end - slab.begin) * p.source_units, p.grain);
+    };  // of a sample
     const auto fill = [&](const conv_piece& at, T* source, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
       const int64_t each = grains(at.slab), base = at.slab.begin * p.source_units, all = at.slab.end * p.source_units;
       for (int64_t n = 0; n < at.samples; ++n) {

@@ -109,7 +109,7 @@ VOLUTE_EXHAUSTIVE_END
 /// neighbouring lanes.
 template <class T, int L, ops::epilogue E, int Fold = 1>
 VOLUTE_NO_INLINE void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
-                                            conv_place at) noexcept {
+                                   conv_place at) noexcept {
   using V = simd::vec<T, L>;
   const int64_t channel = at.channel, offset = at.offset;
   for (int64_t c = 0; c < channels; c += L / Fold)
@@ -200,8 +200,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
 
 /// The same, and nothing behind the last pixel.
 template <class T, int Fold, bool Scale>
-VOLUTE_NO_INLINE void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
-                                           const T* scale) noexcept {
+VOLUTE_NO_INLINE void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n, const T* scale) noexcept {
   turn_channels<T, Fold, Scale>(x, to, channels, chunk, volume, n, scale, to + n * chunk * Fold);
 }
 

@@ -31,7 +31,7 @@ VOLUTE_NO_INLINE bool all_finite(const T* p, int64_t n) noexcept {
 /// Sums again, product by product, what is NaN of dw[o][i][tap]: o of `outputs`, i of `inputs` (of a group).
 template <class T>
 VOLUTE_NO_INLINE void without_unread(const ops::conv_geometry& q, const ops::conv_layouts& layouts, const T* x, const T* g, T* dw,
-                                              tap_range outputs, tap_range inputs) noexcept {
+                                     tap_range outputs, tap_range inputs) noexcept {
   const auto row = [](const ops::volume_layout& l, int64_t channel_count, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
                       int64_t h) {
     if (!l.blocked()) return p + (((n * channel_count + c) * size[0] + d) * size[1] + h) * size[2];

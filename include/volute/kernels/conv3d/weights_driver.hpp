@@ -87,8 +87,8 @@ struct weights_place {
 };
 
 /// One group of a kernel with plan p, by all of `workers`. The source is copied as in the forward face (copy_source); what the kernel does:
-/// copy_target(part, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together, to
-/// their places in dw.
+/// copy_target(part, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together,
+/// to their places in dw.
 template <class T, const conv_call& C, const auto& p>
 struct weights_group {
   const weights_kernel<T, C, p>& k;

@@ -153,8 +153,8 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the operands' dw. (tasks(workers): how
-/// many of the plan's tasks they get.)
+/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the operands' dw. (tasks(workers):
+/// how many of the plan's tasks they get.)
 template <class T, const conv_call& C, const auto& p>
 requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
 void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
@@ -163,8 +163,7 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
   int64_t tasks = p.tasks;
   if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
   share_parts<p.share != sharing::none>(
-      workers, tasks, p.parts, s.batch * p.steps,
-      [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
+      workers, tasks, p.parts, s.batch * p.steps, [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
         auto of_part = k;
         of_part.of.dw = p.sums(scratch, part, of.dw);
         for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {

@@ -22,10 +22,10 @@ struct tap_places {
     constexpr const conv_shape& s = conv_shape_of<G, Side>;
     for (int64_t& e : of) e = -1;
     int64_t first = 0;
-    for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-      for_each_tap(s, cd, ch, cw,
-                   [&](int64_t d, int64_t h, int64_t w, int64_t k) { of[k] = first + (d * ch.taps + h) * row(cw) + w * tap(cw); });
-      first += cd.taps * ch.taps * row(cw);
+    for_each_class(s, [&](const conv_class& at) {
+      for_each_tap(s, at,
+                   [&](int64_t d, int64_t h, int64_t w, int64_t k) { of[k] = first + (d * at.h.taps + h) * row(at.w) + w * tap(at.w); });
+      first += at.d.taps * at.h.taps * row(at.w);
     });
     for (int64_t e : of) all_met = all_met && e >= 0;
   }

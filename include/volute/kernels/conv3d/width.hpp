@@ -125,8 +125,8 @@ VOLUTE_NO_INLINE void width_block(const width_job<T>& j) noexcept {
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
-        const T* x = j.x + c * j.x_chunk + d * j.x_d + j.rows[h];
+        const T* w = j.w + j.filters_at(c, d, h);
+        const T* x = j.x + j.source_at(c, d, 0) + j.rows[h];
         if (j.k > 2) {  // the next plane, which the next tile reads: 16 channels of 64^3 23 -> 14 ms
           VOLUTE_UNROLL
           for (int v = 0; v <= NV; ++v) simd::prefetch(x + j.x_d + v * L);
@@ -146,8 +146,7 @@ inline constexpr tap_offsets<G, Side> width_offsets_of{rows_of({G, Side}), rows_
 
 /// A tile: `rows` rows from h on of plane d, in one residue class of depth and height; of a row that is cut, lanes from `begin` on.
 struct width_place {
-  const correlation_axis &depth, &height;
-  int64_t taps, taps_h;  // before this class: in all, of the height
+  const plane_class& plane;
   int64_t d, h, rows, begin;
 };
 
@@ -166,13 +165,14 @@ struct width_task {
   conv_output<T> out;
 
   VOLUTE_NO_INLINE void run() const noexcept {
-    for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) VOLUTE_ALWAYS_INLINE {
+    for_each_plane_class(s, [&](const plane_class& plane) VOLUTE_ALWAYS_INLINE {
+      const correlation_axis &cd = plane.d, &ch = plane.h;
       const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
       const auto [begin, end] = nth_range(cd.n * ceil_divide(ch.n, p.slab) * cuts, slice, slices);
       for (int64_t i = begin; i < end; ++i) {
         // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
         const int64_t h = i / (cuts * cd.n) * p.slab;
-        const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
+        const width_place at{plane, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
         sums(at);
         store(at);
       }
@@ -182,7 +182,7 @@ struct width_task {
   /// The sums of one tile, one chunk of source channels after the other.
   VOLUTE_INLINE void sums(const width_place& at) const noexcept {
     constexpr int64_t lanes = simd::width<T> * NV;
-    const correlation_axis &cd = at.depth, &ch = at.height;
+    const correlation_axis &cd = at.plane.d, &ch = at.plane.h;
     const tap_range td = taps_inside(cd, at.d, p.rows.source[0].count);
     // Taps wholly above or below the tile are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
     tap_range th{taps_inside(ch, at.h + at.rows - 1, p.rows.source[1].count).first, 0};
@@ -191,7 +191,7 @@ struct width_task {
     width_job<T> j;
     j.x_chunk = p.rows.channel;
     j.x_d = cd.offset_step * p.rows.plane;
-    j.rows = offsets[0] + at.taps_h + th.first;
+    j.rows = offsets[0] + at.plane.before_h + th.first;
     j.tile_channel = p.lanes * s.class_counts[2];
     int64_t chunk = 0;
     do {  // also without any source channel to read the tile must be written
@@ -201,10 +201,11 @@ struct width_task {
       const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
       T* to = tile;
       j.columns = offsets[1];
-      for_each_width_class(s, cd, ch, at.taps, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
+      for_each_width_class(s, at.plane, [&](const conv_class& of_class) VOLUTE_ALWAYS_INLINE {
+        const correlation_axis& cw = of_class.w;
         j.k = cw.taps;
         j.filter_steps(cd, ch, cw.taps * OB);
-        j.w = packed + taps * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
+        j.w = packed + of_class.before * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
         const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
         for (int64_t i = 0; i < total; i += lanes) {
           j.x = from + i;
@@ -221,8 +222,9 @@ struct width_task {
   /// A tile to its place.
   VOLUTE_INLINE void store(const width_place& at) const noexcept {
     const int64_t classes = s.class_counts[2], row = s.target_size[2], begin = at.begin * classes;
-    const int64_t pixel = ((at.depth.dst + at.d * at.depth.dst_step) * s.target_size[1] + at.height.dst + at.h * at.height.dst_step) * row;
-    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), at.height.dst_step * row};
+    const correlation_axis &cd = at.plane.d, &ch = at.plane.h;
+    const int64_t pixel = ((cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + at.h * ch.dst_step) * row;
+    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), ch.dst_step * row};
     for (int64_t o = channel; o < smaller(channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
       conv_place to = place_of(s, pair, o);
       to.offset += pixel + begin;
