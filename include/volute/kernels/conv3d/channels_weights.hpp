@@ -260,17 +260,9 @@ struct weights_kernel<T, C, plan> {
     const tap_range targets = plan.targets(at.block, s.target_channels);
     const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
     const int64_t lanes = plan.block_lanes(at.block), part = plan.sum_count * plan.sum;
-    const complete_sums<T> all{.s = s,
-                               .places = places.of,
-                               .lanes = lanes,
-                               .channel = lanes,
-                               .parts = plan.parts,
-                               .part = part,
-                               .targets = targets.last - targets.first,
-                               .begin = 0,
-                               .end = sources.last - sources.first,
-                               .sums = sums,
-                               .dw = of.dw + filter_offset(s, at.group, targets.first, sources.first)};
+    T* const dw = of.dw + filter_offset(s, at.group, targets.first, sources.first);
+    const int64_t target_count = targets.last - targets.first, source_count = sources.last - sources.first;
+    const complete_sums<T> all{s, sums, dw, target_count, 0, source_count, places.of, lanes, lanes, plan.parts, part};
     if constexpr (places.all_met && s.taps() > 1)
       all.template turn<plan.lanes, 1>();
     else

@@ -167,6 +167,7 @@ constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64
 /// [low, high) exist.
 struct axis_segment {
   int n = 1, low = 0, high = 0;
+  constexpr int room() const { return high == low ? 1 : high - low; }  // of an array of them
 };
 /// That of positions [first, last) of an axis of stride 1, in a source of `count` elements.
 constexpr axis_segment segment_between(const correlation_axis& c, int64_t first, int64_t last, int64_t count) {

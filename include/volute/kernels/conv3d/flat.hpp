@@ -163,7 +163,7 @@ VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const
       const T* x = j.x + h * j.x_h + k * j.x_k;
       VOLUTE_NO_UNROLL
       for (int64_t c = 0; c < j.channels; ++c, x += j.x_channel, w += K * O) {
-        V xv[S.high == S.low ? 1 : S.high - S.low][NV];
+        V xv[S.room()][NV];
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q) {
           if (!flat_reads(C.taps, C.dilation, N, q)) continue;
@@ -206,7 +206,7 @@ void run_family(const conv_run<T>& run) noexcept {
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
   using masks = flat_masks<T, C.geometry, C.side>;
-  constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
+  const auto& [cd, ch, cw] = s.axis;
   constexpr int64_t row = s.source_size[2];
   constexpr pixels_tasks all{s.pairs(), p.blocks, p.segments, p.vector_blocks};
   share_ranges(run.workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {

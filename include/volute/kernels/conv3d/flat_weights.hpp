@@ -124,7 +124,7 @@ VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcep
       const T* const g = j.g + v * L;
       VOLUTE_EACH(k, W) {
         const unsigned mask = masks[k * j.masks_step + v];
-        V xv[S.high == S.low ? 1 : S.high - S.low];
+        V xv[S.room()];
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q)
           if (flat_reads(C.taps, C.dilation, N, q)) xv[q - S.low] = simd::load_masked<V>(x[k] + v * L + q * C.source_plane, mask);

@@ -3,7 +3,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/in_place.hpp>
-#include <volute/kernels/conv3d/weights_flight.hpp>
+#include <volute/kernels/conv3d/planes_weights.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>

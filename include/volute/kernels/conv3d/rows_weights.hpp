@@ -5,7 +5,6 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/rows.hpp>
-#include <volute/kernels/conv3d/rows_plan.hpp>
 #include <volute/kernels/conv3d/weights_driver.hpp>
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
@@ -214,17 +213,10 @@ struct weights_kernel<T, C, plan> {
     const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
     const int64_t sources = smaller(code.chunk, s.source_channels - first);
     const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
-    const complete_sums<T> all{.s = s,
-                               .places = places.of,
-                               .lanes = 1,
-                               .channel = row,
-                               .parts = plan.parts,
-                               .part = plan.sum_count * plan.sum,
-                               .targets = smaller(plan.block, s.target_channels - target),
-                               .begin = steps.first * code.fold,
-                               .end = smaller(sources, steps.last * code.fold),
-                               .sums = sums,
-                               .dw = of.dw + filter_offset(s, at.group, target, first)};
+    T* const dw = of.dw + filter_offset(s, at.group, target, first);
+    const int64_t targets = smaller(plan.block, s.target_channels - target);
+    const int64_t begin = steps.first * code.fold, end = smaller(sources, steps.last * code.fold);
+    const complete_sums<T> all{s, sums, dw, targets, begin, end, places.of, 1, row, plan.parts, plan.sum_count * plan.sum};
     if constexpr (C.side == conv_side::forward && code.fold == 1 && s.taps() <= dense_taps)
       all.template turn_dense<code.lanes>(plan.stream);
     else

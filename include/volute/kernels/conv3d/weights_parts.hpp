@@ -5,9 +5,9 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/padded.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/conv3d/store.hpp>
 #include <volute/kernels/conv3d/unread.hpp>
-#include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>

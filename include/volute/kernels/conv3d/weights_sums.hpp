@@ -40,11 +40,11 @@ inline constexpr int64_t dense_taps = 27;
 template <class T>
 struct complete_sums {
   const conv_shape& s;
-  const int64_t* places;
-  int64_t lanes, channel, parts, part;
-  int64_t targets, begin, end;
   const T* sums;
   T* dw;
+  int64_t targets, begin, end;
+  const int64_t* places;
+  int64_t lanes, channel, parts, part;
 
   T* to(int64_t o, int64_t c) const noexcept { return dw + o * s.weight_target + c * s.weight_source; }
 
