@@ -22,7 +22,6 @@ struct weights_plan : weights_cut {
   int window = 1;                     // elements of a run (neighbouring taps x channels) that one register block holds
   int64_t chunk = 1;                  // source channels
   source_axis source[3]{};
-  int64_t source_row = 0;
   int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
   bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }

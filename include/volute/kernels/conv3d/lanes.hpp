@@ -21,14 +21,19 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// What run_lanes() reads of a plan; sizes in elements.
-struct lanes_plan {
-  filter_order order;
-  int64_t blocks = 1, chunks = 1;  // of target channels, and of source channels, in one group
-  depth_slabs slabs;
+/// A copy of the source with channels last, in elements: [sample][chunk of channels][plane][row][pixel][channel].
+struct chunked_copy {
+  int64_t chunks = 1;                   // of source channels, in one group
   int64_t source_units = 1, grain = 1;  // into which a plane's copy can be cut; that one thread copies together
-  bool blocked = false;  // the source lies as its copy would, and is read in place
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+};
+
+/// What run_lanes() reads of a plan.
+struct lanes_plan : chunked_copy {
+  filter_order order;
+  int64_t blocks = 1;  // of target channels, in one group
+  depth_slabs slabs;
+  bool blocked = false;      // the source lies as its copy would, and is read in place
   int64_t source_first = 0;  // of a plane's first pixel, behind its zeros
   int64_t samples = 1;       // that meet a part of the filters one after the other
   int64_t tile = 0;          // results of a block of target channels that wait in memory
@@ -88,6 +93,18 @@ struct lanes_loops : tap_loops {
   }
 };
 
+/// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on, to the target in layout To.
+template <class T, int L, int Fold, ops::epilogue E, ops::volume_layout To>
+void store_lanes(const conv_shape& s, const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, const conv_output<T>& out,
+                 conv_place at) noexcept {
+  if constexpr (To.blocked()) {
+    store_blocked<T, L, E, To>(tile, pitch, first, n, channels, out, at);
+  } else {
+    at.offset += first;
+    store_pixels<T, L, E, Fold>(tile, pitch, n, channels, out, s.target_volume(), at);
+  }
+}
+
 /// One slice of one block of target channels of a piece.
 template <class T>
 struct lanes_task {
@@ -109,13 +126,7 @@ struct lanes_task {
   /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
   void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
-    conv_place at = place_of(s, piece.sample + sample, piece.group, channel);
-    if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, pitch, first, n, channels, run.out, at);
-    } else {
-      at.offset += first;
-      store_pixels<T, L, E, Fold>(from, pitch, n, channels, run.out, s.target_volume(), at);
-    }
+    store_lanes<T, L, Fold, E, To>(s, from, pitch, first, n, channels, run.out, place_of(s, piece.sample + sample, piece.group, channel));
   }
 };
 

@@ -172,16 +172,10 @@ struct minimal_task {
 
   /// A row of this block's columns.
   VOLUTE_INLINE void store(int64_t block, const T* from, int64_t plane, int64_t at) const noexcept {
-    const int64_t channel = block * lanes, channels = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
+    const int64_t channel = block * lanes, channels = smaller(lanes, s.target_channels - channel);
     const int64_t first = (plane * s.target_size[1] + at) * s.target_size[2] + column;
     const int64_t width = smaller(spans * p.axis[2].span(), s.target_size[2] - column);
-    conv_place place{sample, group * s.target_channels + channel, s.groups * s.target_channels, 0};
-    if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, lanes, first, width, channels, o.out, place);
-    } else {
-      place.offset = (sample * place.channels + place.channel) * volume + first;
-      store_pixels<T, L, E>(from, lanes, width, channels, o.out, volume, place);
-    }
+    store_lanes<T, L, 1, E, To>(s, from, lanes, first, width, channels, o.out, place_of(s, sample, group, channel));
   }
 };
 

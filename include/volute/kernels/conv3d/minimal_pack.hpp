@@ -62,9 +62,7 @@ VOLUTE_NO_INLINE void transform_filters(const conv_shape& s, const T* from, int6
   V w[ceil_divide(taps, L) * L];
   for (int first = 0; first < taps; first += L) {  // rows of target channels to vectors of them, in registers
     V r[L];
-    const int n = static_cast<int>(smaller(L, taps - first));
-    VOLUTE_EACH(o, L)
-      r[o] = o >= targets ? V(T(0)) : n == L ? simd::load<V>(from + o * step + first) : simd::load_partial<V>(from + o * step + first, n);
+    VOLUTE_EACH(o, L) r[o] = o >= targets ? V(T(0)) : load_first<V>(from + o * step + first, taps - first);
     simd::transpose(r);
     VOLUTE_EACH(i, L) w[first + i] = r[i];
   }

@@ -155,17 +155,17 @@ struct minimal_weights_task {
     const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
     for (int64_t phase = 0; phase < step; ++phase) {
       const int64_t w = column + phase, at = (tile + phase * spans) * L;
-      const T* const x_row =
-          x + n * p.x.sample + (p.x.source[1].pad + h + ch.offset) * p.x.row() + (p.x.source[2].pad + w + cw.offset) * p.x.chunk;
-      const T* const g_row = g + n * p.g.sample + h * p.g.row() + w * p.g.chunk;
+      const T* const x_row = x + n * p.x.source_sample + (p.x.source[1].pad + h + ch.offset) * p.x.source_row +
+                             (p.x.source[2].pad + w + cw.offset) * p.x.chunk;
+      const T* const g_row = g + n * p.g.source_sample + h * p.g.source_row + w * p.g.chunk;
       for (int64_t i = 0; i < xs; ++i)
         transform_terms<L, F.axis[1], F.axis[2], false>(
             terms(x_row + (x_first + i) * p.x.source_chunk, p.x.source_plane, d + cd.offset, piece.slab.begin, piece.slab.end, false),
-            spans, p.axis[1].step * p.x.row(), step * p.x.chunk, line, xt + i * p.vector + at, p.element);
+            spans, p.axis[1].step * p.x.source_row, step * p.x.chunk, line, xt + i * p.vector + at, p.element);
       for (int64_t i = 0; i < p.g_range && g_first + i < p.g.chunks; ++i)
         transform_terms<L, F.axis[1], F.axis[2], true>(
             terms(g_row + (g_first + i) * p.g.source_chunk, p.g.source_plane, d, piece.slab.first, piece.slab.last, true), spans,
-            p.axis[1].step * p.g.row(), step * p.g.chunk, line, gt + i * p.vector + at, p.element);
+            p.axis[1].step * p.g.source_row, step * p.g.chunk, line, gt + i * p.vector + at, p.element);
     }
   }
 
@@ -218,14 +218,7 @@ VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minima
     V r[L];
     for (int i = 0; i < L; ++i) r[i] = w[first + i];
     simd::transpose(r);
-    const int n = static_cast<int>(smaller(L, taps - first));
-    for (int64_t o = 0; o < targets; ++o) {
-      T* const to = dw + o * s.weight_target + first;
-      if (n == L)
-        simd::store(to, r[o]);
-      else
-        simd::store_partial(to, r[o], n);
-    }
+    for (int64_t o = 0; o < targets; ++o) store_first(dw + o * s.weight_target + first, r[o], taps - first);
   }
 }
 
@@ -248,7 +241,7 @@ inline constexpr minimal_factors<F, T> factors_of{};
 template <class T, ops::volume_layout Layout>
 void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
                   T* to) noexcept {
-  for (int64_t n = 0; n < at.samples; ++n, to += c.sample)
+  for (int64_t n = 0; n < at.samples; ++n, to += c.source_sample)
     copy_source<T, false, Layout>(s, c, from, nullptr, copy_range{at.sample + n, at.group, begin, end, base}.in(c.chunks), to);
 }
 
@@ -257,7 +250,7 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
   static constexpr minimal_tile F = p.tile_kind;
   static constexpr const conv_shape& s = shape_for<C>;
   constexpr int depth = F.axis[0].size();
-  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.sample, *const sums = scratch + p.copies(),
+  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.source_sample, *const sums = scratch + p.copies(),
            *const memory = sums + p.tasks() * p.sum();
   const team<T> helpers = p.share == sharing::inside ? workers : team<T>{};
   const int64_t pieces = ceil_divide(s.batch, p.samples) * p.slabs.count, lanes = p.g_range * p.lanes;
@@ -266,14 +259,15 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
       const int64_t sample = i / p.slabs.count * p.samples;
       const conv_piece at{sample, smaller(p.samples, s.batch - sample), group, p.slabs.slab(i % p.slabs.count)};
       const int64_t planes = at.slab.end - at.slab.begin, all = planes + at.slab.last - at.slab.first;
-      share_ranges(helpers, all, 1, copy_parts(at.samples * (p.x.sample + p.g.sample)), [&](int64_t begin, int64_t end, int) noexcept {
-        const int64_t x_end = smaller(end, planes), g_begin = larger(begin, planes);
-        if (begin < x_end)
-          copy_minimal<T, C.layouts.source>(s, p.x, of.source, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
-        if (g_begin < end)
-          copy_minimal<T, C.layouts.target>(conv_shape_of<C.geometry, conv_side::backward>, p.g, of.target, at,
-                                            at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first, g_copy);
-      });
+      share_ranges(
+          helpers, all, 1, copy_parts(at.samples * (p.x.source_sample + p.g.source_sample)), [&](int64_t begin, int64_t end, int) noexcept {
+            const int64_t x_end = smaller(end, planes), g_begin = larger(begin, planes);
+            if (begin < x_end)
+              copy_minimal<T, C.layouts.source>(s, p.x, of.source, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
+            if (g_begin < end)
+              copy_minimal<T, C.layouts.target>(conv_shape_of<C.geometry, conv_side::backward>, p.g, of.target, at,
+                                                at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first, g_copy);
+          });
       const int64_t blocks = at.samples * p.axis[0].tiles(at.slab.last - at.slab.first) * p.block.counts[1] * p.block.counts[2];
       share(helpers, p.tasks(), [&](int64_t k, int worker) noexcept {
         const int64_t d = k % depth, xr = k / depth % p.x_ranges, gr = k / (depth * p.x_ranges) % p.g_ranges,

@@ -5,6 +5,7 @@
 #include <volute/core/hash.hpp>
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
@@ -141,10 +142,7 @@ VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order,
         const int n = static_cast<int>(smaller(L, length - m));
         V r[L];
         for (int o = 0; o < L; ++o) simd::prefetch(from + o * target_stride + m + ahead);
-        for (int o = 0; o < L; ++o)
-          r[o] = first + o >= targets ? V(T(0))
-                 : n == L             ? simd::load<V>(from + o * target_stride + m)
-                                      : simd::load_partial<V>(from + o * target_stride + m, n);
+        for (int o = 0; o < L; ++o) r[o] = first + o >= targets ? V(T(0)) : load_first<V>(from + o * target_stride + m, n);
         simd::transpose(r);
         for (int i = 0; i < n; ++i) {
           T* const at = base + rows[tap] * lanes;

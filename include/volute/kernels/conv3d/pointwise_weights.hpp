@@ -142,16 +142,11 @@ VOLUTE_NO_INLINE void pointwise_weights_block(const T* rows, int64_t pitch, cons
 template <class T>
 VOLUTE_NO_INLINE void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
                                   int64_t vectors, T* line, T* to) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>;
+  constexpr int L = simd::width<T>;
   constexpr int64_t pitch = piece_pitch<T>;
   for (int64_t v = 0; v < vectors; ++v) {
-    const auto turn = [&](const T* from, int64_t step, int64_t p) VOLUTE_ALWAYS_INLINE {
-      V r[L];
-      VOLUTE_EACH(i, L) r[i] = simd::load<V>(from + i * step);
-      simd::transpose(r);
-      VOLUTE_EACH(i, L) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
-    };
+    const auto turn = [&](const T* from, int64_t step, int64_t p)
+                          VOLUTE_ALWAYS_INLINE { turn_square(from, step, to + (p * vectors + v) * L, vectors * L); };
     const int64_t n = larger(0, smaller(L, valid - v * L));
     int64_t p = 0;
     if (q.straight && n == L)

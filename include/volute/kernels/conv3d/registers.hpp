@@ -62,6 +62,16 @@ VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) n
   VOLUTE_EACH(i, N) sum[i] = simd::fma(factor, x[i], sum[i]);
 }
 
+/// The first n elements of a vector, 1 or more; the others are zeros, or stay as they are.
+template <class V, class T>
+VOLUTE_INLINE V load_first(const T* p, int64_t n) noexcept {
+  return n < simd::lanes<V> ? simd::load_partial<V>(p, static_cast<int>(n)) : simd::load<V>(p);
+}
+template <class V, class T>
+VOLUTE_INLINE void store_first(T* p, V v, int64_t n) noexcept {
+  n < simd::lanes<V> ? simd::store_partial(p, v, static_cast<int>(n)) : simd::store(p, v);
+}
+
 /// Tiles of sums that stay in registers for a block, and wait in memory between blocks: from memory, or zeros where nothing is there yet.
 template <class Tile, class T>
 VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {

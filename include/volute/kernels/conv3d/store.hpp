@@ -4,6 +4,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/scalar_program.hpp>
 #include <volute/kernels/team.hpp>
 #include <volute/ops/elementwise.hpp>
@@ -81,7 +82,7 @@ VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& 
       const T* p = out.extra[i - 1];
       switch (E.operand[i]) {
         case ops::access::whole:
-          in[i] = n == lanes ? simd::load<V>(p + at.offset) : simd::load_partial<V>(p + at.offset, n);
+          in[i] = load_first<V>(p + at.offset, n);
           break;
         case ops::access::per_channel:
           in[i] = V(p[at.channel]);
@@ -139,15 +140,15 @@ VOLUTE_NO_INLINE void store_pixels(const T* tile, int64_t pitch, int64_t width, 
     }
 }
 
-/// L pixels of L channels, `step` elements apart, to [pixel][channel].
+/// L pixels of L channels, `step` elements apart, to [pixel][channel], pixels `pixel` elements apart.
 template <class T>
-VOLUTE_INLINE void turn_square(const T* x, T* to, int64_t step) noexcept {
+VOLUTE_INLINE void turn_square(const T* x, int64_t step, T* to, int64_t pixel) noexcept {
   constexpr int L = simd::width<T>;
   simd::vec<T> r[L];
   VOLUTE_UNROLL
   for (int i = 0; i < L; ++i, x += step) r[i] = simd::load<simd::vec<T>>(x);
   simd::transpose(r);
-  VOLUTE_EACH(i, L) simd::store(to + i * L, r[i]);
+  VOLUTE_EACH(i, L) simd::store(to + i * pixel, r[i]);
 }
 
 /// n pixels of `channels` channels, `step` elements apart, to [pixel][chunk][Fold], channels last and each Fold times; zeros for those
@@ -161,7 +162,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   const auto get = [&](int64_t c, int64_t w, int count) VOLUTE_ALWAYS_INLINE {
     if (c >= channels) return V(T(0));
     const T* const at = x + c * step + w;
-    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
+    V v = load_first<V>(at, count);
     if constexpr (Scale) v = v * V(scale[c]);
     return v;
   };
@@ -173,7 +174,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   };
   int64_t w = 0;
   if (Fold == 1 && !Scale && channels == L && chunk == L)  // whole squares, without a branch
-    for (; w + L <= n; w += L) turn_square(x + w, to + w * L, step);
+    for (; w + L <= n; w += L) turn_square(x + w, step, to + w * L, L);
   for (; w < n; w += L) {
     const int count = static_cast<int>(smaller(L, n - w));
     if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores

@@ -21,15 +21,13 @@ struct weights_range {
 };
 
 /// What plans with channels in the lanes have in common. A piece: some samples of one group, or a slab of one sample. A task has one block
-/// of target channels and one chunk of source channels; both tensors are copied, in elements: [sample][chunk][plane] and
-/// [sample][block][plane].
-struct weights_cut {
-  int64_t blocks = 1, chunks = 1;
+/// of target channels and one chunk of source channels; both tensors are copied, the target as [sample][block][plane].
+struct weights_cut : chunked_copy {
+  int64_t blocks = 1;
   int64_t together = 1;  // blocks whose copies stand together: one, or all
   int64_t samples = 1;   // the same of samples
-  int64_t source_planes = 0, source_plane = 0, source_chunk = 0, source_sample = 0, target_block = 0, target_sample = 0;
-  int64_t source_units = 1, target_units = 1;  // that a plane's copy can be cut into
-  int64_t grain = 1;                           // units that one thread copies together
+  int64_t source_planes = 0, target_block = 0, target_sample = 0;
+  int64_t target_units = 1;  // that a plane's copy can be cut into
   /// Both copies are made at once, in the order of the parts: a thread finds most of what it needs in its own cache.
   bool interleaved = false;
   bool parts_inside = false;       // one thread does all parts of a task before the next task
