@@ -128,7 +128,7 @@ VOLUTE_NO_INLINE void channels_block(const channels_job<T>& j) noexcept {
       for (int64_t h = 0; h < j.h; ++h) {
         const T* w = j.w + j.filters_at(c, d, h);
         const T* xs = j.x + j.source_at(c, d, h);
-        const T* ahead = j.after(j.x, c, d, h, j.next);
+        const T* ahead = j.after(j.x, xs, c, d, h, j.next);
         for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_EACH(r, R) row[r] = xs + r * j.x_row;

@@ -78,13 +78,10 @@ struct tap_loops {
   /// From where the loops begin to (c, d, h), in the source and in the filters.
   VOLUTE_INLINE int64_t source_at(int64_t c, int64_t td, int64_t th) const { return c * x_chunk + td * x_d + th * x_h; }
   VOLUTE_INLINE int64_t filters_at(int64_t c, int64_t td, int64_t th) const { return c * w_chunk + td * w_d + th * w_h; }
-  /// Where they read the source after (c, d, h): of x, or `next` behind the last.
+  /// Where they read the source after (c, d, h), which is `here`: from x on, or `next` behind the last.
   template <class T>
-  VOLUTE_INLINE const T* after(const T* x, int64_t c, int64_t td, int64_t th, const T* next) const {
-    return th + 1 < h       ? x + source_at(c, td, th + 1)
-           : td + 1 < d     ? x + source_at(c, td + 1, 0)
-           : c + 1 < chunks ? x + source_at(c + 1, 0, 0)
-                            : next;
+  VOLUTE_INLINE const T* after(const T* x, const T* here, int64_t c, int64_t td, int64_t th, const T* next) const {
+    return th + 1 < h ? here + x_h : td + 1 < d ? x + source_at(c, td + 1, 0) : c + 1 < chunks ? x + source_at(c + 1, 0, 0) : next;
   }
   VOLUTE_INLINE void filter_steps(const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
     w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
