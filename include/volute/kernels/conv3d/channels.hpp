@@ -263,18 +263,18 @@ struct channels_task {
   }
 };
 
-/// A part of the copy of x's channels in chunks, channels last with borders of zeros. A unit: a plane of one chunk, in the order of depth.
+/// A range of the copy of x's channels in chunks, channels last with borders of zeros. A unit: a plane of one chunk, in the order of depth.
 /// From: the layout of x; a blocked one is read whole.
 template <class T, bool Scale, ops::volume_layout From, class Plan>
-void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& part, T* to) noexcept {
-  for (int64_t i = part.begin; i < part.end; ++i) {
+void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& range, T* to) noexcept {
+  for (int64_t i = range.begin; i < range.end; ++i) {
     const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, there = smaller(p.chunk, s.source_channels - channel);
-    const int64_t first = (part.sample * s.groups + part.group) * s.source_channels + channel;
-    T* const plane = to + c * p.source_chunk + (d - part.base / p.chunks) * p.source_plane;
+    const int64_t first = (range.sample * s.groups + range.group) * s.source_channels + channel;
+    T* const plane = to + c * p.source_chunk + (d - range.base / p.chunks) * p.source_plane;
     if constexpr (From.blocked()) {
       copy_padded_rows(p.source[1], p.source[2], p.chunk, plane, [&](int64_t h, T* row) {
         const int64_t pixel = (d * s.source_size[1] + h) * s.source_size[2];
-        copy_blocked<T>(From, x, part.sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
+        copy_blocked<T>(From, x, range.sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
       });
     } else {
       const channels_last_copy copy{there, p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};

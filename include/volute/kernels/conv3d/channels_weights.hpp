@@ -236,9 +236,9 @@ struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
   weights_operands<T, C> of;
 
-  void copy_target(const copy_range& part, T* to) const noexcept {
-    copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(part.block, 0).first, plan.block_lanes(part.block),
-                                                 part.in(s.target_plane()), to);
+  void copy_target(const copy_range& range, T* to) const noexcept {
+    copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(range.block, 0).first, plan.block_lanes(range.block),
+                                                 range.in(s.target_plane()), to);
   }
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {

@@ -73,15 +73,15 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
   p.source_sample = p.chunks * p.source_chunk;
 }
 
-/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold]. A unit of `part`: a pixel.
+/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold]. A unit: a pixel.
 template <class T, int Fold, bool Scale, ops::volume_layout From>
-void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& part, T* to) noexcept {
-  const int64_t there = smaller(most, x.channels - first), channel = (part.sample * x.groups + part.group) * x.channels + first;
-  to += (part.begin - part.base) * most * Fold;
+void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& range, T* to) noexcept {
+  const int64_t there = smaller(most, x.channels - first), channel = (range.sample * x.groups + range.group) * x.channels + first;
+  to += (range.begin - range.base) * most * Fold;
   if constexpr (From.blocked())
-    copy_blocked<T>(From, x.first, part.sample, first, there, part.begin, part.end, to, most * Fold);
+    copy_blocked<T>(From, x.first, range.sample, first, there, range.begin, range.end, to, most * Fold);
   else
-    copy_pixels<T, Fold, Scale>(x.first + channel * x.volume + part.begin, to, there, most, x.volume, part.end - part.begin,
+    copy_pixels<T, Fold, Scale>(x.first + channel * x.volume + range.begin, to, there, most, x.volume, range.end - range.begin,
                                 Scale ? scale + channel : nullptr);
 }
 
@@ -130,8 +130,8 @@ struct lanes_task {
   }
 };
 
-/// All pieces of a call with plan p: copy_source<T, Scale, From>(s, p, x, scale, part, to) makes a part of the copy of x, which has layout
-/// From; compute(block of target channels, task). L: the lanes that store results.
+/// All pieces of a call with plan p: copy_source<T, Scale, From>(s, p, x, scale, range, to) makes a range of the copy of x, which has
+/// layout From; compute(block of target channels, task). L: the lanes that store results.
 template <class T, const conv_call& C, const auto& p, int L, class Compute>
 VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
   constexpr const conv_shape& s = shape_for<C>;
@@ -143,8 +143,8 @@ VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
                              run.packed + p.order.block_first(piece.group, b, s.taps()), tile});
     if constexpr (streams_blocks<T, L, C.layouts.target>) simd::stream_fence();
   };
-  const auto copy = [&](const copy_range& part, T* to) noexcept {
-    copy_source<T, C.scale, ops::volume_layout{}>(s, p, run.x, run.scale, part, to);
+  const auto copy = [&](const copy_range& range, T* to) noexcept {
+    copy_source<T, C.scale, ops::volume_layout{}>(s, p, run.x, run.scale, range, to);
   };
   if constexpr (p.blocked)
     run_pieces<p.share>(s, p, run.scratch, run.workers, run.x, block);

@@ -332,12 +332,12 @@ struct rows_task {
   }
 };
 
-/// A part of the copy of x's channels in chunks, the volume as one long row. A unit: a pixel.
+/// A range of the copy of x's channels in chunks, the volume as one long row. A unit: a pixel.
 template <class T, bool Scale, ops::volume_layout From, class Plan>
 requires std::is_base_of_v<rows_cut, Plan>
-void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& part, T* to) noexcept {
+void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& range, T* to) noexcept {
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk)
-    copy_channels<T, 1, Scale, From>({x, s.groups, s.source_channels, s.source_volume()}, scale, c * p.code.chunk, p.code.chunk, part, to);
+    copy_channels<T, 1, Scale, From>({x, s.groups, s.source_channels, s.source_volume()}, scale, c * p.code.chunk, p.code.chunk, range, to);
 }
 
 template <class T, const conv_call& C, const rows_plan& p>

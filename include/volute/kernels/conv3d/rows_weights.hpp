@@ -198,8 +198,8 @@ struct weights_kernel<T, C, plan> {
   weights_operands<T, C> of;
   static constexpr rows_code code = plan.code;
 
-  void copy_target(const copy_range& part, T* to) const noexcept {
-    copy_channels<T, code.fold, false, C.layouts.target>(of.targets(), nullptr, part.block * plan.block, plan.block, part, to);
+  void copy_target(const copy_range& range, T* to) const noexcept {
+    copy_channels<T, code.fold, false, C.layouts.target>(of.targets(), nullptr, range.block * plan.block, plan.block, range, to);
   }
 
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {

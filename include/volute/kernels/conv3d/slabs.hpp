@@ -107,7 +107,7 @@ constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t 
 }
 
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
-/// copy(part, to): in units of which a plane has p.source_units, p.grain of them at least; block(piece, b, slice, slices, source, tile):
+/// copy(range, to): in units of which a plane has p.source_units, p.grain of them at least; block(piece, b, slice, slices, source, tile):
 /// one slice of block b. A pointer for copy: the source, which lies as its copy would; then threads take slices of all pieces.
 template <sharing Share, class T, class Plan, class Copy, class Block>
 VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Copy copy, Block block) {

@@ -85,7 +85,7 @@ struct weights_place {
 };
 
 /// One group of a kernel with plan p, by all of `workers`. The source is copied as in the forward face (copy_source); what the kernel does:
-/// copy_target(part, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together,
+/// copy_target(range, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together,
 /// to their places in dw.
 template <class T, const conv_call& C, const auto& p>
 struct weights_group {
@@ -94,8 +94,8 @@ struct weights_group {
   T* memory;
   const team<T>& workers;
 
-  void copy_sources(const copy_range& part, T* to) const noexcept {
-    copy_source<T, false, C.layouts.source>(k.s, p, k.of.source, nullptr, part, to);
+  void copy_sources(const copy_range& range, T* to) const noexcept {
+    copy_source<T, false, C.layouts.source>(k.s, p, k.of.source, nullptr, range, to);
   }
 
   void complete(int64_t block, int64_t blocks, int64_t slices, const T* sums) const noexcept {

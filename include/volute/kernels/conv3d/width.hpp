@@ -243,11 +243,11 @@ void run_family(const conv_run<T>& run) noexcept {
   const auto first_of = [&](const auto& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
       s, p, run.scratch, run.workers,
-      [&](const copy_range& part, T* to) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(part);
+      [&](const copy_range& range, T* to) VOLUTE_ALWAYS_INLINE {
+        const int64_t first = first_of(range);
         copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
-                                         C.scale ? run.scale + first : nullptr, to, part.begin, part.end);
-        if (part.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+                                         C.scale ? run.scale + first : nullptr, to, range.begin, range.end);
+        if (range.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
       },
       [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) VOLUTE_ALWAYS_INLINE {
         const int64_t first = first_of(at);
