@@ -129,7 +129,7 @@ template <class T>
 constexpr planes_plan plan_planes(const conv_shape& s) {
   planes_plan p;
   constexpr int64_t size = sizeof(T);
-  const auto& [cd, ch, cw] = s.axis;
+  const correlation_axis cd = s.axis[0], ch = s.axis[1], cw = s.axis[2];
   for (int a = 0; a < 3; ++a) p.source[a] = s.source(a, 1, a > 0);
   p.taps = static_cast<int>(cd.taps);
   p.height = ch.n;
