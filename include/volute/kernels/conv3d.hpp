@@ -8,7 +8,6 @@
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
-#include <type_traits>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -94,15 +93,19 @@ struct conv3d_pack {
 };
 
 /// A call and its plan, which kernels take by reference: names of functions have them once.
-template <class T, conv_call Call, auto Family>
+template <class T, conv_call Call, conv_family Family>
 struct planned_call {
   static constexpr conv_call call = Call;
-  static constexpr auto plan = [] {
-    if constexpr (std::is_same_v<decltype(Family), weights_family>)
-      return plan_of<T, Family>(Call.geometry);
-    else
-      return plan_of<T, Family>(conv_shape_of<Call.geometry, Call.side>, Call.layouts.source);
-  }();
+  static constexpr auto plan = plan_of<T, Family>(conv_shape_of<Call.geometry, Call.side>, Call.layouts.source);
+};
+/// The same of the adjoint in the filter. Layouts: of x and g, of which the side says which is the source.
+template <class T, ops::conv_geometry G, ops::conv_layouts Layouts, weights_family Family>
+struct planned_weights {
+  static constexpr conv_side side = with_family<T>(Family, [](const auto& row) { return row.side; });
+  static constexpr bool forward = side == conv_side::forward;
+  static constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
+  static constexpr conv_call call{.geometry = G, .side = side, .layouts = forward ? Layouts : turned};
+  static constexpr auto plan = plan_of<T, Family>(G);
 };
 
 /// The forward face and the adjoint in the data. Another family than the chosen one is for measurements.
@@ -149,11 +152,8 @@ struct conv3d_backward_weights {
   static_assert(!Layouts.target.blocked() || conv3d_weights_facts<T>(Original, Family).reads_target(Layouts.target),
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
-    constexpr conv_side side = with_family<T>(Family, [](const auto& row) { return row.side; });
-    constexpr bool forward = side == conv_side::forward;
-    constexpr ops::conv_layouts layouts = forward ? Layouts : ops::conv_layouts{Layouts.target, Layouts.source};
-    using planned = planned_call<T, conv_call{.geometry = canonical(Original), .side = side, .layouts = layouts}, Family>;
-    run_weights<T, planned::call, planned::plan>({forward ? x : g, forward ? g : x, dw}, scratch, workers);
+    using planned = planned_weights<T, canonical(Original), Layouts, Family>;
+    run_weights<T, planned::call, planned::plan>({planned::forward ? x : g, planned::forward ? g : x, dw}, scratch, workers);
   }
 };
 

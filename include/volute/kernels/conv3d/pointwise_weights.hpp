@@ -238,7 +238,7 @@ VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, co
 
 template <class T, const conv_call& C, const pointwise_weights_plan& p>
 void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
-  static constexpr const ops::conv_geometry& G = C.geometry;
+  static constexpr const ops::conv_geometry& G = shape_for<C>.geometry;
   static constexpr pixel_rows rows_of_x = rows_of_pixels(G, true), rows_of_g = rows_of_pixels(G, false);
   const auto matrix = [&](bool of_x, int64_t group, const tap_range& rows) {
     const int64_t elements = of_x ? of.s.source_elements() : of.s.target_elements();

@@ -37,10 +37,10 @@ struct weights_operands {
   }
   /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp).
   void sum_again(const tap_range& outputs, const tap_range& inputs) const noexcept {
-    if constexpr (C.side == conv_side::forward)
-      without_unread<T>(C.geometry, C.layouts, source, target, dw, outputs, inputs);
-    else
-      without_unread<T>(C.geometry, {C.layouts.target, C.layouts.source}, target, source, dw, outputs, inputs);
+    constexpr bool forward = C.side == conv_side::forward;
+    constexpr ops::volume_layout of_source = C.layouts.source, of_target = C.layouts.target;
+    without_unread<T>(s.geometry, forward ? ops::conv_layouts{of_source, of_target} : ops::conv_layouts{of_target, of_source},
+                      forward ? source : target, forward ? target : source, dw, outputs, inputs);
   }
 };
 
