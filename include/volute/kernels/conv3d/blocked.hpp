@@ -30,12 +30,13 @@ VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first,
   constexpr int64_t row = to.all_columns * to.block, plane = to.plane(), blocks = to.channels / to.block;
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t channel = at.channel + c;
-    const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return load_first<V>(p, channels - c); };
+    const int valid = static_cast<int>(smaller(L, channels - c));
+    const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return load_first<V>(p, valid); };
     const auto store = [&](T* p, V v) VOLUTE_ALWAYS_INLINE {
       if constexpr (streams_blocks<T, L, To>)  // its channels are whole blocks
         simd::stream(p, v);
       else
-        store_first(p, v, channels - c);
+        store_first(p, v, valid);
     };
     const auto zeros = [&](T* p, int64_t pixels) VOLUTE_ALWAYS_INLINE {
       for (int64_t i = 0; i < pixels; ++i) store(p + i * to.block, V(T(0)));

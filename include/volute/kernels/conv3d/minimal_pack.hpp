@@ -62,7 +62,8 @@ VOLUTE_NO_INLINE void transform_filters(const conv_shape& s, const T* from, int6
   V w[ceil_divide(taps, L) * L];
   for (int first = 0; first < taps; first += L) {  // rows of target channels to vectors of them, in registers
     V r[L];
-    VOLUTE_EACH(o, L) r[o] = o >= targets ? V(T(0)) : load_first<V>(from + o * step + first, taps - first);
+    const int n = static_cast<int>(smaller(L, taps - first));
+    VOLUTE_EACH(o, L) r[o] = o >= targets ? V(T(0)) : load_first<V>(from + o * step + first, n);
     simd::transpose(r);
     VOLUTE_EACH(i, L) w[first + i] = r[i];
   }

@@ -218,7 +218,8 @@ VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minima
     V r[L];
     for (int i = 0; i < L; ++i) r[i] = w[first + i];
     simd::transpose(r);
-    for (int64_t o = 0; o < targets; ++o) store_first(dw + o * s.weight_target + first, r[o], taps - first);
+    const int n = static_cast<int>(smaller(L, taps - first));
+    for (int64_t o = 0; o < targets; ++o) store_first(dw + o * s.weight_target + first, r[o], n);
   }
 }
 

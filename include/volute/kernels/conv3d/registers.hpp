@@ -62,14 +62,14 @@ VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) n
   VOLUTE_EACH(i, N) sum[i] = simd::fma(factor, x[i], sum[i]);
 }
 
-/// The first n elements of a vector, 1 or more; the others are zeros, or stay as they are.
+/// The first n elements of a vector, 1 to all of them; the others are zeros, or stay as they are.
 template <class V, class T>
-VOLUTE_INLINE V load_first(const T* p, int64_t n) noexcept {
-  return n < simd::lanes<V> ? simd::load_partial<V>(p, static_cast<int>(n)) : simd::load<V>(p);
+VOLUTE_INLINE V load_first(const T* p, int n) noexcept {
+  return n == simd::lanes<V> ? simd::load<V>(p) : simd::load_partial<V>(p, n);
 }
 template <class V, class T>
-VOLUTE_INLINE void store_first(T* p, V v, int64_t n) noexcept {
-  n < simd::lanes<V> ? simd::store_partial(p, v, static_cast<int>(n)) : simd::store(p, v);
+VOLUTE_INLINE void store_first(T* p, V v, int n) noexcept {
+  n == simd::lanes<V> ? simd::store(p, v) : simd::store_partial(p, v, n);
 }
 
 /// Tiles of sums that stay in registers for a block, and wait in memory between blocks: from memory, or zeros where nothing is there yet.

@@ -99,7 +99,7 @@ VOLUTE_INLINE void copy_run(const T* from, int64_t n, V factor, T* out) noexcept
   constexpr int L = simd::lanes<V>;
   int64_t j = 0;
   for (; j + L <= n; j += L) simd::store(out + j, scaled<Scale>(simd::load<V>(from + j), factor));
-  if (j < n) simd::store(out + j, scaled<Scale>(load_first<V>(from + j, n - j), factor));
+  if (j < n) simd::store(out + j, scaled<Scale>(simd::load_partial<V>(from + j, static_cast<int>(n - j)), factor));
 }
 
 /// A run of n pixels, `step` elements apart, and the `columns` - 1 elements behind each to the rows that follow.
@@ -164,7 +164,9 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
                                  const conv_output<T>& out, conv_place at) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
-  const auto part = [n](const T* from, int64_t j) VOLUTE_ALWAYS_INLINE { return j < n ? load_first<V>(from + j, n - j) : V(T(0)); };
+  const auto part = [n](const T* from, int64_t j) VOLUTE_ALWAYS_INLINE {
+    return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, static_cast<int>(n - j)) : V(T(0));
+  };
   if (step == 2) {
     for (int64_t j = 0; 2 * j < columns; j += L, at.offset += 2 * L) {
       const int64_t left = columns - 2 * j;
