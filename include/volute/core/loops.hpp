@@ -9,6 +9,8 @@
 #define VOLUTE_ALWAYS_INLINE
 #endif
 #define VOLUTE_INLINE inline VOLUTE_ALWAYS_INLINE
+// What stays a function of its own: a loop over registers, whose code is the same wherever it is called.
+#define VOLUTE_NO_INLINE __attribute__((noinline))
 #define VOLUTE_RESTRICT __restrict__
 
 // Before a loop of constant length (at most 32) over registers: unrolled completely, so that arrays of vectors live in registers.

@@ -98,6 +98,15 @@ struct planned_call {
   static constexpr conv_call call = Call;
   static constexpr auto plan = plan_of<T, Family>(conv_shape_of<Call.geometry, Call.side>, Call.layouts.source);
 };
+/// The same of the adjoint in the filter. Layouts: of x and g, of which the side says which is the source.
+template <class T, ops::conv_geometry G, ops::conv_layouts Layouts, weights_family Family>
+struct planned_weights {
+  static constexpr conv_side side = with_family<T>(Family, [](const auto& row) { return row.side; });
+  static constexpr bool forward = side == conv_side::forward;
+  static constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
+  static constexpr conv_call call{.geometry = G, .side = side, .layouts = forward ? Layouts : turned};
+  static constexpr auto plan = plan_of<T, Family>(G);
+};
 
 /// The forward face and the adjoint in the data. Another family than the chosen one is for measurements.
 template <class T, ops::conv_geometry Original, conv_side Side, ops::epilogue E, bool Scale, ops::conv_layouts Layouts,
@@ -143,33 +152,8 @@ struct conv3d_backward_weights {
   static_assert(!Layouts.target.blocked() || conv3d_weights_facts<T>(Original, Family).reads_target(Layouts.target),
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
-    constexpr ops::conv_geometry q = canonical(Original);
-    constexpr ops::conv_layouts turned{Layouts.target, Layouts.source};
-    if constexpr (Family == weights_family::outputs)
-      run_weights(channels_weights<T, q, conv_side::forward, Layouts>{{x, g, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::inputs)
-      run_weights(channels_weights<T, q, conv_side::backward, turned>{{g, x, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::row_outputs)
-      run_weights(rows_weights<T, q, conv_side::forward, Layouts>{{x, g, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::row_inputs)
-      run_weights(rows_weights<T, q, conv_side::backward, turned>{{g, x, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::planes)
-      run_weights(planes_weights<T, q>{{x, g, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::in_place)
-      run_weights(in_place_weights<T, q>{{x, g, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::flat_outputs)
-      run_weights(flat_weights<T, q, conv_side::forward>{{x, g, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::flat_inputs)
-      run_weights(flat_weights<T, q, conv_side::backward>{{g, x, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::pointwise)
-      run_pointwise_weights<T, q>({x, g, dw}, scratch, workers);
-    else if constexpr (Family == weights_family::pixels)
-      run_weights(width_weights<T, q>{{x, g, dw}}, scratch, workers);
-    else if constexpr (Family == weights_family::minimal)
-      run_minimal_weights<T, q, Layouts>(conv_shape_of<q, conv_side::forward>, conv_shape_of<q, conv_side::backward>, x, g, dw, scratch,
-                                         workers);
-    else
-      static_assert(sizeof(ops::no_branch_for<Family, "conv3d.hpp: backward_weights">) > 0);
+    using planned = planned_weights<T, canonical(Original), Layouts, Family>;
+    run_weights<T, planned::call, planned::plan>({planned::forward ? x : g, planned::forward ? g : x, dw}, scratch, workers);
   }
 };
 

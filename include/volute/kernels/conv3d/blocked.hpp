@@ -22,8 +22,8 @@ inline constexpr bool streams_blocks =
 /// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
 /// epilogue to y in layout To, with the zeros beside them. stream_fence() must follow where streams_blocks.
 template <class T, int L, ops::epilogue E, ops::volume_layout To>
-__attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, conv_output<T> out,
-                                             const conv_place& at) noexcept {
+VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, conv_output<T> out,
+                                    const conv_place& at) noexcept {
   using V = simd::vec<T, L>;
   constexpr ops::volume_layout to = To;
   constexpr int inputs = E.program.inputs;
@@ -31,14 +31,12 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t channel = at.channel + c;
     const int valid = static_cast<int>(smaller(L, channels - c));
-    const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return valid == L ? simd::load<V>(p) : simd::load_partial<V>(p, valid); };
+    const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return load_first<V>(p, valid); };
     const auto store = [&](T* p, V v) VOLUTE_ALWAYS_INLINE {
       if constexpr (streams_blocks<T, L, To>)  // its channels are whole blocks
         simd::stream(p, v);
-      else if (valid == L)
-        simd::store(p, v);
       else
-        simd::store_partial(p, v, valid);
+        store_first(p, v, valid);
     };
     const auto zeros = [&](T* p, int64_t pixels) VOLUTE_ALWAYS_INLINE {
       for (int64_t i = 0; i < pixels; ++i) store(p + i * to.block, V(T(0)));
@@ -83,8 +81,8 @@ __attribute__((noinline)) void store_blocked(const T* tile, int64_t pitch, int64
 /// Pixels [begin, end) of `channels` channels of a sample in layout `from`, the first of which is `channel`, to to[pixel][pitch]; zeros
 /// behind the last channel. What the adjoint in the filter makes of a blocked tensor: it keeps other channels together, but nothing turns.
 template <class T>
-__attribute__((noinline)) void copy_blocked(const ops::volume_layout& from, const T* x, int64_t sample, int64_t channel, int64_t channels,
-                                            int64_t begin, int64_t end, T* to, int64_t pitch) noexcept {
+VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, int64_t sample, int64_t channel, int64_t channels,
+                                   int64_t begin, int64_t end, T* to, int64_t pitch) noexcept {
   constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
   for (int64_t c = 0; c < channels;) {

@@ -35,7 +35,6 @@ struct channels_plan : lanes_plan {
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks
-  constexpr int64_t units(const depth_slab& slab) const { return (slab.end - slab.begin) * chunks; }
 };
 
 template <class T>
@@ -60,7 +59,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
   p.chunk = near_equal(s.source_channels, 16);
-  p.chunks = ceil_divide(s.source_channels, p.chunk);
+  p.source_units = p.chunks = ceil_divide(s.source_channels, p.chunk);
   p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks, false};
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
@@ -110,7 +109,7 @@ struct channels_job : lanes_loops {
 /// one is fetched: the processor alone does not foresee a dozen new lines at once, and waits 10 to 25 % of the time if they come from the
 /// third-level cache or the other core's.
 template <class T, int L, int NV, int R, int Q, int Step>
-__attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void channels_block(const channels_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   T* const tile = j.tile;
@@ -127,12 +126,9 @@ __attribute__((noinline)) void channels_block(const channels_job<T>& j) noexcept
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
-        const T* xs = j.x + c * j.x_chunk + d * j.x_d + h * j.x_h;
-        const T* ahead = h + 1 < j.h        ? xs + j.x_h
-                         : d + 1 < j.d      ? j.x + c * j.x_chunk + (d + 1) * j.x_d
-                         : c + 1 < j.chunks ? j.x + (c + 1) * j.x_chunk
-                                            : j.next;
+        const T* w = j.w + j.filters_at(c, d, h);
+        const T* xs = j.x + j.source_at(c, d, h);
+        const T* ahead = j.after(j.x, xs, c, d, h, j.next);
         for (int64_t s = 0; s < j.runs; ++s, xs += j.x_run) {
           const T* row[R];
           VOLUTE_EACH(r, R) row[r] = xs + r * j.x_row;
@@ -195,25 +191,26 @@ struct channels_task {
   const lanes_task<T>& t;
   const int64_t classes = s.class_counts[2], tile_row = p.tile_pixels * lanes;
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const depth_slab& slab = t.piece.slab;
-    for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t) VOLUTE_ALWAYS_INLINE {
-      const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, cd.n) - slab.first), ch.n, B.rows,
+    for_each_plane_class(s, [&](const plane_class& plane) VOLUTE_ALWAYS_INLINE {
+      const class_tiles tiles{slab.first,   larger(0, smaller(slab.last, plane.d.n) - slab.first),
+                              plane.h.n,    B.rows,
                               p.tile_width, ceil_divide(s.axis[2].n, p.tile_width)};
       const auto [begin, end] = nth_range(tiles.count(t.piece.samples), t.slice, t.slices);
       for (int64_t first = begin; first < end; first += p.tiles) {
         const int64_t count = smaller(p.tiles, end - first);
         for (int64_t chunk = 0; chunk < p.chunks; chunk += p.together)
-          for (int64_t i = 0; i < count; ++i) compute(cd, ch, taps, chunk, tiles[first + i], i, count);
-        for (int64_t i = 0; i < count; ++i) store(cd, ch, tiles[first + i], i);
+          for (int64_t i = 0; i < count; ++i) compute(plane, chunk, tiles[first + i], i, count);
+        for (int64_t i = 0; i < count; ++i) store(plane, tiles[first + i], i);
       }
     });
   }
 
-  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait. `before`: the taps of the classes before.
-  VOLUTE_INLINE void compute(const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t chunk, const tile_place& at,
-                             int64_t i, int64_t count) const noexcept {
+  /// The products of some chunks from `chunk` on, for tile i of the `count` that wait.
+  VOLUTE_INLINE void compute(const plane_class& plane, int64_t chunk, const tile_place& at, int64_t i, int64_t count) const noexcept {
     const int64_t tap_weights = p.chunk * lanes;
+    const correlation_axis &cd = plane.d, &ch = plane.h;
     const tap_range td = taps_inside(cd, at.d, p.source[0].count), th = taps_of_any(ch, at.h, at.rows, p.source[1].count);
     channels_job<T> j;
     j.chunks = smaller(p.together, p.chunks - chunk);
@@ -224,13 +221,14 @@ struct channels_task {
     T* const tile = t.tile + i * B.rows * tile_row;
     const T* const from = t.row(p, cd, ch, at.sample, at.d, td.first, at.h, th.first) + chunk * p.source_chunk;
     int64_t left = classes;
-    for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
+    for_each_width_class(s, plane, [&](const conv_class& of_class) VOLUTE_ALWAYS_INLINE {
+      const correlation_axis& cw = of_class.w;
       const bool joined = cw.taps <= 1 || cw.offset_step == 1;
       j.runs = cw.taps == 0 ? 0 : joined ? 1 : cw.taps;
       j.length = (joined ? cw.taps : 1) * p.chunk;
       j.x_run = cw.offset_step * p.chunk;
       j.steps(p, cd, ch, cw.taps * tap_weights);
-      const T* const filters = t.filters + taps * p.chunks * tap_weights + chunk * j.w_chunk;
+      const T* const filters = t.filters + of_class.before * p.chunks * tap_weights + chunk * j.w_chunk;
       j.w = filters + j.take(td, th);
       j.tile_pixel = cw.dst_step * lanes;
       const int64_t span = (B.pixels - 1) * cw.step + (cw.taps - 1) * cw.offset_step + 1;  // pixels of a row of the source
@@ -255,7 +253,8 @@ struct channels_task {
     });
   }
 
-  VOLUTE_INLINE void store(const correlation_axis& cd, const correlation_axis& ch, const tile_place& at, int64_t i) const noexcept {
+  VOLUTE_INLINE void store(const plane_class& plane, const tile_place& at, int64_t i) const noexcept {
+    const correlation_axis &cd = plane.d, &ch = plane.h;
     const int64_t row = s.target_size[2], first = at.w * classes, width = smaller(p.tile_width * classes, row - first);
     for (int64_t r = 0; r < at.rows; ++r) {
       const int64_t line = (cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + (at.h + r) * ch.dst_step;
@@ -264,19 +263,18 @@ struct channels_task {
   }
 };
 
-/// The source channels of one group of one sample into its copy: of the planes of all chunks, in the order of depth, those in [begin, end).
-/// The copy's first plane is the source's plane `base`. From: the source's layout; a blocked one is read whole.
-template <class T, bool Scale, ops::volume_layout From = ops::volume_layout{}, class Plan>
-void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const T* scale, int64_t sample, int64_t group, T* to,
-                          int64_t begin, int64_t end, int64_t base = 0) noexcept {
-  for (int64_t i = begin; i < end; ++i) {
+/// A range of the copy of x's channels in chunks, channels last with borders of zeros. A unit: a plane of one chunk, in the order of depth.
+/// From: the layout of x; a blocked one is read whole.
+template <class T, bool Scale, ops::volume_layout From, class Plan>
+void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& range, T* to) noexcept {
+  for (int64_t i = range.begin; i < range.end; ++i) {
     const int64_t c = i % p.chunks, d = i / p.chunks, channel = c * p.chunk, there = smaller(p.chunk, s.source_channels - channel);
-    const int64_t first = (sample * s.groups + group) * s.source_channels + channel;
-    T* const plane = to + c * p.source_chunk + (d - base) * p.source_plane;
+    const int64_t first = (range.sample * s.groups + range.group) * s.source_channels + channel;
+    T* const plane = to + c * p.source_chunk + (d - range.base / p.chunks) * p.source_plane;
     if constexpr (From.blocked()) {
       copy_padded_rows(p.source[1], p.source[2], p.chunk, plane, [&](int64_t h, T* row) {
         const int64_t pixel = (d * s.source_size[1] + h) * s.source_size[2];
-        copy_blocked<T>(From, x, sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
+        copy_blocked<T>(From, x, range.sample, channel, there, pixel, pixel + p.source[2].count, row, p.chunk);
       });
     } else {
       const channels_last_copy copy{there, p.chunk, s.source_volume(), s.source_size[2], p.source[1], p.source[2]};
@@ -286,16 +284,9 @@ void copy_source_channels(const conv_shape& s, const Plan& p, const T* x, const 
   }
 }
 
-template <class T, bool Scale>
-void copy_piece(const conv_shape& s, const channels_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
-                int64_t end) noexcept {
-  const int64_t first = at.slab.begin * p.chunks;
-  copy_source_channels<T, Scale>(s, p, run.x, run.scale, at.sample + n, at.group, to, first + begin, first + end, at.slab.begin);
-}
-
 template <class T, const conv_call& C, const channels_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
   run_lanes<T, C, p, p.lanes>(run, [](int64_t b, const lanes_task<T>& task) noexcept {
     const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {

@@ -22,7 +22,6 @@ struct weights_plan : weights_cut {
   int window = 1;                     // elements of a run (neighbouring taps x channels) that one register block holds
   int64_t chunk = 1;                  // source channels
   source_axis source[3]{};
-  int64_t source_row = 0;
   int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
   bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
@@ -105,7 +104,7 @@ struct weights_job {
 
 /// sum[j][lanes] += x[pixel's window + j] * g[pixel][lanes] over a panel of pixels.
 template <class T, int L, int NV, int J, bool Ahead>
-__attribute__((noinline)) void weights_block(const weights_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void weights_block(const weights_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   constexpr int64_t most = 4096;  // pixels of a row in one chain: see add_tile
   const T* ahead = j.ahead;
@@ -165,7 +164,7 @@ struct weights_task {
   const weights_range& range;
   const int64_t row = s.target_size[2] * lanes, plane = s.target_size[1] * row;  // of the target
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const int64_t depth = s.axis[0].n, height = s.axis[1].n;
     bool add = range.add;
     for_each_sample({range.first, range.last}, depth, [&](int64_t n, int64_t first, int64_t last) {
@@ -178,11 +177,12 @@ struct weights_task {
   }
 
   /// The products of one panel of sample n, to or (add) onto the sums: class by class.
-  __attribute__((noinline)) void panel(const weights_panel& at, int64_t n, bool add) const noexcept {
+  VOLUTE_NO_INLINE void panel(const weights_panel& at, int64_t n, bool add) const noexcept {
     const T* const from = source + n * p.source_sample - range.source_base * p.source_plane;
     const T* const by = target + n * p.target_sample - range.target_base * plane;
     T* sum = sums;
-    for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
+    for_each_class(s, [&](const conv_class& of_class) {
+      const auto& [cd, ch, cw, before] = of_class;
       const int64_t column = (cw.offset + p.source[2].pad) * p.chunk;
       const panel_operand<T> x{from + cd.offset * p.source_plane + ch.offset * p.source_row + column, cd.step * p.source_plane,
                                ch.step * p.source_row, cw.step * p.chunk};
@@ -231,20 +231,14 @@ struct weights_task {
 };
 
 /// A kernel of run_weights().
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-struct channels_weights {
-  static constexpr weights_plan plan = plan_weights<T>(G, Side);
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T, G, Side> of;
+template <class T, const conv_call& C, const weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
 
-  void copy_source(const weights_copy& c, T* to) const noexcept {
-    copy_source_channels<T, false, Layouts.source>(s, plan, of.source, nullptr, c.sample, c.group, to, c.begin, c.end,
-                                                   c.base / plan.chunks);
-  }
-
-  void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<1, Layouts.target>(of.targets(), plan.targets(c.block, 0).first, plan.block_lanes(c.block),
-                                           c.in(s.target_plane()), to);
+  void copy_target(const copy_range& range, T* to) const noexcept {
+    copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(range.block, 0).first, plan.block_lanes(range.block),
+                                                 range.in(s.target_plane()), to);
   }
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
@@ -259,23 +253,16 @@ struct channels_weights {
 
   /// The copy's zeros make NaN of what is not finite (see conv3d/unread.hpp).
   void complete(const weights_place& at, const T* sums) const noexcept {
-    static constexpr tap_places<G, Side> places([](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
-                                                [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
+    static constexpr tap_places<C.geometry, C.side> places(
+        [](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
+        [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
     const tap_range targets = plan.targets(at.block, s.target_channels);
     const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
     const int64_t lanes = plan.block_lanes(at.block), part = plan.sum_count * plan.sum;
-    const complete_sums<T> all{.s = s,
-                               .places = places.of,
-                               .lanes = lanes,
-                               .channel = lanes,
-                               .parts = plan.parts,
-                               .part = part,
-                               .targets = targets.last - targets.first,
-                               .begin = 0,
-                               .end = sources.last - sources.first,
-                               .sums = sums,
-                               .dw = of.dw + filter_offset(s, at.group, targets.first, sources.first)};
-    if constexpr (places.all_met && G.taps() > 1)
+    T* const dw = of.dw + filter_offset(s, at.group, targets.first, sources.first);
+    const int64_t target_count = targets.last - targets.first, source_count = sources.last - sources.first;
+    const complete_sums<T> all{s, sums, dw, target_count, 0, source_count, places.of, lanes, lanes, plan.parts, part};
+    if constexpr (places.all_met && s.taps() > 1)
       all.template turn<plan.lanes, 1>();
     else
       all.scatter();
@@ -283,10 +270,10 @@ struct channels_weights {
     bool finite = true;
     for (int64_t k = 0; k < plan.parts; ++k) finite = finite && all_finite(sums + k * part, plan.sum / most_lanes * lanes);
     if (finite) return;
-    constexpr bool forward = Side == conv_side::forward;
+    constexpr bool forward = C.side == conv_side::forward;
     const tap_range &outputs = forward ? targets : sources, &inputs = forward ? sources : targets;
-    const int64_t first = at.group * G.group_out();
-    of.sum_again(Layouts, {first + outputs.first, first + outputs.last}, inputs);
+    const int64_t first = at.group * C.geometry.group_out();
+    of.sum_again({first + outputs.first, first + outputs.last}, inputs);
   }
 };
 

@@ -171,9 +171,9 @@ constexpr const auto& nth(const Row& row, const Rows&... rows) {
   else
     return nth<I - 1>(rows...);
 }
-template <class T, conv_family Family>
-constexpr auto plan_of(const conv_shape& s, const ops::volume_layout& from = {}) {
-  return with_families<T>(Family, [&](const auto&... rows) { return plan_by(nth<static_cast<int>(Family)>(rows...), s, from); });
+template <class T, auto Family, class... From>
+constexpr auto plan_of(const problem_of<decltype(Family)>& q, const From&... from) {
+  return with_families<T>(Family, [&](const auto&... rows) { return plan_by(nth<static_cast<int>(Family)>(rows...), q, from...); });
 }
 
 /// Families that take and give blocks of channels, which saves copies between two convolutions, may be a little slower alone.

@@ -38,6 +38,9 @@ constexpr voxel_place voxel_at(int64_t pixel, int64_t rows, int64_t columns) {
 /// n elements and those that fill a line, whatever their type.
 constexpr int64_t whole_lines(int64_t n) { return ceil_divide(n, 16) * 16; }
 
+/// True where every position of the target meets all taps: stride 1.
+constexpr bool unit_stride(const ops::conv_geometry& g) { return g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1; }
+
 /// The same convolution with its trivial axes moved out of the width: axes without kernel, stride or padding merge (1x1x1: the whole
 /// volume is one row), and a width of one voxel takes its place with the depth.
 constexpr ops::conv_geometry canonical(ops::conv_geometry g) {
@@ -164,6 +167,7 @@ constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64
 /// [low, high) exist.
 struct axis_segment {
   int n = 1, low = 0, high = 0;
+  constexpr int room() const { return high == low ? 1 : high - low; }  // of an array of them
 };
 /// That of positions [first, last) of an axis of stride 1, in a source of `count` elements.
 constexpr axis_segment segment_between(const correlation_axis& c, int64_t first, int64_t last, int64_t count) {
@@ -218,7 +222,8 @@ struct conv_shape {
   constexpr int64_t target_volume() const { return target_size[0] * target_plane(); }
   constexpr int64_t target_elements() const { return target_channels * target_volume(); }  // of a pair
   constexpr int64_t source_elements() const { return source_channels * source_volume(); }
-  constexpr int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  constexpr int64_t plane_taps() const { return kernel[1] * kernel[2]; }
+  constexpr int64_t taps() const { return kernel[0] * plane_taps(); }
   constexpr int64_t filters() const { return groups * target_channels * source_channels * taps(); }
   constexpr int64_t inner_classes() const { return class_counts[1] * class_counts[2]; }  // of a plane
   /// f(correlation) for all classes of an axis; the axis of the source, see source_of().
@@ -234,6 +239,10 @@ constexpr const conv_shape& shape_of(const conv_shape& s, conv_side) { return s;
 /// How threads share a convolution: each takes whole (sample, group) pairs, `pairs`, with a scratch memory of its own; or all work on one
 /// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.
 enum class sharing { none, pairs, inside };
+
+/// Tasks that 2, 4, 8 or 16 threads share without a rest: where each repeats something (a copy of what neighbours copy too, or sums that
+/// are added at the end), and elsewhere.
+inline constexpr int64_t few_tasks = 16, many_tasks = 32;
 
 /// One thread's nanoseconds for a convolution: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the
 /// low side.
@@ -256,7 +265,7 @@ constexpr int64_t worker_memory(sharing share, int64_t all, int64_t own) {
 /// Parts in which threads make a copy of so many elements: each is worth a hand-over, and 2, 4, 8 ... threads share them without a rest.
 constexpr int64_t copy_parts(int64_t elements) {
   int64_t n = 1;
-  while (n < 32 && elements >= 2 * n * machine.hand_over * machine.copied) n *= 2;
+  while (n < many_tasks && elements >= 2 * n * machine.hand_over * machine.copied) n *= 2;
   return n;
 }
 
@@ -266,8 +275,9 @@ constexpr int64_t copy_parts(int64_t elements) {
 /// `room` and that they are small beside the products: of 1024 pixels at least (5 % lost with 256), or of 256 if they stay in the
 /// first-level cache.
 constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, int64_t bytes, int64_t room) {
-  const int64_t most = smaller(smaller(32 / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= machine.l1 / 2 ? 256 : 1024));
-  return most > 1 && tasks < 16 ? ceil_divide(planes, most) : planes;
+  const int64_t most =
+      smaller(smaller(many_tasks / tasks, room / larger(1, bytes)), planes * pixels / (bytes <= machine.l1 / 2 ? 256 : 1024));
+  return most > 1 && tasks < few_tasks ? ceil_divide(planes, most) : planes;
 }
 
 /// to = the sums of all parts, `size` elements each, added in order.

@@ -192,7 +192,7 @@ struct conv_account {
     if (real(planes) < pages) pages = real(planes);
     if (all < pages) pages = all;
     const double known = pages_known / (real(s.source_channels) * pages);
-    const int64_t reads = p.vector_blocks * p.blocks * p.segments * s.kernel[1] * s.kernel[2] * s.source_channels;
+    const int64_t reads = p.vector_blocks * p.blocks * p.segments * s.plane_taps() * s.source_channels;
     return {{pixels, none, carry::nothing, p.code.vectors, p.code.channels * ceil_divide(s.target_size[0], p.segments)},
             {.products = p.cycles * odd_loads<T> * aliased(), .steps = known < 1 ? real(reads) * pages * (1 - known) : 0}};
   }

@@ -97,9 +97,8 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
   const ops::conv_geometry g = canonical(original);
   ops::conv_facts f;
   f.source = volume_of(original, true), f.target = volume_of(original, false);
-  const bool inputs = family == weights_family::inputs || family == weights_family::row_inputs;  // x lies in the lanes
-  bool lanes = false, window = false;
-  f.scratch = with_plan<T>(family, g, [&](const auto& plan) {
+  judge<T>(family, g, [&](const auto& row, const conv_shape&, const auto& plan) {
+    bool lanes = false, window = false;  // the two tensors can be blocked
     using plan_type = std::remove_cvref_t<decltype(plan)>;
     if constexpr (std::is_same_v<plan_type, row_weights_plan>) {
       window = true;
@@ -109,10 +108,12 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
       for (const source_axis& a : plan.source) window = window && a.start == 0 && a.step == 1;  // not every other pixel
     }
     if constexpr (std::is_same_v<plan_type, minimal_weights_plan>) lanes = window = true;
-    return plan.scratch();
+    const bool inputs = row.side == conv_side::backward;  // x lies in the lanes
+    f.any_source = g.groups == 1 && (inputs ? lanes : window);
+    f.any_target = g.groups == 1 && (inputs ? window : lanes);
+    f.scratch = plan.scratch();
+    return true;
   });
-  f.any_source = g.groups == 1 && (inputs ? lanes : window);
-  f.any_target = g.groups == 1 && (inputs ? window : lanes);
   return f;
 }
 template <class T>

@@ -63,8 +63,7 @@ constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t co
 /// Stride 1, rows of source and target of the same length, and registers for all taps of the depth (for the filter's adjoint twice).
 template <class T>
 constexpr bool flat_possible(const ops::conv_geometry& g) {
-  return simd::masked_loads<T> && g.stride[0] == 1 && g.stride[1] == 1 && g.stride[2] == 1 && g.in[2] == g.out[2] &&
-         2 * g.kernel[0] + 2 <= row_registers;
+  return simd::masked_loads<T> && unit_stride(g) && g.in[2] == g.out[2] && 2 * g.kernel[0] + 2 <= row_registers;
 }
 
 /// Cycles of one sample and group with plan p for a shape s that reads `planes_read` pairs of a plane and a tap of the depth: `products` or
@@ -72,7 +71,7 @@ constexpr bool flat_possible(const ops::conv_geometry& g) {
 /// channel; each takes 3 cycles more, as measured, and each block 20, 2 for each sum and 5 for each tap.
 constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t planes_read, int64_t sources, int64_t sums) {
   const flat_code& c = p.code;
-  const int64_t products = planes_read * c.channels * c.vectors, taps = s.kernel[1] * s.kernel[2];
+  const int64_t products = planes_read * c.channels * c.vectors, taps = s.plane_taps();
   const int64_t loads = p.segments * (c.channels * c.taps + 2 * sources * c.vectors);
   const int64_t step = flat_step(products, loads, p.segments, c.taps) + 3 * p.segments;
   return static_cast<double>(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
@@ -145,7 +144,7 @@ struct flat_job {
 
 /// One block of target channels, vectors and planes, finished, to its place.
 template <class T, flat_code C, flat_segment S, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> out, const conv_place& place) noexcept {
+VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const conv_place& place) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
@@ -164,7 +163,7 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> o
       const T* x = j.x + h * j.x_h + k * j.x_k;
       VOLUTE_NO_UNROLL
       for (int64_t c = 0; c < j.channels; ++c, x += j.x_channel, w += K * O) {
-        V xv[S.high == S.low ? 1 : S.high - S.low][NV];
+        V xv[S.room()][NV];
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q) {
           if (!flat_reads(C.taps, C.dilation, N, q)) continue;
@@ -200,9 +199,9 @@ __attribute__((noinline)) void flat_block(const flat_job<T>& j, conv_output<T> o
 
 template <class T, const conv_call& C, const flat_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   static constexpr auto blocks = []<int64_t... I>(std::integer_sequence<int64_t, I...>) {  // of all segments of the depth
-    constexpr const conv_shape& shape = conv_shape_of<C.geometry, C.side>;
+    constexpr const conv_shape& shape = shape_for<C>;
     return std::array{&flat_block<T, p.code, flat_segment_of(shape.axis[0], shape.source_size[0], p.segments, I), C.epilogue, C.scale>...};
   }
   (std::make_integer_sequence<int64_t, p.segments>{});

@@ -33,7 +33,7 @@ struct flat_weights_plan : weights_parts {  // a step is a sample
 
 /// The cycles that are expected of a block, as in plan_flat, and what a vector, a call and its sums cost beside its products.
 constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shape& s, const flat_depth& depth, int64_t planes_read) {
-  const int64_t channels = p.code.channels, window = p.code.window, taps = s.kernel[1] * s.kernel[2];
+  const int64_t channels = p.code.channels, window = p.code.window, taps = s.plane_taps();
   const int64_t loads = p.segments * (2 * depth.sources * window + channels * depth.planes);  // one from an odd place counts twice
   const int64_t step = flat_step(planes_read * channels * window, loads, p.segments, depth.planes) + p.segments * (3 + window);
   const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel), sums = channels * p.code.taps * window;
@@ -53,7 +53,7 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   p.code.taps = d.taps;
   p.code.dilation = d.offset_step;
   p.code.channel_step = s.weight_target;
-  p.code.depth_step = d.k_step * s.kernel[1] * s.kernel[2];
+  p.code.depth_step = d.k_step * s.plane_taps();
   p.code.window_step = w.k_step;
   p.code.source_plane = s.source_plane();
   p.code.target_plane = s.target_plane();
@@ -81,7 +81,7 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
   best.partial = g.w_size() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
   if (conv_work(g) >= worth_sharing) {
-    if (best.tasks < 8) best.parts = ceil_divide(most_parts, best.tasks);
+    if (best.tasks < 8) best.parts = ceil_divide(few_tasks, best.tasks);
     best.share = sharing::pairs;
     best.limit_parts(s.batch);
   }
@@ -103,7 +103,7 @@ struct flat_weights_job {
 
 /// sum[target channel][tap of depth][tap of height and width][lane] (+)= the products of one segment of the depth.
 template <class T, flat_weights_code C, flat_segment S>
-__attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job) noexcept {
+VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, W = C.window, K = static_cast<int>(C.taps);
   constexpr int dilation = static_cast<int>(C.dilation);
@@ -124,7 +124,7 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
       const T* const g = j.g + v * L;
       VOLUTE_EACH(k, W) {
         const unsigned mask = masks[k * j.masks_step + v];
-        V xv[S.high == S.low ? 1 : S.high - S.low];
+        V xv[S.room()];
         VOLUTE_UNROLL
         for (int q = S.low; q < S.high; ++q)
           if (flat_reads(C.taps, C.dilation, N, q)) xv[q - S.low] = simd::load_masked<V>(x[k] + v * L + q * C.source_plane, mask);
@@ -157,16 +157,15 @@ __attribute__((noinline)) void flat_weights_block(const flat_weights_job<T>& job
 }
 
 /// A kernel of run_weights(): a task has one source channel and a block of target channels. Panel by panel, all segments of the depth.
-template <class T, ops::conv_geometry G, conv_side Side>
-struct flat_weights {
-  static constexpr flat_weights_plan plan = plan_flat_weights<T>(G, Side);
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T, G, Side> of;
+template <class T, const conv_call& C, const flat_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
 
   void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
 
   template <int64_t... Segment>
-  __attribute__((noinline)) void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
     constexpr flat_weights_code code = plan.code;
     constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
     constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
@@ -175,7 +174,7 @@ struct flat_weights {
     const int64_t pair = at.sample * s.groups + group;
     flat_weights_job<T> j;
     j.known = wanted - first;
-    j.masks_step = flat_masks<T, G, Side>::vectors;
+    j.masks_step = flat_masks<T, C.geometry, C.side>::vectors;
     j.taps = ch.taps * cw.taps;
     j.width = cw.taps;
     j.x_h = ch.offset_step * row;
@@ -184,7 +183,7 @@ struct flat_weights {
     const T* const x = of.source_at(pair, c) + cd.offset * code.source_plane + ch.offset * row + cw.offset;
     const T* const g = of.target_at(pair, first);
     for (int64_t v = 0; v < plan.vectors; v += plan.panel) {
-      j.masks = flat_masks_of<T, G, Side>.list + v;
+      j.masks = flat_masks_of<T, C.geometry, C.side>.list + v;
       j.whole = smaller(plan.panel, code.target_plane / L - v);
       j.rest = v + plan.panel < plan.vectors ? 0 : code.target_plane % L;
       const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {

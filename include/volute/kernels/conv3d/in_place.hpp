@@ -113,7 +113,7 @@ constexpr in_place_plan plan_in_place(const conv_shape& s) {
   while (many && p.slab > 1 && bytes() > machine.l2 / 2) resize(p.slab - 1);
   const double work = conv_work(s.geometry);
   if (work < worth_sharing) return p;
-  const int64_t pairs = s.pairs(), tasks = smaller(most_tasks, static_cast<int64_t>(work / 10e3));  // of 10 us
+  const int64_t pairs = s.pairs(), tasks = smaller(few_tasks, static_cast<int64_t>(work / 10e3));  // of 10 us
   if (pairs * p.slabs < tasks && p.targets >= 8)
     p.cut_targets(s.target_channels, smaller(ceil_divide(tasks, pairs * p.slabs), p.targets / 4));
   while (p.slab > 1 && pairs * p.slabs * p.blocks < tasks) resize(p.slab - 1);
@@ -256,7 +256,7 @@ VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sum
 
 /// One block of rows through the planes.
 template <class T, in_place_code C, ops::epilogue E>
-__attribute__((noinline)) void in_place_block(const in_place_job<T>& j, conv_output<T> out, conv_place at) noexcept {
+VOLUTE_NO_INLINE void in_place_block(const in_place_job<T>& j, conv_output<T> out, conv_place at) noexcept {
   constexpr int KD = C.depth, A = C.classes[0];
   constexpr int64_t line = line_of<T>, span = C.span();
   constexpr int64_t x_lines = lines_of<T>(C.rows * C.height[0].step * C.source_width);
@@ -320,8 +320,8 @@ void scale_filters(const T* w, const T* scale, int64_t channels, T* to) noexcept
 
 /// The slab task.rows of a block of the destination channels of a pair.
 template <class T, in_place_code C, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_run<T>& a, const pixels_task& task,
-                                             T* memory) noexcept {
+VOLUTE_NO_INLINE void in_place_task(const conv_shape& s, const in_place_plan& p, const conv_run<T>& a, const pixels_task& task,
+                                    T* memory) noexcept {
   constexpr int64_t span = C.span(), step = C.height[0].step;
   const correlation_axis& cd = s.axis[0];
   const int64_t volume = s.source_volume(), y_row = C.rows * C.dst_step * C.target_width, all = cd.n + C.depth - 1;
@@ -366,11 +366,10 @@ __attribute__((noinline)) void in_place_task(const conv_shape& s, const in_place
 
 template <class T, const conv_call& C, const in_place_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
-  share_tasks<p.share != sharing::none>(
-      {s.pairs(), p.blocks, 1, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
-        unrolled<p.codes>([&](auto i) VOLUTE_ALWAYS_INLINE { in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory); });
-      });
+  constexpr const conv_shape& s = shape_for<C>;
+  share_tasks<p>(s, 1, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
+    unrolled<p.codes>([&](auto i) VOLUTE_ALWAYS_INLINE { in_place_task<T, p.code[i], C.epilogue, C.scale>(s, p, run, task, memory); });
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -3,7 +3,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/in_place.hpp>
-#include <volute/kernels/conv3d/weights_flight.hpp>
+#include <volute/kernels/conv3d/planes_weights.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
@@ -48,7 +48,7 @@ struct in_place_weights_job : weights_flight<T> {
 
 /// sum[tap of depth][taps of height from h0 on][tap of width] of some rows of one channel.
 template <class T, in_place_code C, int H>
-__attribute__((noinline)) void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
+VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
   constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
   constexpr int64_t step = C.height[0].step, width = C.width[0].n;
@@ -101,16 +101,15 @@ __attribute__((noinline)) void in_place_weights_block(const in_place_weights_job
 }
 
 /// A kernel of run_weights().
-template <class T, ops::conv_geometry G>
-struct in_place_weights {
-  static constexpr in_place_weights_plan plan = plan_in_place_weights<T>(G);
-  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  weights_operands<T, G> of;
+template <class T, const conv_call& C, const in_place_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
 
-  __attribute__((noinline)) void add(const weights_stint& at, T*) const noexcept {
-    constexpr in_place_code C = plan.code;
-    constexpr int KH = static_cast<int>(C.height[0].taps);
-    constexpr int64_t KW = C.width[0].taps, volume = s.source_volume();
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T*) const noexcept {
+    constexpr in_place_code code = plan.code;
+    constexpr int KH = static_cast<int>(code.height[0].taps);
+    constexpr int64_t KW = code.width[0].taps, volume = s.source_volume();
     const correlation_axis& cd = s.axis[0];
     const int64_t pair = at.sample * s.groups + at.task / s.target_channels;
     in_place_weights_job<T> j{{cd, s.source_size[0], s.source_plane(), s.target_plane()}, at.begin, at.end, s.source_size[1]};
@@ -119,12 +118,12 @@ struct in_place_weights {
     T* to = of.dw + at.task * s.source_channels * s.taps();
     for (int64_t c = 0; c < s.source_channels; ++c, j.x += volume, to += s.taps()) {
       const auto block = [&](auto rows, int64_t h0) VOLUTE_ALWAYS_INLINE {
-        T sum[C.depth * rows * KW];
+        T sum[code.depth * rows * KW];
         const bool last = h0 + rows == KH && pair + 1 < s.pairs();
         j.next_x = last ? j.x + volume : j.x;
         j.next_g = last && c + 1 == s.source_channels ? j.g + s.target_volume() : j.g;
-        in_place_weights_block<T, C, rows>(j, h0, sum);
-        put_sums(sum, rows * KW, C.depth, rows * KW, to + h0 * KW, KH * KW, !at.first);
+        in_place_weights_block<T, code, rows>(j, h0, sum);
+        put_sums(sum, rows * KW, code.depth, rows * KW, to + h0 * KW, KH * KW, !at.first);
       };
       int64_t h0 = 0;
       for (; h0 + plan.taps <= KH; h0 += plan.taps) block(std::integral_constant<int, plan.taps>{}, h0);

@@ -21,13 +21,19 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// What run_lanes() reads of a plan; sizes in elements.
-struct lanes_plan {
-  filter_order order;
-  int64_t blocks = 1, chunks = 1;  // of target channels, and of source channels, in one group
-  depth_slabs slabs;
-  bool blocked = false;  // the source lies as its copy would, and is read in place
+/// A copy of the source with channels last, in elements: [sample][chunk of channels][plane][row][pixel][channel].
+struct chunked_copy {
+  int64_t chunks = 1;                   // of source channels, in one group
+  int64_t source_units = 1, grain = 1;  // into which a plane's copy can be cut; that one thread copies together
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+};
+
+/// What run_lanes() reads of a plan.
+struct lanes_plan : chunked_copy {
+  filter_order order;
+  int64_t blocks = 1;  // of target channels, in one group
+  depth_slabs slabs;
+  bool blocked = false;      // the source lies as its copy would, and is read in place
   int64_t source_first = 0;  // of a plane's first pixel, behind its zeros
   int64_t samples = 1;       // that meet a part of the filters one after the other
   int64_t tile = 0;          // results of a block of target channels that wait in memory
@@ -67,6 +73,18 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
   p.source_sample = p.chunks * p.source_chunk;
 }
 
+/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold]. A unit: a pixel.
+template <class T, int Fold, bool Scale, ops::volume_layout From>
+void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& range, T* to) noexcept {
+  const int64_t there = smaller(most, x.channels - first), channel = (range.sample * x.groups + range.group) * x.channels + first;
+  to += (range.begin - range.base) * most * Fold;
+  if constexpr (From.blocked())
+    copy_blocked<T>(From, x.first, range.sample, first, there, range.begin, range.end, to, most * Fold);
+  else
+    copy_pixels<T, Fold, Scale>(x.first + channel * x.volume + range.begin, to, there, most, x.volume, range.end - range.begin,
+                                Scale ? scale + channel : nullptr);
+}
+
 /// Loops over a copy with channels last.
 struct lanes_loops : tap_loops {
   void steps(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
@@ -74,6 +92,18 @@ struct lanes_loops : tap_loops {
     filter_steps(cd, ch, row_filters);
   }
 };
+
+/// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on, to the target in layout To.
+template <class T, int L, int Fold, ops::epilogue E, ops::volume_layout To>
+void store_lanes(const conv_shape& s, const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, const conv_output<T>& out,
+                 conv_place at) noexcept {
+  if constexpr (To.blocked()) {
+    store_blocked<T, L, E, To>(tile, pitch, first, n, channels, out, at);
+  } else {
+    at.offset += first;
+    store_pixels<T, L, E, Fold>(tile, pitch, n, channels, out, s.target_volume(), at);
+  }
+}
 
 /// One slice of one block of target channels of a piece.
 template <class T>
@@ -96,40 +126,30 @@ struct lanes_task {
   /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
   void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
-    conv_place at = place_of(s, piece.sample + sample, piece.group, channel);
-    if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, pitch, first, n, channels, run.out, at);
-    } else {
-      at.offset += first;
-      store_pixels<T, L, E, Fold>(from, pitch, n, channels, run.out, s.target_volume(), at);
-    }
+    store_lanes<T, L, Fold, E, To>(s, from, pitch, first, n, channels, run.out, place_of(s, piece.sample + sample, piece.group, channel));
   }
 };
 
-/// All pieces of a call with plan p: p.units(slab) are the parts into which the copy of a piece can be cut; copy_piece<T, Scale>(s, p, run,
-/// piece, n, to, begin, end): units [begin, end) of its sample n; compute(block of target channels, task). L: the lanes that store results.
+/// All pieces of a call with plan p: copy_source<T, Scale, From>(s, p, x, scale, range, to) makes a range of the copy of x, which has
+/// layout From; compute(block of target channels, task). L: the lanes that store results.
 template <class T, const conv_call& C, const auto& p, int L, class Compute>
 VOLUTE_INLINE void run_lanes(const conv_run<T>& run, Compute compute) {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   // Not inline: the driver calls it in two places.
-  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile)
-      __attribute__((noinline)) {
+  const auto block = [&](const conv_piece& piece, int64_t b, int64_t slice, int64_t slices, const T* source, T* tile) VOLUTE_NO_INLINE {
     // (g++ looks for names outside when it makes this: a user's `channels` would be a shadow.)
     const int64_t channel = b * p.order.lanes / p.order.fold, most = p.order.block_lanes(b) / p.order.fold;
     compute(b, lanes_task<T>{run, piece, channel, smaller(most, s.target_channels - channel), slice, slices, source + p.source_first,
                              run.packed + p.order.block_first(piece.group, b, s.taps()), tile});
     if constexpr (streams_blocks<T, L, C.layouts.target>) simd::stream_fence();
   };
-  const auto units = [](const depth_slab& slab) { return p.units(slab); };
+  const auto copy = [&](const copy_range& range, T* to) noexcept {
+    copy_source<T, C.scale, ops::volume_layout{}>(s, p, run.x, run.scale, range, to);
+  };
   if constexpr (p.blocked)
-    run_pieces<p.share>(s, p, run.scratch, run.workers, units, run.x, block);
+    run_pieces<p.share>(s, p, run.scratch, run.workers, run.x, block);
   else
-    run_pieces<p.share>(
-        s, p, run.scratch, run.workers, units,
-        [&](const conv_piece& piece, int64_t n, T* to, int64_t begin, int64_t end) noexcept {
-          copy_piece<T, C.scale>(s, p, run, piece, n, to, begin, end);
-        },
-        block);
+    run_pieces<p.share>(s, p, run.scratch, run.workers, copy, block);
 }
 
 }  // namespace VOLUTE_ISA

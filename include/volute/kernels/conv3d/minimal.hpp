@@ -24,7 +24,7 @@ struct minimal_job {
 };
 
 template <class T, int L, int NV, int R>
-__attribute__((noinline)) void minimal_block(const minimal_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void minimal_block(const minimal_job<T>& j) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
   VOLUTE_EACH(r, R)
@@ -74,7 +74,7 @@ struct minimal_task {
   const int64_t row_tiles = spans * p.axis[2].step;
 
   /// Blocks [begin, end) of the depth.
-  __attribute__((noinline)) void run(int64_t begin, int64_t end) const noexcept {
+  VOLUTE_NO_INLINE void run(int64_t begin, int64_t end) const noexcept {
     int64_t copied = 0;  // planes below this one stand in the copy
     for (int64_t b = begin; b < end; ++b) {
       const int64_t d = b * p.block.spans[0] * p.axis[0].span();
@@ -170,22 +170,16 @@ struct minimal_task {
 
   /// A row of this block's columns.
   VOLUTE_INLINE void store(int64_t block, const T* from, int64_t plane, int64_t at) const noexcept {
-    const int64_t channel = block * lanes, channels = smaller(lanes, s.target_channels - channel), volume = s.target_volume();
+    const int64_t channel = block * lanes, channels = smaller(lanes, s.target_channels - channel);
     const int64_t first = (plane * s.target_size[1] + at) * s.target_size[2] + column;
     const int64_t width = smaller(spans * p.axis[2].span(), s.target_size[2] - column);
-    conv_place place{sample, group * s.target_channels + channel, s.groups * s.target_channels, 0};
-    if constexpr (To.blocked()) {
-      store_blocked<T, L, E, To>(from, lanes, first, width, channels, o.out, place);
-    } else {
-      place.offset = (sample * place.channels + place.channel) * volume + first;
-      store_pixels<T, L, E>(from, lanes, width, channels, o.out, volume, place);
-    }
+    store_lanes<T, L, 1, E, To>(s, from, lanes, first, width, channels, o.out, place_of(s, sample, group, channel));
   }
 };
 
 template <class T, const conv_call& C, const minimal_plan& p>
 void run_family(const conv_run<T>& o) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   const int64_t(&n)[3] = p.block.counts;
   share_if<p.share != sharing::none>(o.workers, s.batch * s.groups * n[1] * n[2] * p.segments, [&](int64_t i, int worker) noexcept {
     const int64_t segment = i % p.segments, column = i / p.segments % n[2], row = i / (p.segments * n[2]) % n[1],

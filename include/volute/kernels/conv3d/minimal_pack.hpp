@@ -55,16 +55,15 @@ VOLUTE_INLINE void transform_filter(const V* w, T* to, int64_t step) noexcept {
 
 /// Of one source channel and a vector of target channels, `targets` of which exist: from[target][tap], `step` apart, to to[element].
 template <int L, minimal_tile F, bool Stream, class T>
-__attribute__((noinline)) void transform_filters(const conv_shape& s, const T* from, int64_t step, int64_t targets, T* to,
-                                                 int64_t element) noexcept {
+VOLUTE_NO_INLINE void transform_filters(const conv_shape& s, const T* from, int64_t step, int64_t targets, T* to,
+                                        int64_t element) noexcept {
   using V = simd::vec<T, L>;
   constexpr int taps = F.axis[0].taps * F.axis[1].taps * F.axis[2].taps;
   V w[ceil_divide(taps, L) * L];
   for (int first = 0; first < taps; first += L) {  // rows of target channels to vectors of them, in registers
     V r[L];
     const int n = static_cast<int>(smaller(L, taps - first));
-    VOLUTE_EACH(o, L)
-      r[o] = o >= targets ? V(T(0)) : n == L ? simd::load<V>(from + o * step + first) : simd::load_partial<V>(from + o * step + first, n);
+    VOLUTE_EACH(o, L) r[o] = o >= targets ? V(T(0)) : load_first<V>(from + o * step + first, n);
     simd::transpose(r);
     VOLUTE_EACH(i, L) w[first + i] = r[i];
   }

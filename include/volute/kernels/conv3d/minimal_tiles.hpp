@@ -65,8 +65,8 @@ VOLUTE_INLINE void minimal_rows(const T* line, int rows, T* to, int64_t step) no
 
 /// `tiles` tiles of a row, one vector of channels, to to[element][tile]; elements lie `step` apart. line: memory for some of its columns.
 template <int L, minimal_tile F, class T>
-__attribute__((noinline)) void transform_data(const minimal_source<T, F.axis[0].size()>& from, int64_t tiles, T* line, T* to,
-                                              int64_t step) noexcept {
+VOLUTE_NO_INLINE void transform_data(const minimal_source<T, F.axis[0].size()>& from, int64_t tiles, T* line, T* to,
+                                     int64_t step) noexcept {
   constexpr minimal_filter W = F.axis[2];
   constexpr int planes = F.axis[0].size() * F.axis[1].size(), shared = W.taps - 1;
   for (int64_t first = 0; first < tiles; first += minimal_line) {
@@ -81,8 +81,7 @@ __attribute__((noinline)) void transform_data(const minimal_source<T, F.axis[0].
 /// One tile's products, one vector of channels, from[element] `step` apart, to its results: to[depth][height][width] with the steps plane,
 /// row and pixel. line: memory for the results of depth and height.
 template <int L, minimal_tile F, class T>
-__attribute__((noinline)) void transform_products(const T* from, int64_t step, T* line, T* to, int64_t plane, int64_t row,
-                                                  int64_t pixel) noexcept {
+VOLUTE_NO_INLINE void transform_products(const T* from, int64_t step, T* line, T* to, int64_t plane, int64_t row, int64_t pixel) noexcept {
   using V = simd::vec<T, L>;
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
   constexpr int depth = D.size(), height = H.size(), width = W.size();

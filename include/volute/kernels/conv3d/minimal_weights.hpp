@@ -60,8 +60,8 @@ VOLUTE_INLINE void minimal_terms_column(const minimal_terms<T>& from, int64_t of
 /// `tiles` tiles of a row, one vector of channels, to to[element of height and width][tile], elements `step` apart. Values: g's tiles, of
 /// m elements; else x's, of m + r - 1, which overlap. row and column: steps of what the planes hold.
 template <int L, minimal_filter H, minimal_filter W, bool Values, class T>
-__attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
-                                               int64_t step) noexcept {
+VOLUTE_NO_INLINE void transform_terms(const minimal_terms<T>& from, int64_t tiles, int64_t row, int64_t column, T* line, T* to,
+                                      int64_t step) noexcept {
   using V = simd::vec<T, L>;
   constexpr int height = Values ? H.outputs : H.size(), width = Values ? W.outputs : W.size();
   constexpr int size = H.size(), shared = width - W.outputs;
@@ -83,8 +83,7 @@ __attribute__((noinline)) void transform_terms(const minimal_terms<T>& from, int
 
 /// sums[channel of x][lane] += the products of R channels of x and NV vectors of g over all tiles; vectors of g lie g_vector apart.
 template <class T, int L, int NV, int R>
-__attribute__((noinline)) void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums,
-                                                     int64_t sum_row) noexcept {
+VOLUTE_NO_INLINE void minimal_weights_block(const T* x, const T* g, int64_t g_vector, int64_t tiles, T* sums, int64_t sum_row) noexcept {
   using V = simd::vec<T, L>;
   V acc[R][NV];
   VOLUTE_EACH(r, R)
@@ -124,7 +123,7 @@ struct minimal_weights_task {
   const int64_t step = p.axis[2].step, xs = smaller(p.x_range, p.x.chunks - x_first);
 
   /// Blocks [begin, end) of tiles, counted through all samples.
-  __attribute__((noinline)) void run(int64_t begin, int64_t end) const noexcept {
+  VOLUTE_NO_INLINE void run(int64_t begin, int64_t end) const noexcept {
     const int64_t depth = p.axis[0].tiles(piece.slab.last - piece.slab.first), (&n)[3] = p.block.counts;
     for (int64_t b = begin; b < end; ++b) {
       const int64_t sample = b / (depth * n[1] * n[2]), d = p.axis[0].first(b / (n[1] * n[2]) % depth);
@@ -156,17 +155,17 @@ struct minimal_weights_task {
     const correlation_axis &cd = s.classes[0][0], &ch = s.classes[1][0], &cw = s.classes[2][0];
     for (int64_t phase = 0; phase < step; ++phase) {
       const int64_t w = column + phase, at = (tile + phase * spans) * L;
-      const T* const x_row =
-          x + n * p.x.sample + (p.x.source[1].pad + h + ch.offset) * p.x.row() + (p.x.source[2].pad + w + cw.offset) * p.x.chunk;
-      const T* const g_row = g + n * p.g.sample + h * p.g.row() + w * p.g.chunk;
+      const T* const x_row = x + n * p.x.source_sample + (p.x.source[1].pad + h + ch.offset) * p.x.source_row +
+                             (p.x.source[2].pad + w + cw.offset) * p.x.chunk;
+      const T* const g_row = g + n * p.g.source_sample + h * p.g.source_row + w * p.g.chunk;
       for (int64_t i = 0; i < xs; ++i)
         transform_terms<L, F.axis[1], F.axis[2], false>(
             terms(x_row + (x_first + i) * p.x.source_chunk, p.x.source_plane, d + cd.offset, piece.slab.begin, piece.slab.end, false),
-            spans, p.axis[1].step * p.x.row(), step * p.x.chunk, line, xt + i * p.vector + at, p.element);
+            spans, p.axis[1].step * p.x.source_row, step * p.x.chunk, line, xt + i * p.vector + at, p.element);
       for (int64_t i = 0; i < p.g_range && g_first + i < p.g.chunks; ++i)
         transform_terms<L, F.axis[1], F.axis[2], true>(
             terms(g_row + (g_first + i) * p.g.source_chunk, p.g.source_plane, d, piece.slab.first, piece.slab.last, true), spans,
-            p.axis[1].step * p.g.row(), step * p.g.chunk, line, gt + i * p.vector + at, p.element);
+            p.axis[1].step * p.g.source_row, step * p.g.chunk, line, gt + i * p.vector + at, p.element);
     }
   }
 
@@ -183,8 +182,8 @@ struct minimal_weights_task {
 
 /// The sums of one channel of x and one vector of g's channels, sums[element of depth], back to the filter, and to dw.
 template <class T, int L, minimal_tile F>
-__attribute__((noinline)) void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums,
-                                                        int64_t depth_step, int64_t part_step, int64_t targets, T* dw) noexcept {
+VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minimal_weights_plan& p, const T* sums, int64_t depth_step,
+                                               int64_t part_step, int64_t targets, T* dw) noexcept {
   using V = simd::vec<T, L>;
   constexpr minimal_filter D = F.axis[0], H = F.axis[1], W = F.axis[2];
   constexpr int taps = D.taps * H.taps * W.taps;
@@ -220,13 +219,7 @@ __attribute__((noinline)) void complete_minimal_weights(const conv_shape& s, con
     for (int i = 0; i < L; ++i) r[i] = w[first + i];
     simd::transpose(r);
     const int n = static_cast<int>(smaller(L, taps - first));
-    for (int64_t o = 0; o < targets; ++o) {
-      T* const to = dw + o * s.weight_target + first;
-      if (n == L)
-        simd::store(to, r[o]);
-      else
-        simd::store_partial(to, r[o], n);
-    }
+    for (int64_t o = 0; o < targets; ++o) store_first(dw + o * s.weight_target + first, r[o], n);
   }
 }
 
@@ -249,18 +242,16 @@ inline constexpr minimal_factors<F, T> factors_of{};
 template <class T, ops::volume_layout Layout>
 void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
                   T* to) noexcept {
-  for (int64_t n = 0; n < at.samples; ++n, to += c.sample)
-    copy_source_channels<T, false, Layout>(s, c, from, nullptr, at.sample + n, at.group, to, begin * c.chunks, end * c.chunks, base);
+  for (int64_t n = 0; n < at.samples; ++n, to += c.source_sample)
+    copy_source<T, false, Layout>(s, c, from, nullptr, copy_range{at.sample + n, at.group, begin, end, base}.in(c.chunks), to);
 }
 
-/// s: x's side; gs: the same geometry with g as the source.
-template <class T, ops::conv_geometry G, ops::conv_layouts Layouts>
-void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, const T* g, T* dw, T* scratch,
-                         const team<T>& workers) noexcept {
-  static constexpr minimal_weights_plan p = plan_minimal_weights<T>(G);
+template <class T, const conv_call& C, const minimal_weights_plan& p>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
   static constexpr minimal_tile F = p.tile_kind;
+  static constexpr const conv_shape& s = shape_for<C>;
   constexpr int depth = F.axis[0].size();
-  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.sample, *const sums = scratch + p.copies(),
+  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.source_sample, *const sums = scratch + p.copies(),
            *const memory = sums + p.tasks() * p.sum();
   const team<T> helpers = p.share == sharing::inside ? workers : team<T>{};
   const int64_t pieces = ceil_divide(s.batch, p.samples) * p.slabs.count, lanes = p.g_range * p.lanes;
@@ -269,14 +260,15 @@ void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, 
       const int64_t sample = i / p.slabs.count * p.samples;
       const conv_piece at{sample, smaller(p.samples, s.batch - sample), group, p.slabs.slab(i % p.slabs.count)};
       const int64_t planes = at.slab.end - at.slab.begin, all = planes + at.slab.last - at.slab.first;
-      share_ranges(helpers, all, 1, copy_parts(at.samples * (p.x.sample + p.g.sample)), [&](int64_t begin, int64_t end, int) noexcept {
-        const int64_t x_end = smaller(end, planes), g_begin = larger(begin, planes);
-        if (begin < x_end)
-          copy_minimal<T, Layouts.source>(s, p.x, x, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
-        if (g_begin < end)
-          copy_minimal<T, Layouts.target>(gs, p.g, g, at, at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first,
-                                          g_copy);
-      });
+      share_ranges(
+          helpers, all, 1, copy_parts(at.samples * (p.x.source_sample + p.g.source_sample)), [&](int64_t begin, int64_t end, int) noexcept {
+            const int64_t x_end = smaller(end, planes), g_begin = larger(begin, planes);
+            if (begin < x_end)
+              copy_minimal<T, C.layouts.source>(s, p.x, of.source, at, at.slab.begin + begin, at.slab.begin + x_end, at.slab.begin, x_copy);
+            if (g_begin < end)
+              copy_minimal<T, C.layouts.target>(conv_shape_of<C.geometry, conv_side::backward>, p.g, of.target, at,
+                                                at.slab.first + g_begin - planes, at.slab.first + end - planes, at.slab.first, g_copy);
+          });
       const int64_t blocks = at.samples * p.axis[0].tiles(at.slab.last - at.slab.first) * p.block.counts[1] * p.block.counts[2];
       share(helpers, p.tasks(), [&](int64_t k, int worker) noexcept {
         const int64_t d = k % depth, xr = k / depth % p.x_ranges, gr = k / (depth * p.x_ranges) % p.g_ranges,
@@ -297,7 +289,7 @@ void run_minimal_weights(const conv_shape& s, const conv_shape& gs, const T* x, 
             .run(blocks * part / p.parts, blocks * (part + 1) / p.parts);
       });
     }
-    T* const to = dw + filter_offset(s, group, 0, 0);
+    T* const to = of.dw + filter_offset(s, group, 0, 0);
     share_ranges(helpers, p.g.chunks * s.source_channels, 1, copy_parts(s.source_channels * p.g.chunks * p.lanes * s.taps()),
                  [&](int64_t begin, int64_t end, int) noexcept {
                    for (int64_t i = begin; i < end; ++i) {

@@ -9,11 +9,10 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// One of the two tensors, copied: [chunk][plane][row][pixel][channel of the chunk].
-struct minimal_copy {
+/// That of one of the two tensors.
+struct minimal_copy : chunked_copy {
   source_axis source[3]{};
-  int64_t chunk = 1, chunks = 1, source_plane = 0, source_chunk = 0, sample = 0;
-  constexpr int64_t row() const { return source[2].extent * chunk; }
+  int64_t chunk = 1;
 };
 
 struct minimal_weights_plan {
@@ -35,7 +34,7 @@ struct minimal_weights_plan {
   constexpr int64_t x_rows() const { return ceil_divide(x.chunk, rows) * rows; }  // of sums, for a vector of x's channels
   constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
   constexpr int64_t tasks() const { return parts * tile_kind.axis[0].size() * x_ranges * g_ranges; }
-  constexpr int64_t copies() const { return samples * (x.sample + g.sample); }
+  constexpr int64_t copies() const { return samples * (x.source_sample + g.source_sample); }
   constexpr int64_t sum() const { return plane_elements() * sum_element; }
   constexpr int64_t worker() const { return (x_range + g_range) * vector + line_size; }
   constexpr int64_t scratch() const { return copies() + tasks() * sum() + worker(); }
@@ -61,7 +60,10 @@ constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q)
     p.x.source[a] = source_of(q, conv_side::forward, a, a == 0 ? 1 : asked, a > 0);
     p.g.source[a] = {0, 1, q.out[a], 0, a == 0 ? q.out[a] : asked};
   }
-  const auto plane = [](minimal_copy& c) { c.source_plane = c.source[1].extent * c.row(); };
+  const auto plane = [](minimal_copy& c) {
+    c.source_row = c.source[2].extent * c.chunk;
+    c.source_plane = c.source[1].extent * c.source_row;
+  };
   plane(p.x), plane(p.g);
   p.slabs = cut_depth(q, conv_side::forward, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
   if (p.slabs.count > 1) {  // slabs end with whole tiles
@@ -72,9 +74,9 @@ constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q)
   p.x.source_chunk = smaller(p.slabs.planes, q.in[0]) * p.x.source_plane;
   p.g.source_chunk = smaller(p.slabs.size, q.out[0]) * p.g.source_plane;
   constexpr int64_t surplus = 64;  // vectors of the last pixel may pass its end by
-  p.x.sample = whole_lines(p.x.chunks * p.x.source_chunk) + surplus;
-  p.g.sample = whole_lines(p.g.chunks * p.g.source_chunk) + surplus;
-  if (p.slabs.count == 1) p.samples = smaller(q.batch, larger(1, slab_bytes / ((p.x.sample + p.g.sample) * size)));
+  p.x.source_sample = whole_lines(p.x.chunks * p.x.source_chunk) + surplus;
+  p.g.source_sample = whole_lines(p.g.chunks * p.g.source_chunk) + surplus;
+  if (p.slabs.count == 1) p.samples = smaller(q.batch, larger(1, slab_bytes / ((p.x.source_sample + p.g.source_sample) * size)));
   // The sums of a task stay in half of the second-level cache, of 64 channels of g at least.
   const int64_t elements = p.plane_elements(), room = machine.l2 / 2 / (elements * p.x_rows() * size);
   p.g_range = smaller(ceil_divide(p.g.chunks, p.vectors) * p.vectors, ceil_divide(ceil_divide(64, L), p.vectors) * p.vectors);

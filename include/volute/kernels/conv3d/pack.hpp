@@ -5,6 +5,7 @@
 #include <volute/core/hash.hpp>
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
@@ -16,8 +17,20 @@ inline namespace VOLUTE_ISA {
 /// of whole lines need not read them first.
 inline constexpr int64_t pack_streams = machine.cached * 2;
 
-/// Runs f(d class, h class, taps so far, those of the height) over the residue classes of depth and height in the order of the packed
-/// filters; the classes of the width follow each other within them.
+/// One residue class of the depth and one of the height, and how many taps the classes before have in the order of the packed filters: in
+/// all, and those of the height alone.
+struct plane_class {
+  const correlation_axis &d, &h;
+  int64_t before = 0, before_h = 0;
+};
+/// One of each axis: a dense correlation.
+struct conv_class {
+  const correlation_axis &d, &h, &w;
+  int64_t before = 0;
+  constexpr int64_t taps() const { return d.taps * h.taps * w.taps; }
+};
+
+/// f(plane_class) for all of them in the order of the packed filters; the classes of the width follow each other within them.
 template <class F>
 VOLUTE_INLINE constexpr void for_each_plane_class(const conv_shape& s, F f) {
   int64_t taps = 0;
@@ -25,37 +38,35 @@ VOLUTE_INLINE constexpr void for_each_plane_class(const conv_shape& s, F f) {
     int64_t taps_h = 0;
     for (int64_t h = 0; h < s.class_counts[1]; ++h) {
       const correlation_axis &cd = s.classes[0][d], &ch = s.classes[1][h];
-      f(cd, ch, taps, taps_h);
+      f(plane_class{cd, ch, taps, taps_h});
       taps_h += ch.taps;
       for (int64_t w = 0; w < s.class_counts[2]; ++w) taps += cd.taps * ch.taps * s.classes[2][w].taps;
     }
   }
 }
-/// f(w class, taps so far) over those of the width in classes cd of the depth and ch of the height, before which there are `taps`.
+/// f(conv_class) for those of the width in one of these.
 template <class F>
-VOLUTE_INLINE constexpr void for_each_width_class(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, int64_t taps, F f) {
+VOLUTE_INLINE constexpr void for_each_width_class(const conv_shape& s, const plane_class& plane, F f) {
+  int64_t taps = plane.before;
   for (int64_t w = 0; w < s.class_counts[2]; ++w) {
-    const correlation_axis& cw = s.classes[2][w];
-    f(cw, taps);
-    taps += cd.taps * ch.taps * cw.taps;
+    const conv_class at{plane.d, plane.h, s.classes[2][w], taps};
+    f(at);
+    taps += at.taps();
   }
 }
-/// Runs f(d class, h class, w class, taps so far) over all residue classes.
+/// f(conv_class) for all.
 template <class F>
 VOLUTE_INLINE constexpr void for_each_class(const conv_shape& s, F f) {
-  for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t before, int64_t) {
-    for_each_width_class(s, cd, ch, before, [&](const correlation_axis& cw, int64_t taps) { f(cd, ch, cw, taps); });
-  });
+  for_each_plane_class(s, [&](const plane_class& plane) { for_each_width_class(s, plane, f); });
 }
 
-/// Runs f(d, h, w, the filter's element) over the taps of one class.
+/// f(d, h, w, the filter's element) for the taps of one class.
 template <class F>
-VOLUTE_INLINE constexpr void for_each_tap(const conv_shape& s, const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw,
-                                F f) {
-  for (int64_t d = 0; d < cd.taps; ++d)
-    for (int64_t h = 0; h < ch.taps; ++h)
-      for (int64_t w = 0; w < cw.taps; ++w)
-        f(d, h, w, ((cd.k + d * cd.k_step) * s.kernel[1] + ch.k + h * ch.k_step) * s.kernel[2] + cw.k + w * cw.k_step);
+VOLUTE_INLINE constexpr void for_each_tap(const conv_shape& s, const conv_class& at, F f) {
+  for (int64_t d = 0; d < at.d.taps; ++d)
+    for (int64_t h = 0; h < at.h.taps; ++h)
+      for (int64_t w = 0; w < at.w.taps; ++w)
+        f(d, h, w, ((at.d.k + d * at.d.k_step) * s.kernel[1] + at.h.k + h * at.h.k_step) * s.kernel[2] + at.w.k + w * at.w.k_step);
 }
 
 /// How far the loops of a register block go over chunks of source channels and taps of depth and height, and their steps in the source and in
@@ -64,6 +75,14 @@ struct tap_loops {
   int64_t chunks = 1, d = 1, h = 1;
   int64_t x_chunk = 0, x_d = 0, x_h = 0, w_chunk = 0, w_d = 0, w_h = 0;
 
+  /// From where the loops begin to (c, d, h), in the source and in the filters.
+  VOLUTE_INLINE int64_t source_at(int64_t c, int64_t td, int64_t th) const { return c * x_chunk + td * x_d + th * x_h; }
+  VOLUTE_INLINE int64_t filters_at(int64_t c, int64_t td, int64_t th) const { return c * w_chunk + td * w_d + th * w_h; }
+  /// Where they read the source after (c, d, h), which is `here`: from x on, or `next` behind the last.
+  template <class T>
+  VOLUTE_INLINE const T* after(const T* x, const T* here, int64_t c, int64_t td, int64_t th, const T* next) const {
+    return th + 1 < h ? here + x_h : td + 1 < d ? x + source_at(c, td + 1, 0) : c + 1 < chunks ? x + source_at(c + 1, 0, 0) : next;
+  }
   VOLUTE_INLINE void filter_steps(const correlation_axis& cd, const correlation_axis& ch, int64_t row_filters) {
     w_h = row_filters, w_d = ch.taps * w_h, w_chunk = cd.taps * w_d;
   }
@@ -93,8 +112,8 @@ struct filter_order {
     return group * group_size(taps) + b * lanes * taps * steps() * chunks;
   }
   /// Rows of lanes before tap (d, h, w) and the first source channel, in a chunk of one class; and from one source channel to the next.
-  constexpr int64_t row(const correlation_axis& h_axis, const correlation_axis& w_axis, int64_t d, int64_t h, int64_t w) const {
-    return (d * h_axis.taps + h) * w_axis.taps * steps() + w * (width_last ? 1 : steps());
+  constexpr int64_t row(const conv_class& at, int64_t d, int64_t h, int64_t w) const {
+    return (d * at.h.taps + h) * at.w.taps * steps() + w * (width_last ? 1 : steps());
   }
   constexpr int64_t row_step(const correlation_axis& w_axis) const { return width_last ? w_axis.taps : 1; }
 };
@@ -102,8 +121,8 @@ struct filter_order {
 /// One chunk of a block of target channels, for filters whose taps all belong to one class: `targets` channels in `lanes`, a multiple of
 /// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel.
 template <class T>
-__attribute__((noinline)) void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
-                                          int64_t targets, int64_t sources, bool streams, T* to) noexcept {
+VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
+                                 int64_t targets, int64_t sources, bool streams, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
   const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source;
@@ -120,10 +139,7 @@ __attribute__((noinline)) void pack_block(const conv_shape& s, const filter_orde
         const int n = static_cast<int>(smaller(L, length - m));
         V r[L];
         for (int o = 0; o < L; ++o) simd::prefetch(from + o * target_stride + m + ahead);
-        for (int o = 0; o < L; ++o)
-          r[o] = first + o >= targets ? V(T(0))
-                 : n == L             ? simd::load<V>(from + o * target_stride + m)
-                                      : simd::load_partial<V>(from + o * target_stride + m, n);
+        for (int o = 0; o < L; ++o) r[o] = first + o >= targets ? V(T(0)) : load_first<V>(from + o * target_stride + m, n);
         simd::transpose(r);
         for (int i = 0; i < n; ++i) {
           T* const at = base + rows[tap] * lanes;
@@ -146,11 +162,11 @@ template <class T>
 void gather_block(const conv_shape& s, const filter_order& order, const T* from, int64_t c, int64_t lanes, int64_t targets,
                   T* to) noexcept {
   const int64_t fold = order.fold, block = lanes / fold, begin = c * order.chunk, end = begin + order.chunk;
-  for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t taps) {
-    T* const first = to + (taps * order.chunks + c * cd.taps * ch.taps * cw.taps) * order.steps() * lanes;
-    const int64_t step = order.row_step(cw) * lanes;
-    for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
-      T* out = first + order.row(ch, cw, d, h, w) * lanes;
+  for_each_class(s, [&](const conv_class& at) {
+    T* const first = to + (at.before * order.chunks + c * at.taps()) * order.steps() * lanes;
+    const int64_t step = order.row_step(at.w) * lanes;
+    for_each_tap(s, at, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
+      T* out = first + order.row(at, d, h, w) * lanes;
       const T* in = from + begin * s.weight_source + tap;
       for (int64_t k = begin; k < end; k += fold, out += step, in += fold * s.weight_source) {
         const int64_t sources = larger(0, smaller(fold, s.source_channels - k)), filled = sources > 0 ? targets : 0;
@@ -173,14 +189,13 @@ constexpr const auto& order_of(const Plan& p) {
 
 /// Filters w to `packed`.
 template <class T>
-__attribute__((noinline)) void pack_filters(const conv_shape& s, const filter_order& order, const T* w, T* packed,
-                                            const team<T>& workers) noexcept {
+VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& order, const T* w, T* packed, const team<T>& workers) noexcept {
   constexpr int64_t most_taps = 512;  // of a table on the stack; filters with more are gathered
   int64_t rows[most_taps];
-  const auto& [cd, ch, cw] = s.axis;
-  const bool one_class = s.class_counts[0] * s.class_counts[1] * s.class_counts[2] == 1 && cd.taps * ch.taps * cw.taps == s.taps();
+  const conv_class all{s.axis[0], s.axis[1], s.axis[2]};
+  const bool one_class = s.class_counts[0] * s.inner_classes() == 1 && all.taps() == s.taps();
   const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
-  if (turns) for_each_tap(s, cd, ch, cw, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(ch, cw, d, h, x); });
+  if (turns) for_each_tap(s, all, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(all, d, h, x); });
   const int64_t size = order.size(s);
   const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.

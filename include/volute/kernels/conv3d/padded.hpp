@@ -27,6 +27,12 @@ struct padded_layout {
   constexpr int64_t offset(int64_t h, int64_t w) const {  // of padded position (h, w)
     return ((w % step[1]) * step[0] + h % step[0]) * part + h / step[0] * pitch + w / step[1];
   }
+  /// Sizes for so many rows of each residue class and `gap` elements behind them, of `size` bytes.
+  constexpr void set_rows(int64_t count, int64_t gap, int64_t size) {
+    rows = count;
+    part = rows * pitch + gap;
+    plane = odd_lines(step[0] * step[1] * part, size);
+  }
 };
 
 /// Where tap t finds the first position's element in a padded copy.
@@ -100,8 +106,8 @@ VOLUTE_INLINE void copy_row(const rows_layout& r, int64_t residue, const T* in, 
 /// The padded copy of some channels of one sample: of the planes of all of them, in the order of depth, those in [first_plane, last_plane).
 /// Who copies a plane then convolves it, and has it in the cache.
 template <class T, bool Scale>
-__attribute__((noinline)) void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale, T* copy,
-                                         int64_t first_plane, int64_t last_plane) noexcept {
+VOLUTE_NO_INLINE void copy_rows(const conv_shape& s, const rows_layout& r, const T* x, int64_t channels, const T* scale, T* copy,
+                                int64_t first_plane, int64_t last_plane) noexcept {
   const int64_t row = s.source_size[2], plane = s.source_size[1] * row;
   const source_axis &h = r.source[1], &w = r.source[2];
   int64_t c = first_plane % channels, d = first_plane / channels;
@@ -137,8 +143,8 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
 /// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
 /// read at or behind x_end. Parts: residue classes of the width.
 template <class T, bool Scale, int Parts>
-__attribute__((noinline)) void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row,
-                                         const T* x_end, int64_t first, T factor, T* to) noexcept {
+VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end,
+                                int64_t first, T factor, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);

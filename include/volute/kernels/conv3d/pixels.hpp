@@ -28,13 +28,13 @@ struct pixel_filter_order {
 };
 
 template <class T>
-__attribute__((noinline)) void pack_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed,
-                                            const team<T>&) noexcept {
-  const int64_t plane = s.kernel[1] * s.kernel[2], filter = s.source_channels * s.taps();
+VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed, const team<T>&) noexcept {
+  const int64_t plane = s.plane_taps(), filter = s.source_channels * s.taps();
   for (int64_t group = 0; group < s.groups; ++group, w += s.target_channels * filter)
     for (int64_t first = 0; first < s.target_channels; first += order.targets) {
       T* const next = packed + filter * order.targets;
-      for_each_class(s, [&](const correlation_axis& d, const correlation_axis& h, const correlation_axis& x, int64_t) {
+      for_each_class(s, [&](const conv_class& taps) {
+        const auto& [d, h, x, before] = taps;
         const int64_t counts[4]{s.source_channels, d.taps, h.taps, x.taps};
         const int64_t steps[4]{s.weight_source, d.k_step * plane, h.k_step * s.kernel[2], x.k_step};
         int64_t n[4], step[4];
@@ -78,13 +78,6 @@ struct pixels_tasks {
   }
 };
 
-/// f(task, memory) for each of them.
-template <bool Shared, class T, class F>
-VOLUTE_INLINE void share_tasks(const pixels_tasks& all, const conv_run<T>& run, F f) noexcept {
-  share_if<Shared>(run.workers, all.count(),
-                   [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE { f(all.task(i), run.workers.memory(worker, run.scratch)); });
-}
-
 /// Rows of results in a tile. Those of the residue classes of the width take turns, each class `step` elements behind the one before.
 template <class T>
 struct tile_rows {
@@ -108,7 +101,7 @@ VOLUTE_INLINE V take_turns(const T* tile, int64_t classes, int64_t step, int64_t
 
 /// The rows through the epilogue to y, the first one to `first`. Whole vectors are read of the tile, also at the end of a row.
 template <class T, ops::epilogue E>
-__attribute__((noinline)) void store_tile(const tile_rows<T>& t, conv_output<T> out, const conv_place& first) noexcept {
+VOLUTE_NO_INLINE void store_tile(const tile_rows<T>& t, conv_output<T> out, const conv_place& first) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   conv_place at = first;

@@ -27,9 +27,6 @@ constexpr bool planes_possible(const conv_shape& s) {
   return whole && s.axis[2].step <= 2 && s.class_counts[2] <= 2;
 }
 
-/// Tasks that 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t most_tasks = 16;
-
 /// What plans with several planes in flight have: a task computes `targets` destination channels in one of `slabs` ranges of rows, as
 /// many virtual source planes at a time as fit a cache.
 struct flight_plan : pixels_plan {
@@ -44,6 +41,15 @@ struct flight_plan : pixels_plan {
     return {block * targets, smaller(s.target_channels, (block + 1) * targets)};
   }
 };
+
+/// f(task, memory) for each task of a plan with planes in flight; `depths`: ranges of the depth.
+template <const auto& p, class T, class F>
+VOLUTE_INLINE void share_tasks(const conv_shape& s, int64_t depths, const conv_run<T>& run, F f) noexcept {
+  const pixels_tasks all{s.pairs(), p.blocks, depths, p.slabs};
+  share_if<p.share != sharing::none>(run.workers, all.count(), [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
+    f(all.task(i), run.workers.memory(worker, run.scratch));
+  });
+}
 
 /// What register blocks of both kernels do: some of the virtual source planes.
 template <class T>
@@ -108,9 +114,7 @@ constexpr void resize_planes(planes_plan& p, int64_t classes, int64_t rows, int6
   p.rows = rows;
   p.planes = planes;
   p.slabs = ceil_divide(p.height, rows);
-  l.rows = rows + p.halo;
-  l.part = l.rows * l.pitch + p.source[2].pad + 2 * L;
-  l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
+  l.set_rows(rows + p.halo, p.source[2].pad + 2 * L, size);
   l.channel = planes * l.plane;
   // A quarter of the accumulators is left to what else is in flight.
   const int64_t vectors = ceil_divide((rows - 1) * l.pitch + p.width, L), most = (accumulators - accumulators / 4) / p.taps;
@@ -154,9 +158,9 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   const double work = conv_work(s.geometry);
   if (chunks > 1 && work >= worth_sharing) {  // a slab's rim is copied only, a part's computed too
     while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
-    p.parts = larger(1, smaller(ceil_divide(most_tasks, pairs * p.slabs), cd.n / 8));
-  } else if (work >= worth_sharing && pairs * p.slabs < most_tasks) {  // fewer channels or rows for each task, but 12 us of work
-    const int64_t tasks = smaller(most_tasks, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
+    p.parts = larger(1, smaller(ceil_divide(few_tasks, pairs * p.slabs), cd.n / 8));
+  } else if (work >= worth_sharing && pairs * p.slabs < few_tasks) {  // fewer channels or rows for each task, but 12 us of work
+    const int64_t tasks = smaller(few_tasks, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
     p.cut_targets(s.target_channels, p.targets < 8 ? 1 : larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4)));
     while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
   }
@@ -189,7 +193,7 @@ struct planes_job : flight_job<T> {
 
 /// One block of vectors through some source planes.
 template <class T, int KD, int NV>
-__attribute__((noinline)) void planes_block(const planes_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void planes_block(const planes_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   constexpr int64_t line = line_of<T>;
@@ -278,8 +282,8 @@ VOLUTE_INLINE const T* planes_next(const conv_shape& s, const planes_plan& p, co
 
 /// The slab task.rows of a block of the destination channels of a pair, in planes `depth` of the destination.
 template <class T, int KD, int NV, ops::epilogue E, bool Scale>
-__attribute__((noinline)) void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
-                                           const pixels_task& task, tap_range depth, T* memory) noexcept {
+VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
+                                  const pixels_task& task, tap_range depth, T* memory) noexcept {
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
   const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);
@@ -326,14 +330,13 @@ __attribute__((noinline)) void planes_task(const conv_shape& s, const planes_pla
 
 template <class T, const conv_call& C, const planes_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   static constexpr tap_offsets<C.geometry, C.side> offsets(p.layout, p.source);
   // The order of no sum depends on the parts.
   const int64_t parts = run.workers.alone() ? 1 : p.parts, depth = s.axis[0].n;
-  share_tasks<p.share != sharing::none>(
-      {s.pairs(), p.blocks, parts, p.slabs}, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
-        planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task, nth_range(depth, task.depth, parts), memory);
-      });
+  share_tasks<p>(s, parts, run, [&](const pixels_task& task, T* memory) VOLUTE_ALWAYS_INLINE {
+    planes_task<T, p.taps, p.vectors, C.epilogue, C.scale>(s, p, offsets.both, run, task, nth_range(depth, task.depth, parts), memory);
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -1,17 +1,71 @@
-// The adjoint in the filter with several planes of g in flight, for depthwise convolution and few channels. x is copied as in
-// conv3d/planes.hpp, g with the same pitch and zeros in the gaps, unless its rows are whole vectors.
+// The adjoint in the filter with several planes of g in flight, for depthwise convolution and few channels: a vector of x, loaded once for
+// each tap of height and width, meets the vectors of all planes of g that see its plane (3x3x3: 10 loads for 27 multiply-adds, whose 27
+// sums stay in registers). x is copied as in conv3d/planes.hpp, g with the same pitch and zeros in the gaps, unless its rows are whole
+// vectors; conv3d/in_place_weights.hpp reads both where they are.
 #pragma once
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/planes.hpp>
-#include <volute/kernels/conv3d/weights_flight.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
+#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
+
+/// sum[t][k] += x * g[t] for all taps t of the depth from `first` on.
+template <class V, int KD, int TB>
+VOLUTE_INLINE void add_depth(V (&sum)[KD][TB], int k, V x, const V* g, int first) noexcept {
+  simd::keep(x);
+  VOLUTE_EACH(t, KD)
+    if (t >= first) sum[t][k] = simd::fma(x, g[t], sum[t][k]);
+}
+
+/// One channel of x and one of g. Virtual plane q of x is the one that plane q of g reads with its first tap; of these, [first, last) exist
+/// and are read.
+template <class T>
+struct weights_flight {
+  int64_t planes, first, last;  // planes: of g
+  int64_t x_plane, g_plane;
+  const T* x = nullptr;  // virtual plane 0
+  const T* g = nullptr;
+  const T* next_x = nullptr;  // what comes next, asked for meanwhile
+  const T* next_g = nullptr;
+
+  /// `c`: the depth, without stride and dilation, whose source has `count` planes.
+  constexpr weights_flight(const correlation_axis& c, int64_t count, int64_t source_plane, int64_t target_plane)
+      : planes(c.n),
+        first(larger(0, -c.offset)),
+        last(larger(first, smaller(c.n + c.taps - 1, count - c.offset))),
+        x_plane(source_plane),
+        g_plane(target_plane) {}
+
+  /// add(q, e, g) for the planes q of x in [lo, hi): g[t] is the vector of g's plane that reads q with tap t, t >= e; read(q) loads one.
+  template <class V, int KD, class Read, class Add>
+  VOLUTE_INLINE void for_each_plane(int64_t lo, int64_t hi, Read read, Add add) const noexcept {
+    const int64_t both = smaller(hi, planes), start = smaller(lo, planes) - 1;
+    V v[KD];
+    VOLUTE_EACH(t, KD) v[t] = start >= t ? read(start - t) : V(T(0));
+    // No loop: clang would make it a memmove before it unrolls it, and keep the vectors in memory for that (1.35 times as long).
+    const auto shift = [&]<int... I>(std::integer_sequence<int, I...>) VOLUTE_ALWAYS_INLINE { ((v[KD - 1 - I] = v[KD - 2 - I]), ...); };
+    VOLUTE_NO_UNROLL
+    for (int64_t q = lo; q < both; ++q) {
+      shift(std::make_integer_sequence<int, KD - 1>{});
+      v[0] = read(q);
+      simd::keep(v[0]);
+      add(q, 0, v);
+    }
+    VOLUTE_UNROLL
+    for (int e = 1; e < KD; ++e) {  // planes of x behind the last one of g
+      const int64_t q = planes - 1 + e;
+      if (q >= hi) continue;
+      shift(std::make_integer_sequence<int, KD - 1>{});
+      if (q >= lo) add(q, e, v);
+    }
+  }
+};
 
 struct planes_weights_plan : weights_parts {  // steps: pieces
   int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
@@ -27,16 +81,13 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
   constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
     slab_layout& l = layout;
-    rows = target.rows = rows_of_piece;
+    rows = rows_of_piece;
     steps = ceil_divide(g.out[1], rows);
-    l.rows = rows + halo;
-    l.part = l.rows * l.pitch + gap;
-    l.plane = odd_lines(l.step[0] * l.step[1] * l.part, size);
+    l.set_rows(rows + halo, gap, size);
     l.channel = source[0].count * l.plane;
     vectors = direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
     target.pitch = l.pitch;
-    target.part = rows * l.pitch + 2 * width;
-    target.plane = odd_lines(target.part, size);
+    target.set_rows(rows, 2 * width, size);
     source_size = whole_lines(g.group_in() * l.channel + l.pitch + 2 * width);
     target_size = direct ? 0 : whole_lines(g.out[0] * target.plane);
   }
@@ -79,7 +130,7 @@ struct planes_weights_job : weights_flight<T> {
 
 /// to[KD][TB]: all lanes of all planes of one piece and one pair of channels, for the taps that x has at `offset`.
 template <class T, int KD, int TB>
-__attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>& job, const int64_t* offset, T* to) noexcept {
+VOLUTE_NO_INLINE void planes_weights_block(const planes_weights_job<T>& job, const int64_t* offset, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const planes_weights_job<T> j = job;
@@ -124,20 +175,19 @@ __attribute__((noinline)) void planes_weights_block(const planes_weights_job<T>&
 }
 
 /// A kernel of run_weights(): a task has some of the channels of g in one group.
-template <class T, ops::conv_geometry G>
-struct planes_weights {
-  static constexpr planes_weights_plan plan = plan_planes_weights<T>(G);
-  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
-  static constexpr tap_offsets<G, conv_side::forward> offsets{plan.layout, plan.source};
+template <class T, const conv_call& C, const planes_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
+  static constexpr tap_offsets<C.geometry, C.side> offsets{plan.layout, plan.source};
   static constexpr int64_t row = s.source_size[2], g_row = s.target_size[2];
-  weights_operands<T, G> of;
 
   /// Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
   static int64_t tasks(const team<T>& workers) noexcept {
     return s.groups * (workers.alone() ? 1 : smaller(plan.blocks, 4 * workers.workers->threads()));
   }
 
-  __attribute__((noinline)) void add(const weights_stint& at, T* memory) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {
     constexpr const correlation_axis& cd = s.axis[0];
     constexpr int64_t volume = s.source_volume(), below = plan.rows * plan.layout.step[0] * row;  // x of the next piece
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
@@ -176,7 +226,7 @@ struct planes_weights {
 
   /// The sums of all taps of one pair of channels, to or (add) onto dw. The first ones ask for what comes next.
   VOLUTE_INLINE void add_taps(planes_weights_job<T>& j, T* to, bool add) const noexcept {
-    constexpr int64_t KD = plan.depth, TB = plan.taps, list = s.kernel[1] * s.kernel[2];
+    constexpr int64_t KD = plan.depth, TB = plan.taps, list = s.plane_taps();
     T sum[KD * TB];
     int64_t tap[TB];
     for (int64_t k0 = 0; k0 < list; k0 += TB) {

@@ -111,7 +111,7 @@ constexpr bool prefers_pointwise(const conv_shape& s) {
 }
 
 template <class T>
-__attribute__((noinline)) void pack_filters(const conv_shape& s, const pointwise_plan& p, const T* w, T* packed, const team<T>&) noexcept {
+VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const pointwise_plan& p, const T* w, T* packed, const team<T>&) noexcept {
   for (int64_t group = 0; group < s.groups; ++group, w += p.targets * p.depth)
     for (int64_t b = 0; b < p.units * p.blocks; ++b)
       for (int64_t k = 0; k < p.depth; ++k)
@@ -137,7 +137,7 @@ struct pixel_operand {
 
 /// to[r][v] = sum over k of w[k][r] * b[k][v].
 template <class T, int R, int NV, int Asks, pixels_from From, bool Scale, bool Stream>
-__attribute__((noinline)) void pointwise_block(pixel_operand<T> b, const T* w, int64_t depth, T* to, int64_t to_row) noexcept {
+VOLUTE_NO_INLINE void pointwise_block(pixel_operand<T> b, const T* w, int64_t depth, T* to, int64_t to_row) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
@@ -190,7 +190,7 @@ struct pointwise_task {
   const T* next_panel = nullptr;
   T* const tile = memory + p.depth * p.pitch;
 
-  __attribute__((noinline)) void run() noexcept {
+  VOLUTE_NO_INLINE void run() noexcept {
     if constexpr (!straight) {
       // What the next panel packs: each block asks for a line of every row (64 -> 128 channels with stride 2 at 56^2: 0.94 of
       // the time if no cache holds x).
@@ -269,7 +269,7 @@ struct pointwise_task {
 
 template <class T, const conv_call& C, const pointwise_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   static constexpr pixel_rows source = rows_of_pixels(C.geometry, p.forward), target = rows_of_pixels(C.geometry, !p.forward);
   constexpr int64_t panels = s.pairs() * p.panels;
   constexpr pixels_from from = !p.straight ? pixels_from::panel : p.units * p.blocks == 1 ? pixels_from::tensor_once : pixels_from::tensor;

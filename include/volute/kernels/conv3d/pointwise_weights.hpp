@@ -83,8 +83,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
               p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
   p.shared = conv_work(g) >= worth_sharing;
   // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
-  if (p.shared)
-    p.parts = larger(1, smaller(smaller(most_parts, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
+  if (p.shared) p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;
 }
 
@@ -117,8 +116,8 @@ struct lines_ahead {
 /// sum[r][v] (+)= sum over `pixels` p of rows[r][p] * turned[p][v], rows `pitch` apart; or, where `onto` is not null, onto[r][v] += what
 /// sum[r][v] would be.
 template <class T, int R, int NV, bool Several>
-__attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto,
-                                                       bool add, lines_ahead<T, Several> ahead) noexcept {
+VOLUTE_NO_INLINE void pointwise_weights_block(const T* rows, int64_t pitch, const T* turned, int64_t pixels, T* sum, T* onto, bool add,
+                                              lines_ahead<T, Several> ahead) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[R][NV];
@@ -141,18 +140,13 @@ __attribute__((noinline)) void pointwise_weights_block(const T* rows, int64_t pi
 /// Rows [row, row + valid), valid <= vectors * lanes, of a piece to to[p][vectors * lanes], zeros behind them. `line` holds a vector of
 /// rows.
 template <class T>
-__attribute__((noinline)) void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
-                                           int64_t vectors, T* line, T* to) noexcept {
-  using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>;
+VOLUTE_NO_INLINE void turn_pixels(const pixel_rows& q, const T* x, int64_t row, int64_t valid, int64_t first, int64_t count,
+                                  int64_t vectors, T* line, T* to) noexcept {
+  constexpr int L = simd::width<T>;
   constexpr int64_t pitch = piece_pitch<T>;
   for (int64_t v = 0; v < vectors; ++v) {
-    const auto turn = [&](const T* from, int64_t step, int64_t p) VOLUTE_ALWAYS_INLINE {
-      V r[L];
-      VOLUTE_EACH(i, L) r[i] = simd::load<V>(from + i * step);
-      simd::transpose(r);
-      VOLUTE_EACH(i, L) simd::store(to + ((p + i) * vectors + v) * L, r[i]);
-    };
+    const auto turn = [&](const T* from, int64_t step, int64_t p)
+                          VOLUTE_ALWAYS_INLINE { turn_square(from, step, to + (p * vectors + v) * L, vectors * L); };
     const int64_t n = larger(0, smaller(L, valid - v * L));
     int64_t p = 0;
     if (q.straight && n == L)
@@ -202,9 +196,9 @@ struct piece_ahead {
 /// Some pieces of one group into its sums, which at last are added to `onto` unless that is null: the rows of either matrix that it
 /// names.
 template <class T, int R, int NV, int Last, bool Several>
-__attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
-                                                      const pointwise_matrix<T>& broadcast, const tap_range& part, T* memory, T* sums,
-                                                      T* onto) noexcept {
+VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, const pointwise_matrix<T>& turned,
+                                             const pointwise_matrix<T>& broadcast, const tap_range& part, T* memory, T* sums,
+                                             T* onto) noexcept {
   constexpr int64_t L = simd::width<T>, lanes = NV * L;
   const int64_t pixels = p.pixels, pieces = ceil_divide(pixels, p.piece), step = broadcast.rows.volume;
   T* const panel = memory + p.turned_size();
@@ -242,9 +236,9 @@ __attribute__((noinline)) void pointwise_weights_task(const pointwise_weights_pl
   }
 }
 
-template <class T, ops::conv_geometry G>
-void run_pointwise_weights(const weights_operands<T, G>& of, T* scratch, const team<T>& workers) noexcept {
-  static constexpr pointwise_weights_plan p = plan_pointwise_weights<T>(G);
+template <class T, const conv_call& C, const pointwise_weights_plan& p>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+  static constexpr const ops::conv_geometry& G = shape_for<C>.geometry;
   static constexpr pixel_rows rows_of_x = rows_of_pixels(G, true), rows_of_g = rows_of_pixels(G, false);
   const auto matrix = [&](bool of_x, int64_t group, const tap_range& rows) {
     const int64_t elements = of_x ? of.s.source_elements() : of.s.target_elements();

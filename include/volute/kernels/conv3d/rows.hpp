@@ -5,14 +5,171 @@
 #pragma once
 
 #include <volute/core/simd.hpp>
-#include <volute/kernels/conv3d/rows_plan.hpp>
+#include <volute/kernels/conv3d/lanes.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
+
+/// What the code of a task depends on. Where few target channels would leave lanes empty, each has `fold` neighbouring lanes, for as many
+/// source channels, and these are added up at the end: 8 channels fill 16 lanes.
+struct rows_code {
+  int lanes = 1, vectors = 1, rows = 1, fold = 1;
+  bool slab = false;    // one chunk and pair of taps after the other meets all rows, whose sums wait in memory; else in registers
+  bool column = false;  // filter's adjoint, slab: a row meets all taps of the height, one tap of the depth after the other
+  bool ahead = false;   // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
+  int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
+  int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
+};
+
+/// Pixels of a row that are accumulated together.
+using rows_segment = axis_segment;
+constexpr int64_t segment_start(const rows_code& c, int64_t i) { return c.width * i / c.segments; }
+constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
+  const correlation_axis axis{.taps = c.taps, .offset = c.offset, .offset_step = c.dilation};
+  return segment_between(axis, segment_start(c, i), segment_start(c, i + 1), c.source_width);
+}
+
+/// f(i, where its source pixels begin in a row, and its target pixels) for segment number i of a row; i: a constant.
+template <rows_code C, class F>
+VOLUTE_INLINE void for_each_segment(F f) noexcept {
+  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
+    (f(std::integral_constant<std::size_t, I>{}, larger(0, segment_start(C, I) + C.offset) * C.chunk,
+       segment_start(C, I) * C.lanes * C.vectors),
+     ...);
+  }
+  (std::make_index_sequence<C.segments>{});
+}
+
+/// f(source pixel's vector, its number in the segment, r, tap k, target pixel q) for all products of segment S of R rows with one source
+/// channel (with `fold` of them), each source pixel loaded once for all taps; then x stands at the next channel.
+template <class V, rows_code C, rows_segment S, int R, class T, class F>
+VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
+  constexpr int dilation = static_cast<int>(C.dilation);
+  VOLUTE_UNROLL
+  for (int i = S.low; i < S.high; ++i)
+    VOLUTE_EACH(r, R) {
+      const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
+      VOLUTE_EACH(k, static_cast<int>(C.taps))
+        if (const int q = i - k * dilation; q >= 0 && q < S.n) f(xv, i, r, k, q);
+    }
+  VOLUTE_EACH(r, R) x[r] += C.fold;
+}
+
+/// Asks for the next of as many rows' pixels of segment S, which follow one another.
+template <rows_code C, rows_segment S, class T>
+VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
+  const int step = rows * (S.high - S.low) * C.fold;
+  VOLUTE_UNROLL
+  for (int i = 0; i < step; i += line_of<T>) simd::prefetch(next + i);
+  next += step;
+}
+
+/// What both plans have of the rows.
+struct rows_cut {
+  rows_code code;
+  int64_t block = 1;           // target channels of one
+  correlation_axis axis[2]{};  // depth and height
+  int64_t count[2]{};          // planes and rows of the source
+  constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
+};
+
+struct rows_plan : lanes_plan, rows_cut {
+  int64_t together = 1;  // rows, or planes if `slab`, that make a tile
+};
+
+/// Pixels of a row that are accumulated together, at most.
+inline constexpr int64_t longest_row = 24;
+
+/// Wide rows of several vectors have little rim, and conv3d/channels.hpp reads its weights less often.
+template <class T>
+constexpr bool rows_possible(const conv_shape& s) {
+  const ops::conv_geometry& g = s.geometry;
+  return unit_stride(g) && g.kernel[2] > 1 && g.kernel[2] <= row_registers - 6 &&
+         (s.target_size[2] <= longest_row || s.target_channels <= simd::width<T>);
+}
+
+/// Lanes of each target channel, so that the fewest stay empty.
+template <class T>
+constexpr int lanes_fold(const conv_shape& s) {
+  int best = 1;
+  for (int fold = 2; fold * s.target_channels <= simd::width<T>; fold *= 2) {
+    const int64_t twice = ceil_divide(s.source_channels, fold / 2) * (fold / 2) * 2;
+    if (ceil_divide(s.source_channels, fold) * fold < twice && best == fold / 2) best = fold;
+  }
+  return best;
+}
+
+/// Source channels at a time: near-equal chunks of at most 64.
+constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(near_equal(channels, 64), fold) * fold; }
+
+/// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
+template <class T, class Plan>
+constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
+  auto& c = p.code;
+  for (int a = 0; a < 2; ++a) p.axis[a] = s.axis[a], p.count[a] = s.source_size[a];
+  const correlation_axis w = s.axis[2];
+  c.width = s.target_size[2];
+  c.source_width = s.source_size[2];
+  c.taps = w.taps;
+  c.offset = w.offset;
+  c.dilation = w.offset_step;
+  c.lanes = simd::width<T>;
+  c.fold = lanes_fold<T>(s);
+  const int64_t vectors = ceil_divide(s.target_channels * c.fold, c.lanes);
+  c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
+  c.segments = ceil_divide(c.width, smaller(longest, row_registers / c.vectors - c.taps));
+  p.blocks = vectors / c.vectors;
+  p.block = p.block_lanes() / c.fold;
+  c.chunk = rows_chunk(s.source_channels, c.fold);
+  p.chunks = ceil_divide(s.source_channels, c.chunk);
+}
+
+/// Rows of `pixels` pixels that meet the filters of a pair of taps together: 14 accumulators hide their latency, if registers allow.
+constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
+  const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
+  return static_cast<int>(larger(1, smaller(wanted, room)));
+}
+
+template <class T>
+constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& from = {}) {
+  rows_plan p;
+  rows_code& c = p.code;
+  constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
+  plan_rows_blocks<T>(p, s, longest_row);
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
+  p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, true};
+  c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
+  p.source_units = s.source_plane(), p.grain = 64;
+  p.source_row = c.source_width * c.chunk;
+  p.source_plane = p.count[1] * p.source_row;
+  plan_copy(p, s, p.count[0], size);
+  int64_t tiles = 1;
+  if (c.slab) {
+    if (c.segments == 1) c.rows = rows_at_once(c, pixels);
+    plan_samples(p, s, size);
+    tiles = p.samples * p.slabs.size;
+    p.together = smaller(tiles, larger(1, (machine.l2 / 2) / ((p.source_plane + height * row) * size)));
+    p.tile = p.together * height * row;
+  } else {
+    int64_t whole = 1;  // rows that are whole vectors of pixels
+    while (whole * c.width % simd::width<T> != 0) ++whole;
+    p.together = larger(1, (machine.l1 / 4) / (row * size));
+    if (p.together > whole) p.together -= p.together % whole;
+    p.together = smaller(p.together, p.slabs.size * height);
+    p.tile = p.together * row;
+    tiles = ceil_divide(p.slabs.size * height, p.together);
+  }
+  plan_threads(p, s, size, tasks_of_piece(c.slab), tiles);
+  plan_blocked_source(p, from, p.count[0]);
+  return p;
+}
 
 template <class T, int R>
 struct rows_job : lanes_loops {
@@ -26,7 +183,7 @@ struct rows_job : lanes_loops {
 
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
 template <class T, rows_code C, int R, rows_segment S>
-__attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
+VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
@@ -39,18 +196,13 @@ __attribute__((noinline)) void rows_block(const rows_job<T, R>& j, int64_t x_fir
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
+        const T* w = j.w + j.filters_at(c, d, h);
         const T* x[R];
-        VOLUTE_EACH(r, R) x[r] = j.x[r] + x_first + c * j.x_chunk + d * j.x_d + h * j.x_h;
+        VOLUTE_EACH(r, R) x[r] = j.x[r] + x_first + j.source_at(c, d, h);
         // The next row's pixels are fetched now, as in channels_block: 0.74 to 0.97 of the time at 64^3, as fast where caches hold the
         // source.
         [[maybe_unused]] const T* next = nullptr;
-        if constexpr (!C.slab)
-          next = (h + 1 < j.h        ? j.x[0] + c * j.x_chunk + d * j.x_d + (h + 1) * j.x_h
-                  : d + 1 < j.d      ? j.x[0] + c * j.x_chunk + (d + 1) * j.x_d
-                  : c + 1 < j.chunks ? j.x[0] + (c + 1) * j.x_chunk
-                                     : j.next) +
-                 x_first;
+        if constexpr (!C.slab) next = j.after(j.x[0] + x_first, x[0], c, d, h, j.next + x_first);
         const T* const end = w + C.chunk / C.fold * (K * NV * L);
         VOLUTE_NO_UNROLL
         for (; w != end; w += K * NV * L) {
@@ -89,7 +241,7 @@ struct rows_task {
   const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
   const int64_t first = t.piece.slab.first, depth = t.piece.slab.last - first;  // planes of each sample
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const int64_t rows = depth * ch.n, each = C.slab ? depth : ceil_divide(rows, p.together);
     const auto [begin, end] = nth_range(t.piece.samples * each, t.slice, t.slices);
     for (int64_t i = begin; i < end;) {
@@ -180,21 +332,17 @@ struct rows_task {
   }
 };
 
-template <class T, bool Scale>
-void copy_piece(const conv_shape& s, const rows_plan& p, const conv_run<T>& run, const conv_piece& at, int64_t n, T* to, int64_t begin,
-                int64_t end) noexcept {
-  const int64_t volume = s.source_volume(), chunk = p.code.chunk, base = at.slab.begin * p.pixels();
-  const int64_t first = begin * p.unit, last = smaller((at.slab.end - at.slab.begin) * p.pixels(), end * p.unit);  // pixels
-  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk) {
-    const int64_t channel = ((at.sample + n) * s.groups + at.group) * s.source_channels + c * chunk;
-    copy_pixels<T, 1, Scale>(run.x + channel * volume + base + first, to + first * chunk, smaller(chunk, s.source_channels - c * chunk), chunk,
-                             volume, last - first, Scale ? run.scale + channel : nullptr);
-  }
+/// A range of the copy of x's channels in chunks, the volume as one long row. A unit: a pixel.
+template <class T, bool Scale, ops::volume_layout From, class Plan>
+requires std::is_base_of_v<rows_cut, Plan>
+void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& range, T* to) noexcept {
+  for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk)
+    copy_channels<T, 1, Scale, From>({x, s.groups, s.source_channels, s.source_volume()}, scale, c * p.code.chunk, p.code.chunk, range, to);
 }
 
 template <class T, const conv_call& C, const rows_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   run_lanes<T, C, p, p.code.lanes>(
       run, [](int64_t, const lanes_task<T>& task) noexcept { rows_task<T, p.code, C.epilogue, C.layouts.target>{s, p, task}.run(); });
 }

@@ -5,7 +5,6 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/rows.hpp>
-#include <volute/kernels/conv3d/rows_plan.hpp>
 #include <volute/kernels/conv3d/weights_driver.hpp>
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
@@ -57,14 +56,14 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   const int64_t tasks = p.blocks * p.chunks;
   p.cut_planes(p.axis[0].n, p.axis[1].n * c.width, size, machine.l2 / 2);
   if (p.share == sharing::inside && c.slab) {
-    const int64_t wanted = ceil_divide(most_parts, tasks * p.parts), columns = p.axis[0].taps;
+    const int64_t wanted = ceil_divide(few_tasks, tasks * p.parts), columns = p.axis[0].taps;
     p.tap_slices = c.column && wanted > 1 ? ceil_divide(wanted, columns) * columns : wanted;
     p.tap_slices = smaller(p.tap_slices, columns * p.axis[1].taps);
   }
   p.sum_count = p.samples == s.batch && p.parts * p.tap_slices == 1 ? 1 : tasks;
   p.stream = g.w_size() * size >= machine.cached * 2;
   if (p.cut_slabs(g, side, target_plane, 0, size)) p.panel = smaller(p.panel, p.depth.size);
-  if (p.parts * p.tap_slices > 1) p.slices = smaller(c.chunk / c.fold, ceil_divide(most_parts / 2, tasks));
+  if (p.parts * p.tap_slices > 1) p.slices = smaller(c.chunk / c.fold, ceil_divide(few_tasks / 2, tasks));
   return p;
 }
 
@@ -81,7 +80,7 @@ struct row_weights_job {
 /// sum[tap d][tap h][source channel][tap w][lanes] (+)= the products of R rows' segments. A sum's products make two chains if there
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
 template <class T, rows_code C, int R, rows_segment S>
-__attribute__((noinline)) void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
+VOLUTE_NO_INLINE void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
@@ -133,7 +132,7 @@ struct row_weights_task {
   T* sums;
   const weights_range& range;
 
-  __attribute__((noinline)) void run() const noexcept {
+  VOLUTE_NO_INLINE void run() const noexcept {
     const tap_range all = nth_range(cd.taps * ch.taps, range.slice, range.slices);
     for (int64_t begin = range.first, end = 0; begin < range.last; begin = end) {
       end = C.slab ? smaller(range.last, begin + p.panel) : range.last;
@@ -193,20 +192,14 @@ struct row_weights_task {
 };
 
 /// A kernel of run_weights().
-template <class T, ops::conv_geometry G, conv_side Side, ops::conv_layouts Layouts>
-struct rows_weights {
-  static constexpr row_weights_plan plan = plan_row_weights<T>(G, Side);
+template <class T, const conv_call& C, const row_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
   static constexpr rows_code code = plan.code;
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
-  weights_operands<T, G, Side> of;
 
-  void copy_source(const weights_copy& c, T* to) const noexcept {
-    for (int64_t k = 0; k < s.source_channels; k += code.chunk, to += plan.source_chunk)
-      copy_weights_pixels<1, Layouts.source>(of.sources(), k, code.chunk, c, to);
-  }
-
-  void copy_target(const weights_copy& c, T* to) const noexcept {
-    copy_weights_pixels<code.fold, Layouts.target>(of.targets(), c.block * plan.block, plan.block, c, to);
+  void copy_target(const copy_range& range, T* to) const noexcept {
+    copy_channels<T, code.fold, false, C.layouts.target>(of.targets(), nullptr, range.block * plan.block, plan.block, range, to);
   }
 
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
@@ -215,23 +208,16 @@ struct rows_weights {
 
   void complete(const weights_place& at, const T* sums) const noexcept {
     static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
-    static constexpr tap_places<G, Side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
-                                                [](const correlation_axis&) { return lanes; });
+    static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
+                                                           [](const correlation_axis&) { return lanes; });
     const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
     const int64_t sources = smaller(code.chunk, s.source_channels - first);
     const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
-    const complete_sums<T> all{.s = s,
-                               .places = places.of,
-                               .lanes = 1,
-                               .channel = row,
-                               .parts = plan.parts,
-                               .part = plan.sum_count * plan.sum,
-                               .targets = smaller(plan.block, s.target_channels - target),
-                               .begin = steps.first * code.fold,
-                               .end = smaller(sources, steps.last * code.fold),
-                               .sums = sums,
-                               .dw = of.dw + filter_offset(s, at.group, target, first)};
-    if constexpr (Side == conv_side::forward && code.fold == 1 && G.taps() <= dense_taps)
+    T* const dw = of.dw + filter_offset(s, at.group, target, first);
+    const int64_t targets = smaller(plan.block, s.target_channels - target);
+    const int64_t begin = steps.first * code.fold, end = smaller(sources, steps.last * code.fold);
+    const complete_sums<T> all{s, sums, dw, targets, begin, end, places.of, 1, row, plan.parts, plan.sum_count * plan.sum};
+    if constexpr (C.side == conv_side::forward && code.fold == 1 && s.taps() <= dense_taps)
       all.template turn_dense<code.lanes>(plan.stream);
     else
       all.template turn<code.lanes, code.fold>();

@@ -78,6 +78,14 @@ struct conv_piece {
   depth_slab slab;
 };
 
+/// Of the copy of one sample and group (and one block of target channels), which begins with unit `base`: units [begin, end), counted
+/// through the planes of the tensor, each cut into as many.
+struct copy_range {
+  int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
+  /// In units of which each is so many.
+  constexpr copy_range in(int64_t units) const { return {sample, group, begin * units, end * units, base * units, block}; }
+};
+
 template <class Plan>
 constexpr int64_t piece_count(const conv_shape& s, const Plan& p) {
   return ceil_divide(s.batch, p.samples) * s.groups * p.slabs.count;
@@ -87,9 +95,6 @@ constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
   const int64_t pair = i / p.slabs.count, sample = pair / s.groups * p.samples;
   return {sample, smaller(p.samples, s.batch - sample), pair % s.groups, p.slabs.slab(i % p.slabs.count)};
 }
-
-/// Tasks that 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t many_tasks = 32;
 
 /// How threads share the pieces: `size` bytes an element; `tasks` of a piece at most; `tiles`: into which one block can be cut.
 template <class Plan>
@@ -102,11 +107,10 @@ constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t 
 }
 
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.
-/// units(slab): parts into which its copy can be cut; copy(piece, n, to, begin, end): units [begin, end) of its sample n;
-/// block(piece, b, slice, slices, source, tile): one slice of block b. A pointer for copy: the source, which lies as its copy would; then
-/// threads take slices of all pieces.
-template <sharing Share, class T, class Plan, class Units, class Copy, class Block>
-VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Units units, Copy copy, Block block) {
+/// copy(range, to): in units of which a plane has p.source_units, p.grain of them at least; block(piece, b, slice, slices, source, tile):
+/// one slice of block b. A pointer for copy: the source, which lies as its copy would; then threads take slices of all pieces.
+template <sharing Share, class T, class Plan, class Copy, class Block>
+VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, const team<T>& workers, Copy copy, Block block) {
   const bool inside = Share == sharing::inside && !workers.alone();
   const int64_t pieces = piece_count(s, p), slices = inside ? p.slices : 1, tasks = p.blocks * slices;
   const auto run = [&](const conv_piece& at, int64_t task, const T* source, T* tile) noexcept {
@@ -119,26 +123,29 @@ VOLUTE_INLINE void run_pieces(const conv_shape& s, const Plan& p, T* scratch, co
     });
   } else {
     const int64_t sources = p.samples * p.source_sample;
-    const auto fill = [&](const conv_piece& at, T* source, int64_t each, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
+    const auto grains = [&](const depth_slab& slab) {
+      return ceil_divide((slab.end - slab.begin) * p.source_units, p.grain);
+    };  // of a sample
+    const auto fill = [&](const conv_piece& at, T* source, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
+      const int64_t each = grains(at.slab), base = at.slab.begin * p.source_units, all = at.slab.end * p.source_units;
       for (int64_t n = 0; n < at.samples; ++n) {
         const int64_t first = larger(0, begin - n * each), last = smaller(each, end - n * each);
-        if (first < last) copy(at, n, source + n * p.source_sample, first, last);
+        if (first >= last) continue;
+        copy({at.sample + n, at.group, base + first * p.grain, smaller(all, base + last * p.grain), base}, source + n * p.source_sample);
       }
     };
     if (!inside) {
       share_if<Share == sharing::pairs>(workers, pieces, [&](int64_t i, int worker) VOLUTE_ALWAYS_INLINE {
         const conv_piece at = piece_of(s, p, i);
         T* const source = workers.memory(worker, scratch);
-        const int64_t each = units(at.slab);
-        fill(at, source, each, 0, at.samples * each);
+        fill(at, source, 0, at.samples * grains(at.slab));
         for (int64_t task = 0; task < tasks; ++task) run(at, task, source, source + sources);
       });
     } else if constexpr (Share == sharing::inside) {
       for (int64_t i = 0; i < pieces; ++i) {
         const conv_piece at = piece_of(s, p, i);
-        const int64_t each = units(at.slab);
-        share_ranges(workers, at.samples * each, 1, copy_parts(at.samples * p.source_sample),
-                     [&](int64_t begin, int64_t end, int) noexcept { fill(at, scratch, each, begin, end); });
+        share_ranges(workers, at.samples * grains(at.slab), 1, copy_parts(at.samples * p.source_sample),
+                     [&](int64_t begin, int64_t end, int) noexcept { fill(at, scratch, begin, end); });
         share(workers, tasks,
               [&](int64_t task, int worker) noexcept { run(at, task, scratch, workers.memory(worker, scratch + sources)); });
       }

@@ -4,6 +4,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/kernels/scalar_program.hpp>
 #include <volute/kernels/team.hpp>
 #include <volute/ops/elementwise.hpp>
@@ -23,7 +24,18 @@ struct conv_call {
   conv_side side{};
   ops::epilogue epilogue{};
   bool scale = false;
-  ops::conv_layouts layouts{};
+  ops::conv_layouts layouts{};  // of source and target
+};
+
+/// The list of correlations of a call.
+template <const conv_call& C>
+inline constexpr const conv_shape& shape_for = conv_shape_of<C.geometry, C.side>;
+
+/// A tensor: channels of a group, and elements of one.
+template <class T>
+struct conv_tensor {
+  const T* first;
+  int64_t groups, channels, volume;
 };
 
 /// Where results go, and the operands of their epilogue but the first.
@@ -70,7 +82,7 @@ VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& 
       const T* p = out.extra[i - 1];
       switch (E.operand[i]) {
         case ops::access::whole:
-          in[i] = n == lanes ? simd::load<V>(p + at.offset) : simd::load_partial<V>(p + at.offset, n);
+          in[i] = load_first<V>(p + at.offset, n);
           break;
         case ops::access::per_channel:
           in[i] = V(p[at.channel]);
@@ -97,8 +109,8 @@ VOLUTE_EXHAUSTIVE_END
 /// `width` neighbouring pixels of a tile [pixel][pitch] to `channels` NCDHW rows, `step` elements apart. Each channel is the sum of Fold
 /// neighbouring lanes.
 template <class T, int L, ops::epilogue E, int Fold = 1>
-__attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
-                                            conv_place at) noexcept {
+VOLUTE_NO_INLINE void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
+                                   conv_place at) noexcept {
   using V = simd::vec<T, L>;
   const int64_t channel = at.channel, offset = at.offset;
   for (int64_t c = 0; c < channels; c += L / Fold)
@@ -128,15 +140,15 @@ __attribute__((noinline)) void store_pixels(const T* tile, int64_t pitch, int64_
     }
 }
 
-/// L pixels of L channels, `step` elements apart, to [pixel][channel].
+/// L pixels of L channels, `step` elements apart, to [pixel][channel], pixels `pixel` elements apart.
 template <class T>
-VOLUTE_INLINE void turn_square(const T* x, T* to, int64_t step) noexcept {
+VOLUTE_INLINE void turn_square(const T* x, int64_t step, T* to, int64_t pixel) noexcept {
   constexpr int L = simd::width<T>;
   simd::vec<T> r[L];
   VOLUTE_UNROLL
   for (int i = 0; i < L; ++i, x += step) r[i] = simd::load<simd::vec<T>>(x);
   simd::transpose(r);
-  VOLUTE_EACH(i, L) simd::store(to + i * L, r[i]);
+  VOLUTE_EACH(i, L) simd::store(to + i * pixel, r[i]);
 }
 
 /// n pixels of `channels` channels, `step` elements apart, to [pixel][chunk][Fold], channels last and each Fold times; zeros for those
@@ -150,7 +162,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   const auto get = [&](int64_t c, int64_t w, int count) VOLUTE_ALWAYS_INLINE {
     if (c >= channels) return V(T(0));
     const T* const at = x + c * step + w;
-    V v = count == L ? simd::load<V>(at) : simd::load_partial<V>(at, count);
+    V v = load_first<V>(at, count);
     if constexpr (Scale) v = v * V(scale[c]);
     return v;
   };
@@ -162,7 +174,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   };
   int64_t w = 0;
   if (Fold == 1 && !Scale && channels == L && chunk == L)  // whole squares, without a branch
-    for (; w + L <= n; w += L) turn_square(x + w, to + w * L, step);
+    for (; w + L <= n; w += L) turn_square(x + w, step, to + w * L, L);
   for (; w < n; w += L) {
     const int count = static_cast<int>(smaller(L, n - w));
     if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
@@ -189,8 +201,7 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
 
 /// The same, and nothing behind the last pixel.
 template <class T, int Fold, bool Scale>
-__attribute__((noinline)) void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n,
-                                           const T* scale) noexcept {
+VOLUTE_NO_INLINE void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n, const T* scale) noexcept {
   turn_channels<T, Fold, Scale>(x, to, channels, chunk, volume, n, scale, to + n * chunk * Fold);
 }
 
@@ -219,7 +230,7 @@ VOLUTE_INLINE void copy_padded_rows(const source_axis& height, const source_axis
 }
 
 template <class T, bool Scale>
-__attribute__((noinline)) void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
+VOLUTE_NO_INLINE void copy_channels_last(const T* from, T* to, const T* scale, const channels_last_copy& p) noexcept {
   const int64_t block = p.block;
   const T* const end = to + p.height.extent * p.width.extent * block;
   copy_padded_rows(p.height, p.width, block, to, [&](int64_t h, T* first) VOLUTE_ALWAYS_INLINE {

@@ -5,6 +5,7 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
 #include <volute/ops/convolution.hpp>
 #include <volute/ops/volume_layout.hpp>
 
@@ -15,7 +16,7 @@ inline namespace VOLUTE_ISA {
 
 /// False where one of n elements is an infinity or NaN.
 template <class T>
-__attribute__((noinline)) bool all_finite(const T* p, int64_t n) noexcept {
+VOLUTE_NO_INLINE bool all_finite(const T* p, int64_t n) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   V a[4];
@@ -23,15 +24,14 @@ __attribute__((noinline)) bool all_finite(const T* p, int64_t n) noexcept {
   const int64_t whole = n / (4 * L) * (4 * L);
   for (int64_t i = 0; i < whole; i += 4 * L)
     for (int k = 0; k < 4; ++k) a[k] = simd::fma(simd::load<V>(p + i + k * L), V(T(0)), a[k]);
-  for (int64_t i = whole; i < n; i += L)
-    a[0] = simd::fma(n - i < L ? simd::load_partial<V>(p + i, static_cast<int>(n - i)) : simd::load<V>(p + i), V(T(0)), a[0]);
+  for (int64_t i = whole; i < n; i += L) a[0] = simd::fma(load_first<V>(p + i, static_cast<int>(smaller(L, n - i))), V(T(0)), a[0]);
   return simd::reduce_add((a[0] + a[1]) + (a[2] + a[3])) == T(0);
 }
 
 /// Sums again, product by product, what is NaN of dw[o][i][tap]: o of `outputs`, i of `inputs` (of a group).
 template <class T>
-__attribute__((noinline)) void without_unread(const ops::conv_geometry& q, const ops::conv_layouts& layouts, const T* x, const T* g, T* dw,
-                                              tap_range outputs, tap_range inputs) noexcept {
+VOLUTE_NO_INLINE void without_unread(const ops::conv_geometry& q, const ops::conv_layouts& layouts, const T* x, const T* g, T* dw,
+                                     tap_range outputs, tap_range inputs) noexcept {
   const auto row = [](const ops::volume_layout& l, int64_t channel_count, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
                       int64_t h) {
     if (!l.blocked()) return p + (((n * channel_count + c) * size[0] + d) * size[1] + h) * size[2];

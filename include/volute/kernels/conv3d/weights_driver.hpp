@@ -2,7 +2,7 @@
 // pixels are cut into parts and tasks, and who copies, multiplies and completes what.
 #pragma once
 
-#include <volute/kernels/conv3d/blocked.hpp>
+#include <volute/kernels/conv3d/lanes.hpp>
 #include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
@@ -21,15 +21,13 @@ struct weights_range {
 };
 
 /// What plans with channels in the lanes have in common. A piece: some samples of one group, or a slab of one sample. A task has one block
-/// of target channels and one chunk of source channels; both tensors are copied, in elements: [sample][chunk][plane] and
-/// [sample][block][plane].
-struct weights_cut {
-  int64_t blocks = 1, chunks = 1;
+/// of target channels and one chunk of source channels; both tensors are copied, the target as [sample][block][plane].
+struct weights_cut : chunked_copy {
+  int64_t blocks = 1;
   int64_t together = 1;  // blocks whose copies stand together: one, or all
   int64_t samples = 1;   // the same of samples
-  int64_t source_planes = 0, source_plane = 0, source_chunk = 0, source_sample = 0, target_block = 0, target_sample = 0;
-  int64_t source_units = 1, target_units = 1;  // that a plane's copy can be cut into
-  int64_t grain = 1;                           // units that one thread copies together
+  int64_t source_planes = 0, target_block = 0, target_sample = 0;
+  int64_t target_units = 1;  // that a plane's copy can be cut into
   /// Both copies are made at once, in the order of the parts: a thread finds most of what it needs in its own cache.
   bool interleaved = false;
   bool parts_inside = false;       // one thread does all parts of a task before the next task
@@ -81,28 +79,24 @@ struct weights_cut {
   }
 };
 
-/// Units [begin, end) of one sample and group, and of one block of target channels, for a copy that begins with unit `base`.
-struct weights_copy {
-  int64_t sample = 0, group = 0, begin = 0, end = 0, base = 0, block = 0;
-  /// In units of which each is so many.
-  constexpr weights_copy in(int64_t units) const { return {sample, group, begin * units, end * units, base * units, block}; }
-};
-
 /// A task, and one slice of its source channels when its sums are completed.
 struct weights_place {
   int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
 };
 
-/// One group of a kernel K, by all of `workers`. K has the tensors' shape `s`, its `plan` (a weights_cut), and what it does:
-/// copy_source(copy, to) and copy_target(copy, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task,
-/// those of all parts together, to their places in dw.
-template <class T, class K>
+/// One group of a kernel with plan p, by all of `workers`. The source is copied as in the forward face (copy_source); what the kernel does:
+/// copy_target(range, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together,
+/// to their places in dw.
+template <class T, const conv_call& C, const auto& p>
 struct weights_group {
-  static constexpr const weights_cut& p = K::plan;
-  const K& k;
+  const weights_kernel<T, C, p>& k;
   int64_t group;
   T* memory;
   const team<T>& workers;
+
+  void copy_sources(const copy_range& range, T* to) const noexcept {
+    copy_source<T, false, C.layouts.source>(k.s, p, k.of.source, nullptr, range, to);
+  }
 
   void complete(int64_t block, int64_t blocks, int64_t slices, const T* sums) const noexcept {
     share(workers, blocks * p.chunks * slices, [&](int64_t i, int) noexcept {
@@ -123,7 +117,7 @@ struct weights_group {
         const int64_t first = slab.first * step, last = smaller(k.s.target_size[0], slab.last * step);
         const weights_range range{slab.first, slab.last, slab.begin, first, i > of_part.first};
         const int64_t base = slab.begin * p.source_units, target_base = first * p.target_units;
-        k.copy_source({n, group, base, slab.end * p.source_units, base}, source);
+        copy_sources({n, group, base, slab.end * p.source_units, base}, source);
         for (int64_t b = 0; b < p.blocks; ++b) {
           T* const target = source + p.source_sample + b % p.together * p.target_block;
           k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
@@ -150,7 +144,7 @@ struct weights_group {
     share_ranges(workers, samples * steps, 1, copy_parts(samples * (p.target_sample + (again ? p.source_sample : 0))),
                  [&](int64_t begin, int64_t end, int) noexcept {
                    for_each_sample({begin, end}, steps, [&](int64_t n, int64_t from, int64_t to) {
-                     k.copy_source({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
+                     copy_sources({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
                      for (int64_t b = 0; b < p.together; ++b)
                        k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
                                      target + n * p.target_sample + b * p.target_block);
@@ -192,28 +186,18 @@ struct weights_group {
 };
 
 /// All groups of a kernel with channels in the lanes.
-template <class K, class T>
-requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(K::plan)>>
-void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
-  constexpr sharing how = K::plan.share;
+template <class T, const conv_call& C, const auto& p>
+requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(p)>>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+  constexpr sharing how = p.share;
+  const weights_kernel<T, C, p> k{of};
   if constexpr (how == sharing::pairs)
     share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
-      weights_group<T, K>{k, group, workers.memory(worker, scratch), {}}.run();
+      weights_group<T, C, p>{k, group, workers.memory(worker, scratch), {}}.run();
     });
   else
     for (int64_t group = 0; group < k.s.groups; ++group)
-      weights_group<T, K>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
-}
-
-/// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold].
-template <int Fold, ops::volume_layout Layout, class T>
-void copy_weights_pixels(const weights_tensor<T>& x, int64_t first, int64_t most, const weights_copy& c, T* to) noexcept {
-  const int64_t there = smaller(most, x.channels - first), channel = (c.sample * x.groups + c.group) * x.channels + first;
-  to += (c.begin - c.base) * most * Fold;
-  if constexpr (Layout.blocked())
-    copy_blocked<T>(Layout, x.first, c.sample, first, there, c.begin, c.end, to, most * Fold);
-  else
-    copy_pixels<T, Fold, false>(x.first + channel * x.volume + c.begin, to, there, most, x.volume, c.end - c.begin, nullptr);
+      weights_group<T, C, p>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
 }
 
 }  // namespace VOLUTE_ISA

@@ -5,35 +5,29 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
 #include <volute/kernels/conv3d/padded.hpp>
+#include <volute/kernels/conv3d/registers.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 #include <volute/kernels/conv3d/unread.hpp>
-#include <volute/kernels/conv3d/weights_tile.hpp>
 #include <volute/kernels/team.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// A tensor: channels of a group, and elements of one.
-template <class T>
-struct weights_tensor {
-  const T* first;
-  int64_t groups, channels, volume;
-};
-
-/// The tensors of one run of geometry G: x, g and dw for the forward side, g, x and dw for the backward side.
-template <class T, ops::conv_geometry G, conv_side Side = conv_side::forward>
+/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+template <class T, const conv_call& C>
 struct weights_operands {
-  static constexpr const conv_shape& s = conv_shape_of<G, Side>;
+  static constexpr const conv_shape& s = shape_for<C>;
   const T* source;
   const T* target;
   T* dw;
   /// Channel c of a (sample, group) pair.
   const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
   const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
-  weights_tensor<T> sources() const { return {source, s.groups, s.source_channels, s.source_volume()}; }
-  weights_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
+  conv_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
   /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
   void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
     const int64_t rows = s.target_size[1], row = s.target_size[2];
@@ -41,19 +35,21 @@ struct weights_operands {
       copy_slab<T, false, 1>(l, {0, 1, rows}, {0, 1, row}, from + d * s.target_plane(), row, target_at(s.pairs(), 0), h0, T(1),
                              to + d * l.plane);
   }
-  /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp). layouts: of source and target.
-  void sum_again(const ops::conv_layouts& layouts, const tap_range& outputs, const tap_range& inputs) const noexcept {
-    if constexpr (Side == conv_side::forward)
-      without_unread<T>(G, layouts, source, target, dw, outputs, inputs);
-    else
-      without_unread<T>(G, {layouts.target, layouts.source}, target, source, dw, outputs, inputs);
+  /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp).
+  void sum_again(const tap_range& outputs, const tap_range& inputs) const noexcept {
+    constexpr bool forward = C.side == conv_side::forward;
+    constexpr ops::volume_layout of_source = C.layouts.source, of_target = C.layouts.target;
+    without_unread<T>(s.geometry, forward ? ops::conv_layouts{of_source, of_target} : ops::conv_layouts{of_target, of_source},
+                      forward ? source : target, forward ? target : source, dw, outputs, inputs);
   }
 };
 
+/// The kernel of a plan: one specialization for each type of plan, in the header of its family, made of the operands `of`.
+template <class T, const conv_call& C, const auto& plan>
+struct weights_kernel;
+
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
-/// Parts at most: as many tasks as 2, 4, 8 or 16 threads share without a rest.
-inline constexpr int64_t most_parts = 16;
 /// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
 inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
@@ -61,12 +57,12 @@ inline constexpr double least_task = 10e3;
 
 /// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
 constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(most_parts, static_cast<int64_t>(work / least_task));
+  return work < worth_sharing ? 1 : smaller(few_tasks, static_cast<int64_t>(work / least_task));
 }
 
 /// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
 template <class T>
-__attribute__((noinline)) void fold_vectors(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
+VOLUTE_NO_INLINE void fold_vectors(const T* sums, int64_t parts, int64_t part, int64_t n, T* dw) noexcept {
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const auto read = [&](int64_t k) VOLUTE_ALWAYS_INLINE {
@@ -157,25 +153,26 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// All parts of a kernel K with pixels in the lanes. K has its `plan` (a weights_parts), the operands `of`, and add(stint, memory), which
-/// adds up a stint in the operands' dw. (tasks(workers): how many of the plan's tasks they get.)
-template <class K, class T>
-void run_weights(const K& k, T* scratch, const team<T>& workers) noexcept {
-  static constexpr const auto& p = K::plan;
+/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the operands' dw. (tasks(workers):
+/// how many of the plan's tasks they get.)
+template <class T, const conv_call& C, const auto& p>
+requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
+void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+  const weights_kernel<T, C, p> k{of};
+  constexpr const conv_shape& s = shape_for<C>;
   int64_t tasks = p.tasks;
   if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
   share_parts<p.share != sharing::none>(
-      workers, tasks, p.parts, K::s.batch * p.steps,
-      [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
-        K of_part = k;
-        of_part.of.dw = p.sums(scratch, part, k.of.dw);
+      workers, tasks, p.parts, s.batch * p.steps, [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
+        auto of_part = k;
+        of_part.of.dw = p.sums(scratch, part, of.dw);
         for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
           of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, workers.memory(worker, scratch));
         });
       });
-  p.fold(scratch, k.of.dw);
-  constexpr ops::conv_geometry g = K::s.geometry;
-  if (!all_finite(k.of.dw, g.w_size())) k.of.sum_again({}, {0, g.out_channels}, {0, g.group_in()});
+  p.fold(scratch, of.dw);
+  constexpr ops::conv_geometry g = C.geometry;
+  if (!all_finite(of.dw, g.w_size())) of.sum_again({0, g.out_channels}, {0, g.group_in()});
 }
 
 /// Where dw has the filter of target channel `target` and source channel `source` of a group.

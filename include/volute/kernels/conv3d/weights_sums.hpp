@@ -22,10 +22,10 @@ struct tap_places {
     constexpr const conv_shape& s = conv_shape_of<G, Side>;
     for (int64_t& e : of) e = -1;
     int64_t first = 0;
-    for_each_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, const correlation_axis& cw, int64_t) {
-      for_each_tap(s, cd, ch, cw,
-                   [&](int64_t d, int64_t h, int64_t w, int64_t k) { of[k] = first + (d * ch.taps + h) * row(cw) + w * tap(cw); });
-      first += cd.taps * ch.taps * row(cw);
+    for_each_class(s, [&](const conv_class& at) {
+      for_each_tap(s, at,
+                   [&](int64_t d, int64_t h, int64_t w, int64_t k) { of[k] = first + (d * at.h.taps + h) * row(at.w) + w * tap(at.w); });
+      first += at.d.taps * at.h.taps * row(at.w);
     });
     for (int64_t e : of) all_met = all_met && e >= 0;
   }
@@ -40,11 +40,11 @@ inline constexpr int64_t dense_taps = 27;
 template <class T>
 struct complete_sums {
   const conv_shape& s;
-  const int64_t* places;
-  int64_t lanes, channel, parts, part;
-  int64_t targets, begin, end;
   const T* sums;
   T* dw;
+  int64_t targets, begin, end;
+  const int64_t* places;
+  int64_t lanes, channel, parts, part;
 
   T* to(int64_t o, int64_t c) const noexcept { return dw + o * s.weight_target + c * s.weight_source; }
 
@@ -76,7 +76,7 @@ struct complete_sums {
 
   /// L taps at a time.
   template <int L, int Fold>
-  __attribute__((noinline)) void turn() const noexcept {
+  VOLUTE_NO_INLINE void turn() const noexcept {
     for (int64_t first = 0; first < s.taps(); first += L) {
       const int n = static_cast<int>(smaller(L, s.taps() - first));
       int64_t at[L];
@@ -90,7 +90,7 @@ struct complete_sums {
   /// Where the taps of neighbouring source channels follow one another in dw (forward side, no fold): vectors of L of these, whatever their
   /// channel, which are whole lines in most cases. `stream`: dw outgrows the caches and is written past them.
   template <int L>
-  __attribute__((noinline)) void turn_dense(bool stream) const noexcept {
+  VOLUTE_NO_INLINE void turn_dense(bool stream) const noexcept {
     constexpr int64_t channels = 16;  // at a time: whole vectors for any number of taps
     const int64_t taps = s.taps();
     int64_t at[channels * dense_taps];
@@ -107,7 +107,7 @@ struct complete_sums {
   }
 
   /// Element by element, no fold: filters of one element, and those of which no class meets some.
-  __attribute__((noinline)) void scatter() const noexcept {
+  VOLUTE_NO_INLINE void scatter() const noexcept {
     for (int64_t k = 0; k < s.taps(); ++k)
       for (int64_t c = begin; c < end; ++c)
         for (int64_t o = 0; o < targets; ++o) {

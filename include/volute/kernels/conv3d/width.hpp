@@ -29,7 +29,7 @@ struct width_plan : pixels_plan, width_block_size {
   int64_t weights_size = 0;  // scaled filters of one block
   // What run_pieces() asks for: a piece is a (sample, group) pair.
   depth_slabs slabs{};
-  int64_t samples = 1, source_sample = 0;
+  int64_t samples = 1, source_sample = 0, source_units = 1, grain = 1;
   int64_t slices = 1;  // of the tiles of one block of output channels, if threads share its work
 };
 
@@ -95,6 +95,7 @@ constexpr width_plan plan_width(const conv_shape& s) {
   // Direct: only the last channel is copied, whose end the last vectors may pass.
   p.source_size = whole_lines((p.rows.direct ? 1 : s.source_channels) * p.rows.channel + block + p.rows.pitch * 2);
   p.source_sample = p.source_size;
+  p.source_units = (p.rows.direct ? 1 : s.source_channels) * p.rows.source[0].count;
   plan_threads(p, s, size, many_tasks, many_tasks);
   return p;
 }
@@ -112,7 +113,7 @@ struct width_job : tap_loops {  // chunks: of one channel
 };
 
 template <class T, int OB, int NV>
-__attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
+VOLUTE_NO_INLINE void width_block(const width_job<T>& j) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][NV];
@@ -124,8 +125,8 @@ __attribute__((noinline)) void width_block(const width_job<T>& j) noexcept {
   for (int64_t c = 0; c < j.chunks; ++c)
     for (int64_t d = 0; d < j.d; ++d)
       for (int64_t h = 0; h < j.h; ++h) {
-        const T* w = j.w + c * j.w_chunk + d * j.w_d + h * j.w_h;
-        const T* x = j.x + c * j.x_chunk + d * j.x_d + j.rows[h];
+        const T* w = j.w + j.filters_at(c, d, h);
+        const T* x = j.x + j.source_at(c, d, 0) + j.rows[h];
         if (j.k > 2) {  // the next plane, which the next tile reads: 16 channels of 64^3 23 -> 14 ms
           VOLUTE_UNROLL
           for (int v = 0; v <= NV; ++v) simd::prefetch(x + j.x_d + v * L);
@@ -145,8 +146,7 @@ inline constexpr tap_offsets<G, Side> width_offsets_of{rows_of({G, Side}), rows_
 
 /// A tile: `rows` rows from h on of plane d, in one residue class of depth and height; of a row that is cut, lanes from `begin` on.
 struct width_place {
-  const correlation_axis &depth, &height;
-  int64_t taps, taps_h;  // before this class: in all, of the height
+  const plane_class& plane;
   int64_t d, h, rows, begin;
 };
 
@@ -164,14 +164,15 @@ struct width_task {
   int64_t pair = 0, channel = 0, slice = 0, slices = 1;
   conv_output<T> out;
 
-  __attribute__((noinline)) void run() const noexcept {
-    for_each_plane_class(s, [&](const correlation_axis& cd, const correlation_axis& ch, int64_t taps, int64_t taps_h) VOLUTE_ALWAYS_INLINE {
+  VOLUTE_NO_INLINE void run() const noexcept {
+    for_each_plane_class(s, [&](const plane_class& plane) VOLUTE_ALWAYS_INLINE {
+      const correlation_axis &cd = plane.d, &ch = plane.h;
       const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
       const auto [begin, end] = nth_range(cd.n * ceil_divide(ch.n, p.slab) * cuts, slice, slices);
       for (int64_t i = begin; i < end; ++i) {
         // Depth is innermost: two of three planes are in the second-level cache then, and the third is asked for (see width_block).
         const int64_t h = i / (cuts * cd.n) * p.slab;
-        const width_place at{cd, ch, taps, taps_h, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
+        const width_place at{plane, i % cd.n, h, smaller(p.slab, ch.n - h), i / cd.n % cuts * p.lanes};
         sums(at);
         store(at);
       }
@@ -181,7 +182,7 @@ struct width_task {
   /// The sums of one tile, one chunk of source channels after the other.
   VOLUTE_INLINE void sums(const width_place& at) const noexcept {
     constexpr int64_t lanes = simd::width<T> * NV;
-    const correlation_axis &cd = at.depth, &ch = at.height;
+    const correlation_axis &cd = at.plane.d, &ch = at.plane.h;
     const tap_range td = taps_inside(cd, at.d, p.rows.source[0].count);
     // Taps wholly above or below the tile are skipped: the first rows of the volume use the fewest low taps, the last the fewest high.
     tap_range th{taps_inside(ch, at.h + at.rows - 1, p.rows.source[1].count).first, 0};
@@ -190,7 +191,7 @@ struct width_task {
     width_job<T> j;
     j.x_chunk = p.rows.channel;
     j.x_d = cd.offset_step * p.rows.plane;
-    j.rows = offsets[0] + at.taps_h + th.first;
+    j.rows = offsets[0] + at.plane.before_h + th.first;
     j.tile_channel = p.lanes * s.class_counts[2];
     int64_t chunk = 0;
     do {  // also without any source channel to read the tile must be written
@@ -200,10 +201,11 @@ struct width_task {
       const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
       T* to = tile;
       j.columns = offsets[1];
-      for_each_width_class(s, cd, ch, at.taps, [&](const correlation_axis& cw, int64_t taps) VOLUTE_ALWAYS_INLINE {
+      for_each_width_class(s, at.plane, [&](const conv_class& of_class) VOLUTE_ALWAYS_INLINE {
+        const correlation_axis& cw = of_class.w;
         j.k = cw.taps;
         j.filter_steps(cd, ch, cw.taps * OB);
-        j.w = packed + taps * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
+        j.w = packed + of_class.before * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
         const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
         for (int64_t i = 0; i < total; i += lanes) {
           j.x = from + i;
@@ -220,8 +222,9 @@ struct width_task {
   /// A tile to its place.
   VOLUTE_INLINE void store(const width_place& at) const noexcept {
     const int64_t classes = s.class_counts[2], row = s.target_size[2], begin = at.begin * classes;
-    const int64_t pixel = ((at.depth.dst + at.d * at.depth.dst_step) * s.target_size[1] + at.height.dst + at.h * at.height.dst_step) * row;
-    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), at.height.dst_step * row};
+    const correlation_axis &cd = at.plane.d, &ch = at.plane.h;
+    const int64_t pixel = ((cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + at.h * ch.dst_step) * row;
+    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), ch.dst_step * row};
     for (int64_t o = channel; o < smaller(channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
       conv_place to = place_of(s, pair, o);
       to.offset += pixel + begin;
@@ -232,19 +235,19 @@ struct width_task {
 
 template <class T, const conv_call& C, const width_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
-  constexpr const conv_shape& s = conv_shape_of<C.geometry, C.side>;
+  constexpr const conv_shape& s = shape_for<C>;
   constexpr const tap_offsets<C.geometry, C.side>& offsets = width_offsets_of<C.geometry, C.side>;
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
   constexpr int64_t copied = direct ? 1 : s.source_channels, split = s.source_channels - (direct ? 1 : 0);
   constexpr int64_t used = copied * p.rows.channel, size = s.source_channels * s.taps() * p.channels;
-  const auto first_of = [&](const conv_piece& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
+  const auto first_of = [&](const auto& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
-      s, p, run.scratch, run.workers, [](const depth_slab&) { return copied * p.rows.source[0].count; },
-      [&](const conv_piece& at, int64_t, T* to, int64_t begin, int64_t end) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(at);
+      s, p, run.scratch, run.workers,
+      [&](const copy_range& range, T* to) VOLUTE_ALWAYS_INLINE {
+        const int64_t first = first_of(range);
         copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
-                                         C.scale ? run.scale + first : nullptr, to, begin, end);
-        if (begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+                                         C.scale ? run.scale + first : nullptr, to, range.begin, range.end);
+        if (range.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
       },
       [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) VOLUTE_ALWAYS_INLINE {
         const int64_t first = first_of(at);

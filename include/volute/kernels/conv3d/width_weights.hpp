@@ -73,7 +73,7 @@ struct pixel_weights_job {
 
 /// to[OB][TB]: the sums of the pairs that x has at `offset`.
 template <class T, int OB, int TB>
-__attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j, const int64_t* offset, T* to) noexcept {
+VOLUTE_NO_INLINE void pixel_weights_block(const pixel_weights_job<T>& j, const int64_t* offset, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   V acc[OB][TB];
@@ -101,14 +101,13 @@ __attribute__((noinline)) void pixel_weights_block(const pixel_weights_job<T>& j
 }
 
 /// A kernel of run_weights(). Unless they are read directly, both tensors are copied.
-template <class T, ops::conv_geometry G>
-struct width_weights {
-  static constexpr pixel_weights_plan plan = plan_pixel_weights<T>(G);
-  static constexpr const conv_shape& s = conv_shape_of<G, conv_side::forward>;
+template <class T, const conv_call& C, const pixel_weights_plan& plan>
+struct weights_kernel<T, C, plan> {
+  static constexpr const conv_shape& s = shape_for<C>;
+  weights_operands<T, C> of;
   static constexpr int OB = plan.channels, TB = plan.taps;
   static constexpr bool direct = plan.rows.direct;
-  static constexpr int64_t plane_taps = s.kernel[1] * s.kernel[2], list = s.source_channels * plane_taps;  // pairs
-  weights_operands<T, G> of;
+  static constexpr int64_t plane_taps = s.plane_taps(), list = s.source_channels * plane_taps;  // pairs
 
   /// The planes of x that g's planes [first, last) read, to a copy; returns where plane 0 would stand. A vector may pass the end of each
   /// channel's last one: what stands there is multiplied by zeros, and must be a number.
@@ -123,7 +122,7 @@ struct width_weights {
     return to;
   }
 
-  __attribute__((noinline)) void add(const weights_stint& at, T* memory) const noexcept {
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {
     constexpr const correlation_axis& cd = s.axis[0];
     constexpr int64_t across = ceil_divide(plan.lanes, plan.columns);
     const int64_t pair = at.sample * s.groups + at.task;
@@ -158,7 +157,7 @@ struct width_weights {
   /// onto dw.
   VOLUTE_INLINE void add_pairs(const pixel_weights_job<T>& j, int64_t group, int64_t td, int64_t t0, int64_t o0, int64_t first,
                                bool add) const noexcept {
-    constexpr const int64_t* offsets = width_offsets_of<G, conv_side::forward>.both;
+    constexpr const int64_t* offsets = width_offsets_of<C.geometry, C.side>.both;
     int64_t offset[TB];
     for (int64_t t = 0; t < TB; ++t) {
       const int64_t k = smaller(t0 + t, list - 1);

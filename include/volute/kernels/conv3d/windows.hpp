@@ -130,8 +130,8 @@ VOLUTE_INLINE void pack_run(const T* from, int64_t n, int64_t step, int64_t colu
 /// Rows [row, row + rows) of pixels [first, first + count) to to[row][pitch], whole vectors, zero behind the last pixel. `row` and `rows`
 /// are multiples of kernel[2]; pitch >= count + lanes. `scale`: one factor a channel.
 template <class T, bool Scale>
-__attribute__((noinline)) void pack_pixels(const pixel_rows& q, const T* x, const T* scale, int64_t row, int64_t rows, int64_t first,
-                                           int64_t count, T* to, int64_t pitch) noexcept {
+VOLUTE_NO_INLINE void pack_pixels(const pixel_rows& q, const T* x, const T* scale, int64_t row, int64_t rows, int64_t first, int64_t count,
+                                  T* to, int64_t pitch) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const auto factor_of = [&](int64_t channel) { return Scale ? scale[channel] : T(1); };
@@ -205,8 +205,8 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
 /// `channels` channels of a tile [channel][tap][pixel] to their windows in dx: pixels [first, first + count) of y. The last windows of an
 /// axis take with them what lies behind.
 template <class T, ops::epilogue E, bool Stream>
-__attribute__((noinline)) void store_windows(const pixel_rows& q, const T* tile, int64_t tile_row, int64_t channels, int64_t first,
-                                             int64_t count, conv_output<T> out, conv_place at) noexcept {
+VOLUTE_NO_INLINE void store_windows(const pixel_rows& q, const T* tile, int64_t tile_row, int64_t channels, int64_t first, int64_t count,
+                                    conv_output<T> out, conv_place at) noexcept {
   const auto extent = [&](int a, int64_t i, int64_t next) {  // of dx, for positions [i, next) of y
     return (next < q.out[a] ? next * q.stride[a] : q.size[a]) - i * q.stride[a];
   };
