@@ -475,6 +475,33 @@ def attention():
     return Net()
 
 
+@network("written_attention", "4,6,8")
+def written_attention():
+    """Attention without its function: three spellings that are one step each, and three that stay as they are."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.drop = nn.Linear(8, 24), nn.Dropout(0.1)
+            self.softmax = nn.Softmax(dim=-1)
+            self.rows, self.heads, self.windows = (nn.Parameter(torch.randn(e)) for e in ((6, 6), (2, 6, 6), (2, 6, 6)))
+
+        def forward(self, x):
+            q, k, v = self.qkv(x).reshape(4, 6, 3, 2, 4).permute(2, 0, 3, 1, 4)
+            a = torch.einsum("bhid,bhjd->bhij", q, k) * 0.5
+            a = torch.einsum("bhij,bhjd->bhid", self.drop(self.softmax(a)), v)
+            flat = lambda t: t.reshape(8, 6, 4)
+            b = torch.bmm(flat(q), flat(k).transpose(1, 2)) / 1.5 + self.rows
+            b = torch.bmm(b.softmax(2), flat(v)).view(4, 2, 6, 4)
+            c = (q * 0.7) @ k.transpose(-2, -1) + self.heads.unsqueeze(0)
+            c = (c.view(2, 2, 2, 6, 6) + self.windows.unsqueeze(1).unsqueeze(0)).view(4, 2, 6, 6)
+            c = self.drop(self.softmax(c)) @ v
+            read = (q @ k.transpose(-2, -1)).softmax(-1)
+            late = ((q @ k.transpose(-2, -1) + self.rows) * 0.25).softmax(-1) @ v
+            across = (q @ k.transpose(-2, -1)).softmax(-2) @ v
+            return a + b + c + late + across + read @ v + read.amax(-1, keepdim=True)
+    return Net()
+
+
 @network("tables", "int:2,4", "2,4,6")
 def tables():
     class Net(nn.Module):

@@ -30,6 +30,34 @@ TEST_CASE("a query that sees no key gives zeros, and so do its gradients") {
   check_torch(numbers::attention_mask, attention(x<2, 3, 4>, keys<2, 5, 4>, values<2, 5, 2>, attn_mask(mask)), x<2, 3, 4>);
 }
 
+TEST_CASE("biases add up, whatever stands between them") {
+  constexpr auto in = x<2, 2, 4, 3>;
+  constexpr auto heads = parameter<"heads", 2, 4, 4>;
+  constexpr auto windows = parameter<"windows", 2, 1, 1, 4>;
+  constexpr auto rows = parameter<"rows", 4, 1>;
+  constexpr auto mask = reshape(indices<1, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 1>, shape<4, 4>);
+  const auto run = [&](auto y) {
+    program<outputs_of(decltype(y){}, in), double> p;
+    for (std::size_t i = 0; double& number : p.parameter_values()) number = layers_test::number(i++, 29, 5, 53);
+    std::vector<double> v(48), c(48);
+    for (std::size_t i = 0; i < 48; ++i) v[i] = layers_test::number(i, 37, 11, 101), c[i] = layers_test::number(i, 53, 17, 97);
+    auto [value, dx, dp] = p(in = v, input<"c", 2, 2, 4, 3> = c);
+    std::vector<double> all(value.begin(), value.end());
+    all.insert(all.end(), dx.begin(), dx.end());
+    for (const auto& p_slope : dp) all.insert(all.end(), p_slope.data, p_slope.data + p_slope.shape.size());
+    return all;
+  };
+  const auto close = [&](auto one, auto other) {
+    const auto a = run(one), b = run(other);
+    REQUIRE(a.size() == b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).margin(1e-12));
+  };
+  close(attention(in, in, in, attn_bias(heads), attn_bias(windows)), attention(in, in, in, attn_bias(heads + windows)));
+  close(attention(in, in, in, attn_bias(heads), attn_bias(windows), attn_bias(rows)), attention(in, in, in, attn_bias(heads + rows + windows)));
+  close(attention(in, in, in, attn_bias(heads), attn_mask(mask), attn_bias(windows)), attention(in, in, in, attn_mask(mask), attn_bias(heads + windows)));
+  close(attention(in, in, in, attn_bias(heads), attn_bias(windows), attn_mask(mask)), attention(in, in, in, attn_mask(mask), attn_bias(heads + windows)));
+}
+
 TEST_CASE("groups are a mask that nobody builds") {
   constexpr auto group = reshape(indices<0, 1, 0, 1, 1, 2, 2, 2>, shape<2, 1, 4>);
   constexpr auto mask = equal(reshape(group, shape<2, 1, 4, 1>), reshape(group, shape<2, 1, 1, 4>));

@@ -13,6 +13,14 @@ TEST_CASE("of queries, keys, values and a bias") {
   check(square(attention(queries, keys, contents, attn_bias(bias), attn_scale<0.7>, causal)), queries, bias);
 }
 
+TEST_CASE("of several biases, with a mask and without") {
+  constexpr auto one = input<"one", 3, 4>;
+  constexpr auto another = input<"another", 2, 1, 4>;
+  check(square(attention(queries, keys, contents, attn_bias(one), attn_bias(another))), queries, one, another);
+  constexpr auto mask = reshape(indices<1, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0>, shape<3, 4>);
+  check(square(attention(queries, keys, contents, attn_bias(one), attn_bias(another), attn_mask(mask))), contents, one, another);
+}
+
 TEST_CASE("of one tensor that is all of them, masked") {
   check(square(attention(queries, sin(queries), queries, attn_groups(indices<0, 1, 0>))), queries);
   constexpr auto mask = reshape(indices<1, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0>, shape<3, 4>);

@@ -87,3 +87,41 @@ TEST_CASE("a result that depends on parameters alone") {
   CHECK(changed(0, 0, 0, 0, 0) == 0);
   CHECK(changed(2, 2, 2, 2, 2) == 2);
 }
+
+namespace {
+/// A linear layer whose weight is kept transposed where few rows meet it, and as it is where many do.
+template <std::int64_t Rows, std::int64_t Out = 40>
+struct rows_of {
+  static constexpr auto rows = input<"rows", Rows, 33>;
+  static constexpr auto layer = parameter<"layer", Out, 33>;
+  static constexpr auto result = linear(rows, layer);
+  using type = program<outputs(result)>;
+  static std::vector<float> run(const std::vector<float>& numbers, const std::vector<float>& weights) {
+    type p;
+    std::copy(weights.begin(), weights.end(), p.parameter_values().begin());
+    auto [r] = p(rows = xt::adapt(numbers.data(), std::vector<std::size_t>{static_cast<std::size_t>(Rows), 33}));
+    return {r.begin(), r.end()};
+  }
+};
+constexpr std::int64_t bytes_of(std::int64_t out) { return (out * 33 * 4 + 63) / 64 * 64; }
+static_assert(rows_of<1>::type::facts::prologue_bytes == bytes_of(40) && rows_of<16>::type::facts::prologue_bytes == bytes_of(40));
+static_assert(rows_of<17>::type::facts::prologue_bytes == 0);    // the product turns its panels
+static_assert(rows_of<1, 8>::type::facts::prologue_bytes == 0);  // dot products
+}  // namespace
+
+TEST_CASE("a row of a linear layer has the same bits whether its weight is kept transposed or not") {
+  kernels_test::numbers random{9};
+  const auto check = [&]<std::int64_t Out>() {
+    const auto numbers = random.vector<float>(17 * 33), weights = random.vector<float>(Out * 33);
+    const auto many = rows_of<17, Out>::run(numbers, weights), few = rows_of<16, Out>::run(numbers, weights),
+               one = rows_of<1, Out>::run(numbers, weights);
+    CHECK(std::equal(few.begin(), few.end(), many.begin()));
+    CHECK(std::equal(one.begin(), one.end(), many.begin()));
+    double want = 0;
+    for (std::size_t k = 0; k < 33; ++k) want += double(numbers[k]) * double(weights[(Out - 1) * 33 + k]);
+    CHECK(std::abs(one.back() - want) < 1e-5);
+  };
+  check.operator()<40>();
+  check.operator()<8>();
+  check.operator()<3>();
+}

@@ -33,10 +33,11 @@ struct data {
       nest.stride[0][0] = (row_bias ? 1 : queries) * keys, nest.stride[0][2] = row_bias ? 0 : keys, nest.stride[0][3] = 1;
       bias = r.vector<T>(2 * nest.stride[0][0], -2, 2);
     }
-    if (f.mask == ops::attention_mask::elements) {  // (2, L, S)
+    if (f.mask == ops::attention_mask::elements || f.mask == ops::attention_mask::terms) {  // (2, L, S)
       nest.stride[1][1] = queries * keys, nest.stride[1][2] = keys, nest.stride[1][3] = 1;
       mask = r.vector<T>(2 * queries * keys);
-      for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = mask[i] > T(0.2) || static_cast<std::int64_t>(i) < keys ? T(0) : mask[i];
+      for (std::size_t i = 0; i < mask.size() && f.mask == ops::attention_mask::elements; ++i)
+        mask[i] = mask[i] > T(0.2) || static_cast<std::int64_t>(i) < keys ? T(0) : mask[i];
     } else if (f.mask == ops::attention_mask::groups) {  // (2, 1, 1, S)
       nest.stride[1][0] = keys, nest.stride[1][3] = 1;
       mask = r.vector<T>(2 * keys, 0, 3);
@@ -70,7 +71,8 @@ void define(const ops::attention_form& f, double scale, const data<T>& d, double
       double s = 0;
       for (std::int64_t c = 0; c < D; ++c) s += scale * at(d.q, row * D + c) * at(d.k, (m * S + j) * D + c);
       if (f.bias) s += at(d.bias, place(0, m, i, j));
-      const bool seen = f.mask == ops::attention_mask::none ||
+      if (f.mask == ops::attention_mask::terms) s += at(d.mask, place(1, m, i, j));
+      const bool seen = f.mask == ops::attention_mask::none || f.mask == ops::attention_mask::terms ||
                         (f.mask == ops::attention_mask::elements ? at(d.mask, place(1, m, i, j)) != 0
                                                                  : at(d.mask, place(1, m, 0, i)) == at(d.mask, place(1, m, 0, j)));
       p[static_cast<std::size_t>(j)] = seen && !(f.causal && j > i) ? std::exp(s) : 0;
@@ -147,6 +149,7 @@ void check_all() {
   check<T, {16, 40, true, true}>(300, 150);
   check<T, {3, 17, true, false, attention_mask::elements}>(50, 66);
   check<T, {3, 17, false, true, attention_mask::groups}>(60, 60);
+  check<T, {3, 17, true, true, attention_mask::terms}>(50, 66);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ hardtanh indices interpolate kernel keepdims leaky_relu linear log log1p log_sof
 negative nn norm one_hot outputs pad padding parameter per_channel pixel_shuffle power prelu range reciprocal reflect_pad3d relu relu6 replicate_pad3d
 reshape roll rsqrt scale_factor select selu shape sigmoid sign silu sin slice softmax softmin softplus softshrink softsign sqrt square state std stride
 sum take tanh tanhshrink threshold transpose upsample zero_pad3d output_size dilation groups trilinear nearest cubic align_corners expression invoke
-volute input training inference stop_gradient normal_noise same valid causal attention divisor count_include_pad ceil_mode
+volute input training inference stop_gradient normal_noise same valid causal attention attn_bias attn_mask attn_scale divisor count_include_pad ceil_mode
 alignas alignof and asm auto bitand bitor bool break case catch char class compl concept const consteval constexpr constinit continue default delete do
 double else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not nullptr operator or private
 protected public register requires return short signed sizeof static struct switch template this throw true try typedef typeid typename union unsigned

@@ -6,10 +6,10 @@ from expressions import E, axes, call, number, reshape, scalar, shape
 TABLE = {}
 
 
-def translates(*names):
+def translates(*names, of="aten"):
     def add(function):
         for n in names:
-            TABLE["aten." + n] = function
+            TABLE[f"{of}.{n}"] = function
         return function
     return add
 

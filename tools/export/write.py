@@ -2,6 +2,7 @@
 import math
 import re
 
+from attention import recognise
 from description import Refused
 from expressions import E, FUNCTIONS, MARK, OPTION, literal, number
 from operations import TABLE, Layer, Operand, Operation
@@ -41,7 +42,7 @@ def camel(label):
 
 class Writer:
     def __init__(self, description):
-        self.d = description
+        self.d = description = recognise(description)
         self.structure = Structure(description)
         self.structs = []        # (name, text) in the order of definition
         self.found = {}          # (base name, text) of a struct: its number

@@ -348,21 +348,13 @@ VOLUTE_INLINE V zip_high(V a, V b) {
 template <int First, class V>
 VOLUTE_INLINE V unzip(V a, V b) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) {
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    return V(_mm512_permutex2var_ps(a, First == 0 ? even : _mm512_add_epi32(even, _mm512_set1_epi32(1)), b));
-  } else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) {
-    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-    return V(_mm512_permutex2var_pd(a, First == 0 ? even : _mm512_add_epi64(even, _mm512_set1_epi64(1)), b));
-  } else
+  VOLUTE_FOR_VECTORS_OF(64, float, _mm512_permutex2var_ps(a, _mm512_setr_epi32(First, First + 2, First + 4, First + 6, First + 8, First + 10, First + 12, First + 14, First + 16, First + 18, First + 20, First + 22, First + 24, First + 26, First + 28, First + 30), b))
+  VOLUTE_FOR_VECTORS_OF(64, double, _mm512_permutex2var_pd(a, _mm512_setr_epi64(First, First + 2, First + 4, First + 6, First + 8, First + 10, First + 12, First + 14), b))
 #endif
 #if defined(__AVX2__)
-  if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, float>) {
-    const __m256d mixed = _mm256_castps_pd(_mm256_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd));  // a0 a2 b0 b2 a4 a6 b4 b6
-    return V(_mm256_castpd_ps(_mm256_permute4x64_pd(mixed, 0xd8)));
-  } else if constexpr (sizeof(V) == 32 && std::is_same_v<typename V::value_type, double>) {
-    return V(_mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, First == 0 ? 0x0 : 0xf), 0xd8));
-  } else
+  // a0 a2 b0 b2 a4 a6 b4 b6, then the quarters in their order
+  VOLUTE_FOR_VECTORS_OF(32, float, _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd)), 0xd8)))
+  VOLUTE_FOR_VECTORS_OF(32, double, _mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, First == 0 ? 0x0 : 0xf), 0xd8))
 #endif
 #if defined(__AVX__)
   VOLUTE_FOR_VECTORS_OF(16, float, _mm_shuffle_ps(a, b, First == 0 ? 0x88 : 0xdd))
@@ -397,10 +389,22 @@ VOLUTE_INLINE void shuffle(V (&r)[n]) {
 
 constexpr int log2_of(int n) { return n > 1 ? 1 + log2_of(n / 2) : 0; }
 
-/// Transposes the square matrix whose rows are r.
+/// Transposes the square matrix whose rows are r. AVX2 moves the lanes of its halves apart, then the halves: 24 moves of 8 floats, not 48.
 template <class V>
 VOLUTE_INLINE void transpose(V (&r)[lanes<V>]) {
-  shuffle<log2_of(lanes<V>)>(r);
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && lanes<V> == 8) {
+    V s[8];
+    VOLUTE_EACH(i, 4) s[2 * i] = V(_mm256_unpacklo_ps(r[2 * i], r[2 * i + 1])), s[2 * i + 1] = V(_mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]));
+    VOLUTE_EACH(i, 8) {  // column i % 4 of four rows, and column i % 4 + 4
+      const __m256d a = _mm256_castps_pd(s[i / 4 * 4 + i % 4 / 2]), b = _mm256_castps_pd(s[i / 4 * 4 + i % 4 / 2 + 2]);
+      r[i] = V(_mm256_castpd_ps(i % 2 == 0 ? _mm256_unpacklo_pd(a, b) : _mm256_unpackhi_pd(a, b)));
+    }
+    VOLUTE_EACH(i, 8) s[i] = V(i < 4 ? _mm256_permute2f128_ps(r[i], r[i + 4], 0x20) : _mm256_permute2f128_ps(r[i - 4], r[i], 0x31));
+    VOLUTE_EACH(i, 8) r[i] = s[i];
+  } else
+#endif
+    shuffle<log2_of(lanes<V>)>(r);
 }
 
 /// Lane i of the result is r[i] combined across its lanes by f: a tree over all rows at once, three instructions a row.
@@ -473,10 +477,10 @@ VOLUTE_INLINE void keep([[maybe_unused]] V& v) {
 template <class V, class T>
 VOLUTE_INLINE void stream(T* p, V v) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
-  if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, float>) {
-    if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_ps(p, v);
-  } else if constexpr (sizeof(V) == 64 && std::is_same_v<typename V::value_type, double>) {
-    if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) return _mm512_stream_pd(p, v);
+  if (reinterpret_cast<std::uintptr_t>(p) % 64 == 0) {
+    VOLUTE_FOR_VECTORS_OF(64, float, _mm512_stream_ps(p, v))
+    VOLUTE_FOR_VECTORS_OF(64, double, _mm512_stream_pd(p, v))
+    {}
   }
 #endif
   v.store_unaligned(p);

@@ -118,6 +118,17 @@ class planner : public step_list {
     if (const extents x = g.shape(g.operand(node, 0)); x[1] > 1) s.volume = x;
   }
 
+  /// A step that makes `out` of `node`'s value in another order.
+  constexpr step& new_derived(int node, int out, const kernel_spec& k, bool invariant) {
+    steps.push_back({});
+    step& s = steps[steps.size - 1];
+    s.call.node = base_of(g, node);
+    s.call.kernel = index(kernels, k);
+    s.invariant = invariant;
+    s.out = out;
+    return s;
+  }
+
   constexpr location pack(int weights, kernel_kind kind, int geometry) {
     const location w = location_of(weights);
     const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
@@ -128,16 +139,27 @@ class planner : public step_list {
       const kernel_spec& m = kernels.data[made.call.kernel];
       if (m.kind == kind && m.lanes == k.lanes) return {made.out};
     }
-    const bool invariant = hoists && invariant_[base_of(g, weights)] != 0;
+    const bool invariant = is_kept(weights);
     const int packed = new_value(base_of(g, weights), facts.packed, invariant);
-    steps.push_back({});
-    step& s = steps[steps.size - 1];
-    s.call.node = base_of(g, weights);
-    s.call.kernel = index(kernels, k);
-    s.invariant = invariant;
-    s.out = packed;
-    add_input(s, w);
+    add_input(new_derived(weights, packed, k, invariant), w);
     return {packed};
+  }
+
+  /// Whether a node depends on parameters alone and is kept with the weights.
+  constexpr bool is_kept(int node) const { return hoists && invariant_[base_of(g, node)] != 0; }
+
+  /// Matrices that depend on parameters alone with rows and columns exchanged, made once after the parameters changed: a product of so few
+  /// rows would pass over them twice to turn them (one row, 1000 x 512, Zen 3: 125 us for 45).
+  /// Where columns are few, dot products read them as they lie, whatever the rows are.
+  static constexpr std::int64_t few_rows = 16, few_columns = 8;
+  constexpr location transposed(int matrices) {
+    const location from = location_of(matrices);
+    const extents e = g.shape(matrices);
+    const int made = new_value(base_of(g, matrices), e.size(), true);
+    step& s = new_derived(matrices, made, {.kind = kernel_kind::copy}, true);
+    add_input(s, from);
+    axis(s, e[0], e[1] * e[2], e[1] * e[2]), axis(s, e[2], 1, e[1]), axis(s, e[1], e[2], 1);
+    return {made};
   }
 
   /// A convolution, with the group of `root` as its epilogue where root is not the convolution itself.
@@ -188,8 +210,12 @@ class planner : public step_list {
   // The steps of a node that has a kernel of its own, by its primitive.
   constexpr void kernel(const ops::convolution&, int i) { convolution(i, i); }
   constexpr void kernel(const ops::matmul& op, int i) {
-    step& s = new_step_of(i, {.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0});
-    const extents e = g.shape(i), a = g.shape(g.operand(i, 0)), b = g.shape(g.operand(i, 1));
+    const int second = g.operand(i, 1);
+    const extents e = g.shape(i), a = g.shape(g.operand(i, 0)), b = g.shape(second);
+    const bool turned = op.transpose_b != 0 && e[1] <= few_rows && e[2] > few_columns && is_kept(second);
+    const location from = location_of(g.operand(i, 0)), matrix = turned ? transposed(second) : location_of(second);
+    step& s = new_step(i, {.kind = kernel_kind::matmul, .first = op.transpose_a != 0, .second = op.transpose_b != 0 && !turned});
+    add_input(s, from), add_input(s, matrix);
     ops::loop_nest& n = s.call.nest;
     n.rank = 4;
     n.extent[0] = e[0], n.extent[1] = e[1], n.extent[2] = e[2], n.extent[3] = op.transpose_a ? a[1] : a[2];

@@ -189,10 +189,11 @@ void scores_to_lanes(const query_block& b, std::int64_t key, std::int64_t keys, 
     for (std::int64_t i = 0; i < b.count; ++i) to[k * to_row + i] = from[i * row + k * column];
 }
 
-/// What is added to a block of scores: the bias, and -infinity where a mask is 0 or the key is behind the query.
+/// What is added to a block of scores: the biases, and -infinity where a mask is 0 or the key is behind the query.
 template <class T, ops::attention_form F>
 struct score_addends {
-  static constexpr bool masked = F.mask != ops::attention_mask::none;
+  static constexpr bool masked = F.mask != ops::attention_mask::none, terms = F.mask == ops::attention_mask::terms,
+                        like_scores = terms || F.mask == ops::attention_mask::elements;
   const attention_walk<T>& walk;
   const T *bias, *mask;  // of the matrix at hand
   T *to, *masks;         // a block each
@@ -208,8 +209,8 @@ struct score_addends {
     const V nothing(-std::numeric_limits<T>::infinity()), zero(T(0));
     if (!F.bias || b.count < b.lanes_of(width)) set_lanes(to, keys, T(0));
     if constexpr (F.bias) scores_to_lanes(b, key, keys, bias, walk.row(W::bias), walk.column(W::bias), to);
-    if constexpr (F.mask == ops::attention_mask::elements) {
-      if (b.count < b.lanes_of(width)) set_lanes(masks, keys, T(1));
+    if constexpr (like_scores) {
+      if (b.count < b.lanes_of(width)) set_lanes(masks, keys, T(terms ? 0 : 1));
       scores_to_lanes(b, key, keys, mask, walk.row(W::mask), walk.column(W::mask), masks);
     } else if constexpr (masked) {
       for (std::int64_t i = 0; i < b.lanes_of(width); ++i) masks[i] = i < b.count ? mask[b.first + i] : T(0);
@@ -220,7 +221,9 @@ struct score_addends {
     for (std::int64_t k = 0; k < keys; ++k)
       for (int j = 0; j < b.vectors; ++j) {
         V s = simd::load<V>(to + k * row + j * width);
-        if constexpr (F.mask == ops::attention_mask::elements)
+        if constexpr (terms)
+          s = s + simd::load<V>(masks + k * row + j * width);
+        else if constexpr (like_scores)
           s = s + xsimd::select(simd::load<V>(masks + k * row + j * width) == zero, nothing, zero);
         else if constexpr (masked)
           s = s + xsimd::select(simd::load<V>(masks + j * width) == V(mask[key + k]), zero, nothing);

@@ -98,6 +98,28 @@ constexpr std::int64_t depth_of(std::int64_t k) {
   return ((k + parts - 1) / parts + 7) / 8 * 8;
 }
 
+/// A panel (k, columns) of a transposed b, in rows of whole vectors. One vector of columns after the other: the lines of more drive each
+/// other out of the first-level cache where columns are a power of two long (768 <- 512: four times slower).
+template <class T>
+__attribute__((noinline)) void pack_transposed(std::int64_t k, std::int64_t columns, const T* b, std::int64_t b_column, T* panel,
+                                               std::int64_t row) noexcept {
+  using V = simd::vec<T>;
+  constexpr int width = simd::width<T>;
+  for (std::int64_t j = 0; j < columns; j += width)
+    for (std::int64_t p = 0; p < k; p += width) {
+      const int n = static_cast<int>(k - p < width ? k - p : width);
+      const T* const from = b + j * b_column + p;
+      V r[width];
+      if (columns - j >= width && n == width) {
+        VOLUTE_EACH(i, width) r[i] = simd::load<V>(from + i * b_column);
+      } else {
+        for (int i = 0; i < width; ++i) r[i] = i < columns - j ? simd::load_partial<V>(from + i * b_column, n) : V(T(0));
+      }
+      simd::transpose(r);
+      for (int i = 0; i < n; ++i) simd::store(panel + (p + i) * row + j, r[i]);
+    }
+}
+
 /// c (m, n) = a (m, k) b, where b(p, j) is at b.data[p * b.row + j * b.column] and one of its strides is 1. Packing costs a pass over b.
 template <bool TransposeB, class T>
 void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a, matrix<T> b, T* c, std::int64_t c_row,
@@ -117,9 +139,7 @@ void matmul_blocked(std::int64_t m, std::int64_t n, std::int64_t k, matrix<T> a,
       if (pack) {
         const std::int64_t row = vectors * width;
         if constexpr (TransposeB) {
-          transpose_plane(from, b.column, panel, row, columns, d);
-          for (std::int64_t q = 0; q < d; ++q)
-            for (std::int64_t i = columns; i < row; ++i) panel[q * row + i] = T(0);
+          pack_transposed(d, columns, from, b.column, panel, row);
         } else {
           using V = simd::vec<T>;
           for (std::int64_t q = 0; q < d; ++q) {
@@ -258,7 +278,7 @@ void matmul(std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k, 
             std::int64_t b_batch_stride, T* c, const team<T>& workers = {}) noexcept {
   constexpr std::int64_t width = simd::width<T>, panel = matmul_block<T>::columns;
   const bool a_runs_along_k = !TransposeA || m == 1, b_runs_along_k = TransposeB || n == 1;
-  const bool dots = a_runs_along_k && b_runs_along_k && (!TransposeA || m < 8 || n < 2 * width) && (n == 1 || k >= 4 * width);
+  const bool dots = a_runs_along_k && b_runs_along_k && (n == 1 || (2 * n <= width && k >= 4 * width));
   if (k <= 0) return fill(c, batch * m * n, T(0));
   const bool pack = TransposeB || m > 2 * matmul_block<T>::rows;  // several tiles read a panel, or it must be turned
   // 50 multiply-adds a nanosecond, or 12 where each element of a matrix is used once.

@@ -8,7 +8,8 @@
 namespace volute {
 namespace option {
 
-/// Numbers that are added to the scores of attention: a tensor that repeats to (..., L, S).
+/// Numbers that are added to the scores of attention: a tensor that repeats to (..., L, S). Several add up; two of them are added where the
+/// scores are, so that one may differ between heads and one between windows.
 template <expression E>
 struct attn_bias {};
 /// Which keys a query sees: those where a tensor that repeats to (..., L, S) is not 0.
@@ -44,17 +45,30 @@ constexpr ops::attended with_bias(ops::attended f) { return f.bias = true, f; }
 constexpr ops::attended with_mask(ops::attended f, ops::attention_mask m) { return f.mask = m, f; }
 constexpr ops::attended with_scale(ops::attended f, double s) { return f.scaled = true, f.scale = s, f; }
 constexpr ops::attended with_causal(ops::attended f) { return f.causal = true, f; }
+/// A mask takes the place of a second bias, which joins the first.
+template <ops::attention_mask Kind, class E, class B, class M, ops::attended F>
+constexpr auto masked_by(attention_settings<B, M, F>) {
+  if constexpr (F.mask == ops::attention_mask::terms)
+    return attention_settings<decltype(B{} + M{}), E, with_mask(F, Kind)>{};
+  else
+    return attention_settings<B, E, with_mask(F, Kind)>{};
+}
 template <class B, class M, ops::attended F, class E>
 constexpr auto with_option(attention_settings<B, M, F>, option::attn_bias<E>) {
-  return attention_settings<E, M, with_bias(F)>{};
+  if constexpr (!F.bias)
+    return attention_settings<E, M, with_bias(F)>{};
+  else if constexpr (F.mask == ops::attention_mask::none)
+    return attention_settings<B, E, with_mask(F, ops::attention_mask::terms)>{};
+  else
+    return attention_settings<decltype(B{} + E{}), M, F>{};
 }
 template <class B, class M, ops::attended F, class E>
-constexpr auto with_option(attention_settings<B, M, F>, option::attn_mask<E>) {
-  return attention_settings<B, E, with_mask(F, ops::attention_mask::elements)>{};
+constexpr auto with_option(attention_settings<B, M, F> s, option::attn_mask<E>) {
+  return masked_by<ops::attention_mask::elements, E>(s);
 }
 template <class B, class M, ops::attended F, class E>
-constexpr auto with_option(attention_settings<B, M, F>, option::attn_groups<E>) {
-  return attention_settings<B, E, with_mask(F, ops::attention_mask::groups)>{};
+constexpr auto with_option(attention_settings<B, M, F> s, option::attn_groups<E>) {
+  return masked_by<ops::attention_mask::groups, E>(s);
 }
 template <class B, class M, ops::attended F, double S>
 constexpr auto with_option(attention_settings<B, M, F>, option::attn_scale<S>) {
@@ -98,8 +112,8 @@ struct refused_option {
 }  // namespace detail
 
 /// softmax(scale q k^T + bias) v: q (..., L, D), k (..., S, D), v (..., S, E) give (..., L, E); leading axes broadcast. Options, in any
-/// order: attn_bias(b), attn_mask(m) or attn_groups(g), causal (query i sees keys 0 to i), attn_scale<s>. The scores (..., L, S) are never
-/// built, nor in the gradients by q, k, v and b; derivatives of second and higher order are formulas that build them. A query that sees no
+/// order: attn_bias(b) (several add up), attn_mask(m) or attn_groups(g), causal (query i sees keys 0 to i), attn_scale<s>. The scores (..., L, S) are never
+/// built, nor in the gradients by q, k, v and b; that by a second bias and derivatives of second and higher order are formulas that build them. A query that sees no
 /// key gives 0, and so do its gradients. (torch scaled_dot_product_attention; Dao et al. 2022, https://arxiv.org/abs/2205.14135.)
 template <expression Q, expression K, expression V, class... O>
 constexpr auto attention(Q q, K k, V v, O...) {

@@ -21,10 +21,11 @@ enum class attention_mask : std::int64_t {
   none,
   elements,  // where a tensor like the scores is not 0
   groups,    // those with its own number in a tensor of one number a token
+  terms,     // all: a second bias
 };
 
 /// q (lead..., L, D), k (lead..., S, D), v (lead..., S, E), a bias and a mask if there are any -> (lead..., L, E). A bias and a mask of
-/// elements repeat to the scores (lead..., L, S), groups to (lead..., 1, S). Result 1: log(sum(exp(scores))) of each row (lead..., L).
+/// elements or terms repeat to the scores (lead..., L, S), groups to (lead..., 1, S). Result 1: log(sum(exp(scores))) of each row (lead..., L).
 struct attention {
   double scale = 1;
   std::int64_t causal = 0, bias = 0, mask = 0;  // query i sees keys up to i; whether there is a bias; of attention_mask
@@ -42,7 +43,10 @@ struct attention {
                     scores);
     const V nothing = s.like(-infinity);
     if (bias != 0) s = s + x[3];
-    if (mask != 0) s = select(visible(x[operands() - 1], r), s, nothing);
+    if (mask == static_cast<std::int64_t>(attention_mask::terms))
+      s = s + x[operands() - 1];
+    else if (mask != 0)
+      s = select(visible(x[operands() - 1], r), s, nothing);
     if (causal != 0) s = select(less_equal(r.positions(scores[scores.rank - 1], 1), r.positions(scores[scores.rank - 2], 0)), s, nothing);
     s = r.reshape(s, flat);
     const V largest = r.constant(r.maximum(s, axis_bit(2)));
@@ -85,7 +89,7 @@ struct attention_gradient {
     return r.reshape(tensor, make_extents(e.size() / (rows * columns), rows, columns));
   }
 
-  /// Result `which` as a formula, which holds the scores: what derivatives of higher order are made of.
+  /// Result `which` as a formula, which holds the scores: what derivatives of higher order are made of. 4: that by terms, which is no result.
   template <class V, class R>
   constexpr V formula(const V* x, R& r, int which) const {
     const extents q = r.shape_of(x[0]), k = r.shape_of(x[1]), v = r.shape_of(x[2]);
@@ -95,7 +99,7 @@ struct attention_gradient {
     if (which == 2) return r.reshape(r.matmul(p, g, true, false), v);
     const V along = r.matmul(g, matrices(r, x[2], v), false, true);
     const V slope = p * (along - r.restore(r.sum(p * along, axis_bit(2)), axis_bit(2), r.shape_of(p)));
-    if (which == 3) return r.sum_to(r.reshape(slope, scores), r.shape_of(x[3]));
+    if (which >= 3) return r.sum_to(r.reshape(slope, scores), r.shape_of(x[which]));
     if (which == 1) return r.reshape(r.matmul(slope, matrices(r, x[0], q), true, false) * scale, k);
     return r.reshape(r.matmul(slope, matrices(r, x[1], k), false, false) * scale, q);
   }
@@ -120,6 +124,12 @@ constexpr void attention::derivative(const attention& op, R& r) {
   if (r.needs(0)) r.give(0, all);
   for (int k = 1; k < 3 + (op.bias != 0); ++k)
     if (r.needs(k)) r.give(k, r.further_result(all, k, r.shape(k)));
+  if (op.mask != static_cast<std::int64_t>(attention_mask::terms) || !r.needs(op.operands() - 1)) return;
+  const attention_gradient gradient{op.scale, op.causal, op.bias, op.mask};
+  decltype(r.x(0)) read[8]{};
+  for (int i = 0; i < op.operands(); ++i) read[i] = r.x(i);
+  read[gradient.operands() - 1] = r.g;
+  r.give(op.operands() - 1, gradient.formula(read, r, op.operands() - 1));
 }
 
 /// What attention is asked for in the language. Operands: query, key, value, and a bias and a mask if there are any.
@@ -147,6 +157,7 @@ struct attended {
     const extents scores = with(lead.shape, queries, keys);
     if (bias && !broadcasts_to(x[3], scores)) return refuse(line("a bias for ") << scores, line("got ") << x[3]);
     const extents m = mask == attention_mask::none ? scores : x[bias ? 4 : 3];
+    if (mask == attention_mask::terms && !broadcasts_to(m, scores)) return refuse(line("a second bias for ") << scores, line("got ") << m);
     if (mask == attention_mask::elements && !broadcasts_to(m, scores)) return refuse(line("a mask for ") << scores, line("got ") << m);
     if (mask == attention_mask::groups &&
         (queries != keys || m.rank < 1 || m[m.rank - 1] != keys || !broadcasts_to(m, with_one(lead.shape, keys))))

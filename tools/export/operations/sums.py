@@ -1,7 +1,7 @@
 """Sums, products of matrices, attention."""
 import math
 
-from expressions import E, axes, binary, call, number, reshape, scalar, shape
+from expressions import E, axes, binary, call, literal, number, reshape, scalar, shape
 from operation import Layer, Operand, axis_of, part, permuted, repeated, scaled, translates
 
 
@@ -255,7 +255,17 @@ def attention(o):
         options.append(call("attn_mask" if mask.type == "BOOL" else "attn_bias", mask.e))
     if o.take("is_causal"):
         options.append("causal")
+    return attention_of(o, q, k, v, options)
+
+
+def attention_of(o, q, k, v, options):
     scale = o.take("scale")
     if scale is not None and not math.isclose(scale, 1 / math.sqrt(q.shape[-1]), rel_tol=1e-12):
-        options.append(f"attn_scale<{float(scale)!r}>")
+        options.append(f"attn_scale<{literal(scale)}>")
     return call("attention", q.e, k.e, v.e, *options)
+
+
+@translates("attention", of="volute")
+def written_out(o):  # see attention.py
+    q, k, v = (o.tensor(n) for n in ("query", "key", "value"))
+    return attention_of(o, q, k, v, [call("attn_bias", b.e) for b in o.tensors("biases")])
