@@ -41,22 +41,35 @@ inline double error(const std::vector<float>& is, const std::vector<double>& rig
 inline double largest_error[2]{};
 inline double noted(double error, int face) { return largest_error[face] = std::max(largest_error[face], error), error; }
 
+/// The operands of a check, and the three faces in double.
+struct sums_in_double {
+  std::vector<float> x, w, g;
+  std::vector<double> y, dx, dw;
+  explicit sums_in_double(const conv_geometry& geometry)
+      : x(normal(geometry.x_size(), 1)), w(normal(geometry.w_size(), 2)), g(normal(geometry.y_size(), 3)), y(g.size()), dx(x.size()),
+        dw(w.size()) {
+    products(geometry, [&](int64_t ix, int64_t iw, int64_t iy) {
+      const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
+      y[c] += static_cast<double>(x[a]) * static_cast<double>(w[b]);
+      dx[a] += static_cast<double>(g[c]) * static_cast<double>(w[b]);
+      dw[b] += static_cast<double>(g[c]) * static_cast<double>(x[a]);
+    });
+  }
+  void compare(const std::vector<float>& y_is, const std::vector<float>& dx_is, const std::vector<float>& dw_is) const {
+    CHECK(noted(error(y_is, y), 0) < 4e-6);
+    CHECK(noted(error(dx_is, dx), 0) < 4e-6);
+    CHECK(noted(error(dw_is, dw), 1) < 6e-6);
+  }
+};
+
 template <conv_geometry G>
 void check_minimal(const char* name) {
   INFO(name);
   constexpr families f = minimal<G>;
   static_assert(f.y == kernels::conv_family::minimal && f.dx == f.y && f.dw == kernels::weights_family::minimal);
-  const auto x = normal(G.x_size(), 1), w = normal(G.w_size(), 2), g = normal(G.y_size(), 3);
-  std::vector<double> y(g.size()), dx(x.size()), dw(w.size());
-  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
-    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
-    y[c] += static_cast<double>(x[a]) * static_cast<double>(w[b]);
-    dx[a] += static_cast<double>(g[c]) * static_cast<double>(w[b]);
-    dw[b] += static_cast<double>(g[c]) * static_cast<double>(x[a]);
-  });
-  CHECK(noted(error(forward<float, G, {}, false, f>(x, w), y), 0) < 4e-6);
-  CHECK(noted(error(backward_data<float, G, {}, false, f>(g, w), dx), 0) < 4e-6);
-  CHECK(noted(error(backward_weights<float, G, f>(x, g), dw), 1) < 6e-6);
+  const sums_in_double wanted(G);
+  wanted.compare(forward<float, G, {}, false, f>(wanted.x, wanted.w), backward_data<float, G, {}, false, f>(wanted.g, wanted.w),
+                 backward_weights<float, G, f>(wanted.x, wanted.g));
 }
 
 }  // namespace conv3d_test

@@ -66,6 +66,11 @@ struct guarded {
   std::vector<T> values() const { return {v.begin() + margin, v.begin() + margin + size}; }
 };
 
+template <class... T>
+void expect_intact(const guarded<T>&... buffers) {
+  CHECK((buffers.intact() && ...));
+}
+
 /// Calls f(index of x, of w, of y) for every product of the trilinear form.
 template <class F>
 void products(const conv_geometry& g, F f) {
@@ -134,7 +139,7 @@ std::vector<T> correlate(const std::vector<T>& source, const std::vector<T>& w, 
   kernels::conv3d_pack<T, G, Side, Family>::run(w.data(), packed.data());
   kernels::conv3d_correlate<T, G, Side, E, Scale, ops::conv_layouts{}, Family>::run(source.data(), packed.data(), target.data(), operands,
                                                                                     scale, scratch.data());
-  CHECK((packed.intact() && target.intact() && scratch.intact()));
+  expect_intact(packed, target, scratch);
   return target.values();
 }
 template <class T, conv_geometry G, ops::epilogue E = {}, bool Scale = false, families F = chosen<T, G>()>
@@ -152,30 +157,43 @@ template <class T, conv_geometry G, families F = chosen<T, G>()>
 std::vector<T> backward_weights(const std::vector<T>& x, const std::vector<T>& g) {
   guarded<T> dw(G.w_size()), scratch(kernels::conv3d_weights_facts<T>(G, F.dw).scratch);
   kernels::conv3d_backward_weights<T, G, ops::conv_layouts{}, F.dw>::run(x.data(), g.data(), dw.data(), scratch.data());
-  CHECK((dw.intact() && scratch.intact()));
+  expect_intact(dw, scratch);
   return dw.values();
 }
+
+// What does not depend on the geometry as a type is compiled once and not for each of them: a third of the time of these files.
+
+/// The operands of a check, and the three faces in plain loops.
+template <class T>
+struct definition {
+  std::vector<T> x, w, g, y, dx, dw;
+  explicit definition(const conv_geometry& geometry)
+      : x(numbers<T>(geometry.x_size(), 7, 3, 7)), w(numbers<T>(geometry.w_size(), 5, 1, 5)), g(numbers<T>(geometry.y_size(), 3, 2, 5)),
+        y(g.size()), dx(x.size()), dw(w.size()) {
+    products(geometry, [&](int64_t ix, int64_t iw, int64_t iy) {
+      const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
+      y[c] += x[a] * w[b];
+      dx[a] += g[c] * w[b];
+      dw[b] += g[c] * x[a];
+    });
+  }
+  void compare(const std::vector<T>& y_is, const std::vector<T>& dx_is, const std::vector<T>& dw_is) const {
+    INFO("y " << where(y_is, y) << "; dx " << where(dx_is, dx) << "; dw " << where(dw_is, dw));
+    CHECK(y_is == y);
+    CHECK(dx_is == dx);
+    CHECK(dw_is == dw);
+    const double form = dot(y_is, g);
+    CHECK(form == dot(x, dx_is));
+    CHECK(form == dot(w, dw_is));
+  }
+};
 
 template <class T, conv_geometry G, families F = chosen<T, G>()>
 void check(const char* name) {
   INFO(name);
-  const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
-  std::vector<T> y(g.size()), dx(x.size()), dw(w.size());
-  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
-    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), c = static_cast<std::size_t>(iy);
-    y[c] += x[a] * w[b];
-    dx[a] += g[c] * w[b];
-    dw[b] += g[c] * x[a];
-  });
-  const auto y_is = forward<T, G, {}, false, F>(x, w), dx_is = backward_data<T, G, {}, false, F>(g, w);
-  const auto dw_is = backward_weights<T, G, F>(x, g);
-  INFO("y " << where(y_is, y) << "; dx " << where(dx_is, dx) << "; dw " << where(dw_is, dw));
-  CHECK(y_is == y);
-  CHECK(dx_is == dx);
-  CHECK(dw_is == dw);
-  const double form = dot(y_is, g);
-  CHECK(form == dot(x, dx_is));
-  CHECK(form == dot(w, dw_is));
+  const definition<T> wanted(G);
+  wanted.compare(forward<T, G, {}, false, F>(wanted.x, wanted.w), backward_data<T, G, {}, false, F>(wanted.g, wanted.w),
+                 backward_weights<T, G, F>(wanted.x, wanted.g));
 }
 
 #define CHECK_GEOMETRY(T, ...) check<T, make(__VA_ARGS__)>(#T " " #__VA_ARGS__)
@@ -196,37 +214,48 @@ constexpr ops::epilogue every_access() {
   return e;
 }
 
-template <conv_geometry G, families F = chosen<float, G>()>
-void check_epilogue(const char* name) {
-  INFO(name);
+/// The operands of a check with epilogues and scales of the input, and what they give.
+struct finished {
   using T = float;
-  const auto x = numbers<T>(G.x_size(), 7, 3, 7), w = numbers<T>(G.w_size(), 5, 1, 5), g = numbers<T>(G.y_size(), 3, 2, 5);
-  const auto sx = numbers<T>(G.batch * G.in_channels, 3, 1, 5), sg = numbers<T>(G.batch * G.out_channels, 2, 1, 5);
-  const auto c = numbers<T>(G.in_channels + G.out_channels, 3, 2, 7), nc = numbers<T>(G.batch * (G.in_channels + G.out_channels), 5, 2, 9);
-  const T three = 3;
-  std::vector<T> y(g.size()), dx(x.size());
-  const int64_t vx = G.in_volume(), vy = G.out_volume();
-  products(G, [&](int64_t ix, int64_t iw, int64_t iy) {
-    const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), k = static_cast<std::size_t>(iy);
-    y[k] += x[a] * sx[static_cast<std::size_t>(ix / vx)] * w[b];
-    dx[a] += g[k] * sg[static_cast<std::size_t>(iy / vy)] * w[b];
-  });
-  const auto finish = [&](std::vector<T>& v, int64_t volume, int64_t channels, const std::vector<T>& whole) {
+  std::vector<T> x, w, g, sx, sg, c, nc, y, dx;
+  T three = 3;
+  explicit finished(const conv_geometry& geometry)
+      : x(numbers<T>(geometry.x_size(), 7, 3, 7)), w(numbers<T>(geometry.w_size(), 5, 1, 5)), g(numbers<T>(geometry.y_size(), 3, 2, 5)),
+        sx(numbers<T>(geometry.batch * geometry.in_channels, 3, 1, 5)), sg(numbers<T>(geometry.batch * geometry.out_channels, 2, 1, 5)),
+        c(numbers<T>(geometry.in_channels + geometry.out_channels, 3, 2, 7)),
+        nc(numbers<T>(geometry.batch * (geometry.in_channels + geometry.out_channels), 5, 2, 9)), y(g.size()), dx(x.size()) {
+    const int64_t vx = geometry.in_volume(), vy = geometry.out_volume();
+    products(geometry, [&](int64_t ix, int64_t iw, int64_t iy) {
+      const auto a = static_cast<std::size_t>(ix), b = static_cast<std::size_t>(iw), k = static_cast<std::size_t>(iy);
+      y[k] += x[a] * sx[static_cast<std::size_t>(ix / vx)] * w[b];
+      dx[a] += g[k] * sg[static_cast<std::size_t>(iy / vy)] * w[b];
+    });
+    finish(y, vy, geometry.out_channels, g);
+    finish(dx, vx, geometry.in_channels, x);
+  }
+  void finish(std::vector<T>& v, int64_t volume, int64_t channels, const std::vector<T>& whole) const {
     for (std::size_t i = 0; i < v.size(); ++i) {
       const auto plane = static_cast<std::size_t>(static_cast<int64_t>(i) / volume);
       v[i] = (v[i] * c[plane % static_cast<std::size_t>(channels)] + nc[plane]) * three + whole[i];
     }
-  };
-  finish(y, vy, G.out_channels, g);
-  finish(dx, vx, G.in_channels, x);
-  for (const bool in_place : {false, true}) {
-    const T* extra_y[]{c.data(), nc.data(), &three, in_place ? nullptr : g.data()};
-    const T* extra_x[]{c.data(), nc.data(), &three, in_place ? nullptr : x.data()};
-    const auto y_is = forward<T, G, every_access(), true, F>(x, w, extra_y, sx.data(), &g);
-    const auto dx_is = backward_data<T, G, every_access(), true, F>(g, w, extra_x, sg.data(), &x);
+  }
+  void compare(bool in_place, const std::vector<T>& y_is, const std::vector<T>& dx_is) const {
     INFO("in place " << in_place << "; y " << where(y_is, y) << "; dx " << where(dx_is, dx));
     CHECK(y_is == y);
     CHECK(dx_is == dx);
+  }
+};
+
+template <conv_geometry G, families F = chosen<float, G>()>
+void check_epilogue(const char* name) {
+  INFO(name);
+  const finished wanted(G);
+  const float *c = wanted.c.data(), *nc = wanted.nc.data(), *three = &wanted.three;
+  for (const bool in_place : {false, true}) {
+    const float* extra_y[]{c, nc, three, in_place ? nullptr : wanted.g.data()};
+    const float* extra_x[]{c, nc, three, in_place ? nullptr : wanted.x.data()};
+    wanted.compare(in_place, forward<float, G, every_access(), true, F>(wanted.x, wanted.w, extra_y, wanted.sx.data(), &wanted.g),
+                   backward_data<float, G, every_access(), true, F>(wanted.g, wanted.w, extra_x, wanted.sg.data(), &wanted.x));
   }
 }
 
@@ -248,7 +277,7 @@ std::vector<float> faces(const std::vector<float>& x, const std::vector<float>& 
   const auto run = [&](int64_t size, int64_t result, int64_t scratch_size, int64_t each, auto f) {
     guarded<float> packed(size), y(result), scratch(scratch_size), memory(each * (threads - 1));
     f(packed.data(), y.data(), scratch.data(), threads > 1 ? kernels::team<float>{&pool, memory.data(), each} : kernels::team<float>{});
-    CHECK((packed.intact() && y.intact() && scratch.intact() && memory.intact()));
+    expect_intact(packed, y, scratch, memory);
     const auto values = y.values();
     all.insert(all.end(), values.begin(), values.end());
   };

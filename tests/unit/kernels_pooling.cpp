@@ -52,10 +52,22 @@ int differences(const std::vector<T>& got, const std::vector<double>& want) {
   return wrong;
 }
 
+// What does not depend on the geometry as a type is compiled once and not for each of them.
+
+/// The kernels of a geometry.
+template <class T>
+struct max_kernels {
+  void (*forward)(const T*, T*), (*gather)(const T*, const T*, T*), (*scatter)(const T*, const T*, T*);
+};
+template <class T>
+struct average_kernels {
+  void (*forward)(const T*, T*), (*backward)(const T*, T*);
+};
+
 /// `kind` 0: random; 1: many ties; 2: with NaN; 3: with -infinity.
-template <class T, pool_geometry G>
-void check_max(int kind) {
-  const std::int64_t in = G.planes * G.in[0] * G.in[1] * G.in[2], out = G.planes * G.out[0] * G.out[1] * G.out[2];
+template <class T>
+void check_max(const pool_geometry& g, int kind, const max_kernels<T>& pool) {
+  const std::int64_t in = g.planes * g.in[0] * g.in[1] * g.in[2], out = g.planes * g.out[0] * g.out[1] * g.out[2];
   numbers rnd(static_cast<std::uint64_t>(kind) + 1);
   std::vector<T> x = rnd.vector<T>(in);
   const std::vector<T> v = rnd.vector<T>(in), grad = rnd.vector<T>(out);
@@ -66,10 +78,10 @@ void check_max(int kind) {
   }
   const double lowest = -std::numeric_limits<double>::infinity();
   std::vector<double> best(static_cast<std::size_t>(out), lowest), picked(best.size(), 0), dx(x.size(), 0);
-  for_each_window(G, [&](std::size_t to, std::int64_t base, const std::int64_t (&o)[3]) {
+  for_each_window(g, [&](std::size_t to, std::int64_t base, const std::int64_t (&o)[3]) {
     std::int64_t at = -1;
     double top = lowest;
-    window(G, o, [&](std::int64_t p) {
+    window(g, o, [&](std::int64_t p) {
       const double e = double(x[static_cast<std::size_t>(base + p)]);
       if (at < 0) at = p;
       if (e > top || std::isnan(e)) top = e, at = p;
@@ -80,36 +92,34 @@ void check_max(int kind) {
     dx[static_cast<std::size_t>(base + at)] += double(grad[to]);
   });
   std::vector<T> got(best.size() + 1, T(77)), got_dx(x.size() + 1, T(77));
-  using pool = volute::kernels::max_pool3d<T, G>;
-  pool::forward(x.data(), got.data());
+  pool.forward(x.data(), got.data());
   CHECK(differences(got, best) == 0);
-  pool::gather(x.data(), x.data(), got.data());
+  pool.gather(x.data(), x.data(), got.data());
   CHECK(differences(got, best) == 0);
-  pool::gather(x.data(), v.data(), got.data());
+  pool.gather(x.data(), v.data(), got.data());
   CHECK(differences(got, picked) == 0);
-  pool::scatter(x.data(), grad.data(), got_dx.data());
+  pool.scatter(x.data(), grad.data(), got_dx.data());
   CHECK(differences(got_dx, dx) == 0);
   CHECK(got.back() == T(77));
   CHECK(got_dx.back() == T(77));
 }
 
-template <class T, pool_geometry G>
-void check_average() {
-  const std::int64_t in = G.planes * G.in[0] * G.in[1] * G.in[2], out = G.planes * G.out[0] * G.out[1] * G.out[2];
+template <class T>
+void check_average(const pool_geometry& g, const average_kernels<T>& pool) {
+  const std::int64_t in = g.planes * g.in[0] * g.in[1] * g.in[2], out = g.planes * g.out[0] * g.out[1] * g.out[2];
   numbers rnd(9);
   const std::vector<T> x = rnd.vector<T>(in), grad = rnd.vector<T>(out);
   std::vector<double> y(static_cast<std::size_t>(out), 0), dx(x.size(), 0);
-  for_each_window(G, [&](std::size_t to, std::int64_t base, const std::int64_t (&o)[3]) {
+  for_each_window(g, [&](std::size_t to, std::int64_t base, const std::int64_t (&o)[3]) {
     double sum = 0;
-    const double count = window(G, o, [&](std::int64_t p) { sum += double(x[static_cast<std::size_t>(base + p)]); });
+    const double count = window(g, o, [&](std::int64_t p) { sum += double(x[static_cast<std::size_t>(base + p)]); });
     y[to] = count > 0 ? sum / count : 0;
-    window(G, o, [&](std::int64_t p) { dx[static_cast<std::size_t>(base + p)] += double(grad[to]) / count; });
+    window(g, o, [&](std::int64_t p) { dx[static_cast<std::size_t>(base + p)] += double(grad[to]) / count; });
   });
   std::vector<T> got(y.size() + 1, T(77)), got_dx(x.size() + 1, T(77));
-  using pool = volute::kernels::avg_pool3d<T, G>;
-  pool::forward(x.data(), got.data());
+  pool.forward(x.data(), got.data());
   CHECK(differences(got, y) == 0);
-  pool::backward(grad.data(), got_dx.data());
+  pool.backward(grad.data(), got_dx.data());
   CHECK(differences(got_dx, dx) == 0);
   CHECK(got.back() == T(77));
   CHECK(got_dx.back() == T(77));
@@ -117,8 +127,12 @@ void check_average() {
 
 template <class T, pool_geometry G>
 void check() {
-  for (int kind = 0; kind < 4; ++kind) check_max<T, G>(kind);
-  check_average<T, G>();
+  using max = volute::kernels::max_pool3d<T, G>;
+  using average = volute::kernels::avg_pool3d<T, G>;
+  for (int kind = 0; kind < 4; ++kind)
+    check_max<T>(G, kind, {[](const T* x, T* y) { max::forward(x, y); }, [](const T* x, const T* v, T* y) { max::gather(x, v, y); },
+                           [](const T* x, const T* g, T* dx) { max::scatter(x, g, dx); }});
+  check_average<T>(G, {[](const T* x, T* y) { average::forward(x, y); }, [](const T* g, T* dx) { average::backward(g, dx); }});
 }
 
 using list = std::int64_t[3];

@@ -22,13 +22,13 @@ constexpr scalar_program log_minus{2, 0, 2, {}, {{fn::log, 0}, {fn::subtract, 2,
 
 constexpr lane C = lane::contiguous, B = lane::broadcast, S = lane::strided;
 
-template <class T, scalar_program P, reduction R, bool Inner, lane A0, lane A1, class F>
-void check(const loop_nest& nest, F f) {
+/// A kernel beside the definition: what does not depend on the program and its lanes is compiled once and not for each of them.
+template <class T>
+void compare(const loop_nest& nest, bool sum, double (*f)(double, double), void (*kernel)(const loop_nest&, const T* const*, T*)) {
   numbers rnd(11);
   const auto a = rnd.vector<T>(span(nest, 0), 0.1, 2), b = rnd.vector<T>(span(nest, 1));
   std::int64_t kept = 1;
   for (int i = 0; i < nest.kept; ++i) kept *= nest.extent[i];
-  const bool sum = R == reduction::sum;
   std::vector<double> want(static_cast<std::size_t>(kept), sum ? 0 : -std::numeric_limits<double>::infinity());
   std::vector<double> size(want.size(), 0);
   for_each_position(nest, [&](std::int64_t, const std::int64_t* index) {
@@ -42,13 +42,20 @@ void check(const loop_nest& nest, F f) {
   });
   std::vector<T> out(want.size() + 2, T(77));
   const T* in[] = {a.data(), b.data()};
-  volute::kernels::reduce<T, P, lanes{{A0, A1}}, R, Inner>(nest, in, out.data() + 1);
+  kernel(nest, in, out.data() + 1);
   int wrong = 0;
   for (std::size_t k = 0; k < want.size(); ++k)
     if (!(std::abs(double(out[k + 1]) - want[k]) <= tolerance<T>() * (1 + (sum ? size[k] : std::abs(want[k]))))) ++wrong;
   CHECK(wrong == 0);
   CHECK(out.front() == T(77));
   CHECK(out.back() == T(77));
+}
+
+template <class T, scalar_program P, reduction R, bool Inner, lane A0, lane A1>
+void check(const loop_nest& nest, double (*f)(double, double)) {
+  compare<T>(nest, R == reduction::sum, f, [](const loop_nest& n, const T* const* in, T* out) {
+    volute::kernels::reduce<T, P, lanes{{A0, A1}}, R, Inner>(n, in, out);
+  });
 }
 
 double times(double a, double b) { return a * b; }
