@@ -122,10 +122,9 @@ struct conv_account {
   /// Elements of dw, each time that the tensors of one sample and group are met.
   constexpr double filters_of_pair() const { return real(g.w_size()) / real(s.pairs()); }
   constexpr double filters_of_group() const { return real(g.w_size()) / real(s.groups); }
-  /// Planes that lie in the same sets of the first-level cache drive each other out, where it has few ways (4 -> 4 channels at 32^3: 1.7
-  /// times the time on Zen 4, nothing on Sapphire Rapids).
+  /// Planes that lie in the same sets of a cache drive each other out, where it has few ways.
   constexpr double aliased() const {
-    return s.source_plane() * size % machine.aliasing == 0 || s.target_plane() * size % machine.aliasing == 0 ? 1.2 : 1;
+    return s.source_plane() * size % machine.aliasing == 0 || s.target_plane() * size % machine.aliasing == 0 ? machine.crowded : 1;
   }
 
   constexpr plan_account operator()(const channels_plan& p) const {
