@@ -91,21 +91,36 @@ constexpr auto with_options(S s, O o, Rest... rest) {
   return with_options(with_option(s, o), rest...);
 }
 
-/// Refuses the first of these options that attention does not know, if there is one.
+/// Options that are given once: masks and groups (1), the scale (2). Biases add up.
+// clang-format off
+template <class O> inline constexpr int given_once = 0;
+template <class E> inline constexpr int given_once<option::attn_mask<E>> = 1;
+template <class E> inline constexpr int given_once<option::attn_groups<E>> = 1;
+template <double S> inline constexpr int given_once<option::attn_scale<S>> = 2;
+// clang-format on
+
+/// The first of these options that attention does not know, or that comes a second time; the number of options where there is none.
+template <class... O>
+constexpr int refused_place() {
+  constexpr bool known[]{attention_option<O>..., true};
+  constexpr int once[]{given_once<O>..., 0};
+  int place = 0;
+  for (unsigned seen = 0; place < static_cast<int>(sizeof...(O)) && known[place]; seen |= 1u << once[place++])
+    if (once[place] != 0 && (seen >> once[place] & 1) != 0) break;
+  return place;
+}
+/// Refuses it.
 template <class... O>
 struct refused_option {
-  static constexpr int place = [] {
-    int n = 0;
-    for (const bool known : {attention_option<O>..., false}) {
-      ++n;
-      if (!known) break;
-    }
-    return n;
-  }();
   template <expression... E>
   static constexpr auto forward(E...) {
-    constexpr line got = line("got option ") << place;
-    return failed<text(""), text("attention has no such option"), to_text<got>()>{};
+    constexpr int place = refused_place<O...>();
+    constexpr bool known[]{attention_option<O>...};
+    constexpr line got = line("got option ") << place + 1;
+    if constexpr (known[place])
+      return failed<text(""), text("attention takes one mask or groups, and one scale"), to_text<got>()>{};
+    else
+      return failed<text(""), text("attention has no such option"), to_text<got>()>{};
   }
 };
 
@@ -117,7 +132,7 @@ struct refused_option {
 /// key gives 0, and so do its gradients. (torch scaled_dot_product_attention; Dao et al. 2022, https://arxiv.org/abs/2205.14135.)
 template <expression Q, expression K, expression V, class... O>
 constexpr auto attention(Q q, K k, V v, O...) {
-  if constexpr (!(detail::attention_option<O> && ...)) {
+  if constexpr (detail::refused_place<O...>() < static_cast<int>(sizeof...(O))) {
     return invoke<detail::refused_option<O...>>(q, k, v);
   } else {
     using settings = decltype(detail::with_options(detail::attention_settings<>{}, O{}...));
