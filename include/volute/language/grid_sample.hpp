@@ -23,6 +23,11 @@ struct border_padding {
 struct reflection_padding {
   static constexpr void apply(sample_options& o) { o.padding = sample_options::outside::reflection; }
 };
+// clang-format off
+template <> inline constexpr int says<zeros_padding> = 10;
+template <> inline constexpr int says<border_padding> = 10;
+template <> inline constexpr int says<reflection_padding> = 10;
+// clang-format on
 }  // namespace option
 /// The options as values.
 inline constexpr option::zeros_padding zeros_padding{};
@@ -134,6 +139,15 @@ struct grid_sample {
   }
 };
 
+/// Refuses an option that says what one before it said.
+template <int Place>
+struct sampled_again {
+  static constexpr auto forward(auto...) {
+    constexpr line got = line("got option ") << Place << " again";
+    return failed<text(""), text("grid_sample wants an option once"), to_text<got>()>{};
+  }
+};
+
 }  // namespace function
 
 /// x (N, C, D, H, W) at the places of a grid (N, D', H', W', 3), whose last axis holds coordinates along W, H and D: -1 and 1 are the ends
@@ -147,7 +161,12 @@ requires(!expression<O> && ...) constexpr auto grid_sample(X x, G grid, O...) {
     (function::set_option(s, O{}), ...);
     return s;
   }();
-  return invoke<function::grid_sample<options>>(x, grid);
+  constexpr int again = option::said_again<O...>();
+  if constexpr (again > 0) {
+    return invoke<function::sampled_again<again>>(x, grid);
+  } else {
+    return invoke<function::grid_sample<options>>(x, grid);
+  }
 }
 
 }  // namespace volute

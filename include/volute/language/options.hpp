@@ -167,11 +167,43 @@ struct range {};
 /// Reduced axes stay, with extent 1.
 struct keepdims {};
 
-/// Options folded into one structure.
+// clang-format off
+/// What an option says that only one of a call's or layer's may say: its number, 0 for others. All of padding's names say the padding.
+template <class O> inline constexpr int says = 0;
+template <std::int64_t... V> inline constexpr int says<kernel<V...>> = 1;
+template <std::int64_t... V> inline constexpr int says<stride<V...>> = 2;
+template <std::int64_t... V> inline constexpr int says<dilation<V...>> = 3;
+template <std::int64_t... V> inline constexpr int says<padding<V...>> = 4;
+template <> inline constexpr int says<same> = 4;
+template <> inline constexpr int says<same_upper> = 4;
+template <> inline constexpr int says<valid> = 4;
+template <> inline constexpr int says<causal> = 4;
+template <std::int64_t N> inline constexpr int says<groups<N>> = 5;
+template <std::int64_t... V> inline constexpr int says<output_padding<V...>> = 6;
+template <bool Include> inline constexpr int says<count_include_pad<Include>> = 7;
+template <std::int64_t N> inline constexpr int says<divisor<N>> = 8;
+template <> inline constexpr int says<nearest> = 9;
+template <> inline constexpr int says<trilinear> = 9;
+// clang-format on
+/// The place, counted from 1, of the first option that says what one before it said; 0 where there is none.
+template <class... O>
+constexpr int said_again() {
+  unsigned said = 0;
+  int place = 0;
+  for (const int what : {says<O>..., 0}) {
+    ++place;
+    if (what != 0 && (said >> what & 1) != 0) return place;
+    said |= 1u << what;
+  }
+  return 0;
+}
+
+/// Options folded into one structure; the shape rules refuse one that is said again.
 template <class Options, class... O>
 constexpr Options collect() {
   Options o{};
   (O::apply(o), ...);
+  if constexpr (requires { o.again; }) o.again = said_again<O...>();
   return o;
 }
 

@@ -15,21 +15,22 @@ struct norm_settings {
   double eps = 1e-5, momentum = 0.1;
   bool affine = true, tracks = false;  // tracks: keeps running statistics
   int unknown = 0;
+  said_settings said{};
 
   template <auto E>
   constexpr bool set(nn::eps<E>) {
     eps = E;
-    return true;
+    return said.first(0);
   }
   template <bool On>
   constexpr bool set(nn::affine<On>) {
     affine = On;
-    return true;
+    return said.first(1);
   }
   template <auto M>
   constexpr bool set(nn::momentum<M>) {
     momentum = M;
-    return tracks;
+    return said.first(2) && tracks;
   }
   template <class O>
   constexpr bool set(O) {

@@ -83,6 +83,7 @@ constexpr ops::conv_options conv_options_of() {
         if constexpr (option_of<O, ops::conv_options>) O::apply(o);
       }(),
       ...);
+  o.again = option::said_again<O...>();
   return o;
 }
 
@@ -95,6 +96,15 @@ constexpr int unknown_option(std::initializer_list<bool> known) {
   }
   return 0;
 }
+/// Which settings an option has said: a second one is unknown.
+struct said_settings {
+  unsigned bits = 0;
+  constexpr bool first(int setting) {
+    const bool before = (bits >> setting & 1) != 0;
+    bits |= 1u << setting;
+    return !before;
+  }
+};
 template <text Kind, int Place>
 constexpr auto refuse_option() {
   constexpr line wanted = line(Kind.view()) << " has no such option";

@@ -11,6 +11,7 @@ constexpr ops::pool_options pool_options_of() {
   ops::pool_options o{};
   o.kernel = {K, K, K};
   (O::apply(o), ...);
+  o.again = option::said_again<O...>();
   return o;
 }
 

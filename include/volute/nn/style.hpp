@@ -40,14 +40,15 @@ struct equalized_settings {
   double bias_init = 0, lr_mul = 1;
   bool bias = true;
   int unknown = 0;
+  said_settings said{};
 
   template <auto V>
   constexpr bool set(nn::bias_init<V>) {
-    return bias_init = V, true;
+    return bias_init = V, said.first(0);
   }
   template <auto V>
   constexpr bool set(nn::lr_mul<V>) {
-    return lr_mul = V, true;
+    return lr_mul = V, said.first(1);
   }
   constexpr bool set(no_bias) { return bias = false, true; }
   template <class O>

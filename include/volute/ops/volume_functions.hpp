@@ -30,6 +30,12 @@ constexpr inferred check_counts(const line& who, std::initializer_list<triple> o
   return {};
 }
 
+/// An option that says what one before it said.
+constexpr inferred check_said_once(const line& who, int again) {
+  if (again > 0) return refuse(line(who) << " wants an option once", line("got option ") << again << " again");
+  return {};
+}
+
 /// No stride, dilation, padding or kernel is larger.
 constexpr std::int64_t most_option = std::int64_t{1} << 28;
 
@@ -49,6 +55,7 @@ struct conv_options {
   triple output_padding{0, 0, 0};  // conv_transpose3d only
   std::int64_t groups = 1;
   border mode = border::explicit_amounts;
+  int again = 0;  // the place of an option that says what one before it said
 
   /// The padding that is meant, given the kernel and, for same_upper, the input.
   constexpr conv_options resolved(const triple& kernel, const extents& x) const {
@@ -101,6 +108,7 @@ struct conv3d {
     const int first = w.rank - 5;
     if (first == 1 && w[0] != a[0]) return refuse(line(who) << " wants " << a[0] << " filter banks", line("got ") << w[0] << " in " << w);
     const triple kernel{w[first + 2], w[first + 3], w[first + 4]};
+    if (const inferred r = check_said_once(who, options.again); !r.ok()) return r;
     const bool strided_time = options.stride[0] > 1 && options.mode != border::causal;  // causal padding does not depend on the stride
     const bool fixed = options.mode != border::explicit_amounts && options.mode != border::same_upper;
     if (fixed && (strided_time || options.stride[1] > 1 || options.stride[2] > 1))
@@ -149,6 +157,7 @@ struct conv_transpose3d {
     if (a.rank != 5) return refuse(line(who) << " wants rank 5", line("got ") << a);
     if (w.rank != 5) return refuse(line(who) << " weights: rank 5", line("got ") << w);
     const triple kernel{w[2], w[3], w[4]};
+    if (const inferred r = check_said_once(who, options.again); !r.ok()) return r;
     if (options.mode != border::explicit_amounts) return refuse(line(who) << ": explicit padding", line("got same or causal"));
     if (const inferred r = check_options(who, options, kernel); !r.ok()) return r;
     if (a[1] % options.groups != 0)
@@ -187,6 +196,7 @@ struct pool_options {
   std::int64_t divisor = unsaid;
   triple high{-1, -1, -1};
   bool same_upper = false;
+  int again = 0;  // as of a convolution
 
   constexpr std::int64_t step(int a) const { return stride[a] == unsaid ? kernel[a] : stride[a]; }
   constexpr std::int64_t low_of(int a, const extents& x) const { return same_upper ? total(a, x) / 2 : padding[a]; }
@@ -199,6 +209,7 @@ struct pool_options {
 /// The shape of a pooling, or why it is refused.
 constexpr inferred infer_pool(line who, const pool_options& o, const extents& x) {
   if (x.rank != 5) return refuse(line(who) << " wants rank 5 (N,C,D,H,W)", line("got ") << x);
+  if (const inferred r = check_said_once(who, o.again); !r.ok()) return r;
   if (const inferred r = check_counts(who, {o.kernel, o.stride, o.padding, o.dilation}); !r.ok()) return r;
   if (any_below(o.kernel, 1)) return refuse(line(who) << " wants kernel >= 1", line("got ") << o.kernel);
   if (any_below({o.step(0), o.step(1), o.step(2)}, 1)) return refuse(line(who) << " wants stride >= 1", line("got ") << o.stride);
