@@ -1,6 +1,6 @@
 // expect: top level
-// expect: attention takes one mask or groups, and one scale
-// expect: got option 3
+// expect: attention: an option once
+// expect: got option 3 again
 #include <volute/language/language.hpp>
 using namespace volute;
 

@@ -1,5 +1,5 @@
 // expect: top level
-// expect: grid_sample wants an option once
+// expect: grid_sample: an option once
 // expect: got option 3 again
 #include <volute/language/language.hpp>
 using namespace volute;

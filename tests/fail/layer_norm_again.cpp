@@ -1,5 +1,5 @@
 // expect: norm
-// expect: instance_norm3d has no such option
+// expect: group_norm has no such option
 // expect: got option 3
 #include <volute/nn/nn.hpp>
 using namespace volute;
@@ -7,9 +7,9 @@ namespace nn = volute::nn;
 
 struct net {
 #if defined(VOLUTE_CONTROL)
-  nn::named<"norm", nn::instance_norm3d<4, nn::eps<1e-3>, nn::affine<false>>> norm;
+  nn::named<"norm", nn::group_norm<2, 4, nn::eps<1e-3>, nn::affine<false>>> norm;
 #else
-  nn::named<"norm", nn::instance_norm3d<4, nn::eps<1e-3>, nn::affine<false>, nn::eps<1e-5>>> norm;
+  nn::named<"norm", nn::group_norm<2, 4, nn::eps<1e-3>, nn::affine<false>, nn::eps<1e-5>>> norm;
 #endif
   constexpr auto operator()(expression auto x) const { return norm(x); }
 };

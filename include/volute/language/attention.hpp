@@ -116,9 +116,9 @@ struct refused_option {
   static constexpr auto forward(E...) {
     constexpr int place = refused_place<O...>();
     constexpr bool known[]{attention_option<O>...};
-    constexpr line got = line("got option ") << place + 1;
+    constexpr line got = line("got option ") << place + 1 << (known[place] ? " again" : "");
     if constexpr (known[place])
-      return failed<text(""), text("attention takes one mask or groups, and one scale"), to_text<got>()>{};
+      return failed<text(""), text("attention: an option once"), to_text<got>()>{};
     else
       return failed<text(""), text("attention has no such option"), to_text<got>()>{};
   }

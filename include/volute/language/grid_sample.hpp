@@ -144,7 +144,7 @@ template <int Place>
 struct sampled_again {
   static constexpr auto forward(auto...) {
     constexpr line got = line("got option ") << Place << " again";
-    return failed<text(""), text("grid_sample wants an option once"), to_text<got>()>{};
+    return failed<text(""), text("grid_sample: an option once"), to_text<got>()>{};
   }
 };
 
