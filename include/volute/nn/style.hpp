@@ -36,6 +36,11 @@ template <auto V> struct lr_mul { static constexpr double value = V; };
 // clang-format on
 
 namespace detail {
+template <class O>
+inline constexpr bool is_bias_init = false;
+template <auto V>
+inline constexpr bool is_bias_init<nn::bias_init<V>> = true;
+
 struct equalized_settings {
   double bias_init = 0, lr_mul = 1;
   bool bias = true;
@@ -124,7 +129,12 @@ struct equalized_conv3d : layer<equalized_conv3d<In, Out, O...>> {
 template <std::int64_t W, std::int64_t C, class... O>
 struct style_affine : layer<style_affine<W, C, O...>> {
   static constexpr text kind = "style_affine";
-  static constexpr auto forward(expression auto x) { return equalized_linear<W, C, bias_init<1>, O...>::forward(x); }
+  static constexpr auto forward(expression auto x) {
+    if constexpr ((detail::is_bias_init<O> || ...))
+      return equalized_linear<W, C, O...>::forward(x);
+    else
+      return equalized_linear<W, C, O..., bias_init<1>>::forward(x);
+  }
 };
 
 namespace detail {
