@@ -114,17 +114,17 @@ class Recogniser:
                 raise Unlike
         return result
 
-    def reshaped(self, ref, extents, like, steps):
-        return ref if self.shapes[ref] == extents else self.made("aten.reshape.default", {"self": ref, "shape": extents}, extents, like, steps)
+    def reshaped(self, ref, extents, last, steps):
+        return ref if self.shapes[ref] == extents else self.made("aten.reshape.default", {"self": ref, "shape": extents}, extents, last, steps)
 
-    def made(self, op, arguments, extents, like, steps):
+    def made(self, op, arguments, extents, last, steps):
         self.number += 1
-        step = {"op": op, "in": arguments, "out": [[str(self.number), extents, like["out"][0][2]]], "scope": like["scope"],
-                **{k: like[k] for k in ("line", "name") if k in like}}
+        step = {"op": op, "in": arguments, "out": [[str(self.number), extents, last["out"][0][2]]], "scope": last["scope"],
+                **{k: last[k] for k in ("line", "name") if k in last}}
         steps.append(step)
         ref = "%" + step["out"][0][0]
         self.maker[ref] = step
-        self.note(ref, extents, like["out"][0][2])
+        self.note(ref, extents, last["out"][0][2])
         return ref
 
     def recognised(self, last):
@@ -137,7 +137,7 @@ class Recogniser:
         if softmax["in"]["dim"] not in (-1, len(self.shapes[within]) - 1) or self.types[within] != softmax["out"][0][2]:
             raise Unlike
         q, k, transposed, scale, biases = self.scores(within)
-        like, steps = self.maker["%" + last["out"][0][0]], []
+        steps = []
         points = [self.shapes[r][:-2] for r in (q, k, v)] + [e[:-2] for _, e in biases] + [self.shapes[within][:-2]]
         finest = max((without_ones(p) for p in points), key=len)
         if any(math.prod(p) != math.prod(finest) for p in points):  # leading axes that broadcast
@@ -158,12 +158,12 @@ class Recogniser:
                 self.shapes[k])} == {len(self.shapes[k]) - 2, len(self.shapes[k]) - 1}
             *rest, features, keys = self.shapes[k]
             k = inner["in"]["self"] if swapped else self.made("aten.transpose.int", {"self": k, "dim0": -2, "dim1": -1},
-                                                              [*rest, keys, features], like, steps)
-        q, k, v = (self.reshaped(r, lead + self.shapes[r][-2:], like, steps) for r in (q, k, v))
+                                                              [*rest, keys, features], last, steps)
+        q, k, v = (self.reshaped(r, lead + self.shapes[r][-2:], last, steps) for r in (q, k, v))
         result = self.made("volute.attention", {"query": q, "key": k, "value": v,
-                                                "biases": [self.reshaped(b, e, like, steps) for b, e in reversed(added)], "scale": scale},
-                           lead + out[-2:], like, steps)
-        steps.append({**like, "op": "aten.reshape.default", "in": {"self": result, "shape": out}})
+                                                "biases": [self.reshaped(b, e, last, steps) for b, e in reversed(added)], "scale": scale},
+                           lead + out[-2:], last, steps)
+        steps.append({**last, "op": "aten.reshape.default", "in": {"self": result, "shape": out}})
         return steps
 
 

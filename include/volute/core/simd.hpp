@@ -97,8 +97,8 @@ VOLUTE_INLINE V broadcast(T value) {
 }
 
 // clang-format off
-// One case of a function of vectors V: those of so many bytes with lanes of this type. Another case, or a block that serves all else, follows.
-#define VOLUTE_FOR_VECTORS_OF(bytes, lane, ...)                                                                      \
+// One case of a function of vectors V: those of so many bytes with lanes of this type. Another case, or what serves all else, follows.
+#define VOLUTE_FOR_VECTORS_OF(bytes, lane, ...)                                                           \
   if constexpr (sizeof(V) == (bytes) && std::is_same_v<typename V::value_type, lane>) return __VA_ARGS__; \
   else
 

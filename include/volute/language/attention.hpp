@@ -22,6 +22,12 @@ struct attn_groups {};
 template <double S>
 struct attn_scale {};
 
+// clang-format off
+template <expression E> inline constexpr int says<attn_mask<E>> = 16;
+template <expression E> inline constexpr int says<attn_groups<E>> = 16;
+template <double S> inline constexpr int says<attn_scale<S>> = 17;
+// clang-format on
+
 }  // namespace option
 
 // clang-format off
@@ -91,23 +97,15 @@ constexpr auto with_options(S s, O o, Rest... rest) {
   return with_options(with_option(s, o), rest...);
 }
 
-/// Options that are given once: masks and groups (1), the scale (2). Biases add up.
-// clang-format off
-template <class O> inline constexpr int given_once = 0;
-template <class E> inline constexpr int given_once<option::attn_mask<E>> = 1;
-template <class E> inline constexpr int given_once<option::attn_groups<E>> = 1;
-template <double S> inline constexpr int given_once<option::attn_scale<S>> = 2;
-// clang-format on
-
-/// The first of these options that attention does not know, or that comes a second time; the number of options where there is none.
+/// The place, counted from 1, of the first of these options that attention does not know; else of one that comes again; else 0.
 template <class... O>
 constexpr int refused_place() {
-  constexpr bool known[]{attention_option<O>..., true};
-  constexpr int once[]{given_once<O>..., 0};
   int place = 0;
-  for (unsigned seen = 0; place < static_cast<int>(sizeof...(O)) && known[place]; seen |= 1u << once[place++])
-    if (once[place] != 0 && (seen >> once[place] & 1) != 0) break;
-  return place;
+  for (const bool known : {attention_option<O>..., true}) {
+    ++place;
+    if (!known) return place;
+  }
+  return option::said_again<O...>();
 }
 /// Refuses it.
 template <class... O>
@@ -115,9 +113,9 @@ struct refused_option {
   template <expression... E>
   static constexpr auto forward(E...) {
     constexpr int place = refused_place<O...>();
-    constexpr bool known[]{attention_option<O>...};
-    constexpr line got = line("got option ") << place + 1 << (known[place] ? " again" : "");
-    if constexpr (known[place])
+    constexpr bool known = (attention_option<O> && ...);
+    constexpr line got = line("got option ") << place << (known ? " again" : "");
+    if constexpr (known)
       return failed<text(""), text("attention: an option once"), to_text<got>()>{};
     else
       return failed<text(""), text("attention has no such option"), to_text<got>()>{};
@@ -127,12 +125,13 @@ struct refused_option {
 }  // namespace detail
 
 /// softmax(scale q k^T + bias) v: q (..., L, D), k (..., S, D), v (..., S, E) give (..., L, E); leading axes broadcast. Options, in any
-/// order: attn_bias(b) (several add up), attn_mask(m) or attn_groups(g), causal (query i sees keys 0 to i), attn_scale<s>. The scores (..., L, S) are never
-/// built, nor in the gradients by q, k, v and b; that by a second bias and derivatives of second and higher order are formulas that build them. A query that sees no
-/// key gives 0, and so do its gradients. (torch scaled_dot_product_attention; Dao et al. 2022, https://arxiv.org/abs/2205.14135.)
+/// order: attn_bias(b) (several add up), attn_mask(m) or attn_groups(g), causal (query i sees keys 0 to i), attn_scale<s>. The scores
+/// (..., L, S) are never built, nor in the gradients by q, k, v and the first bias; that by a second one and derivatives of second and
+/// higher order are formulas that build them. A query that sees no key gives 0, and so do its gradients. (torch
+/// scaled_dot_product_attention; Dao et al. 2022, https://arxiv.org/abs/2205.14135.)
 template <expression Q, expression K, expression V, class... O>
 constexpr auto attention(Q q, K k, V v, O...) {
-  if constexpr (detail::refused_place<O...>() < static_cast<int>(sizeof...(O))) {
+  if constexpr (detail::refused_place<O...>() > 0) {
     return invoke<detail::refused_option<O...>>(q, k, v);
   } else {
     using settings = decltype(detail::with_options(detail::attention_settings<>{}, O{}...));

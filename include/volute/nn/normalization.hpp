@@ -15,22 +15,21 @@ struct norm_settings {
   double eps = 1e-5, momentum = 0.1;
   bool affine = true, tracks = false;  // tracks: keeps running statistics
   int unknown = 0;
-  said_settings said{};
 
   template <auto E>
   constexpr bool set(nn::eps<E>) {
     eps = E;
-    return said.first(0);
+    return true;
   }
   template <bool On>
   constexpr bool set(nn::affine<On>) {
     affine = On;
-    return said.first(1);
+    return true;
   }
   template <auto M>
   constexpr bool set(nn::momentum<M>) {
     momentum = M;
-    return said.first(2) && tracks;
+    return tracks;
   }
   template <class O>
   constexpr bool set(O) {
@@ -39,7 +38,7 @@ struct norm_settings {
 };
 template <class... O>
 constexpr norm_settings norm_settings_of(norm_settings s) {
-  s.unknown = unknown_option({s.set(O{})...});
+  s.unknown = refused_setting<O...>(s);
   return s;
 }
 

@@ -50,6 +50,15 @@ struct affine {
   static constexpr bool value = On;
 };
 
+}  // namespace volute::nn
+namespace volute::option {
+// clang-format off
+template <auto Eps> inline constexpr int says<nn::eps<Eps>> = 11;
+template <auto Momentum> inline constexpr int says<nn::momentum<Momentum>> = 12;
+template <bool On> inline constexpr int says<nn::affine<On>> = 13;
+// clang-format on
+}  // namespace volute::option
+namespace volute::nn {
 namespace detail {
 
 template <class T>
@@ -96,15 +105,12 @@ constexpr int unknown_option(std::initializer_list<bool> known) {
   }
   return 0;
 }
-/// Which settings an option has said: a second one is unknown.
-struct said_settings {
-  unsigned bits = 0;
-  constexpr bool first(int setting) {
-    const bool before = (bits >> setting & 1) != 0;
-    bits |= 1u << setting;
-    return !before;
-  }
-};
+/// The place of the first option that a layer with these settings does not know, or that says what one before it said.
+template <class... O>
+constexpr int refused_setting(auto& settings) {
+  const int unknown = unknown_option({settings.set(O{})...});
+  return unknown > 0 ? unknown : option::said_again<O...>();
+}
 template <text Kind, int Place>
 constexpr auto refuse_option() {
   constexpr line wanted = line(Kind.view()) << " has no such option";

@@ -34,26 +34,28 @@ template <auto V> struct bias_init { static constexpr double value = V; };
 /// How much slower than the rest a layer learns: weights begin 1 / lr_mul as large, and weight and bias are multiplied by lr_mul when used.
 template <auto V> struct lr_mul { static constexpr double value = V; };
 // clang-format on
+}  // namespace volute::nn
+namespace volute::option {
+template <auto V>
+inline constexpr int says<nn::lr_mul<V>> = 14;
+template <auto V>
+inline constexpr int says<nn::bias_init<V>> = 15;
+}  // namespace volute::option
+namespace volute::nn {
 
 namespace detail {
-template <class O>
-inline constexpr bool is_bias_init = false;
-template <auto V>
-inline constexpr bool is_bias_init<nn::bias_init<V>> = true;
-
 struct equalized_settings {
   double bias_init = 0, lr_mul = 1;
   bool bias = true;
   int unknown = 0;
-  said_settings said{};
 
   template <auto V>
   constexpr bool set(nn::bias_init<V>) {
-    return bias_init = V, said.first(0);
+    return bias_init = V, true;
   }
   template <auto V>
   constexpr bool set(nn::lr_mul<V>) {
-    return lr_mul = V, said.first(1);
+    return lr_mul = V, true;
   }
   constexpr bool set(no_bias) { return bias = false, true; }
   template <class O>
@@ -64,7 +66,7 @@ struct equalized_settings {
 template <class... O>
 constexpr equalized_settings equalized_settings_of() {
   equalized_settings s;
-  s.unknown = unknown_option({s.set(O{})...});
+  s.unknown = refused_setting<O...>(s);
   return s;
 }
 }  // namespace detail
@@ -130,7 +132,7 @@ template <std::int64_t W, std::int64_t C, class... O>
 struct style_affine : layer<style_affine<W, C, O...>> {
   static constexpr text kind = "style_affine";
   static constexpr auto forward(expression auto x) {
-    if constexpr ((detail::is_bias_init<O> || ...))
+    if constexpr (((option::says<O> == option::says<nn::bias_init<1>>) || ...))
       return equalized_linear<W, C, O...>::forward(x);
     else
       return equalized_linear<W, C, O..., bias_init<1>>::forward(x);
