@@ -1,5 +1,5 @@
 """Attention that is written out, softmax(q k^T scale + biases) v, becomes one step, whose scores are never built: of a network's windows of
-343 tokens and 8 features (AVX2) it takes a fifth of the time. Steps between the products are followed where they keep the two axes of the
+343 tokens and 8 features (AVX2, bench/products) it takes 0.22 of the time. Steps between the products are followed where they keep the two axes of the
 scores; whatever else stands there, and attention whose weights something else reads, stays as it is written."""
 import math
 import re
