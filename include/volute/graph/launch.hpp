@@ -88,6 +88,30 @@ struct kernel_spec {
   friend constexpr bool operator==(const kernel_spec&, const kernel_spec&) = default;
 };
 
+/// Where in a table of different kernels each stands. In buckets: a network has hundreds, and every launch asks (of a DenseNet's 1000, one
+/// by one, 170,000 times).
+class kernel_index {
+ public:
+  constexpr kernel_index() {
+    for (int& last : last_) last = -1;
+  }
+  /// The place of a kernel, which is appended if it is new.
+  constexpr int operator()(buffer<kernel_spec>& table, const kernel_spec& k) {
+    const auto mixed = static_cast<std::uint64_t>(31 * k.program + 7 * k.geometry + 3 * k.source + k.target + k.lanes + static_cast<int>(k.kind));
+    int& last = last_[mixed % buckets];
+    for (int i = last; i >= 0; i = before_.data[i])
+      if (table.data[i] == k) return i;
+    before_.push_back(last);
+    table.push_back(k);
+    return last = table.size - 1;
+  }
+
+ private:
+  static constexpr int buckets = 64;
+  int last_[buckets];
+  buffer<int> before_;  // of each kernel: the one before it in its bucket, or -1
+};
+
 /// Where a tensor lies. `derived`: a function of the parameters alone, which belongs to the weights and is made again only after they
 /// change; everything else that a launch makes belongs to one run's workspace.
 enum class space : std::int8_t { arena, parameters, input, output, derived };

@@ -303,6 +303,7 @@ class layout_pass {
     for (const step& s : steps_)
       if (convolves(kernel_of(s).kind) && blocked(s.out) && facts_of(kernel_of(s)).linked) linked.data[s.in[1]] = 1;
     buffer<kernel_spec> used;
+    kernel_index place_of;
     for (step& s : steps_) {
       kernel_spec k = kernel_of(s);
       const auto settle = [&](int i) {  // the layout of an operand in blocks, and where it begins
@@ -339,12 +340,7 @@ class layout_pass {
         k.second = true, k.lanes = static_cast<std::int64_t>(f.linked_order);
         values_.data[s.out].size = f.linked_packed;
       }
-      s.call.kernel = -1;
-      for (int i = 0; i < used.size && s.call.kernel < 0; ++i)
-        if (used.data[i] == k) s.call.kernel = i;
-      if (s.call.kernel >= 0) continue;
-      used.push_back(k);
-      s.call.kernel = used.size - 1;
+      s.call.kernel = place_of(used, k);
     }
     for (int v = 0; v < values_.size; ++v)
       if (blocked(v)) values_.data[v].size = table.data[at_.data[v]].size();

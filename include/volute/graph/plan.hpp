@@ -123,7 +123,7 @@ class planner : public step_list {
     steps.push_back({});
     step& s = steps[steps.size - 1];
     s.call.node = base_of(g, node);
-    s.call.kernel = index(kernels, k);
+    s.call.kernel = kernel_index_(kernels, k);
     s.invariant = invariant;
     s.out = out;
     return s;
@@ -361,7 +361,7 @@ class planner : public step_list {
       steps.push_back({});
       step& s = steps[steps.size - 1];
       s.call.node = b;
-      s.call.kernel = index(kernels, {.kind = kernel_kind::copy});
+      s.call.kernel = kernel_index_(kernels, {.kind = kernel_kind::copy});
       s.out = copy;
       add_input(s, {v});
       axis(s, values[v].size, 1, 1);

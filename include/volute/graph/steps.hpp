@@ -34,6 +34,7 @@ class step_list {
   buffer<int> value_of_;                // of a node with memory of its own, or in the memory of another
   buffer<std::int64_t> offset_of_;      // where it begins there
   buffer<char> invariant_;              // depends on parameters and constants alone
+  kernel_index kernel_index_;
   buffer<int> further_, next_further_;  // of a node: a further result of it, and of one the next
 
   // ---- values
@@ -138,7 +139,7 @@ class step_list {
     steps.push_back({});
     step& s = steps[steps.size - 1];
     s.call.node = node;
-    s.call.kernel = index(kernels, k);
+    s.call.kernel = kernel_index_(kernels, k);
     const location at = location_of(node);
     s.out = at.value, s.out_offset = at.offset;
     s.invariant = hoists && invariant_[node] != 0;

@@ -132,9 +132,8 @@ constexpr auto invoke_all(std::tuple<E...>) {
 /// module's label from here on; in a structure of results that holds a failure each of them is that failure.
 template <class M, structured... E>
 constexpr auto invoke(E...) {
-  using bad = typename detail::first_failed<E...>::type;
-  if constexpr (!std::is_void_v<bad>) {
-    return bad{};
+  if constexpr ((is_failed<E> || ...)) {
+    return typename detail::first_failed<E...>::type{};
   } else if constexpr (!detail::all_expressions<E...>) {
     if constexpr (requires { typename M::modules; })
       return failed<label_of<M>(), text("sequential wants one tensor"), text("got several")>{};

@@ -65,23 +65,27 @@ template <expression C, expression A, expression B> constexpr auto select(C c, A
 template <expression A> constexpr auto stop_gradient(A a) { return apply<ops::stopped{}>(a); }
 // clang-format on
 
+/// (That something is no expression is asked before whether it is a number: what compares two expressions asks, too.)
+template <class A, class N>
+concept number_beside_expression =
+    (expression<A> && !expression<N> && std::is_arithmetic_v<N>) || (expression<N> && !expression<A> && std::is_arithmetic_v<A>);
 /// A plain number has no place in a type: the message says how to write it.
 template <class A, class N>
-requires((expression<A> && std::is_arithmetic_v<N>) || (expression<N> && std::is_arithmetic_v<A>)) constexpr auto operator+(A, N) {
+requires number_beside_expression<A, N> constexpr auto operator+(A, N) {
   using failure = failed<text(""), text("a number is part of the type"), text("write 2_c or constant<2>")>;
   static_assert(detail::accepted<detail::refused_for<failure>>::value);
   return reported{};
 }
 template <class A, class N>
-requires((expression<A> && std::is_arithmetic_v<N>) || (expression<N> && std::is_arithmetic_v<A>)) constexpr auto operator-(A a, N n) {
+requires number_beside_expression<A, N> constexpr auto operator-(A a, N n) {
   return a + n;
 }
 template <class A, class N>
-requires((expression<A> && std::is_arithmetic_v<N>) || (expression<N> && std::is_arithmetic_v<A>)) constexpr auto operator*(A a, N n) {
+requires number_beside_expression<A, N> constexpr auto operator*(A a, N n) {
   return a + n;
 }
 template <class A, class N>
-requires((expression<A> && std::is_arithmetic_v<N>) || (expression<N> && std::is_arithmetic_v<A>)) constexpr auto operator/(A a, N n) {
+requires number_beside_expression<A, N> constexpr auto operator/(A a, N n) {
   return a + n;
 }
 

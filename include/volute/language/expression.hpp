@@ -7,6 +7,7 @@
 #include <volute/ops/functions.hpp>
 
 #include <cstdint>
+#include <initializer_list>
 
 namespace volute {
 
@@ -93,25 +94,32 @@ struct formal : expression_tag {
   static constexpr extents shape() { return Shape; }
 };
 
+namespace detail {
+
+/// What the shape rule of a function says of operands of these shapes. Too large an operand is refused first.
+template <class Function>
+constexpr ops::inferred infer(const Function& f, std::initializer_list<extents> shapes) {
+  for (const extents& e : shapes)
+    if (e.size() > ops::most_elements) return ops::check_size(e);
+  const ops::inferred r = f.infer(shapes.begin(), static_cast<int>(shapes.size()));
+  return r.ok() ? ops::check_size(r.shape) : r;
+}
+
+}  // namespace detail
+
 /// The function F of some operands.
 template <auto F, expression... Operands>
 struct node : expression_tag {
   static constexpr binding_state state = detail::joint_state<Operands...>();
   static constexpr extents shape() { return inferred.shape; }
 
-  static constexpr ops::inferred inferred = [] {
-    const extents shapes[]{Operands::shape()...};
-    for (const extents& e : shapes)
-      if (e.size() > ops::most_elements) return ops::check_size(e);
-    const ops::inferred r = F.infer(shapes, static_cast<int>(sizeof...(Operands)));
-    return r.ok() ? ops::check_size(r.shape) : r;
-  }();
+  static constexpr ops::inferred inferred = detail::infer(F, {Operands::shape()...});
 };
 
 template <int I, extents Shape, class Module>
 struct detail::name_size<formal<I, Shape, Module>> {
   static constexpr int weight = 1, level = -1;
-  using module = Module;
+  using module = std::type_identity<Module>;
 };
 template <auto F, class... E>
 struct detail::name_size<node<F, E...>> : detail::joint_name_size<E...> {};
@@ -127,11 +135,13 @@ struct refusal {
 /// (inputs are bound), and handed on inside a module.
 template <auto F, expression... E>
 constexpr auto apply(E...) {
-  using bad = typename detail::first_failed<E...>::type;
-  if constexpr (!std::is_void_v<bad>) {
-    return bad{};
+  if constexpr ((is_failed<E> || ...)) {
+    return typename detail::first_failed<E...>::type{};
   } else if constexpr (node<F, E...>::inferred.ok()) {
-    return detail::shortened(node<F, E...>{});
+    if constexpr (detail::has_short_name<node<F, E...>>)
+      return node<F, E...>{};
+    else
+      return detail::shortened(node<F, E...>{});
   } else {
     using failure = typename refusal<F, E...>::type;
     if constexpr (detail::joint_state<E...>() == binding_state::closed) {

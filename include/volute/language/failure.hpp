@@ -16,7 +16,7 @@ struct expression_tag {};
 
 /// An expression: a stateless type that stands for a tensor of known shape. Copying, returning and storing one is always safe.
 template <class E>
-concept expression = std::is_base_of_v<expression_tag, std::remove_cvref_t<E>>;
+concept expression = __is_base_of(expression_tag, std::remove_cvref_t<E>);  // not the trait: it is asked of every operand
 
 /// How far an expression is bound: made of parameters and constants only, of bound inputs, or of the formal arguments of a module that
 /// is being looked into (then a failure is still on its way outwards).

@@ -5,6 +5,8 @@
 
 #include <volute/language/failure.hpp>
 
+#include <algorithm>
+
 namespace volute {
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -37,42 +39,35 @@ template <class Part>
 using defined_as = decltype(definition_of(Part{}));
 
 /// How large the type of an expression is: types in it, the highest level of the parts in it (-1: none), and whose body it stands in (void:
-/// in none). Specialised beside each kind of expression that has operands.
+/// in none; looked into for large ones only). Specialised beside each kind of expression that has operands.
 template <class E>
 struct name_size {
   static constexpr int weight = 1, level = -1;
-  using module = void;
+  using module = std::type_identity<void>;
 };
 template <class Module, int Level, int Index>
 struct name_size<body_part<Module, Level, Index>> {
   static constexpr int weight = 1, level = Level;
-  using module = Module;
+  using module = std::type_identity<Module>;
 };
+template <class E>
+using module_of = typename name_size<E>::module::type;
 template <class... E>
-struct first_module {
-  using type = void;
-};
+struct first_module : std::type_identity<void> {};
 template <class E, class... Rest>
-struct first_module<E, Rest...> {
-  using type = typename std::conditional_t<std::is_void_v<typename name_size<E>::module>, first_module<Rest...>,
-                                           std::type_identity<typename name_size<E>::module>>::type;
-};
+struct first_module<E, Rest...> : std::conditional_t<std::is_void_v<module_of<E>>, first_module<Rest...>, std::type_identity<module_of<E>>> {};
 template <class... E>
 struct joint_name_size {
   static constexpr int weight = 1 + (0 + ... + name_size<E>::weight);
-  static constexpr int level = [] {
-    int highest = -1;
-    ((highest = name_size<E>::level > highest ? name_size<E>::level : highest), ...);
-    return highest;
-  }();
-  using module = typename first_module<E...>::type;
+  static constexpr int level = std::max({-1, name_size<E>::level...});
+  using module = first_module<E...>;
 };
 
 /// The first part of this level that has no definition yet; E becomes its definition. The answer is the same wherever it is asked for E,
 /// for it is asked once.
 template <class E, int Index>
 struct new_part {
-  using candidate = body_part<typename name_size<E>::module, name_size<E>::level + 1, Index>;
+  using candidate = body_part<module_of<E>, name_size<E>::level + 1, Index>;
   static constexpr bool taken = requires(candidate c) { definition_of(c); };
 };
 template <class E, int Index = 0>
@@ -88,10 +83,12 @@ constexpr auto find_part() {
 /// An expression as others see it: under a short name if it is large and stands in a module's body.
 inline constexpr int largest_name = 16;
 template <class E>
+inline constexpr bool has_short_name = name_size<E>::weight <= largest_name;
+template <class E>
 constexpr auto shortened(E e) {
-  if constexpr (name_size<E>::weight <= largest_name)
+  if constexpr (has_short_name<E>)
     return e;
-  else if constexpr (std::is_void_v<typename name_size<E>::module>)
+  else if constexpr (std::is_void_v<module_of<E>>)
     return e;
   else
     return find_part<E>();

@@ -1,6 +1,6 @@
 // Lowering: from expression types to a graph value. The one bridge between the language and the graph. Each distinct (module, argument
-// shapes) is one instantiation, run once per use; an expression that is used twice is lowered once, remembered by the address of a variable
-// template.
+// shapes) is one instantiation, run once per use; an expression that is used twice is lowered once, remembered by the address of its
+// recipe.
 #pragma once
 
 #include <volute/runtime/session.hpp>
@@ -16,7 +16,7 @@ constexpr extents checked_shape(session& s, const extents& shape) {
 
 template <text Name, extents Shape>
 struct lowering_of<input_node<Name, Shape>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
     for (int i = 0; i < s.inputs.size; ++i)
       if (s.inputs[i].name.view() == Name.view()) {
@@ -62,12 +62,12 @@ constexpr int lower_parameter(session& s, std::string_view name, const extents& 
 
 template <text Name, extents Shape, initializer Init>
 struct lowering_of<parameter_node<Name, Shape, Init>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, true); }
 };
 template <text Name, extents Shape, initializer Init>
 struct lowering_of<state_node<Name, Shape, Init>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, false); }
 };
 
@@ -75,16 +75,16 @@ struct lowering_of<state_node<Name, Shape, Init>> {
 /// program reads its first new value in the second formula.
 template <class Y, class State, class Value>
 struct lowering_of<update_node<Y, State, Value>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
-    const int y = lower<Y>(s);
+    const int y = s.lower(recipe_of<Y>);
     if (s.substituting) return y;
-    const int state = lower<State>(s);
+    const int state = s.lower(recipe_of<State>);
     int slot = 0;
     while (s.parameters.data[slot].node != state) ++slot;
     const int memo = s.memo.size;
-    if (s.updates[slot] >= 0) s.remember<State>(s.updates[slot]);
-    const int value = lower<Value>(s);
+    if (s.updates[slot] >= 0) s.remember(recipe_of<State>, s.updates[slot]);
+    const int value = s.lower(recipe_of<Value>);
     s.updates[slot] = value;
     s.forget(memo);
     return y;
@@ -94,7 +94,7 @@ struct lowering_of<update_node<Y, State, Value>> {
 /// A random tensor is told from others by its path and name, and from those of a layer that is applied several times by their order.
 template <text Name, int Part, extents Shape>
 struct lowering_of<noise_node<Name, Part, Shape>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
     line path = s.path;
     path.append_path(Name.view());
@@ -112,40 +112,40 @@ struct lowering_of<noise_node<Name, Part, Shape>> {
 
 template <bool Training, class E>
 struct lowering_of<mode_node<Training, E>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
     const mode outer = s.mode;
     s.mode = Training ? mode::training : mode::inference;
-    const int id = lower<E>(s);
+    const int id = s.lower(recipe_of<E>);
     s.mode = outer;
     return id;
   }
 };
 template <bool Minimal, class E>
 struct lowering_of<filtering_node<Minimal, E>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) {
     const ops::filtering outer = s.g.filtering;
     s.g.filtering = Minimal ? ops::filtering::minimal : ops::filtering::direct;
-    const int id = lower<E>(s);
+    const int id = s.lower(recipe_of<E>);
     s.g.filtering = outer;
     return id;
   }
 };
 template <class E>
 struct lowering_of<synchronized_node<E>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) {
     const bool outer = s.g.synchronizes;
     s.g.synchronizes = true;
-    const int id = lower<E>(s);
+    const int id = s.lower(recipe_of<E>);
     s.g.synchronizes = outer;
     return id;
   }
 };
 template <class E>
 struct lowering_of<depth_parallel_node<E>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) {
     s.g.cuts_depth = true;
     return lowering_of<synchronized_node<E>>::run(s);
@@ -153,41 +153,41 @@ struct lowering_of<depth_parallel_node<E>> {
 };
 template <text Where, text Wanted, text Got, class B>
 struct lowering_of<mode_choice<failed<Where, Wanted, Got>, B>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
     if (s.mode == mode::training) s.refuse(line(Wanted.view()), line(Got.view()));
-    return lower<B>(s);
+    return s.lower(recipe_of<B>);
   }
 };
 template <class A, class B>
 struct lowering_of<mode_choice<A, B>> {
-  static constexpr bool remember = true;
-  static constexpr int run(session& s) { return s.mode == mode::training ? lower<A>(s) : lower<B>(s); }
+  static constexpr bool remembers = true;
+  static constexpr int run(session& s) { return s.mode == mode::training ? s.lower(recipe_of<A>) : s.lower(recipe_of<B>); }
 };
 
 template <double Value, extents Shape>
 struct lowering_of<constant_node<Value, Shape>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) { return s.g.fill(Value, Shape); }
 };
 
 template <std::int64_t N>
 struct lowering_of<arange_node<N>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) { return s.g.arange(N); }
 };
 
 template <int I, extents Shape, class M>
 struct lowering_of<formal<I, Shape, M>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) { return s.arguments[I]; }
 };
 
 template <auto F, class... Operands>
 struct lowering_of<node<F, Operands...>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
-    const int id[]{lower<Operands>(s)...};
+    const int id[]{s.lower(recipe_of<Operands>)...};
     constexpr extents out = node<F, Operands...>::shape();
     if constexpr (out.size() == 0)
       return s.g.fill(0, out);  // no elements
@@ -201,29 +201,38 @@ struct operands_of<node<F, Operands...>> : operand_list<Operands...> {};
 
 template <class M, int Level, int Index>
 struct lowering_of<body_part<M, Level, Index>> : lowering_of<detail::defined_as<body_part<M, Level, Index>>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
 };
 template <class M, int Level, int Index>
 struct operands_of<body_part<M, Level, Index>> : operands_of<detail::defined_as<body_part<M, Level, Index>>> {};
 
-/// Looks at the parts of a body from the lowest level upwards. clang instantiates a function where it is named, within the one that names
-/// it: from the body downwards that would be as deep as the body is long.
+/// Looks at the recipes of a body's parts from the lowest level upwards. A recipe is instantiated where it is named, within the one that
+/// names it: from the body downwards that would be as deep as the body is long.
 template <class M, int... Level>
 constexpr void instantiate_parts(std::integer_sequence<int, Level...>) {
-  [[maybe_unused]] void (*const in_order[])(session&){nullptr, &attempt<body_part<M, Level, 0>>...};
+  [[maybe_unused]] const recipe* const in_order[]{nullptr, &recipe_of<body_part<M, Level, 0>>...};
 }
+
+/// The results of a body, which never are a tuple: the class alone costs a compiler as much as a layer.
+template <class Results>
+struct results_of;
+template <class... E>
+struct results_of<std::tuple<E...>> : operand_list<E...> {
+  static constexpr int levels = detail::joint_name_size<E...>::level + 1;
+};
 
 /// The node of a body; of one with several results the place in session::results where theirs begin.
 template <class Body>
 constexpr int lower_body(session& s) {
   if constexpr (expression<Body>) {
-    return lower<Body>(s);
+    return s.lower(recipe_of<Body>);
   } else {
-    return [&]<class... E>(std::tuple<E...>) {
-      const int id[]{lower<E>(s)...}, first = s.results.size;
-      for (int i : id) s.results.push_back(i);
-      return first;
-    }(detail::flat_type<Body>{});
+    using results = results_of<detail::flat_type<Body>>;
+    buffer<int> id;
+    for (int i = 0; i < results::count; ++i) id.push_back(s.lower(*results::all[i]));
+    const int first = s.results.size;
+    for (int i : id) s.results.push_back(i);
+    return first;
   }
 }
 
@@ -248,12 +257,7 @@ constexpr int lower_module(session& s, const int* arguments) {
       s.layers.push_back({s.path, line(M::kind.view()), first_result::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
     }
   }
-  [[maybe_unused]] constexpr int levels = []<class... E>(std::tuple<E...>) {
-    return detail::joint_name_size<E...>::level + 1;
-  }(detail::flat_type<body>{});
-#ifdef __clang__  // g++ instantiates a function when it is called
-  instantiate_parts<M>(std::make_integer_sequence<int, levels>{});
-#endif
+  instantiate_parts<M>(std::make_integer_sequence<int, results_of<detail::flat_type<body>>::levels>{});
   const int first = s.g.nodes.size, id = lower_body<body>(s);
   if constexpr (requires { M::recomputes; }) {
     if constexpr (expression<body>)
@@ -270,9 +274,9 @@ constexpr int lower_module(session& s, const int* arguments) {
 
 template <class M, class... A>
 struct lowering_of<call<M, A...>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
-    const int id[]{lower<A>(s)...};
+    const int id[]{s.lower(recipe_of<A>)...};
     return lower_module<M, A::shape()...>(s, id);
   }
 };
@@ -285,14 +289,14 @@ template <class M, class... A>
 struct application {};
 template <int I, class M, class... A>
 struct lowering_of<result_of<I, M, A...>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) {
     using all = application<M, A...>;
-    int first = s.recall<all>();
+    int first = s.recall(key_of<all>);
     if (first < 0) {
-      const int id[]{lower<A>(s)...};
+      const int id[]{s.lower(recipe_of<A>)...};
       first = lower_module<M, A::shape()...>(s, id);
-      s.remember<all>(first);
+      s.remember(key_of<all>, first);
     }
     return s.results[first + I];
   }
@@ -301,8 +305,8 @@ template <int I, class M, class... A>
 struct operands_of<result_of<I, M, A...>> : operand_list<A...> {};
 template <text Name, class E>
 struct lowering_of<result_node<Name, E>> {
-  static constexpr bool remember = true;
-  static constexpr int run(session& s) { return lower<E>(s); }
+  static constexpr bool remembers = true;
+  static constexpr int run(session& s) { return s.lower(recipe_of<E>); }
 };
 
 /// Walking a sequence with the node so far (see language/call.hpp).
@@ -323,7 +327,7 @@ constexpr auto operator>>(running<S> r, detail::link<M>) {
 
 template <class... M, extents In, extents Out>
 struct lowering_of<sequence_body<sequence<M...>, In, Out>> {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) { return detail::walk(running<In>{&s, s.arguments[0], 0}, sequence<M...>{}).id; }
 };
 
@@ -343,7 +347,7 @@ constexpr int variable_node(session& s, int value) {
     return value;
   } else {
     const int id = s.g.barrier(value, false);
-    s.remember<E>(id, mode::any);
+    s.remember(recipe_of<E>, id, mode::any);
     return id;
   }
 }
@@ -355,25 +359,25 @@ struct gradient_group {};
 template <class Y, class Cotangent, class... Wrt>
 constexpr int lower_gradients(session& s) {
   using group = gradient_group<Y, Cotangent, Wrt...>;
-  if (const int made = s.recall<group>(); made >= 0) return made;
+  if (const int made = s.recall(key_of<group>); made >= 0) return made;
   constexpr int n = sizeof...(Wrt);
   const int frame = s.frame, memo = s.memo.size;
   const bool substituting = s.substituting;
   int values[n]{}, i = 0, y, seed;
   if constexpr ((is_leaf<Wrt> && ...)) {
-    y = lower<Y>(s);        // first: the layers inside claim their parameters
+    y = s.lower(recipe_of<Y>);        // first: the layers inside claim their parameters
     s.substituting = true;  // to name one of them here is no claim
-    ((values[i] = lower<Wrt>(s), ++i), ...);
+    ((values[i] = s.lower(recipe_of<Wrt>), ++i), ...);
     s.substituting = substituting;
   } else {
-    ((values[i] = lower<Wrt>(s), ++i), ...);
+    ((values[i] = s.lower(recipe_of<Wrt>), ++i), ...);
     const int draw = s.first_draw, draws = s.draws.size;
     s.frame = s.memo.size;
     s.first_draw = draws;
     s.substituting = true;
     i = 0;
     ((values[i] = variable_node<Wrt>(s, values[i]), ++i), ...);
-    y = lower<Y>(s);
+    y = s.lower(recipe_of<Y>);
     s.forget(memo);
     s.frame = frame, s.substituting = substituting;
     s.first_draw = draw, s.draws.size = draws;
@@ -381,33 +385,33 @@ constexpr int lower_gradients(session& s) {
   if constexpr (std::is_same_v<Cotangent, no_cotangent>)
     seed = s.g.fill(1, s.g.shape(y));
   else
-    seed = lower<Cotangent>(s);
+    seed = s.lower(recipe_of<Cotangent>);
   if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
   int result[n];
   graph::differentiate(s.g, y, seed, values, n, result);
   const int first = s.gradients.size;
   for (int k = 0; k < n; ++k) s.gradients.push_back(result[k]);
-  s.remember<group>(first);
+  s.remember(key_of<group>, first);
   return first;
 }
 
 template <class Y, class Cotangent, int I, class... Wrt>
 struct lowering_of<gradient_node<Y, Cotangent, I, Wrt...>> {
-  static constexpr bool remember = true;
+  static constexpr bool remembers = true;
   static constexpr int run(session& s) { return s.gradients[lower_gradients<Y, Cotangent, Wrt...>(s) + I]; }
 };
 
 /// Appends the nodes of an output; the gradients by all parameters are made last, when all parameters are known.
 template <class E>
 struct output_lowering {
-  static constexpr void run(session& s, buffer<int>& out) { out.push_back(lower<E>(s)); }
+  static constexpr void run(session& s, buffer<int>& out) { out.push_back(s.lower(recipe_of<E>)); }
   static constexpr void finish(session&, buffer<int>&) {}
 };
 template <class Y, class Set>
 struct output_lowering<parameter_gradients<Y, Set>> {
-  static constexpr void run(session& s, buffer<int>&) { lower<Y>(s); }
+  static constexpr void run(session& s, buffer<int>&) { s.lower(recipe_of<Y>); }
   static constexpr void finish(session& s, buffer<int>& out) {
-    const int y = lower<Y>(s);
+    const int y = s.lower(recipe_of<Y>);
     if (s.first_derivative < 0) s.first_derivative = s.g.nodes.size;
     buffer<int> wrt, result(s.parameters.size, 0);
     for (const auto& p : s.parameters)

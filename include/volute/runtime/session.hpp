@@ -6,12 +6,26 @@
 #include <volute/graph/recompute.hpp>
 #include <volute/language/language.hpp>
 
+#include <initializer_list>
+
 namespace volute::lowering {
 
-template <class E>
-inline constexpr char tag{};
+struct session;
+
+/// How expressions of one type are lowered, as a value: what is the same for all of them is written and compiled once. A type is known by
+/// the address of its recipe.
+struct recipe {
+  unsigned bucket = 0;
+  bool remembers = false;
+  int (*run)(session&) = nullptr;              // makes the node; what it is made of is looked up, or made on the way
+  const recipe* const* operands = nullptr;  // what is made before it, each of its own accord: a body may be longer than calls are deep
+  int count = 0;
+};
+
 /// False with -fsanitize=undefined: there g++ takes it that the address of a template's variable may be null, and only a comparison of one
 /// with itself is constant.
+template <class E>
+inline constexpr char tag{};
 template <class A, class B>
 concept comparable_tags = requires {
   typename std::bool_constant<&tag<A> == &tag<B>>;
@@ -22,7 +36,7 @@ concept comparable_tags = requires {
 enum class mode : std::int8_t { inference, training, any };
 
 struct remembered {
-  const char* type = nullptr;
+  const recipe* type = nullptr;
   int id = 0;
   lowering::mode mode{};
   ops::filtering filtering{};
@@ -35,12 +49,11 @@ struct remembered {
 inline constexpr unsigned buckets = 128;
 template <class E>
 inline constexpr unsigned bucket_of = 0;
-template <class... E>
-inline constexpr unsigned joint_bucket = [] {
+constexpr unsigned joint_bucket(std::initializer_list<unsigned> of_each) {
   unsigned h = 17;
-  ((h = h * 31 + bucket_of<E>), ...);
+  for (unsigned b : of_each) h = h * 31 + b;
   return h;
-}();
+}
 template <int I, extents S, class M>
 inline constexpr unsigned bucket_of<formal<I, S, M>> = static_cast<unsigned>(I) + 1;
 template <class M, int Level, int Index>
@@ -48,11 +61,11 @@ inline constexpr unsigned bucket_of<body_part<M, Level, Index>> = static_cast<un
 template <text Name, extents S, initializer Init>
 inline constexpr unsigned bucket_of<parameter_node<Name, S, Init>> = static_cast<unsigned>(S.size() + S.rank) % buckets;
 template <auto F, class... E>
-inline constexpr unsigned bucket_of<node<F, E...>> = (joint_bucket<E...> + static_cast<unsigned>(node<F, E...>::shape().size())) % buckets;
+inline constexpr unsigned bucket_of<node<F, E...>> = (joint_bucket({bucket_of<E>...}) + static_cast<unsigned>(node<F, E...>::shape().size())) % buckets;
 template <class M, class... A>
-inline constexpr unsigned bucket_of<call<M, A...>> = (joint_bucket<A...> + 5) % buckets;
+inline constexpr unsigned bucket_of<call<M, A...>> = (joint_bucket({bucket_of<A>...}) + 5) % buckets;
 template <int I, class M, class... A>
-inline constexpr unsigned bucket_of<result_of<I, M, A...>> = (joint_bucket<A...> + 7 * (I + 1)) % buckets;
+inline constexpr unsigned bucket_of<result_of<I, M, A...>> = (joint_bucket({bucket_of<A>...}) + 7 * (I + 1)) % buckets;
 
 /// Who claimed a parameter: a module call, or -1 where it was only looked up so far; the parameter before it in its bucket of paths; and
 /// whether nn::shared let it be claimed again.
@@ -71,8 +84,8 @@ struct session {
   buffer<layer_info> layers;
   buffer<remembered> memo;
   int last_in[buckets];                // of each bucket of the memo, or -1
-  buffer<void (*)(session&)> pending;  // what is to be lowered before what stands below it
-  buffer<int> gradients;               // node ids of the gradients already made
+  buffer<const recipe*> pending;  // what is to be lowered before what stands below it
+  buffer<int> gradients;          // node ids of the gradients already made
   buffer<int> results;            // of the modules with several results that were applied: nodes of theirs, one application after the other
   buffer<graph::region> regions;  // checkpointed modules
   buffer<int> updates;            // of each parameter: the node that a state becomes after the run, or -1
@@ -105,28 +118,43 @@ struct session {
     for (unsigned b = 0; b < buckets; ++b) last_in[b] = last_path[b] = -1;
   }
   /// The node of an expression's type in the frame at hand, or -1.
-  template <class E>
-  constexpr int recall() const {
-    for (int i = last_in[bucket_of<E>]; i >= frame; i = memo.data[i].next) {
+  constexpr int recall(const recipe& r) const {
+    for (int i = last_in[r.bucket]; i >= frame; i = memo.data[i].next) {
       const auto& m = memo.data[i];
       if (m.mode != lowering::mode::any && (m.mode != mode || m.filtering != g.filtering || m.synchronizes != g.synchronizes)) continue;
       if constexpr (comparable_tags<int, char>) {
-        if (m.type == &tag<E>) return m.id;
+        if (m.type == &r) return m.id;
       } else {
-        if (__builtin_constant_p(m.type == &tag<E>) && m.type == &tag<E>) return m.id;
+        if (__builtin_constant_p(m.type == &r) && m.type == &r) return m.id;
       }
     }
     return -1;
   }
-  template <class E>
-  constexpr void remember(int id, lowering::mode m) {
-    constexpr unsigned b = bucket_of<E>;
-    memo.push_back({&tag<E>, id, m, g.filtering, g.synchronizes, b, last_in[b]});
-    last_in[b] = memo.size - 1;
+  constexpr void remember(const recipe& r, int id, lowering::mode m) {
+    memo.push_back({&r, id, m, g.filtering, g.synchronizes, r.bucket, last_in[r.bucket]});
+    last_in[r.bucket] = memo.size - 1;
   }
-  template <class E>
-  constexpr void remember(int id) {
-    remember<E>(id, mode);
+  constexpr void remember(const recipe& r, int id) { remember(r, id, mode); }
+  /// The node of an expression. Its operands wait in a list and not in nested calls, for a body may be longer than a compiler's calls are
+  /// deep (512).
+  constexpr int lower(const recipe& r) {
+    if (!r.remembers) return r.run(*this);
+    if (const int made = recall(r); made >= 0) return made;
+    const int below = pending.size;
+    pending.push_back(&r);
+    while (pending.size > below) attempt(*pending.data[pending.size - 1]);
+    return recall(r);
+  }
+  /// Lowers what stands on top of the pending, or puts above it what it is made of: the first operand uppermost, so that it is made first.
+  constexpr void attempt(const recipe& r) {
+    if (recall(r) < 0) {
+      const int before = pending.size;
+      for (int i = r.count - 1; i >= 0; --i)
+        if (r.operands[i]->remembers && recall(*r.operands[i]) < 0) pending.push_back(r.operands[i]);
+      if (pending.size > before) return;
+      remember(r, r.run(*this));
+    }
+    --pending.size;
   }
   /// Forgets all but the first `size`.
   constexpr void forget(int size) {
@@ -142,7 +170,7 @@ template <class Expression>
 struct no_lowering;
 template <class E>
 struct lowering_of {
-  static constexpr bool remember = false;
+  static constexpr bool remembers = false;
   static constexpr int run(session& s) {
     static_assert(sizeof(no_lowering<E>) > 0);
     return s.g.fill(0, E::shape());
@@ -152,51 +180,19 @@ struct lowering_of {
 /// What an expression is made of, as far as it is made before it.
 template <class E>
 struct operands_of {
-  static constexpr void want(session&) {}
+  static constexpr const recipe* const* all = nullptr;
+  static constexpr int count = 0;
 };
 template <class E>
-constexpr void attempt(session& s);
-template <class E>
-constexpr void want(session& s) {
-  if constexpr (lowering_of<E>::remember)
-    if (s.recall<E>() < 0) s.pending.push_back(&attempt<E>);
-}
+inline constexpr recipe recipe_of{bucket_of<E>, lowering_of<E>::remembers, &lowering_of<E>::run, operands_of<E>::all, operands_of<E>::count};
 template <class... E>
 struct operand_list {
-  static constexpr void want(session& s) { (lowering::want<E>(s), ...); }
+  static constexpr const recipe* all[]{&recipe_of<E>..., nullptr};
+  static constexpr int count = sizeof...(E);
 };
-/// Lowers what stands on top of the pending, or puts above it what it is made of: the first operand uppermost, so that it is made first.
-template <class E>
-constexpr void attempt(session& s) {
-  if (s.recall<E>() < 0) {
-    const int before = s.pending.size;
-    operands_of<E>::want(s);
-    if (s.pending.size > before) {
-      for (int i = before, k = s.pending.size - 1; i < k; ++i, --k) {
-        const auto first = s.pending.data[i];
-        s.pending.data[i] = s.pending.data[k], s.pending.data[k] = first;
-      }
-      return;
-    }
-    const int id = lowering_of<E>::run(s);
-    s.remember<E>(id);
-  }
-  --s.pending.size;
-}
 
-/// The node of an expression. Its operands wait in a list and not in nested calls, for a body may be longer than a compiler's calls are
-/// deep (512).
-template <class E>
-constexpr int lower(session& s) {
-  if constexpr (lowering_of<E>::remember) {
-    if (const int made = s.recall<E>(); made >= 0) return made;
-    const int below = s.pending.size;
-    s.pending.push_back(&attempt<E>);
-    while (s.pending.size > below) s.pending[s.pending.size - 1](s);
-    return s.recall<E>();
-  } else {
-    return lowering_of<E>::run(s);
-  }
-}
+/// What is remembered of types that are no expressions: the place where the results of one application begin, or the gradients of one group.
+template <class Key>
+inline constexpr recipe key_of{bucket_of<Key>};
 
 }  // namespace volute::lowering

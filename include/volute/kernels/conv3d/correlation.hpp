@@ -14,7 +14,6 @@ inline namespace VOLUTE_ISA {
 /// Which tensor is written: y (forward, source x) or dx (backward, source g).
 enum class conv_side { forward, backward };
 
-constexpr double real(int64_t n) { return static_cast<double>(n); }
 constexpr int64_t ceil_divide(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

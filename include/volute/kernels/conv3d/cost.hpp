@@ -64,7 +64,7 @@ constexpr double taps_of_class(const conv_shape& s) {
   for (int a = 0; a < 3; ++a) {
     int64_t products = 0, elements = 0;
     s.for_each_class(a, [&](const correlation_axis& c) { products += c.n * c.taps, elements += c.n; });
-    mean *= real(products) / real(elements);
+    mean *= double(products) / double(elements);
   }
   return mean;
 }
@@ -80,15 +80,15 @@ constexpr int64_t products_along(const conv_shape& s, int axis, bool clipped) {
 /// Products of one source and one target channel that fall on no padding; `axes` of depth, height and width. Stride 1.
 constexpr double inner_products(const conv_shape& s, int axes = 3) {
   double products = 1;
-  for (int a = 0; a < axes; ++a) products *= real(positions_read(s.axis[a], s.source_size[a]));
+  for (int a = 0; a < axes; ++a) products *= double(positions_read(s.axis[a], s.source_size[a]));
   return products;
 }
 
 /// Cycles of so many multiply-adds of vectors with `sums` accumulators and `loads` loads for each round of them: too few accumulators wait
 /// for each other, and a round cannot be shorter than its loads take.
 constexpr double cycles_of_products(double count, int64_t sums, int64_t loads) {
-  const double chains = real(machine.latency * machine.products), waits = real(sums) < chains ? chains / real(sums) : 1;
-  return count / real(machine.products) * at_least(waits, at_least(real(loads) / real(sums), 1));
+  const double chains = double(machine.latency * machine.products), waits = double(sums) < chains ? chains / double(sums) : 1;
+  return count / double(machine.products) * at_least(waits, at_least(double(loads) / double(sums), 1));
 }
 
 /// Pages of memory that one tap of whole planes in the lanes reads: the first-level table of addresses has 64 to 96 entries, and a page
@@ -114,14 +114,14 @@ struct conv_account {
   const conv_shape& s;
   const ops::conv_geometry& g = s.geometry;
   const lane_axis channels = s.side == conv_side::backward ? source_channels : target_channels;  // of a filter's adjoint
-  const double source_elements = real(s.source_elements()), target_elements = real(s.target_elements());
+  const double source_elements = double(s.source_elements()), target_elements = double(s.target_elements());
   static constexpr int64_t size = sizeof(T), lanes = simd::width<T>;
 
   static constexpr carry tile_if(bool waits) { return waits ? carry::tile : carry::nothing; }
   constexpr int64_t target_vectors(int64_t fold = 1) const { return ceil_divide(s.target_channels * fold, lanes); }
   /// Elements of dw, each time that the tensors of one sample and group are met.
-  constexpr double filters_of_pair() const { return real(g.w_size()) / real(s.pairs()); }
-  constexpr double filters_of_group() const { return real(g.w_size()) / real(s.groups); }
+  constexpr double filters_of_pair() const { return double(g.w_size()) / double(s.pairs()); }
+  constexpr double filters_of_group() const { return double(g.w_size()) / double(s.groups); }
   /// Planes that lie in the same sets of a cache drive each other out, where it has few ways.
   constexpr double aliased() const {
     return s.source_plane() * size % machine.aliasing == 0 || s.target_plane() * size % machine.aliasing == 0 ? machine.crowded : 1;
@@ -130,13 +130,13 @@ struct conv_account {
   constexpr plan_account operator()(const channels_plan& p) const {
     const int64_t sums = int64_t{p.main.vectors} * p.main.rows * p.main.pixels, width = s.axis[2].n;
     const int64_t planes = products_along(s, 0, true), rows = products_along(s, 1, p.main.rows == 1);
-    const double products = real(s.source_channels * target_vectors() * planes * rows) * real(products_along(s, 2, false));
-    const double used = real(width) / real(ceil_divide(width, p.main.pixels) * p.main.pixels);
+    const double products = double(s.source_channels * target_vectors() * planes * rows) * double(products_along(s, 2, false));
+    const double used = double(width) / double(ceil_divide(width, p.main.pixels) * p.main.pixels);
     return {{target_channels, channels_last, tile_if(p.together < p.chunks), p.main.vectors, sums},
             {.products = cycles_of_products(products / used, sums, p.main.vectors + p.main.rows * p.main.pixels),
              .copied = source_elements,
-             .stored = real(s.target_volume() * target_vectors() * lanes),
-             .steps = p.together < p.chunks ? real(ceil_divide(p.chunks, p.together)) * target_elements : 0}};
+             .stored = double(s.target_volume() * target_vectors() * lanes),
+             .steps = p.together < p.chunks ? double(ceil_divide(p.chunks, p.together)) * target_elements : 0}};
   }
 
   /// Steps: rows and pairs of taps, about 14 cycles where their sums come from memory, and 8 where they stay in registers.
@@ -144,10 +144,10 @@ struct conv_account {
     const int64_t vectors = target_vectors(p.code.fold);
     return {
         {target_channels, channels_last, tile_if(p.code.slab), p.code.vectors, p.code.rows * ceil_divide(p.code.width, p.code.segments)},
-        {.products = inner_products(s) * real(ceil_divide(s.source_channels, p.code.fold) * vectors) / 2,
+        {.products = inner_products(s) * double(ceil_divide(s.source_channels, p.code.fold) * vectors) / 2,
          .copied = source_elements,
-         .stored = real(s.target_volume() * vectors * lanes),
-         .steps = inner_products(s, 2) * real(p.blocks * p.chunks) * (p.code.slab ? 14 : 8 * real(p.code.segments))}};
+         .stored = double(s.target_volume() * vectors * lanes),
+         .steps = inner_products(s, 2) * double(p.blocks * p.chunks) * (p.code.slab ? 14 : 8 * double(p.code.segments))}};
   }
 
   /// Steps: elements that come from the tile and go back to it.
@@ -157,48 +157,48 @@ struct conv_account {
     for (int64_t h = 0; h < height; h += p.slab)
       vectors += ceil_divide((smaller(p.slab, height - h) - 1) * p.rows.pitch + width, block) * p.vectors;
     const int64_t all = vectors * s.axis[0].n * s.class_counts[0] * s.inner_classes();
-    const double products = real(all * s.source_channels * p.blocks * p.channels) * taps_of_class(s);
+    const double products = double(all * s.source_channels * p.blocks * p.channels) * taps_of_class(s);
     return {{pixels, p.rows.direct ? none : padded_rows, tile_if(p.chunk < s.source_channels), p.vectors, p.channels},
             {.products = cycles_of_products(products, int64_t{p.channels} * p.vectors, 2 * p.vectors + p.channels),
              .copied = p.rows.direct ? 0 : source_elements,
              .stored = target_elements,
-             .steps = real(ceil_divide(s.source_channels, p.chunk)) * target_elements}};
+             .steps = double(ceil_divide(s.source_channels, p.chunk)) * target_elements}};
   }
 
   /// Steps: register blocks, each of a source plane's rows.
   constexpr plan_account operator()(const planes_plan& p) const {
     const int64_t blocks = s.source_channels * s.target_channels * (s.target_size[0] + p.taps - 1) * p.slabs * p.strips;
     return {{pixels, padded_rows, carry::planes, p.vectors, p.taps},
-            {.products = real(blocks * p.vectors * s.inner_classes()) * taps_of_class(s) * odd_loads<T> / 2,
-             .copied = real(p.blocks) * source_elements,
+            {.products = double(blocks * p.vectors * s.inner_classes()) * taps_of_class(s) * odd_loads<T> / 2,
+             .copied = double(p.blocks) * source_elements,
              .stored = target_elements,
-             .steps = real(blocks)}};
+             .steps = double(blocks)}};
   }
   constexpr plan_account operator()(const in_place_plan& p) const {
     const int64_t planes = s.source_channels * s.target_channels * s.source_size[0];
     return {{pixels, none, carry::planes, p.code[0].vectors, p.code[0].depth * p.code[0].rows},
-            {.products = real(planes * s.target_size[1] * ceil_divide(s.target_size[2], lanes)) * taps_of_class(s) / 2,
+            {.products = double(planes * s.target_size[1] * ceil_divide(s.target_size[2], lanes)) * taps_of_class(s) / 2,
              .stored = target_elements,
-             .steps = real(planes * p.row_blocks * p.codes)}};
+             .steps = double(planes * p.row_blocks * p.codes)}};
   }
 
   /// The plan has counted its cycles. Steps: pages of memory that are not known when a tap reads them.
   constexpr plan_account operator()(const flat_plan& p) const {
     const correlation_axis d = s.axis[0];
-    const double plane = real(p.code.plane * size), all = real(s.source_size[0]) * plane / page_bytes + 1;
+    const double plane = double(p.code.plane * size), all = double(s.source_size[0]) * plane / page_bytes + 1;
     const int64_t planes = smaller(ceil_divide(s.target_size[0], p.segments) + (d.taps - 1) * d.offset_step, s.source_size[0]);
-    double pages = real(planes) * plane / page_bytes + 1;
-    if (real(planes) < pages) pages = real(planes);
+    double pages = double(planes) * plane / page_bytes + 1;
+    if (double(planes) < pages) pages = double(planes);
     if (all < pages) pages = all;
-    const double known = pages_known / (real(s.source_channels) * pages);
+    const double known = pages_known / (double(s.source_channels) * pages);
     const int64_t reads = p.vector_blocks * p.blocks * p.segments * s.plane_taps() * s.source_channels;
     return {{pixels, none, carry::nothing, p.code.vectors, p.code.channels * ceil_divide(s.target_size[0], p.segments)},
-            {.products = p.cycles * odd_loads<T> * aliased(), .steps = known < 1 ? real(reads) * pages * (1 - known) : 0}};
+            {.products = p.cycles * odd_loads<T> * aliased(), .steps = known < 1 ? double(reads) * pages * (1 - known) : 0}};
   }
 
   constexpr plan_account operator()(const pointwise_plan& p) const {
     return {{pixels, p.straight ? none : panels, carry::nothing, p.vectors, p.rows},
-            {.products = real(p.depth * p.units * p.blocks * p.rows * ceil_divide(p.pixels, lanes)) / 2,
+            {.products = double(p.depth * p.units * p.blocks * p.rows * ceil_divide(p.pixels, lanes)) / 2,
              .copied = source_elements,
              .stored = target_elements}};
   }
@@ -207,24 +207,24 @@ struct conv_account {
   /// bytes of the filters that no cache near the core keeps, for each block of tiles; eightfold those that come from memory each time.
   constexpr plan_account operator()(const minimal_plan& p) const {
     const int64_t elements = p.tile_kind.elements(), vectors = p.target_blocks * p.vectors;
-    const double blocks = real(p.block.counts[0] * p.block.counts[1] * p.block.counts[2]), tiles = blocks * real(p.block.tiles);
+    const double blocks = double(p.block.counts[0] * p.block.counts[1] * p.block.counts[2]), tiles = blocks * double(p.block.tiles);
     const int64_t filters = p.target_blocks * p.block_filters() * size;
     return {{target_channels, channels_last, carry::tile, p.vectors, p.rows},
-            {.products = tiles * real(elements * p.chunks * p.chunk * vectors) / 2,
-             .copied = blocks * real(p.source_chunk * p.chunks) * real(p.block.spans[0] * p.axis[0].span()) / real(p.planes),
-             .stored = tiles * real(elements * (p.source_vectors() + vectors) * p.lanes) / lanes,
-             .steps = filters > machine.l2 / 2 ? blocks * real(filters + 7 * larger(0, filters - 2 * machine.cached)) : 0}};
+            {.products = tiles * double(elements * p.chunks * p.chunk * vectors) / 2,
+             .copied = blocks * double(p.source_chunk * p.chunks) * double(p.block.spans[0] * p.axis[0].span()) / double(p.planes),
+             .stored = tiles * double(elements * (p.source_vectors() + vectors) * p.lanes) / lanes,
+             .steps = filters > machine.l2 / 2 ? blocks * double(filters + 7 * larger(0, filters - 2 * machine.cached)) : 0}};
   }
 
   /// Steps: elements of dw.
   constexpr plan_account operator()(const weights_plan& p) const {
     const correlation_axis width = s.axis[2];
     const int64_t elements = (joined_taps(width) ? width.taps : 1) * p.chunk;
-    const double used = elements == 0 ? 1 : real(elements) / real(ceil_divide(elements, p.window) * p.window);
-    const double products = real(s.target_volume() * s.source_channels * target_vectors()) * taps_of_class(s) / used;
+    const double used = elements == 0 ? 1 : double(elements) / double(ceil_divide(elements, p.window) * p.window);
+    const double products = double(s.target_volume() * s.source_channels * target_vectors()) * taps_of_class(s) / used;
     return {{channels, channels_last, carry::tile, p.main, p.window},
             {.products = cycles_of_products(products, int64_t{p.window} * p.main, p.window + p.main),
-             .copied = source_elements + real(target_vectors() * lanes * s.target_volume()),
+             .copied = source_elements + double(target_vectors() * lanes * s.target_volume()),
              .steps = filters_of_pair()}};
   }
 
@@ -232,9 +232,9 @@ struct conv_account {
   constexpr plan_account operator()(const row_weights_plan& p) const {
     const int64_t vectors = target_vectors(p.code.fold), sources = ceil_divide(s.source_channels, p.code.fold);
     return {{channels, channels_last, carry::tile, p.code.vectors, p.code.taps},
-            {.products = inner_products(s) * real(sources * vectors) / 2,
-             .copied = source_elements + real(vectors * lanes * s.target_volume()),
-             .stored = inner_products(s, 2) / p.code.rows * real(p.blocks * p.code.segments * sources * p.code.taps * p.code.vectors),
+            {.products = inner_products(s) * double(sources * vectors) / 2,
+             .copied = source_elements + double(vectors * lanes * s.target_volume()),
+             .stored = inner_products(s, 2) / p.code.rows * double(p.blocks * p.code.segments * sources * p.code.taps * p.code.vectors),
              .steps = filters_of_pair()}};
   }
 
@@ -242,47 +242,47 @@ struct conv_account {
   constexpr plan_account operator()(const pixel_weights_plan& p) const {
     const int64_t vectors = ceil_divide(p.lanes, lanes) * g.out[0], products = vectors * g.taps() * g.group_in() * p.blocks * p.channels;
     return {{pixels, p.rows.direct ? none : padded_rows, carry::tile, 1, p.channels * p.taps},
-            {.products = cycles_of_products(real(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
+            {.products = cycles_of_products(double(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
              .copied = p.rows.direct ? 0 : source_elements + target_elements,
-             .stored = p.rows.direct ? real(p.blocks) * source_elements : 0,
-             .steps = filters_of_group() * real(ceil_divide(p.lanes * g.out[0], larger(1, p.columns)))}};
+             .stored = p.rows.direct ? double(p.blocks) * source_elements : 0,
+             .steps = filters_of_group() * double(ceil_divide(p.lanes * g.out[0], larger(1, p.columns)))}};
   }
 
   /// Stored: register blocks of the taps of a plane. Steps: elements of dw, each slab.
   constexpr plan_account operator()(const planes_weights_plan& p) const {
-    const double vectors = real(g.out[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
+    const double vectors = double(g.out[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
     return {{pixels, padded_rows, carry::tile, 1, p.depth * p.taps},
-            {.products = vectors * real(g.taps()) * odd_loads<T> / 2,
+            {.products = vectors * double(g.taps()) * odd_loads<T> / 2,
              .copied = source_elements + (p.direct ? 0 : target_elements),
-             .stored = vectors * real(ceil_divide(g.kernel[1] * g.kernel[2], p.taps)),
-             .steps = filters_of_group() * real(p.steps)}};
+             .stored = vectors * double(ceil_divide(g.kernel[1] * g.kernel[2], p.taps)),
+             .steps = filters_of_group() * double(p.steps)}};
   }
 
   /// Stored: register blocks of the taps of a row. Steps: elements of dw, every tenth row.
   constexpr plan_account operator()(const in_place_weights_plan& p) const {
-    const double vectors = real(g.in[0] * g.out[1] * ceil_divide(g.out[2], lanes) * s.source_channels * s.target_channels);
+    const double vectors = double(g.in[0] * g.out[1] * ceil_divide(g.out[2], lanes) * s.source_channels * s.target_channels);
     return {{pixels, none, carry::tile, p.code.vectors, p.code.depth * p.taps},
-            {.products = vectors * real(g.taps()) / 2,
-             .stored = vectors * real(ceil_divide(g.kernel[1], p.taps)),
-             .steps = filters_of_group() * real(g.out[1]) / 10}};
+            {.products = vectors * double(g.taps()) / 2,
+             .stored = vectors * double(ceil_divide(g.kernel[1], p.taps)),
+             .steps = filters_of_group() * double(g.out[1]) / 10}};
   }
 
   /// The plan has counted its cycles. Stored: pages of memory that are not known when a tap reads them. Steps: elements of dw.
   constexpr plan_account operator()(const flat_weights_plan& p) const {
-    const double pages = real(s.source_volume() * size) / page_bytes + 1, known = pages_known / (real(s.source_channels) * pages);
+    const double pages = double(s.source_volume() * size) / page_bytes + 1, known = pages_known / (double(s.source_channels) * pages);
     const int64_t reads = p.vectors * p.blocks * p.segments * g.kernel[1] * g.kernel[2] * s.source_channels;
     return {{pixels, none, carry::tile, 1, p.code.channels * p.code.window * p.code.taps},
-            {.products = p.cycles * odd_loads<T> * aliased() / real(s.pairs()),
-             .stored = known < 1 ? real(reads) * (1 - known) : 0,
+            {.products = p.cycles * odd_loads<T> * aliased() / double(s.pairs()),
+             .stored = known < 1 ? double(reads) * (1 - known) : 0,
              .steps = filters_of_group()}};
   }
 
   /// Steps: elements of dw.
   constexpr plan_account operator()(const pointwise_weights_plan& p) const {
     return {{channels, panels, carry::tile, p.vectors, p.rows},
-            {.products = real(ceil_divide(p.turned, lanes) * p.broadcast * g.out_volume()) / 2,
-             .copied = real(p.turned * g.out_volume()),
-             .stored = real(p.broadcast * g.out_volume()),
+            {.products = double(ceil_divide(p.turned, lanes) * p.broadcast * g.out_volume()) / 2,
+             .copied = double(p.turned * g.out_volume()),
+             .stored = double(p.broadcast * g.out_volume()),
              .steps = filters_of_group()}};
   }
 
@@ -291,10 +291,10 @@ struct conv_account {
     int64_t tiles = p.tile_kind.elements();
     for (int a = 0; a < 3; ++a) tiles *= p.axis[a].tiles(g.out[a]);
     return {{channels, channels_last, carry::tile, p.vectors, p.rows},
-            {.products = real(tiles) * real(p.x.chunks * p.x_rows() * p.g.chunks) / 2,
-             .copied = real(p.x.chunks * p.x.chunk * g.in_volume() + p.g.chunks * p.g.chunk * g.out_volume()),
-             .stored = real(tiles) * real((p.x.chunks * p.g_ranges + p.g.chunks * p.x_ranges) * p.lanes) / lanes,
-             .steps = real(p.tasks() * p.sum()) / real(g.batch)}};
+            {.products = double(tiles) * double(p.x.chunks * p.x_rows() * p.g.chunks) / 2,
+             .copied = double(p.x.chunks * p.x.chunk * g.in_volume() + p.g.chunks * p.g.chunk * g.out_volume()),
+             .stored = double(tiles) * double((p.x.chunks * p.g_ranges + p.g.chunks * p.x_ranges) * p.lanes) / lanes,
+             .steps = double(p.tasks() * p.sum()) / double(g.batch)}};
   }
 };
 
@@ -304,7 +304,7 @@ constexpr double cycles(const Plan& plan, const conv_shape& s, const conv_counts
   const conv_counts n = conv_account<T>{s}(plan).counts;
   const int64_t bytes = (s.geometry.x_size() + s.geometry.y_size()) * bytes_of<T>;
   const double pair = n.products * each.products + n.copied * each.copied + n.stored * each.stored + n.steps * each.steps;
-  return pair * real(s.pairs()) + real(larger(0, bytes - machine.cached)) * each.beyond + each.once;
+  return pair * double(s.pairs()) + double(larger(0, bytes - machine.cached)) * each.beyond + each.once;
 }
 
 }  // namespace VOLUTE_ISA

@@ -84,16 +84,21 @@ constexpr flat_plan plan_flat(const conv_shape& s) {
   const correlation_axis d = s.axis[0];
   const int64_t vectors = ceil_divide(s.target_plane(), simd::width<T>);
   const int64_t planes_read = positions_read(d, s.source_size[0]);
+  const int64_t most_channels = smaller(8, s.target_channels), most_vectors = smaller(4, vectors);
+  int64_t tried = 0;
   for (int64_t most = smaller(d.n, accumulators); most > 0; --most) {
     flat_plan p;
     flat_code& c = p.code;
+    const int64_t segments = ceil_divide(d.n, most);
+    if (segments == tried) continue;
+    tried = segments;
     const flat_depth depth(d, most);
-    p.segments = depth.segments;
+    p.segments = segments;
     c.taps = d.taps;
     c.dilation = d.offset_step;
     c.plane = s.source_plane();
-    for (c.channels = 1; c.channels <= smaller(8, s.target_channels); ++c.channels)
-      for (c.vectors = 1; c.vectors <= smaller(4, vectors); ++c.vectors) {
+    for (c.channels = 1; c.channels <= most_channels; ++c.channels)
+      for (c.vectors = 1; c.vectors <= most_vectors; ++c.vectors) {
         const int64_t sums = depth.planes * c.channels * c.vectors;
         if (sums > accumulators || sums + (depth.sources + (simd::masks<T> ? 0 : 1)) * c.vectors > row_registers) break;
         p.vector_blocks = ceil_divide(vectors, c.vectors);

@@ -38,7 +38,7 @@ constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shap
   const int64_t step = flat_step(planes_read * channels * window, loads, p.segments, depth.planes) + p.segments * (3 + window);
   const int64_t calls = p.segments * ceil_divide(p.vectors, p.panel), sums = channels * p.code.taps * window;
   const int64_t cycles = s.source_channels * p.blocks * (taps / window * (p.vectors * step + calls * (4 + sums)) + calls * 40);
-  return real(s.batch * s.groups * cycles + s.filters());
+  return double(s.batch * s.groups * cycles + s.filters());
 }
 
 /// The block of which the least cycles are expected.

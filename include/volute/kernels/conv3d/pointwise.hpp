@@ -78,7 +78,7 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
     const int64_t all = g.out[0] * g.out[1], most_rows_of_y = smaller(goal / g.out[2], all);
     const auto fill = [&](int64_t rows) {
       const int64_t panels = g.batch * g.groups * ceil_divide(all, rows), four = p.shared ? ceil_divide(panels, 4) * 4 : panels;
-      return real(rows * g.out[2]) / real(ceil_divide(rows * g.out[2], width)) * real(panels) / real(four);
+      return double(rows * g.out[2]) / double(ceil_divide(rows * g.out[2], width)) * double(panels) / double(four);
     };
     int64_t best = most_rows_of_y;
     for (int64_t rows = best; rows > most_rows_of_y / 2; --rows)

@@ -103,7 +103,7 @@ constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t 
   const double work = conv_work(s.geometry);
   p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
   if (p.share != sharing::inside) return;
-  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), larger(1, parts_of(work / real(pieces * p.blocks))));
+  p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), larger(1, parts_of(work / double(pieces * p.blocks))));
 }
 
 /// One piece after the other: copied, then convolved block by block. Threads take whole pieces, or all share both halves of each one.

@@ -62,15 +62,18 @@ constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s,
   for (int64_t blocks = fewest; blocks <= smaller(3 * fewest, s.target_channels); ++blocks) {
     const int64_t c = ceil_divide(s.target_channels, blocks);
     if (blocks > fewest && c < 4) break;
+    const double whole = double(s.target_channels) / double(blocks * c) * (1 - 0.01 * double(blocks - fewest));
+    if (whole <= rate * 1.01) continue;
     const int64_t rows = smaller(height, larger(1, tile_goal(r, s, c) / r.pitch));
     for (int64_t slab = rows; slab > 0 && slab > rows - 8; --slab)
       for (int64_t v = smaller(8, larger(1, accumulators / c)); v > 0; --v) {
-        if (c * v + v + 1 > registers && v > 1) continue;
+        const int64_t sums = c * v;
+        if (sums + v + 1 > registers && v > 1) continue;
+        const double waits = sums < busy_sums ? double(sums) / busy_sums : 1, loads = double(sums) / double(2 * v + c);
+        const double full = whole * waits * (loads < 1 ? loads : 1);  // if every lane were a pixel
+        if (full <= rate * 1.01) continue;
         const auto lanes = [&](int64_t n) { return n == 0 ? 0 : ceil_divide((n - 1) * r.pitch + width, v * L) * v * L; };
-        const double useful =
-            real(height * width * s.target_channels) / real((height / slab * lanes(slab) + lanes(height % slab)) * blocks * c);
-        const double waits = real(smaller(c * v, busy_sums)) / real(busy_sums), loads = real(c * v) / real(2 * v + c);
-        const double now = useful * waits * (loads < 1 ? loads : 1) * (1 - 0.01 * real(blocks - fewest));
+        const double now = full * double(height * width) / double(height / slab * lanes(slab) + lanes(height % slab));
         if (now > rate * 1.01) rate = now, best = {static_cast<int>(c), static_cast<int>(v), slab};
       }
   }
