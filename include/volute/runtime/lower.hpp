@@ -183,106 +183,74 @@ struct lowering_of<formal<I, Shape, M>> {
   static constexpr int run(session& s) { return s.arguments[I]; }
 };
 
-template <auto F, class... Operands>
-struct lowering_of<node<F, Operands...>> {
-  static constexpr bool remembers = true;
-  static constexpr int run(session& s) {
-    const int id[]{s.lower(recipe_of<Operands>)...};
-    constexpr extents out = node<F, Operands...>::shape();
-    if constexpr (out.size() == 0)
-      return s.g.fill(0, out);  // no elements
-    else
-      return F.emit(s.g, id, static_cast<int>(sizeof...(Operands)), out);
-  }
-};
-
-template <auto F, class... Operands>
-struct operands_of<node<F, Operands...>> : operand_list<Operands...> {};
-
-template <class M, int Level, int Index>
-struct lowering_of<body_part<M, Level, Index>> : lowering_of<detail::defined_as<body_part<M, Level, Index>>> {
-  static constexpr bool remembers = true;
-};
-template <class M, int Level, int Index>
-struct operands_of<body_part<M, Level, Index>> : operands_of<detail::defined_as<body_part<M, Level, Index>>> {};
-
-/// Looks at the recipes of a body's parts from the lowest level upwards. A recipe is instantiated where it is named, within the one that
-/// names it: from the body downwards that would be as deep as the body is long.
-template <class M, int... Level>
-constexpr void instantiate_parts(std::integer_sequence<int, Level...>) {
-  [[maybe_unused]] const recipe* const in_order[]{nullptr, &recipe_of<body_part<M, Level, 0>>...};
+template <auto F>
+constexpr int emit_as(graph::contractor& g, const int* operands, int count, const extents& shape) {
+  return F.emit(g, operands, count, shape);
 }
+template <auto F, class... Operands>
+inline constexpr recipe recipe_of<node<F, Operands...>>{.bucket = bucket_of<node<F, Operands...>>,
+                                                        .remembers = true,
+                                                        .operands = operand_list<Operands...>::all,
+                                                        .count = operand_list<Operands...>::count,
+                                                        .by = recipe::maker::emit,
+                                                        .emit = &emit_as<F>,
+                                                        .shape = &node<F, Operands...>::inferred.shape};
 
-/// The results of a body, which never are a tuple: the class alone costs a compiler as much as a layer.
+/// The recipe of what a part stands for, under the part's name.
+constexpr recipe renamed(recipe r, unsigned bucket) {
+  r.bucket = bucket, r.remembers = true;
+  return r;
+}
+template <class M, int Level, int Index>
+inline constexpr recipe recipe_of<body_part<M, Level, Index>> =
+    renamed(recipe_of<detail::defined_as<body_part<M, Level, Index>>>, bucket_of<body_part<M, Level, Index>>);
+
+/// The recipes of a body's parts from the lowest level upwards. A recipe is instantiated where it is named, within the one that names it:
+/// from the body downwards that would be as deep as the body is long.
+template <class M, class Levels>
+struct parts_of;
+template <class M, int... Level>
+struct parts_of<M, std::integer_sequence<int, Level...>> {
+  static constexpr const recipe* all[]{nullptr, &recipe_of<body_part<M, Level, 0>>...};
+};
+
+/// The results of a body, which never are a tuple: that class alone costs a compiler as much as a layer.
 template <class Results>
 struct results_of;
 template <class... E>
 struct results_of<std::tuple<E...>> : operand_list<E...> {
-  static constexpr int levels = detail::joint_name_size<E...>::level + 1;
+  using levels = std::make_integer_sequence<int, detail::joint_name_size<E...>::level + 1>;
 };
 
-/// The node of a body; of one with several results the place in session::results where theirs begin.
-template <class Body>
-constexpr int lower_body(session& s) {
-  if constexpr (expression<Body>) {
-    return s.lower(recipe_of<Body>);
-  } else {
-    using results = results_of<detail::flat_type<Body>>;
-    buffer<int> id;
-    for (int i = 0; i < results::count; ++i) id.push_back(s.lower(*results::all[i]));
-    const int first = s.results.size;
-    for (int i : id) s.results.push_back(i);
-    return first;
-  }
+template <class M>
+inline constexpr auto label_text = label_of<M>();
+template <class M>
+constexpr std::string_view kind_of() {
+  if constexpr (requires { M::kind; })
+    return M::kind.view();
+  else
+    return {};
 }
-
-/// Lowers the body of a module in a frame of its own.
 template <class M, extents... S>
-constexpr int lower_module(session& s, const int* arguments) {
-  using body = body_t<M, S...>;
-  using first_result = std::tuple_element_t<0, detail::flat_type<body>>;
-  const int frame = s.frame, owner = s.owner, path = s.path.size, memo = s.memo.size;
-  const int* const outer = s.arguments;
-  const bool shared = s.shared;
-  s.path.append_path(label_of<M>().view());
-  s.limit("layer path", s.path);
-  s.frame = memo;
-  s.arguments = arguments;
-  s.owner = ++s.owners;
-  if constexpr (requires { M::shares_parameters; }) s.shared = true;
-  int row = -1;
-  if constexpr (requires { M::kind; }) {
-    if (!s.substituting) {
-      row = s.layers.size;
-      s.layers.push_back({s.path, line(M::kind.view()), first_result::shape(), s.g.nodes.size, 0, s.parameters.size, 0});
-    }
-  }
-  instantiate_parts<M>(std::make_integer_sequence<int, results_of<detail::flat_type<body>>::levels>{});
-  const int first = s.g.nodes.size, id = lower_body<body>(s);
-  if constexpr (requires { M::recomputes; }) {
-    if constexpr (expression<body>)
-      s.regions.push_back({first, s.g.nodes.size, id});
-    else
-      s.refuse(line("checkpoint wants one result"), line("got ") << static_cast<int>(std::tuple_size_v<detail::flat_type<body>>));
-  }
-  if (row >= 0) s.layers[row].last_node = s.g.nodes.size, s.layers[row].last_parameter = s.parameters.size;
-  s.forget(memo);
-  s.frame = frame, s.arguments = outer, s.owner = owner, s.shared = shared;
-  s.path.size = path;
-  return id;
-}
+inline constexpr module_recipe recipe_of_module{
+    .label = label_text<M>.view(),
+    .kind = kind_of<M>(),
+    .layer = requires { M::kind; },
+    .shares_parameters = requires { M::shares_parameters; },
+    .recomputes = requires { M::recomputes; },
+    .one = expression<body_t<M, S...>>,
+    .parts = parts_of<M, typename results_of<detail::flat_type<body_t<M, S...>>>::levels>::all,
+    .results = results_of<detail::flat_type<body_t<M, S...>>>::all,
+    .count = results_of<detail::flat_type<body_t<M, S...>>>::count,
+    .shape = std::tuple_element_t<0, detail::flat_type<body_t<M, S...>>>::shape()};
 
 template <class M, class... A>
-struct lowering_of<call<M, A...>> {
-  static constexpr bool remembers = true;
-  static constexpr int run(session& s) {
-    const int id[]{s.lower(recipe_of<A>)...};
-    return lower_module<M, A::shape()...>(s, id);
-  }
-};
-
-template <class M, class... A>
-struct operands_of<call<M, A...>> : operand_list<A...> {};
+inline constexpr recipe recipe_of<call<M, A...>>{.bucket = bucket_of<call<M, A...>>,
+                                                 .remembers = true,
+                                                 .operands = operand_list<A...>::all,
+                                                 .count = operand_list<A...>::count,
+                                                 .by = recipe::maker::module,
+                                                 .module = &recipe_of_module<M, A::shape()...>};
 
 /// Results of one application are lowered together, once.
 template <class M, class... A>
@@ -295,7 +263,7 @@ struct lowering_of<result_of<I, M, A...>> {
     int first = s.recall(key_of<all>);
     if (first < 0) {
       const int id[]{s.lower(recipe_of<A>)...};
-      first = lower_module<M, A::shape()...>(s, id);
+      first = s.lower_module(recipe_of_module<M, A::shape()...>, id);
       s.remember(key_of<all>, first);
     }
     return s.results[first + I];
@@ -320,7 +288,7 @@ template <extents S, class M>
 constexpr auto operator>>(running<S> r, detail::link<M>) {
   const int path = r.s->path.size;
   if (label_of<M>().view().empty()) r.s->path.append_path((line() << r.index).view());  // a named module has its name for its number
-  const int id = lower_module<M, S>(*r.s, &r.id);
+  const int id = r.s->lower_module(recipe_of_module<M, S>, &r.id);
   r.s->path.size = path;
   return running<body_t<M, S>::shape()>{r.s, id, r.index + 1};
 }

@@ -11,15 +11,33 @@
 namespace volute::lowering {
 
 struct session;
+struct module_recipe;
 
 /// How expressions of one type are lowered, as a value: what is the same for all of them is written and compiled once. A type is known by
 /// the address of its recipe.
 struct recipe {
   unsigned bucket = 0;
   bool remembers = false;
-  int (*run)(session&) = nullptr;              // makes the node; what it is made of is looked up, or made on the way
   const recipe* const* operands = nullptr;  // what is made before it, each of its own accord: a body may be longer than calls are deep
   int count = 0;
+  // Made by one of three, of the operands' nodes where they are named. (Which one: g++ with -fsanitize=undefined compares no function's
+  // address with null.)
+  enum class maker : std::int8_t { run, emit, module } by{};
+  int (*run)(session&) = nullptr;
+  int (*emit)(graph::contractor&, const int* operands, int count, const extents& shape) = nullptr;
+  const extents* shape = nullptr;
+  const module_recipe* module = nullptr;
+};
+
+/// How a module is lowered that is applied to arguments of some shapes.
+struct module_recipe {
+  std::string_view label, kind;
+  bool layer = false, shares_parameters = false, recomputes = false;  // a row of the summary; nn::shared; nn::checkpoint
+  bool one = true;                                                    // result, and no list of them
+  const recipe* const* parts = nullptr;                               // of its body: see parts_of
+  const recipe* const* results = nullptr;
+  int count = 0;
+  extents shape;  // of the first result
 };
 
 /// False with -fsanitize=undefined: there g++ takes it that the address of a template's variable may be null, and only a comparison of one
@@ -138,7 +156,7 @@ struct session {
   /// The node of an expression. Its operands wait in a list and not in nested calls, for a body may be longer than a compiler's calls are
   /// deep (512).
   constexpr int lower(const recipe& r) {
-    if (!r.remembers) return r.run(*this);
+    if (!r.remembers) return make(r);
     if (const int made = recall(r); made >= 0) return made;
     const int below = pending.size;
     pending.push_back(&r);
@@ -152,9 +170,55 @@ struct session {
       for (int i = r.count - 1; i >= 0; --i)
         if (r.operands[i]->remembers && recall(*r.operands[i]) < 0) pending.push_back(r.operands[i]);
       if (pending.size > before) return;
-      remember(r, r.run(*this));
+      remember(r, make(r));
     }
     --pending.size;
+  }
+  constexpr int make(const recipe& r) {
+    if (r.by == recipe::maker::run) return r.run(*this);
+    const bool emits = r.by == recipe::maker::emit;
+    if (emits && r.shape->size() == 0) return g.fill(0, *r.shape);  // no elements
+    buffer<int> id;
+    for (int i = 0; i < r.count; ++i) id.push_back(lower(*r.operands[i]));
+    return emits ? r.emit(g, id.data, r.count, *r.shape) : lower_module(*r.module, id.data);
+  }
+  /// Lowers the body of a module in a frame of its own: the node of its result; of several the place in `results` where theirs begin.
+  constexpr int lower_module(const module_recipe& m, const int* given) {
+    const int outer_frame = frame, outer_owner = owner, outer_path = path.size, known = memo.size;
+    const int* const outer = arguments;
+    const bool outer_shared = shared;
+    path.append_path(m.label);
+    limit("layer path", path);
+    frame = known;
+    arguments = given;
+    owner = ++owners;
+    shared = shared || m.shares_parameters;
+    int row = -1;
+    if (m.layer && !substituting) {
+      row = layers.size;
+      layers.push_back({path, line(m.kind), m.shape, g.nodes.size, 0, parameters.size, 0});
+    }
+    const int first = g.nodes.size;
+    int id = -1;
+    if (m.one) {
+      id = lower(*m.results[0]);
+    } else {
+      buffer<int> made;
+      for (int i = 0; i < m.count; ++i) made.push_back(lower(*m.results[i]));
+      id = results.size;
+      for (int i : made) results.push_back(i);
+    }
+    if (m.recomputes) {
+      if (m.one)
+        regions.push_back({first, g.nodes.size, id});
+      else
+        refuse(line("checkpoint wants one result"), line("got ") << m.count);
+    }
+    if (row >= 0) layers[row].last_node = g.nodes.size, layers[row].last_parameter = parameters.size;
+    forget(known);
+    frame = outer_frame, arguments = outer, owner = outer_owner, shared = outer_shared;
+    path.size = outer_path;
+    return id;
   }
   /// Forgets all but the first `size`.
   constexpr void forget(int size) {
@@ -184,7 +248,11 @@ struct operands_of {
   static constexpr int count = 0;
 };
 template <class E>
-inline constexpr recipe recipe_of{bucket_of<E>, lowering_of<E>::remembers, &lowering_of<E>::run, operands_of<E>::all, operands_of<E>::count};
+inline constexpr recipe recipe_of{.bucket = bucket_of<E>,
+                                  .remembers = lowering_of<E>::remembers,
+                                  .operands = operands_of<E>::all,
+                                  .count = operands_of<E>::count,
+                                  .run = &lowering_of<E>::run};
 template <class... E>
 struct operand_list {
   static constexpr const recipe* all[]{&recipe_of<E>..., nullptr};
@@ -193,6 +261,6 @@ struct operand_list {
 
 /// What is remembered of types that are no expressions: the place where the results of one application begin, or the gradients of one group.
 template <class Key>
-inline constexpr recipe key_of{bucket_of<Key>};
+inline constexpr recipe key_of{.bucket = bucket_of<Key>};
 
 }  // namespace volute::lowering
