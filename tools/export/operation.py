@@ -1,7 +1,7 @@
 """What translations of operations are written with (operations/*.py): one step while it is translated, and what several of them need."""
 import re
 
-from expressions import E, axes, call, number, reshape, scalar, shape
+from expressions import E, axes, binary, call, number, reshape, scalar, shape
 
 TABLE = {}
 
@@ -112,6 +112,21 @@ def axis_of(o, axis, rank):
 
 def scaled(o, e, alpha):
     return e if alpha == 1 else E(f"{e.within(2)} * {scalar(alpha).text}", 2)
+
+
+WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
+LIMITS = {"U8": (256, 0), "I8": (256, 128), "I16": (65536, 32768)}  # how many numbers a type has, and how many of them are negative
+LEAVE_RANGE = {"add", "sub", "rsub", "mul", "neg", "abs", "pow", "square", "sum", "cumsum", "prod", "mm", "bmm", "mv", "dot", "matmul", "addmm", "baddbmm",
+               "addbmm"}
+
+
+def in_range(e, type):
+    """What a small type makes of a whole number: 256 is 0 as U8, and all but 0 is true."""
+    if type not in LIMITS:
+        return binary("-", E("1_c"), call("equal", e, E("0_c")))
+    n, below = LIMITS[type]
+    moved = binary("+", e, scalar(below)) if below else e
+    return binary("-", e, binary("*", scalar(n), call("floor", binary("/", moved, scalar(n)))))
 
 
 def permuted(x, order):

@@ -12,10 +12,12 @@ from operations import TABLE
 from reading.changes import Changes
 from reading.places import Places
 from reading.tensor import TYPES, Tensor, full_name, functional, tensors_in, whole
-from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths
+from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, quiet
 
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
 FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
+ONLY_SHAPE = {"copy": "self", "fill": "self", "zero": "self", "randn_like": "self", "rand_like": "self", "expand_as": "other", "view_as": "other",
+              "reshape_as": "other", "type_as": "other"}  # operands whose numbers are not read
 COPIES = ("clone.default", "detach.default", "alias.default", "contiguous.default", "lift_fresh_copy.default")
 FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
@@ -118,7 +120,8 @@ class Reader(Places, Changes):
             if v is None or isinstance(v, (bool, int, float, str)):
                 return v
             self.refuse(f"does not know what to do with the argument {v!r}", node)
-        entry = {"op": op, "in": {k: refer(v) for k, v in arguments.items() if k not in WHERE},
+        only_shape = ONLY_SHAPE.get(op.split(".")[1])
+        entry = {"op": op, "in": {k: refer(v) for k, v in arguments.items() if k not in WHERE and k != only_shape},
                  "out": [[o.id, list(o.shape), TYPES[o.dtype]] for o in outs], "scope": scope, "line": self.line(node)}
         if name is None:
             name = self.named_in(self.frames(node), self.scopes[scope])
@@ -230,6 +233,8 @@ class Reader(Places, Changes):
         result = node.target(*(given[k] for k in positional), **{k: v for k, v in given.items() if k not in positional})
         def wrap(v):
             if isinstance(v, torch.Tensor):
+                if "empty" in name:  # whatever stood in memory
+                    v.zero_()
                 t = Tensor(v.shape, v.dtype, value=v)
                 t.scope = self.scope(node)
                 if not mutated and isinstance(result, torch.Tensor):
@@ -237,6 +242,8 @@ class Reader(Places, Changes):
                 return t
             return [wrap(x) for x in v] if isinstance(v, (list, tuple)) else v
         self.env[node] = arguments[mutated[0]] if mutated else wrap(result)
+        if mutated:
+            self.env[node].shape = tuple(self.env[node].value.shape)
         if name in COPIES:  # a copy of a buffer stays what the checkpoint has, until it is changed
             self.env[node].path = arguments["self"].path
         changed = self.env[node] if mutated else None
@@ -268,10 +275,12 @@ class Reader(Places, Changes):
         if target in torch._decomp.decomposition_table:
             table[target] = torch._decomp.decomposition_table[target]
         try:
-            with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # whose LSTM would not be taken apart
+            with torch.no_grad(), quiet(), torch.backends.mkldnn.flags(enabled=False):  # whose LSTM would not be taken apart
                 inner = make_fx(run, decomposition_table=table, tracing_mode="fake")(*[torch.empty(t.shape, dtype=t.dtype) for t in leaves])
         except Exception:  # it is refused by the name that the network has it under
             return None
+        other_floats = (torch.float64, torch.float16, torch.bfloat16)
+        in_float = not any(t.dtype in other_floats for t in leaves)  # else it is refused for that
         fixed = {p for p, t in zip(inner.graph.nodes, leaves) if t.value is not None and not isinstance(t.value, torch.nn.Parameter)}
         for n in inner.graph.nodes:
             values = n.meta.get("val")
@@ -281,6 +290,8 @@ class Reader(Places, Changes):
             if n.op == "get_attr" or n.op == "call_function" and all(a in fixed for a in n.all_input_nodes):
                 fixed.add(n)
             elif n.op == "call_function" and n.target is not operator.getitem and functional(full_name(n.target)) not in TABLE:
+                return None
+            elif n.op == "call_function" and in_float and isinstance(values, torch.Tensor) and values.dtype in other_floats:
                 return None
         return inner.graph, leaves
 

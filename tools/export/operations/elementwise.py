@@ -1,8 +1,8 @@
 """Element by element; types and copies."""
 import math
 
-from expressions import E, binary, call, literal, number, scalar, shape
-from operation import Layer, axis_of, scaled, translates
+from expressions import E, binary, call, literal, negative, number, scalar, shape
+from operation import LIMITS, WHOLE, Layer, Operand, axis_of, in_range, scaled, translates
 
 
 # ------------------------------------------------------------------ element by element
@@ -27,16 +27,15 @@ SIMPLE = {"log2": lambda x: binary("*", call("log", x), scalar(1 / math.log(2)))
           "erfc": lambda x: binary("-", E("1_c"), call("erf", x)),
           "sinh": lambda x: binary("/", binary("-", call("expm1", x), call("expm1", negative(x))), E("2_c")),
           "cosh": lambda x: binary("/", binary("+", call("exp", x), call("exp", negative(x))), E("2_c")),
+          "asinh": lambda x: binary("*", call("sign", x), call("log1p", binary("+", call("abs", x), binary(
+              "/", call("square", x), binary("+", E("1_c"), call("sqrt", binary("+", call("square", x), E("1_c")))))))),
+          "atanh": lambda x: binary("/", binary("-", call("log1p", x), call("log1p", negative(x))), E("2_c")),
           "isnan": lambda x: binary("-", E("1_c"), call("equal", x, x)), "isinf": lambda x: call("equal", call("abs", x), scalar(math.inf)),
           "isfinite": lambda x: E(f"({binary('<', call('abs', x), scalar(math.inf)).text})")}
 for f, made in SIMPLE.items():
     def formula(o, made=made):
         return made(o.tensor("self").e)
     translates(f"{f}.default")(formula)
-
-
-def negative(e):
-    return E("-" + e.within(1), 1)
 
 
 @translates("neg.default")
@@ -187,6 +186,18 @@ def rounded(o):
     return call("select", call("equal", rest, E("0.5_c")), even, E(f"{floored(x).text} + (0.5_c < {rest.text})", 3))
 
 
+@translates("round.decimals")
+def rounded_to(o):
+    scale = scalar(10.0 ** o.take("decimals"))
+    o.left["self"] = Operand(None, E(f"({binary('*', o.tensor('self').e, scale).text})"), o.out, o.type)
+    return binary("/", rounded(o), scale)
+
+
+@translates("hypot.default")
+def hypot(o):
+    return call("sqrt", binary("+", call("square", o.tensor("self").e), call("square", o.tensor("other").e)))
+
+
 @translates("rrelu.default")
 def rrelu(o):
     """In inference the slope is the mean of its bounds."""
@@ -232,20 +243,16 @@ def logical_not(o):
     return call("equal", x.e, E("0_c"))
 
 
-@translates("logical_and.default", "bitwise_and.Tensor", "logical_or.default", "bitwise_or.Tensor")
+@translates(*(f"{name}.{overload}" for f in ("and", "or", "xor")
+              for name, overload in ((f"logical_{f}", "default"), (f"bitwise_{f}", "Tensor"), (f"__{f}__", "Tensor"), (f, "Tensor"))))
 def logical(o):
     a, b = o.tensor("self"), o.tensor("other")
-    if a.type != "BOOL" or b.type != "BOOL":
-        o.refuse("combines whole numbers bit by bit")
-    return binary("*", a.e, b.e) if "_and" in o.op else call("maximum", a.e, b.e)
-
-
-@translates("logical_xor.default", "bitwise_xor.Tensor", "__xor__.Tensor")
-def logical_xor(o):
-    a, b = o.tensor("self"), o.tensor("other")
-    if a.type != "BOOL" or b.type != "BOOL":
-        o.refuse("combines whole numbers bit by bit")
-    return binary("-", E("1_c"), call("equal", a.e, b.e))
+    if "logical" not in o.op and (a.type != "BOOL" or b.type != "BOOL"):
+        o.refuse("combines whole numbers bit by bit", "use masks, or torch.logical_and and the like if any number but 0 is true")
+    a, b = (x.e if x.type == "BOOL" else in_range(x.e, "BOOL") for x in (a, b))
+    if "xor" in o.op:
+        return binary("-", E("1_c"), call("equal", a, b))
+    return binary("*", a, b) if "and" in o.op else call("maximum", a, b)
 
 
 @translates("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
@@ -287,15 +294,16 @@ def same(o):
     return o.tensor("self").e
 
 
-WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
-
-
 @translates("to.dtype", "to.device", "to.other", "to.dtype_layout", "_to_copy.default", "type_as.default", "to.prim_dtype")
 def cast(o):
-    x = o.tensor("self")
     o.ignore("dtype", "copy", "other", "pin_memory", "device")
-    if o.type == "BOOL" and x.type != "BOOL":
-        return binary("-", E("1_c"), call("equal", x.e, E("0_c")))
+    return converted(o, o.tensor("self"))
+
+
+def converted(o, x):
+    """x as the type of the result."""
+    if o.type == "BOOL" and x.type != "BOOL" or o.type in LIMITS and x.type in WHOLE and x.type not in (o.type, "BOOL"):
+        return in_range(x.e, o.type)
     if o.type in WHOLE and x.type not in WHOLE:
         if o.type not in ("I64", "I32"):
             o.refuse(f"makes numbers of type {o.type} of real ones", "use long() or torch.floor")
@@ -305,9 +313,10 @@ def cast(o):
 
 @translates("copy.default")
 def copy(o):
-    x, src = o.tensor("self"), o.tensor("src")
-    o.ignore("non_blocking")
-    return src.e if src.shape == x.shape else call("broadcast_to", src.e, shape(x.shape))
+    src = o.tensor("src")
+    o.ignore("self", "non_blocking")
+    e = converted(o, src)
+    return e if src.shape == o.out else call("broadcast_to", e, shape(o.out))
 
 
 @translates("fill.Scalar", "zero.default", "zeros_like.default", "ones_like.default", "full_like.default", "new_zeros.default", "new_ones.default")

@@ -3,7 +3,9 @@ import contextlib
 import io
 import os
 import re
+import traceback
 import warnings
+from unittest import mock
 
 import torch
 
@@ -19,14 +21,31 @@ def place(file):
     return file[len(here):] if file.startswith(here) else file
 
 
+@contextlib.contextmanager
+def quiet():
+    """Without the warnings that PyTorch gives of itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def user_frames(tracer, summary):
+    """Where a node comes from: PyTorch keeps functions called forward only, this what they call too."""
+    inside, frames = os.path.dirname(torch.__file__), list(summary)
+    first = next((i for i, f in enumerate(frames) if f.name == "forward"), len(frames))
+    return traceback.StackSummary.from_list([f for f in frames[first:] if f.name == "forward" or not f.filename.startswith((inside, "<"))])
+
+
 def exported(module, args, kwargs):
-    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
+    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach(). Transformers ask whether a mask is causal,
+    to choose a faster kernel: the answer is no, and the mask is applied as it is."""
     from torch._subclasses.fake_tensor import FakeTensor
-    data = torch._C.TensorBase.data
+    data, transformer = torch._C.TensorBase.data, torch.nn.modules.transformer
     torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
     try:
-        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), quiet(), \
+                mock.patch.object(transformer, "_detect_is_causal_mask", lambda mask, is_causal=None, size=None: is_causal is True), \
+                mock.patch.object(torch.fx.proxy.TracerBase, "_filter_traceback_frames", user_frames):
             return torch.export.export(module, args, kwargs, strict=False)
     finally:
         del torch.Tensor.data
