@@ -61,7 +61,7 @@ def binary(sign, a, b):
 
 
 def negative(e):
-    return E("-" + e.within(1), 1)
+    return E("-" + e.within(0), 1)
 
 
 def scalar(value):

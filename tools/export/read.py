@@ -24,6 +24,13 @@ LARGE = 65536   # constants beyond it are computed rather than stored, if what t
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
 FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
+# What modules of torch.nn do in training and the operations of an inference do not show.
+OTHER_TRAINING = {
+    "The dropout of attention's weights is left out": lambda m: isinstance(m, torch.nn.MultiheadAttention) and m.dropout > 0,
+    "The dropout between layers of a recurrent network is left out": lambda m: isinstance(m, torch.nn.RNNBase) and m.dropout > 0,
+    "Instance norm takes its running statistics": lambda m: isinstance(m, torch.nn.modules.instancenorm._InstanceNorm) and m.track_running_stats,
+    "Spectral norms keep the vectors that they have": lambda m: type(m).__name__ == "_SpectralNorm" or
+        any(type(h).__name__ == "SpectralNorm" for h in m._forward_pre_hooks.values())}
 # Operations that have a translation for usual arguments: for these arguments they are made of others.
 PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in a["equation"] or
          bool(re.search(r"\.|(\w)\w*\1", re.sub(r"[,>-]+", " ", a["equation"]))),
@@ -196,6 +203,8 @@ class Reader(Places, Changes):
             self.count_from_the_front(name, arguments)
         if name.startswith(("alpha_dropout", "feature_alpha")) or name.startswith("feature_dropout") and len(leaves[0].shape) not in (3, 4, 5):
             self.told.add("Alpha dropout, and dropout of whole channels of what has none, do nothing here: training differs from PyTorch's")
+        if name.startswith("batch_norm") and not isinstance(self.innermost(node), torch.nn.modules.batchnorm._BatchNorm):
+            self.told.add("Batch norm that is no module of torch.nn takes the batch's statistics in training, whatever it does in PyTorch")
         if name.startswith("rrelu"):
             self.told.add("The slopes of RReLU are the mean of their bounds: training differs from PyTorch's")
         if random:
@@ -414,6 +423,7 @@ class Reader(Places, Changes):
         found = []
         for path, m in self.modules.items():
             cls = type(m)
+            self.told.update(f"{what}: training differs from PyTorch's" for what, holds in OTHER_TRAINING.items() if holds(m))
             if cls.__module__.startswith("torch.nn") or cls.__name__ in DROP_PATHS:
                 continue
             try:

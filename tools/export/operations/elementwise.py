@@ -288,7 +288,7 @@ def clamp(o):
 
 # ------------------------------------------------------------------ types and copies
 @translates("clone.default", "contiguous.default", "detach.default", "alias.default", "lift_fresh_copy.default", "lift_fresh.default",
-            "resolve_conj.default", "view_as.default")
+            "resolve_conj.default")
 def same(o):
     o.ignore("memory_format", "other")
     return o.tensor("self").e
@@ -323,4 +323,5 @@ def copy(o):
 def fill(o):
     v = o.take("value") if "value" in o.left else o.take("fill_value") if "fill_value" in o.left else 1 if "ones" in o.op else 0
     o.ignore("self", "dtype", "size", "pin_memory")
+    v = bool(v) if o.type == "BOOL" else int(v) if o.type in WHOLE else v
     return E(f"constant<{', '.join([literal(v), *(number(e, 'extent') for e in o.out)])}>")

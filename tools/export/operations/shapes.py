@@ -6,7 +6,8 @@ from operation import Layer, Operand, axis_of, part, permuted, placed, repeated,
 
 # ------------------------------------------------------------------ shapes
 @translates("view.default", "reshape.default", "_unsafe_view.default", "squeeze.default", "squeeze.dim", "squeeze.dims", "unsqueeze.default",
-            "unflatten.int", "flatten.using_ints", "view.dtype", "_reshape_alias.default", "ravel.default", "reshape_as.default")
+            "unflatten.int", "flatten.using_ints", "view.dtype", "_reshape_alias.default", "ravel.default", "reshape_as.default",
+            "view_as.default")
 def reshaped(o):
     x = o.tensor("self")
     o.ignore("size", "shape", "dim", "sizes", "stride", "other")
