@@ -59,8 +59,9 @@ def spatial_axes(o):
 class Operation:
     """One step while it is translated."""
 
-    def __init__(self, step, operand, refuse, name_of_place, place):
+    def __init__(self, step, operand, refuse, name_of_place, place, named):
         self.step, self._operand, self._refuse, self.name_of_place, self.place = step, operand, refuse, name_of_place, place
+        self.named = named  # an expression that is written more than once: its text or, if that is long, a name for it
         self.op = step["op"]
         self.left = dict(step["in"])
         self.out = step["out"][0][1]

@@ -23,6 +23,7 @@ FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
+OTHER_FLOATS = (torch.float64, torch.float16, torch.bfloat16)
 FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
 # What modules of torch.nn do in training and the operations of an inference do not show.
 OTHER_TRAINING = {
@@ -288,8 +289,7 @@ class Reader(Places, Changes):
                 inner = make_fx(run, decomposition_table=table, tracing_mode="fake")(*[torch.empty(t.shape, dtype=t.dtype) for t in leaves])
         except Exception:  # it is refused by the name that the network has it under
             return None
-        other_floats = (torch.float64, torch.float16, torch.bfloat16)
-        in_float = not any(t.dtype in other_floats for t in leaves)  # else it is refused for that
+        in_float = not any(t.dtype in OTHER_FLOATS for t in leaves)  # else it is refused for that
         fixed = {p for p, t in zip(inner.graph.nodes, leaves) if t.value is not None and not isinstance(t.value, torch.nn.Parameter)}
         for n in inner.graph.nodes:
             values = n.meta.get("val")
@@ -300,7 +300,7 @@ class Reader(Places, Changes):
                 fixed.add(n)
             elif n.op == "call_function" and n.target is not operator.getitem and functional(full_name(n.target)) not in TABLE:
                 return None
-            elif n.op == "call_function" and in_float and isinstance(values, torch.Tensor) and values.dtype in other_floats:
+            elif n.op == "call_function" and in_float and isinstance(values, torch.Tensor) and values.dtype in OTHER_FLOATS:
                 return None
         return inner.graph, leaves
 
@@ -343,6 +343,9 @@ class Reader(Places, Changes):
     # ---------------------------------------------------------------- the whole
     def read(self):
         module = self.module
+        for path, p in module.named_parameters():
+            if p.dtype in OTHER_FLOATS:
+                raise Refused(f"its parameter {path} has numbers of type {p.dtype}", path=path.rpartition(".")[0], remedy="export the network in float: net.float()")
         patched = mark_drop_paths(module)
         try:
             program = exported(module, self.args, self.kwargs)
@@ -395,6 +398,10 @@ class Reader(Places, Changes):
 
     def results(self, flat, program):
         output = next(n for n in program.graph.nodes if n.op == "output")
+        if not any(isinstance(r, Tensor) for r in flat):
+            raise Refused("the network gives no tensor", remedy="return what forward computes")
+        if any(r is not None and not isinstance(r, Tensor) for r in flat):
+            self.told.add("Results that are no tensors are left out")
         for r in flat:
             if isinstance(r, Tensor) and r.stale:
                 self.reference(r, output, 0)

@@ -274,7 +274,7 @@ class Body:
     def add(self, item, following):
         if isinstance(item, Call):
             return self.add_call(item, following)
-        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of))
+        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of), self.named)
         translate = TABLE.get(o.op)
         if translate is None:
             self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations/")
@@ -291,7 +291,7 @@ class Body:
             self.w.refuse(f"stops the exporter ({type(e).__name__}: {e})", item.entry, "report it with this message")
         o.finish()
         if o.op.split(".")[1] in LEAVE_RANGE and (o.type in LIMITS or o.type == "BOOL"):
-            result = in_range(result, o.type)
+            result = in_range(self.named(result), o.type)
         results = result if isinstance(result, list) else [result]
         for made, r in zip(item.made, results):
             if r is None:
@@ -371,6 +371,13 @@ class Body:
         fresh = self.fresh(name)
         self.statements.append(f"const auto {fresh} = {e.text};")
         self.values[made] = E(fresh)
+
+    def named(self, e):
+        if len(plain(e.text)) <= 30:
+            return e
+        name = self.fresh("y")
+        self.statements.append(f"const auto {name} = {e.text};")
+        return E(name)
 
     def fresh(self, name):
         name = re.sub(r"\W", "", name) or "y"

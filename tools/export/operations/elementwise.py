@@ -152,7 +152,7 @@ def truncated(e):
 def div_mode(o):
     quotient = binary("/", o.value("self").e, o.value("other").e)
     mode = o.take("rounding_mode", None, "floor", "trunc")
-    return quotient if mode is None else floored(quotient) if mode == "floor" else truncated(quotient)
+    return quotient if mode is None else floored(quotient) if mode == "floor" else truncated(o.named(quotient))
 
 
 @translates("floor_divide.default", "floor_divide.Scalar")
@@ -162,7 +162,7 @@ def floor_divide(o):
 
 @translates("remainder.Tensor", "remainder.Scalar", "remainder.Scalar_Tensor", "fmod.Tensor", "fmod.Scalar")
 def remainder(o):
-    a, b = o.value("self").e, o.value("other").e
+    a, b = o.named(o.value("self").e), o.named(o.value("other").e)
     whole = (floored if "remainder" in o.op else truncated)(binary("/", a, b))
     return binary("-", a, binary("*", whole, b))
 
@@ -174,13 +174,13 @@ def ceil(o):
 
 @translates("trunc.default", "fix.default")
 def trunc(o):
-    return truncated(o.tensor("self").e)
+    return truncated(o.named(o.tensor("self").e))
 
 
 @translates("round.default")
 def rounded(o):
     """Halves to the even neighbour: what is half-way between 2k and 2k + 1 goes to 2k, between 2k + 1 and 2k + 2 to 2k + 2."""
-    x = o.tensor("self").e
+    x = o.named(o.tensor("self").e)
     even = binary("*", E("2_c"), floored(E(f"{x.within(2)} * 0.5_c + 0.5_c", 3)))
     rest = binary("-", x, floored(x))
     return call("select", call("equal", rest, E("0.5_c")), even, E(f"{floored(x).text} + (0.5_c < {rest.text})", 3))
@@ -303,11 +303,11 @@ def cast(o):
 def converted(o, x):
     """x as the type of the result."""
     if o.type == "BOOL" and x.type != "BOOL" or o.type in LIMITS and x.type in WHOLE and x.type not in (o.type, "BOOL"):
-        return in_range(x.e, o.type)
+        return in_range(o.named(x.e), o.type)
     if o.type in WHOLE and x.type not in WHOLE:
         if o.type not in ("I64", "I32"):
             o.refuse(f"makes numbers of type {o.type} of real ones", "use long() or torch.floor")
-        return truncated(x.e)
+        return truncated(o.named(x.e))
     return x.e
 
 

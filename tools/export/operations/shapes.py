@@ -94,6 +94,7 @@ def select(o):
 def unbind(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
+    x.e = o.named(x.e)
     return [selected(o, x, axis, i) for i in range(x.shape[axis])]
 
 
@@ -103,6 +104,7 @@ def split(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
     o.ignore("split_size", "split_sizes", "chunks", "sections", "indices")  # the results have these sizes
+    x.e = o.named(x.e)
     parts, at = [], 0
     for extents in o.outs:
         parts.append(part(x, axis, at, at + extents[axis]))

@@ -50,6 +50,7 @@ def ranked(o, x, axis, k, keep=True):
     values, places = [], []
     along = reshape(E(f"arange<{x.shape[axis]}>"), [x.shape[axis]] + [1] * (x.rank - 1 - axis), [x.shape[axis]])
     for i in range(k):
+        x = Operand(None, o.named(x.e) if k > 1 else x.e, x.shape, x.type)
         values.append(reduced(o, "maximum", x, [axis], keep))
         places.append(argmaximum(o, x, axis, keep))
         if i + 1 < k:
@@ -139,6 +140,7 @@ def cumprod(o):
     n, far, e = x.shape[axis] if x.rank else 1, 1, x.e
     side = lambda v: shape([v if a == axis else 0 for a in range(x.rank)])
     while far < n:
+        e = o.named(e)
         before = part(Operand(None, e, x.shape, x.type), axis, 0, n - far)
         e = binary("*", e, call("pad", before, side(far), side(0), scalar(1)))
         far *= 2

@@ -229,6 +229,8 @@ def scatter(o):
     if i.shape != x.shape[:axis] + [k] + x.shape[axis + 1:] or k > 16:
         o.refuse("scatters more than a few numbers along an axis, or into a part of it", "take an index of at most 16 elements along that axis, "
                  "of the extents of the tensor along the others; or write it as gather, or a product with ones and zeros")
+    if k > 1:
+        i.e, src.e = o.named(i.e), o.named(src.e)
     e, along = x.e, reshape(E(f"arange<{n}>"), [n] + [1] * (x.rank - 1 - axis), [n])
     for j in range(k):
         hit, new = call("equal", part(i, axis, j, j + 1), along), src.e

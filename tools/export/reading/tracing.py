@@ -3,6 +3,7 @@ import contextlib
 import io
 import os
 import re
+import sysconfig
 import traceback
 import warnings
 from unittest import mock
@@ -67,21 +68,21 @@ def explained(e):
     """What torch.export says, as a refusal: its first sentence and the user's line."""
     text = str(e)
     first = next((row.strip() for row in text.splitlines() if row.strip()), type(e).__name__)
-    inside = os.path.dirname(torch.__file__)
-    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith((inside, "<"))]
-    trace = e.__traceback__
-    while not frames and trace is not None:
-        last = [t for t in iter_traceback(trace) if not t[0].startswith(inside) and os.path.dirname(os.path.dirname(__file__)) not in t[0]]
-        frames = last[-1:]
-        break
+    inside = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(__file__)), sysconfig.get_path("stdlib") + os.sep, "<")
+    users = lambda f: "site-packages" in f[0].removeprefix(inside[0]) or not f[0].startswith(inside)
+    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if users(f)]
+    frames = frames or [f for f in iter_traceback(e.__traceback__) if users(f)][-1:]
     line = ""
     if frames:
         file, number, source = frames[-1]
         line = f"{place(file)}:{number}: {source}"
     data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
-    return Refused("torch.export cannot trace it: " + first[:300], line=line,
-                   remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data
-                   else "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about")
+    remedy = "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about"
+    if data:
+        remedy = "its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where"
+    elif isinstance(e, TypeError) and "argument" in text:
+        remedy = "give one example input for each argument of forward"
+    return Refused("torch.export cannot trace it: " + first[:300], line=line, remedy=remedy)
 
 
 def iter_traceback(trace):
