@@ -607,6 +607,7 @@ def rewritten():
             self.layer = nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 8, batch_first=True), 1)
             self.gru = nn.GRU(6, 3, batch_first=True, bidirectional=True)
             self.register_buffer("last", torch.zeros(5))
+            self.register_buffer("unread", torch.ones(6))
 
         def filled(self, x, y):
             out = torch.empty(2, 5, 6)
@@ -619,6 +620,7 @@ def rewritten():
             y = self.layer(x, mask=nn.Transformer.generate_square_subsequent_mask(5))
             z, h = self.gru(y)
             self.last.copy_(x.mean((0, 2)))
+            self.unread + y  # comes to nothing
             whole = torch.zeros(2, 5, dtype=torch.long)
             whole[:, 1] = x[:, 0, 0] * 5
             whole[0, 2:] = 3.7

@@ -10,6 +10,7 @@ import types
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "../../tools/export"))
 import nnunet  # noqa: E402
+import volute_export  # noqa: E402
 from description import Refused  # noqa: E402
 from project import Project  # noqa: E402
 
@@ -56,6 +57,28 @@ with tempfile.TemporaryDirectory() as folder:
             failed += 1
             print(f"expected\n{wanted}\ngot\n{said}\n")
             shutil.rmtree(target, ignore_errors=True)
+
+# Files that are none, and an input that nothing reads, of which compilers would warn.
+with tempfile.TemporaryDirectory() as folder:
+    for text in (None, "{"):
+        file = os.path.join(folder, "network.json")
+        if text:
+            with open(file, "w") as f:
+                f.write(text)
+        sys.argv = ["volute_export.py", "--write", file, "-o", os.path.join(folder, "net")]
+        try:
+            volute_export.main()
+            said = "nothing"
+        except SystemExit as e:
+            said = str(e)
+        if f"{file} is no description" not in said or "remedy:" not in said:
+            failed += 1
+            print(f"expected a refusal of {file}, got\n{said}\n")
+two = copy.deepcopy(good)
+two["inputs"].append({"name": "y", "shape": [1], "type": "F32", "id": "3"})
+two["steps"].append({"op": "aten.neg.default", "in": {"self": "%2"}, "out": [["4", [1, 2, 4, 4, 4], "F32"]], "scope": 0, "line": 0})
+two["results"] = "%4"
+failed += "(expression auto x, expression auto) const" not in Project(two).header()
 
 # nnU-Net's plans.
 KWARGS = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
@@ -105,6 +128,6 @@ try:
 except Refused as e:
     failed += "no plans.json" not in str(e)
 
-total = len(cases) + len(plan_cases) + 2
+total = len(cases) + len(plan_cases) + 5
 print(f"{total - failed} of {total} written or refused as they should be")
 sys.exit(failed > 0)

@@ -13,6 +13,7 @@ from reading.changes import Changes
 from reading.places import Places
 from reading.tensor import TYPES, Tensor, full_name, functional, tensors_in, whole
 from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, quiet
+from structure import references
 
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
 FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
@@ -420,9 +421,14 @@ class Reader(Places, Changes):
             return {"dict": dict(zip(map(str, keys), inner))} if keys else {"list": inner}
         results = structure(program.call_spec.out_spec, list(flat))
         cls = type(self.module)
-        used = {r for s in self.steps for r in re.findall(r'"%p:([^"]+)"', repr(s).replace("'", '"'))}
+        used, steps = set(references(results)), []
+        for s in reversed(self.steps):  # what no result comes from is left out, with its parameters
+            if any("%" + o[0] in used for o in s["out"]):
+                used.update(references(s["in"]))
+                steps.append(s)
         return {"name": self.name, "origin": f"{cls.__module__}.{cls.__qualname__}", "inputs": self.inputs, "scopes": self.scopes,
-                "steps": self.steps, "parameters": {k: v for k, v in self.parameters.items() if k in used}, "constants": self.constants,
+                "steps": steps[::-1], "parameters": {k: v for k, v in self.parameters.items() if "%p:" + k in used},
+                "constants": {k: v for k, v in self.constants.items() if "%c:" + k in used},
                 "results": results, "lines": self.lines, "notes": self.notes()}
 
     def notes(self):
