@@ -587,7 +587,7 @@ def in_order():
             hot = torch.zeros_like(x).scatter(1, x.argmax(1, keepdim=True), 1.0)
             sums = x.scatter_add(1, torch.tensor([0, 2, 2]).view(1, 3, 1).expand(2, 3, 8), y)
             ordered = *x.sort(1, descending=True), *(x * 2).round().sort(stable=True, dim=1), x.argsort(2), *y.median(2), y.kthvalue(2, 1)[0]
-            least = x.topk(2, largest=False)
+            least = *x.topk(2, largest=False), torch.sort(x.masked_fill(y > 0, float("-inf")), stable=True, dim=1, descending=True)[1]
             light = torch.cumprod(1 - x.sigmoid() + 1e-10, -1), y.cumprod(0)
             either = (x > 0) + (y > 0)
             either |= x < -1

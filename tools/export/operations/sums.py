@@ -43,20 +43,19 @@ def negated(x):
     return Operand(None, negative(x.e), x.shape, x.type)
 
 
-def ranked(o, x, axis, k, keep=True):
-    """The k largest along an axis, one maximum after the other, and where they are. Of equal numbers the first comes first."""
+def ranked(o, x, axis, k):
+    """Where the k largest along an axis are, one maximum after the other: what is taken becomes -infinity, what was that the least float. Of equal
+    numbers the first comes first."""
     if k > 16:
         o.refuse(f"puts {k} numbers in order", "keep what is sorted to 16 numbers, or use max or min")
-    values, places = [], []
+    places = []
     along = reshape(E(f"arange<{x.shape[axis]}>"), [x.shape[axis]] + [1] * (x.rank - 1 - axis), [x.shape[axis]])
+    left = Operand(None, call("at_least", x.e, scalar(-3.4028234663852886e38)), x.shape, x.type)
     for i in range(k):
-        x = Operand(None, o.named(x.e) if k > 1 else x.e, x.shape, x.type)
-        values.append(reduced(o, "maximum", x, [axis], keep))
-        places.append(argmaximum(o, x, axis, keep))
-        if i + 1 < k:
-            taken = call("equal", argmaximum(o, x, axis, True), along)
-            x = Operand(None, call("select", taken, scalar(-math.inf), x.e), x.shape, x.type)
-    return values, places
+        left = Operand(None, o.named(left.e), x.shape, x.type)
+        places.append(o.named(argmaximum(o, left, axis, True)))
+        left = Operand(None, call("select", call("equal", places[-1], along), scalar(-math.inf), left.e), x.shape, x.type)
+    return places
 
 
 @translates("topk.default", "sort.default", "sort.stable", "argsort.default", "argsort.stable", "kthvalue.default", "median.dim")
@@ -68,12 +67,13 @@ def in_order(o):
     largest = o.take("largest" if name == "topk" else "descending") if name in ("topk", "sort", "argsort") else False
     k = (n + 1) // 2 if name == "median" else o.take("k") if "k" in o.left else n
     one = name in ("median", "kthvalue")
-    values, places = ranked(o, x if largest else negated(x), axis, k, o.take("keepdim") if one else True)
-    if one:
-        return [negative(values[-1]), places[-1]]
-    values, places = (call("concat", f"axis<{axis}>", *v) if k > 1 else v[0] for v in (values, places))
-    values = values if largest else negative(values)
-    return places if name == "argsort" else [values, places]
+    x.e = o.named(x.e)
+    places = ranked(o, x if largest else negated(x), axis, k)
+    where = places[-1] if one or k == 1 else o.named(call("concat", f"axis<{axis}>", *places))
+    if name == "argsort":
+        return where
+    results, kept = [call("gather", x.e, f"axis<{axis}>", where), where], [1 if a == axis else n for a, n in enumerate(x.shape)]
+    return results if not one or o.take("keepdim") else [reshape(r, o.out, kept) for r in results]
 
 
 @translates("max.dim", "min.dim")
@@ -81,8 +81,9 @@ def max_dim(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
     keep, least = o.take("keepdim"), "min" in o.op
-    (extreme,), (where,) = ranked(o, negated(x) if least else x, axis, 1, keep)
-    return [negative(extreme) if least else extreme, where]
+    x = negated(x) if least else x
+    extreme = reduced(o, "maximum", x, [axis], keep)
+    return [negative(extreme) if least else extreme, argmaximum(o, x, axis, keep)]
 
 
 @translates("any.default", "any.dim", "any.dims", "all.default", "all.dim", "all.dims")

@@ -80,7 +80,7 @@ def explained(e):
     remedy = "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about"
     if data:
         remedy = "its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where"
-    elif isinstance(e, TypeError) and "argument" in text:
+    elif isinstance(e, TypeError) and "argument" in text and not line:  # the call of the network itself
         remedy = "give one example input for each argument of forward"
     return Refused("torch.export cannot trace it: " + first[:300], line=line, remedy=remedy)
 
