@@ -572,6 +572,75 @@ def drop_path():
     return nn.Sequential(Block(), nn.Dropout3d(0.1), Block(), nn.Hardswish())
 
 
+@network("in_order", "2,6,8", "2,6,8")
+def in_order():
+    """Few numbers in order, numbers put to places that are computed, and arithmetic of masks and of small types."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate = nn.Linear(8, 8)
+
+        def forward(self, x, y):
+            scores = self.gate(x)
+            best, where = scores.topk(3, dim=-1)
+            gates = torch.zeros_like(x).scatter_(-1, where, best.softmax(-1))
+            hot = torch.zeros_like(x).scatter(1, x.argmax(1, keepdim=True), 1.0)
+            sums = x.scatter_add(1, torch.tensor([0, 2, 2]).view(1, 3, 1).expand(2, 3, 8), y)
+            ordered = *x.sort(1, descending=True), *(x * 2).round().sort(stable=True, dim=1), x.argsort(2), *y.median(2), y.kthvalue(2, 1)[0]
+            least = *x.topk(2, largest=False), torch.sort(x.masked_fill(y > 0, float("-inf")), stable=True, dim=1, descending=True)[1]
+            light = torch.cumprod(1 - x.sigmoid() + 1e-10, -1), y.cumprod(0)
+            either = (x > 0) + (y > 0)
+            either |= x < -1
+            truth = torch.logical_or(x.round(), y > 1), torch.logical_xor(x.round(), y), either
+            wraps = (x > 0).byte() - 1, (x * 300).long().byte(), (x * 60).long().to(torch.int8) * 3, 1 - (y > 0).byte()
+            curves = torch.asinh(x * 3) + torch.atanh(y / 2), torch.hypot(x, y), x.round(decimals=1)
+            return gates * x, hot, sums, ordered, least, light, truth, wraps, curves
+    return Net()
+
+
+@network("rewritten", "2,5,6")
+def rewritten():
+    """Tensors that are filled piece by piece, views whose shape changes in place, a transformer with its mask, a GRU."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 8, batch_first=True), 1)
+            self.gru = nn.GRU(6, 3, batch_first=True, bidirectional=True)
+            self.register_buffer("last", torch.zeros(5))
+            self.register_buffer("unread", torch.ones(6))
+
+        def filled(self, x, y):
+            out = torch.empty(2, 5, 6)
+            out[:, :2] = x[:, 3:]
+            for t in range(2, 5):
+                out[:, t] = y[:, t - 2]
+            return out
+
+        def forward(self, x):
+            y = self.layer(x, mask=nn.Transformer.generate_square_subsequent_mask(5))
+            z, h = self.gru(y)
+            self.last.copy_(x.mean((0, 2)))
+            self.unread + y  # comes to nothing
+            whole = torch.zeros(2, 5, dtype=torch.long)
+            whole[:, 1] = x[:, 0, 0] * 5
+            whole[0, 2:] = 3.7
+            a = x.clone()
+            row = a[:, 0]
+            row.unsqueeze_(1)
+            row += 1
+            inner = row[..., 2:4]
+            pair = a[:, 1:3]
+            pair.transpose_(1, 2)
+            pair *= 2
+            a.add_(0.5)
+            taps = torch.zeros(6)
+            taps[2] = 1
+            taps.unsqueeze_(-1)
+            least = x - (-y.flatten(1).view_as(x).abs()).amin(2, keepdim=True)
+            return self.filled(x, y), z, h, least, x + self.last.unsqueeze(-1), whole, a, row, pair, inner, x @ taps
+    return Net()
+
+
 # ------------------------------------------------------------------ ours, to be refused
 @network("refused_fft", "1,1,8,8,8")
 def refused_fft():

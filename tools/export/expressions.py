@@ -60,6 +60,10 @@ def binary(sign, a, b):
     return E(f"{a.within(level)} {sign} {b.within(level - 1)}", level)
 
 
+def negative(e):
+    return E("-" + e.within(0), 1)
+
+
 def scalar(value):
     """A number in an expression."""
     value = float(value)

@@ -1,7 +1,7 @@
 """What translations of operations are written with (operations/*.py): one step while it is translated, and what several of them need."""
 import re
 
-from expressions import E, axes, call, number, reshape, scalar, shape
+from expressions import E, axes, binary, call, number, reshape, scalar, shape
 
 TABLE = {}
 
@@ -59,8 +59,9 @@ def spatial_axes(o):
 class Operation:
     """One step while it is translated."""
 
-    def __init__(self, step, operand, refuse, name_of_place, place):
+    def __init__(self, step, operand, refuse, name_of_place, place, named):
         self.step, self._operand, self._refuse, self.name_of_place, self.place = step, operand, refuse, name_of_place, place
+        self.named = named  # an expression that is written more than once: its text or, if that is long, a name for it
         self.op = step["op"]
         self.left = dict(step["in"])
         self.out = step["out"][0][1]
@@ -112,6 +113,21 @@ def axis_of(o, axis, rank):
 
 def scaled(o, e, alpha):
     return e if alpha == 1 else E(f"{e.within(2)} * {scalar(alpha).text}", 2)
+
+
+WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
+LIMITS = {"U8": (256, 0), "I8": (256, 128), "I16": (65536, 32768)}  # how many numbers a type has, and how many of them are negative
+LEAVE_RANGE = {"add", "sub", "rsub", "mul", "neg", "abs", "pow", "square", "sum", "cumsum", "prod", "mm", "bmm", "mv", "dot", "matmul", "addmm", "baddbmm",
+               "addbmm"}
+
+
+def in_range(e, type):
+    """What a small type makes of a whole number: 256 is 0 as U8, and all but 0 is true."""
+    if type not in LIMITS:
+        return binary("-", E("1_c"), call("equal", e, E("0_c")))
+    n, below = LIMITS[type]
+    moved = binary("+", e, scalar(below)) if below else e
+    return binary("-", e, binary("*", scalar(n), call("floor", binary("/", moved, scalar(n)))))
 
 
 def permuted(x, order):

@@ -12,16 +12,27 @@ from operations import TABLE
 from reading.changes import Changes
 from reading.places import Places
 from reading.tensor import TYPES, Tensor, full_name, functional, tensors_in, whole
-from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths
+from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, quiet
+from structure import references
 
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
 FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
+ONLY_SHAPE = {"copy": "self", "fill": "self", "zero": "self", "randn_like": "self", "rand_like": "self", "expand_as": "other", "view_as": "other",
+              "reshape_as": "other", "type_as": "other"}  # operands whose numbers are not read
 COPIES = ("clone.default", "detach.default", "alias.default", "contiguous.default", "lift_fresh_copy.default")
 FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
+OTHER_FLOATS = (torch.float64, torch.float16, torch.bfloat16)
 FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
+# What modules of torch.nn do in training and the operations of an inference do not show.
+OTHER_TRAINING = {
+    "The dropout of attention's weights is left out": lambda m: isinstance(m, torch.nn.MultiheadAttention) and m.dropout > 0,
+    "The dropout between layers of a recurrent network is left out": lambda m: isinstance(m, torch.nn.RNNBase) and m.dropout > 0,
+    "Instance norm takes its running statistics": lambda m: isinstance(m, torch.nn.modules.instancenorm._InstanceNorm) and m.track_running_stats,
+    "Spectral norms keep the vectors that they have": lambda m: type(m).__name__ == "_SpectralNorm" or
+        any(type(h).__name__ == "SpectralNorm" for h in m._forward_pre_hooks.values())}
 # Operations that have a translation for usual arguments: for these arguments they are made of others.
 PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in a["equation"] or
          bool(re.search(r"\.|(\w)\w*\1", re.sub(r"[,>-]+", " ", a["equation"]))),
@@ -118,7 +129,8 @@ class Reader(Places, Changes):
             if v is None or isinstance(v, (bool, int, float, str)):
                 return v
             self.refuse(f"does not know what to do with the argument {v!r}", node)
-        entry = {"op": op, "in": {k: refer(v) for k, v in arguments.items() if k not in WHERE},
+        only_shape = ONLY_SHAPE.get(op.split(".")[1])
+        entry = {"op": op, "in": {k: refer(v) for k, v in arguments.items() if k not in WHERE and k != only_shape},
                  "out": [[o.id, list(o.shape), TYPES[o.dtype]] for o in outs], "scope": scope, "line": self.line(node)}
         if name is None:
             name = self.named_in(self.frames(node), self.scopes[scope])
@@ -193,6 +205,8 @@ class Reader(Places, Changes):
             self.count_from_the_front(name, arguments)
         if name.startswith(("alpha_dropout", "feature_alpha")) or name.startswith("feature_dropout") and len(leaves[0].shape) not in (3, 4, 5):
             self.told.add("Alpha dropout, and dropout of whole channels of what has none, do nothing here: training differs from PyTorch's")
+        if name.startswith("batch_norm") and not isinstance(self.innermost(node), torch.nn.modules.batchnorm._BatchNorm):
+            self.told.add("Batch norm that is no module of torch.nn takes the batch's statistics in training, whatever it does in PyTorch")
         if name.startswith("rrelu"):
             self.told.add("The slopes of RReLU are the mean of their bounds: training differs from PyTorch's")
         if random:
@@ -230,6 +244,8 @@ class Reader(Places, Changes):
         result = node.target(*(given[k] for k in positional), **{k: v for k, v in given.items() if k not in positional})
         def wrap(v):
             if isinstance(v, torch.Tensor):
+                if "empty" in name:  # whatever stood in memory
+                    v.zero_()
                 t = Tensor(v.shape, v.dtype, value=v)
                 t.scope = self.scope(node)
                 if not mutated and isinstance(result, torch.Tensor):
@@ -237,6 +253,8 @@ class Reader(Places, Changes):
                 return t
             return [wrap(x) for x in v] if isinstance(v, (list, tuple)) else v
         self.env[node] = arguments[mutated[0]] if mutated else wrap(result)
+        if mutated:
+            self.env[node].shape = tuple(self.env[node].value.shape)
         if name in COPIES:  # a copy of a buffer stays what the checkpoint has, until it is changed
             self.env[node].path = arguments["self"].path
         changed = self.env[node] if mutated else None
@@ -268,10 +286,11 @@ class Reader(Places, Changes):
         if target in torch._decomp.decomposition_table:
             table[target] = torch._decomp.decomposition_table[target]
         try:
-            with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):  # whose LSTM would not be taken apart
+            with torch.no_grad(), quiet(), torch.backends.mkldnn.flags(enabled=False):  # whose LSTM would not be taken apart
                 inner = make_fx(run, decomposition_table=table, tracing_mode="fake")(*[torch.empty(t.shape, dtype=t.dtype) for t in leaves])
         except Exception:  # it is refused by the name that the network has it under
             return None
+        in_float = not any(t.dtype in OTHER_FLOATS for t in leaves)  # else it is refused for that
         fixed = {p for p, t in zip(inner.graph.nodes, leaves) if t.value is not None and not isinstance(t.value, torch.nn.Parameter)}
         for n in inner.graph.nodes:
             values = n.meta.get("val")
@@ -281,6 +300,8 @@ class Reader(Places, Changes):
             if n.op == "get_attr" or n.op == "call_function" and all(a in fixed for a in n.all_input_nodes):
                 fixed.add(n)
             elif n.op == "call_function" and n.target is not operator.getitem and functional(full_name(n.target)) not in TABLE:
+                return None
+            elif n.op == "call_function" and in_float and isinstance(values, torch.Tensor) and values.dtype in OTHER_FLOATS:
                 return None
         return inner.graph, leaves
 
@@ -323,6 +344,9 @@ class Reader(Places, Changes):
     # ---------------------------------------------------------------- the whole
     def read(self):
         module = self.module
+        for path, p in module.named_parameters():
+            if p.dtype in OTHER_FLOATS:
+                raise Refused(f"its parameter {path} has numbers of type {p.dtype}", path=path.rpartition(".")[0], remedy="export the network in float: net.float()")
         patched = mark_drop_paths(module)
         try:
             program = exported(module, self.args, self.kwargs)
@@ -375,6 +399,10 @@ class Reader(Places, Changes):
 
     def results(self, flat, program):
         output = next(n for n in program.graph.nodes if n.op == "output")
+        if not any(isinstance(r, Tensor) for r in flat):
+            raise Refused("the network gives no tensor", remedy="return what forward computes")
+        if any(r is not None and not isinstance(r, Tensor) for r in flat):
+            self.told.add("Results that are no tensors are left out")
         for r in flat:
             if isinstance(r, Tensor) and r.stale:
                 self.reference(r, output, 0)
@@ -393,9 +421,14 @@ class Reader(Places, Changes):
             return {"dict": dict(zip(map(str, keys), inner))} if keys else {"list": inner}
         results = structure(program.call_spec.out_spec, list(flat))
         cls = type(self.module)
-        used = {r for s in self.steps for r in re.findall(r'"%p:([^"]+)"', repr(s).replace("'", '"'))}
+        used, steps = set(references(results)), []
+        for s in reversed(self.steps):  # what no result comes from is left out, with its parameters
+            if any("%" + o[0] in used for o in s["out"]):
+                used.update(references(s["in"]))
+                steps.append(s)
         return {"name": self.name, "origin": f"{cls.__module__}.{cls.__qualname__}", "inputs": self.inputs, "scopes": self.scopes,
-                "steps": self.steps, "parameters": {k: v for k, v in self.parameters.items() if k in used}, "constants": self.constants,
+                "steps": steps[::-1], "parameters": {k: v for k, v in self.parameters.items() if "%p:" + k in used},
+                "constants": {k: v for k, v in self.constants.items() if "%c:" + k in used},
                 "results": results, "lines": self.lines, "notes": self.notes()}
 
     def notes(self):
@@ -403,6 +436,7 @@ class Reader(Places, Changes):
         found = []
         for path, m in self.modules.items():
             cls = type(m)
+            self.told.update(f"{what}: training differs from PyTorch's" for what, holds in OTHER_TRAINING.items() if holds(m))
             if cls.__module__.startswith("torch.nn") or cls.__name__ in DROP_PATHS:
                 continue
             try:

@@ -10,7 +10,10 @@ Writes into the folder: a header of structs, a handle, a check against PyTorch's
 description that stands between the two steps (network.json). What cannot be translated is refused before anything is written."""
 import argparse
 import importlib
+import inspect
 import os
+import pickle
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -66,12 +69,55 @@ def tensor(text):
     """1,1,96,96,96 is normal numbers, int:1,4 zeros of whole numbers."""
     import torch
     kind, _, extents = text.rpartition(":")
+    if kind not in ("", "int") or not re.fullmatch(r"\d*(,\d+)*,?", extents):
+        raise Refused(f"--input {text} is neither extents nor int: and extents", remedy="--input 1,1,96,96,96 or --input int:1,4")
     extents = [int(e) for e in extents.split(",") if e]
     if kind == "int":
         return torch.zeros(extents, dtype=torch.int64)
-    if kind:
-        raise SystemExit(f"--input {text}: expected extents, or int: and extents")
     return torch.randn(extents, generator=torch.Generator().manual_seed(0))
+
+
+def network(text):
+    """What package.module:callable is or gives."""
+    import torch
+    module, _, name = text.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        net = getattr(importlib.import_module(module), name) if name else None
+    except ModuleNotFoundError as e:
+        if not (module + ".").startswith(f"{e.name}."):  # a module that the user's own wants
+            raise
+        raise Refused(f"there is no module {module}", remedy="name it as import does, from the folder that it is in") from e
+    except AttributeError as e:
+        if not str(e).endswith(f"has no attribute '{name}'"):
+            raise
+        raise Refused(f"the module {module} has no {name}") from e
+    if net is None:
+        raise Refused(f"{text} names no network", remedy="module:class or module:function, as my_nets:Segmenter")
+    if isinstance(net, torch.nn.Module):
+        return net
+    try:
+        inspect.signature(net).bind()
+    except TypeError as e:
+        raise Refused(f"{name} is called without arguments: {e}", remedy="name a function without arguments that gives the network") from e
+    return net()
+
+
+def load(net, file):
+    """Loads a state_dict, also one of several entries of a checkpoint, or of a DataParallel."""
+    import torch
+    try:
+        if file.endswith(".safetensors"):
+            from safetensors.torch import load_file
+            state = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        for key in ("state_dict", "model_state_dict", "model", "network_weights"):
+            state = state[key] if isinstance(state.get(key), dict) else state
+        torch.nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
+        net.load_state_dict(state)
+    except (OSError, RuntimeError, pickle.UnpicklingError, AttributeError) as e:
+        raise Refused(f"{file} does not load: {str(e).split(' This file can')[0]}", remedy="torch.save(net.state_dict(), file) of the same network") from e
 
 
 def main():
@@ -86,22 +132,17 @@ def main():
     try:
         if given.write:
             from project import Project
-            ns = Project(descriptions.load(given.write)).write(given.output)
+            try:
+                described = descriptions.load(given.write)
+            except (OSError, ValueError) as e:
+                raise Refused(f"{given.write} is no description: {e}", remedy="the network.json of an export") from e
+            ns = Project(described).write(given.output)
         else:
             if not given.network or not given.input:
                 parser.error("a network and at least one --input are wanted")
-            import torch
-            sys.path.insert(0, os.getcwd())
-            module, _, name = given.network.partition(":")
-            net = getattr(importlib.import_module(module), name)
-            net = net if isinstance(net, torch.nn.Module) else net()
+            net = network(given.network)
             if given.checkpoint:
-                if given.checkpoint.endswith(".safetensors"):
-                    from safetensors.torch import load_file
-                    state = load_file(given.checkpoint)
-                else:
-                    state = torch.load(given.checkpoint, map_location="cpu", weights_only=True)
-                net.load_state_dict(state.get("state_dict", state))
+                load(net, given.checkpoint)
             ns = export(net, [tensor(t) for t in given.input], given.output, name=given.name)
     except Refused as e:
         sys.exit(str(e))

@@ -5,6 +5,7 @@ import re
 from attention import recognise
 from description import Refused
 from expressions import E, FUNCTIONS, MARK, OPTION, literal, number
+from operation import LEAVE_RANGE, LIMITS, in_range
 from operations import TABLE, Layer, Operand, Operation
 from structure import Call, Step, Structure, references
 
@@ -90,7 +91,6 @@ class Writer:
     # ---------------------------------------------------------------- one call
     def define(self, c):
         body = Body(self, c)
-        self.folded.update(body.folded)
         layer = body.as_layer()
         if layer and c.parent:
             self.type_of[c] = layer
@@ -105,6 +105,7 @@ class Writer:
         base_class = layer or row and f"nn::sequential<{', '.join(row)}>"  # the network may be a single layer
         text = f"struct NAME : {base_class} {{}};" if base_class else body.as_struct()
         self.definition_of[c] = Definition(base, text)
+        self.folded.update({path: id for path, id in body.folded.items() if quoted(path.split(".")[-1]) in text})
 
     # ---------------------------------------------------------------- equal bodies once
     def unify(self, calls):
@@ -273,7 +274,7 @@ class Body:
     def add(self, item, following):
         if isinstance(item, Call):
             return self.add_call(item, following)
-        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of))
+        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of), self.named)
         translate = TABLE.get(o.op)
         if translate is None:
             self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations/")
@@ -289,6 +290,8 @@ class Body:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
             self.w.refuse(f"stops the exporter ({type(e).__name__}: {e})", item.entry, "report it with this message")
         o.finish()
+        if o.op.split(".")[1] in LEAVE_RANGE and (o.type in LIMITS or o.type == "BOOL"):
+            result = in_range(self.named(result), o.type)
         results = result if isinstance(result, list) else [result]
         for made, r in zip(item.made, results):
             if r is None:
@@ -368,6 +371,13 @@ class Body:
         fresh = self.fresh(name)
         self.statements.append(f"const auto {fresh} = {e.text};")
         self.values[made] = E(fresh)
+
+    def named(self, e):
+        if len(plain(e.text)) <= 30:
+            return e
+        name = self.fresh("y")
+        self.statements.append(f"const auto {name} = {e.text};")
+        return E(name)
 
     def fresh(self, name):
         name = re.sub(r"\W", "", name) or "y"
@@ -466,7 +476,8 @@ class Body:
         rows = ["struct NAME {"]
         for name, (wrapper, label, type) in self.members.items():
             rows.append(f"  {wrapper}<{quoted(label)}, {type}> {name};")
-        arguments = ", ".join(f"expression auto {f}" for f in self.formals)
+        read = set(re.findall(r"\w+", " ".join([*self.statements, result])))
+        arguments = ", ".join(f"expression auto {f}" if f in read else "expression auto" for f in self.formals)
         rows.append(f"  constexpr auto operator()({arguments}) const {{")
         rows += [f"    {s}" for s in self.statements]
         rows.append(f"    return {result};")

@@ -1,8 +1,8 @@
 """Element by element; types and copies."""
 import math
 
-from expressions import E, binary, call, literal, number, scalar, shape
-from operation import Layer, axis_of, scaled, translates
+from expressions import E, binary, call, literal, negative, number, scalar, shape
+from operation import LIMITS, WHOLE, Layer, Operand, axis_of, in_range, scaled, translates
 
 
 # ------------------------------------------------------------------ element by element
@@ -27,16 +27,15 @@ SIMPLE = {"log2": lambda x: binary("*", call("log", x), scalar(1 / math.log(2)))
           "erfc": lambda x: binary("-", E("1_c"), call("erf", x)),
           "sinh": lambda x: binary("/", binary("-", call("expm1", x), call("expm1", negative(x))), E("2_c")),
           "cosh": lambda x: binary("/", binary("+", call("exp", x), call("exp", negative(x))), E("2_c")),
+          "asinh": lambda x: binary("*", call("sign", x), call("log1p", binary("+", call("abs", x), binary(
+              "/", call("square", x), binary("+", E("1_c"), call("sqrt", binary("+", call("square", x), E("1_c")))))))),
+          "atanh": lambda x: binary("/", binary("-", call("log1p", x), call("log1p", negative(x))), E("2_c")),
           "isnan": lambda x: binary("-", E("1_c"), call("equal", x, x)), "isinf": lambda x: call("equal", call("abs", x), scalar(math.inf)),
           "isfinite": lambda x: E(f"({binary('<', call('abs', x), scalar(math.inf)).text})")}
 for f, made in SIMPLE.items():
     def formula(o, made=made):
         return made(o.tensor("self").e)
     translates(f"{f}.default")(formula)
-
-
-def negative(e):
-    return E("-" + e.within(1), 1)
 
 
 @translates("neg.default")
@@ -153,7 +152,7 @@ def truncated(e):
 def div_mode(o):
     quotient = binary("/", o.value("self").e, o.value("other").e)
     mode = o.take("rounding_mode", None, "floor", "trunc")
-    return quotient if mode is None else floored(quotient) if mode == "floor" else truncated(quotient)
+    return quotient if mode is None else floored(quotient) if mode == "floor" else truncated(o.named(quotient))
 
 
 @translates("floor_divide.default", "floor_divide.Scalar")
@@ -163,7 +162,7 @@ def floor_divide(o):
 
 @translates("remainder.Tensor", "remainder.Scalar", "remainder.Scalar_Tensor", "fmod.Tensor", "fmod.Scalar")
 def remainder(o):
-    a, b = o.value("self").e, o.value("other").e
+    a, b = o.named(o.value("self").e), o.named(o.value("other").e)
     whole = (floored if "remainder" in o.op else truncated)(binary("/", a, b))
     return binary("-", a, binary("*", whole, b))
 
@@ -175,16 +174,28 @@ def ceil(o):
 
 @translates("trunc.default", "fix.default")
 def trunc(o):
-    return truncated(o.tensor("self").e)
+    return truncated(o.named(o.tensor("self").e))
 
 
 @translates("round.default")
 def rounded(o):
     """Halves to the even neighbour: what is half-way between 2k and 2k + 1 goes to 2k, between 2k + 1 and 2k + 2 to 2k + 2."""
-    x = o.tensor("self").e
+    x = o.named(o.tensor("self").e)
     even = binary("*", E("2_c"), floored(E(f"{x.within(2)} * 0.5_c + 0.5_c", 3)))
     rest = binary("-", x, floored(x))
     return call("select", call("equal", rest, E("0.5_c")), even, E(f"{floored(x).text} + (0.5_c < {rest.text})", 3))
+
+
+@translates("round.decimals")
+def rounded_to(o):
+    scale = scalar(10.0 ** o.take("decimals"))
+    o.left["self"] = Operand(None, E(f"({binary('*', o.tensor('self').e, scale).text})"), o.out, o.type)
+    return binary("/", rounded(o), scale)
+
+
+@translates("hypot.default")
+def hypot(o):
+    return call("sqrt", binary("+", call("square", o.tensor("self").e), call("square", o.tensor("other").e)))
 
 
 @translates("rrelu.default")
@@ -232,20 +243,16 @@ def logical_not(o):
     return call("equal", x.e, E("0_c"))
 
 
-@translates("logical_and.default", "bitwise_and.Tensor", "logical_or.default", "bitwise_or.Tensor")
+@translates(*(f"{name}.{overload}" for f in ("and", "or", "xor")
+              for name, overload in ((f"logical_{f}", "default"), (f"bitwise_{f}", "Tensor"), (f"__{f}__", "Tensor"), (f, "Tensor"))))
 def logical(o):
     a, b = o.tensor("self"), o.tensor("other")
-    if a.type != "BOOL" or b.type != "BOOL":
-        o.refuse("combines whole numbers bit by bit")
-    return binary("*", a.e, b.e) if "_and" in o.op else call("maximum", a.e, b.e)
-
-
-@translates("logical_xor.default", "bitwise_xor.Tensor", "__xor__.Tensor")
-def logical_xor(o):
-    a, b = o.tensor("self"), o.tensor("other")
-    if a.type != "BOOL" or b.type != "BOOL":
-        o.refuse("combines whole numbers bit by bit")
-    return binary("-", E("1_c"), call("equal", a.e, b.e))
+    if "logical" not in o.op and (a.type != "BOOL" or b.type != "BOOL"):
+        o.refuse("combines whole numbers bit by bit", "use masks, or torch.logical_and and the like if any number but 0 is true")
+    a, b = (x.e if x.type == "BOOL" else in_range(x.e, "BOOL") for x in (a, b))
+    if "xor" in o.op:
+        return binary("-", E("1_c"), call("equal", a, b))
+    return binary("*", a, b) if "and" in o.op else call("maximum", a, b)
 
 
 @translates("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
@@ -281,37 +288,40 @@ def clamp(o):
 
 # ------------------------------------------------------------------ types and copies
 @translates("clone.default", "contiguous.default", "detach.default", "alias.default", "lift_fresh_copy.default", "lift_fresh.default",
-            "resolve_conj.default", "view_as.default")
+            "resolve_conj.default")
 def same(o):
     o.ignore("memory_format", "other")
     return o.tensor("self").e
 
 
-WHOLE = ("I64", "I32", "I16", "I8", "U8", "BOOL")
-
-
 @translates("to.dtype", "to.device", "to.other", "to.dtype_layout", "_to_copy.default", "type_as.default", "to.prim_dtype")
 def cast(o):
-    x = o.tensor("self")
     o.ignore("dtype", "copy", "other", "pin_memory", "device")
-    if o.type == "BOOL" and x.type != "BOOL":
-        return binary("-", E("1_c"), call("equal", x.e, E("0_c")))
+    return converted(o, o.tensor("self"))
+
+
+def converted(o, x):
+    """x as the type of the result."""
+    if o.type == "BOOL" and x.type != "BOOL" or o.type in LIMITS and x.type in WHOLE and x.type not in (o.type, "BOOL"):
+        return in_range(o.named(x.e), o.type)
     if o.type in WHOLE and x.type not in WHOLE:
         if o.type not in ("I64", "I32"):
             o.refuse(f"makes numbers of type {o.type} of real ones", "use long() or torch.floor")
-        return truncated(x.e)
+        return truncated(o.named(x.e))
     return x.e
 
 
 @translates("copy.default")
 def copy(o):
-    x, src = o.tensor("self"), o.tensor("src")
-    o.ignore("non_blocking")
-    return src.e if src.shape == x.shape else call("broadcast_to", src.e, shape(x.shape))
+    src = o.tensor("src")
+    o.ignore("self", "non_blocking")
+    e = converted(o, src)
+    return e if src.shape == o.out else call("broadcast_to", e, shape(o.out))
 
 
 @translates("fill.Scalar", "zero.default", "zeros_like.default", "ones_like.default", "full_like.default", "new_zeros.default", "new_ones.default")
 def fill(o):
     v = o.take("value") if "value" in o.left else o.take("fill_value") if "fill_value" in o.left else 1 if "ones" in o.op else 0
     o.ignore("self", "dtype", "size", "pin_memory")
+    v = bool(v) if o.type == "BOOL" else int(v) if o.type in WHOLE else v
     return E(f"constant<{', '.join([literal(v), *(number(e, 'extent') for e in o.out)])}>")

@@ -174,7 +174,8 @@ def rms_norm(o):
 @translates("dropout.default", "feature_dropout.default", "native_dropout.default")
 def dropout(o):
     x, p = o.tensor("input" if "input" in o.left else "self"), o.take("p")
-    o.take("train", False)
+    if o.take("train"):
+        o.refuse("drops numbers in inference too", "give training=self.training, or use the module nn.Dropout")
     if p == 0:
         return x.e
     kind = "dropout"

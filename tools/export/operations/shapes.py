@@ -6,7 +6,8 @@ from operation import Layer, Operand, axis_of, part, permuted, placed, repeated,
 
 # ------------------------------------------------------------------ shapes
 @translates("view.default", "reshape.default", "_unsafe_view.default", "squeeze.default", "squeeze.dim", "squeeze.dims", "unsqueeze.default",
-            "unflatten.int", "flatten.using_ints", "view.dtype", "_reshape_alias.default", "ravel.default", "reshape_as.default")
+            "unflatten.int", "flatten.using_ints", "view.dtype", "_reshape_alias.default", "ravel.default", "reshape_as.default",
+            "view_as.default")
 def reshaped(o):
     x = o.tensor("self")
     o.ignore("size", "shape", "dim", "sizes", "stride", "other")
@@ -93,6 +94,7 @@ def select(o):
 def unbind(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
+    x.e = o.named(x.e)
     return [selected(o, x, axis, i) for i in range(x.shape[axis])]
 
 
@@ -102,6 +104,7 @@ def split(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
     o.ignore("split_size", "split_sizes", "chunks", "sections", "indices")  # the results have these sizes
+    x.e = o.named(x.e)
     parts, at = [], 0
     for extents in o.outs:
         parts.append(part(x, axis, at, at + extents[axis]))

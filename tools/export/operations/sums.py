@@ -1,7 +1,7 @@
 """Sums, products of matrices, attention."""
 import math
 
-from expressions import E, axes, binary, call, literal, number, reshape, scalar, shape
+from expressions import E, axes, binary, call, literal, negative, number, reshape, scalar, shape
 from operation import Layer, Operand, axis_of, part, permuted, repeated, scaled, translates
 
 
@@ -36,25 +36,54 @@ def amin(o):
     x = o.tensor("self")
     dims = over(o, rank=x.rank) if "dim" in o.left else None
     keep = o.take("keepdim") if "keepdim" in o.left else False
-    return E("-" + reduced(o, "maximum", negated(x), dims, keep).text, 1)
+    return negative(reduced(o, "maximum", negated(x), dims, keep))
 
 
 def negated(x):
-    return Operand(None, E("-" + x.e.within(1), 1), x.shape, x.type)
+    return Operand(None, negative(x.e), x.shape, x.type)
 
 
-@translates("max.dim", "min.dim", "topk.default")
+def ranked(o, x, axis, k):
+    """Where the k largest along an axis are, one maximum after the other: what is taken becomes -infinity, what was that the least float. Of equal
+    numbers the first comes first."""
+    if k > 16:
+        o.refuse(f"puts {k} numbers in order", "keep what is sorted to 16 numbers, or use max or min")
+    places = []
+    along = reshape(E(f"arange<{x.shape[axis]}>"), [x.shape[axis]] + [1] * (x.rank - 1 - axis), [x.shape[axis]])
+    left = Operand(None, call("at_least", x.e, scalar(-3.4028234663852886e38)), x.shape, x.type)
+    for i in range(k):
+        left = Operand(None, o.named(left.e), x.shape, x.type)
+        places.append(o.named(argmaximum(o, left, axis, True)))
+        left = Operand(None, call("select", call("equal", places[-1], along), scalar(-math.inf), left.e), x.shape, x.type)
+    return places
+
+
+@translates("topk.default", "sort.default", "sort.stable", "argsort.default", "argsort.stable", "kthvalue.default", "median.dim")
+def in_order(o):
+    x, name = o.tensor("self"), o.op.split(".")[1]
+    axis = axis_of(o, o.take("dim"), x.rank)
+    o.ignore("sorted", "stable")
+    n = x.shape[axis] if x.rank else 1
+    largest = o.take("largest" if name == "topk" else "descending") if name in ("topk", "sort", "argsort") else False
+    k = (n + 1) // 2 if name == "median" else o.take("k") if "k" in o.left else n
+    one = name in ("median", "kthvalue")
+    x.e = o.named(x.e)
+    places = ranked(o, x if largest else negated(x), axis, k)
+    where = places[-1] if one or k == 1 else o.named(call("concat", f"axis<{axis}>", *places))
+    if name == "argsort":
+        return where
+    results, kept = [call("gather", x.e, f"axis<{axis}>", where), where], [1 if a == axis else n for a, n in enumerate(x.shape)]
+    return results if not one or o.take("keepdim") else [reshape(r, o.out, kept) for r in results]
+
+
+@translates("max.dim", "min.dim")
 def max_dim(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
-    keep = o.take("keepdim") if "keepdim" in o.left else True
-    least = "min" in o.op
-    if "topk" in o.op:
-        o.take("k", 1), o.ignore("sorted")
-        least = not o.take("largest")
+    keep, least = o.take("keepdim"), "min" in o.op
     x = negated(x) if least else x
     extreme = reduced(o, "maximum", x, [axis], keep)
-    return [E("-" + extreme.text, 1) if least else extreme, argmaximum(o, x, axis, keep)]
+    return [negative(extreme) if least else extreme, argmaximum(o, x, axis, keep)]
 
 
 @translates("any.default", "any.dim", "any.dims", "all.default", "all.dim", "all.dims")
@@ -101,6 +130,22 @@ def cumsum(o):
     moved = [x.shape[a] for a in order]
     before = E(f"(reshape(arange<{n}>, {shape([n, 1])}) <= arange<{n}>)")
     return permuted(Operand(None, call("matmul", permuted(x, order), before), moved, x.type), order)
+
+
+@translates("cumprod.default")
+def cumprod(o):
+    """Products of 2, 4, 8... neighbours: each step multiplies by what stands as many places before."""
+    x = o.tensor("self")
+    o.take("dtype", None, o.type)
+    axis = axis_of(o, o.take("dim"), x.rank)
+    n, far, e = x.shape[axis] if x.rank else 1, 1, x.e
+    side = lambda v: shape([v if a == axis else 0 for a in range(x.rank)])
+    while far < n:
+        e = o.named(e)
+        before = part(Operand(None, e, x.shape, x.type), axis, 0, n - far)
+        e = binary("*", e, call("pad", before, side(far), side(0), scalar(1)))
+        far *= 2
+    return e
 
 
 def argmaximum(o, x, axis, keep):

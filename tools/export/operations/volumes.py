@@ -219,6 +219,31 @@ def gather(o):
     return call("gather", e, f"axis<{axis}>", i.e)
 
 
+@translates("scatter.src", "scatter.value", "scatter_add.default")
+def scatter(o):
+    """One comparison with the places of the axis for each element of the index along it; of those that meet the last one stays."""
+    x, i = o.tensor("self"), o.tensor("index")
+    axis = axis_of(o, o.take("dim"), x.rank)
+    src = o.value("value" if "value" in o.op else "src")
+    n, k = (v.shape[axis] if v.rank else 1 for v in (x, i))
+    if i.shape != x.shape[:axis] + [k] + x.shape[axis + 1:] or k > 16:
+        o.refuse("scatters more than a few numbers along an axis, or into a part of it", "take an index of at most 16 elements along that axis, "
+                 "of the extents of the tensor along the others; or write it as gather, or a product with ones and zeros")
+    if k > 1:
+        i.e, src.e = o.named(i.e), o.named(src.e)
+    e, along = x.e, reshape(E(f"arange<{n}>"), [n] + [1] * (x.rank - 1 - axis), [n])
+    for j in range(k):
+        hit, new = call("equal", part(i, axis, j, j + 1), along), src.e
+        if src.rank:
+            of = Operand(None, new, src.shape, src.type)
+            for a in range(x.rank):  # of the source only the beginning is read
+                first, length = (j, 1) if a == axis else (0, x.shape[a])
+                of = Operand(None, part(of, a, first, first + length), of.shape[:a] + [length] + of.shape[a + 1:], of.type)
+            new = of.e
+        e = binary("+", e, binary("*", hit, new)) if "add" in o.op else call("select", hit, new, e)
+    return e
+
+
 @translates("index.Tensor")
 def index(o):
     x, where_ = o.tensor("self"), o.take("indices")
@@ -255,7 +280,8 @@ def index_put(o):
     """Numbers at places that are known: along one axis, or along several that stand next to each other."""
     x = o.tensor("self")
     if "index_put" in o.op:
-        o.take("accumulate", False)
+        if o.take("accumulate"):
+            o.refuse("adds up what goes to one place", "write it as a product with a matrix of ones and zeros, made in __init__")
         given = [(a, o._operand(i)) for a, i in enumerate(o.take("indices")) if i is not None]
         new = o.tensor("values")
     else:

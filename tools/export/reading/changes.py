@@ -1,7 +1,12 @@
 """Changes in place: what x.relu_() means for x, and for all that shares its memory."""
+import copy
+
 import torch
 
 from reading.tensor import Tensor, functional, tensors_in
+
+
+OTHER_SHAPES = ("squeeze_", "unsqueeze_", "transpose_", "swapaxes_", "swapdims_", "t_")  # they change what x is, not its numbers
 
 
 class Changes:
@@ -46,6 +51,8 @@ class Changes:
         """x.relu_() is a new tensor that takes x's place, and its part's place in whatever x is a view of."""
         target = arguments[mutated[0]]
         op = functional(f"aten.{name}")
+        if name.split(".")[0] in OTHER_SHAPES:
+            return self.seen_otherwise(node, op, arguments, target)
         _, packet, overload = op.split(".")
         same = getattr(getattr(torch.ops.aten, packet, None), overload, None)
         made_of = same and self.decomposed(node, same, op, arguments)
@@ -55,6 +62,19 @@ class Changes:
             made = self.made(node.meta["val"], target.dtype)
             self.step(op, arguments, [made], node)
         self.env[node] = self.replace(target, made, node)
+
+    def seen_otherwise(self, node, op, arguments, target):
+        """x.unsqueeze_(1) is a view of what x was; other views of that stay what they are."""
+        before = copy.copy(target)
+        for t in tensors_in(list(self.env.values())):
+            if t.alias and t.alias[0] is target:
+                t.alias = (before, *t.alias[1:])
+        arguments = {**arguments, "self": before}
+        made = self.made(node.meta["val"], target.dtype)
+        self.step(op, arguments, [made], node)
+        target.id, target.path, target.value, target.recipe, target.stale, target.shape = made.id, None, None, None, False, made.shape
+        target.alias = (before, op.removeprefix("aten."), arguments)
+        self.env[node] = target
 
     def replace(self, old, new, node):
         """Everything that stands for `old` stands for `new` from now on."""
@@ -97,9 +117,10 @@ class Changes:
             else:
                 self.refuse(f"changes a view ({name}) of another tensor in place", node, "write it without the in-place operation")
         for t in tensors_in([v for v in self.env.values()]):
-            other = t
-            while other.alias and other not in chain:
-                other = other.alias[0]
-            if t not in chain and other in chain:
-                t.stale, t.value, t.path = True, None, None
+            way = [t]
+            while way[-1].alias and way[-1] not in chain:
+                way.append(way[-1].alias[0])
+            if way[-1] in chain:
+                for between in way[:-1]:
+                    between.stale, between.value, between.path = True, None, None
         return old

@@ -30,6 +30,11 @@ class Places:
             at = found
         return at
 
+    def innermost(self, node):
+        """The module that a node stands in."""
+        stack = self.stack(node)
+        return self.modules.get(stack[-1][1].split("@")[0]) if stack else self.module
+
     @staticmethod
     def frames(node):
         trace = node.meta.get("stack_trace") or ""

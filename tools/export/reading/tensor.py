@@ -14,7 +14,7 @@ def full_name(overload):
 def functional(op):
     """aten.add.Tensor of aten.add_.Tensor and aten.__iadd__.Tensor."""
     op = re.sub(r"_\.(\w+)$", r".\1", op) if "__" not in op else op
-    return op.replace("__i", "").replace("__", "")
+    return op.replace("__i", "").replace("__", "").replace("transpose.default", "transpose.int")
 
 
 def whole(value):

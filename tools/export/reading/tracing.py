@@ -3,7 +3,10 @@ import contextlib
 import io
 import os
 import re
+import sysconfig
+import traceback
 import warnings
+from unittest import mock
 
 import torch
 
@@ -19,14 +22,31 @@ def place(file):
     return file[len(here):] if file.startswith(here) else file
 
 
+@contextlib.contextmanager
+def quiet():
+    """Without the warnings that PyTorch gives of itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def user_frames(tracer, summary):
+    """Where a node comes from: PyTorch keeps functions called forward only, this what they call too."""
+    inside, frames = os.path.dirname(torch.__file__), list(summary)
+    first = next((i for i, f in enumerate(frames) if f.name == "forward"), len(frames))
+    return traceback.StackSummary.from_list([f for f in frames[first:] if f.name == "forward" or not f.filename.startswith((inside, "<"))])
+
+
 def exported(module, args, kwargs):
-    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach()."""
+    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach(). Transformers ask whether a mask is causal,
+    to choose a faster kernel: the answer is no, and the mask is applied as it is."""
     from torch._subclasses.fake_tensor import FakeTensor
-    data = torch._C.TensorBase.data
+    data, transformer = torch._C.TensorBase.data, torch.nn.modules.transformer
     torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
     try:
-        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), quiet(), \
+                mock.patch.object(transformer, "_detect_is_causal_mask", lambda mask, is_causal=None, size=None: is_causal is True), \
+                mock.patch.object(torch.fx.proxy.TracerBase, "_filter_traceback_frames", user_frames):
             return torch.export.export(module, args, kwargs, strict=False)
     finally:
         del torch.Tensor.data
@@ -48,21 +68,21 @@ def explained(e):
     """What torch.export says, as a refusal: its first sentence and the user's line."""
     text = str(e)
     first = next((row.strip() for row in text.splitlines() if row.strip()), type(e).__name__)
-    inside = os.path.dirname(torch.__file__)
-    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if not f[0].startswith((inside, "<"))]
-    trace = e.__traceback__
-    while not frames and trace is not None:
-        last = [t for t in iter_traceback(trace) if not t[0].startswith(inside) and os.path.dirname(os.path.dirname(__file__)) not in t[0]]
-        frames = last[-1:]
-        break
+    inside = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(__file__)), sysconfig.get_path("stdlib") + os.sep, "<")
+    users = lambda f: "site-packages" in f[0].removeprefix(inside[0]) or not f[0].startswith(inside)
+    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', text) if users(f)]
+    frames = frames or [f for f in iter_traceback(e.__traceback__) if users(f)][-1:]
     line = ""
     if frames:
         file, number, source = frames[-1]
         line = f"{place(file)}:{number}: {source}"
     data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
-    return Refused("torch.export cannot trace it: " + first[:300], line=line,
-                   remedy="its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where" if data
-                   else "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about")
+    remedy = "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about"
+    if data:
+        remedy = "its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where"
+    elif isinstance(e, TypeError) and "argument" in text and not line:  # the call of the network itself
+        remedy = "give one example input for each argument of forward"
+    return Refused("torch.export cannot trace it: " + first[:300], line=line, remedy=remedy)
 
 
 def iter_traceback(trace):
