@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 NETWORKS = {}
-HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s"}
-TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3}
+HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s", "swin_unetr_shallow"}
+TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-3}
 
 
 def network(name, *inputs):
@@ -103,6 +103,8 @@ vit = dict(hidden_size=48, mlp_dim=96, num_heads=4)
 monai("unetr", lambda m: m.UNETR(**{k: v for k, v in small.items() if k != "spatial_dims"}, img_size=(32, 32, 32), feature_size=8, **vit), x32)
 monai("unetr_perceptron", lambda m: m.UNETR(in_channels=1, out_channels=2, img_size=(32, 32, 32), feature_size=8, proj_type="perceptron", **vit), x32)
 monai("swin_unetr", lambda m: m.SwinUNETR(in_channels=1, out_channels=2, feature_size=12, spatial_dims=3, num_heads=(1, 2, 2, 4), window_size=4), x64)
+monai("swin_unetr_shallow", lambda m: m.SwinUNETR(in_channels=1, out_channels=2, feature_size=12, spatial_dims=3, depths=(1, 1, 1, 1),
+                                                  num_heads=(1, 2, 2, 4), window_size=4), x64)
 monai("swin_unetr_v2", lambda m: m.SwinUNETR(in_channels=1, out_channels=2, feature_size=12, spatial_dims=3, num_heads=(1, 2, 2, 4),
                                             window_size=4, use_v2=True), x64)
 patches = dict(in_channels=1, img_size=(16, 16, 16), patch_size=(8, 8, 8), hidden_size=48, mlp_dim=96)
