@@ -1,6 +1,6 @@
 // expect: norm
-// expect: group_norm has no such option
-// expect: got option 3
+// expect: group_norm: an option once
+// expect: got option 3 again
 #include <volute/nn/nn.hpp>
 using namespace volute;
 namespace nn = volute::nn;

@@ -1,5 +1,5 @@
 // expect: down
-// expect: avg_pool3d wants an option once
+// expect: avg_pool3d: an option once
 // expect: got option 3 again
 #include <volute/nn/nn.hpp>
 using namespace volute;

@@ -1,5 +1,5 @@
 // expect: top level
-// expect: conv3d wants an option once
+// expect: conv3d: an option once
 // expect: got option 3 again
 #include <volute/language/language.hpp>
 using namespace volute;

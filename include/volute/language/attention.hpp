@@ -113,12 +113,12 @@ struct refused_option {
   template <expression... E>
   static constexpr auto forward(E...) {
     constexpr int place = refused_place<O...>();
-    constexpr bool known = (attention_option<O> && ...);
-    constexpr line got = line("got option ") << place << (known ? " again" : "");
-    if constexpr (known)
-      return failed<text(""), text("attention: an option once"), to_text<got>()>{};
-    else
+    if constexpr ((attention_option<O> && ...)) {
+      return option::refuse_said_again<"attention", place>();
+    } else {
+      constexpr line got = line("got option ") << place;
       return failed<text(""), text("attention has no such option"), to_text<got>()>{};
+    }
   }
 };
 

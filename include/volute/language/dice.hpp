@@ -11,6 +11,7 @@ struct dice_options {
   bool background = true, over_batch = false, squared = false, jaccard = false;
   bool ignores = false;
   std::int64_t ignored = 0;
+  int again = 0;  // the place of an option that says what one before it said
 };
 namespace option {
 /// Class 0, or channel 0, has no part in the mean. (MONAI include_background=False, nnU-Net do_bg=False)
@@ -34,6 +35,8 @@ template <double V>
 struct denominator_smoothing {
   static constexpr void apply(dice_options& o) { o.denominator_smoothing = V; }
 };
+template <double V>
+inline constexpr int says<denominator_smoothing<V>> = 18;
 }  // namespace option
 /// The options as values: dice(logits, labels, without_background, over_batch, ignore_label<255>).
 inline constexpr option::without_background without_background{};
@@ -95,6 +98,8 @@ struct dice {
     using failure = decltype(class_failure<"dice", 3>(logits, labels));
     if constexpr (!std::is_void_v<failure>) {
       return failure{};
+    } else if constexpr (O.again > 0) {
+      return option::refuse_said_again<"dice", O.again>();
     } else {
       const auto kept = 1_c - apply<ops::reshape_to{class_shapes(x).spread}>(equal(labels, constant<O.ignored>));
       return one_less_dice<O>(invoke<softmax<1>>(logits), chosen_class<x>(labels), kept);
@@ -107,6 +112,8 @@ struct binary_dice : of_equal_shapes<binary_dice<O>, "binary_dice"> {
     if constexpr (decltype(logits)::shape().rank < 3) {
       constexpr line got = line("got ") << logits.shape();
       return failed<text(""), text("binary_dice: logits (N,C,D,...)"), to_text<got>()>{};
+    } else if constexpr (O.again > 0) {
+      return option::refuse_said_again<"binary_dice", O.again>();
     } else {
       return one_less_dice<O>(sigmoid(logits), target, 1_c - equal(target, constant<O.ignored>));
     }
@@ -115,9 +122,8 @@ struct binary_dice : of_equal_shapes<binary_dice<O>, "binary_dice"> {
 /// Options folded, with the smoothing in front.
 template <double Smoothing, class... O>
 constexpr dice_options dice_options_of() {
-  dice_options o;
+  dice_options o = option::collect<dice_options, O...>();
   o.smoothing = Smoothing;
-  (O::apply(o), ...);
   return o;
 }
 

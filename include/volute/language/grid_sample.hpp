@@ -143,8 +143,7 @@ struct grid_sample {
 template <int Place>
 struct sampled_again {
   static constexpr auto forward(auto...) {
-    constexpr line got = line("got option ") << Place << " again";
-    return failed<text(""), text("grid_sample: an option once"), to_text<got>()>{};
+    return option::refuse_said_again<"grid_sample", Place>();
   }
 };
 

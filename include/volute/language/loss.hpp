@@ -14,6 +14,7 @@ struct class_options {
   double smoothing = 0;  // this part of the target is spread over all classes
   bool ignores = false;
   std::int64_t ignored = 0;  // labels of this number have no part in the loss
+  int again = 0;             // the place of an option that says what one before it said
 };
 
 namespace option {
@@ -27,6 +28,10 @@ template <std::int64_t L>
 struct ignore_label {
   static constexpr void apply(auto& o) { o.ignores = true, o.ignored = L; }
 };
+template <double V>
+inline constexpr int says<label_smoothing<V>> = 16;
+template <std::int64_t L>
+inline constexpr int says<ignore_label<L>> = 17;
 }  // namespace option
 /// Options of cross_entropy as values: cross_entropy(logits, labels, label_smoothing<0.1>, ignore_label<255>).
 template <auto V>
@@ -177,6 +182,8 @@ struct cross_entropy {
     using failure = decltype(class_failure<"cross_entropy", 2>(logits, labels));
     if constexpr (!std::is_void_v<failure>) {
       return failure{};
+    } else if constexpr (Options.again > 0) {
+      return option::refuse_said_again<"cross_entropy", Options.again>();
     } else if constexpr (!(Options.smoothing >= 0 && Options.smoothing <= 1)) {
       constexpr line got = line("got ") << Options.smoothing;
       return failed<text(""), text("label_smoothing in 0..1"), to_text<got>()>{};

@@ -198,6 +198,14 @@ constexpr int said_again() {
   return 0;
 }
 
+/// The failure of a function of which an option is said again.
+template <text Who, int Place>
+constexpr auto refuse_said_again() {
+  constexpr ops::inferred r = ops::check_said_once(line(Who.view()), Place);
+  constexpr line wanted = r.wanted, got = r.got;
+  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+}
+
 /// Options folded into one structure; the shape rules refuse one that is said again.
 template <class Options, class... O>
 constexpr Options collect() {

@@ -61,6 +61,7 @@ struct cross_entropy : layer<cross_entropy<O...>> {
           if constexpr (detail::option_of<O, class_options>) O::apply(o);
         }(),
         ...);
+    o.again = option::said_again<O...>();
     return o;
   }();
 };

@@ -62,7 +62,7 @@ constexpr auto normalized(X x, A a, View view) {
 
 /// Why a normalisation refuses its input or its options; the line is empty where it does not.
 constexpr ops::inferred norm_check(std::string_view kind, const norm_settings& s, const extents& x, std::int64_t channels) {
-  if (s.unknown > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << s.unknown);
+  if (const ops::inferred r = check_option(kind, s.unknown); !r.ok()) return r;
   if (!(s.eps >= 0)) return ops::refuse(line(kind) << " wants eps >= 0", line("got eps < 0"));
   if (x.rank < 2) return ops::refuse(line(kind) << " wants (N,C,...)", line("got ") << x);
   if (x[1] != channels) return ops::refuse(line(kind) << ": " << channels << " channels", line("got ") << x[1] << " in " << x);
@@ -222,7 +222,7 @@ constexpr auto normalized_shape() {
     return Shape;
 }
 constexpr ops::inferred last_axes_check(std::string_view kind, const norm_settings& s, const extents& x, const extents& last) {
-  if (s.unknown > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << s.unknown);
+  if (const ops::inferred r = check_option(kind, s.unknown); !r.ok()) return r;
   if (!(s.eps >= 0)) return ops::refuse(line(kind) << " wants eps >= 0", line("got eps < 0"));
   bool fits = x.rank >= last.rank && last.rank > 0;
   for (int i = 0; fits && i < last.rank; ++i) fits = x[x.rank - last.rank + i] == last[i];

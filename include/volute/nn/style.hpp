@@ -81,7 +81,7 @@ struct equalized_linear : layer<equalized_linear<In, Out, O...>> {
   template <expression X>
   static constexpr auto forward(X x) {
     constexpr extents e = X::shape();
-    if constexpr (settings.unknown > 0) {
+    if constexpr (settings.unknown != 0) {
       return detail::refuse_option<kind, settings.unknown>();
     } else if constexpr (e.rank < 1 || e[e.rank - 1] != In) {
       constexpr line wanted = line("equalized_linear: ") << In << " features";

@@ -30,9 +30,9 @@ constexpr inferred check_counts(const line& who, std::initializer_list<triple> o
   return {};
 }
 
-/// An option that says what one before it said.
+/// An option that says what one before it said; its place, counted from 1, or 0.
 constexpr inferred check_said_once(const line& who, int again) {
-  if (again > 0) return refuse(line(who) << " wants an option once", line("got option ") << again << " again");
+  if (again > 0) return refuse(line(who) << ": an option once", line("got option ") << again << " again");
   return {};
 }
 
