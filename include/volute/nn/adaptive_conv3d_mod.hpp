@@ -6,7 +6,8 @@
 
 #include <limits>
 
-namespace volute::nn {
+namespace volute {
+namespace nn {
 
 // clang-format off
 /// Filter extents in height and width, and in time: odd, 3 where they are not given. (Document AdaptiveConv3DMod.)
@@ -28,9 +29,20 @@ template <auto Gain> struct input_gain { static constexpr double value = Gain; }
 struct pre_normalized {};
 // clang-format on
 
+}  // namespace nn
+// clang-format off
+template <std::int64_t K> inline constexpr int option::says<nn::spatial_kernel<K>> = 19;
+template <std::int64_t K> inline constexpr int option::says<nn::time_kernel<K>> = 20;
+template <std::int64_t N> inline constexpr int option::says<nn::dim_out<N>> = 21;
+template <bool On> inline constexpr int option::says<nn::demod<On>> = 22;
+template <std::int64_t N> inline constexpr int option::says<nn::num_kernels<N>> = 23;
+template <auto Gain> inline constexpr int option::says<nn::input_gain<Gain>> = 24;
+// clang-format on
+namespace nn {
 namespace detail {
 
 struct mod_settings {
+  int again = 0;  // the place of an option that says what one before it said
   std::int64_t spatial = 3, time = 3, out = 0, kernels = 1;
   bool demod = true, added = false, plain_scale = false, causal = false, pre_normalized = false;
   double eps = 1e-8, gain = 1;
@@ -82,6 +94,7 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
   static constexpr detail::mod_settings settings = [] {
     detail::mod_settings s;
     (s.set(O{}), ...);
+    s.again = option::said_again<O...>();
     if (s.out == 0) s.out = Dim;
     return s;
   }();
@@ -106,6 +119,7 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
  private:
   /// The first thing that does not fit: wanted and got.
   static constexpr ops::inferred check(const extents& x, const extents& m, const extents& k, bool selects) {
+    if (const ops::inferred r = ops::check_said_once(line("adaptive_conv3d"), settings.again); !r.ok()) return r;
     if (x.rank != 5) return ops::refuse(line("rank 5 (B,C,T,H,W)"), line("got ") << x);
     if (x[1] != Dim) return ops::refuse(line("") << Dim << " channels", line("got ") << x[1] << " in " << x);
     if (!(settings.eps > 0)) return ops::refuse(line("eps > 0"), line("got eps <= 0"));
@@ -221,4 +235,5 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
   }
 };
 
-}  // namespace volute::nn
+}  // namespace nn
+}  // namespace volute

@@ -3,7 +3,8 @@
 
 #include <volute/nn/convolution.hpp>
 
-namespace volute::nn {
+namespace volute {
+namespace nn {
 
 namespace detail {
 
@@ -148,6 +149,12 @@ template <std::int64_t... V> struct window { static constexpr extents value = ma
 template <std::int64_t... V> struct shift { static constexpr extents value = make_extents(V...); };
 // clang-format on
 
+}  // namespace nn
+template <std::int64_t... V>
+inline constexpr int option::says<nn::window<V...>> = 25;
+template <std::int64_t... V>
+inline constexpr int option::says<nn::shift<V...>> = 26;
+namespace nn {
 namespace detail {
 
 template <class O>
@@ -253,7 +260,10 @@ constexpr auto relative_positions() {
 template <std::int64_t C, std::int64_t Heads, class... O>
 struct shifted_window_attention : layer<shifted_window_attention<C, Heads, O...>> {
   static constexpr text kind = "shifted_window_attention";
-  static constexpr int unknown = detail::unknown_option({std::is_same_v<O, no_bias> || detail::is_window<O> || detail::is_shift<O>...});
+  static constexpr int unknown = [] {
+    const int place = detail::unknown_option({std::is_same_v<O, no_bias> || detail::is_window<O> || detail::is_shift<O>...});
+    return place > 0 ? place : -option::said_again<O...>();
+  }();
   static constexpr extents window = [] {
     extents e;
     (
@@ -276,7 +286,7 @@ struct shifted_window_attention : layer<shifted_window_attention<C, Heads, O...>
   template <expression X>
   static constexpr auto forward(X x) {
     constexpr ops::inferred r = check(X::shape());
-    if constexpr (unknown > 0)
+    if constexpr (unknown != 0)
       return detail::refuse_option<kind, unknown>();
     else if constexpr (!r.ok())
       return detail::refuse<r>();
@@ -327,4 +337,5 @@ struct shifted_window_attention : layer<shifted_window_attention<C, Heads, O...>
   }
 };
 
-}  // namespace volute::nn
+}  // namespace nn
+}  // namespace volute
