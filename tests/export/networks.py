@@ -8,7 +8,7 @@ from torch import nn
 
 NETWORKS = {}
 HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s", "swin_unetr_shallow"}
-TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-3}
+TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4}
 
 
 def network(name, *inputs):
