@@ -42,43 +42,47 @@ namespace nn {
 namespace detail {
 
 struct mod_settings {
-  int again = 0;  // the place of an option that says what one before it said
+  int unknown = 0;  // as of a norm
   std::int64_t spatial = 3, time = 3, out = 0, kernels = 1;
   bool demod = true, added = false, plain_scale = false, causal = false, pre_normalized = false;
   double eps = 1e-8, gain = 1;
 
   template <std::int64_t K>
-  constexpr void set(spatial_kernel<K>) {
-    spatial = K;
+  constexpr bool set(spatial_kernel<K>) {
+    return spatial = K, true;
   }
   template <std::int64_t K>
-  constexpr void set(time_kernel<K>) {
-    time = K;
+  constexpr bool set(time_kernel<K>) {
+    return time = K, true;
   }
   template <std::int64_t N>
-  constexpr void set(dim_out<N>) {
-    out = N;
+  constexpr bool set(dim_out<N>) {
+    return out = N, true;
   }
   template <bool B>
-  constexpr void set(nn::demod<B>) {
-    demod = B;
+  constexpr bool set(nn::demod<B>) {
+    return demod = B, true;
   }
   template <auto E>
-  constexpr void set(nn::eps<E>) {
-    eps = E;
+  constexpr bool set(nn::eps<E>) {
+    return eps = E, true;
   }
   template <std::int64_t N>
-  constexpr void set(num_kernels<N>) {
-    kernels = N;
+  constexpr bool set(num_kernels<N>) {
+    return kernels = N, true;
   }
   template <auto G>
-  constexpr void set(input_gain<G>) {
-    gain = G;
+  constexpr bool set(input_gain<G>) {
+    return gain = G, true;
   }
-  constexpr void set(added_eps) { added = true; }
-  constexpr void set(scale_is_mod) { plain_scale = true; }
-  constexpr void set(nn::causal) { causal = true; }
-  constexpr void set(nn::pre_normalized) { pre_normalized = true; }
+  constexpr bool set(added_eps) { return added = true; }
+  constexpr bool set(scale_is_mod) { return plain_scale = true; }
+  constexpr bool set(nn::causal) { return causal = true; }
+  constexpr bool set(nn::pre_normalized) { return pre_normalized = true; }
+  template <class O>
+  constexpr bool set(O) {
+    return false;
+  }
 };
 
 }  // namespace detail
@@ -93,8 +97,7 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
   static constexpr text kind = "adaptive_conv3d_mod";
   static constexpr detail::mod_settings settings = [] {
     detail::mod_settings s;
-    (s.set(O{}), ...);
-    s.again = option::said_again<O...>();
+    s.unknown = detail::refused_setting<O...>(s);
     if (s.out == 0) s.out = Dim;
     return s;
   }();
@@ -119,7 +122,7 @@ struct adaptive_conv3d_mod : layer<adaptive_conv3d_mod<Dim, O...>> {
  private:
   /// The first thing that does not fit: wanted and got.
   static constexpr ops::inferred check(const extents& x, const extents& m, const extents& k, bool selects) {
-    if (const ops::inferred r = ops::check_said_once(line("adaptive_conv3d"), settings.again); !r.ok()) return r;
+    if (const ops::inferred r = detail::check_option("adaptive_conv3d", settings.unknown); !r.ok()) return r;
     if (x.rank != 5) return ops::refuse(line("rank 5 (B,C,T,H,W)"), line("got ") << x);
     if (x[1] != Dim) return ops::refuse(line("") << Dim << " channels", line("got ") << x[1] << " in " << x);
     if (!(settings.eps > 0)) return ops::refuse(line("eps > 0"), line("got eps <= 0"));
