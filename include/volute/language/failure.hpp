@@ -107,6 +107,13 @@ struct accepted : Refused {
 };
 #endif
 
+/// The failure that a shape rule's refusal stands for.
+template <ops::inferred R>
+constexpr auto refuse() {
+  constexpr line wanted = R.wanted, got = R.got;
+  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+}
+
 /// The first failed type of a list, or void.
 template <class... E>
 struct first_failed {

@@ -88,8 +88,7 @@ struct grid_sample {
     constexpr extents e = X::shape(), g = G::shape();
     constexpr ops::inferred r = check(e, g);
     if constexpr (!r.ok()) {
-      constexpr line wanted = r.wanted, got = r.got;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+      return detail::refuse<r>();
     } else {
       constexpr std::int64_t n = e[0], places = g[1] * g[2] * g[3];
       const auto volume = reshape(x, shape<n, e[1], e[2] * e[3] * e[4]>);

@@ -123,8 +123,7 @@ struct interpolate {
   static constexpr auto forward(X x) {
     constexpr ops::inferred r = check(X::shape());
     if constexpr (!r.ok()) {
-      constexpr line wanted = r.wanted, got = r.got;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+      return detail::refuse<r>();
     } else {
       return along<4>(along<3>(along<2>(x)));
     }

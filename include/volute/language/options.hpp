@@ -2,6 +2,7 @@
 // template arguments (nn::padding<1>); both are the types of this header.
 #pragma once
 
+#include <volute/language/failure.hpp>
 #include <volute/ops/volume_functions.hpp>
 
 namespace volute {
@@ -201,9 +202,7 @@ constexpr int said_again() {
 /// The failure of a function of which an option is said again.
 template <text Who, int Place>
 constexpr auto refuse_said_again() {
-  constexpr ops::inferred r = ops::check_said_once(line(Who.view()), Place);
-  constexpr line wanted = r.wanted, got = r.got;
-  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  return detail::refuse<ops::check_said_once(line(Who.view()), Place)>();
 }
 
 /// Options folded into one structure; the shape rules refuse one that is said again.

@@ -32,8 +32,7 @@ struct pixel_shuffle {
     constexpr extents e = X::shape();
     constexpr ops::inferred r = check(e);
     if constexpr (!r.ok()) {
-      constexpr line wanted = r.wanted, got = r.got;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+      return detail::refuse<r>();
     } else {
       constexpr std::int64_t c = e[1] / (S.d * S.h * S.w);
       return reshape(transpose(reshape(x, shape<e[0], c, S.d, S.h, S.w, e[2], e[3], e[4]>), axes<0, 1, 5, 2, 6, 3, 7, 4>),
@@ -58,8 +57,7 @@ struct pixel_unshuffle {
     constexpr extents e = X::shape();
     constexpr ops::inferred r = check(e);
     if constexpr (!r.ok()) {
-      constexpr line wanted = r.wanted, got = r.got;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+      return detail::refuse<r>();
     } else {
       constexpr std::int64_t d = e[2] / S.d, h = e[3] / S.h, w = e[4] / S.w;
       return reshape(transpose(reshape(x, shape<e[0], e[1], d, S.d, h, S.h, w, S.w>), axes<0, 1, 3, 5, 7, 2, 4, 6>),

@@ -64,8 +64,7 @@ struct pad_volume {
   static constexpr auto forward(X x) {
     constexpr ops::inferred r = check(X::shape());
     if constexpr (!r.ok()) {
-      constexpr line wanted = r.wanted, got = r.got;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+      return detail::refuse<r>();
     } else if constexpr (Border == border_of::zeros) {
       return apply<ops::pad_axes{make_extents(0, 0, O.lo.d, O.lo.h, O.lo.w), make_extents(0, 0, O.hi.d, O.hi.h, O.hi.w), 0}>(x);
     } else {
@@ -164,8 +163,7 @@ struct upsample_trilinear {
     constexpr extents e = X::shape();
     constexpr ops::inferred r = ops::infer_upsample(e, S);
     if constexpr (!r.ok()) {
-      constexpr line wanted = r.wanted, got = r.got;
-      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+      return detail::refuse<r>();
     } else {
       constexpr std::int64_t n = e[0] * e[1];
       const auto d = along<n, e[2], e[3] * e[4], S.d>(x);

@@ -260,10 +260,8 @@ constexpr auto relative_positions() {
 template <std::int64_t C, std::int64_t Heads, class... O>
 struct shifted_window_attention : layer<shifted_window_attention<C, Heads, O...>> {
   static constexpr text kind = "shifted_window_attention";
-  static constexpr int unknown = [] {
-    const int place = detail::unknown_option({std::is_same_v<O, no_bias> || detail::is_window<O> || detail::is_shift<O>...});
-    return place > 0 ? place : -option::said_again<O...>();
-  }();
+  static constexpr int unknown =
+      detail::refused_place<O...>({(std::is_same_v<O, no_bias> || detail::is_window<O> || detail::is_shift<O>)...});
   static constexpr extents window = [] {
     extents e;
     (

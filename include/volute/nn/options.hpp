@@ -105,23 +105,23 @@ constexpr int unknown_option(std::initializer_list<bool> known) {
   }
   return 0;
 }
-/// The place of the first option that a layer with these settings does not know; below 0, of one that says what one before it said.
+/// The place of the first option that a layer does not know; below 0, of one that says what one before it said.
+template <class... O>
+constexpr int refused_place(std::initializer_list<bool> known) {
+  const int unknown = unknown_option(known);
+  return unknown > 0 ? unknown : -option::said_again<O...>();
+}
+/// The same of a layer with these settings.
 template <class... O>
 constexpr int refused_setting(auto& settings) {
-  const int unknown = unknown_option({settings.set(O{})...});
-  return unknown > 0 ? unknown : -option::said_again<O...>();
+  return refused_place<O...>({settings.set(O{})...});
 }
 constexpr ops::inferred check_option(std::string_view kind, int place) {
   if (place > 0) return ops::refuse(line(kind) << " has no such option", line("got option ") << place);
   return ops::check_said_once(line(kind), -place);
 }
 
-/// The failure that a shape rule's refusal stands for.
-template <ops::inferred R>
-constexpr auto refuse() {
-  constexpr line wanted = R.wanted, got = R.got;
-  return failed<text(""), to_text<wanted>(), to_text<got>()>{};
-}
+using volute::detail::refuse;
 template <text Kind, int Place>
 constexpr auto refuse_option() {
   return refuse<check_option(Kind.view(), Place)>();

@@ -333,7 +333,7 @@ constexpr int lower_gradients(session& s) {
   const bool substituting = s.substituting;
   int values[n]{}, i = 0, y, seed;
   if constexpr ((is_leaf<Wrt> && ...)) {
-    y = s.lower(recipe_of<Y>);        // first: the layers inside claim their parameters
+    y = s.lower(recipe_of<Y>);  // first: the layers inside claim their parameters
     s.substituting = true;  // to name one of them here is no claim
     ((values[i] = s.lower(recipe_of<Wrt>), ++i), ...);
     s.substituting = substituting;

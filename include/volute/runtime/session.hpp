@@ -79,7 +79,8 @@ inline constexpr unsigned bucket_of<body_part<M, Level, Index>> = static_cast<un
 template <text Name, extents S, initializer Init>
 inline constexpr unsigned bucket_of<parameter_node<Name, S, Init>> = static_cast<unsigned>(S.size() + S.rank) % buckets;
 template <auto F, class... E>
-inline constexpr unsigned bucket_of<node<F, E...>> = (joint_bucket({bucket_of<E>...}) + static_cast<unsigned>(node<F, E...>::shape().size())) % buckets;
+inline constexpr unsigned bucket_of<node<F, E...>> =
+    (joint_bucket({bucket_of<E>...}) + static_cast<unsigned>(node<F, E...>::shape().size())) % buckets;
 template <class M, class... A>
 inline constexpr unsigned bucket_of<call<M, A...>> = (joint_bucket({bucket_of<A>...}) + 5) % buckets;
 template <int I, class M, class... A>
@@ -174,6 +175,7 @@ struct session {
     }
     --pending.size;
   }
+  /// Lowers what is not remembered.
   constexpr int make(const recipe& r) {
     if (r.by == recipe::maker::run) return r.run(*this);
     const bool emits = r.by == recipe::maker::emit;
