@@ -70,6 +70,21 @@ program document 'struct net : nn::sequential<
     nn::max_pool3d<2>, nn::flatten, nn::linear<16 * 4 * 4 * 4, 10>> {};' 'input<"x", 4, 1, 10, 10, 10>' 'cross_entropy(net{}(x), t)'
 for n in 16 32 64 65; do chain "chain$n" "$n"; done
 { cat bench/compare/model_r3d18.cpp; echo 'int main() {}'; } >"$work/r3d18.cpp"
+program dense "$(cat <<'EOF'
+template <int In>
+struct dense_layer {
+  nn::named<"norm", nn::batch_norm3d<In>> norm;
+  nn::named<"conv", nn::conv3d<In, 12, nn::kernel<3>, nn::padding<1>>> conv;
+  constexpr auto operator()(expression auto x) const { return concat(axis<1>, x, conv(relu(norm(x)))); }
+};
+template <int In, int... I> auto layers(std::integer_sequence<int, I...>) -> nn::sequential<dense_layer<In + 12 * I>...>;
+template <int In> struct dense_block : decltype(layers<In>(std::make_integer_sequence<int, 32>{})) {};
+template <int In> struct transition : nn::sequential<nn::batch_norm3d<In>, nn::relu, nn::conv3d<In, In / 2, nn::kernel<1>>, nn::avg_pool3d<2>> {};
+constexpr int a = 24 + 12 * 32, b = a / 2 + 12 * 32, c = b / 2 + 12 * 32;
+struct net : nn::sequential<nn::conv3d<1, 24, nn::kernel<3>, nn::padding<1>>, dense_block<24>, transition<a>, dense_block<a / 2>, transition<b>,
+                            dense_block<b / 2>, nn::batch_norm3d<c>, nn::relu, nn::adaptive_avg_pool3d<1>, nn::flatten, nn::linear<c, 10>> {};
+EOF
+)" 'input<"x", 4, 1, 16, 16, 16>' 'cross_entropy(net{}(x), t)'
 sed -i '/"t", 4/d; s/, step.input_data(1)//' "$work"/chain*.cpp
 
 row() { printf '| %s | %s | %s |\n' "$@"; }
@@ -85,6 +100,7 @@ for compiler in "${compilers[@]}"; do
     ((n == 16)) && first=$seconds
     ((n == 64)) && last=$seconds
   done
+  row 'a DenseNet of 100 layers' $(cost "$compiler" -- dense)
   row "R3D-18's training step and forward pass, -O3" $(cost "$compiler" -O3 -Ibench/compare -- r3d18)
   row 'each further block (64 less 16, by 48)' "$(awk "BEGIN { printf \"%.3f\", ($last - $first) / 48 }")" ''
   for n in 16 32 64; do
