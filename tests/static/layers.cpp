@@ -1,4 +1,4 @@
-// What layers cost: launches, and passes over their tensors.
+// What layers cost: launches, and passes over their tensors; what their options say.
 #include <volute/volute.hpp>
 
 using namespace volute;
@@ -67,5 +67,10 @@ static_assert(passes<facts<outputs(leaky_cost, gradient(leaky_cost, parameters))
 struct trained : nn::sequential<conv, nn::batch_norm3d<8>, nn::relu> {};
 using folded = facts<outputs(trained{}(x))>;
 static_assert(launch_count<folded> == 1 && folded::plan::size.prologue == 2);  // the filters, the scale
+
+// ---- the same option again says nothing new
+static_assert(nn::adaptive_conv3d_mod<8, nn::causal, nn::eps<0.1>, nn::eps<0.1>>{}(x, input<"mod", 2, 8>).shape() == x.shape());
+static_assert(nn::conv3d<8, 8, nn::kernel<3>, nn::same, nn::same>{}(x).shape() == x.shape());
+static_assert(conv3d(x, parameter<"w", 8, 8, 3, 3, 3>, padding<1>, padding<1>).shape() == x.shape());
 
 }  // namespace layers_test

@@ -186,15 +186,21 @@ template <std::int64_t N> inline constexpr int says<divisor<N>> = 8;
 template <> inline constexpr int says<nearest> = 9;
 template <> inline constexpr int says<trilinear> = 9;
 // clang-format on
-/// The place, counted from 1, of the first option that says what one before it said; 0 where there is none.
+/// One object for each option, by whose address two of them are found to be the same.
+template <class O>
+inline constexpr char name_of = 0;
+/// The place, counted from 1, of the first option that says otherwise what one before it said; 0 where there is none. The same again says
+/// nothing new: generic code fills the place of an option that is off with one that is there anyway.
 template <class... O>
 constexpr int said_again() {
-  unsigned said = 0;
+  const char* said[32]{};
+  const char* const names[] = {&name_of<O>..., nullptr};
   int place = 0;
   for (const int what : {says<O>..., 0}) {
-    ++place;
-    if (what != 0 && (said >> what & 1) != 0) return place;
-    said |= 1u << what;
+    const char* const name = names[place++];
+    if (what == 0) continue;
+    if (said[what] != nullptr && said[what] != name) return place;
+    said[what] = name;
   }
   return 0;
 }
