@@ -46,40 +46,39 @@ struct window_runs {
 };
 
 template <class T>
-constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side) {
+constexpr weights_plan plan_weights(const conv_shape& s) {
   constexpr int64_t size = sizeof(T), surplus = 64;  // lanes of the copy beyond the last pixel, elements of a window beyond its run
   weights_plan p;
-  const conv_shape s = shape_of(g, side);
   const channels_plan forward = plan_channels<T>(s);
   p.lanes = forward.lanes;
   p.main = forward.main.vectors, p.last = forward.last.vectors;
   p.blocks = forward.blocks, p.chunks = forward.chunks, p.chunk = forward.chunk;
-  const correlation_axis width = correlation(g, side, 2, 0), depth = correlation(g, side, 0, 0);
-  const int64_t height = correlation(g, side, 1, 0).n, vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
+  const auto& [depth, height, width] = s.axis;
+  const int64_t vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
   p.window = static_cast<int>(near_equal(length, most_sums / vectors));
-  for (int a = 0; a < 3; ++a) p.source[a] = source_of(g, side, a, 1, a == 2);
+  for (int a : volume_axes) p.source[a] = s.source(a, 1, a == 2);
   p.source_row = p.source[2].extent * p.chunk;
   p.source_plane = p.source[1].extent * p.source_row;
   p.source_units = p.chunks;
   const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
   p.size_copies(p.source[0].count, s.target_size[0], target_plane, surplus);
-  for (int64_t r = 0; r < class_count(g, side, 2); ++r) {
-    const window_runs runs(correlation(g, side, 2, r), p.chunk, p.window);
+  s.for_each_class(2, [&](const correlation_axis& c) {
+    const window_runs runs(c, p.chunk, p.window);
     p.sum += (runs.joined ? 1 : runs.count) * runs.length;
-  }
-  p.sum *= g.kernel[0] * g.kernel[1] * lanes;
+  });
+  p.sum *= s.kernel[0] * s.kernel[1] * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
   p.samples = p.samples_in(machine.cached, s.batch, size);
-  p.share = choose_sharing(conv_work(g), s.groups, p.copies() * size, true);
-  p.cut_planes(depth.n, height * width.n, size, machine.l2);
+  p.share = choose_sharing(conv_work(s.geometry), s.groups, p.copies() * size, true);
+  p.cut_planes(depth.n, height.n * width.n, size, machine.l2);
   p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   p.interleaved = p.parts > 1;
-  p.cut_slabs(g, side, target_plane, surplus, size);
+  p.cut_slabs(s, target_plane, surplus, size);
   // Copies that fill three quarters of the first-level cache, and 128 pixels at least against the cost of the sums.
   const int64_t pixels = larger(128, (machine.l1 * 3 / 4) / ((lanes + width.step * p.chunk) * size));
-  p.panel_rows = smaller(height, ceil_divide(pixels, width.n));
-  p.panel_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
+  p.panel_rows = smaller(height.n, ceil_divide(pixels, width.n));
+  p.panel_planes = smaller(depth.n, larger(1, pixels / (height.n * width.n)));
   p.ahead = p.copies() * size > machine.l2 * 3 / 2;
   return p;
 }

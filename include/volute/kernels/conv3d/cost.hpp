@@ -61,7 +61,7 @@ constexpr double at_least(double x, double least) { return x < least ? least : x
 /// Products for each target element, the mean of the residue classes; those on padding count.
 constexpr double taps_of_class(const conv_shape& s) {
   double mean = 1;
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     int64_t products = 0, elements = 0;
     s.for_each_class(a, [&](const correlation_axis& c) { products += c.n * c.taps, elements += c.n; });
     mean *= double(products) / double(elements);
@@ -289,7 +289,7 @@ struct conv_account {
   /// Stored: vectors of transformed tiles. Steps: the sums of all tasks.
   constexpr plan_account operator()(const minimal_weights_plan& p) const {
     int64_t tiles = p.tile_kind.elements();
-    for (int a = 0; a < 3; ++a) tiles *= p.axis[a].tiles(g.out[a]);
+    for (int a : volume_axes) tiles *= p.axis[a].tiles(g.out[a]);
     return {{channels, channels_last, carry::tile, p.vectors, p.rows},
             {.products = double(tiles) * double(p.x.chunks * p.x_rows() * p.g.chunks) / 2,
              .copied = double(p.x.chunks * p.x.chunk * g.in_volume() + p.g.chunks * p.g.chunk * g.out_volume()),

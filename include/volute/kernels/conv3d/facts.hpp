@@ -27,7 +27,7 @@ constexpr ops::volume_layout volume_of(const ops::conv_geometry& g, bool of_x) {
 constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const source_axis (&source)[3], int64_t chunk) {
   ops::volume_layout& l = f.source;
   bool fits = s.groups == 1 && s.source_channels >= 8 && s.source_channels % chunk == 0;
-  for (int a = 0; a < 3; ++a) fits = fits && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
+  for (int a : volume_axes) fits = fits && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
   f.more_zeros = l.planes == s.source_size[0] && l.rows == s.source_size[1] && l.columns == s.source_size[2];
   const bool padded = source[1].extent > source[1].count || source[2].extent > source[2].count;
   if (!fits || (padded && !f.more_zeros)) return;
@@ -42,7 +42,7 @@ constexpr hash order_of_taps(const conv_shape& s, conv_family family) {
   hash h;
   h.put(static_cast<int>(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
   for (int64_t v : {s.groups, s.source_channels, s.target_channels, s.weight_target, s.weight_source}) h.put(v);
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     h.put(s.kernel[a]), h.put(s.class_counts[a]);
     s.for_each_class(a, [&](const correlation_axis& c) { h.put(c.taps), h.put(c.k), h.put(c.k_step); });
   }
@@ -58,7 +58,7 @@ constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const Plan& p)
 }
 constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const rows_plan& p) {
   source_axis source[3];
-  for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
+  for (int a : volume_axes) source[a].count = source[a].extent = s.source_size[a];
   wish_for_blocks(f, s, source, p.code.chunk);
   if (s.groups == 1 && p.code.fold == 1) f.lanes = p.code.lanes;
 }

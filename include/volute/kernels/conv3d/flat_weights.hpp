@@ -43,11 +43,10 @@ constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shap
 
 /// The block of which the least cycles are expected.
 template <class T>
-constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_side side) {
+constexpr flat_weights_plan plan_flat_weights(const conv_shape& s) {
   constexpr int64_t lanes = simd::width<T>, most_planes = 8, most_channels = 8;
   constexpr int64_t panel_vectors = machine.l1 / 2 / 64;  // 16 KiB with AVX-512
   flat_weights_plan best, p;
-  const conv_shape s = shape_of(g, side);
   const auto& [d, h, w] = s.axis;
   p.vectors = ceil_divide(s.target_plane(), lanes);
   p.code.taps = d.taps;
@@ -78,9 +77,9 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
     }
   }
   best.vectors_of_sums = true;
-  best.partial = g.w_size() * lanes;
+  best.partial = s.filters() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
-  if (conv_work(g) >= worth_sharing) {
+  if (conv_work(s.geometry) >= worth_sharing) {
     if (best.tasks < 8) best.parts = ceil_divide(few_tasks, best.tasks);
     best.share = sharing::pairs;
     best.limit_parts(s.batch);

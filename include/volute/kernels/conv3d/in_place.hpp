@@ -37,7 +37,7 @@ struct in_place_code {
   }
   constexpr int64_t span() const {  // source rows of one block
     int64_t end = 0;
-    for (int k = 0; k < classes[0]; ++k) end = larger(end, height[k].offset + (height[k].taps - 1) * height[k].offset_step + 1);
+    for (int k = 0; k < classes[0]; ++k) end = larger(end, height[k].end());
     return (rows - 1) * height[0].step + end - lowest();
   }
 };
@@ -61,8 +61,8 @@ constexpr in_place_code in_place_code_of(const conv_shape& s, int first, int cou
   c.classes[0] = count;
   c.classes[1] = static_cast<int>(s.class_counts[2]);
   for (int r = 0; r < 2; ++r) {
-    c.height[r] = correlation(s.geometry, s.side, 1, first + (r < count ? r : 0));
-    c.width[r] = correlation(s.geometry, s.side, 2, r < c.classes[1] ? r : 0);
+    c.height[r] = s.correlation(1, first + (r < count ? r : 0));
+    c.width[r] = s.correlation(2, r < c.classes[1] ? r : 0);
     c.height[r].n = c.height[r].dst = c.height[r].k = c.height[r].k_step = 0;  // not what the code depends on
   }
   c.depth = static_cast<int>(s.axis[0].taps);

@@ -18,9 +18,10 @@ struct in_place_weights_plan : weights_parts {  // a task has one channel of g, 
 };
 
 template <class T>
-constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& g) {
+constexpr in_place_weights_plan plan_in_place_weights(const conv_shape& s) {
   in_place_weights_plan p;
-  p.code = plan_in_place<T>({g, conv_side::forward}).code[0];
+  const ops::conv_geometry& g = s.geometry;
+  p.code = plan_in_place<T>(s).code[0];
   p.code.stream = false;
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
@@ -34,11 +35,10 @@ constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& 
 
 /// True where that is possible, and what several channels read stays in the second-level cache.
 template <class T>
-constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
-  const int64_t x_bytes = g.group_in() * g.in_volume() * static_cast<int64_t>(sizeof(T)),
-                g_bytes = g.out_volume() * static_cast<int64_t>(sizeof(T));
-  return prefers_in_place<T>({g, conv_side::forward}) && g.kernel[0] * g.kernel[2] <= 20 &&
-         (g.group_out() == 1 || x_bytes <= machine.l2 / 2) && (g.group_in() == 1 || g_bytes <= machine.l2 / 4);
+constexpr bool prefers_in_place_weights(const conv_shape& s) {
+  const int64_t x_bytes = s.source_elements() * bytes_of<T>, g_bytes = s.target_volume() * bytes_of<T>;
+  return prefers_in_place<T>(s) && s.kernel[0] * s.kernel[2] <= 20 && (s.target_channels == 1 || x_bytes <= machine.l2 / 2) &&
+         (s.source_channels == 1 || g_bytes <= machine.l2 / 4);
 }
 
 template <class T>

@@ -47,7 +47,7 @@ struct lanes_plan : chunked_copy {
 
 /// The copy of `planes` planes of source_plane elements, each of `size` bytes.
 constexpr void plan_copy(lanes_plan& p, const conv_shape& s, int64_t planes, int64_t size) {
-  p.slabs = cut_depth(s.geometry, s.side, planes, p.chunks * p.source_plane * size);
+  p.slabs = cut_depth(s, planes, p.chunks * p.source_plane * size);
   p.source_chunk = p.slabs.planes * p.source_plane;
   p.source_sample = whole_lines(p.chunks * p.source_chunk);
 }

@@ -38,7 +38,7 @@ struct minimal_axis {
 /// True where the geometry has tiles at all: stride 1, and kernels of up to five taps.
 constexpr bool minimal_exists(const ops::conv_geometry& g) {
   bool any = false;
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     if (g.stride[a] != 1 || g.kernel[a] > 5 || g.in[a] < 1 || g.out[a] < 1) return false;
     any = any || g.kernel[a] > 1;
   }
@@ -57,7 +57,7 @@ constexpr bool minimal_possible(const ops::conv_geometry& g) {
 constexpr minimal_tile minimal_tile_of(const ops::conv_geometry& g, const int64_t (&positions)[3], bool adjoint = false) {
   minimal_tile t;
   int sixes = 0;
-  for (int a = 0; a < 3; ++a) sixes += g.kernel[a] >= 4;
+  for (int a : volume_axes) sixes += g.kernel[a] >= 4;
   for (int a = 2; a >= 0; --a) {
     const int taps = static_cast<int>(g.kernel[a]);
     if (taps == 1) continue;
@@ -160,7 +160,7 @@ constexpr minimal_plan plan_minimal(const conv_shape& s, const ops::volume_layou
   p.target_blocks = ceil_divide(vectors, p.vectors);
   p.chunk = near_equal(s.source_channels, 16);
   p.chunks = ceil_divide(s.source_channels, p.chunk);
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     p.axis[a] = {p.tile_kind.axis[a].outputs, g.dilation[a]};
     const int64_t asked = ceil_divide(s.target_size[a], p.axis[a].span()) * p.axis[a].span();
     p.source[a] = s.source(a, a == 0 ? 1 : asked, a > 0);

@@ -43,21 +43,21 @@ struct minimal_weights_plan {
 
 /// Of a canonical geometry with tiles (minimal_exists()).
 template <class T>
-constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q) {
+constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
   minimal_weights_plan p;
+  const ops::conv_geometry& q = s.geometry;
   constexpr int64_t size = sizeof(T);
   const int L = channel_lanes<T>(larger(q.group_in(), q.group_out()));
-  const conv_shape s = shape_of(q, conv_side::forward);
   p.tile_kind = minimal_tile_of(q, s.target_size, true);
   p.lanes = L;
   p.x.chunk = near_equal(q.group_in(), L), p.g.chunk = near_equal(q.group_out(), L);
   p.x.chunks = ceil_divide(q.group_in(), p.x.chunk), p.g.chunks = ceil_divide(q.group_out(), p.g.chunk);
   p.vectors = minimal_vectors(p.g.chunks);
   p.rows = static_cast<int>(near_equal(p.x.chunk, most_sums / p.vectors));
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     p.axis[a] = {p.tile_kind.axis[a].outputs, q.dilation[a]};
     const int64_t asked = ceil_divide(q.out[a], p.axis[a].span()) * p.axis[a].span();
-    p.x.source[a] = source_of(q, conv_side::forward, a, a == 0 ? 1 : asked, a > 0);
+    p.x.source[a] = s.source(a, a == 0 ? 1 : asked, a > 0);
     p.g.source[a] = {0, 1, q.out[a], 0, a == 0 ? q.out[a] : asked};
   }
   const auto plane = [](minimal_copy& c) {
@@ -65,7 +65,7 @@ constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q)
     c.source_plane = c.source[1].extent * c.source_row;
   };
   plane(p.x), plane(p.g);
-  p.slabs = cut_depth(q, conv_side::forward, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
+  p.slabs = cut_depth(s, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
   if (p.slabs.count > 1) {  // slabs end with whole tiles
     p.slabs.size = ceil_divide(p.slabs.size, p.axis[0].span()) * p.axis[0].span();
     p.slabs.count = ceil_divide(p.slabs.n, p.slabs.size);

@@ -37,7 +37,7 @@ struct padded_layout {
 
 /// Where tap t finds the first position's element in a padded copy.
 constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const source_axis& copy) {
-  return c.offset + t * c.offset_step + copy.pad;
+  return c.source_of(0, t) + copy.pad;
 }
 
 /// Offsets of the taps in a padded copy, one residue class after the other: of the height, of the width, and of both together.
@@ -45,11 +45,12 @@ template <ops::conv_geometry G, conv_side Side>
 struct tap_offsets {
   int64_t h[G.kernel[1]], w[G.kernel[2]], both[G.kernel[1] * G.kernel[2]];
   constexpr tap_offsets(const padded_layout& l, const source_axis (&source)[3]) : h{}, w{}, both{} {
+    constexpr conv_shape s(G, Side);
     int64_t *to_h = h, *to = both;
-    for_each_residue(G, Side, 1, [&](const correlation_axis& ch) {
+    s.for_each_class(1, [&](const correlation_axis& ch) {
       for (int64_t t = 0; t < ch.taps; ++t) to_h[t] = l.offset(tap_position(ch, t, source[1]), 0);
       int64_t* to_w = w;
-      for_each_residue(G, Side, 2, [&](const correlation_axis& cw) {
+      s.for_each_class(2, [&](const correlation_axis& cw) {
         for (int64_t t = 0; t < cw.taps; ++t) to_w[t] = l.offset(0, tap_position(cw, t, source[2]));
         for (int64_t t = 0; t < ch.taps * cw.taps; ++t) *to++ = to_h[t / cw.taps] + to_w[t % cw.taps];
         to_w += cw.taps;
@@ -68,7 +69,7 @@ struct rows_layout : padded_layout {
 constexpr rows_layout rows_of(const conv_shape& s) {
   rows_layout r;
   r.direct = s.taps() == 1;
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     const source_axis x = r.source[a] = s.source(a, 1, a > 0);
     const int64_t size = s.source_size[a], step = s.axis[a].step;
     if (a > 0) r.step[a - 1] = step;

@@ -20,8 +20,8 @@ constexpr bool planes_possible(const conv_shape& s) {
   const correlation_axis d = s.axis[0];
   if (s.class_counts[0] != 1 || d.step != 1 || d.offset_step != 1 || d.taps < 2 || d.taps > 5) return false;
   bool whole = true;  // no class without taps
-  for (int a = 0; a < 3; ++a) {
-    if (subsampled(s.geometry, s.side, a)) return false;
+  for (int a : volume_axes) {
+    if (s.subsampled(a)) return false;
     s.for_each_class(a, [&](const correlation_axis& c) { whole = whole && c.taps > 0; });
   }
   return whole && s.axis[2].step <= 2 && s.class_counts[2] <= 2;
@@ -130,7 +130,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   planes_plan p;
   constexpr int64_t size = sizeof(T);
   const correlation_axis cd = s.axis[0], ch = s.axis[1], cw = s.axis[2];
-  for (int a = 0; a < 3; ++a) p.source[a] = s.source(a, 1, a > 0);
+  for (int a : volume_axes) p.source[a] = s.source(a, 1, a > 0);
   p.taps = static_cast<int>(cd.taps);
   p.height = ch.n;
   p.width = cw.n;

@@ -94,14 +94,15 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
 };
 
 template <class T>
-constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
+constexpr planes_weights_plan plan_planes_weights(const conv_shape& s) {
   planes_weights_plan p;
+  const ops::conv_geometry& g = s.geometry;
   constexpr int64_t size = sizeof(T), width = simd::width<T>, least_rows = 4;
-  const planes_plan forward = plan_planes<T>({g, conv_side::forward});
-  for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
+  const planes_plan forward = plan_planes<T>(s);
+  for (int a : volume_axes) p.source[a] = forward.source[a];
   p.layout = forward.layout;
   p.depth = static_cast<int>(g.kernel[0]);
-  p.taps = taps_together(g.kernel[1] * g.kernel[2], (accumulators - 1) / p.depth);
+  p.taps = taps_together(s.plane_taps(), (accumulators - 1) / p.depth);
   // A copy costs more than up to a seventh of the lanes.
   p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;

@@ -105,7 +105,7 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
 /// True where the product is the best way: vectors are mostly full, and a panel stays in the second-level cache.
 template <class T>
 constexpr bool prefers_pointwise(const conv_shape& s) {
-  if (!products_possible<T>(s.geometry)) return false;
+  if (!products_possible<T>(s)) return false;
   const pointwise_plan p = plan_pointwise<T>(s);
   return p.depth > 1 && p.depth * p.pitch * bytes_of<T> <= machine.l2 / 2;
 }

@@ -52,8 +52,9 @@ constexpr double pointwise_weights_cost(int64_t turned, int64_t broadcast) {
 }
 
 template <class T>
-constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry& g) {
+constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
   pointwise_weights_plan p;
+  const ops::conv_geometry& g = s.geometry;
   constexpr int64_t width = simd::width<T>, size = sizeof(T), registers = accumulators + 4, most_rows = 12;
   const int64_t of_x = g.group_in() * g.taps(), of_g = g.group_out();
   p.turn_x = width % g.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);

@@ -23,10 +23,9 @@ struct row_weights_plan : weights_cut, rows_cut {  // slab: one pair of taps aft
 };
 
 template <class T>
-constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_side side) {
+constexpr row_weights_plan plan_row_weights(const conv_shape& s) {
   row_weights_plan p;
   rows_code& c = p.code;
-  const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
   // Each sum is two chains of half as many products as pixels: more than 14 keep more of them waiting than the processor can hold, and
   // fewer mean that sums come and go more often (512 channels, rows of 14 in two halves: 1.06 of the time).
@@ -42,7 +41,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
   c.column = c.slab && c.rows == 1 && column * lanes * size <= machine.l1;
   const int64_t target_plane = p.axis[1].n * c.width * lanes;
-  p.source_units = s.source_size[1] * s.source_size[2], p.target_units = s.target_size[1] * s.target_size[2];
+  p.source_units = s.source_plane(), p.target_units = s.target_plane();
   p.grain = 16;
   p.interleaved = p.parts_inside = true;  // parts inside: 1 to 2 % faster
   p.source_plane = p.count[1] * c.source_width * c.chunk;
@@ -50,7 +49,7 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
   p.samples = p.samples_in(machine.cached * 2, s.batch, size);
   c.ahead = c.slab && p.copies() * size > machine.l2;  // else no gain
   p.panel = smaller(p.samples * p.axis[0].n, larger(1, (machine.l2 / 2) / ((p.source_plane + target_plane) * size)));
-  p.share = choose_sharing(conv_work(g), s.groups, (p.copies() + p.sum) * size, true);
+  p.share = choose_sharing(conv_work(s.geometry), s.groups, (p.copies() + p.sum) * size, true);
   constexpr int64_t enough_groups = 4;
   if (p.share == sharing::inside && s.groups >= enough_groups) p.share = sharing::pairs;  // no thread waits for what another copies
   const int64_t tasks = p.blocks * p.chunks;
@@ -61,8 +60,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
     p.tap_slices = smaller(p.tap_slices, columns * p.axis[1].taps);
   }
   p.sum_count = p.samples == s.batch && p.parts * p.tap_slices == 1 ? 1 : tasks;
-  p.stream = g.w_size() * size >= machine.cached * 2;
-  if (p.cut_slabs(g, side, target_plane, 0, size)) p.panel = smaller(p.panel, p.depth.size);
+  p.stream = s.filters() * size >= machine.cached * 2;
+  if (p.cut_slabs(s, target_plane, 0, size)) p.panel = smaller(p.panel, p.depth.size);
   if (p.parts * p.tap_slices > 1) p.slices = smaller(c.chunk / c.fold, ceil_divide(few_tasks / 2, tasks));
   return p;
 }

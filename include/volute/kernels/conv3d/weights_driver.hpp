@@ -64,13 +64,12 @@ struct weights_cut : chunked_copy {
     parts = ceil_divide(planes, part);
   }
   /// Slabs of the depth instead, where caches would not hold the copies; `target_plane` elements of one block.
-  constexpr bool cut_slabs(const ops::conv_geometry& g, conv_side side, int64_t target_plane, int64_t surplus, int64_t size) {
+  constexpr bool cut_slabs(const conv_shape& s, int64_t target_plane, int64_t surplus, int64_t size) {
     const int64_t tasks = blocks * chunks;
-    const weights_slabs cut = cut_weights(g, side, chunks * source_plane * size, together * target_plane * size, tasks * sum * size);
+    const weights_slabs cut = cut_weights(s, chunks * source_plane * size, together * target_plane * size, tasks * sum * size);
     if (share != sharing::inside || cut.parts == 0) return false;
     depth = cut.depth;
-    const int64_t planes = depth.size * correlation(g, side, 0, 0).dst_step;
-    size_copies(depth.planes, smaller(shape_of(g, side).target_size[0], planes), target_plane, surplus);
+    size_copies(depth.planes, smaller(s.target_size[0], depth.size * s.axis[0].dst_step), target_plane, surplus);
     target_sample = whole_lines(target_sample);
     samples = tap_slices = 1;
     parts = cut.parts;

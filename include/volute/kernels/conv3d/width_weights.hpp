@@ -30,15 +30,15 @@ struct pixel_weights_plan : weights_parts {  // steps: pieces
 inline constexpr int64_t direct_columns = 4096;
 
 template <class T>
-constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
+constexpr pixel_weights_plan plan_pixel_weights(const conv_shape& s) {
   pixel_weights_plan p;
-  const conv_shape s = shape_of(g, conv_side::forward);
+  const ops::conv_geometry& g = s.geometry;
   p.rows = rows_of(s);
-  p.depth = cut_depth(g, s.side, p.rows.source[0].count, 0);
+  p.depth = cut_depth(s, p.rows.source[0].count, 0);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4;
   p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  p.taps = taps_together(s.source_channels * g.kernel[1] * g.kernel[2], most_sums / p.channels);
+  p.taps = taps_together(s.source_channels * s.plane_taps(), most_sums / p.channels);
   p.want_parts(g, g.groups, 2, machine.l2 / size);  // about half the peak
   if (p.rows.direct) {
     p.lanes = g.out[1] * g.out[2];

@@ -13,7 +13,7 @@ namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
 constexpr bool windows_apart(const ops::conv_geometry& g) {
-  for (int a = 0; a < 3; ++a)
+  for (int a : volume_axes)
     if (g.lo[a] != 0 || g.kernel[a] > g.stride[a] || (g.kernel[a] > 1 && g.dilation[a] > 1) ||
         (g.out[a] - 1) * g.stride[a] + g.kernel[a] > g.in[a])
       return false;
@@ -22,8 +22,8 @@ constexpr bool windows_apart(const ops::conv_geometry& g) {
 
 /// True where products of matrices are possible, in whole vectors.
 template <class T>
-constexpr bool products_possible(const ops::conv_geometry& g) {
-  return windows_apart(g) && g.out_volume() >= simd::width<T>;
+constexpr bool products_possible(const conv_shape& s) {
+  return windows_apart(s.geometry) && s.geometry.out_volume() >= simd::width<T>;
 }
 
 /// A tensor as a matrix of (channel, tap) and pixel of y. Straight: y itself, or an x that has the same pixels.
@@ -42,7 +42,7 @@ constexpr pixel_rows rows_of_pixels(const ops::conv_geometry& g, bool of_x) {
   q.volume = of_x ? g.in_volume() : g.out_volume();
   if (!of_x) return q;
   q.taps = g.taps();
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     q.kernel[a] = g.kernel[a], q.stride[a] = g.stride[a], q.size[a] = g.in[a], q.out[a] = g.out[a];
     q.straight = q.straight && g.stride[a] == 1;
   }
