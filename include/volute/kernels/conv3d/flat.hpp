@@ -108,7 +108,7 @@ constexpr flat_plan plan_flat(const conv_shape& s) {
       }
   }
   best.parts = parts_of(conv_work(s.geometry));
-  best.order = {{height_axis, width_axis, channel_axis, depth_axis}, best.code.channels};
+  best.order_filters(s, best.code.channels, height_axis, width_axis, channel_axis, depth_axis);
   return best;
 }
 
