@@ -19,12 +19,11 @@ template <class T, int L, ops::volume_layout To>
 inline constexpr bool streams_blocks =
     To.blocked() && sizeof(T) * L == 64 && To.block % L == 0 && To.size() * bytes_of<T> >= machine.cached * 2;
 
-/// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
-/// epilogue to y in layout To, with the zeros beside them. stream_fence() must follow where streams_blocks.
+/// A tile through the epilogue to y in layout To, with the zeros beside its pixels. stream_fence() must follow where streams_blocks.
 template <class T, int L, ops::epilogue E, ops::volume_layout To>
-VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, conv_output<T> out,
-                                    const conv_place& at) noexcept {
+VOLUTE_NO_INLINE void store_blocked(const lanes_tile<T>& t, conv_output<T> out, const conv_place& at) noexcept {
   using V = simd::vec<T, L>;
+  const auto [tile, pitch, first, width, channels] = t;
   constexpr ops::volume_layout to = To;
   constexpr int inputs = E.program.inputs;
   constexpr int64_t row = to.all_columns * to.block, plane = to.plane(), blocks = to.channels / to.block;
@@ -51,9 +50,9 @@ VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first,
     }
     const int64_t base = (at.sample * blocks + channel / to.block) * to.planes * plane + channel % to.block;
     const T* from = tile + c;
-    for (int64_t pixel = first; pixel < first + n;) {
+    for (int64_t pixel = first; pixel < first + width;) {
       const auto [d, h, w] = voxel_at(pixel, to.rows, to.columns);
-      const int64_t count = smaller(to.columns - w, first + n - pixel);
+      const int64_t count = smaller(to.columns - w, first + width - pixel);
       const int64_t line = base + d * plane + (to.rows_before + h) * row;
       if (w == 0) {
         if (h == 0) zeros(out.y + base + d * plane, to.rows_before * to.all_columns);

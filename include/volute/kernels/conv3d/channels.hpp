@@ -254,11 +254,10 @@ struct channels_task {
   }
 
   VOLUTE_INLINE void store(const plane_class& plane, const tile_place& at, int64_t i) const noexcept {
-    const correlation_axis &cd = plane.d, &ch = plane.h;
     const int64_t row = s.target_size[2], first = at.w * classes, width = smaller(p.tile_width * classes, row - first);
     for (int64_t r = 0; r < at.rows; ++r) {
-      const int64_t line = (cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + (at.h + r) * ch.dst_step;
-      t.template store<L, 1, E, To>(s, t.tile + (i * B.rows + r) * tile_row, lanes, at.sample, line * row + first, width);
+      const int64_t line = plane.target_row(s, at.d, at.h + r);
+      t.template store<L, 1, E, To>(s, at.sample, {t.tile + (i * B.rows + r) * tile_row, lanes, line * row + first, width, t.channels});
     }
   }
 };

@@ -51,7 +51,7 @@ template <class T, in_place_code C, int H>
 VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
   constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
-  constexpr int64_t step = C.height[0].step, width = C.width[0].n;
+  constexpr int64_t width = C.width[0].n;
   const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
   set_zero(acc);
@@ -63,14 +63,14 @@ VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job,
       const T* row[H];
       int64_t x_step[H];
       VOLUTE_EACH(h, H) {
-        const int64_t at = r * step + C.height[0].offset + (h0 + h) * C.height[0].offset_step;
+        const int64_t at = C.height[0].source_of(r, h0 + h);
         const bool inside = at >= 0 && at < j.height;
         row[h] = inside ? j.x + lo * j.x_plane + at * C.source_width : zero_row_of<T, C.source_width>.list;
         x_step[h] = inside ? j.x_plane : 0;
       }
       const T* const g_row = j.g + r * width;
       // The rows that the next turn adds.
-      const int64_t below = r * step + C.height[0].offset + (C.height[0].taps - 1) * C.height[0].offset_step + 1;
+      const int64_t below = C.height[0].source_of(r, C.height[0].taps - 1) + 1;
       const T* const next_x = r + 1 < j.end ? j.x + below * C.source_width : j.next_x;
       const T* const next_g = r + 1 < j.end ? g_row + width : j.next_g;
       unrolled<C.vectors>([&](auto v) VOLUTE_ALWAYS_INLINE {

@@ -93,16 +93,13 @@ struct lanes_loops : tap_loops {
   }
 };
 
-/// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on, to the target in layout To.
+/// A tile to the target in layout To.
 template <class T, int L, int Fold, ops::epilogue E, ops::volume_layout To>
-void store_lanes(const conv_shape& s, const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, const conv_output<T>& out,
-                 conv_place at) noexcept {
-  if constexpr (To.blocked()) {
-    store_blocked<T, L, E, To>(tile, pitch, first, n, channels, out, at);
-  } else {
-    at.offset += first;
-    store_pixels<T, L, E, Fold>(tile, pitch, n, channels, out, s.target_volume(), at);
-  }
+void store_lanes(const conv_shape& s, const lanes_tile<T>& tile, const conv_output<T>& out, const conv_place& at) noexcept {
+  if constexpr (To.blocked())
+    store_blocked<T, L, E, To>(tile, out, at);
+  else
+    store_pixels<T, L, E, Fold>(tile, out, s.target_volume(), at);
 }
 
 /// One slice of one block of target channels of a piece.
@@ -119,14 +116,12 @@ struct lanes_task {
   /// The row of the source that taps td and th of depth and height read for position (d, h) of sample n.
   const T* row(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t n, int64_t d, int64_t td, int64_t h,
                int64_t th) const {
-    const int64_t plane = d * cd.step + cd.offset + td * cd.offset_step - piece.slab.begin,
-                  line = h * ch.step + ch.offset + th * ch.offset_step;
-    return source + n * p.source_sample + plane * p.source_plane + line * p.source_row;
+    return source + n * p.source_sample + (cd.source_of(d, td) - piece.slab.begin) * p.source_plane + ch.source_of(h, th) * p.source_row;
   }
-  /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
+  /// A tile of sample `sample` of the piece to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
-  void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
-    store_lanes<T, L, Fold, E, To>(s, from, pitch, first, n, channels, run.out, place_of(s, piece.sample + sample, piece.group, channel));
+  void store(const conv_shape& s, int64_t sample, const lanes_tile<T>& from) const noexcept {
+    store_lanes<T, L, Fold, E, To>(s, from, run.out, place_of(s, piece.sample + sample, piece.group, channel));
   }
 };
 

@@ -22,6 +22,10 @@ inline constexpr int64_t pack_streams = machine.cached * 2;
 struct plane_class {
   const correlation_axis &d, &h;
   int64_t before = 0, before_h = 0;
+  /// The target's row, counted through its planes, of positions of the two.
+  constexpr int64_t target_row(const conv_shape& s, int64_t at_d, int64_t at_h) const {
+    return d.target_of(at_d) * s.target_size[1] + h.target_of(at_h);
+  }
 };
 /// One of each axis: a dense correlation.
 struct conv_class {

@@ -141,11 +141,20 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
   for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
 }
 
-/// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
-/// read at or behind x_end. Parts: residue classes of the width.
+/// A copy of some rows of planes: its layout, the source's height and width, the length of its rows. Nothing is read at or behind x_end.
+template <class T>
+struct slab_copy {
+  const slab_layout& layout;
+  const source_axis &height, &width;
+  int64_t row;
+  const T* x_end;
+};
+
+/// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Parts: residue
+/// classes of the width.
 template <class T, bool Scale, int Parts>
-VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end,
-                                int64_t first, T factor, T* to) noexcept {
+VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first, T factor, T* to) noexcept {
+  const auto& [l, h, w, row, x_end] = p;
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);
@@ -191,13 +200,13 @@ VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, cons
   }
 }
 
-/// The same for as many residue classes of the width as the layout has; `rest`: what copy_slab() is given behind it.
-template <class T, bool Scale, class... Rest>
-void copy_plane(const slab_layout& l, const Rest&... rest) noexcept {
-  if (l.step[1] == 2)
-    copy_slab<T, Scale, 2>(l, rest...);
+/// The same for as many residue classes of the width as the layout has.
+template <class T, bool Scale>
+void copy_plane(const slab_copy<T>& p, const T* x, int64_t first, T factor, T* to) noexcept {
+  if (p.layout.step[1] == 2)
+    copy_slab<T, Scale, 2>(p, x, first, factor, to);
   else
-    copy_slab<T, Scale, 1>(l, rest...);
+    copy_slab<T, Scale, 1>(p, x, first, factor, to);
 }
 
 }  // namespace VOLUTE_ISA

@@ -194,6 +194,7 @@ struct weights_kernel<T, C, plan> {
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
     const tap_range targets = nth_range(s.target_channels, b, blocks);
     const T* const x = of.source_at(pair, 0);
+    const slab_copy<T> copy{plan.layout, plan.source[1], plan.source[2], row, of.source_at(s.pairs(), 0)};
     T* const target = memory + plan.source_size;
     planes_weights_job<T> j{{cd, plan.source[0].count, plan.layout.plane, plan.direct ? s.target_plane() : plan.target.plane}};
     j.width = plan.direct ? g_row : plan.vectors * simd::width<T>;
@@ -206,8 +207,8 @@ struct weights_kernel<T, C, plan> {
       j.rows = plan.direct ? smaller(plan.rows, s.target_size[1] - h0) : 1;
       for (int64_t c = 0; c < s.source_channels; ++c)
         for (int64_t q = j.first + cd.offset; q < j.last + cd.offset; ++q)
-          copy_plane<T, false>(plan.layout, plan.source[1], plan.source[2], x + c * volume + q * j.next_x_plane, row,
-                               of.source_at(s.pairs(), 0), h0, T(1), memory + c * plan.layout.channel + q * plan.layout.plane);
+          copy_plane<T, false>(copy, x + c * volume + q * j.next_x_plane, h0, T(1),
+                               memory + c * plan.layout.channel + q * plan.layout.plane);
       for (int64_t o = targets.first; o < targets.last; ++o) {
         const T* from = of.target_at(pair, o);
         const bool last = o + 1 == s.target_channels;

@@ -35,13 +35,18 @@ VOLUTE_INLINE void for_each_vector(V (&list)[N], F f, int first = 0) noexcept {
       f(list[i], first + i);
   }
 }
+/// f(vector, where it lies in memory, of which `first` is the first one's).
+template <class A, class T, class F>
+VOLUTE_INLINE void for_each_place(A& list, T* first, F f) noexcept {
+  for_each_vector(list, [&]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { f(v, first + i * simd::lanes<V>); });
+}
 template <class A>
 VOLUTE_INLINE void set_zero(A& list) noexcept {
   for_each_vector(list, []<class V>(V& v, int) VOLUTE_ALWAYS_INLINE { v = V(0); });
 }
 template <class A, class T>
 VOLUTE_INLINE void load_all(A& list, const T* from) noexcept {
-  for_each_vector(list, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>); });
+  for_each_place(list, from, []<class V>(V& v, const T* at) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(at); });
 }
 /// The same of what each of R rows of accumulators reads. Of 16 registers g++ would rather spare these and let every product read memory: 17
 /// loads for 12 products, 8.5 cycles of two ports for 6 of the products (24 -> 24 channels, 3x3x3, 48^3, Zen 3: 63 -> 52 ms).
@@ -55,12 +60,7 @@ VOLUTE_INLINE void load_operands(A& list, const T* from) noexcept {
 /// Stream: past the caches.
 template <bool Stream = false, class A, class T>
 VOLUTE_INLINE void store_all(const A& list, T* to) noexcept {
-  for_each_vector(list, [to]<class V>(const V& v, int i) VOLUTE_ALWAYS_INLINE {
-    if constexpr (Stream)
-      simd::stream(to + i * simd::lanes<V>, v);
-    else
-      simd::store(to + i * simd::lanes<V>, v);
-  });
+  for_each_place(list, to, [](const auto& v, T* at) VOLUTE_ALWAYS_INLINE { Stream ? simd::stream(at, v) : simd::store(at, v); });
 }
 template <class V, int N>
 VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
@@ -91,7 +91,7 @@ VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {
 /// pixels, numbers in [0, 1): 6e-4 of the value, so 5e-6).
 template <class Tile, class T>
 VOLUTE_INLINE void add_tile(Tile& tile, const T* from) noexcept {
-  for_each_vector(tile, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>) + v; });
+  for_each_place(tile, from, []<class V>(V& v, const T* at) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(at) + v; });
 }
 /// The sum of each one's lanes.
 template <class Tile, class T>

@@ -26,6 +26,10 @@ struct rows_code {
   bool ahead = false;   // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
   int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
   int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
+  constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
+  constexpr int64_t target_row() const { return width * block_lanes(); }
+  constexpr int64_t tap_row() const { return taps * block_lanes(); }  // of filters or sums: one source channel, or `fold` of them
+  constexpr int64_t tap_pair() const { return chunk / fold * tap_row(); }  // one chunk, one tap of depth and height
 };
 
 /// Pixels of a row that are accumulated together.
@@ -77,7 +81,6 @@ struct rows_cut {
   int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
   int64_t count[2]{};          // planes and rows of the source
-  constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
 };
 
 struct rows_plan : lanes_plan, rows_cut {
@@ -126,7 +129,7 @@ constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
   c.segments = ceil_divide(c.width, smaller(longest, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
-  p.block = p.block_lanes() / c.fold;
+  p.block = c.block_lanes() / c.fold;
   c.chunk = rows_chunk(s.source_channels, c.fold);
   p.chunks = ceil_divide(s.source_channels, c.chunk);
 }
@@ -143,9 +146,9 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
   rows_code& c = p.code;
   constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
   plan_rows_blocks<T>(p, s, longest_row);
-  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = c.block_lanes(), row = c.target_row(), height = p.axis[1].n;
   p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, {depth_axis, height_axis, channel_axis, width_axis}};
-  c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
+  c.slab = pixels * c.vectors < hides || s.taps() * (c.chunk / c.fold) * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_units = s.source_plane(), p.grain = 64;
   p.source_row = c.source_width * c.chunk;
   p.source_plane = p.count[1] * p.source_row;
@@ -203,7 +206,7 @@ VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64
         // source.
         [[maybe_unused]] const T* next = nullptr;
         if constexpr (!C.slab) next = j.after(j.x[0] + x_first, x[0], c, d, h, j.next + x_first);
-        const T* const end = w + C.chunk / C.fold * (K * NV * L);
+        const T* const end = w + C.tap_pair();
         VOLUTE_NO_UNROLL
         for (; w != end; w += K * NV * L) {
           V wv[K][NV];
@@ -234,7 +237,7 @@ VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
 /// A task of run_lanes().
 template <class T, rows_code C, ops::epilogue E, ops::volume_layout To>
 struct rows_task {
-  static constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, tap_weights = C.chunk / C.fold * C.taps * lanes;
+  static constexpr int64_t lanes = C.block_lanes(), tile_row = C.target_row(), tap_weights = C.tap_pair();
   const conv_shape& s;
   const rows_plan& p;
   const lanes_task<T>& t;
@@ -265,7 +268,7 @@ struct rows_task {
 
   /// `count` rows of sample n of the piece from its row number `row` on.
   VOLUTE_INLINE void store(const T* tile, int64_t n, int64_t row, int64_t count) const noexcept {
-    t.template store<C.lanes, C.fold, E, To>(s, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
+    t.template store<C.lanes, C.fold, E, To>(s, n, {tile, lanes, (first * ch.n + row) * C.width, count * C.width, t.channels});
   }
 
   /// Rows [begin, end) of sample n: the sums stay in registers until all filters have been met.
@@ -304,7 +307,7 @@ struct rows_task {
     rows_job<T, C.rows> j;
     j.w = w;
     j.ahead = w + tap_weights;
-    j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
+    j.ahead_step = C.tap_row() * C.rows / larger(1, 2 * rows) + 1;
     int waiting = 0;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / depth, d = i % depth;

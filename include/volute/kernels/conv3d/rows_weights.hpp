@@ -31,16 +31,16 @@ constexpr row_weights_plan plan_row_weights(const conv_shape& s) {
   // fewer mean that sums come and go more often (512 channels, rows of 14 in two halves: 1.06 of the time).
   constexpr int64_t longest = 14;
   plan_rows_blocks<T>(p, s, longest);
-  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), column = p.axis[1].taps * (c.chunk / c.fold) * c.taps;
+  const int64_t pixels = ceil_divide(c.width, c.segments), column = p.axis[1].taps * c.tap_pair();
   p.together = p.blocks;
-  p.sum = p.axis[0].taps * column * lanes;
+  p.sum = p.axis[0].taps * column;
   const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;  // fewer products are not worth their sums' way
   if (c.segments == 1 && !whole)  // sums come and go for as many products at least, of four rows at most
     c.rows = pixels * c.vectors >= 12 ? 1 : rows_at_once(c, pixels);
   c.slab = !whole;
   // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
-  c.column = c.slab && c.rows == 1 && column * lanes * size <= machine.l1;
-  const int64_t target_plane = p.axis[1].n * c.width * lanes;
+  c.column = c.slab && c.rows == 1 && column * size <= machine.l1;
+  const int64_t target_plane = p.axis[1].n * c.target_row();
   p.source_units = s.source_plane(), p.target_units = s.target_plane();
   p.grain = 16;
   p.interleaved = p.parts_inside = true;  // parts inside: 1 to 2 % faster
@@ -85,16 +85,13 @@ VOLUTE_NO_INLINE void row_weights_block(const row_weights_job<T, R>& j, int64_t 
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_EACH(r, R)
-    for_each_vector(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
-      v = simd::load<V>(j.g[r] + g_first + i * L);
-      simd::keep(v);
-    });
+    for_each_place(g[r], j.g[r] + g_first, [](V& v, const T* at) VOLUTE_ALWAYS_INLINE { simd::keep(v = simd::load<V>(at)); });
   for (int64_t d = 0; d < j.d; ++d)
     for (int64_t h = 0; h < j.h; ++h) {
       T* sum = j.sum + d * j.sum_d + h * j.sum_h;
       const T* x[R];
       VOLUTE_EACH(r, R) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
-      T* const end = sum + C.chunk / C.fold * (K * NV * L);
+      T* const end = sum + C.tap_pair();
       [[maybe_unused]] const T* next = x[R - 1] + C.source_width * C.chunk;  // the rows after these
       VOLUTE_NO_UNROLL
       for (; sum != end; sum += K * NV * L) {
@@ -123,8 +120,7 @@ template <class T, const row_weights_plan& p>
 struct row_weights_task {
   static constexpr rows_code C = p.code;
   static constexpr const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  static constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
-  static constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;  // of one pair of taps
+  static constexpr int64_t g_row = C.target_row(), x_row = C.source_width * C.chunk, tap_sums = C.tap_pair();
   static constexpr bool pair = C.rows > 1;                                // rows wait for others, and all meet one pair
   static constexpr bool joined = !C.slab || C.column;                     // a row meets several pairs
   const T *source, *target;
@@ -170,14 +166,14 @@ struct row_weights_task {
       const tap_range inside_d = both(taps_inside(cd, d, p.count[0]), td);
       j.d = inside_d.last - inside_d.first;
       if (j.d <= 0) continue;
-      const T* const x = source + n * p.source_sample + (d + cd.offset + inside_d.first * cd.offset_step - range.source_base) * p.source_plane;
+      const T* const x = source + n * p.source_sample + (cd.source_of(d, inside_d.first) - range.source_base) * p.source_plane;
       const T* g = target + n * p.target_sample + ((d - range.target_base) * ch.n + rows.first) * g_row;
       for (int64_t h = rows.first; h < rows.last; ++h, g += g_row) {
         const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.count[1]), th);
         j.h = inside_h.last - inside_h.first;
         if (j.h <= 0) continue;
         j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
-        j.x[waiting] = x + (h + ch.offset + inside_h.first * ch.offset_step) * x_row;
+        j.x[waiting] = x + ch.source_of(h, inside_h.first) * x_row;
         j.g[waiting] = g;
         if (++waiting < C.rows) continue;
         row_weights_segments<T, C, C.rows>(j);
@@ -206,16 +202,15 @@ struct weights_kernel<T, C, plan> {
   }
 
   void complete(const weights_place& at, const T* sums) const noexcept {
-    static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
-    static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
-                                                           [](const correlation_axis&) { return lanes; });
+    static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.tap_pair(); },
+                                                           [](const correlation_axis&) { return code.block_lanes(); });
     const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
     const int64_t sources = smaller(code.chunk, s.source_channels - first);
     const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
     T* const dw = of.dw + filter_offset(s, at.group, target, first);
     const int64_t targets = smaller(plan.block, s.target_channels - target);
     const int64_t begin = steps.first * code.fold, end = smaller(sources, steps.last * code.fold);
-    const complete_sums<T> all{s, sums, dw, targets, begin, end, places.of, 1, row, plan.parts, plan.sum_count * plan.sum};
+    const complete_sums<T> all{s, sums, dw, targets, begin, end, places.of, 1, code.tap_row(), plan.parts, plan.sum_count * plan.sum};
     if constexpr (C.side == conv_side::forward && code.fold == 1 && s.taps() <= dense_taps)
       all.template turn_dense<code.lanes>(plan.stream);
     else

@@ -106,13 +106,20 @@ VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& 
 }
 VOLUTE_EXHAUSTIVE_END
 
-/// `width` neighbouring pixels of a tile [pixel][pitch] to `channels` NCDHW rows, `step` elements apart. Each channel is the sum of Fold
-/// neighbouring lanes.
+/// Results with channels in the lanes, [pixel][pitch]: `channels` of them, and of each `width` pixels that are neighbours in the volume, from
+/// its pixel `first` on.
+template <class T>
+struct lanes_tile {
+  const T* tile;
+  int64_t pitch, first, width, channels;
+};
+
+/// A tile to NCDHW rows, `step` elements apart. Each channel is the sum of Fold neighbouring lanes.
 template <class T, int L, ops::epilogue E, int Fold = 1>
-VOLUTE_NO_INLINE void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
-                                   conv_place at) noexcept {
+VOLUTE_NO_INLINE void store_pixels(const lanes_tile<T>& t, conv_output<T> out, int64_t step, conv_place at) noexcept {
   using V = simd::vec<T, L>;
-  const int64_t channel = at.channel, offset = at.offset;
+  const auto [tile, pitch, first, width, channels] = t;
+  const int64_t channel = at.channel, offset = at.offset + first;
   for (int64_t c = 0; c < channels; c += L / Fold)
     for (int64_t w = 0; w < width; w += L) {
       V r[L];

@@ -42,14 +42,13 @@ VOLUTE_NO_INLINE void without_unread(const ops::conv_geometry& q, const ops::con
   const auto axis = [&](int a) { return correlation_axis{q.out[a], 0, 1, q.stride[a], q.kernel[a], -q.lo[a], q.dilation[a], 0, 1}; };
   const correlation_axis cd = axis(0), ch = axis(1), cw = axis(2);
   const auto sum_of = [&](int64_t o, int64_t i, int64_t kd, int64_t kh, int64_t kw) {
-    const int64_t channel = o / q.group_out() * q.group_in() + i, column = cw.offset + kw * cw.offset_step;
+    const int64_t channel = o / q.group_out() * q.group_in() + i, column = cw.source_of(0, kw);
     const tap_range rd = positions_inside(cd, kd, q.in[0]), rh = positions_inside(ch, kh, q.in[1]), rw = positions_inside(cw, kw, q.in[2]);
     T sum = 0;
     for (int64_t n = 0; n < q.batch; ++n)
       for (int64_t d = rd.first; d < rd.last; ++d)
         for (int64_t h = rh.first; h < rh.last; ++h) {
-          const int64_t plane = d * cd.step + cd.offset + kd * cd.offset_step, line = h * ch.step + ch.offset + kh * ch.offset_step;
-          const T* const from = row(layouts.source, q.in_channels, q.in, x, n, channel, plane, line);
+          const T* const from = row(layouts.source, q.in_channels, q.in, x, n, channel, cd.source_of(d, kd), ch.source_of(h, kh));
           const T* const by = row(layouts.target, q.out_channels, q.out, g, n, o, d, h);
           for (int64_t w = rw.first; w < rw.last; ++w) sum += from[(w * cw.step + column) * x_step] * by[w * g_step];
           if (!(sum == sum)) return sum;

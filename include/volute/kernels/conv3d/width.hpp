@@ -225,12 +225,10 @@ struct width_task {
   /// A tile to its place.
   VOLUTE_INLINE void store(const width_place& at) const noexcept {
     const int64_t classes = s.class_counts[2], row = s.target_size[2], begin = at.begin * classes;
-    const correlation_axis &cd = at.plane.d, &ch = at.plane.h;
-    const int64_t pixel = ((cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + at.h * ch.dst_step) * row;
-    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), ch.dst_step * row};
+    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), at.plane.h.dst_step * row};
     for (int64_t o = channel; o < smaller(channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
       conv_place to = place_of(s, pair, o);
-      to.offset += pixel + begin;
+      to.offset += at.plane.target_row(s, at.d, at.h) * row + begin;
       store_tile<T, E>(t, out, to);
     }
   }

@@ -146,7 +146,7 @@ struct weights_kernel<T, C, plan> {
         const tap_range inside = positions_inside(cd, td, plan.rows.source[0].count);
         const int64_t d = larger(d0, inside.first);
         j.planes = larger(0, smaller(d0 + planes, inside.last) - d);
-        j.x = source + (d * cd.step + cd.offset + td * cd.offset_step) * plan.rows.plane + column;
+        j.x = source + cd.source_of(d, td) * plan.rows.plane + column;
         j.g = (direct ? from : copy) + (d - d0) * j.g_plane + column;
         for (int64_t t0 = 0; t0 < list; t0 += TB) add_pairs(j, at.task, td, t0, o0, b * OB, !at.first || piece > at.begin);
       }
