@@ -153,7 +153,7 @@ struct conv3d_backward_weights {
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     using planned = planned_weights<T, canonical(Original), Layouts, Family>;
-    run_weights<T, planned::call, planned::plan>({planned::forward ? x : g, planned::forward ? g : x, dw}, scratch, workers);
+    run_weights<T, planned::call, planned::plan>({planned::forward ? x : g, planned::forward ? g : x, dw, scratch, workers});
   }
 };
 

@@ -233,7 +233,7 @@ struct weights_task {
 template <class T, const conv_call& C, const weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
 
   void copy_target(const copy_range& range, T* to) const noexcept {
     copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(range.block, 0).first, plan.block_lanes(range.block),

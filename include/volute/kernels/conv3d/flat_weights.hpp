@@ -159,7 +159,7 @@ VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcep
 template <class T, const conv_call& C, const flat_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
 
   void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
 

@@ -104,7 +104,7 @@ VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job,
 template <class T, const conv_call& C, const in_place_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
 
   VOLUTE_NO_INLINE void add(const weights_stint& at, T*) const noexcept {
     constexpr in_place_code code = plan.code;

@@ -247,13 +247,13 @@ void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, con
 }
 
 template <class T, const conv_call& C, const minimal_weights_plan& p>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+void run_weights(const weights_run<T, C>& of) noexcept {
   static constexpr minimal_tile F = p.tile_kind;
   static constexpr const conv_shape& s = shape_for<C>;
   constexpr int depth = F.axis[0].size();
-  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.source_sample, *const sums = scratch + p.copies(),
+  T *const x_copy = of.scratch, *const g_copy = x_copy + p.samples * p.x.source_sample, *const sums = x_copy + p.copies(),
            *const memory = sums + p.tasks() * p.sum();
-  const team<T> helpers = p.share == sharing::inside ? workers : team<T>{};
+  const team<T> helpers = p.share == sharing::inside ? of.workers : team<T>{};
   const int64_t pieces = ceil_divide(s.batch, p.samples) * p.slabs.count, lanes = p.g_range * p.lanes;
   for (int64_t group = 0; group < s.groups; ++group) {
     for (int64_t i = 0; i < pieces; ++i) {
@@ -283,7 +283,7 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
                                                                xr * p.x_range,
                                                                gr * p.g_range,
                                                                sum,
-                                                               workers.memory(worker, memory),
+                                                               of.workers.memory(worker, memory),
                                                                factors_of<F.axis[0], T>.data[d],
                                                                factors_of<F.axis[0], T>.values[d]}
             .run(blocks * part / p.parts, blocks * (part + 1) / p.parts);

@@ -179,13 +179,13 @@ VOLUTE_NO_INLINE void planes_weights_block(const planes_weights_job<T>& job, con
 template <class T, const conv_call& C, const planes_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
   static constexpr tap_offsets<C.geometry, C.side> offsets{plan.layout, plan.source};
   static constexpr int64_t row = s.source_size[2], g_row = s.target_size[2];
 
   /// Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
-  static int64_t tasks(const team<T>& workers) noexcept {
-    return s.groups * (workers.alone() ? 1 : smaller(plan.blocks, 4 * workers.workers->threads()));
+  int64_t tasks() const noexcept {
+    return s.groups * (of.workers.alone() ? 1 : smaller(plan.blocks, 4 * of.workers.workers->threads()));
   }
 
   VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {

@@ -170,27 +170,30 @@ VOLUTE_NO_INLINE void pointwise_block(pixel_operand<T> b, const T* w, int64_t de
   VOLUTE_EACH(r, R) store_all<Stream>(acc[r], to + r * to_row);
 }
 
-/// Units [begin, end) of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first
+/// Some units of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first
 /// register block of each column.
 template <class T, int R, int NV, int Asks, pixels_from From, ops::epilogue E, bool Scale, bool Stream>
 struct pointwise_task {
   static constexpr int64_t L = simd::width<T>, row = NV * L;
   static constexpr bool straight = From != pixels_from::panel;
+  const conv_shape& s;
   const pointwise_plan& p;
   const pixel_rows &source, &target;
-  const T* x = nullptr;  // of the sample and group, as its scale and filters
-  const T* scale = nullptr;
-  const T* packed = nullptr;
-  const T* follows = nullptr;  // the sample and group after this one, if its first column comes next
-  T* memory = nullptr;
-  conv_output<T> out;
-  conv_place place{};
-  int64_t begin = 0, end = 0, first = 0, count = 0;
+  const conv_run<T>& run;
+  T* memory;
+  int64_t pair;
+  tap_range units;
+  int64_t first, count;
+  const T* const x = run.x + pair * s.source_elements();
+  const T* const scale = Scale ? run.scale + pair * s.source_channels : nullptr;
+  const T* const packed = run.packed + pair % s.groups * p.packed();
+  const T* const follows = pair + 1 < s.pairs() ? x + s.source_elements() : nullptr;  // its first column comes next
+  const conv_place place = place_of(s, pair, 0);
+  T* const tile = memory + p.depth * p.pitch;
   lines_of_pixels ahead{};  // of the next panel, in next_panel
   const T* next_panel = nullptr;
-  T* const tile = memory + p.depth * p.pitch;
 
-  VOLUTE_NO_INLINE void run() noexcept {
+  VOLUTE_NO_INLINE void compute() noexcept {
     if constexpr (!straight) {
       // What the next panel packs: each block asks for a line of every row (64 -> 128 channels with stride 2 at 56^2: 0.94 of
       // the time if no cache holds x).
@@ -201,7 +204,7 @@ struct pointwise_task {
     }
     const int64_t together = target.straight ? row : count;  // pixels of a panel that are stored together
     for (int64_t at = 0; at < count; at += together)
-      for (int64_t u = begin; u < end; ++u) unit(u, at, smaller(together, count - at));
+      for (int64_t u = units.first; u < units.last; ++u) unit(u, at, smaller(together, count - at));
   }
 
   /// Unit u of n pixels from the panel's pixel `at` on.
@@ -212,16 +215,16 @@ struct pointwise_task {
     to.channel += u * p.unit / target.taps;
     to.offset = (to.sample * to.channels + to.channel) * target.volume + first + at;
     if (E.program.length == 0 && target.straight && n == row && valid == R)
-      return multiply<Stream>(at, n, u - begin, w, out.y + to.offset, target.volume);
+      return multiply<Stream>(at, n, u - units.first, w, run.out.y + to.offset, target.volume);
     for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights())
       for (int64_t j = 0; j < n; j += row)
-        multiply<false>(at + j, smaller(row, n - j), (u - begin) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
-    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, out, to);
+        multiply<false>(at + j, smaller(row, n - j), (u - units.first) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
+    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, run.out, to);
     const int64_t offset = to.offset;
     for (int64_t r = 0; r < valid; ++r, ++to.channel)
       for (int64_t j = 0; j < n; j += L) {
         to.offset = offset + r * target.volume + j;
-        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), out, to, static_cast<int>(smaller(L, n - j)));
+        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), run.out, to, static_cast<int>(smaller(L, n - j)));
       }
   }
 
@@ -280,23 +283,9 @@ void run_family(const conv_run<T>& run) noexcept {
       // Panels of one sample and group; where the target is straight, they are columns that go in a row.
       const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
       const int64_t n = target.straight && p.straight ? smaller(all.last - k, p.panels - panel) : 1;
-      const T* const own = run.x + pair * s.source_elements();
       pointwise_task<T, p.rows, p.vectors, p.asks, from, C.epilogue, C.scale, p.stream>{
-          .p = p,
-          .source = source,
-          .target = target,
-          .x = own,
-          .scale = C.scale ? run.scale + pair * s.source_channels : nullptr,
-          .packed = run.packed + pair % s.groups * p.packed(),
-          .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
-          .memory = run.workers.memory(worker, run.scratch),
-          .out = run.out,
-          .place = place_of(s, pair, 0),
-          .begin = units.first,
-          .end = units.last,
-          .first = first,
-          .count = smaller(n * p.panel, p.pixels - first)}
-          .run();
+          s, p, source, target, run, run.workers.memory(worker, run.scratch), pair, units, first, smaller(n * p.panel, p.pixels - first)}
+          .compute();
       k += n;
     }
     if constexpr (p.stream) simd::stream_fence();

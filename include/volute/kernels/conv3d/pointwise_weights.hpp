@@ -238,7 +238,7 @@ VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, co
 }
 
 template <class T, const conv_call& C, const pointwise_weights_plan& p>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+void run_weights(const weights_run<T, C>& of) noexcept {
   static constexpr const ops::conv_geometry& G = shape_for<C>.geometry;
   static constexpr pixel_rows rows_of_x = rows_of_pixels(G, true), rows_of_g = rows_of_pixels(G, false);
   const auto matrix = [&](bool of_x, int64_t group, const tap_range& rows) {
@@ -246,11 +246,11 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
     return pointwise_matrix<T>{of_x ? rows_of_x : rows_of_g, (of_x ? of.source : of.target) + group * elements, G.groups * elements,
                                rows.first, rows.last};
   };
-  T* const sums = scratch + p.own();
+  T* const sums = of.scratch + p.own();
   // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
-  const bool alone = workers.alone();
-  const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, workers.workers->threads()), p.parts * G.groups)));
-  share_parts<p.shared>(workers, G.groups * slices, p.parts, p.pieces,
+  const bool alone = of.workers.alone();
+  const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, of.workers.workers->threads()), p.parts * G.groups)));
+  share_parts<p.shared>(of.workers, G.groups * slices, p.parts, p.pieces,
                         [&](int64_t task, int64_t part, const tap_range& pieces, int worker) VOLUTE_ALWAYS_INLINE {
                           const int64_t group = task / slices;
                           const tap_range steps = nth_range(p.steps, task % slices, slices);
@@ -259,9 +259,9 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
                           pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
                               p, matrix(p.turn_x, group, {0, p.turned}),
                               matrix(!p.turn_x, group, {steps.first * p.step, smaller(p.broadcast, steps.last * p.step)}), pieces,
-                              workers.memory(worker, scratch), first + (onto ? 1 : part) * G.groups * p.sums, onto ? first : nullptr);
+                              of.workers.memory(worker, of.scratch), first + (onto ? 1 : part) * G.groups * p.sums, onto ? first : nullptr);
                         });
-  share_if<p.shared>(workers, G.groups * p.blocks, [&](int64_t i, int) VOLUTE_ALWAYS_INLINE {
+  share_if<p.shared>(of.workers, G.groups * p.blocks, [&](int64_t i, int) VOLUTE_ALWAYS_INLINE {
     const int64_t group = i / p.blocks, block = i % p.blocks, row = p.block_lanes(block);
     const int64_t first = block * p.vectors * p.lanes, valid = smaller(p.vectors * p.lanes, p.turned - first);
     T* const sum = sums + group * p.sums + block * p.block_sums();

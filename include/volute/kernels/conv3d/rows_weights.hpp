@@ -190,7 +190,7 @@ struct row_weights_task {
 template <class T, const conv_call& C, const row_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
   static constexpr rows_code code = plan.code;
 
   void copy_target(const copy_range& range, T* to) const noexcept {

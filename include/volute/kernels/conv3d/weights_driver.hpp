@@ -187,16 +187,15 @@ struct weights_group {
 /// All groups of a kernel with channels in the lanes.
 template <class T, const conv_call& C, const auto& p>
 requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(p)>>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr sharing how = p.share;
+void run_weights(const weights_run<T, C>& of) noexcept {
   const weights_kernel<T, C, p> k{of};
-  if constexpr (how == sharing::pairs)
-    share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
-      weights_group<T, C, p>{k, group, workers.memory(worker, scratch), {}}.run();
+  if constexpr (p.share == sharing::pairs)
+    share(of.workers, of.s.groups, [&](int64_t group, int worker) noexcept {
+      weights_group<T, C, p>{k, group, of.workers.memory(worker, of.scratch), {}}.run();
     });
   else
-    for (int64_t group = 0; group < k.s.groups; ++group)
-      weights_group<T, C, p>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
+    for (int64_t group = 0; group < of.s.groups; ++group)
+      weights_group<T, C, p>{k, group, of.scratch, p.share == sharing::inside ? of.workers : team<T>{}}.run();
 }
 
 }  // namespace VOLUTE_ISA

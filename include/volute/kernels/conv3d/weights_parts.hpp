@@ -17,13 +17,15 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+/// One run: tensors (x, g and dw for the forward side, g, x and dw for the backward side), memory and threads.
 template <class T, const conv_call& C>
-struct weights_operands {
+struct weights_run {
   static constexpr const conv_shape& s = shape_for<C>;
   const T* source;
   const T* target;
   T* dw;
+  T* scratch;
+  const team<T>& workers;
   /// Channel c of a (sample, group) pair.
   const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
   const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
@@ -43,7 +45,7 @@ struct weights_operands {
   }
 };
 
-/// The kernel of a plan: one specialization for each type of plan, in the header of its family, made of the operands `of`.
+/// The kernel of a plan: one specialization for each type of plan, in the header of its family, made of the run.
 template <class T, const conv_call& C, const auto& plan>
 struct weights_kernel;
 
@@ -152,24 +154,24 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the operands' dw. (tasks(workers):
-/// how many of the plan's tasks they get.)
+/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the run's dw. (tasks(): how many tasks
+/// the workers get, if not the plan's.)
 template <class T, const conv_call& C, const auto& p>
 requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+void run_weights(const weights_run<T, C>& of) noexcept {
   const weights_kernel<T, C, p> k{of};
-  constexpr const conv_shape& s = shape_for<C>;
   int64_t tasks = p.tasks;
-  if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
+  if constexpr (requires { k.tasks(); }) tasks = k.tasks();
   share_parts<p.share != sharing::none>(
-      workers, tasks, p.parts, s.batch * p.steps, [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
+      of.workers, tasks, p.parts, of.s.batch * p.steps,
+      [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
         auto of_part = k;
-        of_part.of.dw = p.sums(scratch, part, of.dw);
+        of_part.of.dw = p.sums(of.scratch, part, of.dw);
         for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
-          of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, workers.memory(worker, scratch));
+          of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, of.workers.memory(worker, of.scratch));
         });
       });
-  p.fold(scratch, of.dw);
+  p.fold(of.scratch, of.dw);
   constexpr ops::conv_geometry g = C.geometry;
   if (!all_finite(of.dw, g.w_size())) of.sum_again({0, g.out_channels}, {0, g.group_in()});
 }

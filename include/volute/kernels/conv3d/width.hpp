@@ -158,16 +158,18 @@ template <class T, int OB, int NV, ops::epilogue E>
 struct width_task {
   const conv_shape& s;
   const width_plan& p;
-  const T* source = nullptr;  // source channels below `split`
-  const T* behind = nullptr;  // the others
-  int64_t split = 0;
-  const T* packed = nullptr;
-  const int64_t* offsets[2]{};  // of height and width
-  T* tile = nullptr;
-  int64_t pair = 0, channel = 0, slice = 0, slices = 1;
-  conv_output<T> out;
+  const conv_run<T>& run;
+  const int64_t* offsets[2];  // of height and width
+  int64_t pair, channel;      // the block's first
+  int64_t slice, slices;
+  const T* copy;
+  const T* filters;
+  T* tile;
+  // Where the source has the layout itself, all but its last channel are read there.
+  const int64_t split = p.rows.direct ? s.source_channels - 1 : s.source_channels;
+  const T* const source = p.rows.direct ? run.x + pair * s.source_elements() : copy;
 
-  VOLUTE_NO_INLINE void run() const noexcept {
+  VOLUTE_NO_INLINE void compute() const noexcept {
     for_each_plane_class(s, [&](const plane_class& plane) VOLUTE_ALWAYS_INLINE {
       const correlation_axis &cd = plane.d, &ch = plane.h;
       const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
@@ -201,14 +203,14 @@ struct width_task {
       const bool last = chunk >= split;
       j.chunks = smaller((last ? s.source_channels : split) - chunk, p.chunk);
       j.add = chunk > 0;
-      const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
+      const T* from = (last ? copy + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
       T* to = tile;
       j.columns = offsets[1];
       for_each_width_class(s, at.plane, [&](const conv_class& of_class) VOLUTE_ALWAYS_INLINE {
         const correlation_axis& cw = of_class.w;
         j.k = cw.taps;
         j.filter_steps(cd, ch, cw.taps * OB);
-        j.w = packed + of_class.before * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
+        j.w = filters + of_class.before * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
         const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
         for (int64_t i = 0; i < total; i += lanes) {
           j.x = from + i;
@@ -229,7 +231,7 @@ struct width_task {
     for (int64_t o = channel; o < smaller(channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
       conv_place to = place_of(s, pair, o);
       to.offset += at.plane.target_row(s, at.d, at.h) * row + begin;
-      store_tile<T, E>(t, out, to);
+      store_tile<T, E>(t, run.out, to);
     }
   }
 };
@@ -239,38 +241,26 @@ void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = shape_for<C>;
   constexpr const tap_offsets<C.geometry, C.side>& offsets = width_offsets_of<C.geometry, C.side>;
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
-  constexpr int64_t copied = direct ? 1 : s.source_channels, split = s.source_channels - (direct ? 1 : 0);
+  constexpr int64_t copied = direct ? 1 : s.source_channels, skipped = s.source_channels - copied;
   constexpr int64_t used = copied * p.rows.channel, size = s.source_channels * s.taps() * p.channels;
-  const auto first_of = [&](const auto& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
       s, p, run.scratch, run.workers,
       [&](const copy_range& range, T* to) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(range);
-        copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
+        const int64_t first = (range.sample * s.groups + range.group) * s.source_channels;
+        copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + skipped) * s.source_volume(), copied,
                                          C.scale ? run.scale + first : nullptr, to, range.begin, range.end);
         if (range.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
       },
-      [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(at);
-        const T* weights = run.packed + (at.group * p.blocks + b) * size;
+      [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* copy, T* own) VOLUTE_ALWAYS_INLINE {
+        const int64_t pair = at.sample * s.groups + at.group;
+        const T* filters = run.packed + (at.group * p.blocks + b) * size;
         if constexpr (direct && C.scale) {
-          for (int64_t i = 0; i < size; ++i) own[i] = weights[i] * run.scale[first + i / p.channels];
-          weights = own;
+          for (int64_t i = 0; i < size; ++i) own[i] = filters[i] * run.scale[pair * s.source_channels + i / p.channels];
+          filters = own;
         }
-        width_task<T, p.channels, p.vectors, C.epilogue>{.s = s,
-                                                         .p = p,
-                                                         .source = direct ? run.x + first * s.source_volume() : source,
-                                                         .behind = source,
-                                                         .split = split,
-                                                         .packed = weights,
-                                                         .offsets = {offsets.h, offsets.w},
-                                                         .tile = own + p.weights_size,
-                                                         .pair = at.sample * s.groups + at.group,
-                                                         .channel = b * p.channels,
-                                                         .slice = slice,
-                                                         .slices = slices,
-                                                         .out = run.out}
-            .run();
+        width_task<T, p.channels, p.vectors, C.epilogue>{
+            s, p, run, {offsets.h, offsets.w}, pair, b * p.channels, slice, slices, copy, filters, own + p.weights_size}
+            .compute();
       });
 }
 

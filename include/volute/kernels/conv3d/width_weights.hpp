@@ -104,7 +104,7 @@ VOLUTE_NO_INLINE void pixel_weights_block(const pixel_weights_job<T>& j, const i
 template <class T, const conv_call& C, const pixel_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
   static constexpr int OB = plan.channels, TB = plan.taps;
   static constexpr bool direct = plan.rows.direct;
   static constexpr int64_t plane_taps = s.plane_taps(), list = s.source_channels * plane_taps;  // pairs
