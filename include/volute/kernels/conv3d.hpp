@@ -15,11 +15,11 @@ inline namespace VOLUTE_ISA {
 /// The family that a geometry gets, and that of its adjoint in the filter.
 template <class T>
 constexpr conv_family family_of(const ops::conv_geometry& original, conv_side side) {
-  return choose_family<T>({canonical(original), side});
+  return cheapest<T, conv_family>({canonical(original), side});
 }
 template <class T>
 constexpr weights_family weights_family_of(const ops::conv_geometry& original) {
-  return choose_weights<T>(canonical(original));
+  return cheapest<T, weights_family>(canonical(original));
 }
 
 /// The same, worked out once for all kernels of a geometry.

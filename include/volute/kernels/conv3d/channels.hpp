@@ -30,8 +30,6 @@ constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
 struct channels_plan : lanes_plan {
   int lanes = 1;
   pixel_block main, last;  // the last block of target channels may have three vectors
-  int64_t chunk = 1;
-  source_axis source[3]{};
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks
@@ -58,18 +56,16 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
-  p.chunk = near_equal(s.source_channels, 16);
-  p.source_units = p.chunks = ceil_divide(s.source_channels, p.chunk);
+  p.cut_channels(s.source_channels, near_equal(s.source_channels, 16));
+  p.source_units = p.chunks;
   p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks};
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
   p.source[0] = s.source(0, 1, false);
   p.source[1] = s.source(1, whole, rows > 1);
   p.source[2] = s.source(2, pixels, true);
-  p.source_row = p.source[2].extent * p.chunk;
-  p.source_plane = p.source[1].extent * p.source_row;
+  plan_copy(p, s, size);
   p.source_first = p.source[1].pad * p.source_row + p.source[2].pad * p.chunk;
-  plan_copy(p, s, p.source[0].count, size);
   p.source_sample += copy_surplus;
   // 128 pixels of a row at a time at most, or the tile of a long row would leave the first-level cache.
   const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors), classes = s.class_counts[2];
@@ -87,7 +83,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   }
   p.tile = p.tiles * tile_size;
   plan_threads(p, s, size, tasks_of_piece(p.together < p.chunks), many_tasks);
-  plan_blocked_source(p, from, p.source[0].count);
+  plan_blocked_source(p, from);
   return p;
 }
 

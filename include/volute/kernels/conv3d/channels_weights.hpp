@@ -20,8 +20,6 @@ inline namespace VOLUTE_ISA {
 struct weights_plan : weights_cut {
   int lanes = 1, main = 1, last = 1;  // vectors of a block of target channels
   int window = 1;                     // elements of a run (neighbouring taps x channels) that one register block holds
-  int64_t chunk = 1;                  // source channels
-  source_axis source[3]{};
   int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
   bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
   constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
@@ -52,14 +50,14 @@ constexpr weights_plan plan_weights(const conv_shape& s) {
   const channels_plan forward = plan_channels<T>(s);
   p.lanes = forward.lanes;
   p.main = forward.main.vectors, p.last = forward.last.vectors;
-  p.blocks = forward.blocks, p.chunks = forward.chunks, p.chunk = forward.chunk;
+  p.blocks = forward.blocks;
+  p.cut_channels(s.source_channels, forward.chunk);
   const auto& [depth, height, width] = s.axis;
   const int64_t vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
   p.window = static_cast<int>(near_equal(length, most_sums / vectors));
   for (int a : volume_axes) p.source[a] = s.source(a, 1, a == 2);
-  p.source_row = p.source[2].extent * p.chunk;
-  p.source_plane = p.source[1].extent * p.source_row;
+  p.size_planes();
   p.source_units = p.chunks;
   const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
   p.size_copies(p.source[0].count, s.target_size[0], target_plane, surplus);

@@ -207,16 +207,6 @@ constexpr Family cheapest(const problem_of<Family>& q) {
   }
   return best;
 }
-/// The one that a canonical geometry gets.
-template <class T>
-constexpr conv_family choose_family(const conv_shape& s) {
-  return cheapest<T, conv_family>(s);
-}
-template <class T>
-constexpr weights_family choose_weights(const ops::conv_geometry& g) {
-  return cheapest<T, weights_family>(g);
-}
-
 /// The schedule of a family, of a canonical geometry.
 template <class T, class Family>
 constexpr conv_schedule schedule_of(Family family, const problem_of<Family>& q) {

@@ -271,16 +271,6 @@ constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, 
   return most > 1 && tasks < few_tasks ? ceil_divide(planes, most) : planes;
 }
 
-/// to = the sums of all parts, `size` elements each, added in order.
-template <class T>
-void add_parts(const T* sums, int64_t parts, int64_t size, T* to) noexcept {
-  for (int64_t i = 0; i < size; ++i) {
-    T sum = sums[i];
-    for (int64_t k = 1; k < parts; ++k) sum += sums[k * size + i];
-    to[i] = sum;
-  }
-}
-
 /// The classes of all axes of canonical geometry G, one axis after the other.
 template <ops::conv_geometry G, conv_side Side>
 struct conv_classes {

@@ -24,9 +24,6 @@ struct flat_code {
   int64_t taps = 1, dilation = 1, plane = 0;
 };
 
-/// Target planes that are accumulated together.
-using flat_segment = axis_segment;
-
 /// True where one of n neighbouring target planes reads the q-th source plane of those that their taps span.
 constexpr bool flat_reads(int64_t taps, int64_t dilation, int64_t n, int64_t q) {
   for (int64_t t = 0; t < taps; ++t)
@@ -55,7 +52,7 @@ struct flat_plan : pixels_plan {  // without scratch memory
   int64_t parts = 1;                        // for threads
 };
 
-constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
+constexpr axis_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
   const tap_range planes = nth_range(depth.n, i, segments);
   return segment_between(depth, planes.first, planes.last, count);
 }
@@ -148,7 +145,7 @@ struct flat_job {
 };
 
 /// One block of target channels, vectors and planes, finished, to its place.
-template <class T, flat_code C, flat_segment S, ops::epilogue E, bool Scale>
+template <class T, flat_code C, axis_segment S, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const conv_place& place) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = static_cast<int>(C.taps);

@@ -101,7 +101,7 @@ struct flat_weights_job {
 };
 
 /// sum[target channel][tap of depth][tap of height and width][lane] (+)= the products of one segment of the depth.
-template <class T, flat_weights_code C, flat_segment S>
+template <class T, flat_weights_code C, axis_segment S>
 VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, W = C.window, K = static_cast<int>(C.taps);

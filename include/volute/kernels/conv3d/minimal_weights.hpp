@@ -240,7 +240,7 @@ inline constexpr minimal_factors<F, T> factors_of{};
 
 /// Planes [begin, end) of all chunks and samples of a piece into one of the copies, which begins with plane `base`.
 template <class T, ops::volume_layout Layout>
-void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
+void copy_minimal(const conv_shape& s, const chunked_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
                   T* to) noexcept {
   for (int64_t n = 0; n < at.samples; ++n, to += c.source_sample)
     copy_source<T, false, Layout>(s, c, from, nullptr, copy_range{at.sample + n, at.group, begin, end, base}.in(c.chunks), to);

@@ -9,17 +9,11 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// That of one of the two tensors.
-struct minimal_copy : chunked_copy {
-  source_axis source[3]{};
-  int64_t chunk = 1;
-};
-
 struct minimal_weights_plan {
   minimal_tile tile_kind;
   minimal_axis axis[3]{};
   int lanes = 1, vectors = 1, rows = 1;  // a register block: vectors of g's channels, and channels of x
-  minimal_copy x, g;
+  chunked_copy x, g;  // of the two tensors
   minimal_block_plan block;  // of rows and columns; one tile deep
   depth_slabs slabs;
   int64_t samples = 1;               // whose copies stand together
@@ -50,8 +44,8 @@ constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
   const int L = channel_lanes<T>(larger(q.group_in(), q.group_out()));
   p.tile_kind = minimal_tile_of(q, s.target_size, true);
   p.lanes = L;
-  p.x.chunk = near_equal(q.group_in(), L), p.g.chunk = near_equal(q.group_out(), L);
-  p.x.chunks = ceil_divide(q.group_in(), p.x.chunk), p.g.chunks = ceil_divide(q.group_out(), p.g.chunk);
+  p.x.cut_channels(q.group_in(), near_equal(q.group_in(), L));
+  p.g.cut_channels(q.group_out(), near_equal(q.group_out(), L));
   p.vectors = minimal_vectors(p.g.chunks);
   p.rows = static_cast<int>(near_equal(p.x.chunk, most_sums / p.vectors));
   for (int a : volume_axes) {
@@ -60,11 +54,7 @@ constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
     p.x.source[a] = s.source(a, a == 0 ? 1 : asked, a > 0);
     p.g.source[a] = {0, 1, q.out[a], 0, a == 0 ? q.out[a] : asked};
   }
-  const auto plane = [](minimal_copy& c) {
-    c.source_row = c.source[2].extent * c.chunk;
-    c.source_plane = c.source[1].extent * c.source_row;
-  };
-  plane(p.x), plane(p.g);
+  p.x.size_planes(), p.g.size_planes();
   p.slabs = cut_depth(s, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
   if (p.slabs.count > 1) {  // slabs end with whole tiles
     p.slabs.size = ceil_divide(p.slabs.size, p.axis[0].span()) * p.axis[0].span();

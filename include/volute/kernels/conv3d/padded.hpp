@@ -129,9 +129,6 @@ VOLUTE_NO_INLINE void copy_rows(const conv_shape& s, const rows_layout& r, const
   }
 }
 
-/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run.
-using slab_layout = padded_layout;
-
 /// to[0 .. n-1] = 0, and up to a vector beyond.
 template <class T>
 VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
@@ -141,10 +138,10 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
   for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
 }
 
-/// A copy of some rows of planes: its layout, the source's height and width, the length of its rows. Nothing is read at or behind x_end.
+/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run: its layout, the source's height and width, the length of its rows. Nothing is read at or behind x_end.
 template <class T>
 struct slab_copy {
-  const slab_layout& layout;
+  const padded_layout& layout;
   const source_axis &height, &width;
   int64_t row;
   const T* x_end;

@@ -88,7 +88,8 @@ VOLUTE_INLINE void begin_run(V (&acc)[KD][N], bool resume, const T* carry) noexc
 }
 template <int KD, int N, class V>
 VOLUTE_INLINE void pass_on(V (&acc)[KD][N]) noexcept {
-  VOLUTE_EACH(t, KD - 1) copy_all(acc[KD - 1 - t], acc[KD - 2 - t]);
+  VOLUTE_EACH(t, KD - 1)
+    VOLUTE_EACH(i, N) acc[KD - 1 - t][i] = acc[KD - 2 - t][i];
 }
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept {
@@ -99,7 +100,7 @@ VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept 
 struct planes_plan : flight_plan {
   int taps = 1, vectors = 1;  // planes in flight and vectors of each: accumulators of one register block
   source_axis source[3]{};
-  slab_layout layout{};
+  padded_layout layout{};
   int64_t height = 1, width = 1, halo = 0;  // of a residue class of the destination; rows that its copy has beyond
   int64_t rows = 1;                         // of each residue class that one task computes
   int64_t chunk = 1;                        // source channels at a time; if not all of them, one plane at a time
@@ -113,7 +114,7 @@ struct planes_plan : flight_plan {
 template <class T>
 constexpr void resize_planes(planes_plan& p, int64_t classes, int64_t rows, int64_t planes) {
   constexpr int64_t size = sizeof(T), L = simd::width<T>;
-  slab_layout& l = p.layout;
+  padded_layout& l = p.layout;
   p.rows = rows;
   p.planes = planes;
   p.slabs = ceil_divide(p.height, rows);

@@ -70,7 +70,7 @@ struct weights_flight {
 struct planes_weights_plan : weights_parts {  // steps: pieces
   int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
-  slab_layout layout{}, target{};   // of x, of g
+  padded_layout layout{}, target{};   // of x, of g
   int64_t rows = 1;                 // of g, of one piece
   int64_t targets = 1, blocks = 1;  // channels of g of one task
   bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
@@ -80,7 +80,7 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
   template <class T>
   constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
-    slab_layout& l = layout;
+    padded_layout& l = layout;
     rows = rows_of_piece;
     steps = ceil_divide(g.out[1], rows);
     l.set_rows(rows + halo, gap, size);

@@ -62,10 +62,6 @@ template <bool Stream = false, class A, class T>
 VOLUTE_INLINE void store_all(const A& list, T* to) noexcept {
   for_each_place(list, to, [](const auto& v, T* at) VOLUTE_ALWAYS_INLINE { Stream ? simd::stream(at, v) : simd::store(at, v); });
 }
-template <class V, int N>
-VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
-  VOLUTE_EACH(i, N) row[i] = other[i];
-}
 /// sum += factor * x.
 template <class V, int N>
 VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) noexcept {
@@ -82,11 +78,6 @@ VOLUTE_INLINE void store_first(T* p, V v, int n) noexcept {
   n == simd::lanes<V> ? simd::store(p, v) : simd::store_partial(p, v, n);
 }
 
-/// Tiles of sums that stay in registers for a block, and wait in memory between blocks: from memory, or zeros where nothing is there yet.
-template <class Tile, class T>
-VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {
-  there ? load_all(tile, from) : set_zero(tile);
-}
 /// What memory holds, added at the end of a block: in one chain through all blocks, the sums of a large volume would lose digits (2 million
 /// pixels, numbers in [0, 1): 6e-4 of the value, so 5e-6).
 template <class Tile, class T>

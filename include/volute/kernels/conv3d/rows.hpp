@@ -33,9 +33,8 @@ struct rows_code {
 };
 
 /// Pixels of a row that are accumulated together.
-using rows_segment = axis_segment;
 constexpr int64_t segment_start(const rows_code& c, int64_t i) { return c.width * i / c.segments; }
-constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
+constexpr axis_segment segment_of(const rows_code& c, int64_t i) {
   const correlation_axis axis{.taps = c.taps, .offset = c.offset, .offset_step = c.dilation};
   return segment_between(axis, segment_start(c, i), segment_start(c, i + 1), c.source_width);
 }
@@ -53,7 +52,7 @@ VOLUTE_INLINE void for_each_segment(F f) noexcept {
 
 /// f(source pixel's vector, its number in the segment, r, tap k, target pixel q) for all products of segment S of R rows with one source
 /// channel (with `fold` of them), each source pixel loaded once for all taps; then x stands at the next channel.
-template <class V, rows_code C, rows_segment S, int R, class T, class F>
+template <class V, rows_code C, axis_segment S, int R, class T, class F>
 VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
   constexpr int dilation = static_cast<int>(C.dilation);
   VOLUTE_UNROLL
@@ -67,7 +66,7 @@ VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
 }
 
 /// Asks for the next of as many rows' pixels of segment S, which follow one another.
-template <rows_code C, rows_segment S, class T>
+template <rows_code C, axis_segment S, class T>
 VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
   const int step = rows * (S.high - S.low) * C.fold;
   VOLUTE_UNROLL
@@ -80,7 +79,6 @@ struct rows_cut {
   rows_code code;
   int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
-  int64_t count[2]{};          // planes and rows of the source
 };
 
 struct rows_plan : lanes_plan, rows_cut {
@@ -109,14 +107,12 @@ constexpr int lanes_fold(const conv_shape& s) {
   return best;
 }
 
-/// Source channels at a time: near-equal chunks of at most 64.
-constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(near_equal(channels, 64), fold) * fold; }
-
 /// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
 template <class T, class Plan>
 constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   auto& c = p.code;
-  for (int a = 0; a < 2; ++a) p.axis[a] = s.axis[a], p.count[a] = s.source_size[a];
+  for (int a : {0, 1}) p.axis[a] = s.axis[a];
+  for (int a : volume_axes) p.source[a].count = p.source[a].extent = s.source_size[a];
   const correlation_axis w = s.axis[2];
   c.width = s.target_size[2];
   c.source_width = s.source_size[2];
@@ -130,8 +126,9 @@ constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   c.segments = ceil_divide(c.width, smaller(longest, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
   p.block = c.block_lanes() / c.fold;
-  c.chunk = rows_chunk(s.source_channels, c.fold);
-  p.chunks = ceil_divide(s.source_channels, c.chunk);
+  // Source channels at a time: near-equal chunks of at most 64.
+  c.chunk = ceil_divide(near_equal(s.source_channels, 64), c.fold) * c.fold;
+  p.cut_channels(s.source_channels, c.chunk);
 }
 
 /// Rows of `pixels` pixels that meet the filters of a pair of taps together: 14 accumulators hide their latency, if registers allow.
@@ -150,9 +147,7 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
   p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, {depth_axis, height_axis, channel_axis, width_axis}};
   c.slab = pixels * c.vectors < hides || s.taps() * (c.chunk / c.fold) * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_units = s.source_plane(), p.grain = 64;
-  p.source_row = c.source_width * c.chunk;
-  p.source_plane = p.count[1] * p.source_row;
-  plan_copy(p, s, p.count[0], size);
+  plan_copy(p, s, size);
   int64_t tiles = 1;
   if (c.slab) {
     if (c.segments == 1) c.rows = rows_at_once(c, pixels);
@@ -170,7 +165,7 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
     tiles = ceil_divide(p.slabs.size * height, p.together);
   }
   plan_threads(p, s, size, tasks_of_piece(c.slab), tiles);
-  plan_blocked_source(p, from, p.count[0]);
+  plan_blocked_source(p, from);
   return p;
 }
 
@@ -185,7 +180,7 @@ struct rows_job : lanes_loops {
 };
 
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
-template <class T, rows_code C, int R, rows_segment S>
+template <class T, rows_code C, int R, axis_segment S>
 VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   using V = simd::vec<T, L>;
@@ -279,7 +274,7 @@ struct rows_task {
     j.tile[0] = t.tile;
     for (int64_t row = first * ch.n + begin; row < first * ch.n + end; ++row, j.tile[0] += tile_row) {
       const int64_t d = row / ch.n, h = row % ch.n;
-      const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
+      const tap_range td = taps_inside(cd, d, p.source[0].count), th = taps_inside(ch, h, p.source[1].count);
       j.w = t.filters + j.take(td, th);
       j.x[0] = t.row(p, cd, ch, n, d, td.first, h, th.first);
       j.next = j.x[0] + p.source_row;
@@ -298,7 +293,7 @@ struct rows_task {
 
   /// Those of one chunk and taps td of the depth and th of the height, w.
   VOLUTE_INLINE void pair_of_taps(const T* w, int64_t chunk, int64_t td, int64_t th, int64_t begin, int64_t end) const noexcept {
-    const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+    const tap_range inside = positions_inside(cd, td, p.source[0].count), rh = positions_inside(ch, th, p.source[1].count);
     const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from `first` on
     const auto planes_before = [&](int64_t i) {
       return i / depth * (rd.last - rd.first) + larger(0, smaller(i % depth, rd.last) - rd.first);

@@ -44,8 +44,8 @@ constexpr row_weights_plan plan_row_weights(const conv_shape& s) {
   p.source_units = s.source_plane(), p.target_units = s.target_plane();
   p.grain = 16;
   p.interleaved = p.parts_inside = true;  // parts inside: 1 to 2 % faster
-  p.source_plane = p.count[1] * c.source_width * c.chunk;
-  p.size_copies(p.count[0], s.target_size[0], target_plane, 0);
+  p.size_planes();
+  p.size_copies(p.source[0].count, s.target_size[0], target_plane, 0);
   p.samples = p.samples_in(machine.cached * 2, s.batch, size);
   c.ahead = c.slab && p.copies() * size > machine.l2;  // else no gain
   p.panel = smaller(p.samples * p.axis[0].n, larger(1, (machine.l2 / 2) / ((p.source_plane + target_plane) * size)));
@@ -78,7 +78,7 @@ struct row_weights_job {
 
 /// sum[tap d][tap h][source channel][tap w][lanes] (+)= the products of R rows' segments. A sum's products make two chains if there
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
-template <class T, rows_code C, int R, rows_segment S>
+template <class T, rows_code C, int R, axis_segment S>
 VOLUTE_NO_INLINE void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
   constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
@@ -98,7 +98,7 @@ VOLUTE_NO_INLINE void row_weights_block(const row_weights_job<T, R>& j, int64_t 
         if constexpr (C.ahead) ask_for_pixels<C, S>(next, R);
         V acc[chains][K][NV];
         set_zero(acc[chains - 1]);
-        load_tile(acc[0], sum, C.column || add);
+        C.column || add ? load_all(acc[0], sum) : set_zero(acc[0]);  // sums wait in memory between blocks
         for_each_product<V, C, S>(x, [&](const V& xv, int i, int r, int k, int q) VOLUTE_ALWAYS_INLINE {
           add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
         });
@@ -120,7 +120,7 @@ template <class T, const row_weights_plan& p>
 struct row_weights_task {
   static constexpr rows_code C = p.code;
   static constexpr const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  static constexpr int64_t g_row = C.target_row(), x_row = C.source_width * C.chunk, tap_sums = C.tap_pair();
+  static constexpr int64_t g_row = C.target_row(), x_row = p.source_row, tap_sums = C.tap_pair();
   static constexpr bool pair = C.rows > 1;                                // rows wait for others, and all meet one pair
   static constexpr bool joined = !C.slab || C.column;                     // a row meets several pairs
   const T *source, *target;
@@ -153,7 +153,7 @@ struct row_weights_task {
   /// that find a row of the source (several rows: one pair of taps). The first sums are written, unless `add`.
   VOLUTE_INLINE void taps(int64_t begin, int64_t end, tap_range td, tap_range th, bool add) const noexcept {
     const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
-    const tap_range rows = pair ? positions_inside(ch, th.first, p.count[1]) : tap_range{0, ch.n};
+    const tap_range rows = pair ? positions_inside(ch, th.first, p.source[1].count) : tap_range{0, ch.n};
     row_weights_job<T, C.rows> j;
     j.x_d = cd.offset_step * p.source_plane;
     j.x_h = ch.offset_step * x_row;
@@ -163,13 +163,13 @@ struct row_weights_task {
     int waiting = 0;
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / cd.n, d = u % cd.n;
-      const tap_range inside_d = both(taps_inside(cd, d, p.count[0]), td);
+      const tap_range inside_d = both(taps_inside(cd, d, p.source[0].count), td);
       j.d = inside_d.last - inside_d.first;
       if (j.d <= 0) continue;
       const T* const x = source + n * p.source_sample + (cd.source_of(d, inside_d.first) - range.source_base) * p.source_plane;
       const T* g = target + n * p.target_sample + ((d - range.target_base) * ch.n + rows.first) * g_row;
       for (int64_t h = rows.first; h < rows.last; ++h, g += g_row) {
-        const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.count[1]), th);
+        const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.source[1].count), th);
         j.h = inside_h.last - inside_h.first;
         if (j.h <= 0) continue;
         j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;

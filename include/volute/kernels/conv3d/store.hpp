@@ -206,12 +206,6 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   }
 }
 
-/// The same, and nothing behind the last pixel.
-template <class T, int Fold, bool Scale>
-VOLUTE_NO_INLINE void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n, const T* scale) noexcept {
-  turn_channels<T, Fold, Scale>(x, to, channels, chunk, volume, n, scale, to + n * chunk * Fold);
-}
-
 /// A block of source channels, channels last: to[h][w][C] for one plane, zeros where the source has nothing. `scale`: one factor a channel.
 struct channels_last_copy {
   int64_t channels = 0, block = 0;         // channels there are, channels a pixel has in the copy

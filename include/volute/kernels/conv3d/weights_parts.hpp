@@ -31,7 +31,7 @@ struct weights_run {
   const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
   conv_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
   /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
-  void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
+  void copy_target(const padded_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
     static constexpr source_axis height{0, 1, s.target_size[1]}, width{0, 1, s.target_size[2]};
     const slab_copy<T> copy{l, height, width, width.count, target_at(s.pairs(), 0)};
     for (int64_t d = 0; d < planes; ++d) copy_slab<T, false, 1>(copy, from + d * s.target_plane(), h0, T(1), to + d * l.plane);
@@ -126,7 +126,12 @@ struct weights_parts {
     if (vectors_of_sums)
       fold_vectors(scratch + copies(), parts, partial, partial / simd::width<T>, dw);
     else if (parts > 1)
-      add_parts(scratch + copies(), parts, partial, dw);
+      for (int64_t i = 0; i < partial; ++i) {
+        const T* at = scratch + copies() + i;
+        T sum = *at;
+        for (int64_t k = 1; k < parts; ++k) sum += *(at += partial);
+        dw[i] = sum;
+      }
   }
 };
 

@@ -12,18 +12,15 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-constexpr bool windows_apart(const ops::conv_geometry& g) {
+/// True where products of matrices are possible: windows do not overlap, and pixels fill a vector.
+template <class T>
+constexpr bool products_possible(const conv_shape& s) {
+  const ops::conv_geometry& g = s.geometry;
   for (int a : volume_axes)
     if (g.lo[a] != 0 || g.kernel[a] > g.stride[a] || (g.kernel[a] > 1 && g.dilation[a] > 1) ||
         (g.out[a] - 1) * g.stride[a] + g.kernel[a] > g.in[a])
       return false;
-  return true;
-}
-
-/// True where products of matrices are possible, in whole vectors.
-template <class T>
-constexpr bool products_possible(const conv_shape& s) {
-  return windows_apart(s.geometry) && s.geometry.out_volume() >= simd::width<T>;
+  return g.out_volume() >= simd::width<T>;
 }
 
 /// A tensor as a matrix of (channel, tap) and pixel of y. Straight: y itself, or an x that has the same pixels.
