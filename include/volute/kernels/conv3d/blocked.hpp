@@ -26,7 +26,7 @@ VOLUTE_NO_INLINE void store_blocked(const lanes_tile<T>& t, conv_output<T> out, 
   const auto [tile, pitch, first, width, channels] = t;
   constexpr ops::volume_layout to = To;
   constexpr int inputs = E.program.inputs;
-  constexpr int64_t row = to.all_columns * to.block, plane = to.plane(), blocks = to.channels / to.block;
+  constexpr int64_t row = to.all_columns * to.block, plane = to.plane();
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t channel = at.channel + c;
     const int valid = static_cast<int>(smaller(L, channels - c));
@@ -48,7 +48,7 @@ VOLUTE_NO_INLINE void store_blocked(const lanes_tile<T>& t, conv_output<T> out, 
       if (E.operand[i] == ops::access::per_sample_channel) in[i] = load(p + at.sample * at.channels + channel);
       if (E.operand[i] == ops::access::scalar) in[i] = V(p[0]);
     }
-    const int64_t base = (at.sample * blocks + channel / to.block) * to.planes * plane + channel % to.block;
+    const int64_t base = to.channel_at(at.sample, channel);
     const T* from = tile + c;
     for (int64_t pixel = first; pixel < first + width;) {
       const auto [d, h, w] = voxel_at(pixel, to.rows, to.columns);
@@ -85,8 +85,8 @@ VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, i
   constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
   for (int64_t c = 0; c < channels;) {
-    const int64_t first = (channel + c) % from.block, count = smaller(channels - c, from.block - first);
-    const T* const base = x + (sample * (from.channels / from.block) + (channel + c) / from.block) * from.planes * from.plane() + first;
+    const int64_t count = smaller(channels - c, from.block - (channel + c) % from.block);
+    const T* const base = x + from.channel_at(sample, channel + c);
     T* out = to + c;
     for (int64_t pixel = begin; pixel < end;) {
       const auto [d, h, w] = voxel_at(pixel, from.rows, from.columns);

@@ -211,7 +211,7 @@ constexpr Family cheapest(const problem_of<Family>& q) {
 template <class T, class Family>
 constexpr conv_schedule schedule_of(Family family, const problem_of<Family>& q) {
   return judge<T>(family, q, [](const auto& row, const conv_shape& s, const auto& p) {
-    conv_schedule c = conv_account<T>{s}(p).way;
+    conv_schedule c = conv_account<T>{s}.of(p).way;
     c.family = row.name;
     if constexpr (requires { p.share; }) c.share = p.share;
     if constexpr (requires { p.slabs.count; }) c.slabs = p.slabs.count;

@@ -138,12 +138,13 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
   for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
 }
 
-/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run: its layout, the source's height and width, the length of its rows. Nothing is read at or behind x_end.
+/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run: its layout, the source's height and width, the lengths of the source's rows, planes and
+/// channels. Nothing is read at or behind x_end.
 template <class T>
 struct slab_copy {
   const padded_layout& layout;
   const source_axis &height, &width;
-  int64_t row;
+  int64_t row, plane, volume;
   const T* x_end;
 };
 
@@ -151,7 +152,7 @@ struct slab_copy {
 /// classes of the width.
 template <class T, bool Scale, int Parts>
 VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first, T factor, T* to) noexcept {
-  const auto& [l, h, w, row, x_end] = p;
+  const auto& [l, h, w, row, plane, volume, x_end] = p;
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);
@@ -197,13 +198,14 @@ VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first
   }
 }
 
-/// The same for as many residue classes of the width as the layout has.
+/// The same of planes [planes.first, planes.last) of `channels` channels, for as many residue classes of the width as the layout has; those
+/// numbered 0 stand, or would stand, at x and at `to`. scale: one factor a channel.
 template <class T, bool Scale>
-void copy_plane(const slab_copy<T>& p, const T* x, int64_t first, T factor, T* to) noexcept {
-  if (p.layout.step[1] == 2)
-    copy_slab<T, Scale, 2>(p, x, first, factor, to);
-  else
-    copy_slab<T, Scale, 1>(p, x, first, factor, to);
+void copy_slabs(const slab_copy<T>& p, const T* x, const tap_range& planes, int64_t channels, int64_t first, const T* scale, T* to) noexcept {
+  const auto copy = p.layout.step[1] == 2 ? copy_slab<T, Scale, 2> : copy_slab<T, Scale, 1>;
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t q = planes.first; q < planes.last; ++q)
+      copy(p, x + c * p.volume + q * p.plane, first, Scale ? scale[c] : T(1), to + c * p.layout.channel + q * p.layout.plane);
 }
 
 }  // namespace VOLUTE_ISA

@@ -291,7 +291,7 @@ VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, con
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
   const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);
-  const slab_copy<T> copy{p.layout, p.source[1], p.source[2], row, a.x + s.pairs() * s.source_elements()};
+  const slab_copy<T> copy{p.layout, p.source[1], p.source[2], row, s.source_plane(), volume, a.x + s.pairs() * s.source_elements()};
   planes_job<T> j;
   j.x = memory;
   j.tile = memory + p.source_size;
@@ -311,12 +311,9 @@ VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, con
       j.inside = c0 > 0;
       j.open = c0 + p.chunk < channels;
       j.resume = q0 > 0 || j.inside;
-      for (int64_t c = 0; c < j.channels; ++c) {
-        const int64_t channel = task.pair * s.source_channels + c0 + c;
-        for (int64_t q = j.first; q < j.last; ++q)
-          copy_plane<T, Scale>(copy, a.x + channel * volume + (start + q0 + q) * j.next_plane, h0, Scale ? a.scale[channel] : T(1),
-                               memory + c * j.x_channel + q * j.x_plane);
-      }
+      const int64_t channel = task.pair * s.source_channels + c0;
+      copy_slabs<T, Scale>(copy, a.x + channel * volume + (start + q0) * j.next_plane, {j.first, j.last}, j.channels, h0,
+                           Scale ? a.scale + channel : nullptr, memory);
       const T* const next = planes_next(s, p, j, task, a.x, c0, start + q0);
       j.carry = j.tile + p.tile_size;
       for (int64_t o = targets.first; o < targets.last; ++o) {

@@ -194,7 +194,7 @@ struct weights_kernel<T, C, plan> {
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
     const tap_range targets = nth_range(s.target_channels, b, blocks);
     const T* const x = of.source_at(pair, 0);
-    const slab_copy<T> copy{plan.layout, plan.source[1], plan.source[2], row, of.source_at(s.pairs(), 0)};
+    const slab_copy<T> copy{plan.layout, plan.source[1], plan.source[2], row, s.source_plane(), volume, of.source_at(s.pairs(), 0)};
     T* const target = memory + plan.source_size;
     planes_weights_job<T> j{{cd, plan.source[0].count, plan.layout.plane, plan.direct ? s.target_plane() : plan.target.plane}};
     j.width = plan.direct ? g_row : plan.vectors * simd::width<T>;
@@ -205,10 +205,7 @@ struct weights_kernel<T, C, plan> {
     for (int64_t piece = at.begin; piece < at.end; ++piece) {
       const int64_t h0 = piece * plan.rows, next_row = piece + 1 < plan.steps ? h0 + plan.rows : 0;
       j.rows = plan.direct ? smaller(plan.rows, s.target_size[1] - h0) : 1;
-      for (int64_t c = 0; c < s.source_channels; ++c)
-        for (int64_t q = j.first + cd.offset; q < j.last + cd.offset; ++q)
-          copy_plane<T, false>(copy, x + c * volume + q * j.next_x_plane, h0, T(1),
-                               memory + c * plan.layout.channel + q * plan.layout.plane);
+      copy_slabs<T, false>(copy, x, {j.first + cd.offset, j.last + cd.offset}, s.source_channels, h0, nullptr, memory);
       for (int64_t o = targets.first; o < targets.last; ++o) {
         const T* from = of.target_at(pair, o);
         const bool last = o + 1 == s.target_channels;

@@ -35,8 +35,7 @@ VOLUTE_NO_INLINE void without_unread(const ops::conv_geometry& q, const ops::con
   const auto row = [](const ops::volume_layout& l, int64_t channel_count, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
                       int64_t h) {
     if (!l.blocked()) return p + (((n * channel_count + c) * size[0] + d) * size[1] + h) * size[2];
-    return p + ((n * (channel_count / l.block) + c / l.block) * size[0] + d) * l.plane() + l.first() + h * l.all_columns * l.block +
-           c % l.block;
+    return p + l.channel_at(n, c) + d * l.plane() + l.first() + h * l.all_columns * l.block;
   };
   const int64_t x_step = layouts.source.blocked() ? layouts.source.block : 1, g_step = layouts.target.blocked() ? layouts.target.block : 1;
   const auto axis = [&](int a) { return correlation_axis{q.out[a], 0, 1, q.stride[a], q.kernel[a], -q.lo[a], q.dilation[a], 0, 1}; };

@@ -33,8 +33,8 @@ struct weights_run {
   /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
   void copy_target(const padded_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
     static constexpr source_axis height{0, 1, s.target_size[1]}, width{0, 1, s.target_size[2]};
-    const slab_copy<T> copy{l, height, width, width.count, target_at(s.pairs(), 0)};
-    for (int64_t d = 0; d < planes; ++d) copy_slab<T, false, 1>(copy, from + d * s.target_plane(), h0, T(1), to + d * l.plane);
+    const slab_copy<T> copy{l, height, width, width.count, s.target_plane(), s.target_volume(), target_at(s.pairs(), 0)};
+    copy_slabs<T, false>(copy, from, {0, planes}, 1, h0, nullptr, to);
   }
   /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp).
   void sum_again(const tap_range& outputs, const tap_range& inputs) const noexcept {
