@@ -7,7 +7,6 @@
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -29,7 +28,7 @@ VOLUTE_NO_INLINE void store_blocked(const lanes_tile<T>& t, conv_output<T> out, 
   constexpr int64_t row = to.all_columns * to.block, plane = to.plane();
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t channel = at.channel + c;
-    const int valid = static_cast<int>(smaller(L, channels - c));
+    const int valid = int(smaller(L, channels - c));
     const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return load_first<V>(p, valid); };
     const auto store = [&](T* p, V v) VOLUTE_ALWAYS_INLINE {
       if constexpr (streams_blocks<T, L, To>)  // its channels are whole blocks
@@ -95,7 +94,7 @@ VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, i
       for (; pixel < last; ++pixel, in += from.block, out += pitch) {
         int64_t k = 0;
         for (; k + L <= count; k += L) simd::store(out + k, simd::load<V>(in + k));
-        const int rest = static_cast<int>(count - k);
+        const int rest = int(count - k);
         if (rest > 0) simd::store_partial(out + k, simd::load_partial<V>(in + k, rest), rest);
       }
     }
@@ -103,7 +102,7 @@ VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, i
   }
   if (channels < pitch)
     for (int64_t i = 0; i < end - begin; ++i)
-      std::memset(to + i * pitch + channels, 0, static_cast<std::size_t>(pitch - channels) * sizeof(T));
+      fill_zeros(to + i * pitch + channels, pitch - channels);
 }
 
 }  // namespace VOLUTE_ISA

@@ -21,9 +21,9 @@ struct pixel_block {
 /// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time, but at most seven.
 constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
   const int64_t most = accumulators / vectors;
-  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(near_equal(width, most))};
+  if (width > most / 2 || height == 1) return {vectors, 1, int(near_equal(width, most))};
   const int64_t rows = near_equal(height, smaller(most / width, 7));
-  return {vectors, static_cast<int>(rows), static_cast<int>(width)};
+  return {vectors, int(rows), int(width)};
 }
 
 /// A tile holds `main.rows` rows of one residue class of height and depth, `tile_width` pixels of each class of the width.
@@ -282,7 +282,7 @@ void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale,
 template <class T, const conv_call& C, const channels_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = shape_for<C>;
-  constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
+  constexpr int step = int(s.axis[2].step * p.chunk);
   run_lanes<T, C, p, p.lanes>(run, [](int64_t b, const lanes_task<T>& task) noexcept {
     const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
       channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();

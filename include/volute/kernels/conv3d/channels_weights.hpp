@@ -55,7 +55,7 @@ constexpr weights_plan plan_weights(const conv_shape& s) {
   const auto& [depth, height, width] = s.axis;
   const int64_t vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
-  p.window = static_cast<int>(near_equal(length, most_sums / vectors));
+  p.window = int(near_equal(length, most_sums / vectors));
   for (int a : volume_axes) p.source[a] = s.source(a, 1, a == 2);
   p.size_planes();
   p.source_units = p.chunks;

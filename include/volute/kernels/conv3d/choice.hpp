@@ -122,7 +122,7 @@ constexpr auto with_family(Family family, F f) {
   return with_families<T>(family, [&](const auto&... rows) {
     static_assert(sizeof...(rows) == family_count<Family>);
     decltype((f(rows), ...)) of_family{};  // (g++ looks for names outside when it makes this: a user's `result` would be a shadow)
-    int row_of_family = static_cast<int>(family);
+    int row_of_family = int(family);
     (void)((row_of_family-- == 0 && (of_family = f(rows), true)) || ...);
     return of_family;
   });
@@ -176,7 +176,7 @@ constexpr const auto& nth(const Row& row, const Rows&... rows) {
 template <class T, auto Family>
 constexpr auto plan_of(const problem_of<decltype(Family)>& q, const ops::volume_layout& from = {}) {
   return with_families<T>(Family, [&](const auto&... rows) {
-    const auto& row = nth<static_cast<int>(Family)>(rows...);
+    const auto& row = nth<int(Family)>(rows...);
     return plan_by(row, shape_of(q, row.side), from);
   });
 }

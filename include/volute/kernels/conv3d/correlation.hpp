@@ -24,7 +24,7 @@ template <class T>
 inline constexpr int64_t bytes_of = sizeof(T);
 /// Elements of a cache line of 64 bytes.
 template <class T>
-inline constexpr int line_of = 64 / static_cast<int>(sizeof(T));
+inline constexpr int line_of = 64 / int(sizeof(T));
 
 /// Where pixel number `pixel` of a volume of so many rows and columns lies.
 struct voxel_place {
@@ -116,7 +116,7 @@ struct axis_segment {
 constexpr axis_segment segment_between(const correlation_axis& c, int64_t first, int64_t last, int64_t count) {
   const int64_t from = first + c.offset, span = last - first + (c.taps - 1) * c.offset_step;
   const int64_t low = smaller(span, larger(0, -from));
-  return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, count - from)))};
+  return {int(last - first), int(low), int(larger(low, smaller(span, count - from)))};
 }
 
 /// Positions of an axis of `count` elements that all its taps read, each counted.
@@ -237,14 +237,14 @@ inline constexpr int64_t few_tasks = 16, many_tasks = 32;
 
 /// One thread's nanoseconds for a convolution: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the
 /// low side.
-constexpr double conv_work(const ops::conv_geometry& g) { return static_cast<double>(g.y_size() * g.group_in() * g.taps()) / 50; }
+constexpr double conv_work(const ops::conv_geometry& g) { return double(g.y_size() * g.group_in() * g.taps()) / 50; }
 
 /// Pairs need no barrier, but so many of them that no thread waits long for the last one, and memory for each thread.
 constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_bytes, bool pairs_allowed) {
   if (work < worth_sharing) return sharing::none;
   const bool possible = pairs_allowed && pairs > 1 && scratch_bytes <= machine.cached * 2;
   if (possible && pairs >= 8) return sharing::pairs;
-  if (work / static_cast<double>(pairs) >= worth_sharing) return sharing::inside;
+  if (work / double(pairs) >= worth_sharing) return sharing::inside;
   return possible ? sharing::pairs : sharing::none;
 }
 

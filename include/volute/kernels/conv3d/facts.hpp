@@ -42,7 +42,7 @@ constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const Pl
 /// What all families' orders of packed filters depend on: channels, groups, the taps of each residue class.
 constexpr hash order_of_taps(const conv_shape& s, conv_family family) {
   hash h;
-  h.put(static_cast<int>(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
+  h.put(int(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
   for (int64_t v : {s.groups, s.source_channels, s.target_channels, s.weight_target, s.weight_source}) h.put(v);
   for (int a : volume_axes) {
     h.put(s.kernel[a]), h.put(s.class_counts[a]);

@@ -71,7 +71,7 @@ constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t pl
   const int64_t products = planes_read * c.channels * c.vectors, taps = s.plane_taps();
   const int64_t loads = p.segments * (c.channels * c.taps + 2 * sources * c.vectors);
   const int64_t step = flat_step(products, loads, p.segments, c.taps) + 3 * p.segments;
-  return static_cast<double>(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
+  return double(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
 }
 
 /// The block of which the least cycles are expected: of up to 8 channels and 4 vectors, whose code stays small.
@@ -124,7 +124,7 @@ struct flat_masks {
         for (int64_t h = rows.first; h < rows.last; ++h)
           for (int64_t pixel = h * cw.n + columns.first; pixel < h * cw.n + columns.last; ++pixel) {
             uint16_t& mask = at[pixel / simd::width<T>];
-            mask = static_cast<uint16_t>(mask | 1u << pixel % simd::width<T>);
+            mask = uint16_t(mask | 1u << pixel % simd::width<T>);
           }
       }
   }
@@ -148,8 +148,8 @@ struct flat_job {
 template <class T, flat_code C, axis_segment S, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const conv_place& place) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = static_cast<int>(C.taps);
-  constexpr int dilation = static_cast<int>(C.dilation);
+  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = int(C.taps);
+  constexpr int dilation = int(C.dilation);
   V acc[O][N][NV];
   set_zero(acc);
   const T* w = j.w;
@@ -194,7 +194,7 @@ VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const
         conv_place at = place;
         at.channel += o;
         at.offset += o * j.y_channel + n * j.y_plane + v * L;
-        finish<E>(acc[o][n][v], out, at, static_cast<int>(smaller(L, j.pixels - v * L)));
+        finish<E>(acc[o][n][v], out, at, j.pixels - v * L);
       }
   }
 }

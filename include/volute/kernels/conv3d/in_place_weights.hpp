@@ -26,7 +26,7 @@ constexpr in_place_weights_plan plan_in_place_weights(const conv_shape& s) {
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
   const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
-  p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
+  p.taps = int(larger(1, smaller(g.kernel[1], most / sums)));
   p.steps = g.out[1];
   p.want_parts(g, g.out_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
   p.limit_parts(g.batch);
@@ -50,13 +50,13 @@ struct in_place_weights_job : weights_flight<T> {
 template <class T, in_place_code C, int H>
 VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
-  constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
+  constexpr int KD = C.depth, KW = int(C.width[0].taps);
   constexpr int64_t width = C.width[0].n;
   const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
   set_zero(acc);
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
-  const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % machine.aliasing == 0 ? 8 : 16;
+  const int64_t most = j.x_plane * bytes_of<T> % machine.aliasing == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + most, j.last);
     for (int64_t r = j.begin; r < j.end; ++r) {
@@ -108,7 +108,7 @@ struct weights_kernel<T, C, plan> {
 
   VOLUTE_NO_INLINE void add(const weights_stint& at, T*) const noexcept {
     constexpr in_place_code code = plan.code;
-    constexpr int KH = static_cast<int>(code.height[0].taps);
+    constexpr int KH = int(code.height[0].taps);
     constexpr int64_t KW = code.width[0].taps, volume = s.source_volume();
     const correlation_axis& cd = s.axis[0];
     const int64_t pair = at.sample * s.groups + at.task / s.target_channels;

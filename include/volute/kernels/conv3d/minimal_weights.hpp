@@ -9,7 +9,6 @@
 #include <volute/kernels/conv3d/minimal_weights_plan.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -218,7 +217,7 @@ VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minima
     V r[L];
     for (int i = 0; i < L; ++i) r[i] = w[first + i];
     simd::transpose(r);
-    const int n = static_cast<int>(smaller(L, taps - first));
+    const int n = int(smaller(L, taps - first));
     for (int64_t o = 0; o < targets; ++o) store_first(dw + o * s.weight_target + first, r[o], n);
   }
 }
@@ -274,7 +273,7 @@ void run_weights(const weights_run<T, C>& of) noexcept {
         const int64_t d = k % depth, xr = k / depth % p.x_ranges, gr = k / (depth * p.x_ranges) % p.g_ranges,
                       part = k / (p.tasks() / p.parts);
         T* const sum = sums + k * p.sum();
-        if (i == 0) std::memset(sum, 0, static_cast<std::size_t>(p.sum()) * sizeof(T));
+        if (i == 0) fill_zeros(sum, p.sum());
         minimal_weights_task<T, p.lanes, F, p.vectors, p.rows>{s,
                                                                p,
                                                                at,

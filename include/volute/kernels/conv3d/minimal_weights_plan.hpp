@@ -47,7 +47,7 @@ constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
   p.x.cut_channels(q.group_in(), near_equal(q.group_in(), L));
   p.g.cut_channels(q.group_out(), near_equal(q.group_out(), L));
   p.vectors = minimal_vectors(p.g.chunks);
-  p.rows = static_cast<int>(near_equal(p.x.chunk, most_sums / p.vectors));
+  p.rows = int(near_equal(p.x.chunk, most_sums / p.vectors));
   for (int a : volume_axes) {
     p.axis[a] = {p.tile_kind.axis[a].outputs, q.dilation[a]};
     const int64_t asked = ceil_divide(q.out[a], p.axis[a].span()) * p.axis[a].span();
@@ -76,7 +76,7 @@ constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
   p.sum_element = p.x_range * p.x_rows() * p.g_range * L;
   const int64_t tile_bytes = elements * L * size * (p.x_range + p.g_range);
   const int64_t most = larger(least_tiles, smaller(most_tiles, minimal_room / tile_bytes));
-  p.block = plan_minimal_block(p.axis, {1, q.out[1], q.out[2]}, most, [](int64_t tiles) { return static_cast<double>(tiles); });
+  p.block = plan_minimal_block(p.axis, {1, q.out[1], q.out[2]}, most, [](int64_t tiles) { return double(tiles); });
   p.element = spread(p.block.tiles) * L;
   p.vector = elements * p.element;
   const minimal_filter(&f)[3] = p.tile_kind.axis;

@@ -147,7 +147,7 @@ VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order,
       int64_t tap = 0;
       T* base = to + run * step + first;
       for (int64_t m = 0; m < length; m += L) {
-        const int n = static_cast<int>(smaller(L, length - m));
+        const int n = int(smaller(L, length - m));
         V r[L];
         for (int o = 0; o < L; ++o) simd::prefetch(from + o * target_stride + m + ahead);
         for (int o = 0; o < L; ++o) r[o] = first + o >= targets ? V(T(0)) : load_first<V>(from + o * target_stride + m, n);
@@ -212,7 +212,7 @@ VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& orde
   const int64_t size = order.size(s);
   const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
-  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(static_cast<double>(size)),
+  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(double(size)),
                [&](int64_t begin, int64_t end, int) noexcept {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t c = i % order.chunks, b = i / order.chunks % order.blocks, group = i / (order.blocks * order.chunks);

@@ -4,9 +4,9 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
@@ -122,7 +122,7 @@ VOLUTE_NO_INLINE void copy_rows(const conv_shape& s, const rows_layout& r, const
         for (int64_t i = 0; i < r.rows; ++i, line += r.pitch) {
           const int64_t source_row = i * r.step[0] + rh - h.pad;
           if (source_row < 0 || source_row >= h.count)
-            std::memset(line, 0, static_cast<std::size_t>(r.pitch) * sizeof(T));
+            fill_zeros(line, r.pitch);
           else
             copy_row<T, Scale>(r, rw, from + source_row * h.step * row, factor, line);
         }
@@ -192,7 +192,7 @@ VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first
     };
     for (int64_t i = begin; i < safe; ++i) copy([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
     for (int64_t i = safe; i < end; ++i)
-      copy([&](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
+      copy([&](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, int(larger(0, smaller(L, x_end - p)))); });
     for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
       zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
   }

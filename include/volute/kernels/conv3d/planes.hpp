@@ -123,7 +123,7 @@ constexpr void resize_planes(planes_plan& p, int64_t classes, int64_t rows, int6
   // A quarter of the accumulators is left to what else is in flight.
   const int64_t vectors = ceil_divide((rows - 1) * l.pitch + p.width, L), most = (accumulators - accumulators / 4) / p.taps;
   p.strips = ceil_divide(vectors, most);
-  p.vectors = static_cast<int>(ceil_divide(vectors, p.strips));
+  p.vectors = int(ceil_divide(vectors, p.strips));
   p.lanes = odd_lines(p.strips * p.vectors * L, size);
   p.source_size = whole_lines(p.chunk * l.channel + p.vectors * L + l.pitch);  // the last block reads beyond the last row
   p.tile_size = whole_lines(classes * planes * p.lanes + L);
@@ -135,7 +135,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   constexpr int64_t size = sizeof(T);
   const correlation_axis cd = s.axis[0], ch = s.axis[1], cw = s.axis[2];
   for (int a : volume_axes) p.source[a] = s.source(a, 1, a > 0);
-  p.taps = static_cast<int>(cd.taps);
+  p.taps = int(cd.taps);
   p.height = ch.n;
   p.width = cw.n;
   p.layout.step[0] = ch.step;
@@ -164,7 +164,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
     while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
     p.parts = larger(1, smaller(ceil_divide(few_tasks, pairs * p.slabs), cd.n / 8));
   } else if (work >= worth_sharing && pairs * p.slabs < few_tasks) {  // fewer channels or rows for each task, but 12 us of work
-    const int64_t tasks = smaller(few_tasks, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
+    const int64_t tasks = smaller(few_tasks, ceil_divide(larger(1, int64_t(work / 12e3)), pairs));
     p.cut_targets(s.target_channels, p.targets < 8 ? 1 : larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4)));
     while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
   }

@@ -101,7 +101,7 @@ constexpr planes_weights_plan plan_planes_weights(const conv_shape& s) {
   const planes_plan forward = plan_planes<T>(s);
   for (int a : volume_axes) p.source[a] = forward.source[a];
   p.layout = forward.layout;
-  p.depth = static_cast<int>(g.kernel[0]);
+  p.depth = int(g.kernel[0]);
   p.taps = taps_together(s.plane_taps(), (accumulators - 1) / p.depth);
   // A copy costs more than up to a seventh of the lanes.
   p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
@@ -168,7 +168,7 @@ VOLUTE_NO_INLINE void planes_weights_block(const planes_weights_job<T>& job, con
       int64_t w = 0;
       for (; w + L <= j.width; w += L)
         column(r * j.x_row + w, r * j.g_row + w, [](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
-      if (const int n = static_cast<int>(j.width - w); n > 0)
+      if (const int n = int(j.width - w); n > 0)
         column(r * j.x_row + w, r * j.g_row + w, [n](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, n); });
     }
   }

@@ -57,17 +57,17 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   p.targets = forward ? g.group_out() : g.group_in() * g.taps();
   p.pixels = g.out_volume();
   if (taps == 1) {
-    p.rows = static_cast<int>(near_equal(p.targets, most_rows));
+    p.rows = int(near_equal(p.targets, most_rows));
     p.unit = p.rows;
   } else {  // whole windows: several of them in one block, or one of them in several blocks
     p.unit = taps * larger(1, most_rows / taps);
     p.blocks = ceil_divide(p.unit, most_rows);
-    p.rows = static_cast<int>(ceil_divide(p.unit, p.blocks));
+    p.rows = int(ceil_divide(p.unit, p.blocks));
   }
   p.units = ceil_divide(p.targets, p.unit);
   const int64_t vectors = ceil_divide(p.pixels, width);
   const int64_t most = smaller(8, (accumulators + 3) / (p.rows + 1));  // beside the accumulators, a vector of pixels each and one weight
-  p.vectors = static_cast<int>(near_equal(vectors, most));
+  p.vectors = int(near_equal(vectors, most));
   const int64_t block = p.vectors * width;
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
   const int64_t goal = larger(block, smaller(1024, (machine.l2 / 4) / (p.depth * size)));
@@ -96,7 +96,7 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
   if (p.straight)
-    p.asks = static_cast<int>(ceil_divide(ceil_divide(block, line_of<T>), larger(1, p.units / p.slices * p.blocks)));
+    p.asks = int(ceil_divide(ceil_divide(block, line_of<T>), larger(1, p.units / p.slices * p.blocks)));
   else if (g.taps() == 1 && g.x_size() * size > machine.cached)  // no gain where caches hold the source
     p.asks = 1;
   return p;
@@ -224,7 +224,7 @@ struct pointwise_task {
     for (int64_t r = 0; r < valid; ++r, ++to.channel)
       for (int64_t j = 0; j < n; j += L) {
         to.offset = offset + r * target.volume + j;
-        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), run.out, to, static_cast<int>(smaller(L, n - j)));
+        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), run.out, to, n - j);
       }
   }
 

@@ -47,8 +47,8 @@ struct pointwise_weights_plan {
 /// Cycles for each pixel, roughly: two multiplications, four elements turned and eight packed in one cycle and lane of 16.
 template <class T>
 constexpr double pointwise_weights_cost(int64_t turned, int64_t broadcast) {
-  const auto count = [](int64_t n) { return static_cast<double>(n); };
-  return count(ceil_divide(turned, simd::width<T>) * broadcast) / 2 + (0.3 * count(turned) + 0.15 * count(broadcast)) * 16 / simd::width<T>;
+  const double copies = 0.3 * double(turned) + 0.15 * double(broadcast);
+  return double(ceil_divide(turned, simd::width<T>) * broadcast) / 2 + copies * 16 / simd::width<T>;
 }
 
 template <class T>
@@ -66,12 +66,12 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
   p.pixels = g.out_volume();
   const int64_t vectors = ceil_divide(p.turned, width);
   p.blocks = ceil_divide(vectors, 2);  // of three, a piece would outgrow the first-level cache, or leave few registers to the rows
-  p.vectors = static_cast<int>(ceil_divide(vectors, p.blocks));
+  p.vectors = int(ceil_divide(vectors, p.blocks));
   p.blocks = ceil_divide(vectors, p.vectors);
-  p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
+  p.last = int(vectors - (p.blocks - 1) * p.vectors);
   p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * piece_pixels * size)));
   const int64_t most = smaller(most_rows, (registers - 1 - p.vectors) / p.vectors);
-  p.rows = static_cast<int>(near_equal(p.broadcast, most));
+  p.rows = int(near_equal(p.broadcast, most));
   p.step = p.rows;
   while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);
@@ -93,7 +93,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
 /// for memory.
 template <class T, bool Several>
 struct lines_ahead {
-  static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  static constexpr int64_t line = line_of<T>;
   const T* first = nullptr;
   int64_t step = 0, rows = 1, lines = 1;
   const T* at = first;
@@ -154,7 +154,7 @@ VOLUTE_NO_INLINE void turn_pixels(const pixel_rows& q, const T* x, int64_t row, 
       for (const T* const from = x + (row + v * L) * q.volume + first; p + L <= count; p += L) turn(from + p, q.volume, p);
     if (p >= count) continue;
     pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first + p, count - p, line, pitch);
-    if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
+    if (n < L) fill_zeros(line + n * pitch, (L - n) * pitch);
     for (const T* from = line; p < count; p += L, from += L) turn(from, pitch, p);
   }
 }
@@ -219,7 +219,7 @@ VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, co
         const int64_t there = smaller(p.chunk, broadcast.end - row), rows = ceil_divide(there, R) * R;
         const int64_t direct = broadcast.rows.straight ? there / R * R : 0;
         pack_pixels<T, false>(broadcast.rows, b, nullptr, row + direct, there - direct, first, count, panel + direct * p.pitch, p.pitch);
-        if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
+        if (there < rows) fill_zeros(panel + there * p.pitch, (rows - there) * p.pitch);
         for (int64_t i = block; i < last_block; ++i) {
           const T* const from = memory + (i - block) * lanes * piece_pixels;
           const bool wide = Last == NV || i + 1 < p.blocks;

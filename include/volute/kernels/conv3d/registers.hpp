@@ -30,7 +30,7 @@ template <class V, int N, class F>
 VOLUTE_INLINE void for_each_vector(V (&list)[N], F f, int first = 0) noexcept {
   VOLUTE_EACH(i, N) {
     if constexpr (std::is_array_v<V>)
-      for_each_vector(list[i], f, first + i * static_cast<int>(sizeof(V) / sizeof(std::remove_all_extents_t<V>)));
+      for_each_vector(list[i], f, first + i * int(sizeof(V) / sizeof(std::remove_all_extents_t<V>)));
     else
       f(list[i], first + i);
   }
@@ -52,7 +52,7 @@ VOLUTE_INLINE void load_all(A& list, const T* from) noexcept {
 /// loads for 12 products, 8.5 cycles of two ports for 6 of the products (24 -> 24 channels, 3x3x3, 48^3, Zen 3: 63 -> 52 ms).
 template <int R, class A, class T>
 VOLUTE_INLINE void load_operands(A& list, const T* from) noexcept {
-  constexpr int N = static_cast<int>(std::extent_v<A>);
+  constexpr int N = int(std::extent_v<A>);
   load_all(list, from);
   if constexpr (machine.registers == 16 && R > 1 && (R + 1) * N + 1 <= machine.registers)
     for_each_vector(list, []<class V>(V& v, int) VOLUTE_ALWAYS_INLINE { simd::keep(v); });
@@ -68,14 +68,14 @@ VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) n
   VOLUTE_EACH(i, N) sum[i] = simd::fma(factor, x[i], sum[i]);
 }
 
-/// The first n elements of a vector, 1 to all of them; the others are zeros, or stay as they are.
+/// The first n elements of a vector, 1 or more; the others are zeros, or stay as they are.
 template <class V, class T>
-VOLUTE_INLINE V load_first(const T* p, int n) noexcept {
-  return n == simd::lanes<V> ? simd::load<V>(p) : simd::load_partial<V>(p, n);
+VOLUTE_INLINE V load_first(const T* p, int64_t n) noexcept {
+  return n >= simd::lanes<V> ? simd::load<V>(p) : simd::load_partial<V>(p, int(n));
 }
 template <class V, class T>
-VOLUTE_INLINE void store_first(T* p, V v, int n) noexcept {
-  n == simd::lanes<V> ? simd::store(p, v) : simd::store_partial(p, v, n);
+VOLUTE_INLINE void store_first(T* p, V v, int64_t n) noexcept {
+  n >= simd::lanes<V> ? simd::store(p, v) : simd::store_partial(p, v, int(n));
 }
 
 /// What memory holds, added at the end of a block: in one chain through all blocks, the sums of a large volume would lose digits (2 million

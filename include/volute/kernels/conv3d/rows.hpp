@@ -7,11 +7,8 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/lanes.hpp>
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -42,24 +39,21 @@ constexpr axis_segment segment_of(const rows_code& c, int64_t i) {
 /// f(i, where its source pixels begin in a row, and its target pixels) for segment number i of a row; i: a constant.
 template <rows_code C, class F>
 VOLUTE_INLINE void for_each_segment(F f) noexcept {
-  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
-    (f(std::integral_constant<std::size_t, I>{}, larger(0, segment_start(C, I) + C.offset) * C.chunk,
-       segment_start(C, I) * C.lanes * C.vectors),
-     ...);
-  }
-  (std::make_index_sequence<C.segments>{});
+  unrolled<int(C.segments)>([&](auto i) VOLUTE_ALWAYS_INLINE {
+    f(i, larger(0, segment_start(C, i) + C.offset) * C.chunk, segment_start(C, i) * C.block_lanes());
+  });
 }
 
 /// f(source pixel's vector, its number in the segment, r, tap k, target pixel q) for all products of segment S of R rows with one source
 /// channel (with `fold` of them), each source pixel loaded once for all taps; then x stands at the next channel.
 template <class V, rows_code C, axis_segment S, int R, class T, class F>
 VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
-  constexpr int dilation = static_cast<int>(C.dilation);
+  constexpr int dilation = int(C.dilation);
   VOLUTE_UNROLL
   for (int i = S.low; i < S.high; ++i)
     VOLUTE_EACH(r, R) {
       const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-      VOLUTE_EACH(k, static_cast<int>(C.taps))
+      VOLUTE_EACH(k, int(C.taps))
         if (const int q = i - k * dilation; q >= 0 && q < S.n) f(xv, i, r, k, q);
     }
   VOLUTE_EACH(r, R) x[r] += C.fold;
@@ -134,7 +128,7 @@ constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
 /// Rows of `pixels` pixels that meet the filters of a pair of taps together: 14 accumulators hide their latency, if registers allow.
 constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
   const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-  return static_cast<int>(larger(1, smaller(wanted, room)));
+  return int(larger(1, smaller(wanted, room)));
 }
 
 template <class T>
@@ -182,7 +176,7 @@ struct rows_job : lanes_loops {
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
 template <class T, rows_code C, int R, axis_segment S>
 VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = int(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   if constexpr (C.slab) {
@@ -284,7 +278,7 @@ struct rows_task {
 
   /// Planes [begin, end), counted through all samples: the filters of one chunk and pair of taps after the other meet all of them.
   VOLUTE_INLINE void pair_by_pair(int64_t begin, int64_t end) const noexcept {
-    std::memset(t.tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
+    fill_zeros(t.tile, (end - begin) * ch.n * tile_row);
     const T* w = t.filters;
     for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
       for (int64_t td = 0; td < cd.taps; ++td)
@@ -318,15 +312,7 @@ struct rows_task {
         waiting = 0;
       }
     }
-    for (int i = 0; i < waiting; ++i) {
-      rows_job<T, 1> one;
-      one.x[0] = j.x[i];
-      one.tile[0] = j.tile[i];
-      one.w = w;
-      one.ahead = j.ahead;
-      one.ahead_step = j.ahead_step;
-      rows_segments<T, C, 1>(one);
-    }
+    for (int i = 0; i < waiting; ++i) rows_segments<T, C, 1>({{}, {j.x[i]}, {j.tile[i]}, w, nullptr, j.ahead, j.ahead_step});
   }
 };
 

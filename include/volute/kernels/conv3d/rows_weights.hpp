@@ -9,7 +9,6 @@
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -80,7 +79,7 @@ struct row_weights_job {
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
 template <class T, rows_code C, int R, axis_segment S>
 VOLUTE_NO_INLINE void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = int(C.taps);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
@@ -146,7 +145,7 @@ struct row_weights_task {
 
   /// The sums of n pairs of taps.
   VOLUTE_INLINE void clear(int64_t pair_of_taps, int64_t n) const noexcept {
-    std::memset(sums + pair_of_taps * tap_sums, 0, static_cast<std::size_t>(n * tap_sums) * sizeof(T));
+    fill_zeros(sums + pair_of_taps * tap_sums, n * tap_sums);
   }
 
   /// Planes [begin, end), counted through the samples, C.rows rows at a time: each row meets the taps td of the depth and th of the height

@@ -24,7 +24,7 @@ VOLUTE_NO_INLINE bool all_finite(const T* p, int64_t n) noexcept {
   const int64_t whole = n / (4 * L) * (4 * L);
   for (int64_t i = 0; i < whole; i += 4 * L)
     for (int k = 0; k < 4; ++k) a[k] = simd::fma(simd::load<V>(p + i + k * L), V(T(0)), a[k]);
-  for (int64_t i = whole; i < n; i += L) a[0] = simd::fma(load_first<V>(p + i, static_cast<int>(smaller(L, n - i))), V(T(0)), a[0]);
+  for (int64_t i = whole; i < n; i += L) a[0] = simd::fma(load_first<V>(p + i, n - i), V(T(0)), a[0]);
   return simd::reduce_add((a[0] + a[1]) + (a[2] + a[3])) == T(0);
 }
 

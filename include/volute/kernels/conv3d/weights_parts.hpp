@@ -58,7 +58,7 @@ inline constexpr double least_task = 10e3;
 
 /// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
 constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(few_tasks, static_cast<int64_t>(work / least_task));
+  return work < worth_sharing ? 1 : smaller(few_tasks, int64_t(work / least_task));
 }
 
 /// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
@@ -88,7 +88,7 @@ VOLUTE_NO_INLINE void fold_vectors(const T* sums, int64_t parts, int64_t part, i
 }
 
 /// Of `list` taps, those whose sums stay in registers together: near-equal shares, nine at most.
-constexpr int taps_together(int64_t list, int64_t most) { return static_cast<int>(near_equal(list, smaller(9, most))); }
+constexpr int taps_together(int64_t list, int64_t most) { return int(near_equal(list, smaller(9, most))); }
 
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.

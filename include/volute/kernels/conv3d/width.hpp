@@ -10,7 +10,6 @@
 #include <volute/kernels/conv3d/slabs.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -74,7 +73,7 @@ constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s,
         if (full <= rate * 1.01) continue;
         const auto lanes = [&](int64_t n) { return n == 0 ? 0 : ceil_divide((n - 1) * r.pitch + width, v * L) * v * L; };
         const double now = full * double(height * width) / double(height / slab * lanes(slab) + lanes(height % slab));
-        if (now > rate * 1.01) rate = now, best = {static_cast<int>(c), static_cast<int>(v), slab};
+        if (now > rate * 1.01) rate = now, best = {int(c), int(v), slab};
       }
   }
   return best;
@@ -249,7 +248,7 @@ void run_family(const conv_run<T>& run) noexcept {
         const int64_t first = (range.sample * s.groups + range.group) * s.source_channels;
         copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + skipped) * s.source_volume(), copied,
                                          C.scale ? run.scale + first : nullptr, to, range.begin, range.end);
-        if (range.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+        if (range.begin == 0) fill_zeros(to + used, p.source_size - used);
       },
       [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* copy, T* own) VOLUTE_ALWAYS_INLINE {
         const int64_t pair = at.sample * s.groups + at.group;

@@ -8,7 +8,6 @@
 #include <volute/kernels/conv3d/width.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -36,7 +35,7 @@ constexpr pixel_weights_plan plan_pixel_weights(const conv_shape& s) {
   p.rows = rows_of(s);
   p.depth = cut_depth(s, p.rows.source[0].count, 0);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4;
-  p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
+  p.channels = int(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
   p.taps = taps_together(s.source_channels * s.plane_taps(), most_sums / p.channels);
   p.want_parts(g, g.groups, 2, machine.l2 / size);  // about half the peak
@@ -90,7 +89,7 @@ VOLUTE_NO_INLINE void pixel_weights_block(const pixel_weights_job<T>& j, const i
       VOLUTE_EACH(t, TB) xv[t] = simd::load<V>(x + tap[t] + i);
       VOLUTE_EACH(o, OB) add_products(acc[o], simd::load<V>(g + o * channel + i), xv);
     }
-    if (const int rest = static_cast<int>(j.lanes - whole); rest > 0) {
+    if (const int rest = int(j.lanes - whole); rest > 0) {
       VOLUTE_EACH(t, TB) {
         const V xv = simd::load_partial<V>(x + tap[t] + whole, rest);
         VOLUTE_EACH(o, OB) acc[o][t] = simd::fma(simd::load_partial<V>(g + o * channel + whole, rest), xv, acc[o][t]);

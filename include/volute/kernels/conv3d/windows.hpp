@@ -96,7 +96,7 @@ VOLUTE_INLINE void copy_run(const T* from, int64_t n, V factor, T* out) noexcept
   constexpr int L = simd::lanes<V>;
   int64_t j = 0;
   for (; j + L <= n; j += L) simd::store(out + j, scaled<Scale>(simd::load<V>(from + j), factor));
-  if (j < n) simd::store(out + j, scaled<Scale>(simd::load_partial<V>(from + j, static_cast<int>(n - j)), factor));
+  if (j < n) simd::store(out + j, scaled<Scale>(simd::load_partial<V>(from + j, int(n - j)), factor));
 }
 
 /// A run of n pixels, `step` elements apart, and the `columns` - 1 elements behind each to the rows that follow.
@@ -115,8 +115,8 @@ VOLUTE_INLINE void pack_run(const T* from, int64_t n, int64_t step, int64_t colu
     if (there >= 2 * L) {
       a = simd::load<V>(from), b = simd::load<V>(from + L);
     } else {
-      a = simd::load_partial<V>(from, static_cast<int>(smaller(L, there)));
-      b = there > L ? simd::load_partial<V>(from + L, static_cast<int>(there - L)) : V(T(0));
+      a = load_first<V>(from, there);
+      b = there > L ? load_first<V>(from + L, there - L) : V(T(0));
     }
     a = scaled<Scale>(a, V(factor)), b = scaled<Scale>(b, V(factor));
     simd::store(out, simd::unzip<0>(a, b));
@@ -162,7 +162,7 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const auto part = [n](const T* from, int64_t j) VOLUTE_ALWAYS_INLINE {
-    return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, static_cast<int>(n - j)) : V(T(0));
+    return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, int(n - j)) : V(T(0));
   };
   if (step == 2) {
     for (int64_t j = 0; 2 * j < columns; j += L, at.offset += 2 * L) {
@@ -172,15 +172,15 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
         a = part(tile, j);
         if (taps == 2) b = part(tile + tile_row, j);
       }
-      finish<E, Stream>(simd::zip_low(a, b), out, at, static_cast<int>(smaller(L, left)));
+      finish<E, Stream>(simd::zip_low(a, b), out, at, left);
       conv_place behind = at;
       behind.offset += L;
-      if (left > L) finish<E, Stream>(simd::zip_high(a, b), out, behind, static_cast<int>(smaller(L, left - L)));
+      if (left > L) finish<E, Stream>(simd::zip_high(a, b), out, behind, left - L);
     }
     return;
   }
   for (int64_t c = 0; c < columns; c += L, at.offset += L) {
-    const int count = static_cast<int>(smaller(L, columns - c));
+    const int count = int(smaller(L, columns - c));
     V value(T(0));
     if (tile != nullptr) {
       if (step == 1) {
