@@ -68,7 +68,7 @@ constexpr weights_plan plan_weights(const conv_shape& s) {
   p.sum *= s.kernel[0] * s.kernel[1] * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
   p.samples = p.samples_in(machine.cached, s.batch, size);
-  p.share = choose_sharing(conv_work(s.geometry), s.groups, p.copies() * size, true);
+  p.share = choose_sharing(s.work(), s.groups, p.copies() * size, true);
   p.cut_planes(depth.n, height.n * width.n, size, machine.l2);
   p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   p.interleaved = p.parts > 1;

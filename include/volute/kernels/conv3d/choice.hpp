@@ -138,7 +138,7 @@ using problem_of = std::conditional_t<std::is_same_v<Family, conv_family>, conv_
 
 /// The plan of a row for a shape. `from`: the layout in which it reads its source, if it can read several.
 template <class Row>
-constexpr auto plan_by(const Row& row, const conv_shape& s, const ops::volume_layout& from = {}) {
+constexpr auto plan_by(const Row& row, const conv_shape& s, const ops::volume_layout& from) {
   if constexpr (requires { row.plan(s, from); })
     return row.plan(s, from);
   else

@@ -159,6 +159,8 @@ struct conv_shape {
     }
   }
 
+  /// One thread's nanoseconds: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the low side.
+  constexpr double work() const { return double(geometry.y_size() * geometry.group_in() * geometry.taps()) / 50; }
   /// True where the forward face reads only every stride-th element of an axis: the copy of the source then leaves the rest out.
   constexpr bool subsampled(int a) const { return side == conv_side::forward && geometry.kernel[a] == 1 && geometry.stride[a] > 1; }
   constexpr correlation_axis correlation(int a, int64_t residue) const;
@@ -234,10 +236,6 @@ enum class sharing { none, pairs, inside };
 /// Tasks that 2, 4, 8 or 16 threads share without a rest: where each repeats something (a copy of what neighbours copy too, or sums that
 /// are added at the end), and elsewhere.
 inline constexpr int64_t few_tasks = 16, many_tasks = 32;
-
-/// One thread's nanoseconds for a convolution: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the
-/// low side.
-constexpr double conv_work(const ops::conv_geometry& g) { return double(g.y_size() * g.group_in() * g.taps()) / 50; }
 
 /// Pairs need no barrier, but so many of them that no thread waits long for the last one, and memory for each thread.
 constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_bytes, bool pairs_allowed) {

@@ -112,7 +112,6 @@ struct conv_account {
   using enum lane_axis;
   using enum source_copy;
   const conv_shape& s;
-  const ops::conv_geometry& g = s.geometry;
   const lane_axis channels = s.side == conv_side::backward ? source_channels : target_channels;  // of a filter's adjoint
   const double source_elements = double(s.source_elements()), target_elements = double(s.target_elements());
   static constexpr int64_t size = sizeof(T), lanes = simd::width<T>;
@@ -120,8 +119,8 @@ struct conv_account {
   static constexpr carry tile_if(bool waits) { return waits ? carry::tile : carry::nothing; }
   constexpr int64_t target_vectors(int64_t fold = 1) const { return ceil_divide(s.target_channels * fold, lanes); }
   /// Elements of dw, each time that the tensors of one sample and group are met.
-  constexpr double filters_of_pair() const { return double(g.w_size()) / double(s.pairs()); }
-  constexpr double filters_of_group() const { return double(g.w_size()) / double(s.groups); }
+  constexpr double filters_of_pair() const { return double(s.filters()) / double(s.pairs()); }
+  constexpr double filters_of_group() const { return double(s.filters()) / double(s.groups); }
   /// Planes that lie in the same sets of a cache drive each other out, where it has few ways.
   constexpr double aliased() const {
     return s.source_plane() * size % machine.aliasing == 0 || s.target_plane() * size % machine.aliasing == 0 ? machine.crowded : 1;
@@ -240,19 +239,19 @@ struct conv_account {
 
   /// Stored: elements of x that each block of channels reads again. Steps: sums of a slab of pixels that are added across the lanes.
   constexpr plan_account of(const pixel_weights_plan& p) const {
-    const int64_t vectors = ceil_divide(p.lanes, lanes) * g.out[0], products = vectors * g.taps() * g.group_in() * p.blocks * p.channels;
+    const int64_t vectors = ceil_divide(p.lanes, lanes) * s.target_size[0], products = vectors * s.taps() * s.source_channels * p.blocks * p.channels;
     return {{pixels, p.rows.direct ? none : padded_rows, carry::tile, 1, p.channels * p.taps},
             {.products = cycles_of_products(double(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
              .copied = p.rows.direct ? 0 : source_elements + target_elements,
              .stored = p.rows.direct ? double(p.blocks) * source_elements : 0,
-             .steps = filters_of_group() * double(ceil_divide(p.lanes * g.out[0], larger(1, p.columns)))}};
+             .steps = filters_of_group() * double(ceil_divide(p.lanes * s.target_size[0], larger(1, p.columns)))}};
   }
 
   /// Stored: register blocks of the taps of a plane. Steps: elements of dw, each slab.
   constexpr plan_account of(const planes_weights_plan& p) const {
-    const double vectors = double(g.out[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
+    const double vectors = double(s.target_size[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
     return {{pixels, padded_rows, carry::tile, 1, p.depth * p.taps},
-            {.products = vectors * double(g.taps()) * odd_loads<T> / 2,
+            {.products = vectors * double(s.taps()) * odd_loads<T> / 2,
              .copied = source_elements + (p.direct ? 0 : target_elements),
              .stored = vectors * double(ceil_divide(s.plane_taps(), p.taps)),
              .steps = filters_of_group() * double(p.steps)}};
@@ -260,11 +259,11 @@ struct conv_account {
 
   /// Stored: register blocks of the taps of a row. Steps: elements of dw, every tenth row.
   constexpr plan_account of(const in_place_weights_plan& p) const {
-    const double vectors = double(g.in[0] * g.out[1] * ceil_divide(g.out[2], lanes) * s.source_channels * s.target_channels);
+    const double vectors = double(s.source_size[0] * s.target_size[1] * ceil_divide(s.target_size[2], lanes) * s.source_channels * s.target_channels);
     return {{pixels, none, carry::tile, p.code.vectors, p.code.depth * p.taps},
-            {.products = vectors * double(g.taps()) / 2,
-             .stored = vectors * double(ceil_divide(g.kernel[1], p.taps)),
-             .steps = filters_of_group() * double(g.out[1]) / 10}};
+            {.products = vectors * double(s.taps()) / 2,
+             .stored = vectors * double(ceil_divide(s.kernel[1], p.taps)),
+             .steps = filters_of_group() * double(s.target_size[1]) / 10}};
   }
 
   /// The plan has counted its cycles. Stored: pages of memory that are not known when a tap reads them. Steps: elements of dw.
@@ -280,21 +279,21 @@ struct conv_account {
   /// Steps: elements of dw.
   constexpr plan_account of(const pointwise_weights_plan& p) const {
     return {{channels, panels, carry::tile, p.vectors, p.rows},
-            {.products = double(ceil_divide(p.turned, lanes) * p.broadcast * g.out_volume()) / 2,
-             .copied = double(p.turned * g.out_volume()),
-             .stored = double(p.broadcast * g.out_volume()),
+            {.products = double(ceil_divide(p.turned, lanes) * p.broadcast * s.target_volume()) / 2,
+             .copied = double(p.turned * s.target_volume()),
+             .stored = double(p.broadcast * s.target_volume()),
              .steps = filters_of_group()}};
   }
 
   /// Stored: vectors of transformed tiles. Steps: the sums of all tasks.
   constexpr plan_account of(const minimal_weights_plan& p) const {
     int64_t tiles = p.tile_kind.elements();
-    for (int a : volume_axes) tiles *= p.axis[a].tiles(g.out[a]);
+    for (int a : volume_axes) tiles *= p.axis[a].tiles(s.target_size[a]);
     return {{channels, channels_last, carry::tile, p.vectors, p.rows},
             {.products = double(tiles) * double(p.x.chunks * p.x_rows() * p.g.chunks) / 2,
-             .copied = double(p.x.chunks * p.x.chunk * g.in_volume() + p.g.chunks * p.g.chunk * g.out_volume()),
+             .copied = double(p.x.chunks * p.x.chunk * s.source_volume() + p.g.chunks * p.g.chunk * s.target_volume()),
              .stored = double(tiles) * double((p.x.chunks * p.g_ranges + p.g.chunks * p.x_ranges) * p.lanes) / lanes,
-             .steps = double(p.tasks() * p.sum()) / double(g.batch)}};
+             .steps = double(p.tasks() * p.sum()) / double(s.batch)}};
   }
 };
 

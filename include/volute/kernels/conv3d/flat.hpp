@@ -104,7 +104,7 @@ constexpr flat_plan plan_flat(const conv_shape& s) {
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
   }
-  best.parts = parts_of(conv_work(s.geometry));
+  best.parts = parts_of(s.work());
   best.order_filters(s, best.code.channels, height_axis, width_axis, channel_axis, depth_axis);
   return best;
 }

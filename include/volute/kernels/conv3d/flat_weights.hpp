@@ -78,7 +78,7 @@ constexpr flat_weights_plan plan_flat_weights(const conv_shape& s) {
   best.vectors_of_sums = true;
   best.partial = s.filters() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
-  if (conv_work(s.geometry) >= worth_sharing) {
+  if (s.work() >= worth_sharing) {
     if (best.tasks < 8) best.parts = ceil_divide(few_tasks, best.tasks);
     best.share = sharing::pairs;
     best.limit_parts(s.batch);

@@ -109,7 +109,7 @@ constexpr in_place_plan plan_in_place(const conv_shape& s) {
   };
   resize(p.row_blocks);
   while (many && p.slab > 1 && bytes() > machine.l2 / 2) resize(p.slab - 1);
-  const double work = conv_work(s.geometry);
+  const double work = s.work();
   if (work < worth_sharing) return p;
   const int64_t pairs = s.pairs(), tasks = smaller(few_tasks, int64_t(work / 10e3));  // of 10 us
   if (pairs * p.slabs < tasks && p.targets >= 8)

@@ -20,16 +20,15 @@ struct in_place_weights_plan : weights_parts {  // a task has one channel of g, 
 template <class T>
 constexpr in_place_weights_plan plan_in_place_weights(const conv_shape& s) {
   in_place_weights_plan p;
-  const ops::conv_geometry& g = s.geometry;
   p.code = plan_in_place<T>(s).code[0];
   p.code.stream = false;
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
-  const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
-  p.taps = int(larger(1, smaller(g.kernel[1], most / sums)));
-  p.steps = g.out[1];
-  p.want_parts(g, g.out_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
-  p.limit_parts(g.batch);
+  const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = s.kernel[0] * s.kernel[2];
+  p.taps = int(larger(1, smaller(s.kernel[1], most / sums)));
+  p.steps = s.target_size[1];
+  p.want_parts(s, s.groups * s.target_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
+  p.limit_parts(s.batch);
   return p;
 }
 

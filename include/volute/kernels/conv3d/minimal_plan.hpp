@@ -191,7 +191,7 @@ constexpr minimal_plan plan_minimal(const conv_shape& s, const ops::volume_layou
   const int64_t columns = minimal_line * f[2].outputs + f[2].taps - 1;
   p.line_size = larger(columns * f[0].size() * f[1].size(), f[2].size() * f[0].outputs * f[1].outputs) * L;
   p.result_size = int64_t{f[0].outputs} * f[1].outputs * p.block.spans[2] * p.axis[2].span() * p.block_lanes();
-  const double work = conv_work(g) / 3;
+  const double work = s.work() / 3;
   if (work >= worth_sharing) {
     // Tasks that 2, 4, 8 or 16 threads share without a rest. A segment of the depth copies planes that its neighbour copies too.
     p.share = sharing::inside;

@@ -83,7 +83,7 @@ constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
   p.line_size = (minimal_line * f[2].outputs + f[2].taps - 1) * f[1].size() * L;
   const int64_t tasks = f[0].size() * p.x_ranges * p.g_ranges;
   const int64_t blocks = p.samples * p.axis[0].tiles(p.slabs.size) * p.block.counts[1] * p.block.counts[2];
-  if (conv_work(q) >= worth_sharing) p.share = sharing::inside;
+  if (s.work() >= worth_sharing) p.share = sharing::inside;
   if (tasks < 16 && p.share == sharing::inside)  // 8 at least for each of two threads, if sums stay in the caches
     p.parts = larger(1, smaller(smaller(16 / tasks, blocks), machine.l2 / 2 / (tasks * p.sum() * size)));
   return p;

@@ -159,7 +159,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   while (p.rows > 4 && too_large()) cut_rows();
   p.targets = s.target_channels;
   const int64_t pairs = s.pairs();
-  const double work = conv_work(s.geometry);
+  const double work = s.work();
   if (chunks > 1 && work >= worth_sharing) {  // a slab's rim is copied only, a part's computed too
     while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
     p.parts = larger(1, smaller(ceil_divide(few_tasks, pairs * p.slabs), cd.n / 8));

@@ -78,47 +78,46 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
 
   /// Sizes for pieces of so many rows, with what x's copy has beside them: `halo` rows and `gap` elements.
   template <class T>
-  constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
+  constexpr void cut_rows(const conv_shape& s, int64_t rows_of_piece, int64_t halo, int64_t gap) {
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
     padded_layout& l = layout;
     rows = rows_of_piece;
-    steps = ceil_divide(g.out[1], rows);
+    steps = ceil_divide(s.target_size[1], rows);
     l.set_rows(rows + halo, gap, size);
     l.channel = source[0].count * l.plane;
-    vectors = direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
+    vectors = direct ? rows * ceil_divide(s.target_size[2], width) : ceil_divide((rows - 1) * l.pitch + s.target_size[2], width);
     target.pitch = l.pitch;
     target.set_rows(rows, 2 * width, size);
-    source_size = whole_lines(g.group_in() * l.channel + l.pitch + 2 * width);
-    target_size = direct ? 0 : whole_lines(g.out[0] * target.plane);
+    source_size = whole_lines(s.source_channels * l.channel + l.pitch + 2 * width);
+    target_size = direct ? 0 : whole_lines(s.target_size[0] * target.plane);
   }
 };
 
 template <class T>
 constexpr planes_weights_plan plan_planes_weights(const conv_shape& s) {
   planes_weights_plan p;
-  const ops::conv_geometry& g = s.geometry;
   constexpr int64_t size = sizeof(T), width = simd::width<T>, least_rows = 4;
   const planes_plan forward = plan_planes<T>(s);
   for (int a : volume_axes) p.source[a] = forward.source[a];
   p.layout = forward.layout;
-  p.depth = int(g.kernel[0]);
+  p.depth = int(s.kernel[0]);
   p.taps = taps_together(s.plane_taps(), (accumulators - 1) / p.depth);
   // A copy costs more than up to a seventh of the lanes.
-  p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
+  p.direct = simd::masks<T> && ceil_divide(s.target_size[2], width) * width * 7 <= s.target_size[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
   const int64_t aligned = ceil_divide(p.layout.pitch, width) * width;  // one tap of the width then crosses no cache line: 9 % less time
   if (p.direct && aligned * 8 <= p.layout.pitch * 9) p.layout.pitch = aligned;
-  p.cut_rows<T>(g, g.out[1], halo, gap);
-  const auto cut_further = [&] { p.cut_rows<T>(g, smaller(p.rows - 1, ceil_divide(g.out[1], p.steps + 1)), halo, gap); };
+  p.cut_rows<T>(s, s.target_size[1], halo, gap);
+  const auto cut_further = [&] { p.cut_rows<T>(s, smaller(p.rows - 1, ceil_divide(s.target_size[1], p.steps + 1)), halo, gap); };
   while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
-  p.targets = g.group_out();
-  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); g.groups < tasks && p.targets >= 4) {
-    p.targets = ceil_divide(g.group_out(), smaller(ceil_divide(tasks, g.groups), p.targets / 2));
-    p.blocks = ceil_divide(g.group_out(), p.targets);
+  p.targets = s.target_channels;
+  if (const int64_t tasks = tasks_worth(s.work() * lanes_of_pixels_work); s.groups < tasks && p.targets >= 4) {
+    p.targets = ceil_divide(s.target_channels, smaller(ceil_divide(tasks, s.groups), p.targets / 2));
+    p.blocks = ceil_divide(s.target_channels, p.targets);
   }
-  p.want_parts(g, g.groups * p.blocks, lanes_of_pixels_work, machine.l2 / size);
-  while (p.rows > least_rows && g.batch * p.steps < p.parts) cut_further();
-  p.limit_parts(g.batch);
+  p.want_parts(s, s.groups * p.blocks, lanes_of_pixels_work, machine.l2 / size);
+  while (p.rows > least_rows && s.batch * p.steps < p.parts) cut_further();
+  p.limit_parts(s.batch);
   return p;
 }
 

@@ -72,7 +72,7 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
   const int64_t goal = larger(block, smaller(1024, (machine.l2 / 4) / (p.depth * size)));
   p.panel = ceil_divide(near_equal(p.pixels, goal), block) * block;
-  const double work = conv_work(g);
+  const double work = s.work();
   p.shared = work >= worth_sharing;
   if (!straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
     const int64_t all = g.out[0] * g.out[1], most_rows_of_y = smaller(goal / g.out[2], all);

@@ -54,16 +54,15 @@ constexpr double pointwise_weights_cost(int64_t turned, int64_t broadcast) {
 template <class T>
 constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
   pointwise_weights_plan p;
-  const ops::conv_geometry& g = s.geometry;
   constexpr int64_t width = simd::width<T>, size = sizeof(T), registers = accumulators + 4, most_rows = 12;
-  const int64_t of_x = g.group_in() * g.taps(), of_g = g.group_out();
-  p.turn_x = width % g.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);
+  const int64_t of_x = s.source_channels * s.taps(), of_g = s.target_channels;
+  p.turn_x = width % s.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);
   p.turned = p.turn_x ? of_x : of_g;
   p.broadcast = p.turn_x ? of_g : of_x;
   p.lanes = width;
   p.pitch = piece_pitch<T>;
-  p.groups = g.groups;
-  p.pixels = g.out_volume();
+  p.groups = s.groups;
+  p.pixels = s.target_volume();
   const int64_t vectors = ceil_divide(p.turned, width);
   p.blocks = ceil_divide(vectors, 2);  // of three, a piece would outgrow the first-level cache, or leave few registers to the rows
   p.vectors = int(ceil_divide(vectors, p.blocks));
@@ -73,16 +72,16 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
   const int64_t most = smaller(most_rows, (registers - 1 - p.vectors) / p.vectors);
   p.rows = int(near_equal(p.broadcast, most));
   p.step = p.rows;
-  while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
+  while (!p.turn_x && p.step % s.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);
   p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (machine.l2 / 8) / (p.pitch * size * p.step)))) * p.step;
   p.sums = p.blocks * p.block_sums();
   const int64_t pieces = ceil_divide(p.pixels, piece_pixels);
   p.piece = ceil_divide(ceil_divide(p.pixels, pieces), width) * width;  // not larger than piece_pixels
-  p.pieces = g.batch * pieces;
+  p.pieces = s.batch * pieces;
   p.several = p.blocks * p.steps * (p.step / p.rows) <
-              p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
-  p.shared = conv_work(g) >= worth_sharing;
+              p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? s.geometry.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
+  p.shared = s.work() >= worth_sharing;
   // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
   if (p.shared) p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;

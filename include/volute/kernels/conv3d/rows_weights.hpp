@@ -48,7 +48,7 @@ constexpr row_weights_plan plan_row_weights(const conv_shape& s) {
   p.samples = p.samples_in(machine.cached * 2, s.batch, size);
   c.ahead = c.slab && p.copies() * size > machine.l2;  // else no gain
   p.panel = smaller(p.samples * p.axis[0].n, larger(1, (machine.l2 / 2) / ((p.source_plane + target_plane) * size)));
-  p.share = choose_sharing(conv_work(s.geometry), s.groups, (p.copies() + p.sum) * size, true);
+  p.share = choose_sharing(s.work(), s.groups, (p.copies() + p.sum) * size, true);
   constexpr int64_t enough_groups = 4;
   if (p.share == sharing::inside && s.groups >= enough_groups) p.share = sharing::pairs;  // no thread waits for what another copies
   const int64_t tasks = p.blocks * p.chunks;

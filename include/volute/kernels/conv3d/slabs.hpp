@@ -98,7 +98,7 @@ constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
 template <class Plan>
 constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t tasks, int64_t tiles) {
   const int64_t pieces = piece_count(s, p);
-  const double work = conv_work(s.geometry);
+  const double work = s.work();
   p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
   if (p.share != sharing::inside) return;
   p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), larger(1, parts_of(work / double(pieces * p.blocks))));

@@ -51,7 +51,7 @@ struct weights_kernel;
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
-/// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
+/// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_shape::work()).
 inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
@@ -105,9 +105,9 @@ struct weights_parts {
 
   /// As many parts as make the work worth sharing, which takes `slower` times that of full lanes of channels; their sums have `room` (in
   /// elements).
-  constexpr void want_parts(const ops::conv_geometry& g, int64_t all_tasks, double slower, int64_t room) {
-    tasks = all_tasks, partial = g.w_size();
-    const int64_t wanted = tasks_worth(conv_work(g) * slower);
+  constexpr void want_parts(const conv_shape& s, int64_t all_tasks, double slower, int64_t room) {
+    tasks = all_tasks, partial = s.filters();
+    const int64_t wanted = tasks_worth(s.work() * slower);
     if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, room / partial));
   }
   /// A step or more of `samples` samples for each.

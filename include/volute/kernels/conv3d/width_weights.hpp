@@ -31,35 +31,34 @@ inline constexpr int64_t direct_columns = 4096;
 template <class T>
 constexpr pixel_weights_plan plan_pixel_weights(const conv_shape& s) {
   pixel_weights_plan p;
-  const ops::conv_geometry& g = s.geometry;
   p.rows = rows_of(s);
   p.depth = cut_depth(s, p.rows.source[0].count, 0);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4;
   p.channels = int(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
   p.taps = taps_together(s.source_channels * s.plane_taps(), most_sums / p.channels);
-  p.want_parts(g, g.groups, 2, machine.l2 / size);  // about half the peak
+  p.want_parts(s, s.groups, 2, machine.l2 / size);  // about half the peak
   if (p.rows.direct) {
-    p.lanes = g.out[1] * g.out[2];
+    p.lanes = s.target_plane();
     p.columns = direct_columns;
   } else {
-    p.lanes = p.columns = ceil_divide((g.out[1] - 1) * p.rows.pitch + g.out[2], width) * width;
-    p.target.pitch = p.rows.pitch, p.target.rows = g.out[1];
-    p.target.part = p.target.plane = whole_lines(g.out[1] * p.rows.pitch + 2 * width);
+    p.lanes = p.columns = ceil_divide((s.target_size[1] - 1) * p.rows.pitch + s.target_size[2], width) * width;
+    p.target.pitch = p.rows.pitch, p.target.rows = s.target_size[1];
+    p.target.part = p.target.plane = whole_lines(s.target_size[1] * p.rows.pitch + 2 * width);
     p.planes = larger(1, (machine.l2 / 8) / (p.channels * p.target.plane * size));  // so that the copy of g stays there
     // Neighbouring parts copy the planes of x that both read: no more than a sixteenth (4 -> 4 channels at 64^3 with stride 2, a
     // quarter: 1.12 of the time).
     const int64_t span = p.depth.high - p.depth.low, both = larger(1, span - p.depth.step);
-    p.parts = smaller(p.parts, g.batch * larger(1, g.out[0] * p.depth.step / (16 * both)));
-    p.planes = smaller(p.planes, ceil_divide(g.out[0] * g.batch, p.parts));
-    const int64_t planes = smaller(g.out[0], ceil_divide(g.batch * ceil_divide(g.out[0], p.planes), p.parts) * p.planes);
+    p.parts = smaller(p.parts, s.batch * larger(1, s.target_size[0] * p.depth.step / (16 * both)));
+    p.planes = smaller(p.planes, ceil_divide(s.target_size[0] * s.batch, p.parts));
+    const int64_t planes = smaller(s.target_size[0], ceil_divide(s.batch * ceil_divide(s.target_size[0], p.planes), p.parts) * p.planes);
     p.rows.channel = smaller(p.rows.source[0].count, (planes - 1) * p.depth.step + span) * p.rows.plane;
     p.target.channel = p.planes * p.target.plane;
     p.target_size = p.channels * p.target.channel;
     p.source_size = whole_lines(s.source_channels * p.rows.channel + p.lanes);
   }
-  p.steps = ceil_divide(g.out[0], p.planes) * ceil_divide(p.lanes, p.columns);
-  p.limit_parts(g.batch);
+  p.steps = ceil_divide(s.target_size[0], p.planes) * ceil_divide(p.lanes, p.columns);
+  p.limit_parts(s.batch);
   return p;
 }
 
