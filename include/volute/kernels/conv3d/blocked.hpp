@@ -101,8 +101,7 @@ VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, i
     c += count;
   }
   if (channels < pitch)
-    for (int64_t i = 0; i < end - begin; ++i)
-      fill_zeros(to + i * pitch + channels, pitch - channels);
+    for (int64_t i = 0; i < end - begin; ++i) fill_zeros(to + i * pitch + channels, pitch - channels);
 }
 
 }  // namespace VOLUTE_ISA

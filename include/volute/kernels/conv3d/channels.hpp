@@ -29,7 +29,7 @@ constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
 /// A tile holds `main.rows` rows of one residue class of height and depth, `tile_width` pixels of each class of the width.
 struct channels_plan : lanes_plan {
   int lanes = 1;
-  pixel_block main, last;  // the last block of target channels may have three vectors
+  pixel_block main, last;                   // the last block of target channels may have three vectors
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks

@@ -163,7 +163,8 @@ constexpr bool possible(Family family, const problem_of<Family>& q) {
 /// f(plan) with the plan of a family that is no constant.
 template <class T, class Family, class F>
 constexpr auto with_plan(Family family, const problem_of<Family>& q, F f, const ops::volume_layout& from = {}) {
-  return judge<T>(family, q, [&](const auto&, const conv_shape&, const auto& plan) { return f(plan); }, from);
+  return judge<T>(
+      family, q, [&](const auto&, const conv_shape&, const auto& plan) { return f(plan); }, from);
 }
 /// The plan of one that is.
 template <int I, class Row, class... Rows>

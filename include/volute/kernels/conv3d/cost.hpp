@@ -239,7 +239,8 @@ struct conv_account {
 
   /// Stored: elements of x that each block of channels reads again. Steps: sums of a slab of pixels that are added across the lanes.
   constexpr plan_account of(const pixel_weights_plan& p) const {
-    const int64_t vectors = ceil_divide(p.lanes, lanes) * s.target_size[0], products = vectors * s.taps() * s.source_channels * p.blocks * p.channels;
+    const int64_t vectors = ceil_divide(p.lanes, lanes) * s.target_size[0],
+                  products = vectors * s.taps() * s.source_channels * p.blocks * p.channels;
     return {{pixels, p.rows.direct ? none : padded_rows, carry::tile, 1, p.channels * p.taps},
             {.products = cycles_of_products(double(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
              .copied = p.rows.direct ? 0 : source_elements + target_elements,
@@ -259,7 +260,8 @@ struct conv_account {
 
   /// Stored: register blocks of the taps of a row. Steps: elements of dw, every tenth row.
   constexpr plan_account of(const in_place_weights_plan& p) const {
-    const double vectors = double(s.source_size[0] * s.target_size[1] * ceil_divide(s.target_size[2], lanes) * s.source_channels * s.target_channels);
+    const double vectors =
+        double(s.source_size[0] * s.target_size[1] * ceil_divide(s.target_size[2], lanes) * s.source_channels * s.target_channels);
     return {{pixels, none, carry::tile, p.code.vectors, p.code.depth * p.taps},
             {.products = vectors * double(s.taps()) / 2,
              .stored = vectors * double(ceil_divide(s.kernel[1], p.taps)),

@@ -217,9 +217,7 @@ VOLUTE_INLINE void in_place_row(const T* const* from, const T* w, in_place_sums<
     });
   } else {  // all taps for each vector, which they share
     VOLUTE_EACH(d, TW * KD) wv[d] = V(w[d]), simd::keep(wv[d]);
-    unrolled<N>([&](auto i) VOLUTE_ALWAYS_INLINE {
-      unrolled<TW>([&](auto t) VOLUTE_ALWAYS_INLINE { add(t, i, wv + t * C.depth); });
-    });
+    unrolled<N>([&](auto i) VOLUTE_ALWAYS_INLINE { unrolled<TW>([&](auto t) VOLUTE_ALWAYS_INLINE { add(t, i, wv + t * C.depth); }); });
   }
 }
 

@@ -85,7 +85,8 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
 
 /// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold]. A unit: a pixel.
 template <class T, int Fold, bool Scale, ops::volume_layout From>
-VOLUTE_NO_INLINE void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& range, T* to) noexcept {
+VOLUTE_NO_INLINE void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& range,
+                                    T* to) noexcept {
   const int64_t there = smaller(most, x.channels - first), channel = (range.sample * x.groups + range.group) * x.channels + first;
   const int64_t pixel = most * Fold, n = range.end - range.begin;
   to += (range.begin - range.base) * pixel;

@@ -13,7 +13,7 @@ struct minimal_weights_plan {
   minimal_tile tile_kind;
   minimal_axis axis[3]{};
   int lanes = 1, vectors = 1, rows = 1;  // a register block: vectors of g's channels, and channels of x
-  chunked_copy x, g;  // of the two tensors
+  chunked_copy x, g;                     // of the two tensors
   minimal_block_plan block;  // of rows and columns; one tile deep
   depth_slabs slabs;
   int64_t samples = 1;               // whose copies stand together

@@ -131,7 +131,8 @@ struct filter_rows {
 };
 
 /// One chunk of a block of target channels, for filters whose taps all belong to one class: `targets` channels in `lanes`, a multiple of
-/// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel; step: from a source channel's elements to the next ones'.
+/// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel; step: from a source
+/// channel's elements to the next ones'.
 template <class T>
 VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, int64_t step, const T* w,
                                  int64_t lanes, int64_t targets, int64_t sources, bool streams, T* to) noexcept {
@@ -212,22 +213,21 @@ VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& orde
   const int64_t size = order.size(s);
   const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
-  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(double(size)),
-               [&](int64_t begin, int64_t end, int) noexcept {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t c = i % order.chunks, b = i / order.chunks % order.blocks, group = i / (order.blocks * order.chunks);
-                   const int64_t lanes = order.block_lanes(b), first = b * order.lanes / order.fold;
-                   const int64_t targets = smaller(lanes / order.fold, s.target_channels - first), source = c * order.chunk;
-                   const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
-                   T* const to = packed + order.block_first(group, b, s.taps());
-                   if (turns && lanes % simd::width<T> == 0) {
-                     pack_block(s, order, rows, places.step[channel_axis] * lanes, from + source * s.weight_source, lanes, targets,
-                                smaller(order.chunk, s.source_channels - source), streams, to + source * s.taps() * lanes);
-                   } else {
-                     gather_block(s, order, from, c, lanes, targets, to);
-                   }
-                 }
-               });
+  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(double(size)), [&](int64_t begin, int64_t end, int) noexcept {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t c = i % order.chunks, b = i / order.chunks % order.blocks, group = i / (order.blocks * order.chunks);
+      const int64_t lanes = order.block_lanes(b), first = b * order.lanes / order.fold;
+      const int64_t targets = smaller(lanes / order.fold, s.target_channels - first), source = c * order.chunk;
+      const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
+      T* const to = packed + order.block_first(group, b, s.taps());
+      if (turns && lanes % simd::width<T> == 0) {
+        pack_block(s, order, rows, places.step[channel_axis] * lanes, from + source * s.weight_source, lanes, targets,
+                   smaller(order.chunk, s.source_channels - source), streams, to + source * s.taps() * lanes);
+      } else {
+        gather_block(s, order, from, c, lanes, targets, to);
+      }
+    }
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -36,9 +36,7 @@ struct padded_layout {
 };
 
 /// Where tap t finds the first position's element in a padded copy.
-constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const source_axis& copy) {
-  return c.source_of(0, t) + copy.pad;
-}
+constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const source_axis& copy) { return c.source_of(0, t) + copy.pad; }
 
 /// Offsets of the taps in a padded copy, one residue class after the other: of the height, of the width, and of both together.
 template <ops::conv_geometry G, conv_side Side>
@@ -138,8 +136,8 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
   for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
 }
 
-/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run: its layout, the source's height and width, the lengths of the source's rows, planes and
-/// channels. Nothing is read at or behind x_end.
+/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run: its
+/// layout, the source's height and width, the lengths of the source's rows, planes and channels. Nothing is read at or behind x_end.
 template <class T>
 struct slab_copy {
   const padded_layout& layout;
@@ -201,7 +199,8 @@ VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first
 /// The same of planes [planes.first, planes.last) of `channels` channels, for as many residue classes of the width as the layout has; those
 /// numbered 0 stand, or would stand, at x and at `to`. scale: one factor a channel.
 template <class T, bool Scale>
-void copy_slabs(const slab_copy<T>& p, const T* x, const tap_range& planes, int64_t channels, int64_t first, const T* scale, T* to) noexcept {
+void copy_slabs(const slab_copy<T>& p, const T* x, const tap_range& planes, int64_t channels, int64_t first, const T* scale,
+                T* to) noexcept {
   const auto copy = p.layout.step[1] == 2 ? copy_slab<T, Scale, 2> : copy_slab<T, Scale, 1>;
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t q = planes.first; q < planes.last; ++q)

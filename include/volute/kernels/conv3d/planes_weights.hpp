@@ -70,7 +70,7 @@ struct weights_flight {
 struct planes_weights_plan : weights_parts {  // steps: pieces
   int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
-  padded_layout layout{}, target{};   // of x, of g
+  padded_layout layout{}, target{};  // of x, of g
   int64_t rows = 1;                 // of g, of one piece
   int64_t targets = 1, blocks = 1;  // channels of g of one task
   bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
@@ -183,9 +183,7 @@ struct weights_kernel<T, C, plan> {
   static constexpr int64_t row = s.source_size[2], g_row = s.target_size[2];
 
   /// Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
-  int64_t tasks() const noexcept {
-    return s.groups * (of.workers.alone() ? 1 : smaller(plan.blocks, 4 * of.workers.workers->threads()));
-  }
+  int64_t tasks() const noexcept { return s.groups * (of.workers.alone() ? 1 : smaller(plan.blocks, 4 * of.workers.workers->threads())); }
 
   VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {
     constexpr const correlation_axis& cd = s.axis[0];

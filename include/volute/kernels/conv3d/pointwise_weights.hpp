@@ -79,8 +79,9 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
   const int64_t pieces = ceil_divide(p.pixels, piece_pixels);
   p.piece = ceil_divide(ceil_divide(p.pixels, pieces), width) * width;  // not larger than piece_pixels
   p.pieces = s.batch * pieces;
-  p.several = p.blocks * p.steps * (p.step / p.rows) <
-              p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? s.geometry.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
+  p.several =
+      p.blocks * p.steps * (p.step / p.rows) <
+      p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? s.geometry.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
   p.shared = s.work() >= worth_sharing;
   // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
   if (p.shared) p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));

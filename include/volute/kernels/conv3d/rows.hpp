@@ -25,11 +25,11 @@ struct rows_code {
   int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
   constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
   constexpr int64_t target_row() const { return width * block_lanes(); }
-  constexpr int64_t tap_row() const { return taps * block_lanes(); }  // of filters or sums: one source channel, or `fold` of them
+  constexpr int64_t tap_row() const { return taps * block_lanes(); }       // of filters or sums: one source channel, or `fold` of them
   constexpr int64_t tap_pair() const { return chunk / fold * tap_row(); }  // one chunk, one tap of depth and height
 };
 
-/// Pixels of a row that are accumulated together.
+/// Segments of a row are pixels that are accumulated together: where number i begins, and what its taps read.
 constexpr int64_t segment_start(const rows_code& c, int64_t i) { return c.width * i / c.segments; }
 constexpr axis_segment segment_of(const rows_code& c, int64_t i) {
   const correlation_axis axis{.taps = c.taps, .offset = c.offset, .offset_step = c.dilation};

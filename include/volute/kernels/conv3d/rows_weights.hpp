@@ -144,9 +144,7 @@ struct row_weights_task {
   }
 
   /// The sums of n pairs of taps.
-  VOLUTE_INLINE void clear(int64_t pair_of_taps, int64_t n) const noexcept {
-    fill_zeros(sums + pair_of_taps * tap_sums, n * tap_sums);
-  }
+  VOLUTE_INLINE void clear(int64_t pair_of_taps, int64_t n) const noexcept { fill_zeros(sums + pair_of_taps * tap_sums, n * tap_sums); }
 
   /// Planes [begin, end), counted through the samples, C.rows rows at a time: each row meets the taps td of the depth and th of the height
   /// that find a row of the source (several rows: one pair of taps). The first sums are written, unless `add`.

@@ -110,8 +110,8 @@ VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& 
 }
 VOLUTE_EXHAUSTIVE_END
 
-/// Results with channels in the lanes, [pixel][pitch]: `channels` of them, and of each `width` pixels that are neighbours in the volume, from
-/// its pixel `first` on.
+/// Results with channels in the lanes, [pixel][pitch]: `channels` of them, and of each `width` pixels that are neighbours in the volume,
+/// from its pixel `first` on.
 template <class T>
 struct lanes_tile {
   const T* tile;

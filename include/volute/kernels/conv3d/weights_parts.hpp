@@ -57,9 +57,7 @@ inline constexpr double lanes_of_pixels_work = 1.5;
 inline constexpr double least_task = 10e3;
 
 /// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
-constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(few_tasks, int64_t(work / least_task));
-}
+constexpr int64_t tasks_worth(double work) { return work < worth_sharing ? 1 : smaller(few_tasks, int64_t(work / least_task)); }
 
 /// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
 template <class T>
@@ -159,8 +157,8 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the run's dw. (tasks(): how many tasks
-/// the workers get, if not the plan's.)
+/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the run's dw. (tasks(): how many
+/// tasks the workers get, if not the plan's.)
 template <class T, const conv_call& C, const auto& p>
 requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
 void run_weights(const weights_run<T, C>& of) noexcept {

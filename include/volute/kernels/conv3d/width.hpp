@@ -257,8 +257,8 @@ void run_family(const conv_run<T>& run) noexcept {
           for (int64_t i = 0; i < size; ++i) own[i] = filters[i] * run.scale[pair * s.source_channels + i / p.channels];
           filters = own;
         }
-        width_task<T, p.channels, p.vectors, C.epilogue>{
-            s, p, run, {offsets.h, offsets.w}, pair, b * p.channels, slice, slices, copy, filters, own + p.weights_size}
+        width_task<T, p.channels, p.vectors, C.epilogue>{s,      p,    run,     {offsets.h, offsets.w}, pair, b * p.channels, slice,
+                                                         slices, copy, filters, own + p.weights_size}
             .compute();
       });
 }

@@ -20,7 +20,7 @@ struct pixel_weights_plan : weights_parts {  // steps: pieces
   int64_t blocks = 1;
   depth_slabs depth;                // what planes of x those of g read
   rows_layout rows{};
-  padded_layout target{};             // of g's copy, unless it is read directly: the pitch of x's, and zeros in the gaps
+  padded_layout target{};           // of g's copy, unless it is read directly: the pitch of x's, and zeros in the gaps
   int64_t lanes = 1;                // of one plane of g
   int64_t planes = 1, columns = 1;  // of a piece: planes of g, or lanes of one plane
 };
