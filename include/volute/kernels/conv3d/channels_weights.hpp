@@ -22,11 +22,6 @@ struct weights_plan : weights_cut {
   int window = 1;                     // elements of a run (neighbouring taps x channels) that one register block holds
   int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
   bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
-  constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
-  constexpr tap_range targets(int64_t b, int64_t channels) const {
-    const int64_t first = b * block_lanes(0);
-    return {first, smaller(channels, first + block_lanes(b))};
-  }
 };
 
 constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
@@ -51,6 +46,8 @@ constexpr weights_plan plan_weights(const conv_shape& s) {
   p.lanes = forward.lanes;
   p.main = forward.main.vectors, p.last = forward.last.vectors;
   p.blocks = forward.blocks;
+  p.last_lanes = p.lanes * p.last;
+  p.main_lanes = p.blocks > 1 ? p.lanes * p.main : p.last_lanes;
   p.cut_channels(s.source_channels, forward.chunk);
   const auto& [depth, height, width] = s.axis;
   const int64_t vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
@@ -233,11 +230,6 @@ struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
   weights_run<T, C> of;
 
-  void copy_target(const copy_range& range, T* to) const noexcept {
-    copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(range.block, 0).first, plan.block_lanes(range.block),
-                                                 range.in(s.target_plane()), to);
-  }
-
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
     const auto run = [&](auto vectors) VOLUTE_ALWAYS_INLINE {
       weights_task<T, plan.lanes, vectors, plan.window, plan.ahead>{s, plan, x, g, sum, range}.run();
@@ -253,12 +245,10 @@ struct weights_kernel<T, C, plan> {
     static constexpr tap_places<C.geometry, C.side> places(
         [](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
         [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
-    const tap_range targets = plan.targets(at.block, s.target_channels);
-    const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
+    const tap_range targets = plan.targets(at.block, s), sources = plan.sources(at.chunk, s);
     const int64_t lanes = plan.block_lanes(at.block), part = plan.sum_count * plan.sum;
     T* const dw = of.dw + filter_offset(s, at.group, targets.first, sources.first);
-    const int64_t target_count = targets.last - targets.first, source_count = sources.last - sources.first;
-    const complete_sums<T> all{s, sums, dw, target_count, 0, source_count, places.of, lanes, lanes, plan.parts, part};
+    const complete_sums<T> all{s, sums, dw, targets.count(), 0, sources.count(), places.of, lanes, lanes, plan.parts, part};
     if constexpr (places.all_met && s.taps() > 1)
       all.template turn<plan.lanes, 1>();
     else

@@ -86,6 +86,7 @@ struct source_axis {
 /// Taps, or whatever else, [first, last).
 struct tap_range {
   int64_t first = 0, last = 0;
+  constexpr int64_t count() const { return last - first; }
 };
 /// Number i of `parts` near-equal ranges of n.
 constexpr tap_range nth_range(int64_t n, int64_t i, int64_t parts) { return {n * i / parts, n * (i + 1) / parts}; }
@@ -124,7 +125,7 @@ constexpr int64_t positions_read(const correlation_axis& c, int64_t count) {
   int64_t n = 0;
   for (int64_t t = 0; t < c.taps; ++t) {
     const tap_range r = positions_inside(c, t, count);
-    n += r.last - r.first;
+    n += r.count();
   }
   return n;
 }

@@ -208,7 +208,7 @@ void run_family(const conv_run<T>& run) noexcept {
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
   using masks = flat_masks<T, C.geometry, C.side>;
-  constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
+  const auto& [cd, ch, cw] = s.axis;
   constexpr int64_t row = s.source_size[2];
   constexpr pixels_tasks all{s.pairs(), p.blocks, p.segments, p.vector_blocks};
   share_ranges(run.workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {

@@ -92,7 +92,7 @@ struct tap_loops {
   }
   /// Returns where the filters of these taps begin.
   VOLUTE_INLINE int64_t take(const tap_range& td, const tap_range& th) {
-    d = td.last - td.first, h = th.last - th.first;
+    d = td.count(), h = th.count();
     return td.first * w_d + th.first * w_h;
   }
 };

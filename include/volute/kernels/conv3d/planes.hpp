@@ -289,7 +289,7 @@ template <class T, int KD, int NV, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
                                   const pixels_task& task, tap_range depth, T* memory) noexcept {
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
-  const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
+  const int64_t all = depth.count() + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);
   const slab_copy<T> copy{p.layout, p.source[1], p.source[2], row, s.source_plane(), volume, a.x + s.pairs() * s.source_elements()};
   planes_job<T> j;

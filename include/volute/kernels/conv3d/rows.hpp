@@ -7,8 +7,8 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/lanes.hpp>
 
+#include <concepts>
 #include <cstdint>
-#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -71,7 +71,6 @@ VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
 /// What both plans have of the rows.
 struct rows_cut {
   rows_code code;
-  int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
 };
 
@@ -119,7 +118,6 @@ constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
   c.segments = ceil_divide(c.width, smaller(longest, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
-  p.block = c.block_lanes() / c.fold;
   // Source channels at a time: near-equal chunks of at most 64.
   c.chunk = ceil_divide(near_equal(s.source_channels, 64), c.fold) * c.fold;
   p.cut_channels(s.source_channels, c.chunk);
@@ -290,9 +288,9 @@ struct rows_task {
     const tap_range inside = positions_inside(cd, td, p.source[0].count), rh = positions_inside(ch, th, p.source[1].count);
     const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from `first` on
     const auto planes_before = [&](int64_t i) {
-      return i / depth * (rd.last - rd.first) + larger(0, smaller(i % depth, rd.last) - rd.first);
+      return i / depth * rd.count() + larger(0, smaller(i % depth, rd.last) - rd.first);
     };
-    const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
+    const int64_t rows = (planes_before(end) - planes_before(begin)) * rh.count();
     rows_job<T, C.rows> j;
     j.w = w;
     j.ahead = w + tap_weights;
@@ -317,8 +315,7 @@ struct rows_task {
 };
 
 /// A range of the copy of x's channels in chunks, the volume as one long row. A unit: a pixel.
-template <class T, bool Scale, ops::volume_layout From, class Plan>
-requires std::is_base_of_v<rows_cut, Plan>
+template <class T, bool Scale, ops::volume_layout From, std::derived_from<rows_cut> Plan>
 void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& range, T* to) noexcept {
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk)
     copy_channels<T, 1, Scale, From>({x, s.groups, s.source_channels, s.source_volume()}, scale, c * p.code.chunk, p.code.chunk, range, to);

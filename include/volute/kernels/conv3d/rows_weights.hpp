@@ -31,6 +31,8 @@ constexpr row_weights_plan plan_row_weights(const conv_shape& s) {
   constexpr int64_t longest = 14;
   plan_rows_blocks<T>(p, s, longest);
   const int64_t pixels = ceil_divide(c.width, c.segments), column = p.axis[1].taps * c.tap_pair();
+  p.main_lanes = p.last_lanes = c.block_lanes();
+  p.fold = c.fold;
   p.together = p.blocks;
   p.sum = p.axis[0].taps * column;
   const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;  // fewer products are not worth their sums' way
@@ -161,13 +163,13 @@ struct row_weights_task {
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / cd.n, d = u % cd.n;
       const tap_range inside_d = both(taps_inside(cd, d, p.source[0].count), td);
-      j.d = inside_d.last - inside_d.first;
+      j.d = inside_d.count();
       if (j.d <= 0) continue;
       const T* const x = source + n * p.source_sample + (cd.source_of(d, inside_d.first) - range.source_base) * p.source_plane;
       const T* g = target + n * p.target_sample + ((d - range.target_base) * ch.n + rows.first) * g_row;
       for (int64_t h = rows.first; h < rows.last; ++h, g += g_row) {
         const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.source[1].count), th);
-        j.h = inside_h.last - inside_h.first;
+        j.h = inside_h.count();
         if (j.h <= 0) continue;
         j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
         j.x[waiting] = x + ch.source_of(h, inside_h.first) * x_row;
@@ -190,10 +192,6 @@ struct weights_kernel<T, C, plan> {
   weights_run<T, C> of;
   static constexpr rows_code code = plan.code;
 
-  void copy_target(const copy_range& range, T* to) const noexcept {
-    copy_channels<T, code.fold, false, C.layouts.target>(of.targets(), nullptr, range.block * plan.block, plan.block, range, to);
-  }
-
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
     row_weights_task<T, plan>{x, g, sum, range}.run();
   }
@@ -201,13 +199,11 @@ struct weights_kernel<T, C, plan> {
   void complete(const weights_place& at, const T* sums) const noexcept {
     static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.tap_pair(); },
                                                            [](const correlation_axis&) { return code.block_lanes(); });
-    const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
-    const int64_t sources = smaller(code.chunk, s.source_channels - first);
-    const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
-    T* const dw = of.dw + filter_offset(s, at.group, target, first);
-    const int64_t targets = smaller(plan.block, s.target_channels - target);
-    const int64_t begin = steps.first * code.fold, end = smaller(sources, steps.last * code.fold);
-    const complete_sums<T> all{s, sums, dw, targets, begin, end, places.of, 1, code.tap_row(), plan.parts, plan.sum_count * plan.sum};
+    const tap_range targets = plan.targets(at.block, s), sources = plan.sources(at.chunk, s);
+    const tap_range steps = nth_range(ceil_divide(sources.count(), code.fold), at.slice, at.slices);
+    T* const dw = of.dw + filter_offset(s, at.group, targets.first, sources.first);
+    const complete_sums<T> all{s, sums, dw, targets.count(), steps.first * code.fold, smaller(sources.count(), steps.last * code.fold),
+                               places.of, 1, code.tap_row(), plan.parts, plan.sum_count * plan.sum};
     if constexpr (C.side == conv_side::forward && code.fold == 1 && s.taps() <= dense_taps)
       all.template turn_dense<code.lanes>(plan.stream);
     else
