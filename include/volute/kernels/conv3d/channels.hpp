@@ -58,7 +58,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
   p.cut_channels(s.source_channels, near_equal(s.source_channels, 16));
   p.source_units = p.chunks;
-  p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks};
+  p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks, false};
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
   p.source[0] = s.source(0, 1, false);

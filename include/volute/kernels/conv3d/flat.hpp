@@ -105,7 +105,7 @@ constexpr flat_plan plan_flat(const conv_shape& s) {
       }
   }
   best.parts = parts_of(s.work());
-  best.order_filters(s, best.code.channels, height_axis, width_axis, channel_axis, depth_axis);
+  best.order = {{height_axis, width_axis, channel_axis, depth_axis}, best.code.channels};
   return best;
 }
 

@@ -87,7 +87,7 @@ constexpr in_place_plan plan_in_place(const conv_shape& s) {
   for (int i = 0; i < p.codes; ++i) p.code[i] = in_place_code_of<T>(s, i, both / p.codes);
   const in_place_code& c = p.code[0];
   if (p.codes == 2) p.code[1].before = c.taps_before(1, 0);
-  p.order_filters(s);
+  p.weights = s.source_channels * s.taps();
   p.row_blocks = ceil_divide(rows, c.rows);
   // Where several channels of the destination read the same source, a slab's stays in the second-level cache for them, and that of one
   // row block in the first (3 -> 64 channels: 11.5 -> 10.5 ms). Planes a multiple of 2 KiB apart lie in the same few sets there, which

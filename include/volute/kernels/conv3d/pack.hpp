@@ -1,5 +1,5 @@
-// Filters into the order in which a convolution reads them. Where blocks of target channels fill vectors: transposes in registers, rows of
-// target channels, columns of neighbouring filter elements. Gathering one element after the other takes 1 to 2 ns for each.
+// Filters into the order in which a convolution with target channels in the lanes reads them: transposes in registers, rows of target
+// channels, columns of neighbouring filter elements. Gathering one element after the other takes 1 to 2 ns for each.
 #pragma once
 
 #include <volute/core/hash.hpp>
@@ -97,48 +97,40 @@ struct tap_loops {
   }
 };
 
-/// What filters vary over beside the target channels.
-enum filter_axis { channel_axis, depth_axis, height_axis, width_axis };
-
 /// The order of packed filters, of `size` elements; what `put` names is equal where they can be shared: [group][block of target
-/// channels][class][chunk of source channels], the axes (of the chunk's source channels / fold, and of the taps), [lane]. Target channels
-/// that do not exist are zeros; blocks lie as far apart as if all taps met a class.
+/// channels][class][chunk of source channels][tap d][tap h] and then [tap w][source channel / fold][lane] or, `width_last`, [source channel
+/// / fold][tap w][lane].
 struct filter_order {
   int64_t blocks = 1, lanes = 1, last_lanes = 1;  // in one group; lanes of a block, and of the last one
   int64_t fold = 1;                               // neighbouring lanes for each target channel, with as many source channels
   int64_t chunk = 1, chunks = 1;
-  filter_axis axes[4]{depth_axis, height_axis, width_axis, channel_axis};  // from the outside in
+  bool width_last = false;
   constexpr int64_t size(const conv_shape& s) const { return s.groups * group_size(s.taps()); }
   constexpr void put(hash& h) const {
     for (int64_t v : {blocks, lanes, last_lanes, fold, chunk, chunks}) h.put(v);
   }
+  constexpr int64_t steps() const { return chunk / fold; }
   constexpr int64_t block_lanes(int64_t b) const { return b + 1 < blocks ? lanes : last_lanes; }
-  constexpr int64_t group_size(int64_t taps) const { return ((blocks - 1) * lanes + last_lanes) * taps * (chunk / fold) * chunks; }
+  constexpr int64_t group_size(int64_t taps) const { return ((blocks - 1) * lanes + last_lanes) * taps * steps() * chunks; }
   constexpr int64_t block_first(int64_t group, int64_t b, int64_t taps) const {
-    return group * group_size(taps) + b * lanes * taps * (chunk / fold) * chunks;
+    return group * group_size(taps) + b * lanes * taps * steps() * chunks;
   }
-};
-
-/// Rows of lanes in a chunk of one class: all of them, and from one position to the next along each axis.
-struct filter_rows {
-  int64_t count = 1, step[4]{};
-  constexpr filter_rows(const filter_order& order, const conv_class& at) {
-    const int64_t counts[4]{order.chunk / order.fold, at.d.taps, at.h.taps, at.w.taps};
-    for (int i = 3; i >= 0; --i) step[order.axes[i]] = count, count *= counts[order.axes[i]];
+  /// Rows of lanes before tap (d, h, w) and the first source channel, in a chunk of one class; and from one source channel to the next.
+  constexpr int64_t row(const conv_class& at, int64_t d, int64_t h, int64_t w) const {
+    return (d * at.h.taps + h) * at.w.taps * steps() + w * (width_last ? 1 : steps());
   }
-  /// Before a tap of the first source channel.
-  constexpr int64_t before(int64_t d, int64_t h, int64_t w) const { return d * step[1] + h * step[2] + w * step[3]; }
+  constexpr int64_t row_step(const correlation_axis& w_axis) const { return width_last ? w_axis.taps : 1; }
 };
 
 /// One chunk of a block of target channels, for filters whose taps all belong to one class: `targets` channels in `lanes`, a multiple of
-/// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel; step: from a source
-/// channel's elements to the next ones'.
+/// the widest vector, and `sources` channels; zeros for the rest. rows: of each tap and the first source channel.
 template <class T>
-VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, int64_t step, const T* w,
-                                 int64_t lanes, int64_t targets, int64_t sources, bool streams, T* to) noexcept {
+VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order, const int64_t* rows, const T* w, int64_t lanes,
+                                 int64_t targets, int64_t sources, bool streams, T* to) noexcept {
   using V = simd::vec<T>;
   constexpr int L = simd::width<T>;
   const int64_t taps = s.taps(), target_stride = s.weight_target, source_stride = s.weight_source;
+  const int64_t step = order.row_step(s.axis[2]) * lanes;
   const bool dense = source_stride == taps;  // the source channels of a target channel lie one after the other
   const int64_t runs = dense ? 1 : sources, length = dense ? sources * taps : taps;
   const int64_t ahead = dense ? 8 * L : source_stride;  // the rows lie far apart: the processor does not see what comes next
@@ -175,11 +167,10 @@ void gather_block(const conv_shape& s, const filter_order& order, const T* from,
                   T* to) noexcept {
   const int64_t fold = order.fold, block = lanes / fold, begin = c * order.chunk, end = begin + order.chunk;
   for_each_class(s, [&](const conv_class& at) {
-    const filter_rows rows(order, at);
-    T* const first = to + (at.before * order.chunk / fold * order.chunks + c * rows.count) * lanes;
-    const int64_t step = rows.step[channel_axis] * lanes;
+    T* const first = to + (at.before * order.chunks + c * at.taps()) * order.steps() * lanes;
+    const int64_t step = order.row_step(at.w) * lanes;
     for_each_tap(s, at, [&](int64_t d, int64_t h, int64_t w, int64_t tap) {
-      T* out = first + rows.before(d, h, w) * lanes;
+      T* out = first + order.row(at, d, h, w) * lanes;
       const T* in = from + begin * s.weight_source + tap;
       for (int64_t k = begin; k < end; k += fold, out += step, in += fold * s.weight_source) {
         const int64_t sources = larger(0, smaller(fold, s.source_channels - k)), filled = sources > 0 ? targets : 0;
@@ -191,7 +182,7 @@ void gather_block(const conv_shape& s, const filter_order& order, const T* from,
   });
 }
 
-/// What a plan knows of its packed filters: `size`, `put` and what pack_filters() wants. Some are it themselves.
+/// What a plan knows of its packed filters: `size`, `put` and what pack_filters() wants. Some plans are their order themselves.
 template <class Plan>
 constexpr const auto& order_of(const Plan& p) {
   if constexpr (requires { p.order; })
@@ -208,8 +199,7 @@ VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& orde
   const conv_class all{s.axis[0], s.axis[1], s.axis[2]};
   const bool one_class = s.class_counts[0] * s.inner_classes() == 1 && all.taps() == s.taps();
   const bool turns = one_class && order.fold == 1 && s.taps() <= most_taps;
-  const filter_rows places(order, all);
-  if (turns) for_each_tap(s, all, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = places.before(d, h, x); });
+  if (turns) for_each_tap(s, all, [&](int64_t d, int64_t h, int64_t x, int64_t tap) { rows[tap] = order.row(all, d, h, x); });
   const int64_t size = order.size(s);
   const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
@@ -221,8 +211,8 @@ VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& orde
       const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
       T* const to = packed + order.block_first(group, b, s.taps());
       if (turns && lanes % simd::width<T> == 0) {
-        pack_block(s, order, rows, places.step[channel_axis] * lanes, from + source * s.weight_source, lanes, targets,
-                   smaller(order.chunk, s.source_channels - source), streams, to + source * s.taps() * lanes);
+        pack_block(s, order, rows, from + source * s.weight_source, lanes, targets, smaller(order.chunk, s.source_channels - source),
+                   streams, to + source * s.taps() * lanes);
       } else {
         gather_block(s, order, from, c, lanes, targets, to);
       }

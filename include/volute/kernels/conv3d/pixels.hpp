@@ -15,20 +15,54 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
+enum filter_axis { channel_axis, depth_axis, height_axis, width_axis };
+
+/// An order of packed filters: [group][block of target channels][class][axes 0 to 3: source channels and taps][target channel]. Target
+/// channels that do not exist are zeros; blocks lie as far apart as if all taps met a class.
+struct pixel_filter_order {
+  filter_axis axes[4]{channel_axis, depth_axis, height_axis, width_axis};
+  int64_t targets = 1;  // of a block
+  constexpr int64_t size(const conv_shape& s) const { return s.filters() / s.target_channels * whole_blocks(s.target_channels); }
+  constexpr int64_t whole_blocks(int64_t channels) const { return ceil_divide(channels, targets) * targets; }
+  constexpr void put(hash& h) const { h.put(targets); }
+};
+
+template <class T>
+VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const pixel_filter_order& order, const T* w, T* packed, const team<T>&) noexcept {
+  const int64_t plane = s.plane_taps(), filter = s.source_channels * s.taps();
+  for (int64_t group = 0; group < s.groups; ++group, w += s.target_channels * filter)
+    for (int64_t first = 0; first < s.target_channels; first += order.targets) {
+      T* const next = packed + filter * order.targets;
+      for_each_class(s, [&](const conv_class& taps) {
+        const auto& [d, h, x, before] = taps;
+        const int64_t counts[4]{s.source_channels, d.taps, h.taps, x.taps};
+        const int64_t steps[4]{s.weight_source, d.k_step * plane, h.k_step * s.kernel[2], x.k_step};
+        int64_t n[4], step[4];
+        for (int i = 0; i < 4; ++i) n[i] = counts[order.axes[i]], step[i] = steps[order.axes[i]];
+        const T* const from = w + first * s.weight_target + d.k * plane + h.k * s.kernel[2] + x.k;
+        const int64_t valid = smaller(order.targets, s.target_channels - first);
+        for (int64_t a = 0; a < n[0]; ++a)
+          for (int64_t b = 0; b < n[1]; ++b)
+            for (int64_t c = 0; c < n[2]; ++c)
+              for (int64_t e = 0; e < n[3]; ++e, packed += order.targets) {
+                const T* const at = from + a * step[0] + b * step[1] + c * step[2] + e * step[3];
+                for (int64_t o = 0; o < order.targets; ++o) packed[o] = o < valid ? at[o * s.weight_target] : T(0);
+              }
+      });
+      packed = next;
+    }
+}
+
 /// What all plans have: blocks of target channels in one group, and scratch memory in elements, of which threads may share a copy of the
 /// source.
 struct pixels_plan {
-  filter_order order;
+  pixel_filter_order order;
   int64_t blocks = 1;
   int64_t source_size = 0, own_size = 0;  // the copy, and all else
   sharing share = sharing::none;
   constexpr int64_t scratch() const { return source_size + own_size; }
   constexpr int64_t worker_scratch() const {  // of each worker but the first, which has scratch()
     return worker_memory(share, scratch(), own_size);
-  }
-  /// Filters in blocks of `targets` channels.
-  constexpr void order_filters(const conv_shape& s, int64_t targets, filter_axis a, filter_axis b, filter_axis c, filter_axis d) {
-    order = {ceil_divide(s.target_channels, targets), targets, targets, 1, s.source_channels, 1, {a, b, c, d}};
   }
 };
 

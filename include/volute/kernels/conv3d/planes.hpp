@@ -32,10 +32,7 @@ constexpr bool planes_possible(const conv_shape& s) {
 struct flight_plan : pixels_plan {
   int64_t targets = 1, slabs = 1, planes = 1;
   int64_t weights = 0;  // packed elements of one destination channel
-  constexpr void order_filters(const conv_shape& s) {
-    weights = s.source_channels * s.taps();
-    pixels_plan::order_filters(s, 1, channel_axis, height_axis, width_axis, depth_axis);
-  }
+  constexpr flight_plan() { order.axes[1] = height_axis, order.axes[2] = width_axis, order.axes[3] = depth_axis; }
   constexpr void cut_targets(int64_t channels, int64_t most) {
     targets = ceil_divide(channels, most);
     blocks = ceil_divide(channels, targets);
@@ -142,7 +139,7 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   p.layout.step[1] = cw.step;
   p.layout.pitch = ceil_divide(p.source[2].extent, cw.step);
   s.for_each_class(1, [&](const correlation_axis& c) { p.halo = larger(p.halo, tap_position(c, c.taps - 1, p.source[1]) / ch.step); });
-  p.order_filters(s);
+  p.weights = s.source_channels * s.taps();
   // Many channels would fill the second-level cache before a row is long enough for memory, and where their planes lie a power of two
   // apart, more than 8 lines asked for ahead would drive each other out.
   const int64_t chunks = ceil_divide(s.source_channels, 8), all = cd.n + cd.taps - 1;

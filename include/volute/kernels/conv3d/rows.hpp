@@ -136,7 +136,7 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
   constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
   plan_rows_blocks<T>(p, s, longest_row);
   const int64_t pixels = ceil_divide(c.width, c.segments), lanes = c.block_lanes(), row = c.target_row(), height = p.axis[1].n;
-  p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, {depth_axis, height_axis, channel_axis, width_axis}};
+  p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, true};
   c.slab = pixels * c.vectors < hides || s.taps() * (c.chunk / c.fold) * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_units = s.source_plane(), p.grain = 64;
   plan_copy(p, s, size);

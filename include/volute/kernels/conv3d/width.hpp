@@ -87,7 +87,7 @@ constexpr width_plan plan_width(const conv_shape& s) {
   p.rows = rows_of(s);
   static_cast<width_block_size&>(p) = best_block<T>(p.rows, s, height, width);
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  p.order_filters(s, p.channels, channel_axis, depth_axis, height_axis, width_axis);
+  p.order = {.targets = p.channels};
   const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + width, block);
   p.lanes = (p.slab > 1 ? vectors : smaller(vectors, ceil_divide(tile_goal(p.rows, s, p.channels), block))) * block;
   const int64_t window = smaller(s.kernel[0], 4) * smaller(p.rows.plane, p.lanes + p.rows.pitch * (s.kernel[1] - 1));
