@@ -6,8 +6,8 @@
 #include <volute/kernels/conv3d/slabs.hpp>
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
-#include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
@@ -203,7 +203,8 @@ struct weights_group {
 };
 
 /// All groups of a kernel with channels in the lanes.
-template <class T, const conv_call& C, const std::derived_from<weights_cut> auto& p>
+template <class T, const conv_call& C, const auto& p>
+requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(p)>>
 void run_weights(const weights_run<T, C>& of) noexcept {
   const weights_kernel<T, C, p> k{of};
   if constexpr (p.share == sharing::pairs)

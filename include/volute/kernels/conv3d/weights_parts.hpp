@@ -10,8 +10,8 @@
 #include <volute/kernels/conv3d/unread.hpp>
 #include <volute/kernels/team.hpp>
 
-#include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -159,7 +159,8 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
 
 /// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the run's dw. (tasks(): how many
 /// tasks the workers get, if not the plan's.)
-template <class T, const conv_call& C, const std::derived_from<weights_parts> auto& p>
+template <class T, const conv_call& C, const auto& p>
+requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
 void run_weights(const weights_run<T, C>& of) noexcept {
   const weights_kernel<T, C, p> k{of};
   int64_t tasks = p.tasks;
