@@ -53,6 +53,7 @@ constexpr bool row_weights_possible(const conv_shape& s) {
   const row_weights_plan p = plan_row_weights<T>(s);
   return p.samples * (p.source_sample + p.target_sample) * bytes_of<T> <= machine.cached;
 }
+/// True where minimal filtering was asked for, and there are tiles for it.
 template <class T>
 constexpr bool tiles_possible(const conv_shape& s) {
   return minimal_possible<T>(s.geometry);

@@ -72,6 +72,7 @@ inline constexpr int volume_axes[]{0, 1, 2};
 /// element j * step + offset + t * offset_step times the kernel's element k + t * k_step. Offsets ascend.
 struct correlation_axis {
   int64_t n = 0, dst = 0, dst_step = 1, step = 1, taps = 0, offset = 0, offset_step = 1, k = 0, k_step = 1;
+  /// The element that tap t reads for position j, and where that position is.
   constexpr int64_t source_of(int64_t j, int64_t t) const { return j * step + offset + t * offset_step; }
   constexpr int64_t target_of(int64_t j) const { return dst + j * dst_step; }
   /// Behind the last element that position 0 reads.
@@ -164,13 +165,15 @@ struct conv_shape {
   constexpr double work() const { return double(geometry.y_size() * geometry.group_in() * geometry.taps()) / 50; }
   /// True where the forward face reads only every stride-th element of an axis: the copy of the source then leaves the rest out.
   constexpr bool subsampled(int a) const { return side == conv_side::forward && geometry.kernel[a] == 1 && geometry.stride[a] > 1; }
+  /// The positions of one residue class of an axis.
   constexpr correlation_axis correlation(int a, int64_t residue) const;
   /// f(correlation) for all classes of an axis.
   template <class F>
   constexpr void for_each_class(int a, F f) const {
     for (int64_t r = 0; r < class_counts[a]; ++r) f(r == 0 ? axis[a] : correlation(a, r));
   }
-  /// At least `block` destination positions may be asked for in a row. An axis that is not padded is clipped tap by tap instead.
+  /// An axis of the source in its copy. At least `block` destination positions may be asked for in a row. An axis that is not padded is
+  /// clipped tap by tap instead.
   constexpr source_axis source(int a, int64_t block, bool padded) const;
 
   constexpr int64_t pairs() const { return batch * groups; }

@@ -27,6 +27,7 @@ struct chunked_copy {
   source_axis source[3]{};
   int64_t source_units = 1, grain = 1;  // into which a plane's copy can be cut; that one thread copies together
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+  /// Chunks of `size` of the channels; planes with the axes' zeros.
   constexpr void cut_channels(int64_t channels, int64_t size) {
     chunk = size;
     chunks = ceil_divide(channels, chunk);
