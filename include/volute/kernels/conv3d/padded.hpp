@@ -149,8 +149,8 @@ struct slab_copy {
 /// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Parts: residue
 /// classes of the width.
 template <class T, bool Scale, int Parts>
-VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first, T factor, T* to) noexcept {
-  const auto& [l, h, w, row, plane, volume, x_end] = p;
+VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& slab, const T* x, int64_t first, T factor, T* to) noexcept {
+  const auto& [l, h, w, row, plane, volume, x_end] = slab;
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);
@@ -199,12 +199,18 @@ VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& p, const T* x, int64_t first
 /// The same of planes [planes.first, planes.last) of `channels` channels, for as many residue classes of the width as the layout has; those
 /// numbered 0 stand, or would stand, at x and at `to`. scale: one factor a channel.
 template <class T, bool Scale>
-void copy_slabs(const slab_copy<T>& p, const T* x, const tap_range& planes, int64_t channels, int64_t first, const T* scale,
+void copy_slabs(const slab_copy<T>& slab, const T* x, const tap_range& planes, int64_t channels, int64_t first, const T* scale,
                 T* to) noexcept {
-  const auto copy = p.layout.step[1] == 2 ? copy_slab<T, Scale, 2> : copy_slab<T, Scale, 1>;
   for (int64_t c = 0; c < channels; ++c)
-    for (int64_t q = planes.first; q < planes.last; ++q)
-      copy(p, x + c * p.volume + q * p.plane, first, Scale ? scale[c] : T(1), to + c * p.layout.channel + q * p.layout.plane);
+    for (int64_t q = planes.first; q < planes.last; ++q) {
+      const T* const from = x + c * slab.volume + q * slab.plane;
+      const T factor = Scale ? scale[c] : T(1);
+      T* const out = to + c * slab.layout.channel + q * slab.layout.plane;
+      if (slab.layout.step[1] == 2)
+        copy_slab<T, Scale, 2>(slab, from, first, factor, out);
+      else
+        copy_slab<T, Scale, 1>(slab, from, first, factor, out);
+    }
 }
 
 }  // namespace VOLUTE_ISA
