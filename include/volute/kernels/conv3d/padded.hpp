@@ -150,7 +150,7 @@ struct slab_copy {
 /// classes of the width.
 template <class T, bool Scale, int Parts>
 VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& slab, const T* x, int64_t first, T factor, T* to) noexcept {
-  const auto& [l, h, w, row, plane, volume, x_end] = slab;
+  const auto [l, h, w, row, plane, volume, x_end] = slab;  // in registers: stores may alias what a reference reads
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);
