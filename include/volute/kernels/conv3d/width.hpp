@@ -53,7 +53,8 @@ constexpr int64_t tile_goal(const rows_layout& r, const conv_shape& s, int64_t c
 /// each other (too few accumulators) or for loads (two a cycle; a vector of pixels mostly lies across two cache lines). More blocks than
 /// necessary cost 1 % each, and a larger rate counts from 1 % on.
 template <class T>
-constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s, int64_t height, int64_t width) {
+constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s) {
+  const int64_t height = s.axis[1].n, width = s.axis[2].n;
   constexpr int64_t L = simd::width<T>, registers = accumulators + 4;  // sums, pixels and one filter
   width_block_size best;
   double rate = 0;
@@ -83,12 +84,11 @@ template <class T>
 constexpr width_plan plan_width(const conv_shape& s) {
   width_plan p;
   constexpr int64_t size = sizeof(T);
-  const int64_t height = s.axis[1].n, width = s.axis[2].n;
   p.rows = rows_of(s);
-  static_cast<width_block_size&>(p) = best_block<T>(p.rows, s, height, width);
+  static_cast<width_block_size&>(p) = best_block<T>(p.rows, s);
   p.blocks = ceil_divide(s.target_channels, p.channels);
   p.order = {.targets = p.channels};
-  const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + width, block);
+  const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + s.axis[2].n, block);
   p.lanes = (p.slab > 1 ? vectors : smaller(vectors, ceil_divide(tile_goal(p.rows, s, p.channels), block))) * block;
   const int64_t window = smaller(s.kernel[0], 4) * smaller(p.rows.plane, p.lanes + p.rows.pitch * (s.kernel[1] - 1));
   p.chunk = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (machine.l1 / 2) / (window * size)));
