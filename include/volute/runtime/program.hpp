@@ -39,31 +39,68 @@ template <class... E>
 constexpr int gradient_maps(output_list<E...>) {
   return (0 + ... + static_cast<int>(lowering::makes_parameter_gradients<E>));
 }
+/// Why a value is bound to what is not the program's: its name is that of another shape there, or of a parameter in place of an input. (A
+/// name that the program does not have is none of its business: it may have been one of an expression whose value does not matter.)
+template <class Outputs, class Node>
+constexpr auto stranger_failure() {
+  constexpr graph::view g = graph::view_of(lowering::compiled<Outputs>::graph);
+  constexpr int as_input = find_input<Node::name>(g), as_parameter = find_parameter<Node::name>(g);
+  constexpr const char *mine = is_input<Node> ? "input " : "parameter ", *other = is_input<Node> ? "parameter " : "input ";
+  constexpr int slot = is_input<Node> ? as_input : as_parameter;
+  if constexpr (slot >= 0) {
+    constexpr extents e = is_input<Node> ? g.inputs[slot].shape : g.parameters[slot].shape;
+    if constexpr (!(e == Node::shape())) {
+      constexpr line wanted = line(mine) << Node::name.view() << ' ' << e;
+      constexpr line got = line("got ") << Node::shape();
+      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+    }
+  } else if constexpr (as_input >= 0 || as_parameter >= 0) {
+    constexpr line wanted = line(other) << Node::name.view();
+    constexpr line got = line("got a value for ") << mine << Node::name.view();
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  }
+}
+template <class Outputs, class... Node>
+struct first_stranger {
+  using failure = void;
+};
+template <class Outputs, class Node, class... Rest>
+struct first_stranger<Outputs, Node, Rest...> : first_stranger<Outputs, Rest...> {};
+template <class Outputs, class Node, class... Rest>
+requires(!std::is_void_v<decltype(stranger_failure<Outputs, Node>())>) struct first_stranger<Outputs, Node, Rest...> {
+  using failure = decltype(stranger_failure<Outputs, Node>());
+};
 template <class Outputs, unbound Allowed, class... Node>
 constexpr auto program_failure() {
   constexpr auto& g = lowering::compiled<Outputs>::graph;
   constexpr line missing = [] {
-    const auto bound = []([[maybe_unused]] std::string_view name) { return ((Node::name.view() == name) || ...); };
+    const auto bound = []([[maybe_unused]] std::string_view name, [[maybe_unused]] bool as_input) {
+      return ((Node::name.view() == name && is_input<Node> == as_input) || ...);
+    };
     for (int i = 0; Allowed != unbound::allowed && i < g.size.inputs; ++i)
-      if (!bound(g.inputs[i].name.view())) return line("a value for input ") << g.inputs[i].name.view();
+      if (!bound(g.inputs[i].name.view(), true)) return line("a value for input ") << g.inputs[i].name.view();
     for (int i = 0; Allowed == unbound::none && i < g.size.parameters; ++i)
-      if (!bound(g.parameters[i].path.view())) return line("a value for parameter ") << g.parameters[i].path.view();
+      if (!bound(g.parameters[i].path.view(), false)) return line("a value for parameter ") << g.parameters[i].path.view();
     return line();
   }();
   constexpr line twice = [] {
     constexpr int count = static_cast<int>(sizeof...(Node));
     const std::string_view names[]{Node::name.view()..., ""};
+    const bool inputs[]{is_input<Node>..., false};
     for (int i = 0; i < count; ++i)
       for (int k = 0; k < i; ++k)
-        if (names[i] == names[k]) return line("one value for ") << names[i];
+        if (names[i] == names[k] && inputs[i] == inputs[k]) return line("one value for ") << names[i];
     return line();
   }();
+  using stranger = typename first_stranger<Outputs, Node...>::failure;
   if constexpr (gradient_maps(Outputs{}) > 0 && Allowed == unbound::none)
     return failed<text(""), text("a program for its parameters"), text("got evaluate")>{};
   else if constexpr (gradient_maps(Outputs{}) > 1)
     return failed<text(""), text("gradient(loss, parameters) once"), text("got several in outputs(...)")>{};
   else if constexpr (!g.wanted.empty())
     return failed<to_text<g.where>(), to_text<g.wanted>(), to_text<g.got>()>{};
+  else if constexpr (!std::is_void_v<stranger>)
+    return stranger{};
   else if constexpr (!missing.empty())
     return failed<text(""), to_text<missing>(), text("got none")>{};
   else if constexpr (!twice.empty())
