@@ -318,9 +318,18 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     return in_use(k) || std::any_of(block(k), block(k) + elements, [](T v) { return v != 0; });
   }
 
-  /// The learning rate of the update that follows the next run, if one does.
+  /// The learning rate of the update that follows the next run, if one does. Numbers that mean nothing are refused here, before the run:
+  /// they would spoil every weight, or be off in silence.
   double rate() const {
-    return settings.schedule && progress.waiting + 1 >= settings.accumulate ? settings.schedule(progress.steps) : optimiser.lr;
+    if constexpr (requires { optimiser.check(); }) optimiser.check();
+    require_not_negative("settings.clip_norm", settings.clip_norm);
+    require_not_negative("settings.clip_value", settings.clip_value);
+    require_number("settings.ema_decay", "0 to 1", settings.ema_decay, 0, 1);
+    if (settings.accumulate < 1) fail_number("settings.accumulate", "at least 1", settings.accumulate);
+    if (progress.waiting + 1 < settings.accumulate) return optimiser.lr;
+    const double lr = settings.schedule ? settings.schedule(progress.steps) : optimiser.lr;
+    if (!std::isfinite(lr)) fail_number("learning rate", "a finite number", lr);
+    return lr;
   }
   /// What the groups make of the optimiser for one parameter.
   struct group_choice {
@@ -340,6 +349,8 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
         const auto& p = facts::graph.parameters[where.entries[k].parameter];
         if (!g.where(p.path.view(), p.shape)) continue;
         any = true;
+        if (g.rate && !std::isfinite(*g.rate)) fail_number("rate of a group of parameters", "a finite number", *g.rate);
+        if (g.weight_decay) require_not_negative("weight_decay of a group of parameters", *g.weight_decay);
         group_choice& c = chosen[static_cast<std::size_t>(k)];
         if (g.rate) c.rate = *g.rate;
         if (g.weight_decay) c.weight_decay = g.weight_decay;
@@ -367,8 +378,9 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       o.lr *= c.rate;
       if constexpr (requires { o.weight_decay = 0.0; })
         if (c.weight_decay) o.weight_decay = *c.weight_decay;
-      kernels::update<Optimiser::blocks>(o.template rule<T>(progress.steps), b.from(where.entries[k].offset, parameter_at(k)),
-                                         end_of(next - 1) - where.entries[k].offset, workers_);
+      auto part = b.from(where.entries[k].offset, parameter_at(k));
+      part.frozen = c.rate == 0;
+      kernels::update<Optimiser::blocks>(o.template rule<T>(progress.steps), part, end_of(next - 1) - where.entries[k].offset, workers_);
     }
   }
   void update(double lr) noexcept {
