@@ -46,21 +46,26 @@ struct state_block {
   std::span<T> values;
 };
 
-/// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape.
+/// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape; if
+/// one is not, nothing is copied.
 template <class From, class To>
 void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
   const auto given = std::as_const(from).parameter_table();
+  const auto wanted = to.parameter_table();
+  const auto each_pair = [&](const auto& f) {
+    for (const auto& mine : wanted)
+      if (detail::path_under(mine.path, path))
+        f(mine, std::find_if(given.begin(), given.end(), [&](const auto& s) { return s.path == mine.path; }));
+  };
   bool any = false;
-  for (const auto& mine : to.parameter_table()) {
-    if (!detail::path_under(mine.path, path)) continue;
+  each_pair([&](const auto& mine, auto theirs) {
     any = true;
-    const auto theirs = std::find_if(given.begin(), given.end(), [&](const auto& s) { return s.path == mine.path; });
     if (theirs == given.end()) fail("parameter '" + std::string(mine.path) + "': not in the program it is to be copied from");
     if (!(theirs->shape == mine.shape))
       fail("parameter '" + std::string(mine.path) + "': another shape in the program it is to be copied from");
-    std::copy_n(theirs->data, mine.shape.size(), mine.data);
-  }
+  });
   if (!any) fail("no parameter under '" + std::string(path) + "'");
+  each_pair([](const auto& mine, auto theirs) { std::copy_n(theirs->data, mine.shape.size(), mine.data); });
 }
 
 namespace training_parts {
@@ -137,7 +142,8 @@ constexpr auto gradients_of() {
 /// Trains the parameters in `Set` on Loss; More are further results of the same run. A trainer can be moved; a copy is a training of its
 /// own that takes the very same steps from there on. Models that use its weights see each update: model<net, x> m(t.weights()).
 template <class T, class Optimiser, class Set, class Loss, class... More>
-class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>> {
+class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>>,
+                         public runtime::file_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>> {
   using loss = decltype(volute::training(Loss{}));
   using list = output_list<loss, decltype(volute::training(More{}))..., decltype(training_parts::gradients_of<loss, Set>())>;
 
