@@ -154,10 +154,12 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   using weights_type = typename program_type::weights_type;
   static constexpr bool is_refused = program_type::is_refused;
 
-  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : optimiser(o), settings(std::move(s)) {}
+  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : optimiser(o), settings(std::move(s)) { require_parameters(); }
   /// Trains weights that models may use too; they do not run during a step.
   explicit basic_trainer_of(weights_type w, Optimiser o = {}, training_settings s = {})
-      : optimiser(o), settings(std::move(s)), program_(std::move(w)) {}
+      : optimiser(o), settings(std::move(s)), program_(std::move(w)) {
+    require_parameters();
+  }
   basic_trainer_of(basic_trainer_of&&) noexcept = default;
   basic_trainer_of& operator=(basic_trainer_of&&) noexcept = default;
   basic_trainer_of(const basic_trainer_of& t)
@@ -306,6 +308,11 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   static constexpr std::size_t norm_partials = static_cast<std::size_t>(kernels::norm_partials(elements));
   static constexpr int ema_block = Optimiser::blocks, accumulated_block = Optimiser::blocks + 1;
   static constexpr int first_gradient = 1 + static_cast<int>(sizeof...(More));
+
+  static constexpr void require_parameters() {
+    if constexpr (!is_refused && where.entry_count == 0)
+      static_assert(detail::accepted<detail::refused_for<failed<text(""), text("trainer wants parameters"), text("got none")>>>::value);
+  }
 
   program_type program_;
   kernels::team<T> workers_;
