@@ -3,7 +3,8 @@
 
 As a compiler launcher, `expect_error.py ROOT COMPILER ARGUMENTS...`: compiles the corrected program (VOLUTE_CONTROL defined), then the
 wrong one, and keeps what the compiler said of each beside the object asked for, in OBJECT.json. Neither becomes code, which would take
-most of the time: the object is an empty file.
+most of the time: the object is an empty file. With --wrong-only before ROOT the corrected program is left out: a stage for a second compiler
+need not read it again.
 
 As a test, `expect_error.py --judge SOURCE OBJECT`: the control compiled silently; the wrong program did not compile, gave one
 error, whose line holds every text of the source's `// expect: ` lines (`// expect-gcc: ` and `// expect-clang: ` for one compiler
@@ -28,7 +29,7 @@ def run(command, root):
     return done.returncode, done.stdout.decode(errors="replace").replace(root + "/", "")
 
 
-def launch(root, compiler, *arguments):
+def launch(root, compiler, *arguments, wrong_only=False):
     arguments = ["-fsyntax-only", *arguments]
     object_file = arguments[arguments.index("-o") + 1]
     record = object_file + ".json"
@@ -39,7 +40,7 @@ def launch(root, compiler, *arguments):
         text = file.read()
     before_headers = "#define VOLUTE_" in text  # what headers that are compiled already would not see
     whole = arguments if before_headers else [a.replace("/third_party.dir/", "/precompiled.dir/") for a in arguments]
-    status, control = run([compiler, *whole, "-DVOLUTE_CONTROL"], root)
+    status, control = (0, "") if wrong_only else run([compiler, *whole, "-DVOLUTE_CONTROL"], root)
     if status:
         print(control)
         return status
@@ -92,6 +93,8 @@ def judge(source, object_file):
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--wrong-only":
+        sys.exit(launch(*sys.argv[2:], wrong_only=True))
     if sys.argv[1] != "--judge":
         sys.exit(launch(*sys.argv[1:]))
     complaint = judge(*sys.argv[2:])

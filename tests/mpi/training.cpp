@@ -146,7 +146,7 @@ void large(distributed::mpi& world) {
 int main(int count, char** arguments) {
   const std::string_view what = count > 1 ? arguments[1] : "";
   try {
-    distributed::mpi world(std::chrono::seconds(20));
+    distributed::mpi world(std::chrono::seconds(count > 4 ? std::atoi(arguments[4]) : 20));
     if (what == "until")  // from here on it may be killed
       std::ofstream(std::string(arguments[3]) + ".pid" + std::to_string(world.rank())) << ::getpid() << std::endl;
     if (what == "bits") bits(world);

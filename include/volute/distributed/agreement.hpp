@@ -33,7 +33,8 @@ void append_program(std::vector<std::pair<std::string, std::string>>& rows) {
   using plan = typename Facts::plan;
   const auto shape = [](const extents& of_it) { return format_shape(std::span(of_it.dim, static_cast<std::size_t>(of_it.rank))); };
   const graph::view& g = Facts::graph;
-  rows.emplace_back("version of volute", std::to_string(VOLUTE_VERSION));
+  rows.emplace_back("version of volute", std::to_string(VOLUTE_VERSION_MAJOR) + "." + std::to_string(VOLUTE_VERSION_MINOR) + "." +
+                                             std::to_string(VOLUTE_VERSION_PATCH));
   rows.emplace_back("bytes of an element", std::to_string(sizeof(T)));
   rows.emplace_back("lanes of a vector", std::to_string(simd::width<T>));
   rows.emplace_back("number of inputs", std::to_string(g.size.inputs));
