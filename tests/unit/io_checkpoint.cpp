@@ -228,3 +228,15 @@ TEST_CASE("each number of a checkpoint is looked at before anything changes", "[
   CHECK(try_save_checkpoint(t, folder / "no/c", extras).kind() == error_kind::file);
   CHECK(*try_resume(t, folder / "none", extras) == false);
 }
+
+TEST_CASE("a trainer saves and loads its parameters as a model does", "[io]") {
+  small_trainer a, b;
+  a.initialize(5);
+  std::vector<std::byte> bytes;
+  a.save(bytes);
+  b.load(bytes);
+  CHECK(std::ranges::equal(a.parameter_values(), b.parameter_values()));
+  model<net<1>, x> m;
+  CHECK(m.try_load(bytes).ok());
+  CHECK(m.parameter<"3.bias">()(0) == a.parameter<"3.bias">()(0));
+}

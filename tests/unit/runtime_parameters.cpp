@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <vector>
+#include <xtensor/xbuilder.hpp>
+#include <xtensor/xmanipulation.hpp>
 #include <xtensor/xview.hpp>
 
 using namespace volute;
@@ -166,4 +169,51 @@ TEST_CASE("parameters move from a step to a model") {
   struct other : nn::sequential<nn::identity, nn::linear<3, 3>, nn::relu, nn::linear<3, 1>> {};
   model<other, x> stranger;
   CHECK_THROWS_AS(m.copy_parameters(stranger), shape_error);
+}
+
+TEST_CASE("a value that is bound to a parameter is what it was before the run") {
+  constexpr auto rows = input<"rows", 3, 4>;
+  constexpr auto a = parameter<"a", 4, 4>;
+  constexpr auto b = parameter<"b", 4, 4>;
+  constexpr auto scale = parameter<"scale">;
+  program<outputs(scale * matmul(rows, a), sum(b))> p;
+  const auto number_them = [&] {
+    for (int i = 0; i < 16; ++i) p.parameter<"a">().data()[i] = float(i), p.parameter<"b">().data()[i] = float(100 + i);
+    p.parameter<"scale">()() = 1;
+  };
+  const auto is = [&](auto view, auto value) {
+    for (int i = 0; i < 4; ++i)
+      for (int k = 0; k < 4; ++k) CHECK(view(i, k) == value(i, k));
+  };
+  const xt::xtensor<float, 2> some = xt::ones<float>({3, 4}), eye = xt::eye<float>(4);
+  const auto of_a = [](int i, int k) { return float(4 * i + k); };
+  number_them();
+  SECTION("made of itself") {
+    p(rows = some, a = xt::transpose(p.parameter<"a">()));
+    is(p.parameter<"a">(), [&](int i, int k) { return of_a(k, i); });
+    p(rows = some, a = p.parameter<"a">());
+    is(p.parameter<"a">(), [&](int i, int k) { return of_a(k, i); });
+  }
+  SECTION("two that change places") {
+    p(rows = some, a = p.parameter<"b">(), b = p.parameter<"a">());
+    is(p.parameter<"a">(), [&](int i, int k) { return 100 + of_a(i, k); });
+    is(p.parameter<"b">(), of_a);
+  }
+  SECTION("an input that lies in a parameter") {
+    const auto [y, total] = p(rows = xt::view(p.parameter<"a">(), xt::range(0, 3)), a = eye, scale = 2);
+    for (int i = 0; i < 3; ++i)
+      for (int k = 0; k < 4; ++k) CHECK(y(i, k) == 2 * of_a(i, k));
+    CHECK(total == 16 * 100 + 120);
+  }
+  SECTION("what does not fit changes none of them") {
+    CHECK_THROWS_AS(p(rows = xt::xtensor<float, 2>(xt::ones<float>({4, 3})), a = eye), shape_error);
+    CHECK_THROWS_AS(p(rows = some, a = eye, b = some), shape_error);
+    CHECK_THROWS_AS(p(rows = some, scale = 3, a = std::vector<float>(15)), shape_error);
+    is(p.parameter<"a">(), of_a);
+    CHECK(p.parameter<"scale">()() == 1);
+  }
+}
+TEST_CASE("an evaluation of long double is one in double") {
+  const double total = evaluate(sum(input<"v", 12>), input<"v", 12> = std::vector<long double>(12, 0.1L));
+  CHECK(std::abs(total - 1.2) < 1e-14);
 }

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "training_expected.hpp"
 
@@ -177,10 +179,57 @@ TEST_CASE("schedules, against PyTorch") {
   CHECK(schedule::warm_up{5, schedule::cosine{1, 8}}(9) == Approx(0.5));
   CHECK(schedule::cosine{1, 8, 0.25}(100) == 0.25);
   CHECK(schedule::one_cycle{1, 10}(100) == schedule::one_cycle{1, 10}(9));
+  // Up in all steps (pct_start=1): the last is the top. It was 0 / 0.
+  check_rates(schedule::one_cycle{.lr = 0.1, .steps = 5, .rise = 1}, {0.004, 0.018058874503, 0.052, 0.085941125497, 0.1});
+  CHECK_THROWS_WITH((schedule::step{.lr = 1, .every = 0}(3)), "schedule::step: every: expected at least 1, found 0");
 
   given_gradients<float, sgd> t(sgd{}, {.schedule = schedule::step{.lr = 1, .every = 2, .factor = 0.5}});
   const std::vector<float> ones(37, 1.f);
   for (int k = 0; k < 5; ++k) t.step(x = ones);
   CHECK(t.parameter_values()[0] == -(1 + 1 + 0.5f + 0.5f + 0.25f));
   CHECK(t.optimiser.lr == 0.25);
+}
+
+TEST_CASE("numbers that mean nothing are refused before anything happens") {
+  const std::vector<float> ones(37, 1.f);
+  const auto refuses = [&](auto o, training_settings s, const char* what) {
+    given_gradients<float, decltype(o)> t(o, std::move(s));
+    CHECK_THROWS_WITH(t.step(x = ones), what);
+    CHECK(t.progress.steps == 0);
+    CHECK(t.parameter_values()[0] == 0);
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  refuses(sgd{.momentum = -0.9}, {}, "sgd: momentum: expected at least 0, found -0.9");
+  refuses(sgd{.weight_decay = -1}, {}, "sgd: weight_decay: expected at least 0, found -1");
+  refuses(sgd{.nesterov = true}, {}, "sgd: momentum: expected more than 0 with nesterov, found 0");
+  refuses(adam{.beta1 = 1}, {}, "adam: beta1: expected 0 or more, and less than 1, found 1");
+  refuses(adamw{.beta2 = 1}, {}, "adamw: beta2: expected 0 or more, and less than 1, found 1");
+  refuses(adam{.eps = -1e-8}, {}, "adam: eps: expected at least 0, found -1e-08");
+  refuses(rmsprop{.alpha = 1.5}, {}, "rmsprop: alpha: expected 0 to 1, found 1.5");
+  refuses(sgd{.lr = nan}, {}, "learning rate: expected a finite number, found nan");
+  refuses(sgd{}, {.schedule = [nan](std::int64_t) { return nan; }}, "learning rate: expected a finite number, found nan");
+  refuses(sgd{}, {.clip_norm = -1}, "settings.clip_norm: expected at least 0, found -1");
+  refuses(sgd{}, {.clip_value = nan}, "settings.clip_value: expected at least 0, found nan");
+  refuses(sgd{}, {.ema_decay = 1.5}, "settings.ema_decay: expected 0 to 1, found 1.5");
+  refuses(sgd{}, {.accumulate = 0}, "settings.accumulate: expected at least 1, found 0");
+  refuses(sgd{}, {.groups = {{.where = paths("*"), .rate = nan}}}, "rate of a group of parameters: expected a finite number, found nan");
+  refuses(sgd{}, {.groups = {{.where = paths("*"), .weight_decay = -1}}},
+          "weight_decay of a group of parameters: expected at least 0, found -1");
+
+  given_gradients<float, sgd> measured(sgd{.lr = 1}, {.clip_norm = std::numeric_limits<double>::infinity()});  // only to know the norm
+  measured.step(x = ones);
+  CHECK(measured.gradient_norm() == Approx(std::sqrt(37.0)));
+  CHECK(measured.parameter_values()[0] == -1);
+}
+
+TEST_CASE("a rate of 0 keeps parameters whose gradients are no numbers") {
+  std::vector<float> gradients(37, 1.f);
+  gradients[3] = std::numeric_limits<float>::infinity(), gradients[20] = std::numeric_limits<float>::quiet_NaN();
+  const auto keeps = [&](auto o) {
+    given_gradients<float, decltype(o)> t(o, {.ema_decay = 0.5, .groups = {{.where = paths("p"), .rate = 0}}});
+    for (int k = 0; k < 3; ++k) t.step(x = gradients);
+    for (float v : t.parameter_values()) CHECK(v == 0);
+    for (float v : t.state_blocks().back().values) CHECK(v == 0);
+  };
+  keeps(sgd{.momentum = 0.9}), keeps(adam{}), keeps(adamw{}), keeps(rmsprop{.momentum = 0.5});
 }

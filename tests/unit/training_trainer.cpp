@@ -226,7 +226,10 @@ TEST_CASE("two trainers of two parts of one program") {
   model<decltype(make), latents> m;
   copy_parameters(g, m);
   CHECK(m.parameter<"G.0.bias">()(1) == g.parameter<"G.0.bias">()(1));
+  const std::vector<float> kept(g.parameter_values().begin(), g.parameter_values().end());
+  for (float& v : m.parameter_values()) v += 1;
   CHECK_THROWS_WITH(copy_parameters(m, g), "parameter 'D.0.weight': not in the program it is to be copied from");
+  CHECK(same_bits(g.parameter_values(), kept));  // nor were those copied that are there
   CHECK_THROWS_WITH(copy_parameters(g, m, "E"), "no parameter under 'E'");
 }
 

@@ -31,6 +31,7 @@ struct update_blocks {
   T scale = 1, unit = 1;                         // of the gradients: their product, which may be less than T can hold
   T limit = std::numeric_limits<T>::infinity();  // of their size, after scaling
   T follow = 0;
+  bool frozen = false;  // parameters stay as they are, whatever their gradients; the state moves
 
   constexpr update_blocks from(std::int64_t i, std::int64_t parameter) const {
     update_blocks b = *this;
@@ -57,7 +58,9 @@ void update_range(const Rule& rule, const update_blocks<T, States>& all, std::in
     if (tiny) g = g * V(b.unit);
     g = g * V(b.scale);
     if (limited) g = math::restore(g, math::clamp(g, V(-b.limit), V(b.limit)));
+    const V before = p;
     rule(p, g, s);
+    if (b.frozen) p = before;  // 0 times a gradient that is infinite would be NaN
     simd::store(b.parameters + i, p);
     VOLUTE_UNROLL
     for (int k = 0; k < States; ++k)

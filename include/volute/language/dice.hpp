@@ -7,7 +7,7 @@ namespace volute {
 
 /// What a Dice loss can be told.
 struct dice_options {
-  double smoothing = 1e-5, denominator_smoothing = -1;  // below 0: as the numerator's
+  double smoothing = 1e-5, denominator_smoothing = -1;  // -1: as the numerator's; -2: refused
   bool background = true, over_batch = false, squared = false, jaccard = false;
   bool ignores = false;
   std::int64_t ignored = 0;
@@ -33,7 +33,7 @@ struct jaccard {
 /// Added to the denominator, where that is another number than the numerator's. (smooth_dr)
 template <double V>
 struct denominator_smoothing {
-  static constexpr void apply(dice_options& o) { o.denominator_smoothing = V; }
+  static constexpr void apply(dice_options& o) { o.denominator_smoothing = V < 0 ? -2 : V; }
 };
 template <double V>
 inline constexpr int says<denominator_smoothing<V>> = 18;
@@ -52,7 +52,9 @@ namespace function {
 template <dice_options O>
 constexpr auto one_less_dice(auto probability, auto target, auto kept) {
   constexpr extents e = decltype(probability)::shape();
-  if constexpr (!O.background && e[1] < 2) {
+  if constexpr (!(O.smoothing >= 0) || O.denominator_smoothing == -2) {
+    return failed<text(""), text("dice wants smoothing >= 0"), text("got less")>{};
+  } else if constexpr (!O.background && e[1] < 2) {
     constexpr line got = line("got 1 in ") << e;
     return failed<text(""), text("without_background: classes > 1"), to_text<got>()>{};
   } else if constexpr (!O.background) {

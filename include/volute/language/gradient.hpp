@@ -34,9 +34,11 @@ struct parameter_set {
   static constexpr bool has([[maybe_unused]] std::string_view path) {
     return sizeof...(Paths) == 0 || (detail::path_under(path, Paths.view()) || ...);
   }
-  static constexpr line name() {
+  /// The first of the paths below which there is nothing, as below(path) says.
+  template <class Below>
+  static constexpr line without([[maybe_unused]] Below below) {
     line l;
-    ((l << (l.empty() ? "" : ", ") << Paths.view()), ...);
+    ((l << (l.empty() && !below(Paths.view()) ? Paths.view() : std::string_view())), ...);
     return l;
   }
 };

@@ -8,7 +8,7 @@ namespace volute::nn {
 
 /// The sum of Loss at each of several predictions (N, C, D, H, W), finest first, times its weight: 1, 1/2, 1/4, ... where none are given.
 /// The network returns the predictions as a structure; the target, labels (N, D, H, W) or a tensor (N, C, D, H, W), is brought to the
-/// size of each by its nearest voxels. (MONAI DeepSupervisionLoss with its defaults; nnU-Net)
+/// size of each by its nearest voxels. (MONAI DeepSupervisionLoss with its defaults, but that its sixth weight and those after it are 1/16)
 template <class Loss, auto... Weights>
 struct deep_supervision : layer<deep_supervision<Loss, Weights...>> {
   template <structured P, expression T>

@@ -38,10 +38,13 @@ struct element_of<V> {
   using type = typename V::value_type;
 };
 
-/// double if anything bound is double, else float: whole numbers do not decide.
+template <class V>
+inline constexpr bool is_wide =
+    std::is_same_v<typename element_of<std::remove_cvref_t<V>>::type, double> ||
+    std::is_same_v<typename element_of<std::remove_cvref_t<V>>::type, long double>;
+/// double if anything bound is double (or long double), else float: whole numbers do not decide.
 template <class... V>
-using common_element =
-    std::conditional_t<(std::is_same_v<typename element_of<std::remove_cvref_t<V>>::type, double> || ...), double, float>;
+using common_element = std::conditional_t<(is_wide<V> || ...), double, float>;
 
 inline namespace VOLUTE_ERRORS {
 

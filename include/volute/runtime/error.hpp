@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -28,6 +29,21 @@ inline namespace VOLUTE_ERRORS {
   std::fprintf(stderr, "volute: %s\n", what.c_str());
   std::abort();
 #endif
+}
+
+/// The same of a number: "clip_norm: expected at least 0, found -1".
+[[noreturn]] inline void fail_number(const char* what, const char* expected, double found) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%s: expected %s, found %g", what, expected, found);
+  fail(text);
+}
+/// Refuses a number that is not in [least, most], or that is NaN.
+inline void require_number(const char* what, const char* expected, double found, double least, double most) {
+  if (!(found >= least && found <= most)) fail_number(what, expected, found);
+}
+/// Refuses a number below 0, or NaN.
+inline void require_not_negative(const char* what, double found) {
+  require_number(what, "at least 0", found, 0, std::numeric_limits<double>::infinity());
 }
 
 /// The same where memory is too small. (One format costs a program less code than strings that are added up.)

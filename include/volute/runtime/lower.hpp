@@ -384,7 +384,12 @@ struct output_lowering<parameter_gradients<Y, Set>> {
     buffer<int> wrt, result(s.parameters.size, 0);
     for (const auto& p : s.parameters)
       if (p.learned && Set::has(p.path.view())) wrt.push_back(p.node);
-    if (wrt.size == 0 && !Set::name().empty()) s.refuse(line("a parameter under ") << Set::name().view(), "got none");
+    const line nothing = Set::without([&s](std::string_view path) {
+      for (const auto& p : s.parameters)
+        if (p.learned && detail::path_under(p.path.view(), path)) return true;
+      return false;
+    });
+    if (!nothing.empty()) s.refuse(line("a parameter under ") << nothing.view(), "got none");
     graph::differentiate(s.g, y, s.g.fill(1, s.g.shape(y)), wrt.data, wrt.size, result.data);
     for (int i = 0; i < wrt.size; ++i) out.push_back(result[i]);
   }

@@ -7,8 +7,13 @@
 #include <volute/runtime/machine.hpp>
 #include <volute/runtime/result_members.hpp>
 
+#include <algorithm>
 #include <cassert>
+#include <functional>
+#include <limits>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 namespace volute {
 
@@ -39,35 +44,91 @@ template <class... E>
 constexpr int gradient_maps(output_list<E...>) {
   return (0 + ... + static_cast<int>(lowering::makes_parameter_gradients<E>));
 }
+/// Why a value is bound to what is not the program's: its name is that of another shape there, or of a parameter in place of an input. (A
+/// name that the program does not have is none of its business: it may have been one of an expression whose value does not matter.)
+template <class Outputs, class Node>
+constexpr auto stranger_failure() {
+  constexpr graph::view g = graph::view_of(lowering::compiled<Outputs>::graph);
+  constexpr int as_input = find_input<Node::name>(g), as_parameter = find_parameter<Node::name>(g);
+  constexpr const char *mine = is_input<Node> ? "input " : "parameter ", *other = is_input<Node> ? "parameter " : "input ";
+  constexpr int slot = is_input<Node> ? as_input : as_parameter;
+  if constexpr (slot >= 0) {
+    constexpr extents e = is_input<Node> ? g.inputs[slot].shape : g.parameters[slot].shape;
+    if constexpr (!(e == Node::shape())) {
+      constexpr line wanted = line(mine) << Node::name.view() << ' ' << e;
+      constexpr line got = line("got ") << Node::shape();
+      return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+    }
+  } else if constexpr (as_input >= 0 || as_parameter >= 0) {
+    constexpr line wanted = line(other) << Node::name.view();
+    constexpr line got = line("got a value for ") << mine << Node::name.view();
+    return failed<text(""), to_text<wanted>(), to_text<got>()>{};
+  }
+}
+template <class Outputs, class... Node>
+struct first_stranger {
+  using failure = void;
+};
+template <class Outputs, class Node, class... Rest>
+struct first_stranger<Outputs, Node, Rest...> : first_stranger<Outputs, Rest...> {};
+template <class Outputs, class Node, class... Rest>
+requires(!std::is_void_v<decltype(stranger_failure<Outputs, Node>())>) struct first_stranger<Outputs, Node, Rest...> {
+  using failure = decltype(stranger_failure<Outputs, Node>());
+};
 template <class Outputs, unbound Allowed, class... Node>
 constexpr auto program_failure() {
   constexpr auto& g = lowering::compiled<Outputs>::graph;
   constexpr line missing = [] {
-    const auto bound = []([[maybe_unused]] std::string_view name) { return ((Node::name.view() == name) || ...); };
+    const auto bound = []([[maybe_unused]] std::string_view name, [[maybe_unused]] bool as_input) {
+      return ((Node::name.view() == name && is_input<Node> == as_input) || ...);
+    };
     for (int i = 0; Allowed != unbound::allowed && i < g.size.inputs; ++i)
-      if (!bound(g.inputs[i].name.view())) return line("a value for input ") << g.inputs[i].name.view();
+      if (!bound(g.inputs[i].name.view(), true)) return line("a value for input ") << g.inputs[i].name.view();
     for (int i = 0; Allowed == unbound::none && i < g.size.parameters; ++i)
-      if (!bound(g.parameters[i].path.view())) return line("a value for parameter ") << g.parameters[i].path.view();
+      if (!bound(g.parameters[i].path.view(), false)) return line("a value for parameter ") << g.parameters[i].path.view();
     return line();
   }();
   constexpr line twice = [] {
     constexpr int count = static_cast<int>(sizeof...(Node));
     const std::string_view names[]{Node::name.view()..., ""};
+    const bool inputs[]{is_input<Node>..., false};
     for (int i = 0; i < count; ++i)
       for (int k = 0; k < i; ++k)
-        if (names[i] == names[k]) return line("one value for ") << names[i];
+        if (names[i] == names[k] && inputs[i] == inputs[k]) return line("one value for ") << names[i];
     return line();
   }();
+  using stranger = typename first_stranger<Outputs, Node...>::failure;
   if constexpr (gradient_maps(Outputs{}) > 0 && Allowed == unbound::none)
     return failed<text(""), text("a program for its parameters"), text("got evaluate")>{};
   else if constexpr (gradient_maps(Outputs{}) > 1)
     return failed<text(""), text("gradient(loss, parameters) once"), text("got several in outputs(...)")>{};
   else if constexpr (!g.wanted.empty())
     return failed<to_text<g.where>(), to_text<g.wanted>(), to_text<g.got>()>{};
+  else if constexpr (!std::is_void_v<stranger>)
+    return stranger{};
   else if constexpr (!missing.empty())
     return failed<text(""), to_text<missing>(), text("got none")>{};
   else if constexpr (!twice.empty())
     return failed<text(""), to_text<twice>(), text("got several")>{};
+}
+/// Why whole numbers of a program are not exact in T, or void: a float has all up to 2^24, and 2^24 + 2 for 2^24 + 1.
+template <class Outputs, class T>
+constexpr auto index_failure() {
+  constexpr std::int64_t most = (std::int64_t{1} << std::numeric_limits<T>::digits) + 1;  // numbers from 0 on
+  constexpr line found = [] {
+    constexpr graph::view g = graph::view_of(lowering::compiled<Outputs>::graph);
+    bool any = false;  // few programs have so long an axis: the others are not looked through
+    for (int i = 0; i < g.size.shapes; ++i)
+      for (int a = 0; a < g.shapes[i].rank; ++a) any = any || g.shapes[i][a] > most;
+    for (int id = 0; any && id < g.size.nodes; ++id) {
+      std::int64_t count = 0;
+      if (g.is<ops::gather>(id)) count = g.as<ops::gather>(id).rows;
+      if (g.is<ops::arange>(id)) count = g.shape(id)[0];
+      if (count > most) return line("got ") << count << (g.is<ops::gather>(id) ? " to take from" : " numbers or places");
+    }
+    return line();
+  }();
+  if constexpr (!found.empty()) return failed<text(""), text("float: indices up to 2^24"), to_text<found>()>{};
 }
 /// Why a run would change more than its workspace, or void.
 template <bool ChangesStates, class... Node>
@@ -104,7 +165,9 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
 
  private:
   static constexpr int gradient_maps = runtime::gradient_maps(list{});
-  using failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
+  using parts_failure = runtime::program_failure_t<list, runtime::unbound::allowed>;
+  using failure =
+      std::conditional_t<std::is_void_v<parts_failure>, decltype(runtime::index_failure<list, T>()), parts_failure>;
   template <class... Node>
   using unbound_failure =
       std::conditional_t<std::is_void_v<failure>, runtime::program_failure_t<list, runtime::unbound::parameters, Node...>, void>;
@@ -230,8 +293,10 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
       machine::release_results(w);
       (refuse_inside(w, b), ...);
       machine::enter(w);
-      bound_run(
-          w, [](int) {}, destination, b...);
+      const T* in[facts::graph.size.inputs + 1]{};
+      read_inputs(w, in, b...);
+      run_taken(
+          w, [](int) {}, destination, in);
     } else if constexpr (!is_refused) {
       static_assert(detail::accepted<detail::refused_for<const_run_failure<Node...>>>::value);
     }
@@ -240,9 +305,9 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   template <class Observer, class... Node, class... V>
   void run_observed(Observer&& observe, T* destination, const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<run_failure<Node...>>) {
-      (take_parameter(b), ...);
-      machine::enter(workspace_);
-      bound_run(workspace_, static_cast<Observer&&>(observe), destination, b...);
+      const T* in[facts::graph.size.inputs + 1]{};
+      take(workspace_, in, b...);
+      run_taken(workspace_, static_cast<Observer&&>(observe), destination, in);
     } else if constexpr (!is_refused) {
       static_assert(detail::accepted<detail::refused_for<run_failure<Node...>>>::value);
     }
@@ -280,10 +345,8 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   template <class... Node, class... V>
   void take_inputs(workspace& w, const binding<Node, V>&... b) {
     if constexpr (std::is_void_v<run_failure<Node...>>) {
-      (take_parameter(b), ...);
-      machine::enter(w);
       const T* in[facts::graph.size.inputs + 1]{};
-      read_inputs(w, in, b...);
+      take(w, in, b...);
       for (int i = 0; i < facts::graph.size.inputs; ++i)
         if (T* const to = machine::input(w, i); in[i] != to)
           std::memmove(static_cast<void*>(to), in[i], static_cast<std::size_t>(facts::graph.inputs[i].shape.size()) * sizeof(T));
@@ -323,14 +386,31 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
     return -1;
   }
 
-  template <class Observer, class... Node, class... V>
-  void bound_run(workspace& w, Observer&& observe, T* destination, const binding<Node, V>&... b) const {
-    const T* in[facts::graph.size.inputs + 1]{};
-    read_inputs(w, in, b...);
+  template <class Observer>
+  void run_taken(workspace& w, Observer&& observe, T* destination, const T* const* in) const {
     T* out[facts::graph.size.outputs + 1];
     for (int i = 0; i < facts::graph.size.outputs; ++i) out[i] = machine::output(w, i);  // new values of states are among them
     if (destination != nullptr) out[0] = destination;
     machine_.run(w, in, out, destination != nullptr ? 1 : 0, static_cast<Observer&&>(observe));
+  }
+  /// Inputs and parameters, each as it is before the run, whatever it is made of. What throws leaves the parameters alone.
+  template <class... Node, class... V>
+  void take(workspace& w, const T** in, const binding<Node, V>&... b) {
+    if constexpr ((!runtime::is_input<Node> || ...)) {
+      (check_bound(b), ...);
+      const auto values = std::tuple{new_value(b)...};
+      machine::enter(w);
+      read_inputs(w, in, b...);
+      for (int i = 0; i < facts::graph.size.inputs; ++i)
+        if (in[i] != nullptr && among_weights(in[i])) {
+          const auto size = static_cast<std::size_t>(facts::graph.inputs[i].shape.size());
+          in[i] = static_cast<const T*>(std::memcpy(static_cast<void*>(machine::input(w, i)), in[i], size * sizeof(T)));
+        }
+      std::apply([&](const auto&... v) { (write(v), ...); }, values);
+    } else {
+      machine::enter(w);
+      read_inputs(w, in, b...);
+    }
   }
   template <class... Node, class... V>
   static void read_inputs(workspace& w, [[maybe_unused]] const T** in, const binding<Node, V>&... b) {
@@ -374,23 +454,49 @@ requires(!is_failed<E> && ...) class program<Outputs, T> : public runtime::param
   template <class Node, class V>
   static void take_input(workspace&, const binding<Node, V>&, const T**) {}
 
-  template <text Name, extents S, class V>
-  void take_parameter(const binding<input_node<Name, S>, V>&) {}
-  template <text Name, extents S, initializer I, class V>
-  void take_parameter(const binding<parameter_node<Name, S, I>, V>& b) {
-    write_parameter<Name, S>(b.value);
+  /// What a parameter is to be: values that lie dense somewhere else, or a copy of others, which may be made of parameters.
+  template <int Slot>
+  struct parameter_value {
+    const T* elsewhere = nullptr;
+    std::vector<T> copy;
+    T number = 0;
+  };
+  bool among_weights(const T* p) const noexcept {
+    const T* const begin = weights().parameter_values().data();
+    return !std::less<>()(p, begin) && std::less<>()(p, begin + facts::parameter_elements);
   }
-  template <text Name, extents S, initializer I, class V>
-  void take_parameter(const binding<state_node<Name, S, I>, V>& b) {
-    write_parameter<Name, S>(b.value);
+  template <class Node>
+  static constexpr int parameter_slot() {
+    return runtime::is_input<Node> ? -1 : runtime::find_parameter<Node::name>(facts::graph);
   }
-  template <text Name, extents S, class V>
-  void write_parameter(const V& v) {
-    constexpr int slot = runtime::find_parameter<Name>(facts::graph);
-    if constexpr (slot >= 0) {
-      T* const to = weights().parameter_data(slot);
-      const T* const from = runtime::accept<T>(v, S, "parameter", Name.view(), to);
-      if (from != to) std::memmove(static_cast<void*>(to), from, static_cast<std::size_t>(S.size()) * sizeof(T));
+  template <class Node, class V>
+  static void check_bound(const binding<Node, V>& b) {
+    constexpr bool input = runtime::is_input<Node>;
+    if constexpr ((input ? runtime::find_input<Node::name>(facts::graph) : parameter_slot<Node>()) >= 0)
+      runtime::check_shape<std::remove_cvref_t<V>>(b.value, Node::shape(), input ? "input" : "parameter", Node::name.view());
+  }
+  template <class Node, class V>
+  auto new_value(const binding<Node, V>& b) const {
+    constexpr int slot = parameter_slot<Node>();
+    parameter_value<slot> v;
+    if constexpr (slot >= 0 && std::is_arithmetic_v<std::remove_cvref_t<V>>) {
+      v.number = static_cast<T>(b.value);
+    } else if constexpr (slot >= 0) {
+      v.elsewhere = runtime::dense_data<T>(std::as_const(b.value));
+      if (v.elsewhere == nullptr || among_weights(v.elsewhere)) {
+        v.elsewhere = nullptr;
+        v.copy.resize(static_cast<std::size_t>(Node::shape().size()));
+        std::transform(b.value.begin(), b.value.end(), v.copy.begin(), [](const auto& element) { return static_cast<T>(element); });
+      }
+    }
+    return v;
+  }
+  template <int Slot>
+  void write([[maybe_unused]] const parameter_value<Slot>& v) {
+    if constexpr (Slot >= 0) {
+      constexpr auto size = static_cast<std::size_t>(facts::graph.parameters[Slot].shape.size());
+      const T* const from = v.elsewhere != nullptr ? v.elsewhere : !v.copy.empty() ? v.copy.data() : &v.number;
+      if (size > 0) std::memcpy(static_cast<void*>(weights().parameter_data(Slot)), from, size * sizeof(T));
     }
   }
 

@@ -13,16 +13,24 @@ namespace volute::runtime {
 template <class Program, class... E>
 class result_members {
  public:
-  /// The result of this name, of the last run. A name that no result has does not compile.
+  /// The result of this name, of the last run. A name that no result has, or several have, does not compile.
   template <text Name>
   auto result() noexcept {
     constexpr line name(Name.view());
-    return found<[&] {
-      int i = 0, place = -1;
-      ((place = detail::result_name<E> == name && place < 0 ? i : place, ++i), ...);
-      return place;
-    }(),
-                 name>();
+    constexpr int count = (0 + ... + (detail::result_name<E> == name ? 1 : 0));
+    if constexpr (count > 1) {
+      constexpr line wanted = line("one result ") << name.view();
+      constexpr line got = line("got ") << count << " of this name";
+      static_assert(detail::accepted<detail::refused_for<failed<text(""), to_text<wanted>(), to_text<got>()>>>::value);
+      return nothing{};
+    } else {
+      return found<[&] {
+        int i = 0, place = -1;
+        ((place = detail::result_name<E> == name ? i : place, ++i), ...);
+        return place;
+      }(),
+                   name>();
+    }
   }
   /// The result at this place, counted from 0.
   template <int Place>

@@ -6,14 +6,18 @@
 //   blocks, names[]            how many numbers it keeps for each parameter at most, and what they are called (as in PyTorch's state)
 //   uses(k)                    whether it keeps number k with these hyperparameters; all begin as zeros
 //   rule<T>(step)              of step 0, 1, ...: an object with operator()(V& parameter, V gradient, V* kept) for vectors V of T
+// and, if some of its numbers mean nothing,
+//   check()                    which refuses them; asked before each step
 #pragma once
 
 #include <volute/core/simd.hpp>
+#include <volute/runtime/error.hpp>
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 namespace volute {
 inline namespace VOLUTE_ISA {
@@ -26,6 +30,11 @@ struct sgd {
   static constexpr int blocks = 1;
   static constexpr std::string_view names[]{"momentum_buffer"};
   constexpr bool uses(int) const { return momentum != 0; }
+  void check() const {
+    require_not_negative("sgd: momentum", momentum);
+    require_not_negative("sgd: weight_decay", weight_decay);
+    if (nesterov && momentum == 0) fail_number("sgd: momentum", "more than 0 with nesterov", momentum);
+  }
 
   template <class T>
   struct step_rule {
@@ -66,6 +75,14 @@ struct weight_shrinkage {
     return p - simd::fma(power, V(dither), V(part) * p);
   }
 };
+/// (PyTorch's constructors look at these numbers once; here they may change between steps.)
+template <class Adam>
+void check_adam(const char* b1, const char* b2, const char* e, const char* decay, const Adam& o) {
+  for (const auto& [what, decay_rate] : {std::pair{b1, o.beta1}, std::pair{b2, o.beta2}})
+    require_number(what, "0 or more, and less than 1", decay_rate, 0, std::nextafter(1.0, 0.0));
+  require_not_negative(e, o.eps);
+  require_not_negative(decay, o.weight_decay);
+}
 /// Weights keep their size.
 struct no_shrinkage {
   template <class V>
@@ -107,6 +124,7 @@ struct adam {
   static constexpr int blocks = 2;
   static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
   constexpr bool uses(int) const { return true; }
+  void check() const { training_parts::check_adam("adam: beta1", "adam: beta2", "adam: eps", "adam: weight_decay", *this); }
   template <class T>
   training_parts::adam_rule<T, training_parts::no_shrinkage> rule(std::int64_t step) const {
     return {lr, beta1, beta2, eps, weight_decay, {}, step};
@@ -120,6 +138,7 @@ struct adamw {
   static constexpr int blocks = 2;
   static constexpr std::string_view names[]{"exp_avg", "exp_avg_sq"};
   constexpr bool uses(int) const { return true; }
+  void check() const { training_parts::check_adam("adamw: beta1", "adamw: beta2", "adamw: eps", "adamw: weight_decay", *this); }
   template <class T>
   training_parts::adam_rule<T, training_parts::weight_shrinkage<T>> rule(std::int64_t step) const {
     return {lr, beta1, beta2, eps, 0, {lr * weight_decay, step}, step};
@@ -134,6 +153,12 @@ struct rmsprop {
   static constexpr int blocks = 3;
   static constexpr std::string_view names[]{"square_avg", "momentum_buffer", "grad_avg"};
   constexpr bool uses(int k) const { return k == 0 || (k == 1 ? momentum != 0 : centered); }
+  void check() const {
+    require_number("rmsprop: alpha", "0 to 1", alpha, 0, 1);
+    require_not_negative("rmsprop: eps", eps);
+    require_not_negative("rmsprop: momentum", momentum);
+    require_not_negative("rmsprop: weight_decay", weight_decay);
+  }
 
   template <class T>
   struct step_rule {

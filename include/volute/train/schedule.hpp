@@ -1,6 +1,8 @@
 // Learning rates over time: each is called with the number of the step, from 0, and returns the rate of that step.
 #pragma once
 
+#include <volute/runtime/error.hpp>
+
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -23,7 +25,10 @@ struct step {
   double lr;
   std::int64_t every;
   double factor = 0.1;
-  double operator()(std::int64_t n) const { return lr * std::pow(factor, static_cast<double>(n / every)); }
+  double operator()(std::int64_t n) const {
+    if (every < 1) fail_number("schedule::step: every", "at least 1", static_cast<double>(every));
+    return lr * std::pow(factor, static_cast<double>(n / every));
+  }
 };
 
 /// Half a cosine from `lr` to `last` in `steps` steps, then `last`. (torch CosineAnnealingLR)
@@ -61,7 +66,8 @@ struct one_cycle {
   double operator()(std::int64_t n) const {
     const double at = static_cast<double>(n < steps ? n : steps - 1), last = static_cast<double>(steps - 1);
     const double top = rise * static_cast<double>(steps) - 1;
-    return at < top ? detail::half_cosine(lr / start, lr, at / top) : detail::half_cosine(lr, lr / start / end, (at - top) / (last - top));
+    if (at < top) return detail::half_cosine(lr / start, lr, at / top);
+    return at > top ? detail::half_cosine(lr, lr / start / end, (at - top) / (last - top)) : lr;  // rise = 1 ends at the top
   }
 };
 

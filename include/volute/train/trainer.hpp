@@ -46,21 +46,26 @@ struct state_block {
   std::span<T> values;
 };
 
-/// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape.
+/// `to` gets the parameters that `from` has under the same paths. Every parameter of `to` under `path` must be there, in the same shape; if
+/// one is not, nothing is copied.
 template <class From, class To>
 void copy_parameters(From&& from, To&& to, std::string_view path = {}) {
   const auto given = std::as_const(from).parameter_table();
+  const auto wanted = to.parameter_table();
+  const auto each_pair = [&](const auto& f) {
+    for (const auto& mine : wanted)
+      if (detail::path_under(mine.path, path))
+        f(mine, std::find_if(given.begin(), given.end(), [&](const auto& s) { return s.path == mine.path; }));
+  };
   bool any = false;
-  for (const auto& mine : to.parameter_table()) {
-    if (!detail::path_under(mine.path, path)) continue;
+  each_pair([&](const auto& mine, auto theirs) {
     any = true;
-    const auto theirs = std::find_if(given.begin(), given.end(), [&](const auto& s) { return s.path == mine.path; });
     if (theirs == given.end()) fail("parameter '" + std::string(mine.path) + "': not in the program it is to be copied from");
     if (!(theirs->shape == mine.shape))
       fail("parameter '" + std::string(mine.path) + "': another shape in the program it is to be copied from");
-    std::copy_n(theirs->data, mine.shape.size(), mine.data);
-  }
+  });
   if (!any) fail("no parameter under '" + std::string(path) + "'");
+  each_pair([](const auto& mine, auto theirs) { std::copy_n(theirs->data, mine.shape.size(), mine.data); });
 }
 
 namespace training_parts {
@@ -137,7 +142,8 @@ constexpr auto gradients_of() {
 /// Trains the parameters in `Set` on Loss; More are further results of the same run. A trainer can be moved; a copy is a training of its
 /// own that takes the very same steps from there on. Models that use its weights see each update: model<net, x> m(t.weights()).
 template <class T, class Optimiser, class Set, class Loss, class... More>
-class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>> {
+class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>>,
+                         public runtime::file_members<basic_trainer_of<T, Optimiser, Set, Loss, More...>> {
   using loss = decltype(volute::training(Loss{}));
   using list = output_list<loss, decltype(volute::training(More{}))..., decltype(training_parts::gradients_of<loss, Set>())>;
 
@@ -148,10 +154,12 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   using weights_type = typename program_type::weights_type;
   static constexpr bool is_refused = program_type::is_refused;
 
-  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : optimiser(o), settings(std::move(s)) {}
+  explicit basic_trainer_of(Optimiser o = {}, training_settings s = {}) : optimiser(o), settings(std::move(s)) { require_parameters(); }
   /// Trains weights that models may use too; they do not run during a step.
   explicit basic_trainer_of(weights_type w, Optimiser o = {}, training_settings s = {})
-      : optimiser(o), settings(std::move(s)), program_(std::move(w)) {}
+      : optimiser(o), settings(std::move(s)), program_(std::move(w)) {
+    require_parameters();
+  }
   basic_trainer_of(basic_trainer_of&&) noexcept = default;
   basic_trainer_of& operator=(basic_trainer_of&&) noexcept = default;
   basic_trainer_of(const basic_trainer_of& t)
@@ -301,6 +309,11 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
   static constexpr int ema_block = Optimiser::blocks, accumulated_block = Optimiser::blocks + 1;
   static constexpr int first_gradient = 1 + static_cast<int>(sizeof...(More));
 
+  static constexpr void require_parameters() {
+    if constexpr (!is_refused && where.entry_count == 0)
+      static_assert(detail::accepted<detail::refused_for<failed<text(""), text("trainer wants parameters"), text("got none")>>>::value);
+  }
+
   program_type program_;
   kernels::team<T> workers_;
   training_parts::zeros<T> blocks_{(Optimiser::blocks + 2) * elements};
@@ -318,9 +331,18 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     return in_use(k) || std::any_of(block(k), block(k) + elements, [](T v) { return v != 0; });
   }
 
-  /// The learning rate of the update that follows the next run, if one does.
+  /// The learning rate of the update that follows the next run, if one does. Numbers that mean nothing are refused here, before the run:
+  /// they would spoil every weight, or be off in silence.
   double rate() const {
-    return settings.schedule && progress.waiting + 1 >= settings.accumulate ? settings.schedule(progress.steps) : optimiser.lr;
+    if constexpr (requires { optimiser.check(); }) optimiser.check();
+    require_not_negative("settings.clip_norm", settings.clip_norm);
+    require_not_negative("settings.clip_value", settings.clip_value);
+    require_number("settings.ema_decay", "0 to 1", settings.ema_decay, 0, 1);
+    if (settings.accumulate < 1) fail_number("settings.accumulate", "at least 1", settings.accumulate);
+    if (progress.waiting + 1 < settings.accumulate) return optimiser.lr;
+    const double lr = settings.schedule ? settings.schedule(progress.steps) : optimiser.lr;
+    if (!std::isfinite(lr)) fail_number("learning rate", "a finite number", lr);
+    return lr;
   }
   /// What the groups make of the optimiser for one parameter.
   struct group_choice {
@@ -340,6 +362,8 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
         const auto& p = facts::graph.parameters[where.entries[k].parameter];
         if (!g.where(p.path.view(), p.shape)) continue;
         any = true;
+        if (g.rate && !std::isfinite(*g.rate)) fail_number("rate of a group of parameters", "a finite number", *g.rate);
+        if (g.weight_decay) require_not_negative("weight_decay of a group of parameters", *g.weight_decay);
         group_choice& c = chosen[static_cast<std::size_t>(k)];
         if (g.rate) c.rate = *g.rate;
         if (g.weight_decay) c.weight_decay = g.weight_decay;
@@ -367,8 +391,9 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
       o.lr *= c.rate;
       if constexpr (requires { o.weight_decay = 0.0; })
         if (c.weight_decay) o.weight_decay = *c.weight_decay;
-      kernels::update<Optimiser::blocks>(o.template rule<T>(progress.steps), b.from(where.entries[k].offset, parameter_at(k)),
-                                         end_of(next - 1) - where.entries[k].offset, workers_);
+      auto part = b.from(where.entries[k].offset, parameter_at(k));
+      part.frozen = c.rate == 0;
+      kernels::update<Optimiser::blocks>(o.template rule<T>(progress.steps), part, end_of(next - 1) - where.entries[k].offset, workers_);
     }
   }
   void update(double lr) noexcept {
