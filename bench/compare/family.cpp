@@ -28,11 +28,11 @@ constexpr conv_geometry direct = [] {
 /// All families that can; or, with MINIMAL, that one and the one that is chosen without it.
 constexpr bool enters(conv_family f, conv_side side) {
   return kernels::possible<float>(f, {canonical, side}) &&
-         (!minimal || f == conv_family::minimal || f == kernels::choose_family<float>({direct, side}));
+         (!minimal || f == conv_family::minimal || f == kernels::cheapest<float, conv_family>({direct, side}));
 }
 constexpr bool enters(weights_family f) {
   return kernels::possible<float>(f, canonical) &&
-         (!minimal || f == weights_family::minimal || f == kernels::choose_weights<float>(direct));
+         (!minimal || f == weights_family::minimal || f == kernels::cheapest<float, weights_family>(direct));
 }
 
 std::shared_ptr<float> numbers(int64_t n) {

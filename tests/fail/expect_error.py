@@ -30,7 +30,7 @@ def run(command, root):
 
 
 def launch(root, compiler, *arguments, wrong_only=False):
-    arguments = ["-fsyntax-only", *arguments]
+    arguments = ["-fsyntax-only", *(a for a in arguments if a != "-c")]  # clang 23 warns of a -c beside it
     object_file = arguments[arguments.index("-o") + 1]
     record = object_file + ".json"
     if os.path.exists(record):
@@ -50,7 +50,7 @@ def launch(root, compiler, *arguments, wrong_only=False):
     for option in ("-o", "-MF", "-MT"):  # the wrong program leaves no dependencies
         if option in arguments:
             del arguments[arguments.index(option) : arguments.index(option) + 2]
-    arguments = [a for a in arguments if a not in ("-c", "-MD", "-Werror")]
+    arguments = [a for a in arguments if a not in ("-MD", "-Werror")]
     status, wrong = run([compiler, *arguments], root)
     wrong = PRECOMPILED.sub(f"from {source.replace(root + '/', '')}:", wrong)
     clang = "clang" in run([compiler, "--version"], root)[1]

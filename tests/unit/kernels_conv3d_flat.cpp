@@ -12,7 +12,7 @@ template <class T, conv_geometry G>
 constexpr families flat() {
   constexpr conv_geometry g = kernels::canonical(G);
   static_assert(!volute::simd::masks<T> || kernels::flat_possible<T>(g));
-  const bool inputs = kernels::plan_flat_weights<T>(g, data_side).cycles < kernels::plan_flat_weights<T>(g, forward_side).cycles;
+  const bool inputs = kernels::plan_flat_weights<T>({g, data_side}).cycles < kernels::plan_flat_weights<T>({g, forward_side}).cycles;
   return of<T, G>(kernels::conv_family::flat, kernels::conv_family::flat,
                   inputs ? kernels::weights_family::flat_inputs : kernels::weights_family::flat_outputs);
 }
@@ -27,7 +27,7 @@ template <conv_geometry G>
 void check_threads() {
   constexpr families f = flat<float, G>();
   static_assert(kernels::plan_flat<float>({G, forward_side}).parts > 1 && kernels::plan_flat<float>({G, data_side}).parts > 1);
-  static_assert(kernels::plan_flat_weights<float>(G, f.dw == kernels::weights_family::flat_inputs ? data_side : forward_side).share !=
+  static_assert(kernels::plan_flat_weights<float>({G, f.dw == kernels::weights_family::flat_inputs ? data_side : forward_side}).share !=
                 kernels::sharing::none);
   check_bits<G, f>();
 }

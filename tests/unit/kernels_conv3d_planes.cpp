@@ -45,8 +45,8 @@ std::vector<float> planes_weights(const std::vector<float>& x, const std::vector
   guarded<float> dw(G.w_size()), scratch(plan.scratch()), memory(plan.worker_scratch() * (threads - 1));
   static constexpr kernels::conv_call call{.geometry = G};
   kernels::run_weights<float, call, plan>(
-      {x.data(), g.data(), dw.data()}, scratch.data(),
-      threads > 1 ? kernels::team<float>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<float>{});
+      {x.data(), g.data(), dw.data(), scratch.data(),
+       threads > 1 ? kernels::team<float>{&pool, memory.data(), plan.worker_scratch()} : kernels::team<float>{}});
   CHECK((dw.intact() && scratch.intact() && memory.intact()));
   return dw.values();
 }

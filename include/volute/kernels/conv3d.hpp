@@ -15,11 +15,11 @@ inline namespace VOLUTE_ISA {
 /// The family that a geometry gets, and that of its adjoint in the filter.
 template <class T>
 constexpr conv_family family_of(const ops::conv_geometry& original, conv_side side) {
-  return choose_family<T>({canonical(original), side});
+  return cheapest<T, conv_family>({canonical(original), side});
 }
 template <class T>
 constexpr weights_family weights_family_of(const ops::conv_geometry& original) {
-  return choose_weights<T>(canonical(original));
+  return cheapest<T, weights_family>(canonical(original));
 }
 
 /// The same, worked out once for all kernels of a geometry.
@@ -153,7 +153,7 @@ struct conv3d_backward_weights {
                 "g cannot be read in this layout");
   static void run(const T* x, const T* g, T* dw, T* scratch, const team<T>& workers = {}) noexcept {
     using planned = planned_weights<T, canonical(Original), Layouts, Family>;
-    run_weights<T, planned::call, planned::plan>({planned::forward ? x : g, planned::forward ? g : x, dw}, scratch, workers);
+    run_weights<T, planned::call, planned::plan>({planned::forward ? x : g, planned::forward ? g : x, dw, scratch, workers});
   }
 };
 

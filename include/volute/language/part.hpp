@@ -12,6 +12,9 @@ namespace volute {
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-template-friend"
+#if __GNUC__ >= 16
+#pragma GCC diagnostic ignored "-Wsfinae-incomplete"  // new_part asks whether there is a definition, and part_definition makes it: meant so
+#endif
 #endif
 
 /// A large expression in the body of Module; it reads parts of lower levels only.
@@ -22,15 +25,15 @@ struct body_part : expression_tag {
   static constexpr extents shape() { return decltype(definition_of(body_part{}))::shape(); }
 };
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
 /// Says what a part is: the function that body_part declares is defined where this is instantiated.
 template <class Part, class E>
 struct part_definition {
   friend constexpr auto definition_of(Part) { return E{}; }
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 namespace detail {
 

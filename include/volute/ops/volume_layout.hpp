@@ -20,6 +20,10 @@ struct volume_layout {
   constexpr std::int64_t columns_after() const { return all_columns - columns_before - columns; }
   /// Where the first pixel of a plane lies in it.
   constexpr std::int64_t first() const { return (rows_before * all_columns + columns_before) * block; }
+  /// Where a channel's elements begin in a blocked volume: with the zeros before its first plane.
+  constexpr std::int64_t channel_at(std::int64_t sample, std::int64_t channel) const {
+    return (sample * (channels / block) + channel / block) * planes * plane() + channel % block;
+  }
   constexpr bool padded() const { return all_rows != rows || all_columns != columns; }
   /// Elements, with the zeros.
   constexpr std::int64_t size() const { return batch * (channels / block) * planes * plane(); }

@@ -7,7 +7,6 @@
 #include <volute/ops/volume_layout.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -19,18 +18,17 @@ template <class T, int L, ops::volume_layout To>
 inline constexpr bool streams_blocks =
     To.blocked() && sizeof(T) * L == 64 && To.block % L == 0 && To.size() * bytes_of<T> >= machine.cached * 2;
 
-/// n pixels of a tile [pixel][pitch] with `channels` channels in its lanes, neighbours in the volume from its pixel `first` on, through the
-/// epilogue to y in layout To, with the zeros beside them. stream_fence() must follow where streams_blocks.
+/// A tile through the epilogue to y in layout To, with the zeros beside its pixels. stream_fence() must follow where streams_blocks.
 template <class T, int L, ops::epilogue E, ops::volume_layout To>
-VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, conv_output<T> out,
-                                    const conv_place& at) noexcept {
+VOLUTE_NO_INLINE void store_blocked(const lanes_tile<T>& t, conv_output<T> out, const conv_place& at) noexcept {
   using V = simd::vec<T, L>;
+  const auto [tile, pitch, first, width, channels] = t;
   constexpr ops::volume_layout to = To;
   constexpr int inputs = E.program.inputs;
-  constexpr int64_t row = to.all_columns * to.block, plane = to.plane(), blocks = to.channels / to.block;
+  constexpr int64_t row = to.all_columns * to.block, plane = to.plane();
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t channel = at.channel + c;
-    const int valid = static_cast<int>(smaller(L, channels - c));
+    const int valid = int(smaller(L, channels - c));
     const auto load = [&](const T* p) VOLUTE_ALWAYS_INLINE { return load_first<V>(p, valid); };
     const auto store = [&](T* p, V v) VOLUTE_ALWAYS_INLINE {
       if constexpr (streams_blocks<T, L, To>)  // its channels are whole blocks
@@ -49,11 +47,11 @@ VOLUTE_NO_INLINE void store_blocked(const T* tile, int64_t pitch, int64_t first,
       if (E.operand[i] == ops::access::per_sample_channel) in[i] = load(p + at.sample * at.channels + channel);
       if (E.operand[i] == ops::access::scalar) in[i] = V(p[0]);
     }
-    const int64_t base = (at.sample * blocks + channel / to.block) * to.planes * plane + channel % to.block;
+    const int64_t base = to.channel_at(at.sample, channel);
     const T* from = tile + c;
-    for (int64_t pixel = first; pixel < first + n;) {
+    for (int64_t pixel = first; pixel < first + width;) {
       const auto [d, h, w] = voxel_at(pixel, to.rows, to.columns);
-      const int64_t count = smaller(to.columns - w, first + n - pixel);
+      const int64_t count = smaller(to.columns - w, first + width - pixel);
       const int64_t line = base + d * plane + (to.rows_before + h) * row;
       if (w == 0) {
         if (h == 0) zeros(out.y + base + d * plane, to.rows_before * to.all_columns);
@@ -86,8 +84,8 @@ VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, i
   constexpr int L = simd::width<T>;
   using V = simd::vec<T>;
   for (int64_t c = 0; c < channels;) {
-    const int64_t first = (channel + c) % from.block, count = smaller(channels - c, from.block - first);
-    const T* const base = x + (sample * (from.channels / from.block) + (channel + c) / from.block) * from.planes * from.plane() + first;
+    const int64_t count = smaller(channels - c, from.block - (channel + c) % from.block);
+    const T* const base = x + from.channel_at(sample, channel + c);
     T* out = to + c;
     for (int64_t pixel = begin; pixel < end;) {
       const auto [d, h, w] = voxel_at(pixel, from.rows, from.columns);
@@ -96,15 +94,14 @@ VOLUTE_NO_INLINE void copy_blocked(const ops::volume_layout& from, const T* x, i
       for (; pixel < last; ++pixel, in += from.block, out += pitch) {
         int64_t k = 0;
         for (; k + L <= count; k += L) simd::store(out + k, simd::load<V>(in + k));
-        const int rest = static_cast<int>(count - k);
+        const int rest = int(count - k);
         if (rest > 0) simd::store_partial(out + k, simd::load_partial<V>(in + k, rest), rest);
       }
     }
     c += count;
   }
   if (channels < pitch)
-    for (int64_t i = 0; i < end - begin; ++i)
-      std::memset(to + i * pitch + channels, 0, static_cast<std::size_t>(pitch - channels) * sizeof(T));
+    for (int64_t i = 0; i < end - begin; ++i) fill_zeros(to + i * pitch + channels, pitch - channels);
 }
 
 }  // namespace VOLUTE_ISA

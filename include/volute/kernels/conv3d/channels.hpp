@@ -21,17 +21,15 @@ struct pixel_block {
 /// Near-equal blocks of a row of `width` pixels; short rows are taken several at a time, but at most seven.
 constexpr pixel_block block_for(int vectors, int64_t height, int64_t width) {
   const int64_t most = accumulators / vectors;
-  if (width > most / 2 || height == 1) return {vectors, 1, static_cast<int>(near_equal(width, most))};
+  if (width > most / 2 || height == 1) return {vectors, 1, int(near_equal(width, most))};
   const int64_t rows = near_equal(height, smaller(most / width, 7));
-  return {vectors, static_cast<int>(rows), static_cast<int>(width)};
+  return {vectors, int(rows), int(width)};
 }
 
 /// A tile holds `main.rows` rows of one residue class of height and depth, `tile_width` pixels of each class of the width.
 struct channels_plan : lanes_plan {
   int lanes = 1;
-  pixel_block main, last;  // the last block of target channels may have three vectors
-  int64_t chunk = 1;
-  source_axis source[3]{};
+  pixel_block main, last;                   // the last block of target channels may have three vectors
   int64_t tile_width = 1, tile_pixels = 1;  // of a tile's row: in one class, and in all
   int64_t tiles = 1;                        // that wait in memory while some of the chunks meet their pixels
   int64_t together = 1;                     // these chunks
@@ -58,18 +56,16 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   p.main = p.last = block_for(vectors == 1 ? 1 : vectors == 3 ? 3 : 2, height, width);
   if (vectors > 3 && vectors % 2 == 1) p.last = block_for(3, height, width);
   p.blocks = vectors <= 3 ? 1 : vectors / 2;
-  p.chunk = near_equal(s.source_channels, 16);
-  p.source_units = p.chunks = ceil_divide(s.source_channels, p.chunk);
+  p.cut_channels(s.source_channels, near_equal(s.source_channels, 16));
+  p.source_units = p.chunks;
   p.order = {p.blocks, p.lanes * (p.blocks > 1 ? p.main : p.last).vectors, p.lanes * p.last.vectors, 1, p.chunk, p.chunks, false};
   const int64_t rows = larger(p.main.rows, p.last.rows), pixels = larger(p.main.pixels, p.last.pixels);
   const int64_t whole = larger(ceil_divide(height, p.main.rows) * p.main.rows, ceil_divide(height, p.last.rows) * p.last.rows);
   p.source[0] = s.source(0, 1, false);
   p.source[1] = s.source(1, whole, rows > 1);
   p.source[2] = s.source(2, pixels, true);
-  p.source_row = p.source[2].extent * p.chunk;
-  p.source_plane = p.source[1].extent * p.source_row;
+  plan_copy(p, s, size);
   p.source_first = p.source[1].pad * p.source_row + p.source[2].pad * p.chunk;
-  plan_copy(p, s, p.source[0].count, size);
   p.source_sample += copy_surplus;
   // 128 pixels of a row at a time at most, or the tile of a long row would leave the first-level cache.
   const int64_t lanes = p.lanes * larger(p.main.vectors, p.last.vectors), classes = s.class_counts[2];
@@ -87,7 +83,7 @@ constexpr channels_plan plan_channels(const conv_shape& s, const ops::volume_lay
   }
   p.tile = p.tiles * tile_size;
   plan_threads(p, s, size, tasks_of_piece(p.together < p.chunks), many_tasks);
-  plan_blocked_source(p, from, p.source[0].count);
+  plan_blocked_source(p, from);
   return p;
 }
 
@@ -254,11 +250,10 @@ struct channels_task {
   }
 
   VOLUTE_INLINE void store(const plane_class& plane, const tile_place& at, int64_t i) const noexcept {
-    const correlation_axis &cd = plane.d, &ch = plane.h;
     const int64_t row = s.target_size[2], first = at.w * classes, width = smaller(p.tile_width * classes, row - first);
     for (int64_t r = 0; r < at.rows; ++r) {
-      const int64_t line = (cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + (at.h + r) * ch.dst_step;
-      t.template store<L, 1, E, To>(s, t.tile + (i * B.rows + r) * tile_row, lanes, at.sample, line * row + first, width);
+      const int64_t line = plane.target_row(s, at.d, at.h + r);
+      t.template store<L, 1, E, To>(s, at.sample, {t.tile + (i * B.rows + r) * tile_row, lanes, line * row + first, width, t.channels});
     }
   }
 };
@@ -287,7 +282,7 @@ void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale,
 template <class T, const conv_call& C, const channels_plan& p>
 void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = shape_for<C>;
-  constexpr int step = static_cast<int>(s.axis[2].step * p.chunk);
+  constexpr int step = int(s.axis[2].step * p.chunk);
   run_lanes<T, C, p, p.lanes>(run, [](int64_t b, const lanes_task<T>& task) noexcept {
     const auto compute = [&](auto last) VOLUTE_ALWAYS_INLINE {
       channels_task<T, p.lanes, step, last() ? p.last : p.main, C.epilogue, C.layouts.target>{s, p, task}.run();

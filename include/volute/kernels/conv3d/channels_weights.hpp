@@ -20,15 +20,8 @@ inline namespace VOLUTE_ISA {
 struct weights_plan : weights_cut {
   int lanes = 1, main = 1, last = 1;  // vectors of a block of target channels
   int window = 1;                     // elements of a run (neighbouring taps x channels) that one register block holds
-  int64_t chunk = 1;                  // source channels
-  source_axis source[3]{};
   int64_t panel_planes = 1, panel_rows = 1;  // a panel: pixels whose share of both copies stays in the first-level cache
   bool ahead = false;                        // a panel is fetched during the one before (5 to 15 % of the time)
-  constexpr int64_t block_lanes(int64_t b) const { return lanes * (b + 1 < blocks ? main : last); }
-  constexpr tap_range targets(int64_t b, int64_t channels) const {
-    const int64_t first = b * block_lanes(0);
-    return {first, smaller(channels, first + block_lanes(b))};
-  }
 };
 
 constexpr bool joined_taps(const correlation_axis& c) { return c.taps <= 1 || c.offset_step == 1; }
@@ -46,40 +39,41 @@ struct window_runs {
 };
 
 template <class T>
-constexpr weights_plan plan_weights(const ops::conv_geometry& g, conv_side side) {
+constexpr weights_plan plan_weights(const conv_shape& s) {
   constexpr int64_t size = sizeof(T), surplus = 64;  // lanes of the copy beyond the last pixel, elements of a window beyond its run
   weights_plan p;
-  const conv_shape s = shape_of(g, side);
   const channels_plan forward = plan_channels<T>(s);
   p.lanes = forward.lanes;
   p.main = forward.main.vectors, p.last = forward.last.vectors;
-  p.blocks = forward.blocks, p.chunks = forward.chunks, p.chunk = forward.chunk;
-  const correlation_axis width = correlation(g, side, 2, 0), depth = correlation(g, side, 0, 0);
-  const int64_t height = correlation(g, side, 1, 0).n, vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
+  p.blocks = forward.blocks;
+  p.last_lanes = p.lanes * p.last;
+  p.main_lanes = p.blocks > 1 ? p.lanes * p.main : p.last_lanes;
+  p.cut_channels(s.source_channels, forward.chunk);
+  const auto& [depth, height, width] = s.axis;
+  const int64_t vectors = larger(p.main, p.last), lanes = p.lanes * vectors;
   const int64_t length = larger(1, (joined_taps(width) ? width.taps : 1) * p.chunk);
-  p.window = static_cast<int>(near_equal(length, most_sums / vectors));
-  for (int a = 0; a < 3; ++a) p.source[a] = source_of(g, side, a, 1, a == 2);
-  p.source_row = p.source[2].extent * p.chunk;
-  p.source_plane = p.source[1].extent * p.source_row;
+  p.window = int(near_equal(length, most_sums / vectors));
+  for (int a : volume_axes) p.source[a] = s.source(a, 1, a == 2);
+  p.size_planes();
   p.source_units = p.chunks;
   const int64_t target_plane = s.target_size[1] * s.target_size[2] * lanes;
   p.size_copies(p.source[0].count, s.target_size[0], target_plane, surplus);
-  for (int64_t r = 0; r < class_count(g, side, 2); ++r) {
-    const window_runs runs(correlation(g, side, 2, r), p.chunk, p.window);
+  s.for_each_class(2, [&](const correlation_axis& c) {
+    const window_runs runs(c, p.chunk, p.window);
     p.sum += (runs.joined ? 1 : runs.count) * runs.length;
-  }
-  p.sum *= g.kernel[0] * g.kernel[1] * lanes;
+  });
+  p.sum *= s.kernel[0] * s.kernel[1] * lanes;
   // With all samples at hand the sums of a chunk are complete at once and never leave the cache; otherwise those of all chunks wait.
   p.samples = p.samples_in(machine.cached, s.batch, size);
-  p.share = choose_sharing(conv_work(g), s.groups, p.copies() * size, true);
-  p.cut_planes(depth.n, height * width.n, size, machine.l2);
+  p.share = choose_sharing(s.work(), s.groups, p.copies() * size, true);
+  p.cut_planes(depth.n, height.n * width.n, size, machine.l2);
   p.sum_count = p.samples == s.batch && p.parts == 1 ? 1 : p.chunks;
   p.interleaved = p.parts > 1;
-  p.cut_slabs(g, side, target_plane, surplus, size);
+  p.cut_slabs(s, target_plane, surplus, size);
   // Copies that fill three quarters of the first-level cache, and 128 pixels at least against the cost of the sums.
   const int64_t pixels = larger(128, (machine.l1 * 3 / 4) / ((lanes + width.step * p.chunk) * size));
-  p.panel_rows = smaller(height, ceil_divide(pixels, width.n));
-  p.panel_planes = smaller(depth.n, larger(1, pixels / (height * width.n)));
+  p.panel_rows = smaller(height.n, ceil_divide(pixels, width.n));
+  p.panel_planes = smaller(depth.n, larger(1, pixels / (height.n * width.n)));
   p.ahead = p.copies() * size > machine.l2 * 3 / 2;
   return p;
 }
@@ -234,12 +228,7 @@ struct weights_task {
 template <class T, const conv_call& C, const weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
-
-  void copy_target(const copy_range& range, T* to) const noexcept {
-    copy_channels<T, 1, false, C.layouts.target>(of.targets(), nullptr, plan.targets(range.block, 0).first, plan.block_lanes(range.block),
-                                                 range.in(s.target_plane()), to);
-  }
+  weights_run<T, C> of;
 
   void task(const weights_place& at, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
     const auto run = [&](auto vectors) VOLUTE_ALWAYS_INLINE {
@@ -256,12 +245,10 @@ struct weights_kernel<T, C, plan> {
     static constexpr tap_places<C.geometry, C.side> places(
         [](const auto& c) { return window_runs(c, plan.chunk, plan.window).row(); },
         [](const auto& c) { return window_runs(c, plan.chunk, plan.window).tap(plan.chunk); });
-    const tap_range targets = plan.targets(at.block, s.target_channels);
-    const tap_range sources{at.chunk * plan.chunk, smaller(s.source_channels, (at.chunk + 1) * plan.chunk)};
+    const tap_range targets = plan.targets(at.block, s), sources = plan.sources(at.chunk, s);
     const int64_t lanes = plan.block_lanes(at.block), part = plan.sum_count * plan.sum;
     T* const dw = of.dw + filter_offset(s, at.group, targets.first, sources.first);
-    const int64_t target_count = targets.last - targets.first, source_count = sources.last - sources.first;
-    const complete_sums<T> all{s, sums, dw, target_count, 0, source_count, places.of, lanes, lanes, plan.parts, part};
+    const complete_sums<T> all{s, sums, dw, targets.count(), 0, sources.count(), places.of, lanes, lanes, plan.parts, part};
     if constexpr (places.all_met && s.taps() > 1)
       all.template turn<plan.lanes, 1>();
     else

@@ -24,7 +24,7 @@ template <class T>
 inline constexpr int64_t bytes_of = sizeof(T);
 /// Elements of a cache line of 64 bytes.
 template <class T>
-inline constexpr int line_of = 64 / static_cast<int>(sizeof(T));
+inline constexpr int line_of = 64 / int(sizeof(T));
 
 /// Where pixel number `pixel` of a volume of so many rows and columns lies.
 struct voxel_place {
@@ -65,98 +65,44 @@ constexpr ops::conv_geometry canonical(ops::conv_geometry g) {
   return g;
 }
 
+/// Depth, height, width.
+inline constexpr int volume_axes[]{0, 1, 2};
+
 /// One axis of one dense correlation: the destination's position dst + j * dst_step, 0 <= j < n, is the sum over taps t of the source's
 /// element j * step + offset + t * offset_step times the kernel's element k + t * k_step. Offsets ascend.
 struct correlation_axis {
   int64_t n = 0, dst = 0, dst_step = 1, step = 1, taps = 0, offset = 0, offset_step = 1, k = 0, k_step = 1;
+  /// The element that tap t reads for position j, and where that position is.
+  constexpr int64_t source_of(int64_t j, int64_t t) const { return j * step + offset + t * offset_step; }
+  constexpr int64_t target_of(int64_t j) const { return dst + j * dst_step; }
+  /// Behind the last element that position 0 reads.
+  constexpr int64_t end() const { return offset + (taps - 1) * offset_step + 1; }
 };
-
-/// True where the forward face reads only every stride-th element of an axis: the copy of the source then leaves the rest out.
-constexpr bool subsampled(const ops::conv_geometry& g, conv_side side, int a) {
-  return side == conv_side::forward && g.kernel[a] == 1 && g.stride[a] > 1;
-}
-
-constexpr int64_t class_count(const ops::conv_geometry& g, conv_side side, int a) {
-  return side == conv_side::forward ? 1 : smaller(g.stride[a], g.in[a]);
-}
-
-constexpr correlation_axis correlation(const ops::conv_geometry& g, conv_side side, int a, int64_t residue) {
-  const int64_t s = g.stride[a], d = g.dilation[a], lo = g.lo[a];
-  if (side == conv_side::forward) {
-    if (subsampled(g, side, a)) return {g.out[a], 0, 1, 1, 1, -ceil_divide(lo, s), 1, 0, 1};
-    return {g.out[a], 0, 1, s, g.kernel[a], -lo, d, 0, 1};
-  }
-  int64_t common = s, rest = d;  // greatest common divisor
-  while (rest != 0) {
-    const int64_t next = common % rest;
-    common = rest;
-    rest = next;
-  }
-  correlation_axis c{(g.in[a] - 1 - residue) / s + 1, residue, s, 1, 0, 0, d / common, 0, -(s / common)};
-  int64_t k = g.kernel[a] - 1;  // only every (s / common)-th tap meets this class; the highest comes first
-  while (k >= 0 && (residue + lo - k * d) % s != 0) --k;
-  if (k < 0) return c;
-  c.k = k;
-  c.offset = (residue + lo - k * d) / s;
-  c.taps = k / (s / common) + 1;
-  return c;
-}
-
-/// f(correlation) for each residue class of an axis.
-template <class F>
-constexpr void for_each_residue(const ops::conv_geometry& g, conv_side side, int a, F f) {
-  for (int64_t r = 0; r < class_count(g, side, a); ++r) f(correlation(g, side, a, r));
-}
 
 /// How one axis of the source stands in its copy: `count` elements start, start + step, ... after `pad` zeros, `extent` in all.
 struct source_axis {
   int64_t start = 0, step = 1, count = 0, pad = 0, extent = 1;
 };
 
-/// At least `block` destination positions may be asked for in a row. An axis that is not padded is clipped tap by tap instead.
-constexpr source_axis source_of(const ops::conv_geometry& g, conv_side side, int a, int64_t block, bool padded) {
-  source_axis x;
-  x.count = side == conv_side::forward ? g.in[a] : g.out[a];
-  if (subsampled(g, side, a)) {
-    const int64_t skipped = ceil_divide(g.lo[a], g.stride[a]);
-    x.step = g.stride[a];
-    x.start = skipped * x.step - g.lo[a];
-    x.count = x.start < x.count ? (x.count - 1 - x.start) / x.step + 1 : 0;
-  }
-  int64_t lowest = 0, read = 0, asked = 0;
-  for (int64_t r = 0; r < class_count(g, side, a); ++r) {
-    const correlation_axis c = correlation(g, side, a, r);
-    if (c.taps == 0) continue;
-    const int64_t last = c.offset + (c.taps - 1) * c.offset_step + 1;
-    lowest = smaller(lowest, c.offset);
-    read = larger(read, (c.n - 1) * c.step + last);
-    asked = larger(asked, (larger(c.n, block) - 1) * c.step + last);
-  }
-  x.count = smaller(x.count, read);
-  x.pad = padded ? -lowest : 0;
-  x.extent = larger(1, padded ? x.pad + larger(x.count, asked) : x.count);
-  return x;
-}
-
 /// Taps, or whatever else, [first, last).
 struct tap_range {
   int64_t first = 0, last = 0;
+  constexpr int64_t count() const { return last - first; }
 };
 /// Number i of `parts` near-equal ranges of n.
 constexpr tap_range nth_range(int64_t n, int64_t i, int64_t parts) { return {n * i / parts, n * (i + 1) / parts}; }
 
 /// Taps of an axis that read an existing element for destination index j.
 constexpr tap_range taps_inside(const correlation_axis& c, int64_t j, int64_t count) {
-  const int64_t at = j * c.step + c.offset;
   tap_range r{0, c.taps};
-  while (r.first < c.taps && at + r.first * c.offset_step < 0) ++r.first;
-  while (r.last > r.first && at + (r.last - 1) * c.offset_step >= count) --r.last;
+  while (r.first < c.taps && c.source_of(j, r.first) < 0) ++r.first;
+  while (r.last > r.first && c.source_of(j, r.last - 1) >= count) --r.last;
   return r;
 }
 
 /// Destination indices [first, last) for which tap t reads an existing element.
 constexpr tap_range positions_inside(const correlation_axis& c, int64_t t, int64_t count) {
-  const int64_t at = c.offset + t * c.offset_step;  // 0 <= j * step + at < count
+  const int64_t at = c.source_of(0, t);  // 0 <= j * step + at < count
   const int64_t first = larger(0, ceil_divide(-at, c.step));
   const int64_t last = smaller(c.n, count > at ? (count - 1 - at) / c.step + 1 : 0);
   return {first, larger(first, last)};
@@ -172,7 +118,7 @@ struct axis_segment {
 constexpr axis_segment segment_between(const correlation_axis& c, int64_t first, int64_t last, int64_t count) {
   const int64_t from = first + c.offset, span = last - first + (c.taps - 1) * c.offset_step;
   const int64_t low = smaller(span, larger(0, -from));
-  return {static_cast<int>(last - first), static_cast<int>(low), static_cast<int>(larger(low, smaller(span, count - from)))};
+  return {int(last - first), int(low), int(larger(low, smaller(span, count - from)))};
 }
 
 /// Positions of an axis of `count` elements that all its taps read, each counted.
@@ -180,7 +126,7 @@ constexpr int64_t positions_read(const correlation_axis& c, int64_t count) {
   int64_t n = 0;
   for (int64_t t = 0; t < c.taps; ++t) {
     const tap_range r = positions_inside(c, t, count);
-    n += r.last - r.first;
+    n += r.count();
   }
   return n;
 }
@@ -199,20 +145,36 @@ struct conv_shape {
   int64_t kernel[3]{};
 
   constexpr conv_shape() = default;
-  constexpr conv_shape(const ops::conv_geometry& g, conv_side s) : geometry(g), side(s), batch(g.batch), groups(g.groups) {
+  constexpr conv_shape(const ops::conv_geometry& g, conv_side s = conv_side::forward)
+      : geometry(g), side(s), batch(g.batch), groups(g.groups) {
     const bool forward = side == conv_side::forward;
     source_channels = forward ? g.group_in() : g.group_out();
     target_channels = forward ? g.group_out() : g.group_in();
     weight_target = forward ? g.group_in() * g.taps() : g.taps();
     weight_source = forward ? g.taps() : g.group_in() * g.taps();
-    for (int a = 0; a < 3; ++a) {
+    for (int a : volume_axes) {
       source_size[a] = forward ? g.in[a] : g.out[a];
       target_size[a] = forward ? g.out[a] : g.in[a];
       kernel[a] = g.kernel[a];
-      class_counts[a] = class_count(g, side, a);
-      axis[a] = correlation(g, side, a, 0);
+      class_counts[a] = forward ? 1 : smaller(g.stride[a], g.in[a]);
+      axis[a] = correlation(a, 0);
     }
   }
+
+  /// One thread's nanoseconds: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the low side.
+  constexpr double work() const { return double(geometry.y_size() * geometry.group_in() * geometry.taps()) / 50; }
+  /// True where the forward face reads only every stride-th element of an axis: the copy of the source then leaves the rest out.
+  constexpr bool subsampled(int a) const { return side == conv_side::forward && geometry.kernel[a] == 1 && geometry.stride[a] > 1; }
+  /// The positions of one residue class of an axis.
+  constexpr correlation_axis correlation(int a, int64_t residue) const;
+  /// f(correlation) for all classes of an axis.
+  template <class F>
+  constexpr void for_each_class(int a, F f) const {
+    for (int64_t r = 0; r < class_counts[a]; ++r) f(r == 0 ? axis[a] : correlation(a, r));
+  }
+  /// An axis of the source in its copy. At least `block` destination positions may be asked for in a row. An axis that is not padded is
+  /// clipped tap by tap instead.
+  constexpr source_axis source(int a, int64_t block, bool padded) const;
 
   constexpr int64_t pairs() const { return batch * groups; }
   constexpr int64_t source_plane() const { return source_size[1] * source_size[2]; }
@@ -225,15 +187,51 @@ struct conv_shape {
   constexpr int64_t taps() const { return kernel[0] * plane_taps(); }
   constexpr int64_t filters() const { return groups * target_channels * source_channels * taps(); }
   constexpr int64_t inner_classes() const { return class_counts[1] * class_counts[2]; }  // of a plane
-  /// f(correlation) for all classes of an axis; the axis of the source, see source_of().
-  template <class F>
-  constexpr void for_each_class(int a, F f) const {
-    for (int64_t r = 0; r < class_counts[a]; ++r) f(r == 0 ? axis[a] : correlation(geometry, side, a, r));
-  }
-  constexpr source_axis source(int a, int64_t block, bool padded) const { return source_of(geometry, side, a, block, padded); }
 };
-constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) { return {g, side}; }
+
+constexpr correlation_axis conv_shape::correlation(int a, int64_t residue) const {
+  const int64_t s = geometry.stride[a], d = geometry.dilation[a], lo = geometry.lo[a];
+  if (subsampled(a)) return {target_size[a], 0, 1, 1, 1, -ceil_divide(lo, s), 1, 0, 1};
+  if (side == conv_side::forward) return {target_size[a], 0, 1, s, kernel[a], -lo, d, 0, 1};
+  int64_t common = s, rest = d;  // greatest common divisor
+  while (rest != 0) {
+    const int64_t next = common % rest;
+    common = rest;
+    rest = next;
+  }
+  correlation_axis c{(target_size[a] - 1 - residue) / s + 1, residue, s, 1, 0, 0, d / common, 0, -(s / common)};
+  int64_t tap = kernel[a] - 1;  // only every (s / common)-th tap meets this class; the highest comes first
+  while (tap >= 0 && (residue + lo - tap * d) % s != 0) --tap;
+  if (tap < 0) return c;
+  c.k = tap;
+  c.offset = (residue + lo - tap * d) / s;
+  c.taps = tap / (s / common) + 1;
+  return c;
+}
+
+constexpr source_axis conv_shape::source(int a, int64_t block, bool padded) const {
+  source_axis x;
+  x.count = source_size[a];
+  if (subsampled(a)) {
+    x.step = geometry.stride[a];
+    x.start = ceil_divide(geometry.lo[a], x.step) * x.step - geometry.lo[a];
+    x.count = x.start < x.count ? (x.count - 1 - x.start) / x.step + 1 : 0;
+  }
+  int64_t lowest = 0, read = 0, asked = 0;
+  for_each_class(a, [&](const correlation_axis& c) {
+    if (c.taps == 0) return;
+    lowest = smaller(lowest, c.offset);
+    read = larger(read, (c.n - 1) * c.step + c.end());
+    asked = larger(asked, (larger(c.n, block) - 1) * c.step + c.end());
+  });
+  x.count = smaller(x.count, read);
+  x.pad = padded ? -lowest : 0;
+  x.extent = larger(1, padded ? x.pad + larger(x.count, asked) : x.count);
+  return x;
+}
+
 constexpr const conv_shape& shape_of(const conv_shape& s, conv_side) { return s; }
+constexpr conv_shape shape_of(const ops::conv_geometry& g, conv_side side) { return {g, side}; }
 
 /// How threads share a convolution: each takes whole (sample, group) pairs, `pairs`, with a scratch memory of its own; or all work on one
 /// pair (or one set of samples) at a time, `inside`, between a barrier after the copy and one at the end, each with a tile of its own.
@@ -243,16 +241,12 @@ enum class sharing { none, pairs, inside };
 /// are added at the end), and elsewhere.
 inline constexpr int64_t few_tasks = 16, many_tasks = 32;
 
-/// One thread's nanoseconds for a convolution: 50 multiply-adds each, 90 % of a core's peak; few lanes make it slower, so this is on the
-/// low side.
-constexpr double conv_work(const ops::conv_geometry& g) { return static_cast<double>(g.y_size() * g.group_in() * g.taps()) / 50; }
-
 /// Pairs need no barrier, but so many of them that no thread waits long for the last one, and memory for each thread.
 constexpr sharing choose_sharing(double work, int64_t pairs, int64_t scratch_bytes, bool pairs_allowed) {
   if (work < worth_sharing) return sharing::none;
   const bool possible = pairs_allowed && pairs > 1 && scratch_bytes <= machine.cached * 2;
   if (possible && pairs >= 8) return sharing::pairs;
-  if (work / static_cast<double>(pairs) >= worth_sharing) return sharing::inside;
+  if (work / double(pairs) >= worth_sharing) return sharing::inside;
   return possible ? sharing::pairs : sharing::none;
 }
 
@@ -279,34 +273,25 @@ constexpr int64_t planes_of_part(int64_t tasks, int64_t planes, int64_t pixels, 
   return most > 1 && tasks < few_tasks ? ceil_divide(planes, most) : planes;
 }
 
-/// to = the sums of all parts, `size` elements each, added in order.
-template <class T>
-void add_parts(const T* sums, int64_t parts, int64_t size, T* to) noexcept {
-  for (int64_t i = 0; i < size; ++i) {
-    T sum = sums[i];
-    for (int64_t k = 1; k < parts; ++k) sum += sums[k * size + i];
-    to[i] = sum;
-  }
-}
-
-template <ops::conv_geometry G, conv_side Side, int Axis>
+/// The classes of all axes of canonical geometry G, one axis after the other.
+template <ops::conv_geometry G, conv_side Side>
 struct conv_classes {
-  correlation_axis list[class_count(G, Side, Axis)];
+  static constexpr conv_shape shape{G, Side};
+  correlation_axis list[shape.class_counts[0] + shape.class_counts[1] + shape.class_counts[2]];
   constexpr conv_classes() : list{} {
-    int64_t r = 0;
-    for_each_residue(G, Side, Axis, [&](const correlation_axis& c) { list[r++] = c; });
+    correlation_axis* to = list;
+    for (int a : volume_axes) shape.for_each_class(a, [&](const correlation_axis& c) { *to++ = c; });
   }
 };
-
-/// Static storage for the classes of canonical geometry G.
-template <ops::conv_geometry G, conv_side Side, int Axis>
-inline constexpr conv_classes<G, Side, Axis> classes_of{};
+template <ops::conv_geometry G, conv_side Side>
+inline constexpr conv_classes<G, Side> classes_of{};
 
 /// The list of correlations of canonical geometry G, with its classes in static storage.
 template <ops::conv_geometry G, conv_side Side>
 inline constexpr conv_shape conv_shape_of = [] {
-  conv_shape s(G, Side);
-  s.classes[0] = classes_of<G, Side, 0>.list, s.classes[1] = classes_of<G, Side, 1>.list, s.classes[2] = classes_of<G, Side, 2>.list;
+  conv_shape s = conv_classes<G, Side>::shape;
+  const correlation_axis* first = classes_of<G, Side>.list;
+  for (int a : volume_axes) s.classes[a] = first, first += s.class_counts[a];
   return s;
 }();
 

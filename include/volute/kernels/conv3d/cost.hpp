@@ -61,7 +61,7 @@ constexpr double at_least(double x, double least) { return x < least ? least : x
 /// Products for each target element, the mean of the residue classes; those on padding count.
 constexpr double taps_of_class(const conv_shape& s) {
   double mean = 1;
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     int64_t products = 0, elements = 0;
     s.for_each_class(a, [&](const correlation_axis& c) { products += c.n * c.taps, elements += c.n; });
     mean *= double(products) / double(elements);
@@ -112,7 +112,6 @@ struct conv_account {
   using enum lane_axis;
   using enum source_copy;
   const conv_shape& s;
-  const ops::conv_geometry& g = s.geometry;
   const lane_axis channels = s.side == conv_side::backward ? source_channels : target_channels;  // of a filter's adjoint
   const double source_elements = double(s.source_elements()), target_elements = double(s.target_elements());
   static constexpr int64_t size = sizeof(T), lanes = simd::width<T>;
@@ -120,14 +119,14 @@ struct conv_account {
   static constexpr carry tile_if(bool waits) { return waits ? carry::tile : carry::nothing; }
   constexpr int64_t target_vectors(int64_t fold = 1) const { return ceil_divide(s.target_channels * fold, lanes); }
   /// Elements of dw, each time that the tensors of one sample and group are met.
-  constexpr double filters_of_pair() const { return double(g.w_size()) / double(s.pairs()); }
-  constexpr double filters_of_group() const { return double(g.w_size()) / double(s.groups); }
+  constexpr double filters_of_pair() const { return double(s.filters()) / double(s.pairs()); }
+  constexpr double filters_of_group() const { return double(s.filters()) / double(s.groups); }
   /// Planes that lie in the same sets of a cache drive each other out, where it has few ways.
   constexpr double aliased() const {
     return s.source_plane() * size % machine.aliasing == 0 || s.target_plane() * size % machine.aliasing == 0 ? machine.crowded : 1;
   }
 
-  constexpr plan_account operator()(const channels_plan& p) const {
+  constexpr plan_account of(const channels_plan& p) const {
     const int64_t sums = int64_t{p.main.vectors} * p.main.rows * p.main.pixels, width = s.axis[2].n;
     const int64_t planes = products_along(s, 0, true), rows = products_along(s, 1, p.main.rows == 1);
     const double products = double(s.source_channels * target_vectors() * planes * rows) * double(products_along(s, 2, false));
@@ -140,7 +139,7 @@ struct conv_account {
   }
 
   /// Steps: rows and pairs of taps, about 14 cycles where their sums come from memory, and 8 where they stay in registers.
-  constexpr plan_account operator()(const rows_plan& p) const {
+  constexpr plan_account of(const rows_plan& p) const {
     const int64_t vectors = target_vectors(p.code.fold);
     return {
         {target_channels, channels_last, tile_if(p.code.slab), p.code.vectors, p.code.rows * ceil_divide(p.code.width, p.code.segments)},
@@ -151,7 +150,7 @@ struct conv_account {
   }
 
   /// Steps: elements that come from the tile and go back to it.
-  constexpr plan_account operator()(const width_plan& p) const {
+  constexpr plan_account of(const width_plan& p) const {
     const int64_t width = s.axis[2].n, height = s.axis[1].n, block = p.vectors * lanes;
     int64_t vectors = 0;
     for (int64_t h = 0; h < height; h += p.slab)
@@ -166,7 +165,7 @@ struct conv_account {
   }
 
   /// Steps: register blocks, each of a source plane's rows.
-  constexpr plan_account operator()(const planes_plan& p) const {
+  constexpr plan_account of(const planes_plan& p) const {
     const int64_t blocks = s.source_channels * s.target_channels * (s.target_size[0] + p.taps - 1) * p.slabs * p.strips;
     return {{pixels, padded_rows, carry::planes, p.vectors, p.taps},
             {.products = double(blocks * p.vectors * s.inner_classes()) * taps_of_class(s) * odd_loads<T> / 2,
@@ -174,7 +173,7 @@ struct conv_account {
              .stored = target_elements,
              .steps = double(blocks)}};
   }
-  constexpr plan_account operator()(const in_place_plan& p) const {
+  constexpr plan_account of(const in_place_plan& p) const {
     const int64_t planes = s.source_channels * s.target_channels * s.source_size[0];
     return {{pixels, none, carry::planes, p.code[0].vectors, p.code[0].depth * p.code[0].rows},
             {.products = double(planes * s.target_size[1] * ceil_divide(s.target_size[2], lanes)) * taps_of_class(s) / 2,
@@ -183,7 +182,7 @@ struct conv_account {
   }
 
   /// The plan has counted its cycles. Steps: pages of memory that are not known when a tap reads them.
-  constexpr plan_account operator()(const flat_plan& p) const {
+  constexpr plan_account of(const flat_plan& p) const {
     const correlation_axis d = s.axis[0];
     const double plane = double(p.code.plane * size), all = double(s.source_size[0]) * plane / page_bytes + 1;
     const int64_t planes = smaller(ceil_divide(s.target_size[0], p.segments) + (d.taps - 1) * d.offset_step, s.source_size[0]);
@@ -196,7 +195,7 @@ struct conv_account {
             {.products = p.cycles * odd_loads<T> * aliased(), .steps = known < 1 ? double(reads) * pages * (1 - known) : 0}};
   }
 
-  constexpr plan_account operator()(const pointwise_plan& p) const {
+  constexpr plan_account of(const pointwise_plan& p) const {
     return {{pixels, p.straight ? none : panels, carry::nothing, p.vectors, p.rows},
             {.products = double(p.depth * p.units * p.blocks * p.rows * ceil_divide(p.pixels, lanes)) / 2,
              .copied = source_elements,
@@ -205,7 +204,7 @@ struct conv_account {
 
   /// Stored: vectors of transformed tiles, which go to the second-level cache and back, and those of results, which are turned. Steps:
   /// bytes of the filters that no cache near the core keeps, for each block of tiles; eightfold those that come from memory each time.
-  constexpr plan_account operator()(const minimal_plan& p) const {
+  constexpr plan_account of(const minimal_plan& p) const {
     const int64_t elements = p.tile_kind.elements(), vectors = p.target_blocks * p.vectors;
     const double blocks = double(p.block.counts[0] * p.block.counts[1] * p.block.counts[2]), tiles = blocks * double(p.block.tiles);
     const int64_t filters = p.target_blocks * p.block_filters() * size;
@@ -217,7 +216,7 @@ struct conv_account {
   }
 
   /// Steps: elements of dw.
-  constexpr plan_account operator()(const weights_plan& p) const {
+  constexpr plan_account of(const weights_plan& p) const {
     const correlation_axis width = s.axis[2];
     const int64_t elements = (joined_taps(width) ? width.taps : 1) * p.chunk;
     const double used = elements == 0 ? 1 : double(elements) / double(ceil_divide(elements, p.window) * p.window);
@@ -229,7 +228,7 @@ struct conv_account {
   }
 
   /// Stored: vectors of sums that come and go with each row and pair of taps. Steps: elements of dw.
-  constexpr plan_account operator()(const row_weights_plan& p) const {
+  constexpr plan_account of(const row_weights_plan& p) const {
     const int64_t vectors = target_vectors(p.code.fold), sources = ceil_divide(s.source_channels, p.code.fold);
     return {{channels, channels_last, carry::tile, p.code.vectors, p.code.taps},
             {.products = inner_products(s) * double(sources * vectors) / 2,
@@ -239,38 +238,40 @@ struct conv_account {
   }
 
   /// Stored: elements of x that each block of channels reads again. Steps: sums of a slab of pixels that are added across the lanes.
-  constexpr plan_account operator()(const pixel_weights_plan& p) const {
-    const int64_t vectors = ceil_divide(p.lanes, lanes) * g.out[0], products = vectors * g.taps() * g.group_in() * p.blocks * p.channels;
+  constexpr plan_account of(const pixel_weights_plan& p) const {
+    const int64_t vectors = ceil_divide(p.lanes, lanes) * s.target_size[0],
+                  products = vectors * s.taps() * s.source_channels * p.blocks * p.channels;
     return {{pixels, p.rows.direct ? none : padded_rows, carry::tile, 1, p.channels * p.taps},
             {.products = cycles_of_products(double(products), int64_t{p.channels} * p.taps, 2 * p.taps + p.channels) * odd_loads<T>,
              .copied = p.rows.direct ? 0 : source_elements + target_elements,
              .stored = p.rows.direct ? double(p.blocks) * source_elements : 0,
-             .steps = filters_of_group() * double(ceil_divide(p.lanes * g.out[0], larger(1, p.columns)))}};
+             .steps = filters_of_group() * double(ceil_divide(p.lanes * s.target_size[0], larger(1, p.columns)))}};
   }
 
   /// Stored: register blocks of the taps of a plane. Steps: elements of dw, each slab.
-  constexpr plan_account operator()(const planes_weights_plan& p) const {
-    const double vectors = double(g.out[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
+  constexpr plan_account of(const planes_weights_plan& p) const {
+    const double vectors = double(s.target_size[0] * p.vectors * p.steps * s.source_channels * s.target_channels);
     return {{pixels, padded_rows, carry::tile, 1, p.depth * p.taps},
-            {.products = vectors * double(g.taps()) * odd_loads<T> / 2,
+            {.products = vectors * double(s.taps()) * odd_loads<T> / 2,
              .copied = source_elements + (p.direct ? 0 : target_elements),
-             .stored = vectors * double(ceil_divide(g.kernel[1] * g.kernel[2], p.taps)),
+             .stored = vectors * double(ceil_divide(s.plane_taps(), p.taps)),
              .steps = filters_of_group() * double(p.steps)}};
   }
 
   /// Stored: register blocks of the taps of a row. Steps: elements of dw, every tenth row.
-  constexpr plan_account operator()(const in_place_weights_plan& p) const {
-    const double vectors = double(g.in[0] * g.out[1] * ceil_divide(g.out[2], lanes) * s.source_channels * s.target_channels);
+  constexpr plan_account of(const in_place_weights_plan& p) const {
+    const double vectors =
+        double(s.source_size[0] * s.target_size[1] * ceil_divide(s.target_size[2], lanes) * s.source_channels * s.target_channels);
     return {{pixels, none, carry::tile, p.code.vectors, p.code.depth * p.taps},
-            {.products = vectors * double(g.taps()) / 2,
-             .stored = vectors * double(ceil_divide(g.kernel[1], p.taps)),
-             .steps = filters_of_group() * double(g.out[1]) / 10}};
+            {.products = vectors * double(s.taps()) / 2,
+             .stored = vectors * double(ceil_divide(s.kernel[1], p.taps)),
+             .steps = filters_of_group() * double(s.target_size[1]) / 10}};
   }
 
   /// The plan has counted its cycles. Stored: pages of memory that are not known when a tap reads them. Steps: elements of dw.
-  constexpr plan_account operator()(const flat_weights_plan& p) const {
+  constexpr plan_account of(const flat_weights_plan& p) const {
     const double pages = double(s.source_volume() * size) / page_bytes + 1, known = pages_known / (double(s.source_channels) * pages);
-    const int64_t reads = p.vectors * p.blocks * p.segments * g.kernel[1] * g.kernel[2] * s.source_channels;
+    const int64_t reads = p.vectors * p.blocks * p.segments * s.plane_taps() * s.source_channels;
     return {{pixels, none, carry::tile, 1, p.code.channels * p.code.window * p.code.taps},
             {.products = p.cycles * odd_loads<T> * aliased() / double(s.pairs()),
              .stored = known < 1 ? double(reads) * (1 - known) : 0,
@@ -278,30 +279,30 @@ struct conv_account {
   }
 
   /// Steps: elements of dw.
-  constexpr plan_account operator()(const pointwise_weights_plan& p) const {
+  constexpr plan_account of(const pointwise_weights_plan& p) const {
     return {{channels, panels, carry::tile, p.vectors, p.rows},
-            {.products = double(ceil_divide(p.turned, lanes) * p.broadcast * g.out_volume()) / 2,
-             .copied = double(p.turned * g.out_volume()),
-             .stored = double(p.broadcast * g.out_volume()),
+            {.products = double(ceil_divide(p.turned, lanes) * p.broadcast * s.target_volume()) / 2,
+             .copied = double(p.turned * s.target_volume()),
+             .stored = double(p.broadcast * s.target_volume()),
              .steps = filters_of_group()}};
   }
 
   /// Stored: vectors of transformed tiles. Steps: the sums of all tasks.
-  constexpr plan_account operator()(const minimal_weights_plan& p) const {
+  constexpr plan_account of(const minimal_weights_plan& p) const {
     int64_t tiles = p.tile_kind.elements();
-    for (int a = 0; a < 3; ++a) tiles *= p.axis[a].tiles(g.out[a]);
+    for (int a : volume_axes) tiles *= p.axis[a].tiles(s.target_size[a]);
     return {{channels, channels_last, carry::tile, p.vectors, p.rows},
             {.products = double(tiles) * double(p.x.chunks * p.x_rows() * p.g.chunks) / 2,
-             .copied = double(p.x.chunks * p.x.chunk * g.in_volume() + p.g.chunks * p.g.chunk * g.out_volume()),
+             .copied = double(p.x.chunks * p.x.chunk * s.source_volume() + p.g.chunks * p.g.chunk * s.target_volume()),
              .stored = double(tiles) * double((p.x.chunks * p.g_ranges + p.g.chunks * p.x_ranges) * p.lanes) / lanes,
-             .steps = double(p.tasks() * p.sum()) / double(g.batch)}};
+             .steps = double(p.tasks() * p.sum()) / double(s.batch)}};
   }
 };
 
 /// Cycles that a plan takes for all samples and groups, by one thread; `each`: those for one of each of its counts.
 template <class T, class Plan>
 constexpr double cycles(const Plan& plan, const conv_shape& s, const conv_counts& each) {
-  const conv_counts n = conv_account<T>{s}(plan).counts;
+  const conv_counts n = conv_account<T>{s}.of(plan).counts;
   const int64_t bytes = (s.geometry.x_size() + s.geometry.y_size()) * bytes_of<T>;
   const double pair = n.products * each.products + n.copied * each.copied + n.stored * each.stored + n.steps * each.steps;
   return pair * double(s.pairs()) + double(larger(0, bytes - machine.cached)) * each.beyond + each.once;

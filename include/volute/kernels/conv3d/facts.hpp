@@ -21,17 +21,19 @@ constexpr ops::volume_layout volume_of(const ops::conv_geometry& g, bool of_x) {
   return l;
 }
 
-/// Adds to `f` the blocked layout of planes as the kernel of canonical shape s copies them: blocks of `chunk` channels, axes as in
-/// `source`. None where groups, or channels that are no multiple of blocks, would leave gaps, where the kernel reads only a part of the
-/// source or has merged axes that it pads, and below eight channels, which would leave the lanes empty that store them.
-constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const source_axis (&source)[3], int64_t chunk) {
+/// Adds to `f` the blocked layout of planes as the kernel of canonical shape s copies them. None where groups, or channels that are no
+/// multiple of blocks, would leave gaps, where the kernel reads only a part of the source or has merged axes that it pads, and below eight
+/// channels, which would leave the lanes empty that store them.
+template <class Plan>
+constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const Plan& p) {
   ops::volume_layout& l = f.source;
-  bool fits = s.groups == 1 && s.source_channels >= 8 && s.source_channels % chunk == 0;
-  for (int a = 0; a < 3; ++a) fits = fits && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
+  const source_axis(&source)[3] = p.source;
+  bool fits = s.groups == 1 && s.source_channels >= 8 && s.source_channels % p.chunk == 0;
+  for (int a : volume_axes) fits = fits && source[a].start == 0 && source[a].step == 1 && source[a].count == s.source_size[a];
   f.more_zeros = l.planes == s.source_size[0] && l.rows == s.source_size[1] && l.columns == s.source_size[2];
   const bool padded = source[1].extent > source[1].count || source[2].extent > source[2].count;
   if (!fits || (padded && !f.more_zeros)) return;
-  l.block = chunk;
+  l.block = p.chunk;
   if (!f.more_zeros) return;
   l.rows_before = source[1].pad, l.all_rows = source[1].extent;
   l.columns_before = source[2].pad, l.all_columns = source[2].extent;
@@ -40,27 +42,25 @@ constexpr void wish_for_blocks(ops::conv_facts& f, const conv_shape& s, const so
 /// What all families' orders of packed filters depend on: channels, groups, the taps of each residue class.
 constexpr hash order_of_taps(const conv_shape& s, conv_family family) {
   hash h;
-  h.put(static_cast<int>(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
+  h.put(int(family == conv_family::in_place ? conv_family::planes : family));  // these two pack alike
   for (int64_t v : {s.groups, s.source_channels, s.target_channels, s.weight_target, s.weight_source}) h.put(v);
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     h.put(s.kernel[a]), h.put(s.class_counts[a]);
     s.for_each_class(a, [&](const correlation_axis& c) { h.put(c.taps), h.put(c.k), h.put(c.k_step); });
   }
   return h;
 }
 
-/// Blocked layouts that a plan's kernel takes and gives, if any.
+/// Adds the blocked layouts that a plan's kernel takes and gives, if any.
 template <class Plan>
-requires std::is_same_v<Plan, channels_plan> || std::is_same_v<Plan, minimal_plan>
-constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const Plan& p) {
-  wish_for_blocks(f, s, p.source, p.chunk);
-  if (s.groups == 1) f.lanes = p.lanes;
-}
-constexpr void blocks_of(ops::conv_facts& f, const conv_shape& s, const rows_plan& p) {
-  source_axis source[3];
-  for (int a = 0; a < 3; ++a) source[a].count = source[a].extent = s.source_size[a];
-  wish_for_blocks(f, s, source, p.code.chunk);
-  if (s.groups == 1 && p.code.fold == 1) f.lanes = p.code.lanes;
+constexpr void add_blocks(ops::conv_facts& f, const conv_shape& s, const Plan& p) {
+  constexpr bool of_rows = std::is_same_v<Plan, rows_plan>;
+  if constexpr (of_rows || std::is_same_v<Plan, channels_plan> || std::is_same_v<Plan, minimal_plan>) wish_for_blocks(f, s, p);
+  if (s.groups > 1) return;
+  if constexpr (of_rows)
+    f.lanes = p.code.fold == 1 ? p.code.lanes : 0;
+  else if constexpr (requires { p.source_first; })
+    f.lanes = p.lanes;
 }
 
 /// Of the forward face, or the adjoint in the data.
@@ -73,7 +73,7 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
   with_plan<T>(family, s, [&](const auto& p) {
     f.packed = order_of(p).size(s), f.scratch = p.scratch();
     order_of(p).put(order);
-    if constexpr (requires { blocks_of(f, s, p); }) blocks_of(f, s, p);
+    add_blocks(f, s, p);
     return true;
   });
   f.order = order.value;
@@ -88,7 +88,7 @@ constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_
 }
 template <class T>
 constexpr ops::conv_facts conv3d_facts(const ops::conv_geometry& original, conv_side side) {
-  return conv3d_facts<T>(original, side, choose_family<T>({canonical(original), side}));
+  return conv3d_facts<T>(original, side, cheapest<T, conv_family>({canonical(original), side}));
 }
 
 /// Of the adjoint in the filter: source is x, target g.
@@ -118,7 +118,7 @@ constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& origina
 }
 template <class T>
 constexpr ops::conv_facts conv3d_weights_facts(const ops::conv_geometry& original) {
-  return conv3d_weights_facts<T>(original, choose_weights<T>(canonical(original)));
+  return conv3d_weights_facts<T>(original, cheapest<T, weights_family>(canonical(original)));
 }
 
 }  // namespace VOLUTE_ISA

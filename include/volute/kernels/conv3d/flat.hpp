@@ -24,9 +24,6 @@ struct flat_code {
   int64_t taps = 1, dilation = 1, plane = 0;
 };
 
-/// Target planes that are accumulated together.
-using flat_segment = axis_segment;
-
 /// True where one of n neighbouring target planes reads the q-th source plane of those that their taps span.
 constexpr bool flat_reads(int64_t taps, int64_t dilation, int64_t n, int64_t q) {
   for (int64_t t = 0; t < taps; ++t)
@@ -55,7 +52,7 @@ struct flat_plan : pixels_plan {  // without scratch memory
   int64_t parts = 1;                        // for threads
 };
 
-constexpr flat_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
+constexpr axis_segment flat_segment_of(const correlation_axis& depth, int64_t count, int64_t segments, int64_t i) {
   const tap_range planes = nth_range(depth.n, i, segments);
   return segment_between(depth, planes.first, planes.last, count);
 }
@@ -74,7 +71,7 @@ constexpr double flat_cycles(const flat_plan& p, const conv_shape& s, int64_t pl
   const int64_t products = planes_read * c.channels * c.vectors, taps = s.plane_taps();
   const int64_t loads = p.segments * (c.channels * c.taps + 2 * sources * c.vectors);
   const int64_t step = flat_step(products, loads, p.segments, c.taps) + 3 * p.segments;
-  return static_cast<double>(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
+  return double(p.vector_blocks * p.blocks * (taps * s.source_channels * step + p.segments * (20 + 2 * sums + 5 * taps)));
 }
 
 /// The block of which the least cycles are expected: of up to 8 channels and 4 vectors, whose code stays small.
@@ -107,7 +104,7 @@ constexpr flat_plan plan_flat(const conv_shape& s) {
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
       }
   }
-  best.parts = parts_of(conv_work(s.geometry));
+  best.parts = parts_of(s.work());
   best.order = {{height_axis, width_axis, channel_axis, depth_axis}, best.code.channels};
   return best;
 }
@@ -127,7 +124,7 @@ struct flat_masks {
         for (int64_t h = rows.first; h < rows.last; ++h)
           for (int64_t pixel = h * cw.n + columns.first; pixel < h * cw.n + columns.last; ++pixel) {
             uint16_t& mask = at[pixel / simd::width<T>];
-            mask = static_cast<uint16_t>(mask | 1u << pixel % simd::width<T>);
+            mask = uint16_t(mask | 1u << pixel % simd::width<T>);
           }
       }
   }
@@ -148,11 +145,11 @@ struct flat_job {
 };
 
 /// One block of target channels, vectors and planes, finished, to its place.
-template <class T, flat_code C, flat_segment S, ops::epilogue E, bool Scale>
+template <class T, flat_code C, axis_segment S, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const conv_place& place) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = static_cast<int>(C.taps);
-  constexpr int dilation = static_cast<int>(C.dilation);
+  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, NV = C.vectors, K = int(C.taps);
+  constexpr int dilation = int(C.dilation);
   V acc[O][N][NV];
   set_zero(acc);
   const T* w = j.w;
@@ -197,7 +194,7 @@ VOLUTE_NO_INLINE void flat_block(const flat_job<T>& j, conv_output<T> out, const
         conv_place at = place;
         at.channel += o;
         at.offset += o * j.y_channel + n * j.y_plane + v * L;
-        finish<E>(acc[o][n][v], out, at, static_cast<int>(smaller(L, j.pixels - v * L)));
+        finish<E>(acc[o][n][v], out, at, j.pixels - v * L);
       }
   }
 }
@@ -211,7 +208,7 @@ void run_family(const conv_run<T>& run) noexcept {
   }
   (std::make_integer_sequence<int64_t, p.segments>{});
   using masks = flat_masks<T, C.geometry, C.side>;
-  constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
+  const auto& [cd, ch, cw] = s.axis;
   constexpr int64_t row = s.source_size[2];
   constexpr pixels_tasks all{s.pairs(), p.blocks, p.segments, p.vector_blocks};
   share_ranges(run.workers, all.count(), 1, p.parts, [&](int64_t begin, int64_t end, int) noexcept {

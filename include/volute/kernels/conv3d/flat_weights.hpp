@@ -8,7 +8,6 @@
 #include <volute/kernels/conv3d/weights_parts.hpp>
 
 #include <cstdint>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -43,11 +42,10 @@ constexpr double flat_weights_cycles(const flat_weights_plan& p, const conv_shap
 
 /// The block of which the least cycles are expected.
 template <class T>
-constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_side side) {
+constexpr flat_weights_plan plan_flat_weights(const conv_shape& s) {
   constexpr int64_t lanes = simd::width<T>, most_planes = 8, most_channels = 8;
   constexpr int64_t panel_vectors = machine.l1 / 2 / 64;  // 16 KiB with AVX-512
   flat_weights_plan best, p;
-  const conv_shape s = shape_of(g, side);
   const auto& [d, h, w] = s.axis;
   p.vectors = ceil_divide(s.target_plane(), lanes);
   p.code.taps = d.taps;
@@ -69,8 +67,8 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
         const int64_t held = window > 1 ? channels * depth.planes : 1;
         if (sums > accumulators || sums + depth.sources + held + (simd::masks<T> ? 0 : window) > row_registers) break;
         p.blocks = ceil_divide(s.target_channels, channels);
-        p.code.channels = static_cast<int>(channels);
-        p.code.window = static_cast<int>(window);
+        p.code.channels = int(channels);
+        p.code.window = int(window);
         p.panel = smaller(p.vectors, larger(1, panel_vectors / (channels * depth.planes)));
         p.cycles = flat_weights_cycles(p, s, depth, positions_read(d, s.source_size[0]));
         if (best.cycles == 0 || p.cycles < best.cycles) best = p;
@@ -78,9 +76,9 @@ constexpr flat_weights_plan plan_flat_weights(const ops::conv_geometry& g, conv_
     }
   }
   best.vectors_of_sums = true;
-  best.partial = g.w_size() * lanes;
+  best.partial = s.filters() * lanes;
   best.tasks = s.groups * best.blocks * s.source_channels;
-  if (conv_work(g) >= worth_sharing) {
+  if (s.work() >= worth_sharing) {
     if (best.tasks < 8) best.parts = ceil_divide(few_tasks, best.tasks);
     best.share = sharing::pairs;
     best.limit_parts(s.batch);
@@ -102,11 +100,11 @@ struct flat_weights_job {
 };
 
 /// sum[target channel][tap of depth][tap of height and width][lane] (+)= the products of one segment of the depth.
-template <class T, flat_weights_code C, flat_segment S>
+template <class T, flat_weights_code C, axis_segment S>
 VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, W = C.window, K = static_cast<int>(C.taps);
-  constexpr int dilation = static_cast<int>(C.dilation);
+  constexpr int L = simd::lanes<V>, O = C.channels, N = S.n, W = C.window, K = int(C.taps);
+  constexpr int dilation = int(C.dilation);
   const flat_weights_job<T> j = job;
   const T* row = j.x;
   const uint16_t* masks = j.masks;
@@ -160,13 +158,10 @@ VOLUTE_NO_INLINE void flat_weights_block(const flat_weights_job<T>& job) noexcep
 template <class T, const conv_call& C, const flat_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
+  static constexpr flat_weights_code code = plan.code;
 
-  void add(const weights_stint& at, T*) const noexcept { add(at, std::make_integer_sequence<int64_t, plan.segments>{}); }
-
-  template <int64_t... Segment>
-  VOLUTE_NO_INLINE void add(const weights_stint& at, std::integer_sequence<int64_t, Segment...>) const noexcept {
-    constexpr flat_weights_code code = plan.code;
+  VOLUTE_NO_INLINE void add(const weights_stint& at, T*) const noexcept {
     constexpr const correlation_axis &cd = s.axis[0], &ch = s.axis[1], &cw = s.axis[2];
     constexpr int64_t L = simd::width<T>, row = s.source_size[2], first_tap = (cd.k * s.kernel[1] + ch.k) * s.kernel[2] + cw.k;
     const int64_t c = at.task % s.source_channels, block = at.task / s.source_channels, group = block / plan.blocks;
@@ -186,14 +181,13 @@ struct weights_kernel<T, C, plan> {
       j.masks = flat_masks_of<T, C.geometry, C.side>.list + v;
       j.whole = smaller(plan.panel, code.target_plane / L - v);
       j.rest = v + plan.panel < plan.vectors ? 0 : code.target_plane % L;
-      const auto segment = [&](int64_t i, auto block_of) VOLUTE_ALWAYS_INLINE {
+      unrolled<plan.segments>([&](auto i) VOLUTE_ALWAYS_INLINE {
         const int64_t plane = cd.n * i / plan.segments;
         j.x = x + v * L + plane * code.source_plane;
         j.g = g + v * L + plane * code.target_plane;
         j.add = !at.first || v > 0 || i > 0;
-        block_of(j);
-      };
-      (segment(Segment, flat_weights_block<T, code, flat_segment_of(cd, s.source_size[0], sizeof...(Segment), Segment)>), ...);
+        flat_weights_block<T, code, flat_segment_of(s.axis[0], s.source_size[0], plan.segments, i)>(j);
+      });
     }
   }
 };

@@ -10,8 +10,6 @@
 #include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
-#include <type_traits>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -37,7 +35,7 @@ struct in_place_code {
   }
   constexpr int64_t span() const {  // source rows of one block
     int64_t end = 0;
-    for (int k = 0; k < classes[0]; ++k) end = larger(end, height[k].offset + (height[k].taps - 1) * height[k].offset_step + 1);
+    for (int k = 0; k < classes[0]; ++k) end = larger(end, height[k].end());
     return (rows - 1) * height[0].step + end - lowest();
   }
 };
@@ -59,19 +57,19 @@ template <class T>
 constexpr in_place_code in_place_code_of(const conv_shape& s, int first, int count) {
   in_place_code c;
   c.classes[0] = count;
-  c.classes[1] = static_cast<int>(s.class_counts[2]);
+  c.classes[1] = int(s.class_counts[2]);
   for (int r = 0; r < 2; ++r) {
-    c.height[r] = correlation(s.geometry, s.side, 1, first + (r < count ? r : 0));
-    c.width[r] = correlation(s.geometry, s.side, 2, r < c.classes[1] ? r : 0);
+    c.height[r] = s.correlation(1, first + (r < count ? r : 0));
+    c.width[r] = s.correlation(2, r < c.classes[1] ? r : 0);
     c.height[r].n = c.height[r].dst = c.height[r].k = c.height[r].k_step = 0;  // not what the code depends on
   }
-  c.depth = static_cast<int>(s.axis[0].taps);
-  c.vectors = static_cast<int>(ceil_divide(c.width[0].n, simd::width<T>));
+  c.depth = int(s.axis[0].taps);
+  c.vectors = int(ceil_divide(c.width[0].n, simd::width<T>));
   c.dst = first;
   c.dst_step = s.class_counts[1];
   const int64_t rows = s.axis[1].n, room = in_place_most / (c.width[0].step == 2 ? 2 : 1);
   const int64_t most = larger(1, room / (c.depth * c.classes[1] * c.vectors * count));
-  c.rows = static_cast<int>(ceil_divide(rows, ceil_divide(rows, most)));
+  c.rows = int(ceil_divide(rows, ceil_divide(rows, most)));
   c.source_width = s.source_size[2];
   c.target_width = s.target_size[2];
   constexpr int64_t size = sizeof(T);
@@ -84,7 +82,7 @@ constexpr in_place_plan plan_in_place(const conv_shape& s) {
   in_place_plan p;
   constexpr int64_t size = sizeof(T), width = simd::width<T>;
   const int64_t rows = s.axis[1].n, vectors = ceil_divide(s.axis[2].n, width);
-  const int both = static_cast<int>(s.class_counts[1]);
+  const int both = int(s.class_counts[1]);
   p.codes = s.axis[0].taps * s.class_counts[2] * vectors * both <= in_place_most ? 1 : both;
   for (int i = 0; i < p.codes; ++i) p.code[i] = in_place_code_of<T>(s, i, both / p.codes);
   const in_place_code& c = p.code[0];
@@ -111,9 +109,9 @@ constexpr in_place_plan plan_in_place(const conv_shape& s) {
   };
   resize(p.row_blocks);
   while (many && p.slab > 1 && bytes() > machine.l2 / 2) resize(p.slab - 1);
-  const double work = conv_work(s.geometry);
+  const double work = s.work();
   if (work < worth_sharing) return p;
-  const int64_t pairs = s.pairs(), tasks = smaller(few_tasks, static_cast<int64_t>(work / 10e3));  // of 10 us
+  const int64_t pairs = s.pairs(), tasks = smaller(few_tasks, int64_t(work / 10e3));  // of 10 us
   if (pairs * p.slabs < tasks && p.targets >= 8)
     p.cut_targets(s.target_channels, smaller(ceil_divide(tasks, pairs * p.slabs), p.targets / 4));
   while (p.slab > 1 && pairs * p.slabs * p.blocks < tasks) resize(p.slab - 1);
@@ -187,7 +185,7 @@ VOLUTE_INLINE V in_place_read(const T* row) {
   if constexpr (step == 1) {
     return load_inside<V, column, C.source_width, left>(row);
   } else {  // odd and even columns from the same loads
-    constexpr int odd = static_cast<int>(offset & 1);
+    constexpr int odd = int(offset & 1);
     return simd::unzip<odd>(load_inside<V, column - odd, C.source_width, 2 * L>(row),
                             load_inside<V, column - odd + L, C.source_width, 2 * L>(row));
   }
@@ -197,10 +195,10 @@ template <class T, in_place_code C>
 using in_place_sums = simd::vec<T>[C.depth][C.sums()];
 
 /// acc += the products of one tap of the height of the classes (a, b), of all taps of the width; from: its source row for the first row.
-template <class T, in_place_code C, int a, int b, int... I>
-VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const* from, const T* w, in_place_sums<T, C>& acc) noexcept {
+template <class T, in_place_code C, int a, int b>
+VOLUTE_INLINE void in_place_row(const T* const* from, const T* w, in_place_sums<T, C>& acc) noexcept {
   using V = simd::vec<T>;
-  constexpr int KD = C.depth, TW = static_cast<int>(C.width[b].taps);
+  constexpr int KD = C.depth, TW = int(C.width[b].taps), N = C.rows * C.vectors;
   const auto add = [&](auto t, auto i, const V* wv) VOLUTE_ALWAYS_INLINE {
     constexpr int r = i / C.vectors, v = i % C.vectors;
     V xv = in_place_read<V, C, b, t, v>(from[r * C.height[0].step]);
@@ -214,44 +212,39 @@ VOLUTE_INLINE void in_place_row(std::integer_sequence<int, I...>, const T* const
   if constexpr (C.width[b].step == 1) {  // a vector for each tap
     unrolled<TW>([&](auto t) VOLUTE_ALWAYS_INLINE {
       VOLUTE_EACH(d, C.depth) wv[t * C.depth + d] = V(w[t * C.depth + d]), simd::keep(wv[t * C.depth + d]);
-      (add(t, std::integral_constant<int, I>{}, wv + t * C.depth), ...);
+      unrolled<N>([&](auto i) VOLUTE_ALWAYS_INLINE { add(t, i, wv + t * C.depth); });
       simd::in_order();
     });
   } else {  // all taps for each vector, which they share
     VOLUTE_EACH(d, TW * KD) wv[d] = V(w[d]), simd::keep(wv[d]);
-    const auto all = [&](auto i) VOLUTE_ALWAYS_INLINE {
-      unrolled<static_cast<int>(C.width[b].taps)>([&](auto t) VOLUTE_ALWAYS_INLINE { add(t, i, wv + t * C.depth); });
-    };
-    (all(std::integral_constant<int, I>{}), ...);
+    unrolled<N>([&](auto i) VOLUTE_ALWAYS_INLINE { unrolled<TW>([&](auto t) VOLUTE_ALWAYS_INLINE { add(t, i, wv + t * C.depth); }); });
   }
 }
 
-/// Vector v of row r of class a of the height, finished, to its place.
-template <class T, in_place_code C, ops::epilogue E, int a, int r, int v>
-VOLUTE_INLINE void in_place_store(in_place_sums<T, C>& acc, int64_t rows, const conv_output<T>& out, conv_place at) noexcept {
+/// The finished sums of all classes, rows and vectors to their places, of which `rows` rows exist.
+template <class T, in_place_code C, ops::epilogue E>
+VOLUTE_INLINE void in_place_store(const simd::vec<T> (&sum)[C.sums()], int64_t rows, const conv_output<T>& out,
+                                  const conv_place& first) noexcept {
   using V = simd::vec<T>;
-  constexpr int L = simd::lanes<V>, B = C.classes[1];
-  constexpr int64_t column = v * L * B, left = C.target_width - column;
-  if (r * C.dst_step + a >= rows) return;
-  at.offset += (r * C.dst_step + a) * C.target_width + column;
-  const auto put = [&](V sum, int64_t n) VOLUTE_ALWAYS_INLINE {
-    finish<E, C.stream>(sum, out, at, static_cast<int>(smaller(L, n)));
-    at.offset += L;
-  };
-  const V(&sum)[C.sums()] = acc[C.depth - 1];
-  constexpr int even = C.sum(a, 0, r, v), odd = C.sum(a, B - 1, r, v);
-  if constexpr (B == 1) {
-    put(sum[even], left);
-  } else {
-    put(simd::zip_low(sum[even], sum[odd]), left);
-    if constexpr (left > L) put(simd::zip_high(sum[even], sum[odd]), left - L);
-  }
-}
-template <class T, in_place_code C, ops::epilogue E, int... I>
-VOLUTE_INLINE void in_place_store(std::integer_sequence<int, I...>, in_place_sums<T, C>& acc, int64_t rows, const conv_output<T>& out,
-                                  const conv_place& at) noexcept {
-  constexpr int A = C.classes[0], NV = C.vectors;
-  (in_place_store<T, C, E, I / NV % A, I / NV / A, I % NV>(acc, rows, out, at), ...);
+  constexpr int L = simd::lanes<V>, A = C.classes[0], B = C.classes[1];
+  unrolled<C.rows * A * C.vectors>([&](auto i) VOLUTE_ALWAYS_INLINE {
+    constexpr int v = i % C.vectors, a = i / C.vectors % A, r = i / C.vectors / A;
+    constexpr int64_t column = v * L * B, left = C.target_width - column;
+    constexpr int even = C.sum(a, 0, r, v), odd = C.sum(a, B - 1, r, v);
+    if (r * C.dst_step + a >= rows) return;
+    conv_place at = first;
+    at.offset += (r * C.dst_step + a) * C.target_width + column;
+    const auto put = [&](V value, int64_t n) VOLUTE_ALWAYS_INLINE {
+      finish<E, C.stream>(value, out, at, n);
+      at.offset += L;
+    };
+    if constexpr (B == 1) {
+      put(sum[even], left);
+    } else {
+      put(simd::zip_low(sum[even], sum[odd]), left);
+      if constexpr (left > L) put(simd::zip_high(sum[even], sum[odd]), left - L);
+    }
+  });
 }
 
 /// One block of rows through the planes.
@@ -280,12 +273,10 @@ VOLUTE_NO_INLINE void in_place_block(const in_place_job<T>& j, conv_output<T> ou
           unrolled<C.classes[1]>([&](auto b) VOLUTE_ALWAYS_INLINE {
             const T* w = j.w + C.taps_before(a, b) * j.channels + c * C.taps_of(a, b);
             const auto add = [&](int64_t h) VOLUTE_ALWAYS_INLINE {
-              in_place_row<T, C, a, b>(std::make_integer_sequence<int, C.rows * C.vectors>{},
-                                       line_at + (C.height[a].offset + h * C.height[a].offset_step - C.lowest()),
-                                       w + h * C.width[b].taps * C.depth, acc);
+              in_place_row<T, C, a, b>(line_at + (C.height[a].source_of(0, h) - C.lowest()), w + h * C.width[b].taps * C.depth, acc);
             };
             if constexpr (C.height[a].taps <= 2) {
-              unrolled<static_cast<int>(C.height[a].taps)>(add);
+              unrolled<int(C.height[a].taps)>(add);
             } else {
               VOLUTE_NO_UNROLL
               for (int64_t h = 0; h < C.height[a].taps; ++h) add(h);
@@ -301,7 +292,7 @@ VOLUTE_NO_INLINE void in_place_block(const in_place_job<T>& j, conv_output<T> ou
       }
       conv_place here = at;
       here.offset += (q - KD + 1) * j.y_plane;
-      in_place_store<T, C, E>(std::make_integer_sequence<int, C.rows * A * C.vectors>{}, acc, j.rows, out, here);
+      in_place_store<T, C, E>(acc[KD - 1], j.rows, out, here);
     }
     pass_on(acc);
   }

@@ -18,27 +18,26 @@ struct in_place_weights_plan : weights_parts {  // a task has one channel of g, 
 };
 
 template <class T>
-constexpr in_place_weights_plan plan_in_place_weights(const ops::conv_geometry& g) {
+constexpr in_place_weights_plan plan_in_place_weights(const conv_shape& s) {
   in_place_weights_plan p;
-  p.code = plan_in_place<T>({g, conv_side::forward}).code[0];
+  p.code = plan_in_place<T>(s).code[0];
   p.code.stream = false;
   p.code.rows = 1;
   // Vectors of g, one of x, and what takes every second column out need registers too.
-  const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = g.kernel[0] * g.kernel[2];
-  p.taps = static_cast<int>(larger(1, smaller(g.kernel[1], most / sums)));
-  p.steps = g.out[1];
-  p.want_parts(g, g.out_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
-  p.limit_parts(g.batch);
+  const int64_t most = p.code.width[0].step == 1 ? 27 : 20, sums = s.kernel[0] * s.kernel[2];
+  p.taps = int(larger(1, smaller(s.kernel[1], most / sums)));
+  p.steps = s.target_size[1];
+  p.want_parts(s, s.groups * s.target_channels, lanes_of_pixels_work, int64_t{1} << 18);  // they stay in the second-level cache
+  p.limit_parts(s.batch);
   return p;
 }
 
 /// True where that is possible, and what several channels read stays in the second-level cache.
 template <class T>
-constexpr bool prefers_in_place_weights(const ops::conv_geometry& g) {
-  const int64_t x_bytes = g.group_in() * g.in_volume() * static_cast<int64_t>(sizeof(T)),
-                g_bytes = g.out_volume() * static_cast<int64_t>(sizeof(T));
-  return prefers_in_place<T>({g, conv_side::forward}) && g.kernel[0] * g.kernel[2] <= 20 &&
-         (g.group_out() == 1 || x_bytes <= machine.l2 / 2) && (g.group_in() == 1 || g_bytes <= machine.l2 / 4);
+constexpr bool prefers_in_place_weights(const conv_shape& s) {
+  const int64_t x_bytes = s.source_elements() * bytes_of<T>, g_bytes = s.target_volume() * bytes_of<T>;
+  return prefers_in_place<T>(s) && s.kernel[0] * s.kernel[2] <= 20 && (s.target_channels == 1 || x_bytes <= machine.l2 / 2) &&
+         (s.source_channels == 1 || g_bytes <= machine.l2 / 4);
 }
 
 template <class T>
@@ -50,27 +49,27 @@ struct in_place_weights_job : weights_flight<T> {
 template <class T, in_place_code C, int H>
 VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job, int64_t h0, T* sum) noexcept {
   using V = simd::vec<T>;
-  constexpr int KD = C.depth, KW = static_cast<int>(C.width[0].taps);
-  constexpr int64_t step = C.height[0].step, width = C.width[0].n;
+  constexpr int KD = C.depth, KW = int(C.width[0].taps);
+  constexpr int64_t width = C.width[0].n;
   const in_place_weights_job<T> j = job;
   V acc[KD][H * KW];
   set_zero(acc);
   // 16 planes at a time: their rows stay in the first-level cache from one vector to the next, unless they lie in the same few sets of it.
-  const int64_t most = j.x_plane * static_cast<int64_t>(sizeof(T)) % machine.aliasing == 0 ? 8 : 16;
+  const int64_t most = j.x_plane * bytes_of<T> % machine.aliasing == 0 ? 8 : 16;
   for (int64_t lo = j.first, hi = lo; lo < j.last; lo = hi) {
     hi = smaller(lo + most, j.last);
     for (int64_t r = j.begin; r < j.end; ++r) {
       const T* row[H];
       int64_t x_step[H];
       VOLUTE_EACH(h, H) {
-        const int64_t at = r * step + C.height[0].offset + (h0 + h) * C.height[0].offset_step;
+        const int64_t at = C.height[0].source_of(r, h0 + h);
         const bool inside = at >= 0 && at < j.height;
         row[h] = inside ? j.x + lo * j.x_plane + at * C.source_width : zero_row_of<T, C.source_width>.list;
         x_step[h] = inside ? j.x_plane : 0;
       }
       const T* const g_row = j.g + r * width;
       // The rows that the next turn adds.
-      const int64_t below = r * step + C.height[0].offset + (C.height[0].taps - 1) * C.height[0].offset_step + 1;
+      const int64_t below = C.height[0].source_of(r, C.height[0].taps - 1) + 1;
       const T* const next_x = r + 1 < j.end ? j.x + below * C.source_width : j.next_x;
       const T* const next_g = r + 1 < j.end ? g_row + width : j.next_g;
       unrolled<C.vectors>([&](auto v) VOLUTE_ALWAYS_INLINE {
@@ -104,11 +103,11 @@ VOLUTE_NO_INLINE void in_place_weights_block(const in_place_weights_job<T>& job,
 template <class T, const conv_call& C, const in_place_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
 
   VOLUTE_NO_INLINE void add(const weights_stint& at, T*) const noexcept {
     constexpr in_place_code code = plan.code;
-    constexpr int KH = static_cast<int>(code.height[0].taps);
+    constexpr int KH = int(code.height[0].taps);
     constexpr int64_t KW = code.width[0].taps, volume = s.source_volume();
     const correlation_axis& cd = s.axis[0];
     const int64_t pair = at.sample * s.groups + at.task / s.target_channels;

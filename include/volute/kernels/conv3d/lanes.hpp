@@ -23,9 +23,19 @@ inline namespace VOLUTE_ISA {
 
 /// A copy of the source with channels last, in elements: [sample][chunk of channels][plane][row][pixel][channel].
 struct chunked_copy {
-  int64_t chunks = 1;                   // of source channels, in one group
+  int64_t chunk = 1, chunks = 1;  // source channels of one, and chunks of a group
+  source_axis source[3]{};
   int64_t source_units = 1, grain = 1;  // into which a plane's copy can be cut; that one thread copies together
   int64_t source_row = 0, source_plane = 0, source_chunk = 0, source_sample = 0;
+  /// Chunks of `size` of the channels; planes with the axes' zeros.
+  constexpr void cut_channels(int64_t channels, int64_t size) {
+    chunk = size;
+    chunks = ceil_divide(channels, chunk);
+  }
+  constexpr void size_planes() {
+    source_row = source[2].extent * chunk;
+    source_plane = source[1].extent * source_row;
+  }
 };
 
 /// What run_lanes() reads of a plan.
@@ -45,9 +55,10 @@ struct lanes_plan : chunked_copy {
   }
 };
 
-/// The copy of `planes` planes of source_plane elements, each of `size` bytes.
-constexpr void plan_copy(lanes_plan& p, const conv_shape& s, int64_t planes, int64_t size) {
-  p.slabs = cut_depth(s.geometry, s.side, planes, p.chunks * p.source_plane * size);
+/// The copy, whose elements have `size` bytes.
+constexpr void plan_copy(lanes_plan& p, const conv_shape& s, int64_t size) {
+  p.size_planes();
+  p.slabs = cut_depth(s, p.source[0].count, p.chunks * p.source_plane * size);
   p.source_chunk = p.slabs.planes * p.source_plane;
   p.source_sample = whole_lines(p.chunks * p.source_chunk);
 }
@@ -60,8 +71,8 @@ constexpr void plan_samples(lanes_plan& p, const conv_shape& s, int64_t size) {
 /// Tasks of a piece. Every slice reads the filters again: those that stream are cut no further than to feed four threads.
 constexpr int64_t tasks_of_piece(bool streams) { return streams ? 8 : many_tasks; }
 
-/// A source of `planes` planes in layout `from`, if that is blocked.
-constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from, int64_t planes) {
+/// A source in layout `from`, if that is blocked.
+constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from) {
   if (!from.blocked()) return;
   p.blocked = true;
   if (from.padded()) {
@@ -69,20 +80,22 @@ constexpr void plan_blocked_source(lanes_plan& p, const ops::volume_layout& from
     p.source_plane = from.plane();
   }
   p.source_first = from.first();
-  p.source_chunk = planes * p.source_plane;
+  p.source_chunk = p.source[0].count * p.source_plane;
   p.source_sample = p.chunks * p.source_chunk;
 }
 
 /// Pixels of up to `most` channels of a group of x, from number `first` on, to to[pixel][most][Fold]. A unit: a pixel.
 template <class T, int Fold, bool Scale, ops::volume_layout From>
-void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& range, T* to) noexcept {
+VOLUTE_NO_INLINE void copy_channels(const conv_tensor<T>& x, const T* scale, int64_t first, int64_t most, const copy_range& range,
+                                    T* to) noexcept {
   const int64_t there = smaller(most, x.channels - first), channel = (range.sample * x.groups + range.group) * x.channels + first;
-  to += (range.begin - range.base) * most * Fold;
+  const int64_t pixel = most * Fold, n = range.end - range.begin;
+  to += (range.begin - range.base) * pixel;
   if constexpr (From.blocked())
-    copy_blocked<T>(From, x.first, range.sample, first, there, range.begin, range.end, to, most * Fold);
+    copy_blocked<T>(From, x.first, range.sample, first, there, range.begin, range.end, to, pixel);
   else
-    copy_pixels<T, Fold, Scale>(x.first + channel * x.volume + range.begin, to, there, most, x.volume, range.end - range.begin,
-                                Scale ? scale + channel : nullptr);
+    turn_channels<T, Fold, Scale>(x.first + channel * x.volume + range.begin, to, there, most, x.volume, n,
+                                  Scale ? scale + channel : nullptr, to + n * pixel);
 }
 
 /// Loops over a copy with channels last.
@@ -93,16 +106,13 @@ struct lanes_loops : tap_loops {
   }
 };
 
-/// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on, to the target in layout To.
+/// A tile to the target in layout To.
 template <class T, int L, int Fold, ops::epilogue E, ops::volume_layout To>
-void store_lanes(const conv_shape& s, const T* tile, int64_t pitch, int64_t first, int64_t n, int64_t channels, const conv_output<T>& out,
-                 conv_place at) noexcept {
-  if constexpr (To.blocked()) {
-    store_blocked<T, L, E, To>(tile, pitch, first, n, channels, out, at);
-  } else {
-    at.offset += first;
-    store_pixels<T, L, E, Fold>(tile, pitch, n, channels, out, s.target_volume(), at);
-  }
+void store_lanes(const conv_shape& s, const lanes_tile<T>& tile, const conv_output<T>& out, const conv_place& at) noexcept {
+  if constexpr (To.blocked())
+    store_blocked<T, L, E, To>(tile, out, at);
+  else
+    store_pixels<T, L, E, Fold>(tile, out, s.target_volume(), at);
 }
 
 /// One slice of one block of target channels of a piece.
@@ -119,14 +129,12 @@ struct lanes_task {
   /// The row of the source that taps td and th of depth and height read for position (d, h) of sample n.
   const T* row(const lanes_plan& p, const correlation_axis& cd, const correlation_axis& ch, int64_t n, int64_t d, int64_t td, int64_t h,
                int64_t th) const {
-    const int64_t plane = d * cd.step + cd.offset + td * cd.offset_step - piece.slab.begin,
-                  line = h * ch.step + ch.offset + th * ch.offset_step;
-    return source + n * p.source_sample + plane * p.source_plane + line * p.source_row;
+    return source + n * p.source_sample + (cd.source_of(d, td) - piece.slab.begin) * p.source_plane + ch.source_of(h, th) * p.source_row;
   }
-  /// n pixels of a tile [pixel][pitch], neighbours from the volume's pixel `first` on in sample `sample` of the piece, to y.
+  /// A tile of sample `sample` of the piece to y.
   template <int L, int Fold, ops::epilogue E, ops::volume_layout To>
-  void store(const conv_shape& s, const T* from, int64_t pitch, int64_t sample, int64_t first, int64_t n) const noexcept {
-    store_lanes<T, L, Fold, E, To>(s, from, pitch, first, n, channels, run.out, place_of(s, piece.sample + sample, piece.group, channel));
+  void store(const conv_shape& s, int64_t sample, const lanes_tile<T>& from) const noexcept {
+    store_lanes<T, L, Fold, E, To>(s, from, run.out, place_of(s, piece.sample + sample, piece.group, channel));
   }
 };
 

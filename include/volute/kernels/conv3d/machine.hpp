@@ -66,7 +66,7 @@ inline constexpr core_machine machine {
 #endif
 };
 /// Registers that a micro-kernel may fill with accumulators where it keeps filters in others: 28, 12 with AVX2, 8 with SSE2.
-inline constexpr int accumulators = static_cast<int>(machine.registers - 2 * machine.temporaries);
+inline constexpr int accumulators = int(machine.registers - 2 * machine.temporaries);
 /// Those for accumulators and filters together.
 inline constexpr int64_t row_registers = machine.registers - machine.temporaries;
 

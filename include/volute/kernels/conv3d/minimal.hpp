@@ -173,7 +173,7 @@ struct minimal_task {
     const int64_t channel = block * lanes, channels = smaller(lanes, s.target_channels - channel);
     const int64_t first = (plane * s.target_size[1] + at) * s.target_size[2] + column;
     const int64_t width = smaller(spans * p.axis[2].span(), s.target_size[2] - column);
-    store_lanes<T, L, 1, E, To>(s, from, lanes, first, width, channels, o.out, place_of(s, sample, group, channel));
+    store_lanes<T, L, 1, E, To>(s, {from, lanes, first, width, channels}, o.out, place_of(s, sample, group, channel));
   }
 };
 

@@ -15,7 +15,7 @@ inline namespace VOLUTE_ISA {
 /// A number that the points of a filter are made of: exact.
 struct rational {
   std::int64_t numerator = 0, denominator = 1;
-  constexpr double value() const { return static_cast<double>(numerator) / static_cast<double>(denominator); }
+  constexpr double value() const { return double(numerator) / double(denominator); }
   constexpr bool one() const { return numerator == denominator; }
   friend constexpr rational operator*(rational a, rational b) { return reduced(a.numerator * b.numerator, a.denominator * b.denominator); }
   friend constexpr rational operator-(rational a, rational b) {

@@ -62,7 +62,7 @@ VOLUTE_NO_INLINE void transform_filters(const conv_shape& s, const T* from, int6
   V w[ceil_divide(taps, L) * L];
   for (int first = 0; first < taps; first += L) {  // rows of target channels to vectors of them, in registers
     V r[L];
-    const int n = static_cast<int>(smaller(L, taps - first));
+    const int n = int(smaller(L, taps - first));
     VOLUTE_EACH(o, L) r[o] = o >= targets ? V(T(0)) : load_first<V>(from + o * step + first, n);
     simd::transpose(r);
     VOLUTE_EACH(i, L) w[first + i] = r[i];
@@ -79,7 +79,7 @@ template <class T, int L, minimal_tile F, bool Stream>
 void pack_minimal(const conv_shape& s, const minimal_plan& p, const T* w, T* packed, const team<T>& workers) noexcept {
   const int64_t channels = p.chunks * p.chunk, lanes = p.block_lanes(), tasks = s.groups * p.target_blocks * p.vectors;
   // About 600 cycles for a source channel and a vector of target channels, most of them stores to lines that lie far apart.
-  share_ranges(workers, tasks * channels, 1, parts_of(static_cast<double>(tasks * channels) * 250),
+  share_ranges(workers, tasks * channels, 1, parts_of(double(tasks * channels) * 250),
                [&](int64_t begin, int64_t end, int) noexcept {
                  for (int64_t i = begin; i < end; ++i) {
                    const int64_t c = i % channels, v = i / channels % p.vectors, b = i / (channels * p.vectors) % p.target_blocks,

@@ -38,7 +38,7 @@ struct minimal_axis {
 /// True where the geometry has tiles at all: stride 1, and kernels of up to five taps.
 constexpr bool minimal_exists(const ops::conv_geometry& g) {
   bool any = false;
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     if (g.stride[a] != 1 || g.kernel[a] > 5 || g.in[a] < 1 || g.out[a] < 1) return false;
     any = any || g.kernel[a] > 1;
   }
@@ -57,9 +57,9 @@ constexpr bool minimal_possible(const ops::conv_geometry& g) {
 constexpr minimal_tile minimal_tile_of(const ops::conv_geometry& g, const int64_t (&positions)[3], bool adjoint = false) {
   minimal_tile t;
   int sixes = 0;
-  for (int a = 0; a < 3; ++a) sixes += g.kernel[a] >= 4;
+  for (int a : volume_axes) sixes += g.kernel[a] >= 4;
   for (int a = 2; a >= 0; --a) {
-    const int taps = static_cast<int>(g.kernel[a]);
+    const int taps = int(g.kernel[a]);
     if (taps == 1) continue;
     const int64_t n = positions[a], d = g.dilation[a];
     const auto products = [&](int64_t size) { return minimal_axis{size + 1 - taps, d}.tiles(n) * size; };
@@ -117,7 +117,7 @@ struct minimal_plan {
 
 /// Vectors of target channels in a register block: those that leave the fewest lanes empty, two if that is all the same.
 constexpr int minimal_vectors(int64_t vectors) {
-  if (vectors <= 3) return static_cast<int>(vectors);
+  if (vectors <= 3) return int(vectors);
   return vectors % 2 == 0 || ceil_divide(vectors, 3) * 3 > vectors + 1 ? 2 : 3;
 }
 
@@ -134,7 +134,7 @@ constexpr minimal_block_plan plan_minimal_block(const minimal_axis (&axis)[3], c
     double best = 0;
     for (int64_t n = 1; n <= limit; ++n) {
       const int64_t spans = near_equal(all, n);
-      const double g = good(spans * b.tiles) * static_cast<double>(all) / static_cast<double>(ceil_divide(all, spans) * spans);
+      const double g = good(spans * b.tiles) * double(all) / double(ceil_divide(all, spans) * spans);
       if (g >= best) best = g, b.spans[a] = spans;
     }
     b.counts[a] = ceil_divide(all, b.spans[a]);
@@ -160,7 +160,7 @@ constexpr minimal_plan plan_minimal(const conv_shape& s, const ops::volume_layou
   p.target_blocks = ceil_divide(vectors, p.vectors);
   p.chunk = near_equal(s.source_channels, 16);
   p.chunks = ceil_divide(s.source_channels, p.chunk);
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     p.axis[a] = {p.tile_kind.axis[a].outputs, g.dilation[a]};
     const int64_t asked = ceil_divide(s.target_size[a], p.axis[a].span()) * p.axis[a].span();
     p.source[a] = s.source(a, a == 0 ? 1 : asked, a > 0);
@@ -169,10 +169,10 @@ constexpr minimal_plan plan_minimal(const conv_shape& s, const ops::volume_layou
   const int64_t most = larger(least_tiles, smaller(most_tiles, minimal_room / tile_bytes));
   p.block = plan_minimal_block(p.axis, s.target_size, most, [&](int64_t tiles) {
     const int64_t each = near_equal(tiles, registers);
-    const double n = static_cast<double>(tiles), full = n / static_cast<double>(ceil_divide(tiles, each) * each);
-    return full * static_cast<double>(each) / static_cast<double>(each + 1) * n / (n + 4);
+    const double n = double(tiles), full = n / double(ceil_divide(tiles, each) * each);
+    return full * double(each) / double(each + 1) * n / (n + 4);
   });
-  p.rows = static_cast<int>(near_equal(p.block.tiles, registers));
+  p.rows = int(near_equal(p.block.tiles, registers));
   p.block.tiles = ceil_divide(p.block.tiles, p.rows) * p.rows;
   p.data_element = spread(p.block.tiles) * L;
   p.data_vector = elements * p.data_element;
@@ -191,12 +191,12 @@ constexpr minimal_plan plan_minimal(const conv_shape& s, const ops::volume_layou
   const int64_t columns = minimal_line * f[2].outputs + f[2].taps - 1;
   p.line_size = larger(columns * f[0].size() * f[1].size(), f[2].size() * f[0].outputs * f[1].outputs) * L;
   p.result_size = int64_t{f[0].outputs} * f[1].outputs * p.block.spans[2] * p.axis[2].span() * p.block_lanes();
-  const double work = conv_work(g) / 3;
+  const double work = s.work() / 3;
   if (work >= worth_sharing) {
     // Tasks that 2, 4, 8 or 16 threads share without a rest. A segment of the depth copies planes that its neighbour copies too.
     p.share = sharing::inside;
     const int64_t tasks = g.batch * g.groups * p.block.counts[1] * p.block.counts[2];
-    p.segments = smaller(p.block.counts[0], smaller(ceil_divide(32, tasks), parts_of(work / static_cast<double>(tasks))));
+    p.segments = smaller(p.block.counts[0], smaller(ceil_divide(32, tasks), parts_of(work / double(tasks))));
   }
   return p;
 }

@@ -9,7 +9,6 @@
 #include <volute/kernels/conv3d/minimal_weights_plan.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -218,7 +217,7 @@ VOLUTE_NO_INLINE void complete_minimal_weights(const conv_shape& s, const minima
     V r[L];
     for (int i = 0; i < L; ++i) r[i] = w[first + i];
     simd::transpose(r);
-    const int n = static_cast<int>(smaller(L, taps - first));
+    const int n = int(smaller(L, taps - first));
     for (int64_t o = 0; o < targets; ++o) store_first(dw + o * s.weight_target + first, r[o], n);
   }
 }
@@ -240,20 +239,20 @@ inline constexpr minimal_factors<F, T> factors_of{};
 
 /// Planes [begin, end) of all chunks and samples of a piece into one of the copies, which begins with plane `base`.
 template <class T, ops::volume_layout Layout>
-void copy_minimal(const conv_shape& s, const minimal_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
+void copy_minimal(const conv_shape& s, const chunked_copy& c, const T* from, const conv_piece& at, int64_t begin, int64_t end, int64_t base,
                   T* to) noexcept {
   for (int64_t n = 0; n < at.samples; ++n, to += c.source_sample)
     copy_source<T, false, Layout>(s, c, from, nullptr, copy_range{at.sample + n, at.group, begin, end, base}.in(c.chunks), to);
 }
 
 template <class T, const conv_call& C, const minimal_weights_plan& p>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+void run_weights(const weights_run<T, C>& of) noexcept {
   static constexpr minimal_tile F = p.tile_kind;
   static constexpr const conv_shape& s = shape_for<C>;
   constexpr int depth = F.axis[0].size();
-  T *const x_copy = scratch, *const g_copy = x_copy + p.samples * p.x.source_sample, *const sums = scratch + p.copies(),
+  T *const x_copy = of.scratch, *const g_copy = x_copy + p.samples * p.x.source_sample, *const sums = x_copy + p.copies(),
            *const memory = sums + p.tasks() * p.sum();
-  const team<T> helpers = p.share == sharing::inside ? workers : team<T>{};
+  const team<T> helpers = p.share == sharing::inside ? of.workers : team<T>{};
   const int64_t pieces = ceil_divide(s.batch, p.samples) * p.slabs.count, lanes = p.g_range * p.lanes;
   for (int64_t group = 0; group < s.groups; ++group) {
     for (int64_t i = 0; i < pieces; ++i) {
@@ -274,7 +273,7 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
         const int64_t d = k % depth, xr = k / depth % p.x_ranges, gr = k / (depth * p.x_ranges) % p.g_ranges,
                       part = k / (p.tasks() / p.parts);
         T* const sum = sums + k * p.sum();
-        if (i == 0) std::memset(sum, 0, static_cast<std::size_t>(p.sum()) * sizeof(T));
+        if (i == 0) fill_zeros(sum, p.sum());
         minimal_weights_task<T, p.lanes, F, p.vectors, p.rows>{s,
                                                                p,
                                                                at,
@@ -283,7 +282,7 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
                                                                xr * p.x_range,
                                                                gr * p.g_range,
                                                                sum,
-                                                               workers.memory(worker, memory),
+                                                               of.workers.memory(worker, memory),
                                                                factors_of<F.axis[0], T>.data[d],
                                                                factors_of<F.axis[0], T>.values[d]}
             .run(blocks * part / p.parts, blocks * (part + 1) / p.parts);

@@ -9,17 +9,11 @@
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// That of one of the two tensors.
-struct minimal_copy : chunked_copy {
-  source_axis source[3]{};
-  int64_t chunk = 1;
-};
-
 struct minimal_weights_plan {
   minimal_tile tile_kind;
   minimal_axis axis[3]{};
   int lanes = 1, vectors = 1, rows = 1;  // a register block: vectors of g's channels, and channels of x
-  minimal_copy x, g;
+  chunked_copy x, g;                     // of the two tensors
   minimal_block_plan block;  // of rows and columns; one tile deep
   depth_slabs slabs;
   int64_t samples = 1;               // whose copies stand together
@@ -43,29 +37,25 @@ struct minimal_weights_plan {
 
 /// Of a canonical geometry with tiles (minimal_exists()).
 template <class T>
-constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q) {
+constexpr minimal_weights_plan plan_minimal_weights(const conv_shape& s) {
   minimal_weights_plan p;
+  const ops::conv_geometry& q = s.geometry;
   constexpr int64_t size = sizeof(T);
   const int L = channel_lanes<T>(larger(q.group_in(), q.group_out()));
-  const conv_shape s = shape_of(q, conv_side::forward);
   p.tile_kind = minimal_tile_of(q, s.target_size, true);
   p.lanes = L;
-  p.x.chunk = near_equal(q.group_in(), L), p.g.chunk = near_equal(q.group_out(), L);
-  p.x.chunks = ceil_divide(q.group_in(), p.x.chunk), p.g.chunks = ceil_divide(q.group_out(), p.g.chunk);
+  p.x.cut_channels(q.group_in(), near_equal(q.group_in(), L));
+  p.g.cut_channels(q.group_out(), near_equal(q.group_out(), L));
   p.vectors = minimal_vectors(p.g.chunks);
-  p.rows = static_cast<int>(near_equal(p.x.chunk, most_sums / p.vectors));
-  for (int a = 0; a < 3; ++a) {
+  p.rows = int(near_equal(p.x.chunk, most_sums / p.vectors));
+  for (int a : volume_axes) {
     p.axis[a] = {p.tile_kind.axis[a].outputs, q.dilation[a]};
     const int64_t asked = ceil_divide(q.out[a], p.axis[a].span()) * p.axis[a].span();
-    p.x.source[a] = source_of(q, conv_side::forward, a, a == 0 ? 1 : asked, a > 0);
+    p.x.source[a] = s.source(a, a == 0 ? 1 : asked, a > 0);
     p.g.source[a] = {0, 1, q.out[a], 0, a == 0 ? q.out[a] : asked};
   }
-  const auto plane = [](minimal_copy& c) {
-    c.source_row = c.source[2].extent * c.chunk;
-    c.source_plane = c.source[1].extent * c.source_row;
-  };
-  plane(p.x), plane(p.g);
-  p.slabs = cut_depth(q, conv_side::forward, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
+  p.x.size_planes(), p.g.size_planes();
+  p.slabs = cut_depth(s, q.in[0], (p.x.chunks * p.x.source_plane + p.g.chunks * p.g.source_plane) * size);
   if (p.slabs.count > 1) {  // slabs end with whole tiles
     p.slabs.size = ceil_divide(p.slabs.size, p.axis[0].span()) * p.axis[0].span();
     p.slabs.count = ceil_divide(p.slabs.n, p.slabs.size);
@@ -86,14 +76,14 @@ constexpr minimal_weights_plan plan_minimal_weights(const ops::conv_geometry& q)
   p.sum_element = p.x_range * p.x_rows() * p.g_range * L;
   const int64_t tile_bytes = elements * L * size * (p.x_range + p.g_range);
   const int64_t most = larger(least_tiles, smaller(most_tiles, minimal_room / tile_bytes));
-  p.block = plan_minimal_block(p.axis, {1, q.out[1], q.out[2]}, most, [](int64_t tiles) { return static_cast<double>(tiles); });
+  p.block = plan_minimal_block(p.axis, {1, q.out[1], q.out[2]}, most, [](int64_t tiles) { return double(tiles); });
   p.element = spread(p.block.tiles) * L;
   p.vector = elements * p.element;
   const minimal_filter(&f)[3] = p.tile_kind.axis;
   p.line_size = (minimal_line * f[2].outputs + f[2].taps - 1) * f[1].size() * L;
   const int64_t tasks = f[0].size() * p.x_ranges * p.g_ranges;
   const int64_t blocks = p.samples * p.axis[0].tiles(p.slabs.size) * p.block.counts[1] * p.block.counts[2];
-  if (conv_work(q) >= worth_sharing) p.share = sharing::inside;
+  if (s.work() >= worth_sharing) p.share = sharing::inside;
   if (tasks < 16 && p.share == sharing::inside)  // 8 at least for each of two threads, if sums stay in the caches
     p.parts = larger(1, smaller(smaller(16 / tasks, blocks), machine.l2 / 2 / (tasks * p.sum() * size)));
   return p;

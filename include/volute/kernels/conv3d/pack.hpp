@@ -22,6 +22,10 @@ inline constexpr int64_t pack_streams = machine.cached * 2;
 struct plane_class {
   const correlation_axis &d, &h;
   int64_t before = 0, before_h = 0;
+  /// The target's row, counted through its planes, of positions of the two.
+  constexpr int64_t target_row(const conv_shape& s, int64_t at_d, int64_t at_h) const {
+    return d.target_of(at_d) * s.target_size[1] + h.target_of(at_h);
+  }
 };
 /// One of each axis: a dense correlation.
 struct conv_class {
@@ -88,7 +92,7 @@ struct tap_loops {
   }
   /// Returns where the filters of these taps begin.
   VOLUTE_INLINE int64_t take(const tap_range& td, const tap_range& th) {
-    d = td.last - td.first, h = th.last - th.first;
+    d = td.count(), h = th.count();
     return td.first * w_d + th.first * w_h;
   }
 };
@@ -136,7 +140,7 @@ VOLUTE_NO_INLINE void pack_block(const conv_shape& s, const filter_order& order,
       int64_t tap = 0;
       T* base = to + run * step + first;
       for (int64_t m = 0; m < length; m += L) {
-        const int n = static_cast<int>(smaller(L, length - m));
+        const int n = int(smaller(L, length - m));
         V r[L];
         for (int o = 0; o < L; ++o) simd::prefetch(from + o * target_stride + m + ahead);
         for (int o = 0; o < L; ++o) r[o] = first + o >= targets ? V(T(0)) : load_first<V>(from + o * target_stride + m, n);
@@ -199,22 +203,21 @@ VOLUTE_NO_INLINE void pack_filters(const conv_shape& s, const filter_order& orde
   const int64_t size = order.size(s);
   const bool streams = size * bytes_of<T> > pack_streams;
   // Reads of stride `weight_target` take about 1 ns an element, transposes in registers a third of it.
-  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(static_cast<double>(size)),
-               [&](int64_t begin, int64_t end, int) noexcept {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const int64_t c = i % order.chunks, b = i / order.chunks % order.blocks, group = i / (order.blocks * order.chunks);
-                   const int64_t lanes = order.block_lanes(b), first = b * order.lanes / order.fold;
-                   const int64_t targets = smaller(lanes / order.fold, s.target_channels - first), source = c * order.chunk;
-                   const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
-                   T* const to = packed + order.block_first(group, b, s.taps());
-                   if (turns && lanes % simd::width<T> == 0) {
-                     pack_block(s, order, rows, from + source * s.weight_source, lanes, targets,
-                                smaller(order.chunk, s.source_channels - source), streams, to + source * s.taps() * lanes);
-                   } else {
-                     gather_block(s, order, from, c, lanes, targets, to);
-                   }
-                 }
-               });
+  share_ranges(workers, s.groups * order.blocks * order.chunks, 1, parts_of(double(size)), [&](int64_t begin, int64_t end, int) noexcept {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t c = i % order.chunks, b = i / order.chunks % order.blocks, group = i / (order.blocks * order.chunks);
+      const int64_t lanes = order.block_lanes(b), first = b * order.lanes / order.fold;
+      const int64_t targets = smaller(lanes / order.fold, s.target_channels - first), source = c * order.chunk;
+      const T* const from = w + group * s.target_channels * s.source_channels * s.taps() + first * s.weight_target;
+      T* const to = packed + order.block_first(group, b, s.taps());
+      if (turns && lanes % simd::width<T> == 0) {
+        pack_block(s, order, rows, from + source * s.weight_source, lanes, targets, smaller(order.chunk, s.source_channels - source),
+                   streams, to + source * s.taps() * lanes);
+      } else {
+        gather_block(s, order, from, c, lanes, targets, to);
+      }
+    }
+  });
 }
 
 }  // namespace VOLUTE_ISA

@@ -4,9 +4,9 @@
 
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/correlation.hpp>
+#include <volute/kernels/conv3d/store.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 VOLUTE_LOOPS_BEGIN
@@ -36,20 +36,19 @@ struct padded_layout {
 };
 
 /// Where tap t finds the first position's element in a padded copy.
-constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const source_axis& copy) {
-  return c.offset + t * c.offset_step + copy.pad;
-}
+constexpr int64_t tap_position(const correlation_axis& c, int64_t t, const source_axis& copy) { return c.source_of(0, t) + copy.pad; }
 
 /// Offsets of the taps in a padded copy, one residue class after the other: of the height, of the width, and of both together.
 template <ops::conv_geometry G, conv_side Side>
 struct tap_offsets {
   int64_t h[G.kernel[1]], w[G.kernel[2]], both[G.kernel[1] * G.kernel[2]];
   constexpr tap_offsets(const padded_layout& l, const source_axis (&source)[3]) : h{}, w{}, both{} {
+    constexpr conv_shape s(G, Side);
     int64_t *to_h = h, *to = both;
-    for_each_residue(G, Side, 1, [&](const correlation_axis& ch) {
+    s.for_each_class(1, [&](const correlation_axis& ch) {
       for (int64_t t = 0; t < ch.taps; ++t) to_h[t] = l.offset(tap_position(ch, t, source[1]), 0);
       int64_t* to_w = w;
-      for_each_residue(G, Side, 2, [&](const correlation_axis& cw) {
+      s.for_each_class(2, [&](const correlation_axis& cw) {
         for (int64_t t = 0; t < cw.taps; ++t) to_w[t] = l.offset(0, tap_position(cw, t, source[2]));
         for (int64_t t = 0; t < ch.taps * cw.taps; ++t) *to++ = to_h[t / cw.taps] + to_w[t % cw.taps];
         to_w += cw.taps;
@@ -68,7 +67,7 @@ struct rows_layout : padded_layout {
 constexpr rows_layout rows_of(const conv_shape& s) {
   rows_layout r;
   r.direct = s.taps() == 1;
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     const source_axis x = r.source[a] = s.source(a, 1, a > 0);
     const int64_t size = s.source_size[a], step = s.axis[a].step;
     if (a > 0) r.step[a - 1] = step;
@@ -121,15 +120,12 @@ VOLUTE_NO_INLINE void copy_rows(const conv_shape& s, const rows_layout& r, const
         for (int64_t i = 0; i < r.rows; ++i, line += r.pitch) {
           const int64_t source_row = i * r.step[0] + rh - h.pad;
           if (source_row < 0 || source_row >= h.count)
-            std::memset(line, 0, static_cast<std::size_t>(r.pitch) * sizeof(T));
+            fill_zeros(line, r.pitch);
           else
             copy_row<T, Scale>(r, rw, from + source_row * h.step * row, factor, line);
         }
   }
 }
-
-/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run.
-using slab_layout = padded_layout;
 
 /// to[0 .. n-1] = 0, and up to a vector beyond.
 template <class T>
@@ -140,11 +136,21 @@ VOLUTE_INLINE void zero_over(T* to, int64_t n) noexcept {
   for (int64_t k = 0; k < n; k += simd::lanes<V>) simd::store(to + k, zero);
 }
 
-/// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Nothing is
-/// read at or behind x_end. Parts: residue classes of the width.
+/// The padded copy of some rows of some planes, with a gap behind each residue class into which the copy of its last row may run: its
+/// layout, the source's height and width, the lengths of the source's rows, planes and channels. Nothing is read at or behind x_end.
+template <class T>
+struct slab_copy {
+  const padded_layout& layout;
+  const source_axis &height, &width;
+  int64_t row, plane, volume;
+  const T* x_end;
+};
+
+/// Rows from `first` on (of each residue class) of one plane. A row's end runs into the next one, which is written after it. Parts: residue
+/// classes of the width.
 template <class T, bool Scale, int Parts>
-VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, const source_axis& w, const T* x, int64_t row, const T* x_end,
-                                int64_t first, T factor, T* to) noexcept {
+VOLUTE_NO_INLINE void copy_slab(const slab_copy<T>& slab, const T* x, int64_t first, T factor, T* to) noexcept {
+  const auto [l, h, w, row, plane, volume, x_end] = slab;  // in registers: stores may alias what a reference reads
   using V = simd::vec<T>;
   constexpr int64_t L = simd::lanes<V>;
   const V f(factor);
@@ -184,19 +190,27 @@ VOLUTE_NO_INLINE void copy_slab(const slab_layout& l, const source_axis& h, cons
     };
     for (int64_t i = begin; i < safe; ++i) copy([](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
     for (int64_t i = safe; i < end; ++i)
-      copy([&](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, static_cast<int>(larger(0, smaller(L, x_end - p)))); });
+      copy([&](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, int(larger(0, smaller(L, x_end - p)))); });
     for (int64_t k = 0; k < Parts; ++k)  // with the gap, which surplus lanes read
       zero_over(line[k], (l.rows - end) * pitch + l.part - l.rows * pitch - left[k] - L);
   }
 }
 
-/// The same for as many residue classes of the width as the layout has; `rest`: what copy_slab() is given behind it.
-template <class T, bool Scale, class... Rest>
-void copy_plane(const slab_layout& l, const Rest&... rest) noexcept {
-  if (l.step[1] == 2)
-    copy_slab<T, Scale, 2>(l, rest...);
-  else
-    copy_slab<T, Scale, 1>(l, rest...);
+/// The same of planes [planes.first, planes.last) of `channels` channels, for as many residue classes of the width as the layout has; those
+/// numbered 0 stand, or would stand, at x and at `to`. scale: one factor a channel.
+template <class T, bool Scale>
+void copy_slabs(const slab_copy<T>& slab, const T* x, const tap_range& planes, int64_t channels, int64_t first, const T* scale,
+                T* to) noexcept {
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t q = planes.first; q < planes.last; ++q) {
+      const T* const from = x + c * slab.volume + q * slab.plane;
+      const T factor = Scale ? scale[c] : T(1);
+      T* const out = to + c * slab.layout.channel + q * slab.layout.plane;
+      if (slab.layout.step[1] == 2)
+        copy_slab<T, Scale, 2>(slab, from, first, factor, out);
+      else
+        copy_slab<T, Scale, 1>(slab, from, first, factor, out);
+    }
 }
 
 }  // namespace VOLUTE_ISA

@@ -110,8 +110,8 @@ VOLUTE_NO_INLINE void store_tile(const tile_rows<T>& t, conv_output<T> out, cons
     at.offset = first.offset + i * t.y_row;
     const auto value = [&](int64_t w) VOLUTE_ALWAYS_INLINE { return take_turns<V>(row, t.classes, t.step, w); };
     int64_t w = 0;
-    for (; w + L <= t.width; w += L, at.offset += L) finish<E>(value(w), out, at, static_cast<int>(L));
-    if (w < t.width) finish<E>(value(w), out, at, static_cast<int>(t.width - w));
+    for (; w + L <= t.width; w += L, at.offset += L) finish<E>(value(w), out, at, L);
+    if (w < t.width) finish<E>(value(w), out, at, t.width - w);
   }
 }
 

@@ -20,8 +20,8 @@ constexpr bool planes_possible(const conv_shape& s) {
   const correlation_axis d = s.axis[0];
   if (s.class_counts[0] != 1 || d.step != 1 || d.offset_step != 1 || d.taps < 2 || d.taps > 5) return false;
   bool whole = true;  // no class without taps
-  for (int a = 0; a < 3; ++a) {
-    if (subsampled(s.geometry, s.side, a)) return false;
+  for (int a : volume_axes) {
+    if (s.subsampled(a)) return false;
     s.for_each_class(a, [&](const correlation_axis& c) { whole = whole && c.taps > 0; });
   }
   return whole && s.axis[2].step <= 2 && s.class_counts[2] <= 2;
@@ -85,7 +85,8 @@ VOLUTE_INLINE void begin_run(V (&acc)[KD][N], bool resume, const T* carry) noexc
 }
 template <int KD, int N, class V>
 VOLUTE_INLINE void pass_on(V (&acc)[KD][N]) noexcept {
-  VOLUTE_EACH(t, KD - 1) copy_all(acc[KD - 1 - t], acc[KD - 2 - t]);
+  VOLUTE_EACH(t, KD - 1)
+    VOLUTE_EACH(i, N) acc[KD - 1 - t][i] = acc[KD - 2 - t][i];
 }
 template <int KD, int N, class V, class T>
 VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept {
@@ -96,7 +97,7 @@ VOLUTE_INLINE void end_run(const V (&acc)[KD][N], bool keep, T* carry) noexcept 
 struct planes_plan : flight_plan {
   int taps = 1, vectors = 1;  // planes in flight and vectors of each: accumulators of one register block
   source_axis source[3]{};
-  slab_layout layout{};
+  padded_layout layout{};
   int64_t height = 1, width = 1, halo = 0;  // of a residue class of the destination; rows that its copy has beyond
   int64_t rows = 1;                         // of each residue class that one task computes
   int64_t chunk = 1;                        // source channels at a time; if not all of them, one plane at a time
@@ -110,7 +111,7 @@ struct planes_plan : flight_plan {
 template <class T>
 constexpr void resize_planes(planes_plan& p, int64_t classes, int64_t rows, int64_t planes) {
   constexpr int64_t size = sizeof(T), L = simd::width<T>;
-  slab_layout& l = p.layout;
+  padded_layout& l = p.layout;
   p.rows = rows;
   p.planes = planes;
   p.slabs = ceil_divide(p.height, rows);
@@ -119,7 +120,7 @@ constexpr void resize_planes(planes_plan& p, int64_t classes, int64_t rows, int6
   // A quarter of the accumulators is left to what else is in flight.
   const int64_t vectors = ceil_divide((rows - 1) * l.pitch + p.width, L), most = (accumulators - accumulators / 4) / p.taps;
   p.strips = ceil_divide(vectors, most);
-  p.vectors = static_cast<int>(ceil_divide(vectors, p.strips));
+  p.vectors = int(ceil_divide(vectors, p.strips));
   p.lanes = odd_lines(p.strips * p.vectors * L, size);
   p.source_size = whole_lines(p.chunk * l.channel + p.vectors * L + l.pitch);  // the last block reads beyond the last row
   p.tile_size = whole_lines(classes * planes * p.lanes + L);
@@ -130,8 +131,8 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   planes_plan p;
   constexpr int64_t size = sizeof(T);
   const correlation_axis cd = s.axis[0], ch = s.axis[1], cw = s.axis[2];
-  for (int a = 0; a < 3; ++a) p.source[a] = s.source(a, 1, a > 0);
-  p.taps = static_cast<int>(cd.taps);
+  for (int a : volume_axes) p.source[a] = s.source(a, 1, a > 0);
+  p.taps = int(cd.taps);
   p.height = ch.n;
   p.width = cw.n;
   p.layout.step[0] = ch.step;
@@ -155,12 +156,12 @@ constexpr planes_plan plan_planes(const conv_shape& s) {
   while (p.rows > 4 && too_large()) cut_rows();
   p.targets = s.target_channels;
   const int64_t pairs = s.pairs();
-  const double work = conv_work(s.geometry);
+  const double work = s.work();
   if (chunks > 1 && work >= worth_sharing) {  // a slab's rim is copied only, a part's computed too
     while (p.rows > 8 && pairs * p.slabs < 4) cut_rows();
     p.parts = larger(1, smaller(ceil_divide(few_tasks, pairs * p.slabs), cd.n / 8));
   } else if (work >= worth_sharing && pairs * p.slabs < few_tasks) {  // fewer channels or rows for each task, but 12 us of work
-    const int64_t tasks = smaller(few_tasks, ceil_divide(larger(1, static_cast<int64_t>(work / 12e3)), pairs));
+    const int64_t tasks = smaller(few_tasks, ceil_divide(larger(1, int64_t(work / 12e3)), pairs));
     p.cut_targets(s.target_channels, p.targets < 8 ? 1 : larger(1, smaller(ceil_divide(tasks, p.slabs), p.targets / 4)));
     while (p.rows > 4 && p.slabs * p.blocks < tasks) cut_rows();
   }
@@ -285,9 +286,9 @@ template <class T, int KD, int NV, ops::epilogue E, bool Scale>
 VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, const int64_t* offsets, const conv_run<T>& a,
                                   const pixels_task& task, tap_range depth, T* memory) noexcept {
   const int64_t h0 = task.rows * p.rows, row = s.source_size[2], volume = s.source_volume(), start = depth.first + s.axis[0].offset;
-  const int64_t all = depth.last - depth.first + KD - 1, blocks = p.strips * s.inner_classes();
+  const int64_t all = depth.count() + KD - 1, blocks = p.strips * s.inner_classes();
   const tap_range targets = p.targets_of(s, task.block);
-  const T* const x_end = a.x + s.pairs() * s.source_elements();
+  const slab_copy<T> copy{p.layout, p.source[1], p.source[2], row, s.source_plane(), volume, a.x + s.pairs() * s.source_elements()};
   planes_job<T> j;
   j.x = memory;
   j.tile = memory + p.source_size;
@@ -307,12 +308,9 @@ VOLUTE_NO_INLINE void planes_task(const conv_shape& s, const planes_plan& p, con
       j.inside = c0 > 0;
       j.open = c0 + p.chunk < channels;
       j.resume = q0 > 0 || j.inside;
-      for (int64_t c = 0; c < j.channels; ++c) {
-        const int64_t channel = task.pair * s.source_channels + c0 + c;
-        for (int64_t q = j.first; q < j.last; ++q)
-          copy_plane<T, Scale>(p.layout, p.source[1], p.source[2], a.x + channel * volume + (start + q0 + q) * j.next_plane, row, x_end, h0,
-                               Scale ? a.scale[channel] : T(1), memory + c * j.x_channel + q * j.x_plane);
-      }
+      const int64_t channel = task.pair * s.source_channels + c0;
+      copy_slabs<T, Scale>(copy, a.x + channel * volume + (start + q0) * j.next_plane, {j.first, j.last}, j.channels, h0,
+                           Scale ? a.scale + channel : nullptr, memory);
       const T* const next = planes_next(s, p, j, task, a.x, c0, start + q0);
       j.carry = j.tile + p.tile_size;
       for (int64_t o = targets.first; o < targets.last; ++o) {

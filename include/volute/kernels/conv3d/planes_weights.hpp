@@ -70,7 +70,7 @@ struct weights_flight {
 struct planes_weights_plan : weights_parts {  // steps: pieces
   int depth = 1, taps = 1;  // sums of one register block: taps of depth, and of height and width
   source_axis source[3]{};
-  slab_layout layout{}, target{};   // of x, of g
+  padded_layout layout{}, target{};  // of x, of g
   int64_t rows = 1;                 // of g, of one piece
   int64_t targets = 1, blocks = 1;  // channels of g of one task
   bool direct = false;              // g's rows are read where they are, masked at their ends; else a copy of them, end to end
@@ -78,46 +78,46 @@ struct planes_weights_plan : weights_parts {  // steps: pieces
 
   /// Sizes for pieces of so many rows, with what x's copy has beside them: `halo` rows and `gap` elements.
   template <class T>
-  constexpr void cut_rows(const ops::conv_geometry& g, int64_t rows_of_piece, int64_t halo, int64_t gap) {
+  constexpr void cut_rows(const conv_shape& s, int64_t rows_of_piece, int64_t halo, int64_t gap) {
     constexpr int64_t size = sizeof(T), width = simd::width<T>;
-    slab_layout& l = layout;
+    padded_layout& l = layout;
     rows = rows_of_piece;
-    steps = ceil_divide(g.out[1], rows);
+    steps = ceil_divide(s.target_size[1], rows);
     l.set_rows(rows + halo, gap, size);
     l.channel = source[0].count * l.plane;
-    vectors = direct ? rows * ceil_divide(g.out[2], width) : ceil_divide((rows - 1) * l.pitch + g.out[2], width);
+    vectors = direct ? rows * ceil_divide(s.target_size[2], width) : ceil_divide((rows - 1) * l.pitch + s.target_size[2], width);
     target.pitch = l.pitch;
     target.set_rows(rows, 2 * width, size);
-    source_size = whole_lines(g.group_in() * l.channel + l.pitch + 2 * width);
-    target_size = direct ? 0 : whole_lines(g.out[0] * target.plane);
+    source_size = whole_lines(s.source_channels * l.channel + l.pitch + 2 * width);
+    target_size = direct ? 0 : whole_lines(s.target_size[0] * target.plane);
   }
 };
 
 template <class T>
-constexpr planes_weights_plan plan_planes_weights(const ops::conv_geometry& g) {
+constexpr planes_weights_plan plan_planes_weights(const conv_shape& s) {
   planes_weights_plan p;
   constexpr int64_t size = sizeof(T), width = simd::width<T>, least_rows = 4;
-  const planes_plan forward = plan_planes<T>({g, conv_side::forward});
-  for (int a = 0; a < 3; ++a) p.source[a] = forward.source[a];
+  const planes_plan forward = plan_planes<T>(s);
+  for (int a : volume_axes) p.source[a] = forward.source[a];
   p.layout = forward.layout;
-  p.depth = static_cast<int>(g.kernel[0]);
-  p.taps = taps_together(g.kernel[1] * g.kernel[2], (accumulators - 1) / p.depth);
+  p.depth = int(s.kernel[0]);
+  p.taps = taps_together(s.plane_taps(), (accumulators - 1) / p.depth);
   // A copy costs more than up to a seventh of the lanes.
-  p.direct = simd::masks<T> && ceil_divide(g.out[2], width) * width * 7 <= g.out[2] * 8;
+  p.direct = simd::masks<T> && ceil_divide(s.target_size[2], width) * width * 7 <= s.target_size[2] * 8;
   const int64_t halo = p.layout.rows - forward.rows, gap = p.source[2].pad + 2 * width;
   const int64_t aligned = ceil_divide(p.layout.pitch, width) * width;  // one tap of the width then crosses no cache line: 9 % less time
   if (p.direct && aligned * 8 <= p.layout.pitch * 9) p.layout.pitch = aligned;
-  p.cut_rows<T>(g, g.out[1], halo, gap);
-  const auto cut_further = [&] { p.cut_rows<T>(g, smaller(p.rows - 1, ceil_divide(g.out[1], p.steps + 1)), halo, gap); };
+  p.cut_rows<T>(s, s.target_size[1], halo, gap);
+  const auto cut_further = [&] { p.cut_rows<T>(s, smaller(p.rows - 1, ceil_divide(s.target_size[1], p.steps + 1)), halo, gap); };
   while (p.rows > least_rows && p.copies() > (machine.l2 * 3 / 8) / size) cut_further();
-  p.targets = g.group_out();
-  if (const int64_t tasks = tasks_worth(conv_work(g) * lanes_of_pixels_work); g.groups < tasks && p.targets >= 4) {
-    p.targets = ceil_divide(g.group_out(), smaller(ceil_divide(tasks, g.groups), p.targets / 2));
-    p.blocks = ceil_divide(g.group_out(), p.targets);
+  p.targets = s.target_channels;
+  if (const int64_t tasks = tasks_worth(s.work() * lanes_of_pixels_work); s.groups < tasks && p.targets >= 4) {
+    p.targets = ceil_divide(s.target_channels, smaller(ceil_divide(tasks, s.groups), p.targets / 2));
+    p.blocks = ceil_divide(s.target_channels, p.targets);
   }
-  p.want_parts(g, g.groups * p.blocks, lanes_of_pixels_work, machine.l2 / size);
-  while (p.rows > least_rows && g.batch * p.steps < p.parts) cut_further();
-  p.limit_parts(g.batch);
+  p.want_parts(s, s.groups * p.blocks, lanes_of_pixels_work, machine.l2 / size);
+  while (p.rows > least_rows && s.batch * p.steps < p.parts) cut_further();
+  p.limit_parts(s.batch);
   return p;
 }
 
@@ -167,7 +167,7 @@ VOLUTE_NO_INLINE void planes_weights_block(const planes_weights_job<T>& job, con
       int64_t w = 0;
       for (; w + L <= j.width; w += L)
         column(r * j.x_row + w, r * j.g_row + w, [](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load<V>(p); });
-      if (const int n = static_cast<int>(j.width - w); n > 0)
+      if (const int n = int(j.width - w); n > 0)
         column(r * j.x_row + w, r * j.g_row + w, [n](const T* p) VOLUTE_ALWAYS_INLINE { return simd::load_partial<V>(p, n); });
     }
   }
@@ -178,14 +178,12 @@ VOLUTE_NO_INLINE void planes_weights_block(const planes_weights_job<T>& job, con
 template <class T, const conv_call& C, const planes_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
   static constexpr tap_offsets<C.geometry, C.side> offsets{plan.layout, plan.source};
   static constexpr int64_t row = s.source_size[2], g_row = s.target_size[2];
 
   /// Every block of targets copies x again (16 of them: 14 % of the time for 3 -> 64 channels), so there are no more than threads ask for.
-  static int64_t tasks(const team<T>& workers) noexcept {
-    return s.groups * (workers.alone() ? 1 : smaller(plan.blocks, 4 * workers.workers->threads()));
-  }
+  int64_t tasks() const noexcept { return s.groups * (of.workers.alone() ? 1 : smaller(plan.blocks, 4 * of.workers.workers->threads())); }
 
   VOLUTE_NO_INLINE void add(const weights_stint& at, T* memory) const noexcept {
     constexpr const correlation_axis& cd = s.axis[0];
@@ -193,6 +191,7 @@ struct weights_kernel<T, C, plan> {
     const int64_t blocks = at.tasks / s.groups, group = at.task / blocks, b = at.task % blocks, pair = at.sample * s.groups + group;
     const tap_range targets = nth_range(s.target_channels, b, blocks);
     const T* const x = of.source_at(pair, 0);
+    const slab_copy<T> copy{plan.layout, plan.source[1], plan.source[2], row, s.source_plane(), volume, of.source_at(s.pairs(), 0)};
     T* const target = memory + plan.source_size;
     planes_weights_job<T> j{{cd, plan.source[0].count, plan.layout.plane, plan.direct ? s.target_plane() : plan.target.plane}};
     j.width = plan.direct ? g_row : plan.vectors * simd::width<T>;
@@ -203,10 +202,7 @@ struct weights_kernel<T, C, plan> {
     for (int64_t piece = at.begin; piece < at.end; ++piece) {
       const int64_t h0 = piece * plan.rows, next_row = piece + 1 < plan.steps ? h0 + plan.rows : 0;
       j.rows = plan.direct ? smaller(plan.rows, s.target_size[1] - h0) : 1;
-      for (int64_t c = 0; c < s.source_channels; ++c)
-        for (int64_t q = j.first + cd.offset; q < j.last + cd.offset; ++q)
-          copy_plane<T, false>(plan.layout, plan.source[1], plan.source[2], x + c * volume + q * j.next_x_plane, row,
-                               of.source_at(s.pairs(), 0), h0, T(1), memory + c * plan.layout.channel + q * plan.layout.plane);
+      copy_slabs<T, false>(copy, x, {j.first + cd.offset, j.last + cd.offset}, s.source_channels, h0, nullptr, memory);
       for (int64_t o = targets.first; o < targets.last; ++o) {
         const T* from = of.target_at(pair, o);
         const bool last = o + 1 == s.target_channels;

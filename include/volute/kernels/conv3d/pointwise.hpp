@@ -57,22 +57,22 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   p.targets = forward ? g.group_out() : g.group_in() * g.taps();
   p.pixels = g.out_volume();
   if (taps == 1) {
-    p.rows = static_cast<int>(near_equal(p.targets, most_rows));
+    p.rows = int(near_equal(p.targets, most_rows));
     p.unit = p.rows;
   } else {  // whole windows: several of them in one block, or one of them in several blocks
     p.unit = taps * larger(1, most_rows / taps);
     p.blocks = ceil_divide(p.unit, most_rows);
-    p.rows = static_cast<int>(ceil_divide(p.unit, p.blocks));
+    p.rows = int(ceil_divide(p.unit, p.blocks));
   }
   p.units = ceil_divide(p.targets, p.unit);
   const int64_t vectors = ceil_divide(p.pixels, width);
   const int64_t most = smaller(8, (accumulators + 3) / (p.rows + 1));  // beside the accumulators, a vector of pixels each and one weight
-  p.vectors = static_cast<int>(near_equal(vectors, most));
+  p.vectors = int(near_equal(vectors, most));
   const int64_t block = p.vectors * width;
   // A panel of 256 KiB at most leaves half of the second-level cache to the weights; 1024 pixels are a run long enough for memory.
   const int64_t goal = larger(block, smaller(1024, (machine.l2 / 4) / (p.depth * size)));
   p.panel = ceil_divide(near_equal(p.pixels, goal), block) * block;
-  const double work = conv_work(g);
+  const double work = s.work();
   p.shared = work >= worth_sharing;
   if (!straight && g.out[2] <= goal) {  // whole rows of y, as many as fill vectors and four threads best
     const int64_t all = g.out[0] * g.out[1], most_rows_of_y = smaller(goal / g.out[2], all);
@@ -96,7 +96,7 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
   if (p.shared && p.tasks < enough) p.slices = smaller(larger(1, p.units / 2), smaller(ceil_divide(enough, p.tasks), parts_of(work)));
   p.tasks = smaller(p.tasks, 32);
   if (p.straight)
-    p.asks = static_cast<int>(ceil_divide(ceil_divide(block, line_of<T>), larger(1, p.units / p.slices * p.blocks)));
+    p.asks = int(ceil_divide(ceil_divide(block, line_of<T>), larger(1, p.units / p.slices * p.blocks)));
   else if (g.taps() == 1 && g.x_size() * size > machine.cached)  // no gain where caches hold the source
     p.asks = 1;
   return p;
@@ -105,7 +105,7 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
 /// True where the product is the best way: vectors are mostly full, and a panel stays in the second-level cache.
 template <class T>
 constexpr bool prefers_pointwise(const conv_shape& s) {
-  if (!products_possible<T>(s.geometry)) return false;
+  if (!products_possible<T>(s)) return false;
   const pointwise_plan p = plan_pointwise<T>(s);
   return p.depth > 1 && p.depth * p.pitch * bytes_of<T> <= machine.l2 / 2;
 }
@@ -170,27 +170,30 @@ VOLUTE_NO_INLINE void pointwise_block(pixel_operand<T> b, const T* w, int64_t de
   VOLUTE_EACH(r, R) store_all<Stream>(acc[r], to + r * to_row);
 }
 
-/// Units [begin, end) of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first
+/// Some units of pixels [first, first + count), a panel or columns that go in a row, of one sample and group. From: of the first
 /// register block of each column.
 template <class T, int R, int NV, int Asks, pixels_from From, ops::epilogue E, bool Scale, bool Stream>
 struct pointwise_task {
   static constexpr int64_t L = simd::width<T>, row = NV * L;
   static constexpr bool straight = From != pixels_from::panel;
+  const conv_shape& s;
   const pointwise_plan& p;
   const pixel_rows &source, &target;
-  const T* x = nullptr;  // of the sample and group, as its scale and filters
-  const T* scale = nullptr;
-  const T* packed = nullptr;
-  const T* follows = nullptr;  // the sample and group after this one, if its first column comes next
-  T* memory = nullptr;
-  conv_output<T> out;
-  conv_place place{};
-  int64_t begin = 0, end = 0, first = 0, count = 0;
+  const conv_run<T>& run;
+  T* memory;
+  int64_t pair;
+  tap_range units;
+  int64_t first, count;
+  const T* const x = run.x + pair * s.source_elements();
+  const T* const scale = Scale ? run.scale + pair * s.source_channels : nullptr;
+  const T* const packed = run.packed + pair % s.groups * p.packed();
+  const T* const follows = pair + 1 < s.pairs() ? x + s.source_elements() : nullptr;  // its first column comes next
+  const conv_place place = place_of(s, pair, 0);
+  T* const tile = memory + p.depth * p.pitch;
   lines_of_pixels ahead{};  // of the next panel, in next_panel
   const T* next_panel = nullptr;
-  T* const tile = memory + p.depth * p.pitch;
 
-  VOLUTE_NO_INLINE void run() noexcept {
+  VOLUTE_NO_INLINE void compute() noexcept {
     if constexpr (!straight) {
       // What the next panel packs: each block asks for a line of every row (64 -> 128 channels with stride 2 at 56^2: 0.94 of
       // the time if no cache holds x).
@@ -201,7 +204,7 @@ struct pointwise_task {
     }
     const int64_t together = target.straight ? row : count;  // pixels of a panel that are stored together
     for (int64_t at = 0; at < count; at += together)
-      for (int64_t u = begin; u < end; ++u) unit(u, at, smaller(together, count - at));
+      for (int64_t u = units.first; u < units.last; ++u) unit(u, at, smaller(together, count - at));
   }
 
   /// Unit u of n pixels from the panel's pixel `at` on.
@@ -212,16 +215,16 @@ struct pointwise_task {
     to.channel += u * p.unit / target.taps;
     to.offset = (to.sample * to.channels + to.channel) * target.volume + first + at;
     if (E.program.length == 0 && target.straight && n == row && valid == R)
-      return multiply<Stream>(at, n, u - begin, w, out.y + to.offset, target.volume);
+      return multiply<Stream>(at, n, u - units.first, w, run.out.y + to.offset, target.volume);
     for (int64_t b = 0; b < p.blocks; ++b, w += p.block_weights())
       for (int64_t j = 0; j < n; j += row)
-        multiply<false>(at + j, smaller(row, n - j), (u - begin) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
-    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, out, to);
+        multiply<false>(at + j, smaller(row, n - j), (u - units.first) * p.blocks + b, w, tile + b * R * p.tile_row + j, p.tile_row);
+    if (!target.straight) return store_windows<T, E, Stream>(target, tile, p.tile_row, valid / target.taps, first + at, n, run.out, to);
     const int64_t offset = to.offset;
     for (int64_t r = 0; r < valid; ++r, ++to.channel)
       for (int64_t j = 0; j < n; j += L) {
         to.offset = offset + r * target.volume + j;
-        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), out, to, static_cast<int>(smaller(L, n - j)));
+        finish<E, Stream>(simd::load<simd::vec<T>>(tile + r * row + j), run.out, to, n - j);
       }
   }
 
@@ -280,23 +283,9 @@ void run_family(const conv_run<T>& run) noexcept {
       // Panels of one sample and group; where the target is straight, they are columns that go in a row.
       const int64_t pair = k / p.panels, panel = k % p.panels, first = panel * p.panel;
       const int64_t n = target.straight && p.straight ? smaller(all.last - k, p.panels - panel) : 1;
-      const T* const own = run.x + pair * s.source_elements();
       pointwise_task<T, p.rows, p.vectors, p.asks, from, C.epilogue, C.scale, p.stream>{
-          .p = p,
-          .source = source,
-          .target = target,
-          .x = own,
-          .scale = C.scale ? run.scale + pair * s.source_channels : nullptr,
-          .packed = run.packed + pair % s.groups * p.packed(),
-          .follows = pair + 1 < s.pairs() ? own + s.source_elements() : nullptr,
-          .memory = run.workers.memory(worker, run.scratch),
-          .out = run.out,
-          .place = place_of(s, pair, 0),
-          .begin = units.first,
-          .end = units.last,
-          .first = first,
-          .count = smaller(n * p.panel, p.pixels - first)}
-          .run();
+          s, p, source, target, run, run.workers.memory(worker, run.scratch), pair, units, first, smaller(n * p.panel, p.pixels - first)}
+          .compute();
       k += n;
     }
     if constexpr (p.stream) simd::stream_fence();

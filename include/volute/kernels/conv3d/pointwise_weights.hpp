@@ -47,41 +47,42 @@ struct pointwise_weights_plan {
 /// Cycles for each pixel, roughly: two multiplications, four elements turned and eight packed in one cycle and lane of 16.
 template <class T>
 constexpr double pointwise_weights_cost(int64_t turned, int64_t broadcast) {
-  const auto count = [](int64_t n) { return static_cast<double>(n); };
-  return count(ceil_divide(turned, simd::width<T>) * broadcast) / 2 + (0.3 * count(turned) + 0.15 * count(broadcast)) * 16 / simd::width<T>;
+  const double copies = 0.3 * double(turned) + 0.15 * double(broadcast);
+  return double(ceil_divide(turned, simd::width<T>) * broadcast) / 2 + copies * 16 / simd::width<T>;
 }
 
 template <class T>
-constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry& g) {
+constexpr pointwise_weights_plan plan_pointwise_weights(const conv_shape& s) {
   pointwise_weights_plan p;
   constexpr int64_t width = simd::width<T>, size = sizeof(T), registers = accumulators + 4, most_rows = 12;
-  const int64_t of_x = g.group_in() * g.taps(), of_g = g.group_out();
-  p.turn_x = width % g.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);
+  const int64_t of_x = s.source_channels * s.taps(), of_g = s.target_channels;
+  p.turn_x = width % s.kernel[2] == 0 && pointwise_weights_cost<T>(of_x, of_g) < pointwise_weights_cost<T>(of_g, of_x);
   p.turned = p.turn_x ? of_x : of_g;
   p.broadcast = p.turn_x ? of_g : of_x;
   p.lanes = width;
   p.pitch = piece_pitch<T>;
-  p.groups = g.groups;
-  p.pixels = g.out_volume();
+  p.groups = s.groups;
+  p.pixels = s.target_volume();
   const int64_t vectors = ceil_divide(p.turned, width);
   p.blocks = ceil_divide(vectors, 2);  // of three, a piece would outgrow the first-level cache, or leave few registers to the rows
-  p.vectors = static_cast<int>(ceil_divide(vectors, p.blocks));
+  p.vectors = int(ceil_divide(vectors, p.blocks));
   p.blocks = ceil_divide(vectors, p.vectors);
-  p.last = static_cast<int>(vectors - (p.blocks - 1) * p.vectors);
+  p.last = int(vectors - (p.blocks - 1) * p.vectors);
   p.part_blocks = smaller(p.blocks, larger(1, (machine.l2 / 4) / (p.vectors * width * piece_pixels * size)));
   const int64_t most = smaller(most_rows, (registers - 1 - p.vectors) / p.vectors);
-  p.rows = static_cast<int>(near_equal(p.broadcast, most));
+  p.rows = int(near_equal(p.broadcast, most));
   p.step = p.rows;
-  while (!p.turn_x && p.step % g.kernel[2] != 0) p.step += p.rows;
+  while (!p.turn_x && p.step % s.kernel[2] != 0) p.step += p.rows;
   p.steps = ceil_divide(p.broadcast, p.step);
   p.chunk = ceil_divide(p.steps, ceil_divide(p.steps, larger(1, (machine.l2 / 8) / (p.pitch * size * p.step)))) * p.step;
   p.sums = p.blocks * p.block_sums();
   const int64_t pieces = ceil_divide(p.pixels, piece_pixels);
   p.piece = ceil_divide(ceil_divide(p.pixels, pieces), width) * width;  // not larger than piece_pixels
-  p.pieces = g.batch * pieces;
-  p.several = p.blocks * p.steps * (p.step / p.rows) <
-              p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? g.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
-  p.shared = conv_work(g) >= worth_sharing;
+  p.pieces = s.batch * pieces;
+  p.several =
+      p.blocks * p.steps * (p.step / p.rows) <
+      p.piece * size / 64 * (ceil_divide(p.turned, p.piece) * (p.turn_x ? s.geometry.stride[2] : 1) + ceil_divide(p.broadcast, p.piece));
+  p.shared = s.work() >= worth_sharing;
   // An even number of parts, of three pieces or so for the sake of the sums, and at most 2 MiB of these.
   if (p.shared) p.parts = larger(1, smaller(smaller(few_tasks, (p.pieces + 2) / 6 * 2), (machine.cached / 2) / (p.groups * p.sums * size)));
   return p;
@@ -92,7 +93,7 @@ constexpr pointwise_weights_plan plan_pointwise_weights(const ops::conv_geometry
 /// for memory.
 template <class T, bool Several>
 struct lines_ahead {
-  static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  static constexpr int64_t line = line_of<T>;
   const T* first = nullptr;
   int64_t step = 0, rows = 1, lines = 1;
   const T* at = first;
@@ -153,7 +154,7 @@ VOLUTE_NO_INLINE void turn_pixels(const pixel_rows& q, const T* x, int64_t row, 
       for (const T* const from = x + (row + v * L) * q.volume + first; p + L <= count; p += L) turn(from + p, q.volume, p);
     if (p >= count) continue;
     pack_pixels<T, false>(q, x, nullptr, row + v * L, n, first + p, count - p, line, pitch);
-    if (n < L) std::memset(line + n * pitch, 0, static_cast<std::size_t>((L - n) * pitch) * sizeof(T));
+    if (n < L) fill_zeros(line + n * pitch, (L - n) * pitch);
     for (const T* from = line; p < count; p += L, from += L) turn(from, pitch, p);
   }
 }
@@ -218,7 +219,7 @@ VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, co
         const int64_t there = smaller(p.chunk, broadcast.end - row), rows = ceil_divide(there, R) * R;
         const int64_t direct = broadcast.rows.straight ? there / R * R : 0;
         pack_pixels<T, false>(broadcast.rows, b, nullptr, row + direct, there - direct, first, count, panel + direct * p.pitch, p.pitch);
-        if (there < rows) std::memset(panel + there * p.pitch, 0, static_cast<std::size_t>((rows - there) * p.pitch) * sizeof(T));
+        if (there < rows) fill_zeros(panel + there * p.pitch, (rows - there) * p.pitch);
         for (int64_t i = block; i < last_block; ++i) {
           const T* const from = memory + (i - block) * lanes * piece_pixels;
           const bool wide = Last == NV || i + 1 < p.blocks;
@@ -237,7 +238,7 @@ VOLUTE_NO_INLINE void pointwise_weights_task(const pointwise_weights_plan& p, co
 }
 
 template <class T, const conv_call& C, const pointwise_weights_plan& p>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+void run_weights(const weights_run<T, C>& of) noexcept {
   static constexpr const ops::conv_geometry& G = shape_for<C>.geometry;
   static constexpr pixel_rows rows_of_x = rows_of_pixels(G, true), rows_of_g = rows_of_pixels(G, false);
   const auto matrix = [&](bool of_x, int64_t group, const tap_range& rows) {
@@ -245,11 +246,11 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
     return pointwise_matrix<T>{of_x ? rows_of_x : rows_of_g, (of_x ? of.source : of.target) + group * elements, G.groups * elements,
                                rows.first, rows.last};
   };
-  T* const sums = scratch + p.own();
+  T* const sums = of.scratch + p.own();
   // Slices of the rows change no sum, so there may be as many as threads, and 4 tasks: each turns the other tensor again.
-  const bool alone = workers.alone();
-  const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, workers.workers->threads()), p.parts * G.groups)));
-  share_parts<p.shared>(workers, G.groups * slices, p.parts, p.pieces,
+  const bool alone = of.workers.alone();
+  const int64_t slices = alone ? 1 : larger(1, smaller(p.steps, ceil_divide(larger(4, of.workers.workers->threads()), p.parts * G.groups)));
+  share_parts<p.shared>(of.workers, G.groups * slices, p.parts, p.pieces,
                         [&](int64_t task, int64_t part, const tap_range& pieces, int worker) VOLUTE_ALWAYS_INLINE {
                           const int64_t group = task / slices;
                           const tap_range steps = nth_range(p.steps, task % slices, slices);
@@ -258,9 +259,9 @@ void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& wo
                           pointwise_weights_task<T, p.rows, p.vectors, p.last, p.several>(
                               p, matrix(p.turn_x, group, {0, p.turned}),
                               matrix(!p.turn_x, group, {steps.first * p.step, smaller(p.broadcast, steps.last * p.step)}), pieces,
-                              workers.memory(worker, scratch), first + (onto ? 1 : part) * G.groups * p.sums, onto ? first : nullptr);
+                              of.workers.memory(worker, of.scratch), first + (onto ? 1 : part) * G.groups * p.sums, onto ? first : nullptr);
                         });
-  share_if<p.shared>(workers, G.groups * p.blocks, [&](int64_t i, int) VOLUTE_ALWAYS_INLINE {
+  share_if<p.shared>(of.workers, G.groups * p.blocks, [&](int64_t i, int) VOLUTE_ALWAYS_INLINE {
     const int64_t group = i / p.blocks, block = i % p.blocks, row = p.block_lanes(block);
     const int64_t first = block * p.vectors * p.lanes, valid = smaller(p.vectors * p.lanes, p.turned - first);
     T* const sum = sums + group * p.sums + block * p.block_sums();

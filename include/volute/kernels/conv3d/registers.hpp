@@ -30,10 +30,15 @@ template <class V, int N, class F>
 VOLUTE_INLINE void for_each_vector(V (&list)[N], F f, int first = 0) noexcept {
   VOLUTE_EACH(i, N) {
     if constexpr (std::is_array_v<V>)
-      for_each_vector(list[i], f, first + i * static_cast<int>(sizeof(V) / sizeof(std::remove_all_extents_t<V>)));
+      for_each_vector(list[i], f, first + i * int(sizeof(V) / sizeof(std::remove_all_extents_t<V>)));
     else
       f(list[i], first + i);
   }
+}
+/// f(vector, where it lies in memory, of which `first` is the first one's).
+template <class A, class T, class F>
+VOLUTE_INLINE void for_each_place(A& list, T* first, F f) noexcept {
+  for_each_vector(list, [&]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { f(v, first + i * simd::lanes<V>); });
 }
 template <class A>
 VOLUTE_INLINE void set_zero(A& list) noexcept {
@@ -41,13 +46,13 @@ VOLUTE_INLINE void set_zero(A& list) noexcept {
 }
 template <class A, class T>
 VOLUTE_INLINE void load_all(A& list, const T* from) noexcept {
-  for_each_vector(list, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>); });
+  for_each_place(list, from, []<class V>(V& v, const T* at) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(at); });
 }
 /// The same of what each of R rows of accumulators reads. Of 16 registers g++ would rather spare these and let every product read memory: 17
 /// loads for 12 products, 8.5 cycles of two ports for 6 of the products (24 -> 24 channels, 3x3x3, 48^3, Zen 3: 63 -> 52 ms).
 template <int R, class A, class T>
 VOLUTE_INLINE void load_operands(A& list, const T* from) noexcept {
-  constexpr int N = static_cast<int>(std::extent_v<A>);
+  constexpr int N = int(std::extent_v<A>);
   load_all(list, from);
   if constexpr (machine.registers == 16 && R > 1 && (R + 1) * N + 1 <= machine.registers)
     for_each_vector(list, []<class V>(V& v, int) VOLUTE_ALWAYS_INLINE { simd::keep(v); });
@@ -55,16 +60,7 @@ VOLUTE_INLINE void load_operands(A& list, const T* from) noexcept {
 /// Stream: past the caches.
 template <bool Stream = false, class A, class T>
 VOLUTE_INLINE void store_all(const A& list, T* to) noexcept {
-  for_each_vector(list, [to]<class V>(const V& v, int i) VOLUTE_ALWAYS_INLINE {
-    if constexpr (Stream)
-      simd::stream(to + i * simd::lanes<V>, v);
-    else
-      simd::store(to + i * simd::lanes<V>, v);
-  });
-}
-template <class V, int N>
-VOLUTE_INLINE void copy_all(V (&row)[N], const V (&other)[N]) noexcept {
-  VOLUTE_EACH(i, N) row[i] = other[i];
+  for_each_place(list, to, [](const auto& v, T* at) VOLUTE_ALWAYS_INLINE { Stream ? simd::stream(at, v) : simd::store(at, v); });
 }
 /// sum += factor * x.
 template <class V, int N>
@@ -72,26 +68,21 @@ VOLUTE_INLINE void add_products(V (&sum)[N], const V& factor, const V (&x)[N]) n
   VOLUTE_EACH(i, N) sum[i] = simd::fma(factor, x[i], sum[i]);
 }
 
-/// The first n elements of a vector, 1 to all of them; the others are zeros, or stay as they are.
+/// The first n elements of a vector, 1 or more; the others are zeros, or stay as they are.
 template <class V, class T>
-VOLUTE_INLINE V load_first(const T* p, int n) noexcept {
-  return n == simd::lanes<V> ? simd::load<V>(p) : simd::load_partial<V>(p, n);
+VOLUTE_INLINE V load_first(const T* p, int64_t n) noexcept {
+  return n >= simd::lanes<V> ? simd::load<V>(p) : simd::load_partial<V>(p, int(n));
 }
 template <class V, class T>
-VOLUTE_INLINE void store_first(T* p, V v, int n) noexcept {
-  n == simd::lanes<V> ? simd::store(p, v) : simd::store_partial(p, v, n);
+VOLUTE_INLINE void store_first(T* p, V v, int64_t n) noexcept {
+  n >= simd::lanes<V> ? simd::store(p, v) : simd::store_partial(p, v, int(n));
 }
 
-/// Tiles of sums that stay in registers for a block, and wait in memory between blocks: from memory, or zeros where nothing is there yet.
-template <class Tile, class T>
-VOLUTE_INLINE void load_tile(Tile& tile, const T* from, bool there) noexcept {
-  there ? load_all(tile, from) : set_zero(tile);
-}
 /// What memory holds, added at the end of a block: in one chain through all blocks, the sums of a large volume would lose digits (2 million
 /// pixels, numbers in [0, 1): 6e-4 of the value, so 5e-6).
 template <class Tile, class T>
 VOLUTE_INLINE void add_tile(Tile& tile, const T* from) noexcept {
-  for_each_vector(tile, [from]<class V>(V& v, int i) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(from + i * simd::lanes<V>) + v; });
+  for_each_place(tile, from, []<class V>(V& v, const T* at) VOLUTE_ALWAYS_INLINE { v = simd::load<V>(at) + v; });
 }
 /// The sum of each one's lanes.
 template <class Tile, class T>

@@ -7,11 +7,8 @@
 #include <volute/core/simd.hpp>
 #include <volute/kernels/conv3d/lanes.hpp>
 
-#include <cstddef>
+#include <concepts>
 #include <cstdint>
-#include <cstring>
-#include <type_traits>
-#include <utility>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -26,12 +23,15 @@ struct rows_code {
   bool ahead = false;   // filter's adjoint: the next rows are fetched meanwhile (128 -> 128 at 16^3: 0.92 to 0.99)
   int64_t chunk = 1, width = 1, source_width = 1;  // source channels at a time; pixels of a target row and of a source row
   int64_t taps = 1, offset = 0, dilation = 1, segments = 1;
+  constexpr int64_t block_lanes() const { return int64_t{lanes} * vectors; }
+  constexpr int64_t target_row() const { return width * block_lanes(); }
+  constexpr int64_t tap_row() const { return taps * block_lanes(); }       // of filters or sums: one source channel, or `fold` of them
+  constexpr int64_t tap_pair() const { return chunk / fold * tap_row(); }  // one chunk, one tap of depth and height
 };
 
-/// Pixels of a row that are accumulated together.
-using rows_segment = axis_segment;
+/// Segments of a row are pixels that are accumulated together: where number i begins, and what its taps read.
 constexpr int64_t segment_start(const rows_code& c, int64_t i) { return c.width * i / c.segments; }
-constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
+constexpr axis_segment segment_of(const rows_code& c, int64_t i) {
   const correlation_axis axis{.taps = c.taps, .offset = c.offset, .offset_step = c.dilation};
   return segment_between(axis, segment_start(c, i), segment_start(c, i + 1), c.source_width);
 }
@@ -39,31 +39,28 @@ constexpr rows_segment segment_of(const rows_code& c, int64_t i) {
 /// f(i, where its source pixels begin in a row, and its target pixels) for segment number i of a row; i: a constant.
 template <rows_code C, class F>
 VOLUTE_INLINE void for_each_segment(F f) noexcept {
-  [&]<std::size_t... I>(std::index_sequence<I...>) VOLUTE_ALWAYS_INLINE {
-    (f(std::integral_constant<std::size_t, I>{}, larger(0, segment_start(C, I) + C.offset) * C.chunk,
-       segment_start(C, I) * C.lanes * C.vectors),
-     ...);
-  }
-  (std::make_index_sequence<C.segments>{});
+  unrolled<int(C.segments)>([&](auto i) VOLUTE_ALWAYS_INLINE {
+    f(i, larger(0, segment_start(C, i) + C.offset) * C.chunk, segment_start(C, i) * C.block_lanes());
+  });
 }
 
 /// f(source pixel's vector, its number in the segment, r, tap k, target pixel q) for all products of segment S of R rows with one source
 /// channel (with `fold` of them), each source pixel loaded once for all taps; then x stands at the next channel.
-template <class V, rows_code C, rows_segment S, int R, class T, class F>
+template <class V, rows_code C, axis_segment S, int R, class T, class F>
 VOLUTE_INLINE void for_each_product(const T* (&x)[R], F f) noexcept {
-  constexpr int dilation = static_cast<int>(C.dilation);
+  constexpr int dilation = int(C.dilation);
   VOLUTE_UNROLL
   for (int i = S.low; i < S.high; ++i)
     VOLUTE_EACH(r, R) {
       const V xv = simd::broadcast_group<V, C.fold>(x[r] + (i - S.low) * C.chunk);
-      VOLUTE_EACH(k, static_cast<int>(C.taps))
+      VOLUTE_EACH(k, int(C.taps))
         if (const int q = i - k * dilation; q >= 0 && q < S.n) f(xv, i, r, k, q);
     }
   VOLUTE_EACH(r, R) x[r] += C.fold;
 }
 
 /// Asks for the next of as many rows' pixels of segment S, which follow one another.
-template <rows_code C, rows_segment S, class T>
+template <rows_code C, axis_segment S, class T>
 VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
   const int step = rows * (S.high - S.low) * C.fold;
   VOLUTE_UNROLL
@@ -74,10 +71,7 @@ VOLUTE_INLINE void ask_for_pixels(const T*& next, int rows) noexcept {
 /// What both plans have of the rows.
 struct rows_cut {
   rows_code code;
-  int64_t block = 1;           // target channels of one
   correlation_axis axis[2]{};  // depth and height
-  int64_t count[2]{};          // planes and rows of the source
-  constexpr int64_t block_lanes() const { return int64_t{code.lanes} * code.vectors; }
 };
 
 struct rows_plan : lanes_plan, rows_cut {
@@ -106,14 +100,12 @@ constexpr int lanes_fold(const conv_shape& s) {
   return best;
 }
 
-/// Source channels at a time: near-equal chunks of at most 64.
-constexpr int64_t rows_chunk(int64_t channels, int fold) { return ceil_divide(near_equal(channels, 64), fold) * fold; }
-
 /// What the rows' plans have in common: taps, rows, how target channels and `longest` pixels of a row at most become accumulators.
 template <class T, class Plan>
 constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   auto& c = p.code;
-  for (int a = 0; a < 2; ++a) p.axis[a] = s.axis[a], p.count[a] = s.source_size[a];
+  for (int a : {0, 1}) p.axis[a] = s.axis[a];
+  for (int a : volume_axes) p.source[a].count = p.source[a].extent = s.source_size[a];
   const correlation_axis w = s.axis[2];
   c.width = s.target_size[2];
   c.source_width = s.source_size[2];
@@ -126,15 +118,15 @@ constexpr void plan_rows_blocks(Plan& p, const conv_shape& s, int64_t longest) {
   c.vectors = vectors % 2 == 0 && 2 * (c.width + c.taps) <= row_registers ? 2 : 1;
   c.segments = ceil_divide(c.width, smaller(longest, row_registers / c.vectors - c.taps));
   p.blocks = vectors / c.vectors;
-  p.block = p.block_lanes() / c.fold;
-  c.chunk = rows_chunk(s.source_channels, c.fold);
-  p.chunks = ceil_divide(s.source_channels, c.chunk);
+  // Source channels at a time: near-equal chunks of at most 64.
+  c.chunk = ceil_divide(near_equal(s.source_channels, 64), c.fold) * c.fold;
+  p.cut_channels(s.source_channels, c.chunk);
 }
 
 /// Rows of `pixels` pixels that meet the filters of a pair of taps together: 14 accumulators hide their latency, if registers allow.
 constexpr int rows_at_once(const rows_code& c, int64_t pixels) {
   const int64_t wanted = smaller(4, ceil_divide(14, c.vectors * pixels)), room = (row_registers / c.vectors - c.taps) / pixels;
-  return static_cast<int>(larger(1, smaller(wanted, room)));
+  return int(larger(1, smaller(wanted, room)));
 }
 
 template <class T>
@@ -143,13 +135,11 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
   rows_code& c = p.code;
   constexpr int64_t size = sizeof(T), hides = row_registers >= 28 ? 10 : machine.latency * machine.products;  // accumulators: the latency
   plan_rows_blocks<T>(p, s, longest_row);
-  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), row = c.width * lanes, height = p.axis[1].n;
+  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = c.block_lanes(), row = c.target_row(), height = p.axis[1].n;
   p.order = {p.blocks, lanes, lanes, c.fold, c.chunk, p.chunks, true};
-  c.slab = pixels * c.vectors < hides || s.taps() * c.chunk / c.fold * p.chunks * lanes * size > machine.l2 * 3 / 16;
+  c.slab = pixels * c.vectors < hides || s.taps() * (c.chunk / c.fold) * p.chunks * lanes * size > machine.l2 * 3 / 16;
   p.source_units = s.source_plane(), p.grain = 64;
-  p.source_row = c.source_width * c.chunk;
-  p.source_plane = p.count[1] * p.source_row;
-  plan_copy(p, s, p.count[0], size);
+  plan_copy(p, s, size);
   int64_t tiles = 1;
   if (c.slab) {
     if (c.segments == 1) c.rows = rows_at_once(c, pixels);
@@ -167,7 +157,7 @@ constexpr rows_plan plan_rows(const conv_shape& s, const ops::volume_layout& fro
     tiles = ceil_divide(p.slabs.size * height, p.together);
   }
   plan_threads(p, s, size, tasks_of_piece(c.slab), tiles);
-  plan_blocked_source(p, from, p.count[0]);
+  plan_blocked_source(p, from);
   return p;
 }
 
@@ -182,9 +172,9 @@ struct rows_job : lanes_loops {
 };
 
 /// tile[r][pixel][lanes] = (slab: +=) the products of R rows' segments over the job's taps and channels.
-template <class T, rows_code C, int R, rows_segment S>
+template <class T, rows_code C, int R, axis_segment S>
 VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64_t tile_first) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = int(C.taps);
   using V = simd::vec<T, L>;
   V acc[R][Q][NV];
   if constexpr (C.slab) {
@@ -203,7 +193,7 @@ VOLUTE_NO_INLINE void rows_block(const rows_job<T, R>& j, int64_t x_first, int64
         // source.
         [[maybe_unused]] const T* next = nullptr;
         if constexpr (!C.slab) next = j.after(j.x[0] + x_first, x[0], c, d, h, j.next + x_first);
-        const T* const end = w + C.chunk / C.fold * (K * NV * L);
+        const T* const end = w + C.tap_pair();
         VOLUTE_NO_UNROLL
         for (; w != end; w += K * NV * L) {
           V wv[K][NV];
@@ -234,7 +224,7 @@ VOLUTE_INLINE void rows_segments(const rows_job<T, R>& j) noexcept {
 /// A task of run_lanes().
 template <class T, rows_code C, ops::epilogue E, ops::volume_layout To>
 struct rows_task {
-  static constexpr int64_t lanes = C.lanes * C.vectors, tile_row = C.width * lanes, tap_weights = C.chunk / C.fold * C.taps * lanes;
+  static constexpr int64_t lanes = C.block_lanes(), tile_row = C.target_row(), tap_weights = C.tap_pair();
   const conv_shape& s;
   const rows_plan& p;
   const lanes_task<T>& t;
@@ -265,7 +255,7 @@ struct rows_task {
 
   /// `count` rows of sample n of the piece from its row number `row` on.
   VOLUTE_INLINE void store(const T* tile, int64_t n, int64_t row, int64_t count) const noexcept {
-    t.template store<C.lanes, C.fold, E, To>(s, tile, lanes, n, (first * ch.n + row) * C.width, count * C.width);
+    t.template store<C.lanes, C.fold, E, To>(s, n, {tile, lanes, (first * ch.n + row) * C.width, count * C.width, t.channels});
   }
 
   /// Rows [begin, end) of sample n: the sums stay in registers until all filters have been met.
@@ -276,7 +266,7 @@ struct rows_task {
     j.tile[0] = t.tile;
     for (int64_t row = first * ch.n + begin; row < first * ch.n + end; ++row, j.tile[0] += tile_row) {
       const int64_t d = row / ch.n, h = row % ch.n;
-      const tap_range td = taps_inside(cd, d, p.count[0]), th = taps_inside(ch, h, p.count[1]);
+      const tap_range td = taps_inside(cd, d, p.source[0].count), th = taps_inside(ch, h, p.source[1].count);
       j.w = t.filters + j.take(td, th);
       j.x[0] = t.row(p, cd, ch, n, d, td.first, h, th.first);
       j.next = j.x[0] + p.source_row;
@@ -286,7 +276,7 @@ struct rows_task {
 
   /// Planes [begin, end), counted through all samples: the filters of one chunk and pair of taps after the other meet all of them.
   VOLUTE_INLINE void pair_by_pair(int64_t begin, int64_t end) const noexcept {
-    std::memset(t.tile, 0, static_cast<std::size_t>((end - begin) * ch.n * tile_row) * sizeof(T));
+    fill_zeros(t.tile, (end - begin) * ch.n * tile_row);
     const T* w = t.filters;
     for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
       for (int64_t td = 0; td < cd.taps; ++td)
@@ -295,16 +285,16 @@ struct rows_task {
 
   /// Those of one chunk and taps td of the depth and th of the height, w.
   VOLUTE_INLINE void pair_of_taps(const T* w, int64_t chunk, int64_t td, int64_t th, int64_t begin, int64_t end) const noexcept {
-    const tap_range inside = positions_inside(cd, td, p.count[0]), rh = positions_inside(ch, th, p.count[1]);
+    const tap_range inside = positions_inside(cd, td, p.source[0].count), rh = positions_inside(ch, th, p.source[1].count);
     const tap_range rd{larger(0, inside.first - first), smaller(depth, inside.last - first)};  // from `first` on
     const auto planes_before = [&](int64_t i) {
-      return i / depth * (rd.last - rd.first) + larger(0, smaller(i % depth, rd.last) - rd.first);
+      return i / depth * rd.count() + larger(0, smaller(i % depth, rd.last) - rd.first);
     };
-    const int64_t rows = (planes_before(end) - planes_before(begin)) * (rh.last - rh.first);
+    const int64_t rows = (planes_before(end) - planes_before(begin)) * rh.count();
     rows_job<T, C.rows> j;
     j.w = w;
     j.ahead = w + tap_weights;
-    j.ahead_step = C.taps * lanes * C.rows / larger(1, 2 * rows) + 1;
+    j.ahead_step = C.tap_row() * C.rows / larger(1, 2 * rows) + 1;
     int waiting = 0;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / depth, d = i % depth;
@@ -320,21 +310,12 @@ struct rows_task {
         waiting = 0;
       }
     }
-    for (int i = 0; i < waiting; ++i) {
-      rows_job<T, 1> one;
-      one.x[0] = j.x[i];
-      one.tile[0] = j.tile[i];
-      one.w = w;
-      one.ahead = j.ahead;
-      one.ahead_step = j.ahead_step;
-      rows_segments<T, C, 1>(one);
-    }
+    for (int i = 0; i < waiting; ++i) rows_segments<T, C, 1>({{}, {j.x[i]}, {j.tile[i]}, w, nullptr, j.ahead, j.ahead_step});
   }
 };
 
 /// A range of the copy of x's channels in chunks, the volume as one long row. A unit: a pixel.
-template <class T, bool Scale, ops::volume_layout From, class Plan>
-requires std::is_base_of_v<rows_cut, Plan>
+template <class T, bool Scale, ops::volume_layout From, std::derived_from<rows_cut> Plan>
 void copy_source(const conv_shape& s, const Plan& p, const T* x, const T* scale, const copy_range& range, T* to) noexcept {
   for (int64_t c = 0; c < p.chunks; ++c, to += p.source_chunk)
     copy_channels<T, 1, Scale, From>({x, s.groups, s.source_channels, s.source_volume()}, scale, c * p.code.chunk, p.code.chunk, range, to);

@@ -9,7 +9,6 @@
 #include <volute/kernels/conv3d/weights_sums.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -23,34 +22,35 @@ struct row_weights_plan : weights_cut, rows_cut {  // slab: one pair of taps aft
 };
 
 template <class T>
-constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_side side) {
+constexpr row_weights_plan plan_row_weights(const conv_shape& s) {
   row_weights_plan p;
   rows_code& c = p.code;
-  const conv_shape s = shape_of(g, side);
   constexpr int64_t size = sizeof(T);
   // Each sum is two chains of half as many products as pixels: more than 14 keep more of them waiting than the processor can hold, and
   // fewer mean that sums come and go more often (512 channels, rows of 14 in two halves: 1.06 of the time).
   constexpr int64_t longest = 14;
   plan_rows_blocks<T>(p, s, longest);
-  const int64_t pixels = ceil_divide(c.width, c.segments), lanes = p.block_lanes(), column = p.axis[1].taps * (c.chunk / c.fold) * c.taps;
+  const int64_t pixels = ceil_divide(c.width, c.segments), column = p.axis[1].taps * c.tap_pair();
+  p.main_lanes = p.last_lanes = c.block_lanes();
+  p.fold = c.fold;
   p.together = p.blocks;
-  p.sum = p.axis[0].taps * column * lanes;
+  p.sum = p.axis[0].taps * column;
   const bool whole = p.sum * size <= machine.l1 / 2 && pixels * c.vectors >= 6;  // fewer products are not worth their sums' way
   if (c.segments == 1 && !whole)  // sums come and go for as many products at least, of four rows at most
     c.rows = pixels * c.vectors >= 12 ? 1 : rows_at_once(c, pixels);
   c.slab = !whole;
   // The sums of one column of taps stay in the first-level cache: five taps a row take 0.98 of the time, on two threads 0.96.
-  c.column = c.slab && c.rows == 1 && column * lanes * size <= machine.l1;
-  const int64_t target_plane = p.axis[1].n * c.width * lanes;
-  p.source_units = s.source_size[1] * s.source_size[2], p.target_units = s.target_size[1] * s.target_size[2];
+  c.column = c.slab && c.rows == 1 && column * size <= machine.l1;
+  const int64_t target_plane = p.axis[1].n * c.target_row();
+  p.source_units = s.source_plane(), p.target_units = s.target_plane();
   p.grain = 16;
   p.interleaved = p.parts_inside = true;  // parts inside: 1 to 2 % faster
-  p.source_plane = p.count[1] * c.source_width * c.chunk;
-  p.size_copies(p.count[0], s.target_size[0], target_plane, 0);
+  p.size_planes();
+  p.size_copies(p.source[0].count, s.target_size[0], target_plane, 0);
   p.samples = p.samples_in(machine.cached * 2, s.batch, size);
   c.ahead = c.slab && p.copies() * size > machine.l2;  // else no gain
   p.panel = smaller(p.samples * p.axis[0].n, larger(1, (machine.l2 / 2) / ((p.source_plane + target_plane) * size)));
-  p.share = choose_sharing(conv_work(g), s.groups, (p.copies() + p.sum) * size, true);
+  p.share = choose_sharing(s.work(), s.groups, (p.copies() + p.sum) * size, true);
   constexpr int64_t enough_groups = 4;
   if (p.share == sharing::inside && s.groups >= enough_groups) p.share = sharing::pairs;  // no thread waits for what another copies
   const int64_t tasks = p.blocks * p.chunks;
@@ -61,8 +61,8 @@ constexpr row_weights_plan plan_row_weights(const ops::conv_geometry& g, conv_si
     p.tap_slices = smaller(p.tap_slices, columns * p.axis[1].taps);
   }
   p.sum_count = p.samples == s.batch && p.parts * p.tap_slices == 1 ? 1 : tasks;
-  p.stream = g.w_size() * size >= machine.cached * 2;
-  if (p.cut_slabs(g, side, target_plane, 0, size)) p.panel = smaller(p.panel, p.depth.size);
+  p.stream = s.filters() * size >= machine.cached * 2;
+  if (p.cut_slabs(s, target_plane, 0, size)) p.panel = smaller(p.panel, p.depth.size);
   if (p.parts * p.tap_slices > 1) p.slices = smaller(c.chunk / c.fold, ceil_divide(few_tasks / 2, tasks));
   return p;
 }
@@ -79,30 +79,27 @@ struct row_weights_job {
 
 /// sum[tap d][tap h][source channel][tap w][lanes] (+)= the products of R rows' segments. A sum's products make two chains if there
 /// are many and registers allow: in one, they wait for its latency (three taps of 12 pixels, 8 -> 16 channels at 12^3: 0.92 of the time).
-template <class T, rows_code C, int R, rows_segment S>
+template <class T, rows_code C, int R, axis_segment S>
 VOLUTE_NO_INLINE void row_weights_block(const row_weights_job<T, R>& j, int64_t x_first, int64_t g_first, bool add) noexcept {
-  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = static_cast<int>(C.taps);
+  constexpr int L = C.lanes, NV = C.vectors, Q = S.n, K = int(C.taps);
   constexpr int chains = R * Q >= 8 && (R * Q + 2 * K) * NV + 2 <= row_registers + 1 ? 2 : 1;
   using V = simd::vec<T, L>;
   V g[R][Q][NV];
   VOLUTE_EACH(r, R)
-    for_each_vector(g[r], [&](V& v, int i) VOLUTE_ALWAYS_INLINE {
-      v = simd::load<V>(j.g[r] + g_first + i * L);
-      simd::keep(v);
-    });
+    for_each_place(g[r], j.g[r] + g_first, [](V& v, const T* at) VOLUTE_ALWAYS_INLINE { simd::keep(v = simd::load<V>(at)); });
   for (int64_t d = 0; d < j.d; ++d)
     for (int64_t h = 0; h < j.h; ++h) {
       T* sum = j.sum + d * j.sum_d + h * j.sum_h;
       const T* x[R];
       VOLUTE_EACH(r, R) x[r] = j.x[r] + x_first + d * j.x_d + h * j.x_h;
-      T* const end = sum + C.chunk / C.fold * (K * NV * L);
+      T* const end = sum + C.tap_pair();
       [[maybe_unused]] const T* next = x[R - 1] + C.source_width * C.chunk;  // the rows after these
       VOLUTE_NO_UNROLL
       for (; sum != end; sum += K * NV * L) {
         if constexpr (C.ahead) ask_for_pixels<C, S>(next, R);
         V acc[chains][K][NV];
         set_zero(acc[chains - 1]);
-        load_tile(acc[0], sum, C.column || add);
+        C.column || add ? load_all(acc[0], sum) : set_zero(acc[0]);  // sums wait in memory between blocks
         for_each_product<V, C, S>(x, [&](const V& xv, int i, int r, int k, int q) VOLUTE_ALWAYS_INLINE {
           add_products(acc[(i * R + r) % chains][k], xv, g[r][q]);
         });
@@ -124,8 +121,7 @@ template <class T, const row_weights_plan& p>
 struct row_weights_task {
   static constexpr rows_code C = p.code;
   static constexpr const correlation_axis &cd = p.axis[0], &ch = p.axis[1];
-  static constexpr int64_t lanes = C.lanes * C.vectors, g_row = C.width * lanes, x_row = C.source_width * C.chunk;
-  static constexpr int64_t tap_sums = C.chunk / C.fold * C.taps * lanes;  // of one pair of taps
+  static constexpr int64_t g_row = C.target_row(), x_row = p.source_row, tap_sums = C.tap_pair();
   static constexpr bool pair = C.rows > 1;                                // rows wait for others, and all meet one pair
   static constexpr bool joined = !C.slab || C.column;                     // a row meets several pairs
   const T *source, *target;
@@ -150,15 +146,13 @@ struct row_weights_task {
   }
 
   /// The sums of n pairs of taps.
-  VOLUTE_INLINE void clear(int64_t pair_of_taps, int64_t n) const noexcept {
-    std::memset(sums + pair_of_taps * tap_sums, 0, static_cast<std::size_t>(n * tap_sums) * sizeof(T));
-  }
+  VOLUTE_INLINE void clear(int64_t pair_of_taps, int64_t n) const noexcept { fill_zeros(sums + pair_of_taps * tap_sums, n * tap_sums); }
 
   /// Planes [begin, end), counted through the samples, C.rows rows at a time: each row meets the taps td of the depth and th of the height
   /// that find a row of the source (several rows: one pair of taps). The first sums are written, unless `add`.
   VOLUTE_INLINE void taps(int64_t begin, int64_t end, tap_range td, tap_range th, bool add) const noexcept {
     const auto both = [](tap_range a, tap_range b) { return tap_range{larger(a.first, b.first), smaller(a.last, b.last)}; };
-    const tap_range rows = pair ? positions_inside(ch, th.first, p.count[1]) : tap_range{0, ch.n};
+    const tap_range rows = pair ? positions_inside(ch, th.first, p.source[1].count) : tap_range{0, ch.n};
     row_weights_job<T, C.rows> j;
     j.x_d = cd.offset_step * p.source_plane;
     j.x_h = ch.offset_step * x_row;
@@ -168,17 +162,17 @@ struct row_weights_task {
     int waiting = 0;
     for (int64_t u = begin; u < end; ++u) {
       const int64_t n = u / cd.n, d = u % cd.n;
-      const tap_range inside_d = both(taps_inside(cd, d, p.count[0]), td);
-      j.d = inside_d.last - inside_d.first;
+      const tap_range inside_d = both(taps_inside(cd, d, p.source[0].count), td);
+      j.d = inside_d.count();
       if (j.d <= 0) continue;
-      const T* const x = source + n * p.source_sample + (d + cd.offset + inside_d.first * cd.offset_step - range.source_base) * p.source_plane;
+      const T* const x = source + n * p.source_sample + (cd.source_of(d, inside_d.first) - range.source_base) * p.source_plane;
       const T* g = target + n * p.target_sample + ((d - range.target_base) * ch.n + rows.first) * g_row;
       for (int64_t h = rows.first; h < rows.last; ++h, g += g_row) {
-        const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.count[1]), th);
-        j.h = inside_h.last - inside_h.first;
+        const tap_range inside_h = pair ? th : both(taps_inside(ch, h, p.source[1].count), th);
+        j.h = inside_h.count();
         if (j.h <= 0) continue;
         j.sum = sums + inside_d.first * j.sum_d + inside_h.first * j.sum_h;
-        j.x[waiting] = x + (h + ch.offset + inside_h.first * ch.offset_step) * x_row;
+        j.x[waiting] = x + ch.source_of(h, inside_h.first) * x_row;
         j.g[waiting] = g;
         if (++waiting < C.rows) continue;
         row_weights_segments<T, C, C.rows>(j);
@@ -195,28 +189,21 @@ struct row_weights_task {
 template <class T, const conv_call& C, const row_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
   static constexpr rows_code code = plan.code;
-
-  void copy_target(const copy_range& range, T* to) const noexcept {
-    copy_channels<T, code.fold, false, C.layouts.target>(of.targets(), nullptr, range.block * plan.block, plan.block, range, to);
-  }
 
   void task(const weights_place&, const T* x, const T* g, T* sum, const weights_range& range) const noexcept {
     row_weights_task<T, plan>{x, g, sum, range}.run();
   }
 
   void complete(const weights_place& at, const T* sums) const noexcept {
-    static constexpr int64_t lanes = plan.block_lanes(), row = code.taps * lanes;
-    static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.chunk / code.fold * row; },
-                                                           [](const correlation_axis&) { return lanes; });
-    const int64_t target = at.block * plan.block, first = at.chunk * code.chunk;
-    const int64_t sources = smaller(code.chunk, s.source_channels - first);
-    const tap_range steps = nth_range(ceil_divide(sources, code.fold), at.slice, at.slices);
-    T* const dw = of.dw + filter_offset(s, at.group, target, first);
-    const int64_t targets = smaller(plan.block, s.target_channels - target);
-    const int64_t begin = steps.first * code.fold, end = smaller(sources, steps.last * code.fold);
-    const complete_sums<T> all{s, sums, dw, targets, begin, end, places.of, 1, row, plan.parts, plan.sum_count * plan.sum};
+    static constexpr tap_places<C.geometry, C.side> places([](const correlation_axis&) { return code.tap_pair(); },
+                                                           [](const correlation_axis&) { return code.block_lanes(); });
+    const tap_range targets = plan.targets(at.block, s), sources = plan.sources(at.chunk, s);
+    const tap_range steps = nth_range(ceil_divide(sources.count(), code.fold), at.slice, at.slices);
+    T* const dw = of.dw + filter_offset(s, at.group, targets.first, sources.first);
+    const complete_sums<T> all{s, sums, dw, targets.count(), steps.first * code.fold, smaller(sources.count(), steps.last * code.fold),
+                               places.of, 1, code.tap_row(), plan.parts, plan.sum_count * plan.sum};
     if constexpr (C.side == conv_side::forward && code.fold == 1 && s.taps() <= dense_taps)
       all.template turn_dense<code.lanes>(plan.stream);
     else

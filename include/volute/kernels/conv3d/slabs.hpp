@@ -33,18 +33,16 @@ struct depth_slabs {
 
 /// `planes` of the source are copied, `bytes` each; in `pieces` slabs at least, if they must be cut at all, but none less deep than
 /// `depths` times what two neighbours both read.
-constexpr depth_slabs cut_depth(const ops::conv_geometry& g, conv_side side, int64_t planes, int64_t bytes, int64_t pieces = 1,
-                                int64_t depths = 2) {
+constexpr depth_slabs cut_depth(const conv_shape& s, int64_t planes, int64_t bytes, int64_t pieces = 1, int64_t depths = 2) {
   depth_slabs c;
   c.there = c.planes = planes;
-  const correlation_axis longest = correlation(g, side, 0, 0);
-  c.n = c.size = longest.n;
-  c.step = longest.step;
+  c.n = c.size = s.axis[0].n;
+  c.step = s.axis[0].step;
   c.low = planes, c.high = 0;
-  for_each_residue(g, side, 0, [&](const correlation_axis& a) {
+  s.for_each_class(0, [&](const correlation_axis& a) {
     if (a.taps == 0) return;
     c.low = smaller(c.low, a.offset);
-    c.high = larger(c.high, a.offset + (a.taps - 1) * a.offset_step + 1);
+    c.high = larger(c.high, a.end());
   });
   if (planes * bytes <= slab_bytes) return c;
   const int64_t span = c.high - c.low, least = ceil_divide(depths * larger(0, span - c.step), c.step);
@@ -64,11 +62,11 @@ struct weights_slabs {
 };
 
 /// Bytes of a plane of the source, of one of the target, and of one part's sums.
-constexpr weights_slabs cut_weights(const ops::conv_geometry& g, conv_side side, int64_t source, int64_t target, int64_t sums) {
-  const correlation_axis longest = correlation(g, side, 0, 0);
-  const int64_t planes = source_of(g, side, 0, 1, false).count, eight = smaller(longest.n, ceil_divide(8, g.batch));
-  const depth_slabs depth = cut_depth(g, side, planes, source + target * longest.dst_step / longest.step, eight, 1);
-  const int64_t parts = smaller(smaller(16, g.batch * depth.count), machine.cached / larger(1, sums));
+constexpr weights_slabs cut_weights(const conv_shape& s, int64_t source, int64_t target, int64_t sums) {
+  const correlation_axis& longest = s.axis[0];
+  const int64_t eight = smaller(longest.n, ceil_divide(8, s.batch));
+  const depth_slabs depth = cut_depth(s, s.source(0, 1, false).count, source + target * longest.dst_step / longest.step, eight, 1);
+  const int64_t parts = smaller(smaller(16, s.batch * depth.count), machine.cached / larger(1, sums));
   return depth.count > 1 && parts >= 8 ? weights_slabs{depth, parts} : weights_slabs{};
 }
 
@@ -100,7 +98,7 @@ constexpr conv_piece piece_of(const conv_shape& s, const Plan& p, int64_t i) {
 template <class Plan>
 constexpr void plan_threads(Plan& p, const conv_shape& s, int64_t size, int64_t tasks, int64_t tiles) {
   const int64_t pieces = piece_count(s, p);
-  const double work = conv_work(s.geometry);
+  const double work = s.work();
   p.share = choose_sharing(work, pieces, p.scratch() * size, p.samples == 1);
   if (p.share != sharing::inside) return;
   p.slices = smaller(smaller(tiles, ceil_divide(tasks, p.blocks)), larger(1, parts_of(work / double(pieces * p.blocks))));

@@ -31,6 +31,12 @@ struct conv_call {
 template <const conv_call& C>
 inline constexpr const conv_shape& shape_for = conv_shape_of<C.geometry, C.side>;
 
+/// to[0 .. n-1] = 0.
+template <class T>
+void fill_zeros(T* to, int64_t n) noexcept {
+  std::memset(to, 0, static_cast<std::size_t>(n) * sizeof(T));
+}
+
 /// A tensor: channels of a group, and elements of one.
 template <class T>
 struct conv_tensor {
@@ -70,10 +76,9 @@ constexpr conv_place place_of(const conv_shape& s, int64_t sample, int64_t group
 constexpr conv_place place_of(const conv_shape& s, int64_t pair, int64_t o) { return place_of(s, pair / s.groups, pair % s.groups, o); }
 
 VOLUTE_EXHAUSTIVE_BEGIN
-/// n (1..lanes) neighbouring results of one channel through epilogue E into y + at.offset; Stream: past the caches.
+/// n neighbouring results of one channel, 1 or more and at most a vector, through epilogue E into y + at.offset; Stream: past the caches.
 template <ops::epilogue E, bool Stream = false, class V, class T>
-VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& at, int n) {
-  constexpr int lanes = simd::lanes<V>;
+VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& at, int64_t n) {
   if constexpr (E.program.length > 0) {
     V in[E.program.inputs];
     in[0] = value;
@@ -97,30 +102,36 @@ VOLUTE_INLINE void finish(V value, const conv_output<T>& out, const conv_place& 
     }
     value = run_program<E.program, V>(in);
   }
-  if (n < lanes)
-    simd::store_partial(out.y + at.offset, value, n);
-  else if constexpr (Stream)
-    simd::stream(out.y + at.offset, value);
+  T* const to = out.y + at.offset;
+  if (Stream && n >= simd::lanes<V>)
+    simd::stream(to, value);
   else
-    simd::store(out.y + at.offset, value);
+    store_first(to, value, n);
 }
 VOLUTE_EXHAUSTIVE_END
 
-/// `width` neighbouring pixels of a tile [pixel][pitch] to `channels` NCDHW rows, `step` elements apart. Each channel is the sum of Fold
-/// neighbouring lanes.
+/// Results with channels in the lanes, [pixel][pitch]: `channels` of them, and of each `width` pixels that are neighbours in the volume,
+/// from its pixel `first` on.
+template <class T>
+struct lanes_tile {
+  const T* tile;
+  int64_t pitch, first, width, channels;
+};
+
+/// A tile to NCDHW rows, `step` elements apart. Each channel is the sum of Fold neighbouring lanes.
 template <class T, int L, ops::epilogue E, int Fold = 1>
-VOLUTE_NO_INLINE void store_pixels(const T* tile, int64_t pitch, int64_t width, int64_t channels, conv_output<T> out, int64_t step,
-                                   conv_place at) noexcept {
+VOLUTE_NO_INLINE void store_pixels(const lanes_tile<T>& t, conv_output<T> out, int64_t step, conv_place at) noexcept {
   using V = simd::vec<T, L>;
-  const int64_t channel = at.channel, offset = at.offset;
+  const auto [tile, pitch, first, width, channels] = t;
+  const int64_t channel = at.channel, offset = at.offset + first;
   for (int64_t c = 0; c < channels; c += L / Fold)
     for (int64_t w = 0; w < width; w += L) {
       V r[L];
-      const int n = static_cast<int>(smaller(L, width - w));
+      const int n = int(smaller(L, width - w));
       for (int i = 0; i < L / Fold; ++i) simd::prefetch_write(out.y + offset + (c + i) * step + w + 4 * L);
       VOLUTE_EACH(i, L) r[i] = simd::load<V>(tile + (i < n ? w + i : w) * pitch + c * Fold);
       simd::transpose(r);
-      const int valid = static_cast<int>(smaller(L / Fold, channels - c));
+      const int valid = int(smaller(L / Fold, channels - c));
       if (Fold == 1 && n == L && valid == L) {  // whole squares, without a branch
         at.channel = channel + c, at.offset = offset + c * step + w;
         VOLUTE_UNROLL
@@ -170,13 +181,13 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
     if (valid == L || (pixel < L && end - at >= L))
       simd::store(at, v);
     else
-      simd::store_partial(at, v, static_cast<int>(valid));
+      simd::store_partial(at, v, int(valid));
   };
   int64_t w = 0;
   if (Fold == 1 && !Scale && channels == L && chunk == L)  // whole squares, without a branch
     for (; w + L <= n; w += L) turn_square(x + w, step, to + w * L, L);
   for (; w < n; w += L) {
-    const int count = static_cast<int>(smaller(L, n - w));
+    const int count = int(smaller(L, n - w));
     if (2 * pixel == L) {  // half a vector a pixel: one round less, and full stores
       V r[L / 2];
       VOLUTE_EACH(i, L / 2) r[i] = get(i / Fold, w, count);
@@ -199,12 +210,6 @@ VOLUTE_INLINE void turn_channels(const T* x, T* to, int64_t channels, int64_t ch
   }
 }
 
-/// The same, and nothing behind the last pixel.
-template <class T, int Fold, bool Scale>
-VOLUTE_NO_INLINE void copy_pixels(const T* x, T* to, int64_t channels, int64_t chunk, int64_t volume, int64_t n, const T* scale) noexcept {
-  turn_channels<T, Fold, Scale>(x, to, channels, chunk, volume, n, scale, to + n * chunk * Fold);
-}
-
 /// A block of source channels, channels last: to[h][w][C] for one plane, zeros where the source has nothing. `scale`: one factor a channel.
 struct channels_last_copy {
   int64_t channels = 0, block = 0;         // channels there are, channels a pixel has in the copy
@@ -216,7 +221,7 @@ struct channels_last_copy {
 /// writes the pixels of the source's row h; around them are zeros.
 template <class T, class Row>
 VOLUTE_INLINE void copy_padded_rows(const source_axis& height, const source_axis& width, int64_t block, T* to, Row row) noexcept {
-  const auto clear = [&](T* pixel, int64_t n) { std::memset(pixel, 0, static_cast<std::size_t>(n * block) * sizeof(T)); };
+  const auto clear = [&](T* pixel, int64_t n) { fill_zeros(pixel, n * block); };
   for (int64_t h = -height.pad; h < height.extent - height.pad; ++h, to += width.extent * block) {
     if (h < 0 || h >= height.count) {
       clear(to, width.extent);

@@ -24,7 +24,7 @@ VOLUTE_NO_INLINE bool all_finite(const T* p, int64_t n) noexcept {
   const int64_t whole = n / (4 * L) * (4 * L);
   for (int64_t i = 0; i < whole; i += 4 * L)
     for (int k = 0; k < 4; ++k) a[k] = simd::fma(simd::load<V>(p + i + k * L), V(T(0)), a[k]);
-  for (int64_t i = whole; i < n; i += L) a[0] = simd::fma(load_first<V>(p + i, static_cast<int>(smaller(L, n - i))), V(T(0)), a[0]);
+  for (int64_t i = whole; i < n; i += L) a[0] = simd::fma(load_first<V>(p + i, n - i), V(T(0)), a[0]);
   return simd::reduce_add((a[0] + a[1]) + (a[2] + a[3])) == T(0);
 }
 
@@ -35,21 +35,19 @@ VOLUTE_NO_INLINE void without_unread(const ops::conv_geometry& q, const ops::con
   const auto row = [](const ops::volume_layout& l, int64_t channel_count, const int64_t* size, const T* p, int64_t n, int64_t c, int64_t d,
                       int64_t h) {
     if (!l.blocked()) return p + (((n * channel_count + c) * size[0] + d) * size[1] + h) * size[2];
-    return p + ((n * (channel_count / l.block) + c / l.block) * size[0] + d) * l.plane() + l.first() + h * l.all_columns * l.block +
-           c % l.block;
+    return p + l.channel_at(n, c) + d * l.plane() + l.first() + h * l.all_columns * l.block;
   };
   const int64_t x_step = layouts.source.blocked() ? layouts.source.block : 1, g_step = layouts.target.blocked() ? layouts.target.block : 1;
   const auto axis = [&](int a) { return correlation_axis{q.out[a], 0, 1, q.stride[a], q.kernel[a], -q.lo[a], q.dilation[a], 0, 1}; };
   const correlation_axis cd = axis(0), ch = axis(1), cw = axis(2);
   const auto sum_of = [&](int64_t o, int64_t i, int64_t kd, int64_t kh, int64_t kw) {
-    const int64_t channel = o / q.group_out() * q.group_in() + i, column = cw.offset + kw * cw.offset_step;
+    const int64_t channel = o / q.group_out() * q.group_in() + i, column = cw.source_of(0, kw);
     const tap_range rd = positions_inside(cd, kd, q.in[0]), rh = positions_inside(ch, kh, q.in[1]), rw = positions_inside(cw, kw, q.in[2]);
     T sum = 0;
     for (int64_t n = 0; n < q.batch; ++n)
       for (int64_t d = rd.first; d < rd.last; ++d)
         for (int64_t h = rh.first; h < rh.last; ++h) {
-          const int64_t plane = d * cd.step + cd.offset + kd * cd.offset_step, line = h * ch.step + ch.offset + kh * ch.offset_step;
-          const T* const from = row(layouts.source, q.in_channels, q.in, x, n, channel, plane, line);
+          const T* const from = row(layouts.source, q.in_channels, q.in, x, n, channel, cd.source_of(d, kd), ch.source_of(h, kh));
           const T* const by = row(layouts.target, q.out_channels, q.out, g, n, o, d, h);
           for (int64_t w = rw.first; w < rw.last; ++w) sum += from[(w * cw.step + column) * x_step] * by[w * g_step];
           if (!(sum == sum)) return sum;

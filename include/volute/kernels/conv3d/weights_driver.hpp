@@ -24,6 +24,8 @@ struct weights_range {
 /// of target channels and one chunk of source channels; both tensors are copied, the target as [sample][block][plane].
 struct weights_cut : chunked_copy {
   int64_t blocks = 1;
+  int64_t main_lanes = 1, last_lanes = 1;  // of a block, and of the last one
+  int fold = 1;                            // neighbouring lanes for each target channel, with as many source channels
   int64_t together = 1;  // blocks whose copies stand together: one, or all
   int64_t samples = 1;   // the same of samples
   int64_t source_planes = 0, target_block = 0, target_sample = 0;
@@ -36,6 +38,16 @@ struct weights_cut : chunked_copy {
   int64_t parts = 1, part = 1;         // of the planes in the copies, each with sums of its own that are added in order; planes of a part
   int64_t tap_slices = 1, slices = 1;  // of the taps, and of a task's source channels when its sums are completed
   depth_slabs depth;                   // more than one: a part has some of them, and copies what it needs of both tensors itself
+
+  constexpr int64_t block_lanes(int64_t b) const { return b + 1 < blocks ? main_lanes : last_lanes; }
+  /// The channels of block b of the target, and of chunk c of the source.
+  constexpr tap_range targets(int64_t b, const conv_shape& s) const {
+    const int64_t first = b * main_lanes / fold;
+    return {first, smaller(s.target_channels, first + block_lanes(b) / fold)};
+  }
+  constexpr tap_range sources(int64_t c, const conv_shape& s) const {
+    return {c * chunk, smaller(s.source_channels, (c + 1) * chunk)};
+  }
 
   constexpr int64_t copies() const { return samples * (source_sample + target_sample); }
   constexpr int64_t scratch() const { return copies() + parts * sum_count * sum; }
@@ -64,13 +76,12 @@ struct weights_cut : chunked_copy {
     parts = ceil_divide(planes, part);
   }
   /// Slabs of the depth instead, where caches would not hold the copies; `target_plane` elements of one block.
-  constexpr bool cut_slabs(const ops::conv_geometry& g, conv_side side, int64_t target_plane, int64_t surplus, int64_t size) {
+  constexpr bool cut_slabs(const conv_shape& s, int64_t target_plane, int64_t surplus, int64_t size) {
     const int64_t tasks = blocks * chunks;
-    const weights_slabs cut = cut_weights(g, side, chunks * source_plane * size, together * target_plane * size, tasks * sum * size);
+    const weights_slabs cut = cut_weights(s, chunks * source_plane * size, together * target_plane * size, tasks * sum * size);
     if (share != sharing::inside || cut.parts == 0) return false;
     depth = cut.depth;
-    const int64_t planes = depth.size * correlation(g, side, 0, 0).dst_step;
-    size_copies(depth.planes, smaller(shape_of(g, side).target_size[0], planes), target_plane, surplus);
+    size_copies(depth.planes, smaller(s.target_size[0], depth.size * s.axis[0].dst_step), target_plane, surplus);
     target_sample = whole_lines(target_sample);
     samples = tap_slices = 1;
     parts = cut.parts;
@@ -84,9 +95,9 @@ struct weights_place {
   int64_t block = 0, chunk = 0, group = 0, slice = 0, slices = 1;
 };
 
-/// One group of a kernel with plan p, by all of `workers`. The source is copied as in the forward face (copy_source); what the kernel does:
-/// copy_target(range, to); task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts together,
-/// to their places in dw.
+/// One group of a kernel with plan p, by all of `workers`. The source is copied as in the forward face (copy_source), the target pixel by
+/// pixel; what the kernel does: task(place, source, target, sum, range); complete(place, sum): the sums of a task, those of all parts
+/// together, to their places in dw.
 template <class T, const conv_call& C, const auto& p>
 struct weights_group {
   const weights_kernel<T, C, p>& k;
@@ -96,6 +107,12 @@ struct weights_group {
 
   void copy_sources(const copy_range& range, T* to) const noexcept {
     copy_source<T, false, C.layouts.source>(k.s, p, k.of.source, nullptr, range, to);
+  }
+
+  void copy_target(const copy_range& range, T* to) const noexcept {
+    copy_channels<T, p.fold, false, C.layouts.target>(k.of.targets(), nullptr, p.targets(range.block, k.s).first,
+                                                      p.block_lanes(range.block) / p.fold,
+                                                      range.in(k.s.target_plane() / p.target_units), to);
   }
 
   void complete(int64_t block, int64_t blocks, int64_t slices, const T* sums) const noexcept {
@@ -120,7 +137,7 @@ struct weights_group {
         copy_sources({n, group, base, slab.end * p.source_units, base}, source);
         for (int64_t b = 0; b < p.blocks; ++b) {
           T* const target = source + p.source_sample + b % p.together * p.target_block;
-          k.copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
+          copy_target({n, group, target_base, last * p.target_units, target_base, b}, target);
           for (int64_t c = 0; c < p.chunks; ++c)
             k.task({b, c}, source + c * p.source_chunk, target, sums + (part * tasks + b * p.chunks + c) * p.sum, range);
         }
@@ -146,7 +163,7 @@ struct weights_group {
                    for_each_sample({begin, end}, steps, [&](int64_t n, int64_t from, int64_t to) {
                      copy_sources({first + n, group, source_at(from), source_at(to)}, source + n * p.source_sample);
                      for (int64_t b = 0; b < p.together; ++b)
-                       k.copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
+                       copy_target({first + n, group, target_at(from), target_at(to), 0, block + b},
                                      target + n * p.target_sample + b * p.target_block);
                    });
                  });
@@ -188,16 +205,15 @@ struct weights_group {
 /// All groups of a kernel with channels in the lanes.
 template <class T, const conv_call& C, const auto& p>
 requires std::is_base_of_v<weights_cut, std::remove_cvref_t<decltype(p)>>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
-  constexpr sharing how = p.share;
+void run_weights(const weights_run<T, C>& of) noexcept {
   const weights_kernel<T, C, p> k{of};
-  if constexpr (how == sharing::pairs)
-    share(workers, k.s.groups, [&](int64_t group, int worker) noexcept {
-      weights_group<T, C, p>{k, group, workers.memory(worker, scratch), {}}.run();
+  if constexpr (p.share == sharing::pairs)
+    share(of.workers, of.s.groups, [&](int64_t group, int worker) noexcept {
+      weights_group<T, C, p>{k, group, of.workers.memory(worker, of.scratch), {}}.run();
     });
   else
-    for (int64_t group = 0; group < k.s.groups; ++group)
-      weights_group<T, C, p>{k, group, scratch, how == sharing::inside ? workers : team<T>{}}.run();
+    for (int64_t group = 0; group < of.s.groups; ++group)
+      weights_group<T, C, p>{k, group, of.scratch, p.share == sharing::inside ? of.workers : team<T>{}}.run();
 }
 
 }  // namespace VOLUTE_ISA

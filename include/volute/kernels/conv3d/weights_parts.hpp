@@ -17,23 +17,24 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-/// The tensors of one run: x, g and dw for the forward side, g, x and dw for the backward side.
+/// One run: tensors (x, g and dw for the forward side, g, x and dw for the backward side), memory and threads.
 template <class T, const conv_call& C>
-struct weights_operands {
+struct weights_run {
   static constexpr const conv_shape& s = shape_for<C>;
   const T* source;
   const T* target;
   T* dw;
+  T* scratch;
+  const team<T>& workers;
   /// Channel c of a (sample, group) pair.
   const T* source_at(int64_t pair, int64_t c) const { return source + pair * s.source_elements() + c * s.source_volume(); }
   const T* target_at(int64_t pair, int64_t c) const { return target + pair * s.target_elements() + c * s.target_volume(); }
   conv_tensor<T> targets() const { return {target, s.groups, s.target_channels, s.target_volume()}; }
   /// Rows from h0 on of some planes of the target, `from` the first one, to a padded copy. Nothing is read behind the tensor.
-  void copy_target(const slab_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
-    const int64_t rows = s.target_size[1], row = s.target_size[2];
-    for (int64_t d = 0; d < planes; ++d)
-      copy_slab<T, false, 1>(l, {0, 1, rows}, {0, 1, row}, from + d * s.target_plane(), row, target_at(s.pairs(), 0), h0, T(1),
-                             to + d * l.plane);
+  void copy_target(const padded_layout& l, const T* from, int64_t planes, int64_t h0, T* to) const noexcept {
+    static constexpr source_axis height{0, 1, s.target_size[1]}, width{0, 1, s.target_size[2]};
+    const slab_copy<T> copy{l, height, width, width.count, s.target_plane(), s.target_volume(), target_at(s.pairs(), 0)};
+    copy_slabs<T, false>(copy, from, {0, planes}, 1, h0, nullptr, to);
   }
   /// Sums again what is NaN of dw[output][input of its group] (see conv3d/unread.hpp).
   void sum_again(const tap_range& outputs, const tap_range& inputs) const noexcept {
@@ -44,21 +45,19 @@ struct weights_operands {
   }
 };
 
-/// The kernel of a plan: one specialization for each type of plan, in the header of its family, made of the operands `of`.
+/// The kernel of a plan: one specialization for each type of plan, in the header of its family, made of the run.
 template <class T, const conv_call& C, const auto& plan>
 struct weights_kernel;
 
 /// Accumulators of a register block at most: they leave registers to what is multiplied.
 inline constexpr int64_t most_sums = smaller(accumulators, 24);
-/// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_work()).
+/// Work of kernels with pixels in their lanes, beside that of full lanes of channels (conv_shape::work()).
 inline constexpr double lanes_of_pixels_work = 1.5;
 /// Nanoseconds of one of their tasks at least: twice what the hand-over to a thread that is asleep takes.
 inline constexpr double least_task = 10e3;
 
 /// Tasks that this much work (in nanoseconds) is worth, 1 if it is not worth sharing.
-constexpr int64_t tasks_worth(double work) {
-  return work < worth_sharing ? 1 : smaller(few_tasks, static_cast<int64_t>(work / least_task));
-}
+constexpr int64_t tasks_worth(double work) { return work < worth_sharing ? 1 : smaller(few_tasks, int64_t(work / least_task)); }
 
 /// dw[i] = the sum over parts and lanes of sums[part][i][lane], i in [0, n).
 template <class T>
@@ -87,7 +86,7 @@ VOLUTE_NO_INLINE void fold_vectors(const T* sums, int64_t parts, int64_t part, i
 }
 
 /// Of `list` taps, those whose sums stay in registers together: near-equal shares, nine at most.
-constexpr int taps_together(int64_t list, int64_t most) { return static_cast<int>(near_equal(list, smaller(9, most))); }
+constexpr int taps_together(int64_t list, int64_t most) { return int(near_equal(list, smaller(9, most))); }
 
 /// What plans with pixels in the lanes have in common: copies, in elements, and parts of the pixels, each with sums of its own (`partial`
 /// elements) that are added in order.
@@ -104,9 +103,9 @@ struct weights_parts {
 
   /// As many parts as make the work worth sharing, which takes `slower` times that of full lanes of channels; their sums have `room` (in
   /// elements).
-  constexpr void want_parts(const ops::conv_geometry& g, int64_t all_tasks, double slower, int64_t room) {
-    tasks = all_tasks, partial = g.w_size();
-    const int64_t wanted = tasks_worth(conv_work(g) * slower);
+  constexpr void want_parts(const conv_shape& s, int64_t all_tasks, double slower, int64_t room) {
+    tasks = all_tasks, partial = s.filters();
+    const int64_t wanted = tasks_worth(s.work() * slower);
     if (wanted > 1) share = sharing::pairs, parts = smaller(ceil_divide(wanted, tasks), larger(1, room / partial));
   }
   /// A step or more of `samples` samples for each.
@@ -125,7 +124,12 @@ struct weights_parts {
     if (vectors_of_sums)
       fold_vectors(scratch + copies(), parts, partial, partial / simd::width<T>, dw);
     else if (parts > 1)
-      add_parts(scratch + copies(), parts, partial, dw);
+      for (int64_t i = 0; i < partial; ++i) {
+        const T* at = scratch + copies() + i;
+        T sum = *at;
+        for (int64_t k = 1; k < parts; ++k) sum += *(at += partial);
+        dw[i] = sum;
+      }
   }
 };
 
@@ -153,24 +157,24 @@ VOLUTE_INLINE void share_parts(const team<T>& workers, int64_t tasks, int64_t pa
   });
 }
 
-/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the operands' dw. (tasks(workers):
-/// how many of the plan's tasks they get.)
+/// All parts of a kernel with pixels in the lanes. It has add(stint, memory), which adds up a stint in the run's dw. (tasks(): how many
+/// tasks the workers get, if not the plan's.)
 template <class T, const conv_call& C, const auto& p>
 requires std::is_base_of_v<weights_parts, std::remove_cvref_t<decltype(p)>>
-void run_weights(const weights_operands<T, C>& of, T* scratch, const team<T>& workers) noexcept {
+void run_weights(const weights_run<T, C>& of) noexcept {
   const weights_kernel<T, C, p> k{of};
-  constexpr const conv_shape& s = shape_for<C>;
   int64_t tasks = p.tasks;
-  if constexpr (requires { k.tasks(workers); }) tasks = k.tasks(workers);
+  if constexpr (requires { k.tasks(); }) tasks = k.tasks();
   share_parts<p.share != sharing::none>(
-      workers, tasks, p.parts, s.batch * p.steps, [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
+      of.workers, tasks, p.parts, of.s.batch * p.steps,
+      [&](int64_t task, int64_t part, const tap_range& steps, int worker) VOLUTE_ALWAYS_INLINE {
         auto of_part = k;
-        of_part.of.dw = p.sums(scratch, part, of.dw);
+        of_part.of.dw = p.sums(of.scratch, part, of.dw);
         for_each_sample(steps, p.steps, [&](int64_t n, int64_t from, int64_t to) VOLUTE_ALWAYS_INLINE {
-          of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, workers.memory(worker, scratch));
+          of_part.add({task, tasks, n, from, to, n * p.steps + from == steps.first}, of.workers.memory(worker, of.scratch));
         });
       });
-  p.fold(scratch, of.dw);
+  p.fold(of.scratch, of.dw);
   constexpr ops::conv_geometry g = C.geometry;
   if (!all_finite(of.dw, g.w_size())) of.sum_again({0, g.out_channels}, {0, g.group_in()});
 }

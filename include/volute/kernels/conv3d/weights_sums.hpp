@@ -78,7 +78,7 @@ struct complete_sums {
   template <int L, int Fold>
   VOLUTE_NO_INLINE void turn() const noexcept {
     for (int64_t first = 0; first < s.taps(); first += L) {
-      const int n = static_cast<int>(smaller(L, s.taps() - first));
+      const int n = int(smaller(L, s.taps() - first));
       int64_t at[L];
       for (int i = 0; i < L; ++i) at[i] = places[first + (i < n ? i : 0)] * lanes;
       for (int64_t c = begin; c < end; c += Fold)
@@ -99,7 +99,7 @@ struct complete_sums {
       for (int64_t c = begin; c < end; c += channels) {
         const int64_t length = smaller(channels, end - c) * taps;
         for (int64_t k = 0; k < length; k += L) {
-          const int n = static_cast<int>(smaller(L, length - k));
+          const int n = int(smaller(L, length - k));
           turn_elements<L, 1>(sums + c * channel + o, at + k, n, n, targets - o, 1, stream, to(o, c) + k);
         }
       }

@@ -10,7 +10,6 @@
 #include <volute/kernels/conv3d/slabs.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -54,7 +53,8 @@ constexpr int64_t tile_goal(const rows_layout& r, const conv_shape& s, int64_t c
 /// each other (too few accumulators) or for loads (two a cycle; a vector of pixels mostly lies across two cache lines). More blocks than
 /// necessary cost 1 % each, and a larger rate counts from 1 % on.
 template <class T>
-constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s, int64_t height, int64_t width) {
+constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s) {
+  const int64_t height = s.axis[1].n, width = s.axis[2].n;
   constexpr int64_t L = simd::width<T>, registers = accumulators + 4;  // sums, pixels and one filter
   width_block_size best;
   double rate = 0;
@@ -74,7 +74,7 @@ constexpr width_block_size best_block(const rows_layout& r, const conv_shape& s,
         if (full <= rate * 1.01) continue;
         const auto lanes = [&](int64_t n) { return n == 0 ? 0 : ceil_divide((n - 1) * r.pitch + width, v * L) * v * L; };
         const double now = full * double(height * width) / double(height / slab * lanes(slab) + lanes(height % slab));
-        if (now > rate * 1.01) rate = now, best = {static_cast<int>(c), static_cast<int>(v), slab};
+        if (now > rate * 1.01) rate = now, best = {int(c), int(v), slab};
       }
   }
   return best;
@@ -84,12 +84,11 @@ template <class T>
 constexpr width_plan plan_width(const conv_shape& s) {
   width_plan p;
   constexpr int64_t size = sizeof(T);
-  const int64_t height = s.axis[1].n, width = s.axis[2].n;
   p.rows = rows_of(s);
-  static_cast<width_block_size&>(p) = best_block<T>(p.rows, s, height, width);
+  static_cast<width_block_size&>(p) = best_block<T>(p.rows, s);
   p.blocks = ceil_divide(s.target_channels, p.channels);
   p.order = {.targets = p.channels};
-  const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + width, block);
+  const int64_t block = p.vectors * simd::width<T>, vectors = ceil_divide((p.slab - 1) * p.rows.pitch + s.axis[2].n, block);
   p.lanes = (p.slab > 1 ? vectors : smaller(vectors, ceil_divide(tile_goal(p.rows, s, p.channels), block))) * block;
   const int64_t window = smaller(s.kernel[0], 4) * smaller(p.rows.plane, p.lanes + p.rows.pitch * (s.kernel[1] - 1));
   p.chunk = smaller(s.source_channels, larger(p.rows.direct ? 4 : 1, (machine.l1 / 2) / (window * size)));
@@ -158,16 +157,18 @@ template <class T, int OB, int NV, ops::epilogue E>
 struct width_task {
   const conv_shape& s;
   const width_plan& p;
-  const T* source = nullptr;  // source channels below `split`
-  const T* behind = nullptr;  // the others
-  int64_t split = 0;
-  const T* packed = nullptr;
-  const int64_t* offsets[2]{};  // of height and width
-  T* tile = nullptr;
-  int64_t pair = 0, channel = 0, slice = 0, slices = 1;
-  conv_output<T> out;
+  const conv_run<T>& run;
+  const int64_t* offsets[2];  // of height and width
+  int64_t pair, channel;      // the block's first
+  int64_t slice, slices;
+  const T* copy;
+  const T* filters;
+  T* tile;
+  // Where the source has the layout itself, all but its last channel are read there.
+  const int64_t split = p.rows.direct ? s.source_channels - 1 : s.source_channels;
+  const T* const source = p.rows.direct ? run.x + pair * s.source_elements() : copy;
 
-  VOLUTE_NO_INLINE void run() const noexcept {
+  VOLUTE_NO_INLINE void compute() const noexcept {
     for_each_plane_class(s, [&](const plane_class& plane) VOLUTE_ALWAYS_INLINE {
       const correlation_axis &cd = plane.d, &ch = plane.h;
       const int64_t cuts = p.slab > 1 ? 1 : ceil_divide(s.axis[2].n, p.lanes);  // of one row
@@ -201,14 +202,14 @@ struct width_task {
       const bool last = chunk >= split;
       j.chunks = smaller((last ? s.source_channels : split) - chunk, p.chunk);
       j.add = chunk > 0;
-      const T* from = (last ? behind + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
+      const T* from = (last ? copy + (chunk - split) * p.rows.channel : source + chunk * p.rows.channel) + first;
       T* to = tile;
       j.columns = offsets[1];
       for_each_width_class(s, at.plane, [&](const conv_class& of_class) VOLUTE_ALWAYS_INLINE {
         const correlation_axis& cw = of_class.w;
         j.k = cw.taps;
         j.filter_steps(cd, ch, cw.taps * OB);
-        j.w = packed + of_class.before * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
+        j.w = filters + of_class.before * s.source_channels * OB + chunk * j.w_chunk + j.take(td, th);
         const int64_t total = smaller(p.lanes, (at.rows - 1) * p.rows.pitch + cw.n - at.begin);
         for (int64_t i = 0; i < total; i += lanes) {
           j.x = from + i;
@@ -225,13 +226,11 @@ struct width_task {
   /// A tile to its place.
   VOLUTE_INLINE void store(const width_place& at) const noexcept {
     const int64_t classes = s.class_counts[2], row = s.target_size[2], begin = at.begin * classes;
-    const correlation_axis &cd = at.plane.d, &ch = at.plane.h;
-    const int64_t pixel = ((cd.dst + at.d * cd.dst_step) * s.target_size[1] + ch.dst + at.h * ch.dst_step) * row;
-    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), ch.dst_step * row};
+    tile_rows<T> t{tile, p.rows.pitch, classes, p.lanes, at.rows, smaller(row - begin, p.lanes * classes), at.plane.h.dst_step * row};
     for (int64_t o = channel; o < smaller(channel + p.channels, s.target_channels); ++o, t.tile += p.lanes * classes) {
       conv_place to = place_of(s, pair, o);
-      to.offset += pixel + begin;
-      store_tile<T, E>(t, out, to);
+      to.offset += at.plane.target_row(s, at.d, at.h) * row + begin;
+      store_tile<T, E>(t, run.out, to);
     }
   }
 };
@@ -241,38 +240,26 @@ void run_family(const conv_run<T>& run) noexcept {
   constexpr const conv_shape& s = shape_for<C>;
   constexpr const tap_offsets<C.geometry, C.side>& offsets = width_offsets_of<C.geometry, C.side>;
   constexpr bool direct = p.rows.direct;  // then a scale goes onto the filters instead: there is one tap only
-  constexpr int64_t copied = direct ? 1 : s.source_channels, split = s.source_channels - (direct ? 1 : 0);
+  constexpr int64_t copied = direct ? 1 : s.source_channels, skipped = s.source_channels - copied;
   constexpr int64_t used = copied * p.rows.channel, size = s.source_channels * s.taps() * p.channels;
-  const auto first_of = [&](const auto& at) { return (at.sample * s.groups + at.group) * s.source_channels; };
   run_pieces<p.share>(
       s, p, run.scratch, run.workers,
       [&](const copy_range& range, T* to) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(range);
-        copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + s.source_channels - copied) * s.source_volume(), copied,
+        const int64_t first = (range.sample * s.groups + range.group) * s.source_channels;
+        copy_rows<T, C.scale && !direct>(s, p.rows, run.x + (first + skipped) * s.source_volume(), copied,
                                          C.scale ? run.scale + first : nullptr, to, range.begin, range.end);
-        if (range.begin == 0) std::memset(to + used, 0, static_cast<std::size_t>(p.source_size - used) * sizeof(T));
+        if (range.begin == 0) fill_zeros(to + used, p.source_size - used);
       },
-      [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* source, T* own) VOLUTE_ALWAYS_INLINE {
-        const int64_t first = first_of(at);
-        const T* weights = run.packed + (at.group * p.blocks + b) * size;
+      [&](const conv_piece& at, int64_t b, int64_t slice, int64_t slices, const T* copy, T* own) VOLUTE_ALWAYS_INLINE {
+        const int64_t pair = at.sample * s.groups + at.group;
+        const T* filters = run.packed + (at.group * p.blocks + b) * size;
         if constexpr (direct && C.scale) {
-          for (int64_t i = 0; i < size; ++i) own[i] = weights[i] * run.scale[first + i / p.channels];
-          weights = own;
+          for (int64_t i = 0; i < size; ++i) own[i] = filters[i] * run.scale[pair * s.source_channels + i / p.channels];
+          filters = own;
         }
-        width_task<T, p.channels, p.vectors, C.epilogue>{.s = s,
-                                                         .p = p,
-                                                         .source = direct ? run.x + first * s.source_volume() : source,
-                                                         .behind = source,
-                                                         .split = split,
-                                                         .packed = weights,
-                                                         .offsets = {offsets.h, offsets.w},
-                                                         .tile = own + p.weights_size,
-                                                         .pair = at.sample * s.groups + at.group,
-                                                         .channel = b * p.channels,
-                                                         .slice = slice,
-                                                         .slices = slices,
-                                                         .out = run.out}
-            .run();
+        width_task<T, p.channels, p.vectors, C.epilogue>{s,      p,    run,     {offsets.h, offsets.w}, pair, b * p.channels, slice,
+                                                         slices, copy, filters, own + p.weights_size}
+            .compute();
       });
 }
 

@@ -8,7 +8,6 @@
 #include <volute/kernels/conv3d/width.hpp>
 
 #include <cstdint>
-#include <cstring>
 
 VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
@@ -21,7 +20,7 @@ struct pixel_weights_plan : weights_parts {  // steps: pieces
   int64_t blocks = 1;
   depth_slabs depth;                // what planes of x those of g read
   rows_layout rows{};
-  slab_layout target{};             // of g's copy, unless it is read directly: the pitch of x's, and zeros in the gaps
+  padded_layout target{};           // of g's copy, unless it is read directly: the pitch of x's, and zeros in the gaps
   int64_t lanes = 1;                // of one plane of g
   int64_t planes = 1, columns = 1;  // of a piece: planes of g, or lanes of one plane
 };
@@ -30,37 +29,36 @@ struct pixel_weights_plan : weights_parts {  // steps: pieces
 inline constexpr int64_t direct_columns = 4096;
 
 template <class T>
-constexpr pixel_weights_plan plan_pixel_weights(const ops::conv_geometry& g) {
+constexpr pixel_weights_plan plan_pixel_weights(const conv_shape& s) {
   pixel_weights_plan p;
-  const conv_shape s = shape_of(g, conv_side::forward);
   p.rows = rows_of(s);
-  p.depth = cut_depth(g, s.side, p.rows.source[0].count, 0);
+  p.depth = cut_depth(s, p.rows.source[0].count, 0);
   constexpr int64_t width = simd::width<T>, size = sizeof(T), most_channels = accumulators >= 24 ? 8 : 4;
-  p.channels = static_cast<int>(near_equal(s.target_channels, most_channels));
+  p.channels = int(near_equal(s.target_channels, most_channels));
   p.blocks = ceil_divide(s.target_channels, p.channels);
-  p.taps = taps_together(s.source_channels * g.kernel[1] * g.kernel[2], most_sums / p.channels);
-  p.want_parts(g, g.groups, 2, machine.l2 / size);  // about half the peak
+  p.taps = taps_together(s.source_channels * s.plane_taps(), most_sums / p.channels);
+  p.want_parts(s, s.groups, 2, machine.l2 / size);  // about half the peak
   if (p.rows.direct) {
-    p.lanes = g.out[1] * g.out[2];
+    p.lanes = s.target_plane();
     p.columns = direct_columns;
   } else {
-    p.lanes = p.columns = ceil_divide((g.out[1] - 1) * p.rows.pitch + g.out[2], width) * width;
-    p.target.pitch = p.rows.pitch, p.target.rows = g.out[1];
-    p.target.part = p.target.plane = whole_lines(g.out[1] * p.rows.pitch + 2 * width);
+    p.lanes = p.columns = ceil_divide((s.target_size[1] - 1) * p.rows.pitch + s.target_size[2], width) * width;
+    p.target.pitch = p.rows.pitch, p.target.rows = s.target_size[1];
+    p.target.part = p.target.plane = whole_lines(s.target_size[1] * p.rows.pitch + 2 * width);
     p.planes = larger(1, (machine.l2 / 8) / (p.channels * p.target.plane * size));  // so that the copy of g stays there
     // Neighbouring parts copy the planes of x that both read: no more than a sixteenth (4 -> 4 channels at 64^3 with stride 2, a
     // quarter: 1.12 of the time).
     const int64_t span = p.depth.high - p.depth.low, both = larger(1, span - p.depth.step);
-    p.parts = smaller(p.parts, g.batch * larger(1, g.out[0] * p.depth.step / (16 * both)));
-    p.planes = smaller(p.planes, ceil_divide(g.out[0] * g.batch, p.parts));
-    const int64_t planes = smaller(g.out[0], ceil_divide(g.batch * ceil_divide(g.out[0], p.planes), p.parts) * p.planes);
+    p.parts = smaller(p.parts, s.batch * larger(1, s.target_size[0] * p.depth.step / (16 * both)));
+    p.planes = smaller(p.planes, ceil_divide(s.target_size[0] * s.batch, p.parts));
+    const int64_t planes = smaller(s.target_size[0], ceil_divide(s.batch * ceil_divide(s.target_size[0], p.planes), p.parts) * p.planes);
     p.rows.channel = smaller(p.rows.source[0].count, (planes - 1) * p.depth.step + span) * p.rows.plane;
     p.target.channel = p.planes * p.target.plane;
     p.target_size = p.channels * p.target.channel;
     p.source_size = whole_lines(s.source_channels * p.rows.channel + p.lanes);
   }
-  p.steps = ceil_divide(g.out[0], p.planes) * ceil_divide(p.lanes, p.columns);
-  p.limit_parts(g.batch);
+  p.steps = ceil_divide(s.target_size[0], p.planes) * ceil_divide(p.lanes, p.columns);
+  p.limit_parts(s.batch);
   return p;
 }
 
@@ -90,7 +88,7 @@ VOLUTE_NO_INLINE void pixel_weights_block(const pixel_weights_job<T>& j, const i
       VOLUTE_EACH(t, TB) xv[t] = simd::load<V>(x + tap[t] + i);
       VOLUTE_EACH(o, OB) add_products(acc[o], simd::load<V>(g + o * channel + i), xv);
     }
-    if (const int rest = static_cast<int>(j.lanes - whole); rest > 0) {
+    if (const int rest = int(j.lanes - whole); rest > 0) {
       VOLUTE_EACH(t, TB) {
         const V xv = simd::load_partial<V>(x + tap[t] + whole, rest);
         VOLUTE_EACH(o, OB) acc[o][t] = simd::fma(simd::load_partial<V>(g + o * channel + whole, rest), xv, acc[o][t]);
@@ -104,7 +102,7 @@ VOLUTE_NO_INLINE void pixel_weights_block(const pixel_weights_job<T>& j, const i
 template <class T, const conv_call& C, const pixel_weights_plan& plan>
 struct weights_kernel<T, C, plan> {
   static constexpr const conv_shape& s = shape_for<C>;
-  weights_operands<T, C> of;
+  weights_run<T, C> of;
   static constexpr int OB = plan.channels, TB = plan.taps;
   static constexpr bool direct = plan.rows.direct;
   static constexpr int64_t plane_taps = s.plane_taps(), list = s.source_channels * plane_taps;  // pairs
@@ -146,7 +144,7 @@ struct weights_kernel<T, C, plan> {
         const tap_range inside = positions_inside(cd, td, plan.rows.source[0].count);
         const int64_t d = larger(d0, inside.first);
         j.planes = larger(0, smaller(d0 + planes, inside.last) - d);
-        j.x = source + (d * cd.step + cd.offset + td * cd.offset_step) * plan.rows.plane + column;
+        j.x = source + cd.source_of(d, td) * plan.rows.plane + column;
         j.g = (direct ? from : copy) + (d - d0) * j.g_plane + column;
         for (int64_t t0 = 0; t0 < list; t0 += TB) add_pairs(j, at.task, td, t0, o0, b * OB, !at.first || piece > at.begin);
       }

@@ -12,18 +12,15 @@ VOLUTE_LOOPS_BEGIN
 namespace volute::kernels {
 inline namespace VOLUTE_ISA {
 
-constexpr bool windows_apart(const ops::conv_geometry& g) {
-  for (int a = 0; a < 3; ++a)
+/// True where products of matrices are possible: windows do not overlap, and pixels fill a vector.
+template <class T>
+constexpr bool products_possible(const conv_shape& s) {
+  const ops::conv_geometry& g = s.geometry;
+  for (int a : volume_axes)
     if (g.lo[a] != 0 || g.kernel[a] > g.stride[a] || (g.kernel[a] > 1 && g.dilation[a] > 1) ||
         (g.out[a] - 1) * g.stride[a] + g.kernel[a] > g.in[a])
       return false;
-  return true;
-}
-
-/// True where products of matrices are possible, in whole vectors.
-template <class T>
-constexpr bool products_possible(const ops::conv_geometry& g) {
-  return windows_apart(g) && g.out_volume() >= simd::width<T>;
+  return g.out_volume() >= simd::width<T>;
 }
 
 /// A tensor as a matrix of (channel, tap) and pixel of y. Straight: y itself, or an x that has the same pixels.
@@ -42,7 +39,7 @@ constexpr pixel_rows rows_of_pixels(const ops::conv_geometry& g, bool of_x) {
   q.volume = of_x ? g.in_volume() : g.out_volume();
   if (!of_x) return q;
   q.taps = g.taps();
-  for (int a = 0; a < 3; ++a) {
+  for (int a : volume_axes) {
     q.kernel[a] = g.kernel[a], q.stride[a] = g.stride[a], q.size[a] = g.in[a], q.out[a] = g.out[a];
     q.straight = q.straight && g.stride[a] == 1;
   }
@@ -99,7 +96,7 @@ VOLUTE_INLINE void copy_run(const T* from, int64_t n, V factor, T* out) noexcept
   constexpr int L = simd::lanes<V>;
   int64_t j = 0;
   for (; j + L <= n; j += L) simd::store(out + j, scaled<Scale>(simd::load<V>(from + j), factor));
-  if (j < n) simd::store(out + j, scaled<Scale>(simd::load_partial<V>(from + j, static_cast<int>(n - j)), factor));
+  if (j < n) simd::store(out + j, scaled<Scale>(simd::load_partial<V>(from + j, int(n - j)), factor));
 }
 
 /// A run of n pixels, `step` elements apart, and the `columns` - 1 elements behind each to the rows that follow.
@@ -118,8 +115,8 @@ VOLUTE_INLINE void pack_run(const T* from, int64_t n, int64_t step, int64_t colu
     if (there >= 2 * L) {
       a = simd::load<V>(from), b = simd::load<V>(from + L);
     } else {
-      a = simd::load_partial<V>(from, static_cast<int>(smaller(L, there)));
-      b = there > L ? simd::load_partial<V>(from + L, static_cast<int>(there - L)) : V(T(0));
+      a = load_first<V>(from, there);
+      b = there > L ? load_first<V>(from + L, there - L) : V(T(0));
     }
     a = scaled<Scale>(a, V(factor)), b = scaled<Scale>(b, V(factor));
     simd::store(out, simd::unzip<0>(a, b));
@@ -165,7 +162,7 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
   using V = simd::vec<T>;
   constexpr int L = simd::lanes<V>;
   const auto part = [n](const T* from, int64_t j) VOLUTE_ALWAYS_INLINE {
-    return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, static_cast<int>(n - j)) : V(T(0));
+    return j + L <= n ? simd::load<V>(from + j) : j < n ? simd::load_partial<V>(from + j, int(n - j)) : V(T(0));
   };
   if (step == 2) {
     for (int64_t j = 0; 2 * j < columns; j += L, at.offset += 2 * L) {
@@ -175,15 +172,15 @@ VOLUTE_INLINE void store_columns(const T* tile, int64_t tile_row, int64_t taps, 
         a = part(tile, j);
         if (taps == 2) b = part(tile + tile_row, j);
       }
-      finish<E, Stream>(simd::zip_low(a, b), out, at, static_cast<int>(smaller(L, left)));
+      finish<E, Stream>(simd::zip_low(a, b), out, at, left);
       conv_place behind = at;
       behind.offset += L;
-      if (left > L) finish<E, Stream>(simd::zip_high(a, b), out, behind, static_cast<int>(smaller(L, left - L)));
+      if (left > L) finish<E, Stream>(simd::zip_high(a, b), out, behind, left - L);
     }
     return;
   }
   for (int64_t c = 0; c < columns; c += L, at.offset += L) {
-    const int count = static_cast<int>(smaller(L, columns - c));
+    const int count = int(smaller(L, columns - c));
     V value(T(0));
     if (tile != nullptr) {
       if (step == 1) {
