@@ -86,10 +86,10 @@ constexpr auto program_failure() {
   constexpr line twice = [] {
     constexpr int count = static_cast<int>(sizeof...(Node));
     const std::string_view names[]{Node::name.view()..., ""};
-    const bool inputs[]{is_input<Node>..., false};
+    const bool as_inputs[]{is_input<Node>..., false};
     for (int i = 0; i < count; ++i)
       for (int k = 0; k < i; ++k)
-        if (names[i] == names[k] && inputs[i] == inputs[k]) return line("one value for ") << names[i];
+        if (names[i] == names[k] && as_inputs[i] == as_inputs[k]) return line("one value for ") << names[i];
     return line();
   }();
   using stranger = typename first_stranger<Outputs, Node...>::failure;
@@ -106,23 +106,24 @@ constexpr auto program_failure() {
   else if constexpr (!twice.empty())
     return failed<text(""), to_text<twice>(), text("got several")>{};
 }
+/// What a program counts beyond `most`: the numbers of an arange, the places of a gather; an empty line if nothing.
+constexpr line counted_beyond(const graph::view& g, std::int64_t most) {
+  bool any = false;  // few programs have so long an axis: the others are not looked through
+  for (int i = 0; i < g.size.shapes; ++i)
+    for (int a = 0; a < g.shapes[i].rank; ++a) any = any || g.shapes[i][a] > most;
+  for (int id = 0; any && id < g.size.nodes; ++id) {
+    std::int64_t count = 0;
+    if (g.is<ops::gather>(id)) count = g.as<ops::gather>(id).rows;
+    if (g.is<ops::arange>(id)) count = g.shape(id)[0];
+    if (count > most) return line("got ") << count << (g.is<ops::gather>(id) ? " to take from" : " numbers or places");
+  }
+  return line();
+}
 /// Why whole numbers of a program are not exact in T, or void: a float has all up to 2^24, and 2^24 + 2 for 2^24 + 1.
 template <class Outputs, class T>
 constexpr auto index_failure() {
   constexpr std::int64_t most = (std::int64_t{1} << std::numeric_limits<T>::digits) + 1;  // numbers from 0 on
-  constexpr line found = [] {
-    constexpr graph::view g = graph::view_of(lowering::compiled<Outputs>::graph);
-    bool any = false;  // few programs have so long an axis: the others are not looked through
-    for (int i = 0; i < g.size.shapes; ++i)
-      for (int a = 0; a < g.shapes[i].rank; ++a) any = any || g.shapes[i][a] > most;
-    for (int id = 0; any && id < g.size.nodes; ++id) {
-      std::int64_t count = 0;
-      if (g.is<ops::gather>(id)) count = g.as<ops::gather>(id).rows;
-      if (g.is<ops::arange>(id)) count = g.shape(id)[0];
-      if (count > most) return line("got ") << count << (g.is<ops::gather>(id) ? " to take from" : " numbers or places");
-    }
-    return line();
-  }();
+  constexpr line found = counted_beyond(graph::view_of(lowering::compiled<Outputs>::graph), most);
   if constexpr (!found.empty()) return failed<text(""), text("float: indices up to 2^24"), to_text<found>()>{};
 }
 /// Why a run would change more than its workspace, or void.
