@@ -1,11 +1,13 @@
-// The norm of the gradients: every partial sum of every length counts.
+// The norm of the gradients: every partial sum of every length counts. What an update makes of an infinite weight.
 #include <volute/kernels/update.hpp>
+#include <volute/train/optimiser.hpp>
 
 #include "kernels_support.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 TEMPLATE_TEST_CASE("the norm of any number of elements", "", float, double) {
@@ -30,4 +32,29 @@ TEMPLATE_TEST_CASE("the norm of any number of elements", "", float, double) {
       CHECK(found == Approx(std::sqrt(wanted)).epsilon(1e-5));
     }
   }
+}
+
+namespace {
+/// One weight and its state after a step whose gradient is 0.
+template <class T, class Optimiser>
+T stepped(const Optimiser& o, T weight) {
+  using V = volute::simd::vec<T>;
+  V p(weight), s[3]{V(T(0)), V(T(0)), V(T(0))};
+  o.template rule<T>(0)(p, V(T(0)), s);
+  return p.get(0);
+}
+}  // namespace
+
+TEMPLATE_TEST_CASE("an infinite weight stays what it is without decay", "", float, double) {
+  using namespace volute;
+  constexpr TestType infinite = std::numeric_limits<TestType>::infinity();
+  for (const TestType weight : {infinite, -infinite, TestType(3)}) {
+    CHECK(stepped(sgd{.lr = 0.1}, weight) == weight);
+    CHECK(stepped(sgd{.lr = 0.1, .momentum = 0.9, .nesterov = true}, weight) == weight);
+    CHECK(stepped(adam{}, weight) == weight);
+    CHECK(stepped(adamw{.weight_decay = 0}, weight) == weight);
+    CHECK(stepped(rmsprop{.centered = true}, weight) == weight);
+  }
+  CHECK(stepped(sgd{.lr = 0.5, .weight_decay = 0.5}, TestType(4)) == 3);
+  CHECK(stepped(adamw{.lr = 0.5, .weight_decay = 0.5}, TestType(4)) == 3);
 }

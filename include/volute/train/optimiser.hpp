@@ -22,6 +22,14 @@
 namespace volute {
 inline namespace VOLUTE_ISA {
 
+namespace training_parts {
+/// The gradient with `decay` of the weight. Without decay an infinite weight stays what it is: 0 times it would be NaN.
+template <class V, class T>
+VOLUTE_INLINE V with_decay(V g, T decay, V p) {
+  return decay == 0 ? g : simd::fma(V(decay), p, g);
+}
+}  // namespace training_parts
+
 /// Stochastic gradient descent, with momentum if it is not 0.
 struct sgd {
   double lr = 1e-2, momentum = 0, weight_decay = 0;
@@ -42,7 +50,7 @@ struct sgd {
     bool nesterov;
     template <class V>
     VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
-      g = simd::fma(V(weight_decay), p, g);
+      g = training_parts::with_decay(g, weight_decay, p);
       s[0] = simd::fma(V(momentum), s[0], g);
       const V direction = nesterov ? simd::fma(V(momentum), s[0], g) : s[0];
       p = simd::fma(V(-lr), direction, p);
@@ -70,6 +78,7 @@ struct weight_shrinkage {
   }
   template <class V>
   VOLUTE_INLINE V operator()(V p) const {
+    if (part == 0) return p;
     if (dither == 0) return simd::fma(V(-part), p, p);
     const V power = p & V(-std::numeric_limits<T>::infinity());  // sign and exponent: with dither, parts of p's last place
     return p - simd::fma(power, V(dither), V(part) * p);
@@ -109,7 +118,7 @@ struct adam_rule {
 
   template <class V>
   VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
-    g = simd::fma(V(decay), p, g);
+    g = with_decay(g, decay, p);
     s[0] = simd::fma(s[0], V(beta1), g * V(rest1));
     s[1] = simd::fma(s[1], V(beta2), g * g * V(rest2));
     p = simd::fma(V(rate), s[0] / simd::fma(xsimd::sqrt(s[1]), V(root), V(eps)), shrink(p));
@@ -166,7 +175,7 @@ struct rmsprop {
     bool centered;
     template <class V>
     VOLUTE_INLINE void operator()(V& p, V g, V* s) const {
-      g = simd::fma(V(weight_decay), p, g);
+      g = training_parts::with_decay(g, weight_decay, p);
       s[0] = simd::fma(s[0], V(alpha), g * g * V(rest));
       V square = s[0];
       if (centered) {
