@@ -233,8 +233,13 @@ struct function_body<M, std::index_sequence<I...>, S...> {
   static constexpr auto make() {
     if constexpr (requires { M::forward(formal<static_cast<int>(I), S, M>{}...); })
       return M::forward(formal<static_cast<int>(I), S, M>{}...);
-    else
+    else if constexpr (requires { M{}(formal<static_cast<int>(I), S, M>{}...); })
       return M{}(formal<static_cast<int>(I), S, M>{}...);
+    else if constexpr (requires { typename M::modules; })
+      return failed<text(""), text("sequential wants one tensor"), text("got several")>{};
+    else
+      return failed<text(""), to_text<line("an operator() of ") << int{sizeof...(S)} << (sizeof...(S) == 1 ? " tensor" : " tensors")>(),
+                    text("got none that takes them")>{};
   }
   using type = decltype(make());
 };

@@ -96,6 +96,12 @@ struct formal : expression_tag {
 
 namespace detail {
 
+/// Whether a module is asked for its body with these arguments, rather than called.
+template <class Module, class... X>
+inline constexpr bool asks_for_body = false;
+template <class Module, extents S, class... Rest>
+inline constexpr bool asks_for_body<Module, formal<0, S, Module>, Rest...> = true;
+
 /// What the shape rule of a function says of operands of these shapes. Too large an operand is refused first.
 template <class Function>
 constexpr ops::inferred infer(const Function& f, std::initializer_list<extents> shapes) {

@@ -7,10 +7,11 @@
 
 namespace volute::nn {
 
-/// Makes a layer callable: `relu{}(x)`.
+/// Makes a layer callable: `relu{}(x)`. (Its body is `forward`, so that this operator is none.)
 template <class L>
 struct layer {
   template <structured... X>
+  requires(!detail::asks_for_body<L, X...>)
   constexpr auto operator()(X... x) const {
     return invoke<L>(x...);
   }
