@@ -28,6 +28,9 @@ TEST_CASE("conv3d: pointwise", "[conv3d]") {
   CHECK_GEOMETRY(float, 1, 3, 20, {8, 9, 27}, {2, 1, 3}, {3, 2, 4});   // gaps between the windows
   CHECK_GEOMETRY(float, 1, 2, 3, {2, 4, 2300}, {2, 2, 2}, {2, 2, 2});  // rows longer than a panel
   CHECK_GEOMETRY(float, 1, 2, 33, {1, 1, 64007}, {1, 1, 1});           // results that are stored past the caches
+  CHECK_GEOMETRY(float, 2, 10, 35, {16, 32, 32}, {1, 1, 1});           // planes that drive each other out of the caches, both ways
+  CHECK_GEOMETRY(float, 1, 35, 10, {8, 64, 64}, {1, 1, 1});
+  CHECK_GEOMETRY(float, 1, 24, 24, {3, 64, 176}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 2);  // and the last panel is short
   CHECK_GEOMETRY(float, 1, 8, 2, {2, 363, 363}, {1, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(double, 2, 8, 12, {5, 6, 27}, {2, 2, 2}, {2, 2, 2});
   CHECK_GEOMETRY(double, 2, 20, 17, {5, 6, 9}, {1, 1, 1});
@@ -38,6 +41,7 @@ TEST_CASE("conv3d: pointwise with epilogues and input scale", "[conv3d]") {
   check_epilogue<make(2, 12, 18, {5, 7, 9}, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 2)>("pointwise, odd extents, groups");
   check_epilogue<make(2, 20, 21, {3, 5, 13}, {1, 1, 1})>("pointwise, several columns of pixels and a rest");
   check_epilogue<make(1, 9, 3, {2, 7, 19}, {1, 1, 1})>("pointwise, few targets");
+  check_epilogue<make(1, 12, 23, {16, 32, 64}, {1, 1, 1})>("pointwise, planes that drive each other out");
   check_epilogue<make(2, 9, 10, {4, 6, 19}, {2, 2, 2}, {2, 2, 2})>("windows of two");
   check_epilogue<make(2, 9, 10, {4, 4, 23}, {1, 1, 3}, {2, 1, 4})>("windows with gaps");
 }
@@ -84,5 +88,6 @@ void check_threads() {
 TEST_CASE("conv3d: pointwise by threads", "[conv3d]") {
   check_threads<make(2, 40, 24, {8, 16, 20}, {1, 1, 1})>();
   check_threads<make(1, 130, 260, {3, 4, 10}, {1, 1, 1})>();  // few pixels: threads share the channels
+  check_threads<make(1, 40, 24, {16, 32, 64}, {1, 1, 1})>();   // planes that drive each other out
   check_threads<make(3, 12, 30, {6, 24, 34}, {2, 2, 2}, {2, 2, 2})>();
 }

@@ -30,6 +30,7 @@ struct pointwise_plan {
   int64_t slices = 1;             // parts of the units, if threads share few panels; each copies the panel again
   int64_t tasks = 1;              // of one slice, each some panels
   bool straight = true;           // the source: a panel is not packed but copied on the way, column after column
+  bool crowded = false;           // planes drive each other out of the caches: panels are packed, and each unit stores all of one in a go
   int asks = 0;                   // lines of the next column, or panel, that each step of a register block asks for: the units share them
   bool shared = false;
   bool stream = false;   // a result of 8 MiB or more goes past the caches: short runs of it wait for memory twice
@@ -85,8 +86,13 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
       if (fill(rows) > fill(best) * 1.0001) best = rows;
     p.panel = best * g.out[2];
   }
-  p.straight = !forward || straight;
-  if (straight) p.panel = block;
+  // A column takes a line or two of each channel, and leaves a part of them to the next: which does not find them again where the planes of
+  // more channels than a cache has ways lie in the same sets.
+  constexpr int64_t ways = 8;
+  p.crowded = straight && machine.crowded > 1.5 && larger(p.depth, p.targets) > ways && p.pixels * size % machine.aliasing == 0 &&
+              (g.x_size() + g.y_size()) * size > machine.cached;
+  p.straight = (!forward || straight) && !p.crowded;
+  if (straight && !p.crowded) p.panel = block;
   p.panels = ceil_divide(p.pixels, p.panel);
   p.pitch = p.straight ? ceil_divide(p.panel, block) * block : ((ceil_divide(p.panel, width) + 1) | 1) * width;
   p.tile_row = forward || straight ? block : ceil_divide(p.panel, block) * block;
@@ -203,6 +209,11 @@ struct pointwise_task {
       pack_pixels<T, Scale>(source, x, scale, 0, p.depth, first, count, memory, p.pitch);
     }
     const int64_t together = target.straight ? row : count;  // pixels of a panel that are stored together
+    if (p.crowded) {
+      for (int64_t u = units.first; u < units.last; ++u)
+        for (int64_t at = 0; at < count; at += row) unit(u, at, smaller(row, count - at));
+      return;
+    }
     for (int64_t at = 0; at < count; at += together)
       for (int64_t u = units.first; u < units.last; ++u) unit(u, at, smaller(together, count - at));
   }
