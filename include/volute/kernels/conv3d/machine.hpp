@@ -24,6 +24,9 @@ struct core_machine {
   /// Bytes from one page of memory to the next that lie in the same sets of the first-level cache, where lines drive each other out: half a
   /// page (4 -> 4 channels of planes so far apart, at 32^3: 1.7 times the time).
   int64_t aliasing = 2048;
+  /// The same of the second-level cache, and the lines that find a place there: 512 KiB in 8 ways (Zen 3; Zen 4 and Sapphire Rapids have 1 MiB
+  /// in 8 and 2 MiB in 16).
+  int64_t l2_aliasing = 64 << 10, ways = 8;
   /// What products cost that read such planes in place: 1.2 times (Zen 4 1.7, Sapphire Rapids 1); with AVX2, whose processors have 8 ways at
   /// both levels, 1.8 (Zen 3, 8 and 16 channels at 32^3: 2.6 and 2.1 times what other families take).
   double crowded = 1.2;

@@ -87,10 +87,9 @@ constexpr pointwise_plan plan_pointwise(const conv_shape& s) {
     p.panel = best * g.out[2];
   }
   // A column takes a line or two of each channel, and leaves a part of them to the next: which does not find them again where the planes of
-  // more channels than a cache has ways lie in the same sets of both caches, 64 KiB apart. Packed in long runs (Zen 3): 32 -> 32 channels at
+  // more channels than a cache has ways lie in the same sets of both caches. Packed in long runs (Zen 3): 32 -> 32 channels at
   // 64^3 0.62 of the time, 64 -> 16 at 32^3 0.67; its adjoint 0.46. No gain where caches hold both tensors, nor for planes of 16 KiB.
-  constexpr int64_t ways = 8, apart = 64 << 10;
-  p.crowded = straight && machine.crowded > 1.5 && larger(p.depth, p.targets) > ways && p.pixels * size % apart == 0 &&
+  p.crowded = straight && machine.crowded > 1.5 && larger(p.depth, p.targets) > machine.ways && p.pixels * size % machine.l2_aliasing == 0 &&
               (g.x_size() + g.y_size()) * size > machine.cached;
   p.straight = (!forward || straight) && !p.crowded;
   if (straight && !p.crowded) p.panel = block;
