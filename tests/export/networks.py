@@ -8,7 +8,7 @@ from torch import nn
 
 NETWORKS = {}
 HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s", "swin_unetr_shallow"}
-TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4}
+TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4, "stopped": 1e-2}
 
 
 def network(name, *inputs):
@@ -595,8 +595,36 @@ def in_order():
             either |= x < -1
             truth = torch.logical_or(x.round(), y > 1), torch.logical_xor(x.round(), y), either
             wraps = (x > 0).byte() - 1, (x * 300).long().byte(), (x * 60).long().to(torch.int8) * 3, 1 - (y > 0).byte()
+            whole = (x * 300).long()
+            whole //= 7
+            raised = x.abs()
+            raised **= y
+            ends = (x * 3).sum(1, dtype=torch.long), (x * 3).cumsum(1, dtype=torch.long), (x[..., :4] * 3).prod(2, dtype=torch.long)
             curves = torch.asinh(x * 3) + torch.atanh(y / 2), torch.hypot(x, y), x.round(decimals=1)
-            return gates * x, hot, sums, ordered, least, light, truth, wraps, curves
+            return gates * x, hot, sums, ordered, least, light, truth, wraps, curves, whole, raised, ends
+    return Net()
+
+
+@network("stopped", "2,3,4,4,4")
+def stopped():
+    """Where no gradient goes: detach, no_grad, with operations in place inside and behind it, and gradients again inside of that."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv3d(3, 4, 3, padding=1)
+            self.teacher = nn.Conv3d(4, 4, 1)
+            self.head = nn.Conv3d(4, 3, 1)
+
+        def forward(self, x):
+            y = self.conv(x)
+            with torch.no_grad():
+                weights = self.teacher(y).sigmoid()
+                weights[:, 0] *= 2
+                with torch.enable_grad():
+                    scale = y.amax((2, 3, 4), keepdim=True)
+            weights[:, 1] = scale[:, 1]
+            y = y + ((y * 2).round() / 2 - y).detach()
+            return self.head(torch.relu(y) * weights) + self.teacher.weight.detach().mean()
     return Net()
 
 
@@ -650,6 +678,27 @@ def refused_fft():
         def forward(self, x):
             return torch.fft.rfftn(x).real
     return Net()
+
+
+@network("refused_item", "1,4")
+def refused_item():
+    class Net(nn.Module):
+        def forward(self, x):
+            return x / x.max().item()
+    return Net()
+
+
+@network("refused_functional", "1,4")
+def refused_functional():
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.func.grad(lambda v: (v ** 3).sum())(x)
+    return Net()
+
+
+@network("refused_torchscript", "1,4")
+def refused_torchscript():
+    return nn.Sequential(torch.jit.script(nn.Linear(4, 4)), nn.ReLU())
 
 
 @network("refused_control_flow", "1,4")

@@ -19,6 +19,7 @@ WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implic
 FILLED = {"new_zeros": 0, "new_ones": 1, "new_full": 0, "zeros_like": 0, "ones_like": 1, "full_like": 0}
 ONLY_SHAPE = {"copy": "self", "fill": "self", "zero": "self", "randn_like": "self", "rand_like": "self", "expand_as": "other", "view_as": "other",
               "reshape_as": "other", "type_as": "other"}  # operands whose numbers are not read
+NOT_IN_INFERENCE = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "scaled_dot", "rrelu")  # random numbers
 COPIES = ("clone.default", "detach.default", "alias.default", "contiguous.default", "lift_fresh_copy.default")
 FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
@@ -30,6 +31,10 @@ FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as
 OTHER_TRAINING = {
     "The dropout of attention's weights is left out": lambda m: isinstance(m, torch.nn.MultiheadAttention) and m.dropout > 0,
     "The dropout between layers of a recurrent network is left out": lambda m: isinstance(m, torch.nn.RNNBase) and m.dropout > 0,
+    "The row that an embedding has for padding learns":
+        lambda m: isinstance(m, (torch.nn.Embedding, torch.nn.EmbeddingBag)) and m.padding_idx is not None,
+    "Batch norm with momentum=None keeps its running statistics as they are":
+        lambda m: isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.track_running_stats and m.momentum is None,
     "Instance norm takes its running statistics": lambda m: isinstance(m, torch.nn.modules.instancenorm._InstanceNorm) and m.track_running_stats,
     "Spectral norms keep the vectors that they have": lambda m: type(m).__name__ == "_SpectralNorm" or
         any(type(h).__name__ == "SpectralNorm" for h in m._forward_pre_hooks.values())}
@@ -41,6 +46,10 @@ PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in 
          "aten.roll.default": lambda a: not a["dims"],
          "aten.linalg_vector_norm.default": lambda a: a["ord"] != 2,
          "aten.norm.ScalarOpt_dim": lambda a: a["p"] not in (2, None), "aten.norm.Scalar": lambda a: a["p"] not in (2, None)}
+
+
+def listed(names):
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 class Reader(Places, Changes):
@@ -191,9 +200,11 @@ class Reader(Places, Changes):
                 self.env[node] = Tensor(fake.shape, fake.dtype, value=torch.full(tuple(fake.shape), value, dtype=fake.dtype))
                 self.env[node].scope = self.scope(node)
                 return
-        random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(("dropout", "feature_dropout", "alpha_dropout", "native_dropout", "scaled_dot", "rrelu"))
+        random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(NOT_IN_INFERENCE)
         if all(t.value is not None and not isinstance(t.value, torch.nn.Parameter) for t in leaves) and not random:
             return self.fold(node, name, arguments, mutated)
+        if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool)):
+            self.refuse("takes a number out of a tensor", node, "keep it a tensor, without item(), tolist(), float() and int(): it may have no axes")
         op = f"{namespace}.{name}"
         if mutated:
             return self.in_place(node, name, arguments, mutated)
@@ -322,9 +333,20 @@ class Reader(Places, Changes):
                 self.refuse("autocast changes the precision of what stands inside", node, "export the network without autocast")
             graph, operands = node.args[4], node.args[5:]
         else:
-            self.refuse("is control flow or an operation of higher order", node, "write it with tensor operations")
+            self.refuse("is control flow or an operation of higher order, as vmap is", node, "write it with tensor operations")
         inner = getattr(node.graph.owning_module, graph.target)
-        self.env[node] = self.inside(inner.graph, [self.value_of(o) for o in operands])
+        results = self.inside(inner.graph, [self.value_of(o) for o in operands])
+        self.env[node] = [self.stopped(r, node) for r in results] if "set_grad" in name and not node.args[0] else results
+
+    def stopped(self, t, node):
+        """A result of a region of no_grad: no gradient goes through it."""
+        if not isinstance(t, Tensor) or t.value is not None or not t.dtype.is_floating_point:
+            return t
+        made = Tensor(t.shape, t.dtype, id=self.next_id())
+        arguments = {"self": t}
+        self.step("aten.detach.default", arguments, [made], node)
+        made.alias = (t, "detach.default", arguments)
+        return made
 
     def walk(self, graph):
         for node in graph.nodes:
@@ -344,10 +366,13 @@ class Reader(Places, Changes):
     # ---------------------------------------------------------------- the whole
     def read(self):
         module = self.module
+        for path, m in self.modules.items():
+            if isinstance(m, torch.jit.ScriptModule):
+                raise Refused("is TorchScript", path=path or "(the network itself)", remedy="export the module of Python that it was made of")
         for path, p in module.named_parameters():
             if p.dtype in OTHER_FLOATS:
                 raise Refused(f"its parameter {path} has numbers of type {p.dtype}", path=path.rpartition(".")[0], remedy="export the network in float: net.float()")
-        patched = mark_drop_paths(module)
+        self.drop_paths = patched = mark_drop_paths(module)
         try:
             program = exported(module, self.args, self.kwargs)
         except Refused:
@@ -387,7 +412,7 @@ class Reader(Places, Changes):
                 t = self.env[node] = self.made(fake)
                 self.inputs.append({"name": node.name, "shape": list(t.shape), "type": TYPES[t.dtype], "id": t.id})
             else:
-                raise Refused(f"the network has an input of kind {kind}")
+                raise Refused(f"{node.name}, of kind {kind}, is no tensor", remedy="make it, and the tensors that come of it, in __init__")
         for spec in program.graph_signature.output_specs:
             if spec.kind.name == "USER_INPUT_MUTATION":
                 raise Refused("the network changes its input in place", remedy="let it work on a copy: x = x.clone()")
@@ -434,10 +459,18 @@ class Reader(Places, Changes):
     def notes(self):
         """Modules that behave otherwise in training, in a way that the exported operations do not show."""
         found = []
+        read = {p: t for p, t in self.tensors.items() if isinstance(t, torch.nn.Parameter)}
+        fixed = [p for p, t in read.items() if not t.requires_grad]
+        if fixed:
+            self.told.add(f"Not trained in PyTorch (requires_grad = False), but here, unless their rate is 0: {listed(fixed)}")
+        once = {id(t): p for p, t in reversed(read.items())}
+        tied = [f"{p} with {once[id(t)]}" for p, t in read.items() if once[id(t)] != p]
+        if tied:
+            self.told.add(f"One parameter in PyTorch, which training moves apart here: {listed(tied)}")
         for path, m in self.modules.items():
             cls = type(m)
             self.told.update(f"{what}: training differs from PyTorch's" for what, holds in OTHER_TRAINING.items() if holds(m))
-            if cls.__module__.startswith("torch.nn") or cls.__name__ in DROP_PATHS:
+            if cls.__module__.startswith("torch.nn") or m in self.drop_paths or getattr(m, DROP_PATHS.get(cls.__name__, ""), None) == 0:
                 continue
             try:
                 text = inspect.getsource(cls.forward)

@@ -155,7 +155,7 @@ def div_mode(o):
     return quotient if mode is None else floored(quotient) if mode == "floor" else truncated(o.named(quotient))
 
 
-@translates("floor_divide.default", "floor_divide.Scalar")
+@translates("floor_divide.default", "floor_divide.Tensor", "floor_divide.Scalar")
 def floor_divide(o):
     return floored(binary("/", o.value("self").e, o.value("other").e))
 
@@ -205,7 +205,7 @@ def rrelu(o):
     return simple(o, "leaky_relu", literal((o.take("lower") + o.take("upper")) / 2))
 
 
-@translates("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar")
+@translates("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Tensor", "pow.Scalar")
 def power(o):
     a = o.value("self")
     b = o.value("exponent")
@@ -287,7 +287,12 @@ def clamp(o):
 
 
 # ------------------------------------------------------------------ types and copies
-@translates("clone.default", "contiguous.default", "detach.default", "alias.default", "lift_fresh_copy.default", "lift_fresh.default",
+@translates("detach.default")
+def detach(o):
+    return call("stop_gradient", o.tensor("self").e)
+
+
+@translates("clone.default", "contiguous.default", "alias.default", "lift_fresh_copy.default", "lift_fresh.default",
             "resolve_conj.default")
 def same(o):
     o.ignore("memory_format", "other")

@@ -2,6 +2,7 @@
 import math
 
 from expressions import E, axes, binary, call, literal, negative, number, reshape, scalar, shape
+from .elementwise import converted
 from operation import Layer, Operand, axis_of, part, permuted, repeated, scaled, translates
 
 
@@ -11,6 +12,13 @@ def over(o, name="dim", rank=None):
     if dims is None or dims == []:
         return None
     return sorted(axis_of(o, a, rank) for a in (dims if isinstance(dims, list) else [dims]))
+
+
+def as_asked(o, x):
+    """x as the type that the sum is asked to be made in: of real numbers in whole ones what stands before the point."""
+    if "dtype" in o.left and o.take("dtype", None, o.type) is not None:
+        return Operand(None, converted(o, x), x.shape, o.type)
+    return x
 
 
 def reduced(o, function, x, dims, keep):
@@ -23,11 +31,9 @@ def reduced(o, function, x, dims, keep):
 
 @translates("mean.default", "sum.default", "mean.dim", "sum.dim_IntList", "amax.default", "max.default")
 def reduction(o):
-    x = o.tensor("self")
+    x = as_asked(o, o.tensor("self"))
     dims = over(o, rank=x.rank) if "dim" in o.left else None
     keep = o.take("keepdim") if "keepdim" in o.left else False
-    if "dtype" in o.left:
-        o.take("dtype", None, o.type)
     return reduced(o, {"mean": "mean", "sum": "sum", "amax": "maximum", "max": "maximum"}[o.op.split(".")[1]], x, dims, keep)
 
 
@@ -100,13 +106,12 @@ def some_or_all(o):
 
 @translates("prod.default", "prod.dim_int")
 def prod(o):
-    x = o.tensor("self")
+    x = as_asked(o, o.tensor("self"))
     axis = axis_of(o, o.take("dim"), x.rank) if "dim" in o.left else 0
     if "keepdim" in o.left:
         o.ignore("keepdim")
     else:
         x = Operand(None, reshape(x.e, [math.prod(x.shape)], x.shape), [math.prod(x.shape)], x.type)
-    o.take("dtype", None, o.type)
     n = x.shape[axis]
     if not 0 < n <= 16:
         o.refuse(f"multiplies {n} numbers", "keep such a product to 16 numbers, or write it as the exp of a sum of logs")
@@ -119,8 +124,7 @@ def prod(o):
 @translates("cumsum.default")
 def cumsum(o):
     """A product with the matrix whose element (i, j) is 1 where i <= j."""
-    x = o.tensor("self")
-    o.take("dtype", None, o.type)
+    x = as_asked(o, o.tensor("self"))
     axis = axis_of(o, o.take("dim"), x.rank)
     order = list(range(x.rank))
     order[axis], order[-1] = order[-1], order[axis]
@@ -135,8 +139,7 @@ def cumsum(o):
 @translates("cumprod.default")
 def cumprod(o):
     """Products of 2, 4, 8... neighbours: each step multiplies by what stands as many places before."""
-    x = o.tensor("self")
-    o.take("dtype", None, o.type)
+    x = as_asked(o, o.tensor("self"))
     axis = axis_of(o, o.take("dim"), x.rank)
     n, far, e = x.shape[axis] if x.rank else 1, 1, x.e
     side = lambda v: shape([v if a == axis else 0 for a in range(x.rank)])

@@ -17,14 +17,18 @@ class Changes:
     RESHAPES = ("view.default", "reshape.default", "flatten.using_ints", "unflatten.int", "ravel.default", "view_as.default", "reshape_as.default",
                 "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims")
 
-    @staticmethod
-    def shares_memory(node):
+    def shares_memory(self, node):
         """Whether the first result is a view of the first operand: reshape and contiguous copy where they must."""
         def first(v):
             v = v[0] if isinstance(v, (list, tuple)) and v else v
             return v.meta.get("val") if isinstance(v, torch.fx.Node) else v
         made, source = first(node.meta.get("val")), first(node.args[0] if node.args else None)
-        return isinstance(made, torch.Tensor) and isinstance(source, torch.Tensor) and made.untyped_storage()._cdata == source.untyped_storage()._cdata
+        if not isinstance(made, torch.Tensor) or not isinstance(source, torch.Tensor):
+            return False
+        try:
+            return made.untyped_storage()._cdata == source.untyped_storage()._cdata
+        except NotImplementedError:
+            self.refuse("has a tensor without memory of its own, as sparse ones and those inside of torch.func are", node, "compute with dense tensors")
 
     def note_alias(self, node, name, arguments, outs):
         if not self.shares_memory(node):

@@ -73,5 +73,6 @@ class Places:
     def refuse(self, what, node, remedy=""):
         stack = self.stack(node)
         line = self.line(node)
-        raise Refused(what, str(node.target), stack[-1][1].split("@")[0] or "(the network itself)" if stack else "",
+        operation = str(node.target) if isinstance(node.target, torch._ops.OperatorBase) else getattr(node.target, "__name__", str(node.target))
+        raise Refused(what, operation, stack[-1][1].split("@")[0] or "(the network itself)" if stack else "",
                       self.lines[line] if line >= 0 else "", remedy)

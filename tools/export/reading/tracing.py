@@ -38,16 +38,20 @@ def user_frames(tracer, summary):
 
 
 def exported(module, args, kwargs):
-    """The exported program. x.data would lead out of what is traced: while tracing it is x.detach(). Transformers ask whether a mask is causal,
-    to choose a faster kernel: the answer is no, and the mask is applied as it is."""
+    """The exported program, with its regions of no_grad; without them where PyTorch could not differentiate it, as where pieces of a tensor are
+    changed in place. x.data would lead out of what is traced: while tracing it is x.detach(). Transformers ask whether a mask is causal, to choose
+    a faster kernel: the answer is no, and the mask is applied as it is."""
     from torch._subclasses.fake_tensor import FakeTensor
     data, transformer = torch._C.TensorBase.data, torch.nn.modules.transformer
     torch.Tensor.data = property(lambda x: x.detach() if type(x) is FakeTensor else data.__get__(x), lambda x, v: data.__set__(x, v))
     try:
-        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), quiet(), \
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), quiet(), \
                 mock.patch.object(transformer, "_detect_is_causal_mask", lambda mask, is_causal=None, size=None: is_causal is True), \
                 mock.patch.object(torch.fx.proxy.TracerBase, "_filter_traceback_frames", user_frames):
-            return torch.export.export(module, args, kwargs, strict=False)
+            with contextlib.suppress(Exception), torch.enable_grad():
+                return torch.export.export(module, args, kwargs, strict=False)
+            with torch.no_grad():
+                return torch.export.export(module, args, kwargs, strict=False)
     finally:
         del torch.Tensor.data
 
@@ -58,7 +62,7 @@ def mark_drop_paths(module):
     for m in module.modules():
         attribute = DROP_PATHS.get(type(m).__name__)
         p = getattr(m, attribute, None) if attribute else None
-        if isinstance(p, (int, float)) and p > 0 and getattr(m, "mode", "row") == "row":
+        if isinstance(p, (int, float)) and p > 0 and getattr(m, "mode", "row") == "row" and getattr(m, "scale_by_keep", True):
             m.forward = lambda x, p=float(p): torch.dropout(x, p, False)
             patched.append(m)
     return patched
@@ -76,7 +80,7 @@ def explained(e):
     if frames:
         file, number, source = frames[-1]
         line = f"{place(file)}:{number}: {source}"
-    data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow"))
+    data = any(w in text for w in ("data-dependent", "unbacked", "GuardOnDataDependent", "item()", "control flow")) or type(e).__name__ in ("DataDependentOutputException", "DynamicOutputShapeException")
     remedy = "try torch.export.export(net, inputs, strict=False) by itself, and change what it complains about"
     if data:
         remedy = "its control flow depends on the values of tensors: make the choice outside of forward, or with torch.where"
