@@ -1,12 +1,13 @@
 """The networks of the table (docs/networks.md): public ones of MONAI, torchvision, pytorchvideo, nnU-Net and timm_3d, and a few of ours that hold
-what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; TRAINED: those
-whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes without optimisation."""
+what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; NOTES: what the
+headers of some must say; TRAINED: those whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes
+without optimisation."""
 from unittest import mock
 
 import torch
 from torch import nn
 
-NETWORKS = {}
+NETWORKS, NOTES = {}, {}
 HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s", "swin_unetr_shallow"}
 TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4, "stopped": 1e-2}
 
@@ -626,6 +627,44 @@ def stopped():
             y = y + ((y * 2).round() / 2 - y).detach()
             return self.head(torch.relu(y) * weights) + self.teacher.weight.detach().mean()
     return Net()
+
+
+@network("trained_otherwise", "int:2,4")
+def trained_otherwise():
+    """What an inference does not show: the header names all of it (NOTES)."""
+    from torchvision.ops import StochasticDepth
+    class Reversed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return -g
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words = nn.Embedding(3, 6, padding_idx=0)
+            self.norm = nn.BatchNorm1d(4, momentum=None)
+            self.fixed = nn.Linear(6, 6).requires_grad_(False)
+            self.drop = nn.Sequential(nn.FeatureAlphaDropout(0.1), StochasticDepth(0.2, "batch"))
+            self.out = nn.Linear(6, 3, bias=False)
+            self.out.weight = self.words.weight
+
+        def forward(self, tokens):
+            return self.out(Reversed.apply(self.drop(self.fixed(self.norm(self.words(tokens))))))
+    return Net()
+
+
+NOTES["trained_otherwise"] = [
+    "Alpha dropout, and dropout of whole channels of what has none, do nothing here: training differs from PyTorch's",
+    "Batch norm with momentum=None keeps its running statistics as they are: training differs from PyTorch's",
+    "Not trained in PyTorch (requires_grad = False), but here, unless their rate is 0: fixed.weight, fixed.bias",
+    "One parameter in PyTorch, which training moves apart here: out.weight with words.weight",
+    "Reversed has derivatives of its own in PyTorch, here those of its forward: training differs",
+    "The row that an embedding has for padding learns: training differs from PyTorch's",
+    "StochasticDepth asks self.training: what is written here is its inference"]
 
 
 @network("rewritten", "2,5,6")

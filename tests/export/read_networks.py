@@ -40,6 +40,8 @@ def described(name):
     module, inputs = networks.NETWORKS[name]()
     module.eval()
     d, tensors, folded = read.read(module, inputs)
+    if d["notes"] != networks.NOTES.get(name, d["notes"]):
+        raise ValueError(f"its header says {d['notes']}")
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
     kept, filled = {}, set()
     with torch.no_grad():

@@ -12,7 +12,7 @@ from operations import TABLE
 from reading.changes import Changes
 from reading.places import Places
 from reading.tensor import TYPES, Tensor, full_name, functional, tensors_in, whole
-from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, quiet
+from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, own_derivatives, quiet
 from structure import references
 
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
@@ -373,8 +373,10 @@ class Reader(Places, Changes):
             if p.dtype in OTHER_FLOATS:
                 raise Refused(f"its parameter {path} has numbers of type {p.dtype}", path=path.rpartition(".")[0], remedy="export the network in float: net.float()")
         self.drop_paths = patched = mark_drop_paths(module)
+        functions = set()
         try:
-            program = exported(module, self.args, self.kwargs)
+            with own_derivatives(functions):
+                program = exported(module, self.args, self.kwargs)
         except Refused:
             raise
         except Exception as e:
@@ -382,6 +384,7 @@ class Reader(Places, Changes):
         finally:
             for m in patched:
                 del m.forward
+        self.told.update(f"{f} has derivatives of its own in PyTorch, here those of its forward: training differs" for f in functions)
         names = {}
         for path, p in [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]:
             names.setdefault(id(p), []).append(path)

@@ -31,9 +31,15 @@ def export(module, inputs, folder, kwargs=None, name=None):
     inputs = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
     described, tensors, folded = read(module, inputs, kwargs, name)
     project = Project(described)
-    copies = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (inputs, kwargs or {}))
-    with torch.no_grad(), inference(module):  # on copies: it may change its inputs
-        results = module(*copies[0], **copies[1])
+    def run(gradients):
+        """On copies: it may change its inputs."""
+        copies = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (inputs, kwargs or {}))
+        with torch.set_grad_enabled(gradients), inference(module):
+            return module(*copies[0], **copies[1])
+    try:
+        results = run(False)
+    except RuntimeError:  # it computes gradients itself
+        results = run(True)
     results = [r for r in torch.utils._pytree.tree_leaves(results) if isinstance(r, torch.Tensor)]
     given = [t for t in torch.utils._pytree.tree_leaves((inputs, kwargs or {})) if isinstance(t, torch.Tensor)]
 

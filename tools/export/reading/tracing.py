@@ -56,6 +56,21 @@ def exported(module, args, kwargs):
         del torch.Tensor.data
 
 
+@contextlib.contextmanager
+def own_derivatives(names):
+    """Notes the classes of torch.autograd.Function that are applied: a trace has their forward alone."""
+    original = torch.autograd.Function.__dict__["apply"]
+    def apply(cls, *args, **kwargs):
+        if not cls.__module__.startswith("torch."):
+            names.add(cls.__name__)
+        return original.__get__(None, cls)(*args, **kwargs)
+    torch.autograd.Function.apply = classmethod(apply)
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = original
+
+
 def mark_drop_paths(module):
     """Drop path leaves no trace in an exported inference: while exporting, its modules say what they are."""
     patched = []
