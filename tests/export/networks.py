@@ -606,6 +606,18 @@ def in_order():
     return Net()
 
 
+@network("scalars", "", "2,3")
+def scalars():
+    """Sums, maxima, norms and orders of what has no axes."""
+    class Net(nn.Module):
+        def forward(self, x, z):
+            y = z.sum() - 3
+            whole = y.cumsum(0), y.cumprod(0), y.prod(), y.sum(), x.mean(), y.mean(-1), x.std(unbiased=False), y.sort()[0]
+            largest = x.max(), y.max(0)[0], y.amin(), y.argmax(), y.argmin(0), y.topk(1)[1], (y > 0).any(), (y > 0).all()
+            return *whole, *largest, (-x).norm(), (x - 9).norm(), torch.linalg.vector_norm(y, 1), x.softmax(0), y.log_softmax(-1), y.logsumexp(0)
+    return Net()
+
+
 @network("stopped", "2,3,4,4,4")
 def stopped():
     """Where no gradient goes: detach, no_grad, with operations in place inside and behind it, and gradients again inside of that."""

@@ -51,6 +51,21 @@ def batch_of_one(name, rank):
     return decorate
 
 
+def as_a_line(function):
+    """A decorator: what has no axes is a line of one number."""
+    def translate(o):
+        x = o._operand(o.left["self"])
+        if x.rank:
+            return function(o)
+        o.left["self"] = Operand(None, reshape(x.e, [1], []), [1], x.type)
+        o.out, o.outs = [1], [[1] for _ in o.outs]
+        results = function(o)
+        several = isinstance(results, list)
+        results = [reshape(r.otherwise() if isinstance(r, Layer) else r, [], [1]) for r in (results if several else [results])]
+        return results if several else results[0]
+    return translate
+
+
 def spatial_axes(o):
     """The number of spatial axes in an operation's name: 2 in aten.conv2d.default."""
     return int(re.search(r"(\d)d", o.op)[1])

@@ -3,7 +3,7 @@ import math
 
 from expressions import E, axes, binary, call, literal, negative, number, reshape, scalar, shape
 from .elementwise import converted
-from operation import Layer, Operand, axis_of, part, permuted, repeated, scaled, translates
+from operation import Layer, Operand, as_a_line, axis_of, part, permuted, repeated, scaled, translates
 
 
 # ------------------------------------------------------------------ sums
@@ -22,14 +22,13 @@ def as_asked(o, x):
 
 
 def reduced(o, function, x, dims, keep):
-    if x.rank == 0:
-        return x.e
     if dims is None and keep:
         dims = list(range(x.rank))
     return call(function, x.e, *([axes(dims)] if dims is not None else []), *(["keepdims"] if keep else []))
 
 
 @translates("mean.default", "sum.default", "mean.dim", "sum.dim_IntList", "amax.default", "max.default")
+@as_a_line
 def reduction(o):
     x = as_asked(o, o.tensor("self"))
     dims = over(o, rank=x.rank) if "dim" in o.left else None
@@ -38,6 +37,7 @@ def reduction(o):
 
 
 @translates("amin.default", "min.default")
+@as_a_line
 def amin(o):
     x = o.tensor("self")
     dims = over(o, rank=x.rank) if "dim" in o.left else None
@@ -65,11 +65,12 @@ def ranked(o, x, axis, k):
 
 
 @translates("topk.default", "sort.default", "sort.stable", "argsort.default", "argsort.stable", "kthvalue.default", "median.dim")
+@as_a_line
 def in_order(o):
     x, name = o.tensor("self"), o.op.split(".")[1]
     axis = axis_of(o, o.take("dim"), x.rank)
     o.ignore("sorted", "stable")
-    n = x.shape[axis] if x.rank else 1
+    n = x.shape[axis]
     largest = o.take("largest" if name == "topk" else "descending") if name in ("topk", "sort", "argsort") else False
     k = (n + 1) // 2 if name == "median" else o.take("k") if "k" in o.left else n
     one = name in ("median", "kthvalue")
@@ -83,6 +84,7 @@ def in_order(o):
 
 
 @translates("max.dim", "min.dim")
+@as_a_line
 def max_dim(o):
     x = o.tensor("self")
     axis = axis_of(o, o.take("dim"), x.rank)
@@ -93,6 +95,7 @@ def max_dim(o):
 
 
 @translates("any.default", "any.dim", "any.dims", "all.default", "all.dim", "all.dims")
+@as_a_line
 def some_or_all(o):
     """The largest of what is true, or 1 less the largest of what is not."""
     x = o.tensor("self")
@@ -105,6 +108,7 @@ def some_or_all(o):
 
 
 @translates("prod.default", "prod.dim_int")
+@as_a_line
 def prod(o):
     x = as_asked(o, o.tensor("self"))
     axis = axis_of(o, o.take("dim"), x.rank) if "dim" in o.left else 0
@@ -122,6 +126,7 @@ def prod(o):
 
 
 @translates("cumsum.default")
+@as_a_line
 def cumsum(o):
     """A product with the matrix whose element (i, j) is 1 where i <= j."""
     x = as_asked(o, o.tensor("self"))
@@ -137,11 +142,12 @@ def cumsum(o):
 
 
 @translates("cumprod.default")
+@as_a_line
 def cumprod(o):
     """Products of 2, 4, 8... neighbours: each step multiplies by what stands as many places before."""
     x = as_asked(o, o.tensor("self"))
     axis = axis_of(o, o.take("dim"), x.rank)
-    n, far, e = x.shape[axis] if x.rank else 1, 1, x.e
+    n, far, e = x.shape[axis], 1, x.e
     side = lambda v: shape([v if a == axis else 0 for a in range(x.rank)])
     while far < n:
         e = o.named(e)
@@ -157,6 +163,7 @@ def argmaximum(o, x, axis, keep):
 
 
 @translates("argmax.default", "argmin.default")
+@as_a_line
 def argmax(o):
     x = o.tensor("self")
     axis, keep = o.take("dim"), o.take("keepdim")
@@ -168,6 +175,7 @@ def argmax(o):
 
 
 @translates("var.correction", "var.dim", "std.correction", "std.dim", "var_mean.correction", "std_mean.correction")
+@as_a_line
 def var(o):
     x = o.tensor("self")
     dims = over(o, rank=x.rank) or list(range(x.rank))
@@ -183,6 +191,7 @@ def var(o):
 
 
 @translates("linalg_vector_norm.default", "norm.ScalarOpt_dim", "norm.Scalar")
+@as_a_line
 def norm(o):
     x = o.tensor("self")
     o.take("ord" if "ord" in o.left else "p", 2, 2.0, None)
@@ -193,6 +202,7 @@ def norm(o):
 
 
 @translates("softmax.int", "log_softmax.int", "_softmax.default", "_log_softmax.default")
+@as_a_line
 def softmax(o):
     x = o.tensor("self")
     o.ignore("half_to_float")
