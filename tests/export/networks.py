@@ -606,6 +606,23 @@ def in_order():
     return Net()
 
 
+@network("named_as_parameters", "1,2,4,4,4")
+def named_as_parameters():
+    """Attributes, variables and classes with the names that the exporter gives to template parameters."""
+    class N(nn.Module):
+        def __init__(self, i, o):
+            super().__init__()
+            self.conv, self.skip, self.Out = nn.Conv3d(i, o, 3, padding=1), nn.Conv3d(i, o, 1), nn.PReLU(o)
+
+        def forward(self, x):
+            In = self.conv(x)
+            Out = self.Out(In.relu() * In.sigmoid() + In)
+            Scale = self.skip(x)
+            Kernel2 = Scale * Out + Scale
+            return Kernel2 * Out + Kernel2
+    return nn.Sequential(N(2, 4), N(4, 6))
+
+
 @network("scalars", "", "2,3")
 def scalars():
     """Sums, maxima, norms and orders of what has no axes."""

@@ -12,6 +12,13 @@ from structure import Call, Step, Structure, references
 WIDTH = 120
 FORMALS = "x y z u v w".split()
 RESERVED = {"model", "input", "parameter", "state", "handle"}
+ROLES = {"in": "In", "out": "Out", "channels": "Channels", "stride": "Stride", "kernel": "Kernel", "padding": "Padding", "extent": "N",
+         "groups": "Groups", "dilation": "Dilation", "scale": "Scale"}  # what a number is, and the template parameter that it becomes
+
+
+def taken(name):
+    """Whether a name is one of the library, of the language, or of a template parameter."""
+    return name in FUNCTIONS or name.rstrip("0123456789") in ROLES.values()
 
 
 class Definition:
@@ -34,7 +41,7 @@ def identifier(label):
     name = re.sub(r"\W", "_", label)
     if name[:1].isdigit():
         name = "layer_" + name
-    return name + "_" if name in FUNCTIONS or name in FORMALS or name.endswith("__") else name
+    return name + "_" if taken(name) or name in FORMALS or name.endswith("__") else name
 
 
 def camel(label):
@@ -135,8 +142,6 @@ class Writer:
 
     def parameters(self, columns, roles):
         """The template parameters of a group [(name, values, role)], and for each number None (equal everywhere) or how it is written."""
-        names = {"in": "In", "out": "Out", "channels": "Channels", "stride": "Stride", "kernel": "Kernel", "padding": "Padding", "extent": "N",
-                 "groups": "Groups", "dilation": "Dilation", "scale": "Scale"}
         parameters, at = [], []
         for column, role in zip(columns, roles):
             if len(set(column)) == 1:
@@ -156,7 +161,7 @@ class Writer:
                         found = f"{name} / {int(1 / ratio)}"
                         break
             if found is None:
-                base = names.get(role, "N")
+                base = ROLES.get(role, "N")
                 found, k = base, 2
                 while any(found == n for n, _, _ in parameters):
                     found, k = f"{base}{k}", k + 1
@@ -180,7 +185,7 @@ class Writer:
             d = self.definition_of.get(c)
             if d and d.struct[0] not in names:
                 token, base, text = d.struct
-                base = base + "_" if base in FUNCTIONS or base in RESERVED else base
+                base = base + "_" if taken(base) or base in RESERVED else base
                 name, k = base, 2
                 while name in names.values():
                     name, k = f"{base}{k}", k + 1
@@ -382,7 +387,7 @@ class Body:
     def fresh(self, name):
         name = re.sub(r"\W", "", name) or "y"
         base, k = name, 2
-        if name in FUNCTIONS or name in self.member_names:
+        if taken(name) or name in self.member_names:
             name = base + "_"
             base = name
         while name in self.names or name in FUNCTIONS or name in self.member_names:
