@@ -1,5 +1,5 @@
-// A volume cut along its depth: a training step of the 3D U-Net (32 channels, 64^3) of one program of the whole, and of 2 or 4 slabs of it
-// over ranks, one thread each.
+// A volume cut along its depth: a training step of the 3D U-Net (32 channels, 64^3 unless VOLUTE_BENCH_SIDE says another size) of one program
+// of the whole, and of 2 or 4 slabs of it over ranks, one thread each.
 //   bench.slabs whole FILE                    the loss and every gradient of the first step go to FILE
 //   mpirun -np N bench.slabs 2|4 FILE [STEPS]    those of so many slabs beside FILE's; then STEPS steps are timed, 5 by default
 // Every rank says the most memory it ever held (VmHWM), and what of that its workspaces are.
@@ -23,7 +23,10 @@ namespace {
 
 using namespace volute;
 
-constexpr std::int64_t side = 64;
+#ifndef VOLUTE_BENCH_SIDE
+#define VOLUTE_BENCH_SIDE 64
+#endif
+constexpr std::int64_t side = VOLUTE_BENCH_SIDE;
 template <class Net, std::int64_t Depth>
 using learner = trainer<Net, nn::cross_entropy<>, sgd, input<"x", 1, 1, Depth, side, side>, input<"labels", 1, Depth, side, side>>;
 

@@ -211,9 +211,10 @@ class basic_trainer_of : public runtime::parameter_members<basic_trainer_of<T, O
     workers_ = {e.threads() > 1 ? &e : nullptr, nullptr, 0};
   }
 
-  /// Initial values from a seed; the training begins anew.
+  /// Initial values from a seed; the training begins anew, random numbers too (from their own seed, which stays).
   void initialize(std::uint64_t seed) {
     program_.initialize(seed);
+    program_.seed(program_.random().seed);
     for (int k = 0; k < Optimiser::blocks + 2; ++k)
       if (holds(k)) std::fill_n(block(k), elements, T(0));
     progress = {};
