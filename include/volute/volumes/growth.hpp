@@ -114,7 +114,8 @@ constexpr std::uint64_t numbers_of(const graph::view& g) {
   return numbers;
 }
 
-/// Whether a network of larger volumes is the same network: it computes the same with the same numbers, it sees the same, begins and ends alike, and its result grows as the input.
+/// Whether a network of larger volumes is the same network: it computes with the same numbers, sees the same, begins and ends alike, and its
+/// result grows as the input.
 constexpr bool grows(const graph::view& small, const graph::view& large, const tile_study& t) {
   extents in, more;
   const unsigned volumes = volumes_of(small, in);
