@@ -86,6 +86,16 @@ TEST_CASE("what is written is read") {
     write_nifti(folder / name, x);
     CHECK(apart(read_nifti(folder / name).at.affine, x.at.affine) < 1e-5);
   }
+  image<float> skewed{stored<float>("x"), {{6, 7, 9}, {{{0.6, -1.6, 0, 20}, {0, 0, 3, -9}, {-0.8, -1.2, 0, 15}}}, 1}};
+  const auto codes = [&] {  // of the qform and the sform
+    write_nifti(folder / "skewed.nii", skewed);
+    const auto bytes = bytes_of(folder / "skewed.nii");
+    return std::pair{bytes[252], bytes[254]};
+  };
+  CHECK(codes() == std::pair<char, char>{1, 1});
+  for (auto& row : skewed.at.affine) row[0] += 0.3 * row[1];  // no qform has axes that are not at right angles
+  CHECK(codes() == std::pair<char, char>{0, 1});
+  CHECK(apart(read_nifti(folder / "skewed.nii").at.affine, skewed.at.affine) < 1e-5);
   const image<double> numbers{{{{-1, 0.4, 0.6, 1e9}}}, {{1, 1, 4}}};
   write_nifti(folder / "d.nii", numbers);
   CHECK(apart(read_nifti<std::uint8_t>(folder / "d.nii").voxels, xt::xtensor<int, 3>{{{0, 0, 1, 255}}}) == 0);
@@ -167,6 +177,12 @@ TEST_CASE("hostile headers") {
     CHECK(message(changed(40, d)) == "expected 1 to 7 extents of 1 or more");
   CHECK(message(changed(70, std::int16_t{128})) == "expected whole or real numbers, found RGB24");
   CHECK(message(changed(70, std::int16_t{12345})) == "expected whole or real numbers, found **ILLEGAL**");
+  struct scale {
+    float slope, inter;
+  };
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(message(changed(112, scale{2, nan})) == "expected a finite scl_inter, found nan");
+  CHECK_NOTHROW(read_nifti(changed(112, scale{0, nan})));  // no scale, nothing to add
   CHECK(message(changed(344, 'x')) == "expected a NIfTI-1 file, found no such header");
   for (const float offset : {0.f, -1e9f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e30f})
     CHECK(message(changed(108, offset)).starts_with("expected the voxels behind the header, found them at "));

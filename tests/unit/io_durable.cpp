@@ -65,3 +65,18 @@ TEST_CASE("a file is on the disk before it has its name, and then the name is", 
   CHECK(contents(path) == second);
   CHECK(folder.files() == 1);
 }
+
+TEST_CASE("what is no file keeps its name", "[io]") {  // /dev/null, /dev/stdout
+  using namespace volute;
+  const scratch_folder folder;
+  const std::string pipe = folder / "pipe", link = folder / "link";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  std::filesystem::create_symlink(pipe, link);
+  const model<nn::linear<4, 3>, input<"x", 2, 4>> m;
+  for (const std::string& name : {pipe, link}) {
+    CHECK(message<file_error>([&] { save(m, name); }) == name + ": not a regular file");
+    CHECK(std::filesystem::is_fifo(name));
+    CHECK_FALSE(std::filesystem::exists(name + ".tmp"));
+  }
+  CHECK(std::filesystem::is_symlink(link));
+}

@@ -134,6 +134,12 @@ TEST_CASE("labels and probabilities of few channels and long rows") {
   CHECK(p[0] == Approx(1 / (1 + std::exp(-1.0))));
   CHECK(p[3] == 0);
   CHECK(p[4] == 0);  // 0.5 is not above
+  const float unknown[2][2]{{NAN, 1}, {0, NAN}};  // no score, no probability: not the 0 of what is below
+  float q[2][2];
+  vs::probability_sink<int>{0.5, 0}.store(vs::result_row<float, float>{unknown[0], 2, 2, 2, q[0], 2});
+  CHECK((std::isnan(q[0][0]) && std::isnan(q[1][0]) && std::isnan(q[0][1]) && std::isnan(q[1][1])));
+  vs::probability_sink<int>{0.5, 0}.store(vs::result_row<float, float>{unknown[0], 2, 1, 2, q[0], 2});
+  CHECK((std::isnan(q[0][0]) && q[0][1] > 0.7f));
   std::vector<float> long_row(300);
   for (std::size_t i = 0; i < 300; ++i) long_row[i] = static_cast<float>(i % 150);
   std::vector<std::uint8_t> long_labels(150);
@@ -154,6 +160,7 @@ TEST_CASE("extents that the whole network refuses") {
   CHECK_THROWS_WITH(t(noise(1, {14, 17, 16})), "volume: expected a height of 14 and a multiple of 2 more, found 17");
   CHECK_THROWS_WITH(t(noise(2, {14, 14, 16})), "volume: expected 1 samples of 1 channels, found 1 of 2");
   CHECK_THROWS_AS(t(noise(1, {14, 14, 0})), shape_error);
+  CHECK_THROWS_WITH(t(noise(1, {14, 14, 16}, 1, 0)), "volume: expected 1 samples of 1 channels, found 0 of 1");
   xt::xtensor<float, 4> four = xt::zeros<float>({1, 14, 14, 16});
   CHECK_THROWS_WITH(t(four), "volume: expected rank 5 (N,C,D,H,W), found rank 4");
   CHECK(pair::result_shape({20, 14, 18}) == make_extents(1, 2, 20, 14, 18));

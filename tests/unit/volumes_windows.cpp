@@ -91,6 +91,24 @@ TEST_CASE("where windows begin") {
   CHECK_THROWS_WITH(vs::nnunet(0), "tile_step_size: expected more than 0 and at most 1, found 0.000000");
 }
 
+TEST_CASE("rules set by hand that would leave voxels out") {
+  windows w = trained();
+  const volume x = noise(1, {9, 13, 17});
+  for (vs::window_rule rule : {vs::monai(), vs::nnunet()}) {
+    for (const double step : {1.5, 0.0, -1.0, std::nan("")}) {
+      rule.step = {0.5, step, 0.5};
+      CHECK_THROWS_WITH(w(x, rule), "windows: expected steps of more than 0 and at most 1, found " + std::to_string(step));
+    }
+    rule.step = {0.5, 1, 0.5};
+    for (const double sigma : {0.0, -0.5, std::nan("")}) {
+      rule.blend = vs::blend::gaussian, rule.sigma = sigma;
+      CHECK_THROWS_WITH(w(x, rule), "windows: expected a sigma of more than 0, found " + std::to_string(sigma));
+    }
+    rule.blend = vs::blend::constant;  // has none
+    CHECK(std::isfinite(w(x, rule)(0, 0, 8, 12, 16)));
+  }
+}
+
 TEST_CASE("windows in slabs, on workers, called off and refused") {
   windows w = trained();
   const volume x = noise(1, {23, 17, 19}), alone = w(x, vs::nnunet());

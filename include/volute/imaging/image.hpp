@@ -189,7 +189,9 @@ inline grid with_spacing(grid g, const std::array<double, 3>& millimetres) {
   for (int a = 0; a < 3; ++a) {
     const double wanted = millimetres[static_cast<std::size_t>(a)], factor = wanted / old[static_cast<std::size_t>(a)];
     if (!(wanted > 0) || !std::isfinite(factor)) fail("grid: expected a spacing above 0, found " + std::to_string(wanted));
-    const std::int64_t n = std::max<std::int64_t>(1, std::llround(static_cast<double>(g.extent[a]) / factor));
+    const double voxels = static_cast<double>(g.extent[a]) / factor;
+    if (!(voxels < 0x1p48)) fail("grid: expected a spacing that leaves an axis fewer than 2^48 voxels, found " + std::to_string(wanted));
+    const std::int64_t n = std::max<std::int64_t>(1, std::llround(voxels));
     for (auto& row : g.affine) {
       double& step = row[static_cast<std::size_t>(2 - a)];
       row[3] += (static_cast<double>(g.extent[a] - 1) - static_cast<double>(n - 1) * factor) / 2 * step;

@@ -36,10 +36,13 @@ xt::xtensor<real<T>, 3> each_voxel_of(xt::xtensor<T, 3> v, const F& f) {
 
 template <class T, class Counts>
 xt::xtensor<real<T>, 3> scored(const xt::xtensor<T, 3>& v, const Counts& counts) {
-  double n = 0, sum = 0, squares = 0;
-  for (std::size_t i = 0; i < v.size(); ++i)
-    if (counts(i)) n += 1, sum += static_cast<double>(v.data()[i]);
-  const double mean = n > 0 ? sum / n : 0;
+  double n = 0, first = 0, sum = 0, squares = 0;
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    if (!counts(i)) continue;
+    if (n == 0) first = static_cast<double>(v.data()[i]);  // sums around it: what is constant has that mean, and a deviation of 0
+    n += 1, sum += static_cast<double>(v.data()[i]) - first;
+  }
+  const double mean = n > 0 ? first + sum / n : 0;
   for (std::size_t i = 0; i < v.size(); ++i)
     if (counts(i)) squares += (static_cast<double>(v.data()[i]) - mean) * (static_cast<double>(v.data()[i]) - mean);
   const double deviation = std::max(n > 0 ? std::sqrt(squares / n) : 0, 1e-8);

@@ -175,6 +175,8 @@ inline status check_header(const std::string& path, nifti_1_header h) {
   if (!dims) return io::file_failure(path + ": expected 1 to 7 extents of 1 or more");
   if (!with_type(h.datatype, [](auto) {}))
     return io::file_failure(path + ": expected whole or real numbers, found " + nifti_datatype_string(h.datatype));
+  if (std::isfinite(h.scl_slope) && h.scl_slope != 0 && !std::isfinite(h.scl_inter))
+    return io::file_failure(path + ": expected a finite scl_inter, found " + std::to_string(h.scl_inter));
   if (!(h.vox_offset >= static_cast<float>(sizeof h) && h.vox_offset <= 1e9f))
     return io::file_failure(path + ": expected the voxels behind the header, found them at " + std::to_string(h.vox_offset));
   return {};
@@ -235,7 +237,7 @@ result<image<T>> try_read_nifti(const std::string& path, std::int64_t frame = 0)
   std::vector<std::byte> bytes(result.voxels.size() * static_cast<std::size_t>(n->nbyper));
   if (!in.skip(*begin) || !in.read(bytes) || !in.ends_well()) return io::file_failure(path + ": ends before its voxels, or is damaged");
   if (n->swapsize > 1 && n->byteorder != nifti_short_order()) nifti_swap_Nbytes(result.voxels.size(), n->swapsize, bytes.data());
-  const bool scales = n->scl_slope != 0 && std::isfinite(n->scl_slope) && std::isfinite(n->scl_inter);
+  const bool scales = n->scl_slope != 0 && std::isfinite(n->scl_slope);
   const double slope = scales ? static_cast<double>(n->scl_slope) : 1, offset = scales ? static_cast<double>(n->scl_inter) : 0;
   detail::with_type(n->datatype, [&]<class From>(From) {
     detail::numbers(reinterpret_cast<const From*>(bytes.data()), result.voxels.size(), slope != 1 || offset != 0, slope, offset,
@@ -287,6 +289,11 @@ status try_write_nifti(const std::string& path, const image<T>& x) {
   float spare[3];
   nifti_mat44_to_quatern(n->sto_xyz, &n->quatern_b, &n->quatern_c, &n->quatern_d, &n->qoffset_x, &n->qoffset_y, &n->qoffset_z, &spare[0],
                          &spare[1], &spare[2], &n->qfac);
+  const mat44 turned = nifti_quatern_to_mat44(n->quatern_b, n->quatern_c, n->quatern_d, n->qoffset_x, n->qoffset_y, n->qoffset_z, n->dx,
+                                              n->dy, n->dz, n->qfac);
+  for (std::size_t r = 0; r < 3; ++r)
+    for (std::size_t c = 0; c < 3; ++c)  // of axes that are not at right angles the qform says nothing, instead of another place
+      if (std::abs(turned.m[r][c] - n->sto_xyz.m[r][c]) > 1e-3f * n->pixdim[c + 1]) n->qform_code = NIFTI_XFORM_UNKNOWN;
   nifti_1_header header = nifti_convert_nim2nhdr(n.get());
   header.vox_offset = 352;
   std::vector<std::byte> start(352);  // and no extensions

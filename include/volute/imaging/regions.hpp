@@ -14,9 +14,10 @@ enum class neighbours { faces, edges, corners };
 inline namespace VOLUTE_ISA {
 
 /// The smallest box that holds all voxels above `above`, `margin` voxels wider on each side as far as the image goes. All of it if there
-/// are none.
+/// are none. Throws shape_error for a margin below 0.
 template <class T>
 box foreground(const xt::xtensor<T, 3>& v, T above = T(0), std::int64_t margin = 0) {
+  if (margin < 0) fail("foreground: expected a margin of 0 or more, found " + std::to_string(margin));
   const size3 e = extent_of(v);
   size3 low = e, high{-1, -1, -1}, at{0, 0, 0};
   const T* p = v.data();
@@ -27,8 +28,8 @@ box foreground(const xt::xtensor<T, 3>& v, T above = T(0), std::int64_t margin =
           for (int a = 0; a < 3; ++a) low[a] = std::min(low[a], at[a]), high[a] = std::max(high[a], at[a]);
   box b{{0, 0, 0}, e};
   for (int a = 0; a < 3 && high.d >= 0; ++a) {
-    b.begin[a] = std::max<std::int64_t>(0, low[a] - margin);
-    b.extent[a] = std::min(e[a], high[a] + margin + 1) - b.begin[a];
+    b.begin[a] = low[a] - std::min(low[a], margin);
+    b.extent[a] = high[a] + 1 + std::min(e[a] - high[a] - 1, margin) - b.begin[a];
   }
   return b;
 }

@@ -72,11 +72,15 @@ inline status read_at(const open_file& file, const std::string& path, std::uint6
 
 /// Writes a file in one step: the bytes go to `path`.tmp and onto the disk, then that becomes `path`, in place of what it was (a link is
 /// replaced, not followed). A crash, a kill or a full disk at any moment leaves the old file, and at most one .tmp, which the next call
-/// takes over. Two calls at once for one path: the later is refused.
+/// takes over. Two calls at once for one path: the later is refused, and so is what leads to a device or a pipe: a file would take the name
+/// of /dev/null from all programs.
 inline status write_atomically(const std::string& path, std::span<const std::span<const std::byte>> parts) {
   const std::string temporary = path + ".tmp";
   const auto slash = path.find_last_of('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  struct stat old {};
+  const bool replaces = ::stat(path.c_str(), &old) == 0;
+  if (replaces && !S_ISREG(old.st_mode)) return file_failure(path + ": not a regular file");
 
   const open_file file(::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (file.get() < 0) return system_failure(temporary, "cannot be created", errno);
@@ -101,7 +105,7 @@ inline status write_atomically(const std::string& path, std::span<const std::spa
     }
   }
 #if !defined(__wasi__)  // files have no modes there
-  if (struct stat old{}; ::stat(path.c_str(), &old) == 0 && ::fchmod(file.get(), old.st_mode & 07777) != 0)
+  if (replaces && ::fchmod(file.get(), old.st_mode & 07777) != 0)
     return failed_to("cannot keep its mode");
 #endif
   if (::fsync(file.get()) != 0) return failed_to("cannot be written");

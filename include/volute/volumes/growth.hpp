@@ -2,8 +2,11 @@
 // volumes is the same one.
 #pragma once
 
+#include <volute/core/hash.hpp>
 #include <volute/runtime/receptive_field.hpp>
 #include <volute/volumes/cut.hpp>
+
+#include <bit>
 
 namespace volute::volumes {
 
@@ -91,11 +94,33 @@ constexpr tile_study study(const graph::view& g) {
   return t.refuse({}, wanted, got);
 }
 
-/// Whether a network of larger volumes is the same network: it sees the same, begins and ends alike, and its result grows as the input.
+/// Stands for the constants and the elementwise functions that a result is made of, in any order; a matrix of constants has those of its
+/// extents, and is looked at by what it does.
+constexpr std::uint64_t numbers_of(const graph::view& g) {
+  buffer<bool> constant(g.size.nodes, false), live(g.size.nodes, false);
+  for (int id = 0; id < g.size.nodes; ++id) {
+    constant.data[id] = g.nodes[id].count > 0 || g.is<ops::fill>(id) || g.is<ops::arange>(id);
+    for (int k = 0; k < g.nodes[id].count; ++k) constant.data[id] = constant.data[id] && constant.data[g.operand(id, k)];
+  }
+  live.data[g.outputs[0]] = true;
+  std::uint64_t numbers = 0;
+  for (int id = g.size.nodes - 1; id >= 0; --id) {
+    if (!live.data[id]) continue;
+    if (g.is<ops::fill>(id)) numbers += scatter(std::bit_cast<std::uint64_t>(g.as<ops::fill>(id).value) + 1);
+    if (g.is<ops::elementwise>(id)) numbers += scatter(~static_cast<std::uint64_t>(g.as<ops::elementwise>(id).function));
+    for (int k = 0; k < g.nodes[id].count; ++k)
+      if (!g.is<ops::matmul>(id) || !constant.data[g.operand(id, k)]) live.data[g.operand(id, k)] = true;
+  }
+  return numbers;
+}
+
+/// Whether a network of larger volumes is the same network: it computes with the same numbers, sees the same, begins and ends alike, and its
+/// result grows as the input.
 constexpr bool grows(const graph::view& small, const graph::view& large, const tile_study& t) {
   extents in, more;
   const unsigned volumes = volumes_of(small, in);
   if (volumes_of(large, more) != volumes || small.size.parameters != large.size.parameters) return false;
+  if (numbers_of(small) != numbers_of(large)) return false;
   for (int i = 0; i < small.size.parameters; ++i)
     if (!(small.parameters[i].path == large.parameters[i].path) || !(small.parameters[i].shape == large.parameters[i].shape)) return false;
   const graph::field_walk walk(large, volumes, graph::field_question::places);

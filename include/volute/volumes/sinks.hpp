@@ -81,7 +81,7 @@ struct label_sink {
   }
 };
 
-/// f(const slab<T>&) of probabilities above a threshold, zeros elsewhere: softmax over the channels, or the sigmoid of a single one.
+/// f(const slab<T>&) of probabilities above a threshold (and NaN), zeros elsewhere: softmax over the channels, or the sigmoid of a single one.
 template <class F>
 struct probability_sink {
   double above;
@@ -103,7 +103,7 @@ struct probability_sink {
       for (std::int64_t c = 0; c < r.channels && r.channels > 1; ++c) total += std::exp(s[c * r.from_stride] - largest);
       for (std::int64_t c = 0; c < r.channels; ++c) {
         const T p = r.channels > 1 ? std::exp(s[c * r.from_stride] - largest) / total : s[0] < 0 ? total / (1 + total) : 1 / (1 + total);
-        r.to[c * r.to_stride + x] = p > least ? p : T(0);
+        r.to[c * r.to_stride + x] = p <= least ? T(0) : p;  // NaN stays
       }
     }
   }

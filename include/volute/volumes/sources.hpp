@@ -16,12 +16,12 @@ template <class T>
 struct memory_source {
   const T* data;
   size3 extent;
-  std::int64_t samples = 0, channels = 0;  // 0: as many as there are to be
+  std::int64_t samples = -1, channels = -1;  // -1: as many as there are to be
 
   size3 extents() const { return extent; }
   /// Throws shape_error if it is not one of the network's inputs.
   void check(std::int64_t wanted_samples, std::int64_t wanted_channels) const {
-    if (samples == 0 || (samples == wanted_samples && channels == wanted_channels)) return;
+    if (samples < 0 || (samples == wanted_samples && channels == wanted_channels)) return;
     fail("volume: expected " + std::to_string(wanted_samples) + " samples of " + std::to_string(wanted_channels) + " channels, found " +
          std::to_string(samples) + " of " + std::to_string(channels));
   }

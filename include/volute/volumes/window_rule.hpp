@@ -38,6 +38,14 @@ inline double nearest_half(double v) {
   return (v + places) - places;
 }
 
+/// Throws shape_error for a rule, set by hand perhaps, that leaves voxels without a window or without a weight.
+inline void check_rule(const window_rule& r) {
+  for (const double step : r.step)
+    if (!(step > 0 && step <= 1)) fail("windows: expected steps of more than 0 and at most 1, found " + std::to_string(step));
+  if (r.blend == blend::gaussian && !(r.sigma > 0))
+    fail("windows: expected a sigma of more than 0, found " + std::to_string(r.sigma));
+}
+
 /// monai.inferers.sliding_window_inference: overlap, mode, sigma_scale, padding_mode and cval. (Version 1.6.)
 inline window_rule monai(double overlap = 0.25, blend mode = blend::constant, surround padding = surround::constant, double cval = 0,
                          double sigma_scale = 0.125) {

@@ -140,7 +140,7 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
   void use(executor& e) { crew_.use(e); }
 
   /// As tiled::run, by a rule for windows; progress counts windows. Throws shape_error for an empty volume, where a border cannot be
-  /// mirrored, and for a choice of slabs: sums go on from one to the next.
+  /// mirrored, for steps or a sigma that leave voxels out, and for a choice of slabs: sums go on from one to the next.
   template <class Sink, class Source>
   bool run(const volumes::window_rule& rule, const volumes::options& o, const Sink& sink, const Source& source) {
     if (o.first_slab != 0 || o.slab_count != volumes::options{}.slab_count)
@@ -185,6 +185,7 @@ requires(std::is_void_v<decltype(volumes::window_failure<Net, std::remove_const_
     std::vector<T> weight;
 
     plan(const volumes::window_rule& r, const volumes::size3& e) : rule(r), volume(e), padded(e) {
+      volumes::check_rule(r);
       std::vector<double> w[3];
       for (int a = 0; a < 3; ++a) {
         if (e[a] < 1) fail("volume: expected voxels, found an extent of " + std::to_string(e[a]));
