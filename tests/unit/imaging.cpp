@@ -43,6 +43,11 @@ TEST_CASE("orientation: canonical as nibabel's, and back to the same voxels and 
   }
   CHECK_THROWS_WITH(oriented(x, "RAL"), "orientation: expected one of R L, of A P and of S I each, found RAL");
   CHECK_THROWS_WITH(oriented(x, "XYZ"), "orientation: expected one of R L, of A P and of S I each, found XYZ");
+  for (const double step : {0.0, std::nan("")}) {
+    for (auto& row : x.at.affine) row[1] = step;
+    CHECK_THROWS_WITH(orientation(x.at), Catch::Contains("grid: expected voxels that are some way apart"));
+    CHECK_THROWS_AS(oriented(x), volute::shape_error);
+  }
 }
 
 TEST_CASE("resampling onto a turned grid, as SciPy's map_coordinates") {

@@ -146,7 +146,10 @@ TEST_CASE("statistics of a store") {
   CHECK_THROWS_WITH(s.source(), "store: expected all 3 planes of a run, found 2");
   CHECK_THROWS_WITH(vs::store<float>(4, {3, 2, 5}).statistics(), "store: expected all 3 planes of a run, found 0");
   CHECK_THROWS_WITH(s.statistics(3), "statistics: expected groups that divide 4 channels, found 3");
-  CHECK_THROWS_WITH(vs::store<float>(0, {3, 2, 5}), "store: expected channels and extents of 1 or more, found (0,3,2,5)");
+  CHECK_THROWS_WITH(vs::store<float>(0, {3, 2, 5}), "store: expected channels and extents of 1 or more, and fewer than 2^63 bytes, found (0,3,2,5)");
+  CHECK_THROWS_WITH(vs::store<float>(-1, {3, 2, 5}), Catch::Contains("found (-1,3,2,5)"));
+  CHECK_THROWS_WITH(vs::store<float>(std::int64_t{1} << 40, {1 << 30, 3, 5}), Catch::Contains("fewer than 2^63 bytes"));
+  CHECK_THROWS_WITH(vs::store<float>(std::int64_t{1} << 20, {1 << 30, 1, 1}), Catch::Contains("no memory for 4503599627370496 bytes"));
   CHECK_THROWS_AS(vs::store<float>(1, {3, 2, 5}, "/no/such/folder"), file_error);
   const std::vector<float> wide(4 * 12);
   CHECK_THROWS_WITH(s.sink().function(vs::slab<float>{0, make_extents(1, 4, 1, 2, 6), wide.data()}),

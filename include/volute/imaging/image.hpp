@@ -92,13 +92,15 @@ struct direction {
   bool positive = true;
   friend bool operator==(const direction&, const direction&) = default;
 };
-/// Of depth, height and width. The one among the six ways to pair them with the largest sum of cosines.
+/// Of depth, height and width. The one among the six ways to pair them with the largest sum of cosines. Throws shape_error where voxels
+/// are no distance apart, or one that is not finite.
 inline std::array<direction, 3> directions(const grid& g) {
   static constexpr int orders[6][3] = {{2, 1, 0}, {1, 2, 0}, {2, 0, 1}, {0, 2, 1}, {1, 0, 2}, {0, 1, 2}};
   const auto s = spacing(g);
+  for (const double apart : s)
+    if (!(apart > 0 && std::isfinite(apart))) fail("grid: expected voxels that are some way apart, found " + std::to_string(apart) + " mm");
   const auto cosine = [&](int axis, int world) {
-    const double length = s[static_cast<std::size_t>(axis)];
-    return length > 0 ? g.step(axis)[static_cast<std::size_t>(world)] / length : 0;
+    return g.step(axis)[static_cast<std::size_t>(world)] / s[static_cast<std::size_t>(axis)];
   };
   int best = 0;
   double most = -1;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -26,39 +27,42 @@ inline namespace VOLUTE_ISA {
 template <class T>
 class store {
  public:
-  /// Throws file_error where the folder, or memory, has no room.
-  store(std::int64_t channels, const size3& extent, const std::string& folder = "")
-      : channels_(channels), extent_(extent), sums_(static_cast<std::size_t>(channels)) {
-    if (channels < 1 || extent.d < 1 || extent.h < 1 || extent.w < 1)
-      fail("store: expected channels and extents of 1 or more, found " +
+  /// Throws shape_error for extents that no memory could have, file_error where the folder, or memory, has no room.
+  store(std::int64_t channels, const size3& extent, const std::string& folder = "") : channels_(channels), extent_(extent) {
+    std::int64_t all{sizeof(T)};
+    for (const std::int64_t n : {channels, extent.d, extent.h, extent.w}) all = n < 1 ? 0 : bounded_product(all, n);
+    if (all == 0 || all == std::numeric_limits<std::int64_t>::max())
+      fail("store: expected channels and extents of 1 or more, and fewer than 2^63 bytes, found " +
            format_shape(std::vector<std::int64_t>{channels, extent.d, extent.h, extent.w}));
+    bytes_ = static_cast<std::size_t>(all);
     int file = -1;
     if (!folder.empty()) {
       std::string name = folder + "/volute-" + std::string(6, 'X');
       file = ::mkstemp(name.data());
       if (file < 0) io::demand(io::file_failure(folder + ": no file can be made there: " + std::strerror(errno)));
       ::unlink(name.c_str());
-      if (const int error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes())); error != 0) {
+      if (const int error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes_)); error != 0) {
         ::close(file);
-        io::demand(io::file_failure(folder + ": no room for " + std::to_string(bytes()) + " bytes: " + std::strerror(error)));
+        io::demand(io::file_failure(folder + ": no room for " + std::to_string(bytes_) + " bytes: " + std::strerror(error)));
       }
     }
-    void* const p = ::mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file, 0);
+    void* const p = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file, 0);
     const int error = errno;
     if (file >= 0) ::close(file);
     if (p == MAP_FAILED)
-      io::demand(io::file_failure("store: no memory for " + std::to_string(bytes()) + " bytes: " + std::strerror(error)));
+      io::demand(io::file_failure("store: no memory for " + std::to_string(bytes_) + " bytes: " + std::strerror(error)));
     data_ = static_cast<T*>(p);
   }
   store(store&& other) noexcept
       : channels_(other.channels_),
         extent_(other.extent_),
+        bytes_(other.bytes_),
         data_(std::exchange(other.data_, nullptr)),
         sums_(std::move(other.sums_)),
         taken_(other.taken_) {}
   store& operator=(store&&) = delete;
   ~store() {
-    if (data_ != nullptr) ::munmap(data_, bytes());
+    if (data_ != nullptr) ::munmap(data_, bytes_);
   }
 
   /// Of the volume: depth, height, width.
@@ -109,6 +113,7 @@ class store {
   };
   std::int64_t channels_;
   size3 extent_;
+  std::size_t bytes_ = 0;
   T* data_ = nullptr;
   std::vector<moments> sums_;
   std::int64_t taken_ = 0;  // planes since the first one
@@ -130,7 +135,6 @@ class store {
     const double count = static_cast<double>(n), mean = sum[0] / count;
     return {count, first + mean, std::max(0.0, squares[0] - mean * sum[0])};
   }
-  std::size_t bytes() const { return static_cast<std::size_t>(channels_ * extent_.voxels()) * sizeof(T); }
 
   void check_full() const {
     if (taken_ != extent_.d) fail("store: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
@@ -141,7 +145,7 @@ class store {
         s.begin + s.shape[2] > extent_.d)
       fail("store: expected planes of (1," + std::to_string(channels_) + ',' + std::to_string(extent_.d) + ',' + std::to_string(extent_.h) +
            ',' + std::to_string(extent_.w) + "), found others");
-    if (s.begin == 0) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
+    if (s.begin == 0 || sums_.empty()) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
     taken_ += s.shape[2];
     for (std::int64_t c = 0; c < channels_; ++c) {
       std::memcpy(static_cast<void*>(data_ + (c * extent_.d + s.begin) * plane), s.data + c * part,
