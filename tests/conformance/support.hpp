@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace conformance {
@@ -47,7 +48,7 @@ constexpr auto parameter_of(volute::shape_constant<D...>) {
 }
 
 /// The entry of cases.json with this id.
-inline const json& entry(const std::string& id) {
+inline const json& entry(std::string_view id) {
   static const json all = json::parse(std::ifstream(VOLUTE_CASES));
   const auto found = std::find_if(all.begin(), all.end(), [&](const json& e) { return e.at("id") == id; });
   if (found == all.end()) FAIL("cases.json has no " << id);
