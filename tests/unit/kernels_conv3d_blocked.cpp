@@ -109,6 +109,18 @@ constexpr ops::volume_layout layout_of(int64_t batch, int64_t channels, const in
   return {block, batch, channels, size[0], size[1], size[2], 1, size[1] + 3, 2, size[2] + 2};
 }
 
+/// The family of the filter's adjoint that takes these blocks: the chosen one, or where that is one that cannot, another.
+template <class T>
+constexpr kernels::weights_family reader(const conv_geometry& g, const ops::volume_layout& x_layout, const ops::volume_layout& g_layout) {
+  using enum kernels::weights_family;
+  for (const kernels::weights_family f : {kernels::weights_family_of<T>(g), outputs, inputs, row_outputs, row_inputs}) {
+    if (!kernels::possible<T>(f, kernels::canonical(g))) continue;
+    const ops::conv_facts facts = kernels::conv3d_weights_facts<T>(g, f);
+    if (facts.reads_source(x_layout) && facts.reads_target(g_layout)) return f;
+  }
+  return kernels::weights_family_of<T>(g);
+}
+
 /// The adjoint in the filter from blocked tensors: both, or each alone too.
 template <class T, conv_geometry G, int64_t XBlock, int64_t GBlock, bool Each = false>
 void check_weights(const char* name, int threads = 1) {
@@ -119,12 +131,13 @@ void check_weights(const char* name, int threads = 1) {
   const auto wanted = backward_weights<T, G>(x, g);
   constexpr T beside = std::numeric_limits<T>::quiet_NaN();
   volute::spinning_pool pool(threads);
-  const int64_t each = kernels::conv3d_backward_weights_worker_size<T>(G);
+  constexpr kernels::weights_family family = reader<T>(G, x_layout, g_layout);
+  const int64_t each = kernels::with_plan<T>(family, kernels::canonical(G), [](const auto& plan) { return plan.worker_scratch(); });
   std::vector<T> memory(static_cast<std::size_t>(each * (threads - 1)));
   const kernels::team<T> team = threads > 1 ? kernels::team<T>{&pool, memory.data(), each} : kernels::team<T>{};
   const auto check = [&](auto layouts, const std::vector<T>& a, const std::vector<T>& b) {
-    guarded<T> dw(G.w_size()), scratch(kernels::conv3d_backward_weights_scratch_size<T>(G));
-    kernels::conv3d_backward_weights<T, G, decltype(layouts)::value>::run(a.data(), b.data(), dw.data(), scratch.data(), team);
+    guarded<T> dw(G.w_size()), scratch(kernels::conv3d_weights_facts<T>(G, family).scratch);
+    kernels::conv3d_backward_weights<T, G, decltype(layouts)::value, family>::run(a.data(), b.data(), dw.data(), scratch.data(), team);
     CHECK((dw.intact() && scratch.intact()));
     CHECK(where(dw.values(), wanted) == "equal");
   };
