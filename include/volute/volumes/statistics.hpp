@@ -80,17 +80,20 @@ class channel_moments {
   void check_full() const {
     if (taken_ != extent_.d) fail("store: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
   }
-  /// The next planes, in their order; with the first one all begins anew. Throws shape_error for those of another volume.
-  void take(const slab<T>& s) {
-    const std::int64_t plane = extent_.h * extent_.w, part = s.shape[2] * plane;
-    if (s.shape[0] * s.shape[1] != channels_ || s.shape[3] != extent_.h || s.shape[4] != extent_.w || s.begin + s.shape[2] > extent_.d)
+  /// Before planes come: with the first one all begins anew. Throws shape_error for those of another volume.
+  void expect(std::int64_t begin, const volute::extents& shape) {
+    if (shape[0] * shape[1] != channels_ || shape[3] != extent_.h || shape[4] != extent_.w || begin + shape[2] > extent_.d)
       fail("store: expected planes of (1," + std::to_string(channels_) + ',' + std::to_string(extent_.d) + ',' + std::to_string(extent_.h) +
            ',' + std::to_string(extent_.w) + "), found others");
-    if (s.begin == 0 || sums_.empty()) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
+    if (begin == 0 || sums_.empty()) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
+  }
+  /// The next planes, in their order, `depth` planes from one channel to the next.
+  void take(const slab<T>& s, std::int64_t depth) {
+    const std::int64_t plane = extent_.h * extent_.w;
     taken_ += s.shape[2];
     for (std::int64_t c = 0; c < channels_; ++c)
       for (std::int64_t z = 0; z < s.shape[2]; ++z)
-        sums_[static_cast<std::size_t>(c)].add(moments_of(s.data + c * part + z * plane, plane));
+        sums_[static_cast<std::size_t>(c)].add(moments_of(s.data + (c * depth + z) * plane, plane));
   }
 
  private:

@@ -2,21 +2,17 @@
 #pragma once
 
 #include <volute/core/xtensor.hpp>
-#include <volute/io/status.hpp>
+#include <volute/volumes/mapping.hpp>
 #include <volute/volumes/sinks.hpp>
 #include <volute/volumes/sources.hpp>
 #include <volute/volumes/statistics.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
+#include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
-
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace volute::volumes {
 
@@ -29,58 +25,45 @@ template <class T>
 class store {
  public:
   /// Throws shape_error for extents that no memory could have, file_error where the folder, or memory, has no room.
-  store(std::int64_t channels, const size3& extent, const std::string& folder = "") : moments_(channels, extent) {
+  store(std::int64_t channels, const size3& extent, const std::string& folder = "")
+      : moments_(channels, extent), memory_(bytes_for(channels, extent), folder) {}
+  /// In bytes of another one, as many at least; what is more goes back to the system.
+  store(std::int64_t channels, const size3& extent, mapping memory) : moments_(channels, extent), memory_(std::move(memory)) {
+    if (memory_.bytes() < bytes_for(channels, extent))
+      fail("store: expected " + std::to_string(bytes_for(channels, extent)) + " bytes, found " + std::to_string(memory_.bytes()));
+    memory_.shrink(bytes_for(channels, extent));
+  }
+  /// The bytes that it needs. Throws shape_error.
+  static std::size_t bytes_for(std::int64_t channels, const size3& extent) {
     std::int64_t all{sizeof(T)};
     for (const std::int64_t n : {channels, extent.d, extent.h, extent.w}) all = n < 1 ? 0 : bounded_product(all, n);
     if (all == 0 || all == std::numeric_limits<std::int64_t>::max())
       fail("store: expected channels and extents of 1 or more, and fewer than 2^63 bytes, found " +
            format_shape(std::vector<std::int64_t>{channels, extent.d, extent.h, extent.w}));
-    bytes_ = static_cast<std::size_t>(all);
-    int file = -1;
-    if (!folder.empty()) {
-      std::string name = folder + "/volute-" + std::string(6, 'X');
-      file = ::mkstemp(name.data());
-      if (file < 0) io::demand(io::file_failure(folder + ": no file can be made there: " + std::strerror(errno)));
-      ::unlink(name.c_str());
-      if (const int error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes_)); error != 0) {
-        ::close(file);
-        io::demand(io::file_failure(folder + ": no room for " + std::to_string(bytes_) + " bytes: " + std::strerror(error)));
-      }
-    }
-    void* const p = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file, 0);
-    const int error = errno;
-    if (file >= 0) ::close(file);
-    if (p == MAP_FAILED)
-      io::demand(io::file_failure("store: no memory for " + std::to_string(bytes_) + " bytes: " + std::strerror(error)));
-    data_ = static_cast<T*>(p);
+    return static_cast<std::size_t>(all);
   }
-  store(store&& other) noexcept
-      : moments_(std::move(other.moments_)),
-        bytes_(other.bytes_),
-        data_(std::exchange(other.data_, nullptr)) {}
-  store& operator=(store&&) = delete;
-  ~store() {
-    if (data_ != nullptr) ::munmap(data_, bytes_);
-  }
+  /// Its bytes, for another one; what lies in them is lost.
+  mapping release() && { return std::move(memory_); }
 
   /// Of the volume: depth, height, width.
   const size3& extents() const noexcept { return moments_.extents(); }
   /// (C, D, H, W), dense.
-  const T* data() const noexcept { return data_; }
+  const T* data() const noexcept { return static_cast<const T*>(memory_.data()); }
   /// For later runs, as long as the store lives; of several samples where its channels are those of all. Throws shape_error unless a run has
   /// brought each plane once.
   memory_source<T> source(std::int64_t samples = 1) const {
     moments_.check_full();
-    return {data_, extents(), samples, moments_.channels() / samples};
+    return {data(), extents(), samples, moments_.channels() / samples};
   }
 
   /// The moments of each channel.
   const channel_moments<T>& moments() const noexcept { return moments_; }
 
-  /// Takes the planes of a run, in their order: `t.run(s.sink(), source)`, where `source` is another's. Statistics begin
-  /// anew with the first plane.
+  /// Takes the planes of a run, in their order: `t.run(s.sink(), source)`, where `source` is another's. Statistics begin anew with the first
+  /// plane. Tiles are written to where they lie in the store; its `function` takes planes that lie elsewhere.
   auto sink() {
-    return scores([this](const slab<T>& s) { take(s); });
+    const auto take = [this](const slab<T>& s) { copy(s); };
+    return store_sink<decltype(take)>{{take}, this};
   }
   /// Means and variances (divided by n), (2, C), of each channel, or of groups of channels that follow each other; for norm(x, statistics).
   /// Made in double, plane by plane. Throws shape_error unless a run has brought each plane once.
@@ -103,14 +86,33 @@ class store {
 
  private:
   channel_moments<T> moments_;
-  std::size_t bytes_ = 0;
-  T* data_ = nullptr;
+  mapping memory_;
 
-  void take(const slab<T>& s) {
-    moments_.take(s);
+  T* data() noexcept { return static_cast<T*>(memory_.data()); }
+
+  /// Scores that are stored where they are made.
+  template <class F>
+  struct store_sink : score_sink<F> {
+    store* to;
+    /// Where the first channel of planes `begin` and on lies, for planes of this shape. Throws shape_error for those of another volume.
+    T* place(std::int64_t begin, const volute::extents& shape) const {
+      to->moments_.expect(begin, shape);
+      return to->data() + begin * shape[3] * shape[4];
+    }
+    /// Planes from one channel to the next.
+    std::int64_t depth() const { return to->extents().d; }
+    /// Once they have been written.
+    void placed(std::int64_t begin, const volute::extents& shape) const {
+      to->moments_.take({begin, shape, to->data() + begin * shape[3] * shape[4]}, depth());
+    }
+  };
+
+  void copy(const slab<T>& s) {
+    moments_.expect(s.begin, s.shape);
     const std::int64_t plane = extents().h * extents().w, part = s.shape[2] * plane;
     for (std::int64_t c = 0; c < moments_.channels(); ++c)
-      std::memcpy(static_cast<void*>(data_ + (c * extents().d + s.begin) * plane), s.data + c * part, static_cast<std::size_t>(part) * sizeof(T));
+      std::memcpy(static_cast<void*>(data() + (c * extents().d + s.begin) * plane), s.data + c * part, static_cast<std::size_t>(part) * sizeof(T));
+    moments_.take(s, s.shape[2]);
   }
 };
 

@@ -200,6 +200,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
 
  private:
   weights_type weights_;
+  std::unique_ptr<volumes::worker_rooms> rooms_ = std::make_unique<volumes::worker_rooms>();
   executor* workers_ = nullptr;
   std::string folder_;
 
@@ -337,6 +338,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
 
   /// What there is between the sweeps of a run.
   struct between {
+    std::vector<volumes::mapping> spare;  // of volumes that all sweeps have read
     chain extents;
     std::array<std::optional<volumes::store<T>>, static_cast<std::size_t>(count)> volumes;
     std::array<std::vector<T>, static_cast<std::size_t>(first::pass.statistic_count) + 1> statistics;
@@ -375,7 +377,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - b.begun).count();
         return o.progress({b.tiles_done + p.done, b.tiles, seconds / done * (b.all - done)});
       };
-    stage<J> tiles{typename stage<J>::weights_type(weights_)};
+    stage<J> tiles(typename stage<J>::weights_type(weights_), *rooms_);
     if (workers_ != nullptr) tiles.use(*workers_);
     const auto run = [&](const auto& sink) {
       return [&]<int... I>(std::integer_sequence<int, I...>) {
@@ -388,19 +390,36 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     } else {
       volumes::channel_moments<T> moments(table[J].channels, b.extents.made[J]);
       if constexpr (table[J].is_stored) {
-        auto& made = b.volumes[J].emplace(table[J].channels, b.extents.made[J], folder_);
+        auto& made = b.volumes[J].emplace(store_for(b, table[J].channels, b.extents.made[J]));
         if (!run(made.sink())) return false;
         statistics_of<J>(b, made.moments());
       } else {
-        if (!run(volumes::scores([&](const volumes::slab<T>& s) { moments.take(s); }))) return false;
+        if (!run(volumes::scores([&](const volumes::slab<T>& s) { moments.expect(s.begin, s.shape), moments.take(s, s.shape[2]); }))) return false;
         statistics_of<J>(b, moments);
       }
     }
     b.done += table[J].flops * static_cast<double>(b.extents.tiles[J]);
     b.tiles_done += b.extents.tiles[J];
     for (int i = 0; i < J; ++i)
-      if (last_reader(i) == J) b.volumes[at(i)].reset();
+      if (last_reader(i) == J && b.volumes[at(i)]) {
+        b.spare.push_back(std::move(*b.volumes[at(i)]).release());
+        b.volumes[at(i)].reset();
+      }
     return true;
+  }
+  /// In the bytes of one that is no longer needed, so that the system need not find new ones; else those go back to it.
+  volumes::store<T> store_for(between& b, std::int64_t channels, const volumes::size3& extent) const {
+    const std::size_t bytes = volumes::store<T>::bytes_for(channels, extent);
+    std::size_t best = b.spare.size();
+    for (std::size_t i = 0; i < b.spare.size(); ++i)
+      if (b.spare[i].bytes() >= bytes && (best == b.spare.size() || b.spare[i].bytes() < b.spare[best].bytes())) best = i;
+    if (best == b.spare.size()) {
+      b.spare.clear();
+      return {channels, extent, folder_};
+    }
+    volumes::mapping memory = std::move(b.spare[best]);
+    b.spare.erase(b.spare.begin() + static_cast<std::ptrdiff_t>(best));
+    return {channels, extent, std::move(memory)};
   }
   /// The statistics of what sweep J has made.
   template <int J>
