@@ -1,16 +1,13 @@
 // One sweep of a network over a volume as a program of tiles: what graph/sweeps.hpp finds, as types.
 #pragma once
 
+#include <volute/graph/resize.hpp>
 #include <volute/graph/sweeps.hpp>
 #include <volute/volumes/growth.hpp>
 
 #include <utility>
 
 namespace volute {
-
-/// What sweep J of the network behind `Output` makes, of its operands; after the last one, a result that has no voxels.
-template <class Output, int J>
-struct sweep_node;
 
 namespace volumes {
 
@@ -34,9 +31,38 @@ struct sweeps_of {
     if (o.kind == graph::sweep_operand::input) return graph.inputs[o.index].name;
     return (o.kind == graph::sweep_operand::volume ? line("volume ") : line("statistics ")) << o.index;
   }
+  /// The shape of an operand in tiles that are longer by `more`.
+  static constexpr extents shape_of(const graph::sweep_operand& o, const size3& more) {
+    extents e = graph.shape(o.node);
+    if (o.kind != graph::sweep_operand::statistic && is_volume(e))
+      for (int a = 0; a < 3; ++a) e.dim[2 + a] += more[a];
+    return e;
+  }
   /// Operand I of sweep J, as an input.
-  template <int J, int I>
-  using input_of = input_node<to_text<name(operand<J, I>)>(), graph.shape(operand<J, I>.node)>;
+  template <int J, int I, size3 More>
+  using input_of = input_node<to_text<name(operand<J, I>)>(), shape_of(operand<J, I>, More)>;
+
+  /// Copies what sweep J computes: `leaf(node)` is asked for parameters and operands, `made(id)` told of nodes. The result, or -1 where the
+  /// network for tiles of these extents is not known.
+  template <class Leaf, class Made>
+  static constexpr int copy(graph::contractor& to, int j, const Leaf& leaf, const Made& made) {
+    const int end = target(j);
+    buffer<int> at(graph.size.nodes, -1);
+    buffer<bool> inside(graph.size.nodes, false);
+    const graph::sweep_nodes nodes(graph, pass, end, inside);
+    for (int i = 0; i < graph.size.parameters; ++i) at[graph.parameters[i].node] = leaf.parameter(graph.parameters[i]);
+    for (int i = 0; i < nodes.operand_count; ++i) {
+      const graph::sweep_operand& o = nodes.operands[static_cast<std::size_t>(i)];
+      at[o.node] = leaf.operand(o);
+    }
+    graph::resized_copy copy(to, graph, at.data);
+    for (int id = 0; id < graph.size.nodes && !copy.failed; ++id) {
+      made(id);
+      if (id <= end && inside[id] && at[id] < 0) at[id] = copy(id);
+    }
+    made(graph.size.nodes);
+    return copy.failed ? -1 : at[end];
+  }
 };
 
 /// How many operands sweep J has.
@@ -45,47 +71,58 @@ inline constexpr int sweep_operands = sweeps_of<Output>::template nodes<J>.opera
 
 }  // namespace volumes
 
-template <class Output, int J>
+/// What sweep J of the network behind `Output` makes, of operands that are longer by `More` voxels; after the last one, a result that has no
+/// voxels.
+template <class Output, int J, volumes::size3 More = volumes::size3{0, 0, 0}>
 struct sweep_node : expression_tag {
+  using sweeps = volumes::sweeps_of<Output>;
   static constexpr binding_state state = binding_state::closed;
-  static constexpr extents shape() {
-    using of = volumes::sweeps_of<Output>;
-    return of::graph.shape(of::target(J));
-  }
+  static constexpr extents shape() { return result; }
+
+ private:
+  struct leaves {
+    graph::contractor& g;
+    constexpr int parameter(const graph::parameter_info& p) const { return g.parameter(0, p.shape); }
+    constexpr int operand(const graph::sweep_operand& o) const { return g.input(o.node, sweeps::shape_of(o, More)); }
+  };
+  static constexpr extents result = [] {
+    graph::contractor g;
+    const int id = sweeps::copy(g, J, leaves{g}, [](int) {});
+    return id < 0 ? sweeps::graph.shape(sweeps::target(J)) : g.shape(id);
+  }();
 };
 
-/// The nodes of the sweep, over all parameters of the network, so that its programs share one set of weights.
-template <class Output, int J>
-struct lowering::lowering_of<sweep_node<Output, J>> {
+/// Its nodes, over all parameters of the network, so that the programs of all sweeps share one set of weights.
+template <class Output, int J, volumes::size3 More>
+struct lowering::lowering_of<sweep_node<Output, J, More>> {
   static constexpr bool remembers = true;
+  using sweeps = volumes::sweeps_of<Output>;
+  struct leaves {
+    session& s;
+    constexpr int parameter(const graph::parameter_info& p) const {
+      return lower_parameter(s, p.path.view(), p.shape, {static_cast<initializer::kind_t>(p.init_kind), p.init_scale}, p.learned);
+    }
+    constexpr int operand(const graph::sweep_operand& o) const {
+      const extents e = sweeps::shape_of(o, More);
+      const int id = s.g.input(s.inputs.size, e);
+      s.inputs.push_back({sweeps::name(o), e, id});
+      return id;
+    }
+  };
   static constexpr int run(session& s) {
-    using of = volumes::sweeps_of<Output>;
-    constexpr const graph::view& g = of::graph;
-    const int target = of::target(J), parameters = g.size.parameters;
-    buffer<int> at(g.size.nodes, -1), begin(g.size.nodes + 1, 0);
-    buffer<bool> inside(g.size.nodes, false);
-    const graph::sweep_nodes nodes(g, of::pass, target, inside);
-    for (int i = 0; i < parameters; ++i) {
-      const graph::parameter_info& p = g.parameters[i];
-      at[p.node] = lower_parameter(s, p.path.view(), p.shape, {static_cast<initializer::kind_t>(p.init_kind), p.init_scale}, p.learned);
+    buffer<int> begin(sweeps::graph.size.nodes + 1, 0);
+    const int id = sweeps::copy(s.g, J, leaves{s}, [&](int node) { begin[node] = s.g.nodes.size; });
+    if (id < 0) {
+      s.refuse(line("sweeps: a network of any extents"), line("got one whose tiles have those of a level"));
+      return s.g.fill(0, sweeps::graph.shape(sweeps::target(J)));
     }
-    for (int i = 0; i < nodes.operand_count; ++i) {
-      const graph::sweep_operand& o = nodes.operands[static_cast<std::size_t>(i)];
-      const extents& e = g.shape(o.node);
-      at[o.node] = s.g.input(s.inputs.size, e);
-      s.inputs.push_back({of::name(o), e, at[o.node]});
-    }
-    for (int id = 0; id <= target; ++id) {
-      begin[id] = s.g.nodes.size;
-      if (inside[id] && at[id] < 0) at[id] = graph::remake(s.g, g, id, at.data);
-    }
-    for (int id = target + 1; id <= g.size.nodes; ++id) begin[id] = s.g.nodes.size;
-    for (int i = 0; i < g.size.layers; ++i) {
-      layer_info l = g.layers[i];
+    for (int i = 0; i < sweeps::graph.size.layers; ++i) {
+      layer_info l = sweeps::graph.layers[i];
       l.first_node = begin[l.first_node], l.last_node = begin[l.last_node];
       if (l.first_node < l.last_node) s.layers.push_back(l);
     }
-    return at[target];
+    s.g.has_barrier = true;  // what was made on the way goes
+    return id;
   }
 };
 
@@ -102,8 +139,9 @@ requires(Times > 1 && is_volume(S)) struct multiplied<input_node<Name, S>, Times
   using type = input_node<Name, make_extents(S[0], S[1], longer(S[2]), longer(S[3]), longer(S[4]))>;
 };
 
-/// The sweeps of a network on volumes, whose tiles are cut from one of the extents of `Input`, or of 2, 4 or 8 times those: deep levels of a
-/// network have few voxels, of which nothing would be kept.
+/// The sweeps of a network on volumes. A sweep's tile keeps the voxels that its level has in a network of the extents of `Input`, and is so
+/// much longer as its own borders change. Where that is more than half of it, for a deep level has few voxels, those extents are doubled, up
+/// to 8 times; where longer tiles are not known (graph/resize.hpp), they have the level's extents.
 template <class Net, class... Input>
 struct sweep_plan {
   template <int Times>
@@ -130,14 +168,14 @@ struct sweep_plan {
     }
     return false;
   }
-  template <int J, int Times>
+  template <int J, int Times, size3 More>
   static constexpr tile_study study_of = [] {
-    constexpr const auto& g = lowering::compiled<output_list<sweep_node<output<Times>, J>>>::graph;
+    constexpr const auto& g = lowering::compiled<output_list<sweep_node<output<Times>, J, More>>>::graph;
     tile_study t;
     if constexpr (!g.wanted.empty())
       t.refuse(g.where, g.wanted, g.got);
     else
-      t = study(graph::view_of(g));
+      t = volumes::study(graph::view_of(g));
     return t;
   }();
   /// Whether tiles keep half of themselves along each axis, so that they can be moved on by that.
@@ -146,29 +184,54 @@ struct sweep_plan {
       if (t.axis[a].tile > 1 && !(t.axis[a].slides() && 2 * t.axis[a].most_move() >= t.axis[a].tile)) return false;
     return t.ok();
   }
-  static constexpr bool is_small(const tile_study& t) { return t.ok() || t.wanted.view().starts_with("tiles: more than"); }
-  template <int J, int Times>
-  static constexpr int least_times() {
-    constexpr const tile_study& t = study_of<J, Times>;
-    if constexpr (!moves_on(t) && is_small(t) && Times < 8) {
-      if constexpr (alike<2 * Times>()) return least_times<J, 2 * Times>();
+  /// By how much tiles must be longer to be moved on by what they are now.
+  static constexpr size3 missing(const tile_study& t) {
+    size3 more{0, 0, 0};
+    for (int a = 0; a < 3; ++a) {
+      const tile_axis& x = t.axis[a];
+      if (x.tile > 1 && !x.fixed) more[a] = (x.tile - x.most_move() + x.grid - 1) / x.grid * x.grid;
     }
-    return Times;
+    return more;
   }
+  static constexpr bool is_small(const tile_study& t) { return t.ok() || t.wanted.view().starts_with("tiles: more than"); }
+
+  /// The extents of a sweep's tile: so many times the first ones, and so much more.
+  struct choice {
+    int times = 1;
+    size3 more{0, 0, 0};
+  };
+  template <int J, int Times>
+  static constexpr choice choose() {
+    constexpr const tile_study& t = study_of<J, Times, size3{0, 0, 0}>;
+    if constexpr (is_small(t)) {
+      constexpr size3 more = missing(t);
+      if constexpr (!(more == size3{0, 0, 0})) {
+        if constexpr (moves_on(study_of<J, Times, more>)) return {Times, more};
+        if constexpr (!moves_on(t) && Times < 8) {
+          if constexpr (alike<2 * Times>()) return choose<J, 2 * Times>();
+        }
+      }
+    }
+    return {Times, {0, 0, 0}};
+  }
+  template <int J>
+  static constexpr choice chosen = choose<J, 1>();
 
  public:
-  /// How many times the extents sweep J has its tile from.
+  /// How many times the extents sweep J has its tile from, and how much longer it is than its level.
   template <int J>
-  static constexpr int times = least_times<J, 1>();
+  static constexpr int times = chosen<J>.times;
   template <int J>
-  using node = sweep_node<output<times<J>>, J>;
+  static constexpr size3 more = chosen<J>.more;
   template <int J>
-  static constexpr tile_study study = study_of<J, times<J>>;
+  using node = sweep_node<output<times<J>>, J, more<J>>;
+  template <int J>
+  static constexpr tile_study study = study_of<J, times<J>, more<J>>;
 
  private:
   template <int J>
   static constexpr auto sweep_failure() {
-    constexpr const tile_study& t = study_of<J, times<J>>;
+    constexpr const tile_study& t = study_of<J, times<J>, more<J>>;
     if constexpr (!t.ok()) {
       return failed<to_text<t.where>(), to_text<t.wanted>(), to_text<t.got>()>{};
     } else if constexpr (!moves_on(t)) {
@@ -178,7 +241,7 @@ struct sweep_plan {
       constexpr bool same = [] {
         if constexpr (alike<2 * times<J>>())
           return grows(graph::view_of(lowering::compiled<output_list<node<J>>>::graph),
-                       graph::view_of(lowering::compiled<output_list<sweep_node<output<2 * times<J>>, J>>>::graph), t);
+                       graph::view_of(lowering::compiled<output_list<sweep_node<output<2 * times<J>>, J, more<J>>>>::graph), t);
         return false;
       }();
       constexpr line got = line("got another one for ") << 2 * times<J> << " times the voxels along each axis";

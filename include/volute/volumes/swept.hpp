@@ -31,7 +31,7 @@ struct sweep_tiles {
   using of = sweeps_of<typename plan::template output<plan::template times<J>>>;
   template <int... I>
   static auto tiles(std::integer_sequence<int, I...>)
-      -> std::type_identity<basic_tiled<T, sweep_stage<Net, J, Input...>, typename of::template input_of<J, I>{}...>>;
+      -> std::type_identity<basic_tiled<T, sweep_stage<Net, J, Input...>, typename of::template input_of<J, I, plan::template more<J>>{}...>>;
   using type = typename decltype(tiles(std::make_integer_sequence<int, sweep_operands<typename plan::first, J>>{}))::type;
 };
 
@@ -67,9 +67,9 @@ inline namespace VOLUTE_ISA {
 /// sweep has read it. The result is that of a model of the whole volume's extents, within rounding. Where volumes of several extents meet
 /// (after upsampling) a sweep ends, too.
 ///
-/// Sweeps over volumes of lower resolution have tiles of fewer voxels; where less than half of one would be kept, its extents are those of a
-/// network of 2, 4 or 8 times the input's. Volumes have at least the tile's extents in each sweep. What has no voxels at the end, as a
-/// classifier's scores, is computed once.
+/// A tile keeps as many voxels as its level of the network has for the inputs' extents, and is longer by what its own borders change: 66 for
+/// 64 and a kernel of 3. (Where half of it would not be kept, on deep levels, for 2, 4 or 8 times the inputs' extents.) Volumes have at least
+/// the tile's extents in each sweep. What has no voxels at the end, as a classifier's scores, is computed once.
 ///
 /// Construction allocates the weights; a run the memory of one sweep after the other, and the volumes between them.
 template <class T, class Net, auto... Inputs>
