@@ -42,27 +42,62 @@ struct sweeps_of {
   template <int J, int I, size3 More>
   using input_of = input_node<to_text<name(operand<J, I>)>(), shape_of(operand<J, I>, More)>;
 
-  /// Copies what sweep J computes: `leaf(node)` is asked for parameters and operands, `made(id)` told of nodes. The result, or -1 where the
-  /// network for tiles of these extents is not known.
+  /// Copies what sweep j computes: `leaf` makes parameters and operands, `made(id)` is told before a node is made. The result, or -1 where
+  /// the network for tiles of these extents is not known.
   template <class Leaf, class Made>
   static constexpr int copy(graph::contractor& to, int j, const Leaf& leaf, const Made& made) {
     const int end = target(j);
     buffer<int> at(graph.size.nodes, -1);
     buffer<bool> inside(graph.size.nodes, false);
     const graph::sweep_nodes nodes(graph, pass, end, inside);
-    for (int i = 0; i < graph.size.parameters; ++i) at[graph.parameters[i].node] = leaf.parameter(graph.parameters[i]);
+    for (int i = 0; i < graph.size.parameters; ++i)
+      if (const graph::parameter_info& p = graph.parameters[i]; Leaf::keeps_all || inside[p.node]) at.data[p.node] = leaf.parameter(i, p);
     for (int i = 0; i < nodes.operand_count; ++i) {
       const graph::sweep_operand& o = nodes.operands[static_cast<std::size_t>(i)];
       at[o.node] = leaf.operand(o);
     }
     graph::resized_copy copy(to, graph, at.data);
-    for (int id = 0; id < graph.size.nodes && !copy.failed; ++id) {
-      made(id);
-      if (id <= end && inside[id] && at[id] < 0) at[id] = copy(id);
-    }
-    made(graph.size.nodes);
+    for (int id = 0; id <= end && !copy.failed; ++id)
+      if (inside.data[id]) {
+        made(id);
+        if (at.data[id] < 0) at.data[id] = copy(id);
+      }
     return copy.failed ? -1 : at[end];
   }
+};
+
+/// A sweep to look at: a graph without names.
+template <class Output>
+struct sweep_sketch {
+  using sweeps = sweeps_of<Output>;
+  graph::contractor g;
+  buffer<graph::input_info> inputs;
+  int output = -1;
+
+  constexpr sweep_sketch(int j, const size3& more) { output = sweeps::copy(g, j, leaves{*this, more}, [](int) {}); }
+  constexpr graph::view view() const {
+    return {g.nodes.data, g.operands.data, g.shapes.data, g.attributes.data, inputs.data, nullptr, &output, nullptr,
+            {g.nodes.size, g.operands.size, g.shapes.size, g.attributes.size, inputs.size, 0, 1, 0, 0}, g.nodes.size};
+  }
+  constexpr tile_study study() const {
+    tile_study t;
+    if (output < 0) return t.refuse({}, "tiles: a network of any extents", "got one whose tiles have those of a level");
+    return volumes::study(view());
+  }
+
+ private:
+  struct leaves {
+    static constexpr bool keeps_all = false;
+    sweep_sketch& s;
+    const size3& more;
+    constexpr int parameter(int slot, const graph::parameter_info& p) const { return s.g.parameter(slot, p.shape); }
+    constexpr int operand(const graph::sweep_operand& o) const {
+      const extents e = sweeps::shape_of(o, more);
+      const int id = s.g.input(s.inputs.size, e);
+      s.inputs.push_back({{}, e, id});
+      return id;
+    }
+  };
 };
 
 /// How many operands sweep J has.
@@ -71,36 +106,29 @@ inline constexpr int sweep_operands = sweeps_of<Output>::template nodes<J>.opera
 
 }  // namespace volumes
 
-/// What sweep J of the network behind `Output` makes, of operands that are longer by `More` voxels; after the last one, a result that has no
-/// voxels.
-template <class Output, int J, volumes::size3 More = volumes::size3{0, 0, 0}>
+/// What sweep J of the network behind `Output` makes, a tensor of shape `Result`, of operands that are longer by `More` voxels; after the
+/// last one, a result that has no voxels.
+template <class Output, int J, extents Result, volumes::size3 More = volumes::size3{0, 0, 0}>
 struct sweep_node : expression_tag {
-  using sweeps = volumes::sweeps_of<Output>;
   static constexpr binding_state state = binding_state::closed;
-  static constexpr extents shape() { return result; }
-
- private:
-  struct leaves {
-    graph::contractor& g;
-    constexpr int parameter(const graph::parameter_info& p) const { return g.parameter(0, p.shape); }
-    constexpr int operand(const graph::sweep_operand& o) const { return g.input(o.node, sweeps::shape_of(o, More)); }
-  };
-  static constexpr extents result = [] {
-    graph::contractor g;
-    const int id = sweeps::copy(g, J, leaves{g}, [](int) {});
-    return id < 0 ? sweeps::graph.shape(sweeps::target(J)) : g.shape(id);
-  }();
+  static constexpr extents shape() { return Result; }
 };
 
 /// Its nodes, over all parameters of the network, so that the programs of all sweeps share one set of weights.
-template <class Output, int J, volumes::size3 More>
-struct lowering::lowering_of<sweep_node<Output, J, More>> {
+template <class Output, int J, extents Result, volumes::size3 More>
+struct lowering::lowering_of<sweep_node<Output, J, Result, More>> {
   static constexpr bool remembers = true;
   using sweeps = volumes::sweeps_of<Output>;
   struct leaves {
+    static constexpr bool keeps_all = true;
     session& s;
-    constexpr int parameter(const graph::parameter_info& p) const {
-      return lower_parameter(s, p.path.view(), p.shape, {static_cast<initializer::kind_t>(p.init_kind), p.init_scale}, p.learned);
+    constexpr int parameter(int slot, const graph::parameter_info& p) const {
+      const int id = s.g.parameter(slot, p.shape);
+      s.parameters.push_back(p);
+      s.parameters.data[slot].node = id, s.parameters.data[slot].update = -1;
+      s.claims.push_back({});
+      s.updates.push_back(-1);
+      return id;
     }
     constexpr int operand(const graph::sweep_operand& o) const {
       const extents e = sweeps::shape_of(o, More);
@@ -110,16 +138,21 @@ struct lowering::lowering_of<sweep_node<Output, J, More>> {
     }
   };
   static constexpr int run(session& s) {
-    buffer<int> begin(sweeps::graph.size.nodes + 1, 0);
-    const int id = sweeps::copy(s.g, J, leaves{s}, [&](int node) { begin[node] = s.g.nodes.size; });
+    buffer<int> made_from, begin;  // nodes of the network, and how many there were of the copy before each
+    const int id = sweeps::copy(s.g, J, leaves{s}, [&](int node) { made_from.push_back(node), begin.push_back(s.g.nodes.size); });
     if (id < 0) {
       s.refuse(line("sweeps: a network of any extents"), line("got one whose tiles have those of a level"));
-      return s.g.fill(0, sweeps::graph.shape(sweeps::target(J)));
+      return s.g.fill(0, Result);
     }
     for (int i = 0; i < sweeps::graph.size.layers; ++i) {
-      layer_info l = sweeps::graph.layers[i];
-      l.first_node = begin[l.first_node], l.last_node = begin[l.last_node];
-      if (l.first_node < l.last_node) s.layers.push_back(l);
+      const layer_info& l = sweeps::graph.layers[i];
+      int first = 0, last = made_from.size;
+      while (first < last && made_from.data[first] < l.first_node) ++first;
+      while (last > first && made_from.data[last - 1] >= l.last_node) --last;
+      if (first == last) continue;
+      s.layers.push_back(l);
+      layer_info& own = s.layers.data[s.layers.size - 1];
+      own.first_node = begin.data[first], own.last_node = last < begin.size ? begin.data[last] : s.g.nodes.size;
     }
     s.g.has_barrier = true;  // what was made on the way goes
     return id;
@@ -168,16 +201,6 @@ struct sweep_plan {
     }
     return false;
   }
-  template <int J, int Times, size3 More>
-  static constexpr tile_study study_of = [] {
-    constexpr const auto& g = lowering::compiled<output_list<sweep_node<output<Times>, J, More>>>::graph;
-    tile_study t;
-    if constexpr (!g.wanted.empty())
-      t.refuse(g.where, g.wanted, g.got);
-    else
-      t = volumes::study(graph::view_of(g));
-    return t;
-  }();
   /// Whether tiles keep half of themselves along each axis, so that they can be moved on by that.
   static constexpr bool moves_on(const tile_study& t) {
     for (int a = 0; a < 3; ++a)
@@ -199,20 +222,45 @@ struct sweep_plan {
   struct choice {
     int times = 1;
     size3 more{0, 0, 0};
+    extents result{};
+    tile_study study;
+    bool grows = false;  // as the network of twice the extents does
   };
   template <int J, int Times>
-  static constexpr choice choose() {
-    constexpr const tile_study& t = study_of<J, Times, size3{0, 0, 0}>;
-    if constexpr (is_small(t)) {
-      constexpr size3 more = missing(t);
-      if constexpr (!(more == size3{0, 0, 0})) {
-        if constexpr (moves_on(study_of<J, Times, more>)) return {Times, more};
-        if constexpr (!moves_on(t) && Times < 8) {
-          if constexpr (alike<2 * Times>()) return choose<J, 2 * Times>();
-        }
+  static constexpr bool is_one_network(const sweep_sketch<output<Times>>& small, const choice& c) {
+    if constexpr (alike<2 * Times>()) {
+      const sweep_sketch<output<2 * Times>> large(J, c.more);
+      return large.output >= 0 && grows(small.view(), large.view(), c.study);
+    }
+    return false;
+  }
+  template <int J, int Times>
+  static constexpr choice found = [] {
+    choice c;
+    c.times = Times;
+    const sweep_sketch<output<Times>> level(J, {0, 0, 0});
+    c.study = level.study();
+    c.result = level.g.shape(level.output);
+    const size3 more = is_small(c.study) ? missing(c.study) : size3{0, 0, 0};
+    if (!(more == size3{0, 0, 0})) {
+      const sweep_sketch<output<Times>> longer(J, more);
+      const tile_study s = longer.study();
+      if (moves_on(s)) {
+        c.more = more, c.study = s, c.result = longer.g.shape(longer.output);
+        c.grows = is_one_network<J, Times>(longer, c);
+        return c;
       }
     }
-    return {Times, {0, 0, 0}};
+    c.grows = moves_on(c.study) && is_one_network<J, Times>(level, c);
+    return c;
+  }();
+  template <int J, int Times>
+  static constexpr choice choose() {
+    constexpr const choice& c = found<J, Times>;
+    if constexpr (!moves_on(c.study) && is_small(c.study) && Times < 8) {
+      if constexpr (alike<2 * Times>()) return choose<J, 2 * Times>();
+    }
+    return c;
   }
   template <int J>
   static constexpr choice chosen = choose<J, 1>();
@@ -224,28 +272,23 @@ struct sweep_plan {
   template <int J>
   static constexpr size3 more = chosen<J>.more;
   template <int J>
-  using node = sweep_node<output<times<J>>, J, more<J>>;
+  using node = sweep_node<output<times<J>>, J, chosen<J>.result, more<J>>;
   template <int J>
-  static constexpr tile_study study = study_of<J, times<J>, more<J>>;
+  static constexpr tile_study study = chosen<J>.study;
 
  private:
   template <int J>
   static constexpr auto sweep_failure() {
-    constexpr const tile_study& t = study_of<J, times<J>, more<J>>;
-    if constexpr (!t.ok()) {
-      return failed<to_text<t.where>(), to_text<t.wanted>(), to_text<t.got>()>{};
+    constexpr const tile_study& t = chosen<J>.study;
+    if constexpr (!t.ok()) {  // once more with the names of layers
+      constexpr tile_study told = volumes::study(graph::view_of(lowering::compiled<output_list<node<J>>>::graph));
+      return failed<to_text<told.where>(), to_text<t.wanted>(), to_text<t.got>()>{};
     } else if constexpr (!moves_on(t)) {
       constexpr line got = line("got ") << t.axis[0].tile << " x " << t.axis[1].tile << " x " << t.axis[2].tile << " in sweep " << J + 1;
       return failed<text(""), text("sweeps: tiles of which half is kept"), to_text<got>()>{};
     } else {
-      constexpr bool same = [] {
-        if constexpr (alike<2 * times<J>>())
-          return grows(graph::view_of(lowering::compiled<output_list<node<J>>>::graph),
-                       graph::view_of(lowering::compiled<output_list<sweep_node<output<2 * times<J>>, J, more<J>>>>::graph), t);
-        return false;
-      }();
       constexpr line got = line("got another one for ") << 2 * times<J> << " times the voxels along each axis";
-      if constexpr (!same) return failed<text(""), text("sweeps: one network for all sizes"), to_text<got>()>{};
+      if constexpr (!chosen<J>.grows) return failed<text(""), text("sweeps: one network for all sizes"), to_text<got>()>{};
     }
   }
   template <int... J>

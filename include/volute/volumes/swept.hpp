@@ -443,7 +443,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
   /// What is made of the statistics alone.
   template <class Sources>
   void finish(const between& b, T* result, const Sources& sources) const {
-    using last = program<output_list<sweep_node<typename plan::first, count>>{}, T>;
+    using last = program<output_list<sweep_node<typename plan::first, count, first::graph.shape(first::graph.outputs[0])>>{}, T>;
     last p{typename last::weights_type(weights_)};
     if (workers_ != nullptr) p.use(*workers_);
     const T* in[operands<count> + 1]{};
