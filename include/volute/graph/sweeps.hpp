@@ -185,7 +185,7 @@ class sweep_pass {
     /// Ends a sweep at a value whose extents are others than those of the volumes that it is made of.
     constexpr bool end_at(int x) {
       if (!spans_.data[x] || cut_.data[x] || source_.data[x] < 0) return false;
-      const int v = behind_reshapes(g, x);
+      const int v = g.shape(x).rank == 5 ? x : behind_reshapes(g, x);
       if (cut_.data[v] || g.is<ops::input>(v) || g.shape(v).rank != 5 || same_voxels(g.shape(v), g.shape(source_.data[x]))) return false;
       return cut_.data[v] = true;
     }
