@@ -2,6 +2,7 @@
 what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; NOTES: what the
 headers of some must say; TRAINED: those whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes
 without optimisation."""
+import dataclasses
 from unittest import mock
 
 import torch
@@ -736,6 +737,113 @@ def rewritten():
             taps.unsqueeze_(-1)
             least = x - (-y.flatten(1).view_as(x).abs()).amin(2, keepdim=True)
             return self.filled(x, y), z, h, least, x + self.last.unsqueeze(-1), whole, a, row, pair, inner, x @ taps
+    return Net()
+
+
+@network("recurrent_cells", "1,3,2,4,4,4")
+def recurrent_cells():
+    """A cell whose state goes round a loop, with names in the order of what it returns; results in a dataclass; weights of a plain list."""
+    @dataclasses.dataclass
+    class Result:
+        last: torch.Tensor
+        states: list
+        unused: torch.Tensor = None
+
+    class Cell(nn.Module):
+        def __init__(self, i, h):
+            super().__init__()
+            self.gates = nn.Conv3d(i + h, 4 * h, 3, padding=1)
+
+        def forward(self, x, state):
+            h, c = state
+            i, f, o, g = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            return h, c
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = Cell(2, 3)
+            self.heads = [nn.Conv3d(3, 1, 1)]
+
+        def forward(self, x):
+            state = x.new_zeros(1, 3, 4, 4, 4), x.new_zeros(1, 3, 4, 4, 4)
+            for frame in x.unbind(1):
+                hidden, memory = self.cell(frame, state)
+                state = hidden, memory
+            return Result(self.heads[0](hidden), [hidden, memory])
+    return Net()
+
+
+@network("unpooled", "1,1,8,9,10", "1,2,6,7")
+def unpooled():
+    """Back up by the places of maxima: in volumes whose last planes no window has, and in planes."""
+    class Down(nn.Module):
+        def __init__(self, i, o):
+            super().__init__()
+            self.conv, self.pool = nn.Conv3d(i, o, 3, padding=1), nn.MaxPool3d(2, return_indices=True)
+
+        def forward(self, x):
+            x = torch.relu(self.conv(x))
+            y, places = self.pool(x)
+            return y, places, x.shape
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down1, self.down2 = Down(1, 3), Down(3, 4)
+            self.unpool = nn.MaxUnpool3d(2)
+            self.up2, self.up1 = nn.Conv3d(4, 3, 3, padding=1), nn.Conv3d(3, 2, 3, padding=1)
+
+        def forward(self, x, plane):
+            x, places1, shape1 = self.down1(x)
+            x, places2, shape2 = self.down2(x)
+            x = self.up2(self.unpool(x, places2, output_size=shape2))
+            low, places = nn.functional.max_pool2d(plane, (2, 3), return_indices=True)
+            back = nn.functional.max_unpool2d(low * 2, places, (2, 3), output_size=plane.shape[2:])
+            return self.up1(self.unpool(x, places1, output_size=shape1)), places1, back
+    return Net()
+
+
+@network("computed_places", "2,3,6,5", "int:4", "2,3,4,5")
+def computed_places():
+    """Numbers set and added at places that are computed, or known and more than one at a place; scatter_reduce."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("several", torch.arange(-40, 40) % 6 - 3)
+
+        def forward(self, x, t, y):
+            put = torch.zeros(2, 3, 6, 5)
+            put[:, :, t] = y
+            pairs = x.clone()
+            pairs[:, t[:2], t[2:] + 1] = y[:, :2, 0]
+            behind = x.clone()
+            behind[:, :, t - 3] = 1
+            sums = (x.index_add(2, torch.tensor([0, 0, 1]), x[:, :, :3], alpha=2), x.index_add(-1, t[:3], x[..., :3]),
+                    x.index_put((torch.tensor([0, 1, 1]), torch.tensor([2, -1, 2])), x[:, 0, 0].sum(), accumulate=True),
+                    x[0, 0].index_put((self.several,), torch.ones(5), accumulate=True))
+            copies = x.index_fill(2, t, 3.), x.index_copy(2, (t + torch.arange(4)) % 6, y)
+            best, order = x.argmax(1, keepdim=True), x.argsort(1)
+            reduced = (x.scatter_reduce(1, best, x[:, :1], "sum"), x.scatter(1, best, 1., reduce="add"),
+                       *(x.scatter_reduce(1, order // 2, x * 2, how) for how in ("amax", "amin", "prod")))
+            return put, pairs, behind, sums, copies, reduced, [torch.cdist(x, y, p=p) for p in (1, 3, float("inf"))]
+    return Net()
+
+
+@network("small_matrices", "2,4,4", "2,4")
+def small_matrices():
+    """Determinants and inverses of up to 4 rows; results with infinities and what is no number."""
+    class Net(nn.Module):
+        def forward(self, x, y):
+            m = x + 3 * torch.eye(4)
+            parts = [m[:, :n, :n] for n in (1, 2, 3, 4)]
+            inverses = *(torch.linalg.inv(p) for p in parts), torch.linalg.solve(m, y), torch.linalg.solve(m[0], x)
+            determinants = *(torch.det(p) for p in parts), *torch.linalg.slogdet(-m[:, :3, :3]), torch.logdet(m)
+            raised = y.masked_fill(y > 1, float("inf")).masked_fill(y < -1, float("-inf")), x.sqrt()
+            curves = torch.acosh(y.abs() + 1), torch.signbit(y).float(), torch.copysign(x, y[:, None])
+            return inverses, determinants, raised, curves
     return Net()
 
 

@@ -56,7 +56,8 @@ def described(name):
     d["expected"] = []
     for r in results:
         r = r.detach().float().reshape(-1)
-        d["expected"].append({"size": r.numel(), "largest": r.abs().max().item(), "mean_size": r.double().abs().mean().item(),
+        sizes = r[r.isfinite()].double().abs()
+        d["expected"].append({"size": r.numel(), "largest": sizes.max().item(), "mean_size": sizes.mean().item(),
                               "values": [float(f"{r[p].item():.9g}") for p in formula.places(r.numel())]})
     if name in networks.TRAINED:
         d["training"] = training(module, given, networks.TRAINED[name])

@@ -1,4 +1,5 @@
 """Reading: a torch.nn.Module becomes a neutral description (description.py) and tensors. With its parts in reading/ all that needs PyTorch."""
+import dataclasses
 import inspect
 import operator
 import re
@@ -26,6 +27,7 @@ LARGE = 65536   # constants beyond it are computed rather than stored, if what t
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
 OTHER_FLOATS = (torch.float64, torch.float16, torch.bfloat16)
+FOURIER = "; a Fourier transform of few numbers is a product with matrices of cosines and sines, made in __init__"
 FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
 # What modules of torch.nn do in training and the operations of an inference do not show.
 OTHER_TRAINING = {
@@ -50,6 +52,18 @@ PLAIN = {"aten.einsum.default": lambda a: len(a["tensors"]) != 2 or "->" not in 
 
 def listed(names):
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def result_names(spec):
+    """The names of what dictionaries, named tuples and classes of results hold; None of others."""
+    context = spec.context
+    if spec.type in (dict, OrderedDict):
+        return context
+    if dataclasses.is_dataclass(spec.type) and isinstance(context, list) and context and isinstance(context[0], list):
+        return context[0]  # fields that are not None
+    if isinstance(context, (list, tuple)) and len(context) == len(spec.children()) and all(isinstance(k, str) for k in context):
+        return context
+    return getattr(spec.type, "_fields", None)
 
 
 class Reader(Places, Changes):
@@ -127,7 +141,8 @@ class Reader(Places, Changes):
         scope = self.scope(node)
         for o in outs:
             if o.dtype not in TYPES:
-                self.refuse(f"computes in {o.dtype}", node, "compute with real numbers: keep real and imaginary parts in tensors of their own")
+                self.refuse(f"computes in {o.dtype}", node, "compute with real numbers: keep real and imaginary parts in tensors of their own"
+                            + (FOURIER if "fft" in op else ""))
         def refer(v):
             if isinstance(v, Tensor):
                 return self.reference(v, node, scope)
@@ -445,7 +460,7 @@ class Reader(Places, Changes):
                 v = values.pop(0)
                 return "%" + v.id if isinstance(v, Tensor) else None
             inner = [structure(c, values) for c in spec.children()]
-            keys = spec.context if spec.type in (dict, OrderedDict) else getattr(spec.type, "_fields", None)
+            keys = result_names(spec)
             return {"dict": dict(zip(map(str, keys), inner))} if keys else {"list": inner}
         results = structure(program.call_spec.out_spec, list(flat))
         cls = type(self.module)

@@ -1,5 +1,6 @@
 """torch.export, what goes before it, and what it says when it refuses."""
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -37,7 +38,33 @@ def user_frames(tracer, summary):
     return traceback.StackSummary.from_list([f for f in frames[first:] if f.name == "forward" or not f.filename.startswith((inside, "<"))])
 
 
+def dataclasses_known(module, args, kwargs):
+    """Makes the dataclasses that a network returns known to torch.export; whether there are any."""
+    args, kwargs = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (args, kwargs or {}))
+    left, found = [module(*args, **kwargs)], set()
+    while left:
+        value = left.pop()
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            found.add(type(value))
+            left += [getattr(value, f.name) for f in dataclasses.fields(value)]
+        elif isinstance(value, (list, tuple, dict)):
+            left += value.values() if isinstance(value, dict) else value
+    with quiet():
+        for cls in found:
+            torch.export.register_dataclass(cls)
+    return bool(found)
+
+
 def exported(module, args, kwargs):
+    try:
+        return traced(module, args, kwargs)
+    except Exception as e:
+        if "is not a known type" in str(e) and dataclasses_known(module, args, kwargs):
+            return traced(module, args, kwargs)
+        raise
+
+
+def traced(module, args, kwargs):
     """The exported program, with its regions of no_grad; without them where PyTorch could not differentiate it, as where pieces of a tensor are
     changed in place. x.data would lead out of what is traced: while tracing it is x.detach(). Transformers ask whether a mask is causal, to choose
     a faster kernel: the answer is no, and the mask is applied as it is."""
