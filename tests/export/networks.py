@@ -847,6 +847,22 @@ def small_matrices():
     return Net()
 
 
+@network("one_input_twice", "1,2,4,4,4")
+def one_input_twice():
+    """Exported with one tensor for both of its inputs."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv3d(2, 2, 3, padding=1)
+
+        def forward(self, fixed, moving):
+            return fixed - self.conv(moving)
+    return Net()
+
+
+NETWORKS["one_input_twice"] = lambda made=NETWORKS["one_input_twice"]: (lambda net, inputs: (net, inputs * 2))(*made())
+
+
 # ------------------------------------------------------------------ ours, to be refused
 @network("refused_fft", "1,1,8,8,8")
 def refused_fft():

@@ -428,6 +428,8 @@ class Reader(Places, Changes):
                     self.env[node] = given[len(self.inputs)] if fake is None else fake
                     continue
                 t = self.env[node] = self.made(fake)
+                if t.dtype not in TYPES:
+                    raise Refused(f"its input {node.name} has numbers of type {t.dtype}", remedy="give real numbers: let the network begin with torch.view_as_complex")
                 self.inputs.append({"name": node.name, "shape": list(t.shape), "type": TYPES[t.dtype], "id": t.id})
             else:
                 raise Refused(f"{node.name}, of kind {kind}, is no tensor", remedy="make it, and the tensors that come of it, in __init__")
@@ -502,6 +504,8 @@ class Reader(Places, Changes):
 def read(module, args, kwargs=None, name=None):
     """The description of `module` for example inputs, its tensors {path: Tensor} and its folded constants {id: Tensor}. In inference."""
     args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
+    # one tensor given for two inputs is two: in a trace it would be the second of them everywhere
+    args, kwargs = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (args, kwargs or {}))
     with inference(module):
-        reader = Reader(module, args, kwargs or {}, name)
+        reader = Reader(module, args, kwargs, name)
         return reader.read(), reader.tensors, reader.folded

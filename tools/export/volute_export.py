@@ -71,7 +71,7 @@ def smallest(t):
     return t.float() if t.dtype == torch.float64 else t
 
 
-def tensor(text):
+def tensor(text, generator):
     """1,1,96,96,96 is normal numbers, int:1,4 zeros of whole numbers."""
     import torch
     kind, _, extents = text.rpartition(":")
@@ -80,7 +80,7 @@ def tensor(text):
     extents = [int(e) for e in extents.split(",") if e]
     if kind == "int":
         return torch.zeros(extents, dtype=torch.int64)
-    return torch.randn(extents, generator=torch.Generator().manual_seed(0))
+    return torch.randn(extents, generator=generator)
 
 
 def network(text):
@@ -149,7 +149,9 @@ def main():
             net = network(given.network)
             if given.checkpoint:
                 load(net, given.checkpoint)
-            ns = export(net, [tensor(t) for t in given.input], given.output, name=given.name)
+            import torch
+            generator = torch.Generator().manual_seed(0)  # of all inputs: none is like another
+            ns = export(net, [tensor(t, generator) for t in given.input], given.output, name=given.name)
     except Refused as e:
         sys.exit(str(e))
     print(f"{given.output}: {ns}.hpp, {ns}_handle.hpp, {ns}_handle.cpp, {ns}_check.cpp, CMakeLists.txt")
