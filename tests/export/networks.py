@@ -10,7 +10,7 @@ from torch import nn
 
 NETWORKS, NOTES = {}, {}
 HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s", "swin_unetr_shallow"}
-TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4, "stopped": 1e-2}
+TRAINED = {"fourier": 1e-3, "unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4, "stopped": 1e-2}
 
 
 def network(name, *inputs):
@@ -847,6 +847,63 @@ def small_matrices():
     return Net()
 
 
+@network("fourier", "1,2,8,6,10")
+def fourier():
+    """A Fourier layer whose low modes complex weights multiply, in a step each of a copy in place."""
+    class Spectral(nn.Module):
+        def __init__(self, i, o, modes):
+            super().__init__()
+            self.modes = modes
+            self.low, self.high = (nn.Parameter(torch.randn(i, o, *modes, dtype=torch.cfloat)) for _ in range(2))
+
+        def forward(self, x):
+            d, h, w = self.modes
+            waves = torch.fft.rfftn(x, dim=(-3, -2, -1))
+            out = torch.zeros(x.shape[0], self.low.shape[1], *x.shape[2:4], x.shape[4] // 2 + 1, dtype=torch.cfloat)
+            out[:, :, :d, :h, :w] = torch.einsum("bixyz,ioxyz->boxyz", waves[:, :, :d, :h, :w], self.low)
+            out[:, :, -d:, :h, :w] = torch.einsum("bixyz,ioxyz->boxyz", waves[:, :, -d:, :h, :w], self.high)
+            return torch.fft.irfftn(out, s=x.shape[2:])
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Spectral(2, 4, (3, 2, 4)), Spectral(4, 3, (2, 2, 3))
+            self.skip = nn.Conv3d(2, 4, 1)
+
+        def forward(self, x):
+            return self.second(nn.functional.gelu(self.first(x) + self.skip(x)))
+    return Net()
+
+
+@network("complex_numbers", "2,3,8,9", "2,16,8")
+def complex_numbers():
+    """Fourier transforms of all kinds and extents, rotary embeddings and what else networks do with complex numbers."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.filter = nn.Parameter(torch.randn(8, 5, 3, 2))
+            turn = torch.outer(torch.arange(20.), 100 ** -torch.linspace(0, 1, 4))
+            self.register_buffer("turns", torch.polar(torch.ones_like(turn), turn))
+
+        def forward(self, x, tokens):
+            y = torch.fft.rfft2(x.permute(0, 2, 3, 1), dim=(1, 2), norm="ortho") * torch.view_as_complex(self.filter)
+            y = torch.fft.irfft2(y, s=(8, 9), dim=(1, 2), norm="ortho")
+            rotated = torch.view_as_real(torch.view_as_complex(tokens.unflatten(-1, (4, 2))) * self.turns[:16]).flatten(2)
+            z = torch.fft.fft2(x, norm="forward")
+            z = z * 1j + (2 - 3j) * z.conj() + z / (1 + z.real) - 1
+            z[:, 0] = z[:, 1] / z[:, 2]
+            z[:, 1, :2] *= 0.5
+            sizes = (torch.fft.ifft(z, n=12).abs(), torch.fft.irfft(z[..., :5], n=7), torch.view_as_real(torch.fft.rfft(x, n=6)),
+                     torch.fft.fftn(x).imag)
+            centred = torch.fft.ifftshift(torch.complex(x, x ** 2), dim=(2, 3))
+            centred = torch.fft.fftshift(torch.fft.fftn(centred, dim=(2, 3), norm="ortho"), dim=(2, 3))
+            again = torch.fft.irfftn(torch.fft.rfftn(x, s=(5, 12)), s=(5, 12)), torch.fft.ifft(torch.fft.fft(x, dim=1), dim=1).real
+            product = torch.matmul(centred, centred.transpose(-1, -2))
+            whole = torch.stack([product, product.conj()], 1).sum(2).reshape(2, -1).imag
+            return y, rotated, z.real, sizes, torch.view_as_real(torch.exp(centred * 0.1)), again, whole
+    return Net()
+
+
 @network("one_input_twice", "1,2,4,4,4")
 def one_input_twice():
     """Exported with one tensor for both of its inputs."""
@@ -864,11 +921,11 @@ NETWORKS["one_input_twice"] = lambda made=NETWORKS["one_input_twice"]: (lambda n
 
 
 # ------------------------------------------------------------------ ours, to be refused
-@network("refused_fft", "1,1,8,8,8")
-def refused_fft():
+@network("refused_angle", "1,1,8,8,8")
+def refused_angle():
     class Net(nn.Module):
         def forward(self, x):
-            return torch.fft.rfftn(x).real
+            return torch.fft.rfftn(x).angle()
     return Net()
 
 

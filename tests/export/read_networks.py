@@ -43,6 +43,7 @@ def described(name):
     if d["notes"] != networks.NOTES.get(name, d["notes"]):
         raise ValueError(f"its header says {d['notes']}")
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    own = {path: torch.view_as_real(p) if p.is_complex() else p for path, p in own.items()}
     kept, filled = {}, set()
     with torch.no_grad():
         for path, entry in d["parameters"].items():
