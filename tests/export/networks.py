@@ -3,6 +3,7 @@ what those leave out. Sizes are reduced: what is judged is the translation. NETW
 headers of some must say; TRAINED: those whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes
 without optimisation."""
 import dataclasses
+import functools
 from unittest import mock
 
 import torch
@@ -901,6 +902,31 @@ def complex_numbers():
             product = torch.matmul(centred, centred.transpose(-1, -2))
             whole = torch.stack([product, product.conj()], 1).sum(2).reshape(2, -1).imag
             return y, rotated, z.real, sizes, torch.view_as_real(torch.exp(centred * 0.1)), again, whole
+    return Net()
+
+
+@network("caches", "2,5,8")
+def caches():
+    """Constants that a first run keeps, in a dictionary and of a function; a buffer that is none before, and one that each run changes."""
+    @functools.lru_cache
+    def places(n):
+        return torch.arange(n).float()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", None, persistent=False)
+            self.register_buffer("mean", torch.zeros(8))
+            self.made = {}
+
+        def forward(self, x):
+            n = x.shape[1]
+            if self.mask is None:
+                self.mask = torch.triu(torch.full((n, n), float("-inf")), 1)
+            if n not in self.made:
+                self.made[n] = torch.linspace(0, 1, n)
+            self.mean.mul_(0.9).add_(x.mean((0, 1)))
+            return (x @ x.mT + self.mask).softmax(-1) @ x - self.mean + (self.made[n] * places(n)).unsqueeze(-1)
     return Net()
 
 

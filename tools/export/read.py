@@ -14,7 +14,7 @@ from reading.changes import Changes
 from reading.complex import Complex, is_complex, pairs_in
 from reading.places import Places
 from reading.tensor import TYPES, Pair, Stored, Tensor, full_name, functional, tensors_in, whole
-from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, own_derivatives, quiet
+from reading.tracing import DROP_PATHS, copied, explained, exported, inference, mark_drop_paths, own_derivatives, quiet, run_once
 from structure import references
 
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
@@ -533,7 +533,8 @@ def read(module, args, kwargs=None, name=None):
     """The description of `module` for example inputs, its tensors {path: Tensor} and its folded constants {id: Tensor}. In inference."""
     args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
     # one tensor given for two inputs is two: in a trace it would be the second of them everywhere
-    args, kwargs = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (args, kwargs or {}))
+    args, kwargs = copied((args, kwargs or {}))
     with inference(module):
+        run_once(module, args, kwargs)
         reader = Reader(module, args, kwargs, name)
         return reader.read(), reader.tensors, reader.folded

@@ -46,14 +46,14 @@ def export(module, inputs, folder, kwargs=None, name=None):
     def packed(t, type=None):
         t = t.detach().to("cpu", type or t.dtype).contiguous()
         return TYPES[t.dtype], list(t.shape), t.reshape(-1).view(torch.uint8).numpy().tobytes() if t.numel() else b""
+    check = {f"input.{i['name']}": packed(t, torch.float32) for i, t in zip(described["inputs"], given)}
+    check.update({f"result.{k}": packed(r, torch.float32) for k, r in enumerate(results)})
     ns = project.write(folder)
     at = lambda file: os.path.join(folder, file)
     descriptions.dump(described, at("network.json"))
     descriptions.write_safetensors(at(f"{ns}.safetensors"), {p: packed(tensors[p]) for p in described["parameters"]}, {"format": "pt"})
     if project.w.folded:
         descriptions.write_safetensors(at(f"{ns}.constants.safetensors"), {p: packed(smallest(folded[c])) for p, c in project.w.folded.items()})
-    check = {f"input.{i['name']}": packed(t, torch.float32) for i, t in zip(described["inputs"], given)}
-    check.update({f"result.{k}": packed(r, torch.float32) for k, r in enumerate(results)})
     descriptions.write_safetensors(at(f"{ns}_check.safetensors"), check)
     return ns
 

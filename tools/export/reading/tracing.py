@@ -38,9 +38,38 @@ def user_frames(tracer, summary):
     return traceback.StackSummary.from_list([f for f in frames[first:] if f.name == "forward" or not f.filename.startswith((inside, "<"))])
 
 
+def copied(given):
+    """Tensors of their own in the same structure."""
+    return torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, given)
+
+
+def run_once(module, args, kwargs):
+    """What a first run puts into caches (dictionaries, lru_cache) are real tensors then, not those of a trace."""
+    args, kwargs = copied((args, kwargs))
+    with buffers_kept(module), torch.no_grad(), contextlib.suppress(Exception):  # what it complains about is said while tracing
+        module(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def buffers_kept(module):
+    """Buffers are afterwards what they were."""
+    kept = [(m, dict(m._buffers)) for m in module.modules()]
+    values = {b: (b.clone(), b._version) for _, buffers in kept for b in buffers.values() if b is not None and not b.is_inference()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for m, buffers in kept:
+                m._buffers.clear()
+                m._buffers.update(buffers)
+            for b, (value, version) in values.items():
+                if b._version != version:
+                    b.copy_(value)
+
+
 def dataclasses_known(module, args, kwargs):
     """Makes the dataclasses that a network returns known to torch.export; whether there are any."""
-    args, kwargs = torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, (args, kwargs or {}))
+    args, kwargs = copied((args, kwargs))
     left, found = [module(*args, **kwargs)], set()
     while left:
         value = left.pop()
@@ -56,12 +85,13 @@ def dataclasses_known(module, args, kwargs):
 
 
 def exported(module, args, kwargs):
-    try:
-        return traced(module, args, kwargs)
-    except Exception as e:
-        if "is not a known type" in str(e) and dataclasses_known(module, args, kwargs):
+    with buffers_kept(module):
+        try:
             return traced(module, args, kwargs)
-        raise
+        except Exception as e:
+            if "is not a known type" in str(e) and dataclasses_known(module, args, kwargs):
+                return traced(module, args, kwargs)
+            raise
 
 
 def traced(module, args, kwargs):
