@@ -53,7 +53,7 @@ def run_once(module, args, kwargs):
 @contextlib.contextmanager
 def buffers_kept(module):
     """Buffers are afterwards what they were."""
-    kept = [(m, dict(m._buffers)) for m in module.modules()]
+    kept = [(m, dict(m._buffers)) for m in module.modules() if not isinstance(m, torch.jit.ScriptModule)]
     values = {b: (b.clone(), b._version) for _, buffers in kept for b in buffers.values() if b is not None and not b.is_inference()}
     try:
         yield
