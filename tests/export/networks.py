@@ -825,6 +825,8 @@ def computed_places():
             sums = (x.index_add(2, torch.tensor([0, 0, 1]), x[:, :, :3], alpha=2), x.index_add(-1, t[:3], x[..., :3]),
                     x.index_put((torch.tensor([0, 1, 1]), torch.tensor([2, -1, 2])), x[:, 0, 0].sum(), accumulate=True),
                     x[0, 0].index_put((self.several,), torch.ones(5), accumulate=True))
+            behind[x < -1] = x.mean()
+            behind[:, x[0, :, 0, 0] > 0] = x[0, 0]
             copies = x.index_fill(2, t, 3.), x.index_copy(2, (t + torch.arange(4)) % 6, y)
             best, order = x.argmax(1, keepdim=True), x.argsort(1)
             reduced = (x.scatter_reduce(1, best, x[:, :1], "sum"), x.scatter(1, best, 1., reduce="add"),

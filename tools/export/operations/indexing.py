@@ -124,6 +124,10 @@ def index_put(o):
         given = [(axis_of(o, o.take("dim"), x.rank), o.tensor("index"))]
         new = o.tensor("source") if "copy" in o.op else o.value("value")
     places, indices = [a for a, _ in given], [i for _, i in given]
+    if len(given) == 1 and indices[0].type == "BOOL" and (new.shape == [] or new.rank <= x.rank - places[0] - indices[0].rank):
+        mask = indices[0]  # one value for all that it chooses
+        chosen = reshape(mask.e, mask.shape + [1] * (x.rank - places[0] - mask.rank), mask.shape)
+        return binary("+", x.e, binary("*", chosen, new.e)) if accumulate else call("select", chosen, new.e, x.e)
     if any(i.type in ("BOOL", "U8") for i in indices) or places != list(range(places[0], places[0] + len(places))):
         o.refuse("writes to places that a mask or axes apart from each other choose", "put the tensor together with torch.cat or torch.where")
     first, last = places[0], places[-1] + 1
