@@ -932,6 +932,34 @@ def caches():
     return Net()
 
 
+@network("chosen_elements", "2,3,4,5", "2,3,4,5")
+def chosen_elements():
+    """Elements that a mask chooses: worked on one by one and put back, summed, averaged."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.randn(3, 1, 1))
+
+        def forward(self, x, y):
+            x = x * self.scale
+            low, rows = x < -0.5, x[0, :, 0, 0] > 0
+            in_place = y.clone()
+            in_place[low] *= 3
+            moved = torch.zeros_like(x)
+            moved[low] = x[low].exp() + 1 - y[low]
+            moved[x > 0.5] = y[x > 0.5]
+            some = torch.zeros_like(x)
+            some[:, rows] = x[:, rows] * 2
+            kept = x.clone()
+            before = kept[low]
+            kept += 1
+            kept[low] = before
+            roots = x.clone()
+            roots[roots > 0.25] = roots[roots > 0.25].sqrt()
+            return in_place, moved, some, kept, roots, x[low].sum(), x[low].mean(), x[rows[None].expand(2, 3)].mean()
+    return Net()
+
+
 @network("one_input_twice", "1,2,4,4,4")
 def one_input_twice():
     """Exported with one tensor for both of its inputs."""
@@ -954,6 +982,14 @@ def refused_angle():
     class Net(nn.Module):
         def forward(self, x):
             return torch.fft.rfftn(x).angle()
+    return Net()
+
+
+@network("refused_count", "1,4")
+def refused_count():
+    class Net(nn.Module):
+        def forward(self, x):
+            return x.sum() / x[x > 0].numel()
     return Net()
 
 

@@ -12,8 +12,9 @@ from description import Refused
 from operations import TABLE
 from reading.changes import Changes
 from reading.complex import Complex, is_complex, pairs_in
+from reading.masks import FIXED_SIZE, Masks
 from reading.places import Places
-from reading.tensor import TYPES, Pair, Stored, Tensor, full_name, functional, tensors_in, whole
+from reading.tensor import TYPES, Masked, Pair, Stored, Tensor, full_name, functional, tensors_in, whole
 from reading.tracing import DROP_PATHS, copied, explained, exported, inference, mark_drop_paths, own_derivatives, quiet, run_once
 from structure import references
 
@@ -27,8 +28,8 @@ FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
+SYMBOLS = (torch.SymInt, torch.SymBool, torch.SymFloat)
 OTHER_FLOATS = (torch.float64, torch.float16, torch.bfloat16)
-FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
 # What modules of torch.nn do in training and the operations of an inference do not show.
 OTHER_TRAINING = {
     "The dropout of attention's weights is left out": lambda m: isinstance(m, torch.nn.MultiheadAttention) and m.dropout > 0,
@@ -66,7 +67,7 @@ def result_names(spec):
     return getattr(spec.type, "_fields", None)
 
 
-class Reader(Places, Changes, Complex):
+class Reader(Places, Changes, Complex, Masks):
     def __init__(self, module, args, kwargs, name):
         self.module, self.args, self.kwargs = module, args, kwargs
         self.modules = dict(module.named_modules(remove_duplicate=False))
@@ -194,21 +195,37 @@ class Reader(Places, Changes, Complex):
             self.env[node] = self.value_of(node.args[0])[node.args[1]]
             return
         if not isinstance(node.target, torch._ops.OpOverload):
-            if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymBool, torch.SymFloat)):
-                self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
+            if isinstance(node.meta.get("val"), SYMBOLS):
+                if not self.only_asserted(node):
+                    self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
+                return
             return self.higher_order(node)
+        name = f"{node.target._schema.name.split('::')[1]}.{node.target._overloadname}"
+        if name.startswith(("_assert", "sym_constrain")):
+            self.env[node] = None
+            return
+        if name.startswith("sym_") and isinstance(node.meta.get("val"), SYMBOLS):
+            if not self.only_asserted(node):
+                self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
+            return
+        arguments = self.normal_arguments(node)
+        if self.chosen(node, name, arguments):
+            return
         for fake in node.meta["val"] if isinstance(node.meta.get("val"), (list, tuple)) else [node.meta.get("val")]:
             if isinstance(fake, torch.Tensor) and any(not isinstance(e, int) for e in fake.shape):
                 self.refuse("gives a tensor whose size depends on the values of another", node, FIXED_SIZE)
-        name = f"{node.target._schema.name.split('::')[1]}.{node.target._overloadname}"
-        arguments = self.normal_arguments(node)
-        if name.startswith(("_assert", "sym_", "_functional_sym")) or name in ("detach_.default",):
+        if name.startswith(("sym_", "_functional_sym")) or name in ("detach_.default",):
             self.env[node] = tensors_in(arguments)[0] if tensors_in(arguments) else None
             return
         if pairs_in(arguments) or is_complex(node.meta.get("val")) and tensors_in(arguments) and not self.constants_only(arguments):
             self.env[node] = self.complex_call(node, name, arguments)
         else:
             self.perform(node, name, arguments)
+
+    def only_asserted(self, node):
+        """Whether nothing but assertions of the trace read a size."""
+        return all(str(u.target).startswith(("aten._assert", "aten.sym_constrain")) or isinstance(u.meta.get("val"), SYMBOLS) and self.only_asserted(u)
+                   for u in node.users)
 
     @staticmethod
     def constants_only(arguments):
@@ -470,6 +487,9 @@ class Reader(Places, Changes, Complex):
 
     def results(self, flat, program):
         output = next(n for n in program.graph.nodes if n.op == "output")
+        for r in flat:
+            if isinstance(r, Masked):
+                self.refuse("gives a tensor whose size depends on the values of another", r.node, FIXED_SIZE)
         if any(isinstance(r, (Pair, Stored)) for r in flat):
             raise Refused("the network gives complex numbers", remedy="return torch.view_as_real of them")
         if not any(isinstance(r, Tensor) for r in flat):

@@ -45,6 +45,13 @@ class Pair:
     shape = property(lambda self: self.parts[0].shape)
 
 
+class Masked:
+    """What a mask chooses of a tensor, from an axis on; the node that does."""
+
+    def __init__(self, full, mask, axis, node):
+        self.full, self.mask, self.axis, self.node = full, mask, axis, node
+
+
 class Stored:
     """A complex parameter: a real one with an axis of two more."""
 
@@ -57,6 +64,8 @@ def tensors_in(v):
     """The tensors in nested lists and dictionaries."""
     if isinstance(v, Tensor):
         return [v]
+    if isinstance(v, Masked):
+        return [v.full, v.mask]
     if isinstance(v, (Pair, Stored)):
         return tensors_in(v.parts if isinstance(v, Pair) else v.tensor)
     if isinstance(v, (list, tuple)):
