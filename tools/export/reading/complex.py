@@ -9,7 +9,7 @@ from reading.tensor import Pair, Stored, Tensor, tensors_in
 PER_PART = set("""view reshape _unsafe_view unsqueeze squeeze slice select narrow permute transpose t mT numpy_T swapaxes swapdims movedim expand
 expand_as broadcast_to repeat tile flatten unflatten ravel cat concat concatenate stack clone contiguous detach alias roll flip index index_select sum
 mean cumsum add sub rsub neg copy constant_pad_nd pad split split_with_sizes chunk unbind select_scatter slice_scatter diagonal fft_fftshift
-fft_ifftshift zero fill where masked_fill view_as reshape_as resolve_conj resolve_neg lift_fresh_copy""".split())  # what goes to real and imaginary parts alike
+fft_ifftshift zero fill where masked_fill view_as reshape_as resolve_conj resolve_neg lift_fresh_copy""".split())  # to both parts alike
 NUMBERS = ("self", "other", "src", "tensors", "source", "value")  # their operands that have parts; of others, as masks and indices, both have all
 PRODUCTS = ("mul", "matmul", "mm", "bmm", "einsum")
 LONGEST = 2048  # numbers of a Fourier transform along an axis

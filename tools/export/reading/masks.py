@@ -6,7 +6,8 @@ import torch
 from operations import TABLE
 from reading.tensor import Masked, Tensor, functional, tensors_in
 
-FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
+FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, " \
+    "made in __init__"
 EACH = set("""add sub rsub mul div neg exp expm1 log log1p sqrt rsqrt abs square sign pow clamp clamp_min clamp_max relu sigmoid tanh sin cos reciprocal
 maximum minimum floor round silu gelu leaky_relu softplus clone detach""".split())  # what works element by element
 
@@ -39,7 +40,8 @@ class Masks:
                 made = self.replace(arguments["self"], made, node)
         elif kind in EACH and op in TABLE and all(self.same(m, first) for m in found) and \
                 all(not t.shape for t in tensors_in({k: v for k, v in arguments.items() if not isinstance(v, Masked)})):
-            full = self.emit(node, op, {k: v.full if isinstance(v, Masked) else v for k, v in arguments.items()}, first.full.shape, node.meta["val"].dtype)
+            given = {k: v.full if isinstance(v, Masked) else v for k, v in arguments.items()}
+            full = self.emit(node, op, given, first.full.shape, node.meta["val"].dtype)
             made = Masked(full, first.mask, first.axis, first.node)
             if name.split(".")[0].endswith("_"):
                 arguments["self"].full, made = full, arguments["self"]
