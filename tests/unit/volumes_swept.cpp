@@ -215,7 +215,8 @@ TEST_CASE("what a run of sweeps tells and refuses") {
   CHECK(equal_bits(t(x), wanted));
   CHECK_THROWS_WITH(t.run(vs::options{.fit = vs::fit::zeros}, nothing, vs::memory(x)), Catch::Contains("sweeps: expected fit::exact"));
   CHECK_THROWS_WITH(t.run(vs::options{.first_slab = 1}, nothing, vs::memory(x)), Catch::Contains("sweeps: expected all slabs"));
-  CHECK_THROWS_WITH(t(noise(1, {21, 24, 28})), "volume: expected a depth that fits all sweeps (the next one is 22), found 21, which sweep 2 of 5 does not take");
+  CHECK_THROWS_WITH(t(noise(1, {21, 24, 28})),
+                    "volume: expected a depth that fits all sweeps (the next one is 22), found 21, which sweep 2 of 5 does not take");
   CHECK_THROWS_WITH(t(noise(2, {20, 24, 28})), "volume: expected 1 samples of 1 channels, found 1 of 2");
   CHECK_THROWS_AS(t.stored_bytes({0, 24, 28}), shape_error);
   t.keep_in("/no/such/folder");

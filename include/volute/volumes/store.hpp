@@ -18,9 +18,9 @@ namespace volute::volumes {
 
 inline namespace VOLUTE_ISA {
 
-/// Channels of a volume, written by one run of tiles and read by later ones, for networks whose norms look at the whole volume: a run ends
-/// before each norm, and the next one begins with norm(x, statistics). In memory, or in a file without a name in `folder`, of which the
-/// system keeps in memory what there is room for.
+/// Channels of a volume, written by one run of tiles and read by later ones, for networks whose norms look at the whole volume (`swept` does
+/// it for a network as it is written): a run ends before each norm, and the next one begins with norm(x, statistics). In memory, or in a
+/// file without a name in `folder`, of which the system keeps in memory what there is room for.
 template <class T>
 class store {
  public:
@@ -88,7 +88,7 @@ class store {
   channel_moments<T> moments_;
   mapping memory_;
 
-  T* data() noexcept { return static_cast<T*>(memory_.data()); }
+  T* values() noexcept { return static_cast<T*>(memory_.data()); }
 
   /// Scores that are stored where they are made.
   template <class F>
@@ -97,13 +97,13 @@ class store {
     /// Where the first channel of planes `begin` and on lies, for planes of this shape. Throws shape_error for those of another volume.
     T* place(std::int64_t begin, const volute::extents& shape) const {
       to->moments_.expect(begin, shape);
-      return to->data() + begin * shape[3] * shape[4];
+      return to->values() + begin * shape[3] * shape[4];
     }
     /// Planes from one channel to the next.
     std::int64_t depth() const { return to->extents().d; }
     /// Once they have been written.
     void placed(std::int64_t begin, const volute::extents& shape) const {
-      to->moments_.take({begin, shape, to->data() + begin * shape[3] * shape[4]}, depth());
+      to->moments_.take({begin, shape, to->values() + begin * shape[3] * shape[4]}, depth());
     }
   };
 
@@ -111,7 +111,7 @@ class store {
     moments_.expect(s.begin, s.shape);
     const std::int64_t plane = extents().h * extents().w, part = s.shape[2] * plane;
     for (std::int64_t c = 0; c < moments_.channels(); ++c)
-      std::memcpy(static_cast<void*>(data() + (c * extents().d + s.begin) * plane), s.data + c * part, static_cast<std::size_t>(part) * sizeof(T));
+      std::memcpy(static_cast<void*>(values() + (c * extents().d + s.begin) * plane), s.data + c * part, static_cast<std::size_t>(part) * sizeof(T));
     moments_.take(s, s.shape[2]);
   }
 };

@@ -224,16 +224,7 @@ struct sweep_plan {
     size3 more{0, 0, 0};
     extents result{};
     tile_study study;
-    bool grows = false;  // as the network of twice the extents does
   };
-  template <int J, int Times>
-  static constexpr bool is_one_network(const sweep_sketch<output<Times>>& small, const choice& c) {
-    if constexpr (alike<2 * Times>()) {
-      const sweep_sketch<output<2 * Times>> large(J, c.more);
-      return large.output >= 0 && grows(small.view(), large.view(), c.study);
-    }
-    return false;
-  }
   template <int J, int Times>
   static constexpr choice found = [] {
     choice c;
@@ -245,13 +236,9 @@ struct sweep_plan {
     if (!(more == size3{0, 0, 0})) {
       const sweep_sketch<output<Times>> longer(J, more);
       const tile_study s = longer.study();
-      if (moves_on(s)) {
+      if (moves_on(s))
         c.more = more, c.study = s, c.result = longer.g.shape(longer.output);
-        c.grows = is_one_network<J, Times>(longer, c);
-        return c;
-      }
     }
-    c.grows = moves_on(c.study) && is_one_network<J, Times>(level, c);
     return c;
   }();
   template <int J, int Times>
@@ -277,23 +264,47 @@ struct sweep_plan {
   static constexpr tile_study study = chosen<J>.study;
 
  private:
+  /// Whether the network of twice the extents is the same one. Asked for only where all else is right: it may be none.
   template <int J>
-  static constexpr auto sweep_failure() {
-    constexpr const tile_study& t = chosen<J>.study;
-    if constexpr (!t.ok()) {  // once more with the names of layers
-      constexpr tile_study told = volumes::study(graph::view_of(lowering::compiled<output_list<node<J>>>::graph));
+  static constexpr bool is_one_network() {
+    if constexpr (alike<2 * times<J>>()) {
+      const sweep_sketch<output<times<J>>> small(J, more<J>);
+      const sweep_sketch<output<2 * times<J>>> large(J, more<J>);
+      return large.output >= 0 && grows(small.view(), large.view(), chosen<J>.study);
+    }
+    return false;
+  }
+  /// In the network as it is written.
+  template <int J>
+  static constexpr auto own_failure() {
+    constexpr const tile_study& t = found<J, 1>.study;
+    if constexpr (!is_small(t)) {  // once more with the names of layers
+      constexpr tile_study told = volumes::study(
+          graph::view_of(lowering::compiled<output_list<sweep_node<first, J, found<J, 1>.result>>>::graph));
       return failed<to_text<told.where>(), to_text<t.wanted>(), to_text<t.got>()>{};
-    } else if constexpr (!moves_on(t)) {
-      constexpr line got = line("got ") << t.axis[0].tile << " x " << t.axis[1].tile << " x " << t.axis[2].tile << " in sweep " << J + 1;
-      return failed<text(""), text("sweeps: tiles of which half is kept"), to_text<got>()>{};
-    } else {
-      constexpr line got = line("got another one for ") << 2 * times<J> << " times the voxels along each axis";
-      if constexpr (!chosen<J>.grows) return failed<text(""), text("sweeps: one network for all sizes"), to_text<got>()>{};
     }
   }
+  /// In larger ones, which are looked at where that is right.
+  template <int J>
+  static constexpr auto larger_failure() {
+    constexpr const tile_study& t = chosen<J>.study;
+    if constexpr (!moves_on(t)) {
+      constexpr line got = line("got ") << t.axis[0].tile << " x " << t.axis[1].tile << " x " << t.axis[2].tile << " in sweep " << J + 1;
+      return failed<text(""), text("sweeps: tiles of which half is kept"), to_text<got>()>{};
+    } else if constexpr (!is_one_network<J>()) {
+      constexpr line got = line("got another one for ") << 2 * times<J> << " times the voxels along each axis";
+      return failed<text(""), text("sweeps: one network for all sizes"), to_text<got>()>{};
+    }
+  }
+  template <class... F>
+  using first_of = typename detail::first_failed<std::conditional_t<std::is_void_v<F>, int, F>...>::type;
   template <int... J>
   static constexpr auto first_failure(std::integer_sequence<int, J...>) {
-    return std::type_identity<typename detail::first_failed<std::conditional_t<std::is_void_v<decltype(sweep_failure<J>())>, int, decltype(sweep_failure<J>())>...>::type>{};
+    using own = first_of<decltype(own_failure<J>())...>;
+    if constexpr (!std::is_void_v<own>)
+      return std::type_identity<own>{};
+    else
+      return std::type_identity<first_of<decltype(larger_failure<J>())...>>{};
   }
   static constexpr auto refusal() {
     if constexpr (is_failed<first>) {
