@@ -1,9 +1,10 @@
-// A U-Net of 32 channels (three levels, batch norms) on a volume of any size: in exact tiles, or in overlapping windows as MONAI's
+// A U-Net of 32 channels (three levels, batch norms) on a volume of any size: in exact tiles, in sweeps, or in overlapping windows as MONAI's
 // sliding_window_inference; bench/volumes_monai.py is its side. One way a process, so that the memory is its own: seconds, and the
 // largest resident memory beside the volume and its result.
-//   bench.volumes tiles|windows [threads [depth [height [width]]]]        default 1 192 192 192; windows are 96^3, of which a quarter
+//   bench.volumes tiles|sweeps|windows [threads [depth [height [width]]]]        default 1 192 192 192; windows are 96^3, of which a quarter
 //   overlaps
 #include <volute/core/executor.hpp>
+#include <volute/volumes/swept.hpp>
 #include <volute/volumes/volumes.hpp>
 #include <volute/volute.hpp>
 
@@ -37,6 +38,7 @@ struct net
 using windows = windowed<net, input<"x", 1, 1, 96, 96, 96>>;
 constexpr volumes::size3 tile = proposed_tile<tiled<net, input<"x", 1, 1, 96, 96, 96>>>(std::int64_t{1} << 30, {192, 192, 192});
 using tiles = tiled<net, input<"x", 1, 1, tile.d, tile.h, tile.w>>;
+using sweeps = swept<net, input<"x", 1, 1, 80, 80, 80>>;
 
 template <class Runner, class Run>
 void measure(int threads, const volumes::size3& e, const char* what, std::int64_t bytes, const Run& run) {
@@ -75,6 +77,11 @@ int main(int count, char** arguments) {
                              " times the work of the whole";
     measure<tiles>(threads, e, what.c_str(), tiles::bytes_per_worker,
                    [&](tiles& t, const auto& sink, const auto& source) { t.run(how, sink, source); });
+  } else if (way == "sweeps") {
+    const auto [all, least] = sweeps::flops(e);
+    const std::string what = std::to_string(sweeps::count) + " sweeps, " + std::to_string(all / least) + " times the work of the whole";
+    measure<sweeps>(threads, e, what.c_str(), sweeps::bytes_per_worker,
+                    [&](sweeps& t, const auto& sink, const auto& source) { t.run(sink, source); });
   } else if (way == "windows") {
     const volumes::window_rule rule = volumes::monai(0.25, volumes::blend::gaussian);
     double work = 1;
@@ -85,7 +92,7 @@ int main(int count, char** arguments) {
     measure<windows>(threads, e, what.c_str(), windows::program_type::facts::workspace_bytes,
                      [&](windows& w, const auto& sink, const auto& source) { w.run(rule, sink, source); });
   } else {
-    std::fprintf(stderr, "bench.volumes tiles|windows [threads [depth [height [width]]]]\n");
+    std::fprintf(stderr, "bench.volumes tiles|sweeps|windows [threads [depth [height [width]]]]\n");
     return 2;
   }
 }

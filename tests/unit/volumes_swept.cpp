@@ -43,8 +43,10 @@ struct excited {
   nn::named<"squeeze", nn::linear<8, 4>> squeeze;
   conv<"b", 4, 3> b;
   constexpr auto operator()(expression auto x) const {
-    const auto y = n0(x), z = relu(na(a(y)) + ns(shortcut(y)));
-    const auto means = reshape(mean(z, axes<2, 3, 4>), shape<2, 4>), most = reshape(adaptive_max_pool3d(z, output_size<1>), shape<2, 4>);
+    const auto y = n0(x);
+    const auto z = relu(na(a(y)) + ns(shortcut(y)));
+    const auto means = reshape(mean(z, axes<2, 3, 4>), shape<2, 4>);
+    const auto most = reshape(adaptive_max_pool3d(z, output_size<1>), shape<2, 4>);
     const auto gate = sigmoid(squeeze(concat(axis<1>, means, most)));
     return b(upsample(z * reshape(gate, shape<2, 4, 1, 1, 1>), scale_factor<2>, trilinear)) + 1_c;
   }
@@ -99,6 +101,21 @@ struct deep {
   nn::named<"levels", level<2, 3>> levels;
   nn::named<"head", nn::conv3d<2, 2, nn::kernel<1>>> head;
   constexpr auto operator()(expression auto x) const { return head(levels(act(na(a(x))))); }
+};
+
+// No statistics, but ten convolutions on two levels: tiles would see 16 voxels to either side.
+struct far {
+  template <int In, int Out>
+  struct three : nn::sequential<nn::conv3d<In, Out, nn::kernel<3>, nn::padding<1>>, nn::relu, nn::conv3d<Out, Out, nn::kernel<3>, nn::padding<1>>,
+                                nn::relu, nn::conv3d<Out, Out, nn::kernel<3>, nn::padding<1>>, nn::batch_norm3d<Out>, nn::relu> {};
+  nn::named<"a", three<1, 3>> a;
+  nn::named<"b", three<3, 4>> b;
+  nn::named<"c", three<7, 3>> c;
+  nn::named<"head", nn::conv3d<3, 2, nn::kernel<3>, nn::padding<1>>> head;
+  constexpr auto operator()(expression auto x) const {
+    const auto skip = a(x);
+    return head(c(concat(axis<1>, upsample(b(max_pool3d(skip, kernel<2>)), scale_factor<2>, trilinear), skip)));
+  }
 };
 
 template <class Model>
@@ -192,6 +209,19 @@ TEST_CASE("sweeps of a network whose deep levels need larger tiles") {
   const volume x = shifted(1, {32, 48, 40}), wanted = whole(x), found = t(x);
   CHECK(difference(found, wanted) < 5e-6);
   CHECK_THROWS_WITH(t(shifted(1, {16, 48, 40})), Catch::Contains("expected a depth that fits all sweeps (the next one is 32), found 16"));
+}
+
+TEST_CASE("sweeps of a network that looks far") {
+  using net = far;
+  using sweeps = swept<net, input<"x", 1, 1, 16, 16, 16>>;
+  using tiles = tiled<net, input<"x", 1, 1, 48, 48, 48>>;
+  static_assert(tiles::axis[0].first > 12 && sweeps::count == 4);  // to skip, within b, what b is interpolated to, and the result
+  for (const vs::sweep_facts& f : sweeps::table) CHECK(f.tile.d <= f.kept.d + 2 * 6);
+  sweeps t;
+  vary(t);
+  model<net, input<"x", 1, 1, 36, 40, 32>> whole(t.weights());
+  const volume x = shifted(1, {36, 40, 32}), wanted = whole(x), found = t(x);
+  CHECK(difference(found, wanted) < 3e-6);
 }
 
 TEST_CASE("what a run of sweeps tells and refuses") {

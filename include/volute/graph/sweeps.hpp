@@ -90,6 +90,7 @@ class sweep_pass {
       for (int id = 0; id <= out; ++id)
         if (live_.data[id]) spans_.data[id] = spans(id);
       cut_.data[out] = spans_.data[out];
+      cut_where_far();
       while (!r.is_full && cut_where_extents_meet()) {
       }
       list();
@@ -161,6 +162,80 @@ class sweep_pass {
       if (g.shape(y).rank != 5) return;
       s.kind = s.kind == statistic::mean ? statistic::square_mean : statistic::square_sum;
       s.volume = y;
+    }
+
+    /// How far to either side a value sees the volumes that its sweep reads, and how many of their voxels one of its own stands for, about.
+    struct view_field {
+      double reach = 0, scale = 1;
+    };
+    /// Voxels, of those that a sweep reads, that it may look to either side. Tiles of 64 with 4 more on each side are 1.4 times as large.
+    static constexpr double most_reach = 4;
+
+    /// Sweeps end before what would see too far: of tiles of deep networks nothing would be left.
+    constexpr void cut_where_far() {
+      buffer<view_field> field(g.size.nodes);
+      buffer<int> users(g.size.nodes, 0);
+      for (int id = 0; id <= g.outputs[0]; ++id)
+        for (int k = 0; live_.data[id] && spans_.data[id] && k < g.nodes[id].count; ++k) ++users.data[g.operand(id, k)];
+      for (int id = 0; id <= g.outputs[0]; ++id) {
+        if (!live_.data[id] || !spans_.data[id]) continue;
+        const view_field f = seen(id, field);
+        field.data[id] = f;
+        if (f.reach <= most_reach) continue;
+        int first = id;
+        for (int k = 0; k < g.nodes[id].count; ++k)
+          if (const int at = end_before(g.operand(id, k), field, users); at >= 0 && at < first) first = at;
+        if (first < id) id = first;  // and on from there
+      }
+    }
+    constexpr view_field seen(int id, const buffer<view_field>& field) const {
+      view_field f{0, 0};
+      for (int k = 0; k < g.nodes[id].count; ++k) {
+        const int x = g.operand(id, k);
+        if (!spans_.data[x]) continue;
+        const view_field own = cut_.data[x] || g.is<ops::input>(x) ? view_field{} : field.data[x];
+        if (own.reach > f.reach) f.reach = own.reach;
+        if (own.scale > f.scale) f.scale = own.scale;
+      }
+      if (f.scale == 0) return {};
+      double kernel = 0, step = 1;  // the largest of the axes
+      bool spreads = false;
+      const auto window = [&](const auto& w, int a, std::int64_t n) {
+        if (static_cast<double>((n - 1) * w.dilation[a]) > kernel) kernel = static_cast<double>((n - 1) * w.dilation[a]);
+        if (static_cast<double>(w.stride[a]) > step) step = static_cast<double>(w.stride[a]);
+      };
+      if (g.is<ops::convolution>(id)) {
+        const auto op = g.as<ops::convolution>(id);
+        for (int a = 0; a < 3; ++a) window(op, a, g.shape(g.operand(id, 1))[2 + a]);
+        spreads = op.face() == ops::face::data;
+      } else if (g.is<ops::max_pool>(id)) {
+        const auto w = g.as<ops::max_pool>(id).window;
+        for (int a = 0; a < 3; ++a) window(w, a, w.kernel[a]);
+      } else if (g.is<ops::avg_pool>(id)) {
+        const auto op = g.as<ops::avg_pool>(id);
+        for (int a = 0; a < 3; ++a) window(op.window, a, op.window.kernel[a]);
+        spreads = op.adjoint != 0;
+      } else if (g.is<ops::matmul>(id)) {
+        kernel = 2;
+      }
+      if (spreads) return {f.reach + f.scale / step * kernel / 2, f.scale / step};
+      return {f.reach + f.scale * kernel / 2, f.scale * step};
+    }
+    /// Ends a sweep at what lies before a node: at operands that lie beside each other, or at what is read once more than by a pool. The first
+    /// node whose sweep has ended, or -1.
+    constexpr int end_before(int x, const buffer<view_field>& field, const buffer<int>& users) {
+      if (!spans_.data[x] || cut_.data[x] || g.is<ops::input>(x) || field.data[x].reach == 0) return -1;
+      int first = -1;
+      if (g.is<ops::concat>(x)) {
+        for (int k = 0; k < g.nodes[x].count; ++k)
+          if (const int at = end_before(g.operand(x, k), field, users); at >= 0 && (first < 0 || at < first)) first = at;
+        return first;
+      }
+      if (g.is<ops::max_pool>(x) || (g.is<ops::avg_pool>(x) && g.as<ops::avg_pool>(x).adjoint == 0))
+        if (users.data[g.operand(x, 0)] > g.nodes[x].count) return end_before(g.operand(x, 0), field, users);
+      if (g.shape(x).rank != 5) return -1;
+      cut_.data[x] = true;
+      return x;
     }
 
     /// Volumes of one sweep have the same extents: where those of several meet, sweeps end before. Whether one more does.
