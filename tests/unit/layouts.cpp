@@ -1,5 +1,7 @@
 // The layout pass: where values lie between convolutions changes no result. What is a result of the program lies NCDHW, so the same
 // formulas with their intermediate values as further results are the reference. Data are small integers: every sum is exact.
+#include "layouts_support.hpp"
+
 #include <volute/runtime/report.hpp>
 #include <volute/volute.hpp>
 
@@ -9,34 +11,9 @@
 #include <cstdint>
 
 using namespace volute;
+using namespace layouts;
 
 namespace {
-
-template <class Program>
-constexpr int blocked_values() {
-  int n = 0;
-  for (int i = 0; i < Program::facts::plan::size.launches; ++i) {
-    const graph::kernel_spec& k = Program::facts::plan::tables.kernels[Program::facts::plan::tables.launches[i].kernel];
-    n += graph::convolves(k.kind) && k.target >= 0;
-  }
-  return n;
-}
-
-/// Convolutions that want in blocks what another launch makes: by the families that are chosen for the instruction set at hand (NEON's
-/// `flat` reads NCDHW where those of x86 take blocks).
-template <class Program>
-constexpr int wishes() {
-  using plan = typename Program::facts::plan;
-  constexpr graph::kernel_facts facts = lowering::facts_of_kernels<typename Program::value_type>();
-  int n = 0;
-  for (int i = 0; i < plan::size.launches; ++i) {
-    const graph::launch& l = plan::tables.launches[i];
-    const graph::kernel_spec& k = plan::tables.kernels[l.kernel];
-    if (!graph::convolves(k.kind) || l.in[0].where != graph::space::arena) continue;
-    n += facts.of(plan::tables.convolutions[k.geometry], graph::face_of(k.kind)).source.blocked();
-  }
-  return n;
-}
 
 /// The same small integers in the parameters of every program that has the same ones.
 template <class Program>
@@ -53,15 +30,15 @@ auto numbers() {
 }
 
 constexpr auto x = input<"x", 2, 16, 5, 6, 7>;
-constexpr auto first = parameter<"first", 32, 16, 3, 3, 3>;
 constexpr auto third = parameter<"third", 32, 32, 1, 3, 3>;
 constexpr auto bias = parameter<"bias", 32>;
 
-/// The middle one's kernel has `Depth` planes. Where it has one, every instruction set's family reads blocks.
+/// The first two's kernels have `Depth` planes. Where they have one, every instruction set's families write and read blocks.
 template <std::int64_t Depth>
 struct chain {
+  static constexpr auto first = parameter<"first", 32, 16, Depth, 3, 3>;
   static constexpr auto second = parameter<"second", 32, 32, Depth, 3, 3>;
-  static constexpr auto a = relu(conv3d(x, first, bias, padding<1>));
+  static constexpr auto a = relu(conv3d(x, first, bias, padding<Depth / 2, 1, 1>));
   static constexpr auto b = relu(conv3d(a, second, padding<Depth / 2, 1, 1>) * per_channel(bias)) + a;
   static constexpr auto c = conv3d(b, third, padding<0, 1, 1>);
 };
@@ -72,7 +49,7 @@ template <std::int64_t Stride>
 struct trained {
   static constexpr std::int64_t depth = 2 / Stride, rows = 8 / Stride, columns = 32 / Stride;
   static constexpr auto wide = input<"wide", 2, 16, 2 * Stride, 8 * Stride, 32 * Stride>;
-  static constexpr auto u = relu(conv3d(wide, first, bias, stride<Stride>, padding<1>));
+  static constexpr auto u = relu(conv3d(wide, parameter<"first", 32, 16, 3, 3, 3>, bias, stride<Stride>, padding<1>));
   static constexpr auto v = relu(conv3d(u, parameter<"second", 32, 32, 3, 3, 3>, parameter<"more", 32>, stride<Stride>, padding<1>));
   static constexpr auto seed = input<"seed", 2, 32, depth, rows, columns>;
   static constexpr auto loss = sum(conv3d(v, third, padding<0, 1, 1>) * seed);
