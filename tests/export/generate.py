@@ -11,9 +11,9 @@ import description  # noqa: E402
 from project import Project  # noqa: E402
 
 
-def number(v):
+def number(v, suffix=""):
     text = repr(float(v))
-    return text if text[-1].isdigit() else {"inf": "INFINITY", "-inf": "-INFINITY"}.get(text, "NAN")
+    return text + suffix if text[-1].isdigit() else {"inf": "INFINITY", "-inf": "-INFINITY"}.get(text, "NAN")
 
 
 def comparison(path, folder):
@@ -24,7 +24,7 @@ def comparison(path, folder):
     project.write(folder)
     inputs = ", ".join(f'{{"{i["name"]}", {n}, {"false" if i["type"] == "F32" else "true"}}}'
                        for i, n in zip(d["inputs"], project.sizes([i["shape"] for i in d["inputs"]])))
-    results = ",\n     ".join(f'{{{e["size"]}, {number(e["largest"])}, {number(e["mean_size"])}, {{{", ".join(number(v) + "f" for v in e["values"])}}}}}'
+    results = ",\n     ".join(f'{{{e["size"]}, {number(e["largest"])}, {number(e["mean_size"])}, {{{", ".join(number(v, "f") for v in e["values"])}}}}}'
                               for e in d["expected"])
     constants = path.removesuffix(".json") + ".safetensors"
     constants = os.path.abspath(constants) if os.path.exists(constants) else ""

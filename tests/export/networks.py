@@ -2,6 +2,8 @@
 what those leave out. Sizes are reduced: what is judged is the translation. NETWORKS: {name: function that gives (module, inputs)}; NOTES: what the
 headers of some must say; TRAINED: those whose training is compared too, with Adam's learning rate; HEAVY: those that would run for many minutes
 without optimisation."""
+import dataclasses
+import functools
 from unittest import mock
 
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 
 NETWORKS, NOTES = {}, {}
 HEAVY = {"ahnet", "ahnet_trilinear", "daf3d", "tv_s3d", "tv_mvit_v1_b", "tv_mvit_v2_s", "swin_unetr_shallow"}
-TRAINED = {"unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4, "stopped": 1e-2}
+TRAINED = {"fourier": 1e-3, "unet_residual": 1e-3, "unet_batch": 1e-3, "swin3d_small": 1e-3, "swin_unetr_shallow": 1e-4, "stopped": 1e-2}
 
 
 def network(name, *inputs):
@@ -739,12 +741,255 @@ def rewritten():
     return Net()
 
 
+@network("recurrent_cells", "1,3,2,4,4,4")
+def recurrent_cells():
+    """A cell whose state goes round a loop, with names in the order of what it returns; results in a dataclass; weights of a plain list."""
+    @dataclasses.dataclass
+    class Result:
+        last: torch.Tensor
+        states: list
+        unused: torch.Tensor = None
+
+    class Cell(nn.Module):
+        def __init__(self, i, h):
+            super().__init__()
+            self.gates = nn.Conv3d(i + h, 4 * h, 3, padding=1)
+
+        def forward(self, x, state):
+            h, c = state
+            i, f, o, g = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            return h, c
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = Cell(2, 3)
+            self.heads = [nn.Conv3d(3, 1, 1)]
+
+        def forward(self, x):
+            state = x.new_zeros(1, 3, 4, 4, 4), x.new_zeros(1, 3, 4, 4, 4)
+            for frame in x.unbind(1):
+                hidden, memory = self.cell(frame, state)
+                state = hidden, memory
+            return Result(self.heads[0](hidden), [hidden, memory])
+    return Net()
+
+
+@network("unpooled", "1,1,8,9,10", "1,2,6,7")
+def unpooled():
+    """Back up by the places of maxima: in volumes whose last planes no window has, and in planes."""
+    class Down(nn.Module):
+        def __init__(self, i, o):
+            super().__init__()
+            self.conv, self.pool = nn.Conv3d(i, o, 3, padding=1), nn.MaxPool3d(2, return_indices=True)
+
+        def forward(self, x):
+            x = torch.relu(self.conv(x))
+            y, places = self.pool(x)
+            return y, places, x.shape
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down1, self.down2 = Down(1, 3), Down(3, 4)
+            self.unpool = nn.MaxUnpool3d(2)
+            self.up2, self.up1 = nn.Conv3d(4, 3, 3, padding=1), nn.Conv3d(3, 2, 3, padding=1)
+
+        def forward(self, x, plane):
+            x, places1, shape1 = self.down1(x)
+            x, places2, shape2 = self.down2(x)
+            x = self.up2(self.unpool(x, places2, output_size=shape2))
+            low, places = nn.functional.max_pool2d(plane, (2, 3), return_indices=True)
+            back = nn.functional.max_unpool2d(low * 2, places, (2, 3), output_size=plane.shape[2:])
+            return self.up1(self.unpool(x, places1, output_size=shape1)), places1, back
+    return Net()
+
+
+@network("computed_places", "2,3,6,5", "int:4", "2,3,4,5")
+def computed_places():
+    """Numbers set and added at places that are computed, or known and more than one at a place; scatter_reduce."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("several", torch.arange(-40, 40) % 6 - 3)
+
+        def forward(self, x, t, y):
+            put = torch.zeros(2, 3, 6, 5)
+            put[:, :, t] = y
+            pairs = x.clone()
+            pairs[:, t[:2], t[2:] + 1] = y[:, :2, 0]
+            behind = x.clone()
+            behind[:, :, t - 3] = 1
+            sums = (x.index_add(2, torch.tensor([0, 0, 1]), x[:, :, :3], alpha=2), x.index_add(-1, t[:3], x[..., :3]),
+                    x.index_put((torch.tensor([0, 1, 1]), torch.tensor([2, -1, 2])), x[:, 0, 0].sum(), accumulate=True),
+                    x[0, 0].index_put((self.several,), torch.ones(5), accumulate=True))
+            behind[x < -1] = x.mean()
+            behind[:, x[0, :, 0, 0] > 0] = x[0, 0]
+            copies = x.index_fill(2, t, 3.), x.index_copy(2, (t + torch.arange(4)) % 6, y)
+            best, order = x.argmax(1, keepdim=True), x.argsort(1)
+            reduced = (x.scatter_reduce(1, best, x[:, :1], "sum"), x.scatter(1, best, 1., reduce="add"),
+                       *(x.scatter_reduce(1, order // 2, x * 2, how) for how in ("amax", "amin", "prod")))
+            return put, pairs, behind, sums, copies, reduced, [torch.cdist(x, y, p=p) for p in (1, 3, float("inf"))]
+    return Net()
+
+
+@network("small_matrices", "2,4,4", "2,4")
+def small_matrices():
+    """Determinants and inverses of up to 4 rows; results with infinities and what is no number."""
+    class Net(nn.Module):
+        def forward(self, x, y):
+            m = x + 3 * torch.eye(4)
+            parts = [m[:, :n, :n] for n in (1, 2, 3, 4)]
+            inverses = *(torch.linalg.inv(p) for p in parts), torch.linalg.solve(m, y), torch.linalg.solve(m[0], x)
+            determinants = *(torch.det(p) for p in parts), *torch.linalg.slogdet(-m[:, :3, :3]), torch.logdet(m)
+            raised = y.masked_fill(y > 1, float("inf")).masked_fill(y < -1, float("-inf")), x.sqrt()
+            curves = torch.acosh(y.abs() + 1), torch.signbit(y).float(), torch.copysign(x, y[:, None])
+            return inverses, determinants, raised, curves
+    return Net()
+
+
+@network("fourier", "1,2,8,6,10")
+def fourier():
+    """A Fourier layer whose low modes complex weights multiply, in a step each of a copy in place."""
+    class Spectral(nn.Module):
+        def __init__(self, i, o, modes):
+            super().__init__()
+            self.modes = modes
+            self.low, self.high = (nn.Parameter(torch.randn(i, o, *modes, dtype=torch.cfloat)) for _ in range(2))
+
+        def forward(self, x):
+            d, h, w = self.modes
+            waves = torch.fft.rfftn(x, dim=(-3, -2, -1))
+            out = torch.zeros(x.shape[0], self.low.shape[1], *x.shape[2:4], x.shape[4] // 2 + 1, dtype=torch.cfloat)
+            out[:, :, :d, :h, :w] = torch.einsum("bixyz,ioxyz->boxyz", waves[:, :, :d, :h, :w], self.low)
+            out[:, :, -d:, :h, :w] = torch.einsum("bixyz,ioxyz->boxyz", waves[:, :, -d:, :h, :w], self.high)
+            return torch.fft.irfftn(out, s=x.shape[2:])
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Spectral(2, 4, (3, 2, 4)), Spectral(4, 3, (2, 2, 3))
+            self.skip = nn.Conv3d(2, 4, 1)
+
+        def forward(self, x):
+            return self.second(nn.functional.gelu(self.first(x) + self.skip(x)))
+    return Net()
+
+
+@network("complex_numbers", "2,3,8,9", "2,16,8")
+def complex_numbers():
+    """Fourier transforms of all kinds and extents, rotary embeddings and what else networks do with complex numbers."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.filter = nn.Parameter(torch.randn(8, 5, 3, 2))
+            turn = torch.outer(torch.arange(20.), 100 ** -torch.linspace(0, 1, 4))
+            self.register_buffer("turns", torch.polar(torch.ones_like(turn), turn))
+
+        def forward(self, x, tokens):
+            y = torch.fft.rfft2(x.permute(0, 2, 3, 1), dim=(1, 2), norm="ortho") * torch.view_as_complex(self.filter)
+            y = torch.fft.irfft2(y, s=(8, 9), dim=(1, 2), norm="ortho")
+            rotated = torch.view_as_real(torch.view_as_complex(tokens.unflatten(-1, (4, 2))) * self.turns[:16]).flatten(2)
+            z = torch.fft.fft2(x, norm="forward")
+            z = z * 1j + (2 - 3j) * z.conj() + z / (1 + z.real) - 1
+            z[:, 0] = z[:, 1] / z[:, 2]
+            z[:, 1, :2] *= 0.5
+            sizes = (torch.fft.ifft(z, n=12).abs(), torch.fft.irfft(z[..., :5], n=7), torch.view_as_real(torch.fft.rfft(x, n=6)),
+                     torch.fft.fftn(x).imag)
+            centred = torch.fft.ifftshift(torch.complex(x, x ** 2), dim=(2, 3))
+            centred = torch.fft.fftshift(torch.fft.fftn(centred, dim=(2, 3), norm="ortho"), dim=(2, 3))
+            again = torch.fft.irfftn(torch.fft.rfftn(x, s=(5, 12)), s=(5, 12)), torch.fft.ifft(torch.fft.fft(x, dim=1), dim=1).real
+            product = torch.matmul(centred, centred.transpose(-1, -2))
+            whole = torch.stack([product, product.conj()], 1).sum(2).reshape(2, -1).imag
+            return y, rotated, z.real, sizes, torch.view_as_real(torch.exp(centred * 0.1)), again, whole
+    return Net()
+
+
+@network("caches", "2,5,8")
+def caches():
+    """Constants that a first run keeps, in a dictionary and of a function; a buffer that is none before, and one that each run changes."""
+    @functools.lru_cache
+    def places(n):
+        return torch.arange(n).float()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", None, persistent=False)
+            self.register_buffer("mean", torch.zeros(8))
+            self.made = {}
+
+        def forward(self, x):
+            n = x.shape[1]
+            if self.mask is None:
+                self.mask = torch.triu(torch.full((n, n), float("-inf")), 1)
+            if n not in self.made:
+                self.made[n] = torch.linspace(0, 1, n)
+            self.mean.mul_(0.9).add_(x.mean((0, 1)))
+            return (x @ x.mT + self.mask).softmax(-1) @ x - self.mean + (self.made[n] * places(n)).unsqueeze(-1)
+    return Net()
+
+
+@network("chosen_elements", "2,3,4,5", "2,3,4,5")
+def chosen_elements():
+    """Elements that a mask chooses: worked on one by one and put back, summed, averaged."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.randn(3, 1, 1))
+
+        def forward(self, x, y):
+            x = x * self.scale
+            low, rows = x < -0.5, x[0, :, 0, 0] > 0
+            in_place = y.clone()
+            in_place[low] *= 3
+            moved = torch.zeros_like(x)
+            moved[low] = x[low].exp() + 1 - y[low]
+            moved[x > 0.5] = y[x > 0.5]
+            some = torch.zeros_like(x)
+            some[:, rows] = x[:, rows] * 2
+            kept = x.clone()
+            before = kept[low]
+            kept += 1
+            kept[low] = before
+            roots = x.clone()
+            roots[roots > 0.25] = roots[roots > 0.25].sqrt()
+            return in_place, moved, some, kept, roots, x[low].sum(), x[low].mean(), x[rows[None].expand(2, 3)].mean()
+    return Net()
+
+
+@network("one_input_twice", "1,2,4,4,4")
+def one_input_twice():
+    """Exported with one tensor for both of its inputs."""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv3d(2, 2, 3, padding=1)
+
+        def forward(self, fixed, moving):
+            return fixed - self.conv(moving)
+    return Net()
+
+
+NETWORKS["one_input_twice"] = lambda made=NETWORKS["one_input_twice"]: (lambda net, inputs: (net, inputs * 2))(*made())
+
+
 # ------------------------------------------------------------------ ours, to be refused
-@network("refused_fft", "1,1,8,8,8")
-def refused_fft():
+@network("refused_angle", "1,1,8,8,8")
+def refused_angle():
     class Net(nn.Module):
         def forward(self, x):
-            return torch.fft.rfftn(x).real
+            return torch.fft.rfftn(x).angle()
+    return Net()
+
+
+@network("refused_count", "1,4")
+def refused_count():
+    class Net(nn.Module):
+        def forward(self, x):
+            return x.sum() / x[x > 0].numel()
     return Net()
 
 

@@ -32,7 +32,7 @@ def networks(rows, compiler, bounds):
            f"largest number. Compiled one by one with {compiler}: seconds of the processor, on a machine that did other work too, and the peak of",
            "memory. The library's headers are precompiled; without that a network takes about 2 s more.",
            "Times of a run are those of one thread. Networks that draw noise get it as an input. unet_residual, unet_batch, swin3d_small,",
-           "swin_unetr_shallow and stopped are trained too: their losses follow PyTorch's for twenty steps of Adam within 1e-4 (`tests/export/networks`).", "",
+           "swin_unetr_shallow, stopped and fourier are trained too: their losses follow PyTorch's for twenty steps of Adam within 1e-4 (`tests/export/networks`).", "",
            f"{len(rows)} networks: {len(good)} exported and compiled, of these {len(right)} within 1e-5 of PyTorch; {len(large)} too large for {bounds}; "
            f"{len(failed)} failed; {len(written)} written and not compiled yet; {len(refused)} refused with a reason.", "",
            "| network | parameters | operations | structs | lines | compile s | MB | error | PyTorch ms | Volute ms |",

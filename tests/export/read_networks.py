@@ -43,6 +43,7 @@ def described(name):
     if d["notes"] != networks.NOTES.get(name, d["notes"]):
         raise ValueError(f"its header says {d['notes']}")
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    own = {path: torch.view_as_real(p) if p.is_complex() else p for path, p in own.items()}
     kept, filled = {}, set()
     with torch.no_grad():
         for path, entry in d["parameters"].items():
@@ -56,7 +57,8 @@ def described(name):
     d["expected"] = []
     for r in results:
         r = r.detach().float().reshape(-1)
-        d["expected"].append({"size": r.numel(), "largest": r.abs().max().item(), "mean_size": r.double().abs().mean().item(),
+        sizes = r[r.isfinite()].double().abs()
+        d["expected"].append({"size": r.numel(), "largest": sizes.max().item(), "mean_size": sizes.mean().item(),
                               "values": [float(f"{r[p].item():.9g}") for p in formula.places(r.numel())]})
     if name in networks.TRAINED:
         d["training"] = training(module, given, networks.TRAINED[name])

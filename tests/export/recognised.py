@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Attention that networks write out becomes one step where one step says it, and no other place changes. Plain Python."""
+"""Attention that networks write out becomes one step where one step says it, and no other place changes. What a module returns keeps its order
+and its names, and a layer that several pieces come of is called once. Plain Python."""
 import os
 import sys
 
@@ -16,5 +17,15 @@ for name, calls in wanted.items():
     if found != calls:
         failed += 1
         print(f"{name}: wants {calls} calls of attention, softmax and attn_bias, found {found}")
+said = {"recurrent_cells": ("const auto [hidden, memory] = cell(", "* tanh(c), c};", "const auto [hidden3, memory3] = cell_("),
+        "several_results": ("[y2, y3, y4]",)}
+once = {"recurrent_cells": ("gates(", 2)}  # in each of two structs
+for name, texts in said.items():
+    text = Project(description.load(os.path.join(here, "networks", name + ".json"))).header()
+    call, count = once.get(name, ("", 0))
+    if any(t not in text for t in texts) or call and text.count(call) != count:
+        failed += 1
+        print(f"{name}: wants {texts} and {count} of {call}, has\n{text}")
+wanted.update(said)
 print(f"{len(wanted) - failed} passed, {failed} failed")
 sys.exit(failed)

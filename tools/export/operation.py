@@ -45,7 +45,7 @@ def batch_of_one(name, rank):
             results = function(o)
             several = isinstance(results, list)
             results = [r.otherwise() if isinstance(r, Layer) else r for r in (results if several else [results])]
-            results = [r and reshape(r, e[1:], e) for r, e in zip(results, o.outs)]
+            results = [None if r is None or callable(r) else reshape(r, e[1:], e) for r, e in zip(results, o.outs)]
             return results if several else results[0]
         return translate
     return decorate
@@ -74,8 +74,9 @@ def spatial_axes(o):
 class Operation:
     """One step while it is translated."""
 
-    def __init__(self, step, operand, refuse, name_of_place, place, named):
+    def __init__(self, step, operand, refuse, name_of_place, place, named, program):
         self.step, self._operand, self._refuse, self.name_of_place, self.place = step, operand, refuse, name_of_place, place
+        self.program = program  # the Structure: all steps and shapes
         self.named = named  # an expression that is written more than once: its text or, if that is long, a name for it
         self.op = step["op"]
         self.left = dict(step["in"])

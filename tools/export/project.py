@@ -193,13 +193,14 @@ void handle::operator()({self.spans(ins, self.names, "const ")}, {self.spans(out
 #include <exception>
 #include <vector>
 
-/// The largest difference, over the largest of the expected numbers.
+/// The largest difference, over the largest of the expected numbers; equal infinities and what is no number in both differ by nothing.
 static double error(const char* name, const std::vector<float>& got, const std::vector<float>& expected) {{
   double difference = 0, largest = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {{
+    if (std::isfinite(expected[i])) largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+    if (got[i] == expected[i] || (std::isnan(got[i]) && std::isnan(expected[i]))) continue;
     const double d = std::abs(static_cast<double>(got[i]) - static_cast<double>(expected[i]));
     difference = d > difference || d != d ? d : difference;
-    largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
   }}
   const double relative = difference == 0 ? 0 : difference / largest;
   std::printf("%s: %zu numbers, largest %.4g, error %.2e of it\\n", name, expected.size(), largest, relative);

@@ -1,4 +1,5 @@
 """Reading: a torch.nn.Module becomes a neutral description (description.py) and tensors. With its parts in reading/ all that needs PyTorch."""
+import dataclasses
 import inspect
 import operator
 import re
@@ -10,9 +11,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from description import Refused
 from operations import TABLE
 from reading.changes import Changes
+from reading.complex import Complex, is_complex, pairs_in
+from reading.masks import FIXED_SIZE, Masks
 from reading.places import Places
-from reading.tensor import TYPES, Tensor, full_name, functional, tensors_in, whole
-from reading.tracing import DROP_PATHS, explained, exported, inference, mark_drop_paths, own_derivatives, quiet
+from reading.tensor import TYPES, Masked, Pair, Stored, Tensor, full_name, functional, tensors_in, whole
+from reading.tracing import DROP_PATHS, copied, explained, exported, inference, mark_drop_paths, own_derivatives, quiet, run_once
 from structure import references
 
 WHERE = ("device", "layout", "pin_memory", "memory_format", "generator", "implicit", "non_blocking")  # arguments without a meaning here
@@ -25,8 +28,8 @@ FEW = 64        # constants up to this size stand in the header
 LARGE = 65536   # constants beyond it are computed rather than stored, if what they are made of is smaller
 EXPANDING = {"sub", "add", "mul", "ne", "eq", "gt", "lt", "ge", "le", "masked_fill", "unsqueeze", "expand", "view", "reshape", "where",
              "to", "permute", "transpose", "repeat", "float", "logical_and", "bitwise_and"}
+SYMBOLS = (torch.SymInt, torch.SymBool, torch.SymFloat)
 OTHER_FLOATS = (torch.float64, torch.float16, torch.bfloat16)
-FIXED_SIZE = "keep sizes that are known before: torch.where instead of a mask as an index; of a constant mask its indices, made in __init__"
 # What modules of torch.nn do in training and the operations of an inference do not show.
 OTHER_TRAINING = {
     "The dropout of attention's weights is left out": lambda m: isinstance(m, torch.nn.MultiheadAttention) and m.dropout > 0,
@@ -52,20 +55,33 @@ def listed(names):
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-class Reader(Places, Changes):
+def result_names(spec):
+    """The names of what dictionaries, named tuples and classes of results hold; None of others."""
+    context = spec.context
+    if spec.type in (dict, OrderedDict):
+        return context
+    if dataclasses.is_dataclass(spec.type) and isinstance(context, list) and context and isinstance(context[0], list):
+        return context[0]  # fields that are not None
+    if isinstance(context, (list, tuple)) and len(context) == len(spec.children()) and all(isinstance(k, str) for k in context):
+        return context
+    return getattr(spec.type, "_fields", None)
+
+
+class Reader(Places, Changes, Complex, Masks):
     def __init__(self, module, args, kwargs, name):
         self.module, self.args, self.kwargs = module, args, kwargs
         self.modules = dict(module.named_modules(remove_duplicate=False))
         self.steps, self.scopes, self.scope_of, self.lines, self.line_of = [], [], {}, [], {}
         self.parameters, self.constants, self.tensors, self.folded = {}, {}, {}, {}
-        self.env, self.count = {}, 0
+        self.env, self.count, self.matrices = {}, 0, {}
         self.inputs, self.told, self.graphs = [], set(), []
         self.name = name or type(module).__name__
 
     # ---------------------------------------------------------------- tensors
     def made(self, fake, dtype=None):
         self.count += 1
-        return Tensor(fake.shape, dtype or fake.dtype, id=str(self.count))
+        dtype = dtype or fake.dtype
+        return Tensor(fake.shape, torch.float32 if dtype.is_complex else dtype, id=str(self.count))  # a part of complex ones
 
     def path_for(self, names, node):
         """The name of a parameter that begins with the path of the innermost module around: how its own struct calls it."""
@@ -127,7 +143,7 @@ class Reader(Places, Changes):
         scope = self.scope(node)
         for o in outs:
             if o.dtype not in TYPES:
-                self.refuse(f"computes in {o.dtype}", node, "compute with real numbers: keep real and imaginary parts in tensors of their own")
+                self.refuse(f"computes in {o.dtype}", node, "compute in float, and with complex numbers in torch.complex64")
         def refer(v):
             if isinstance(v, Tensor):
                 return self.reference(v, node, scope)
@@ -179,29 +195,56 @@ class Reader(Places, Changes):
             self.env[node] = self.value_of(node.args[0])[node.args[1]]
             return
         if not isinstance(node.target, torch._ops.OpOverload):
-            if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymBool, torch.SymFloat)):
-                self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
+            if isinstance(node.meta.get("val"), SYMBOLS):
+                if not self.only_asserted(node):
+                    self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
+                return
             return self.higher_order(node)
+        name = f"{node.target._schema.name.split('::')[1]}.{node.target._overloadname}"
+        if name.startswith(("_assert", "sym_constrain")):
+            self.env[node] = None
+            return
+        if name.startswith("sym_") and isinstance(node.meta.get("val"), SYMBOLS):
+            if not self.only_asserted(node):
+                self.refuse("computes with a size that depends on the values of a tensor", node, FIXED_SIZE)
+            return
+        arguments = self.normal_arguments(node)
+        if self.chosen(node, name, arguments):
+            return
         for fake in node.meta["val"] if isinstance(node.meta.get("val"), (list, tuple)) else [node.meta.get("val")]:
             if isinstance(fake, torch.Tensor) and any(not isinstance(e, int) for e in fake.shape):
                 self.refuse("gives a tensor whose size depends on the values of another", node, FIXED_SIZE)
-        name = f"{node.target._schema.name.split('::')[1]}.{node.target._overloadname}"
-        namespace = node.target.namespace
-        arguments = self.normal_arguments(node)
-        if name.startswith(("_assert", "sym_", "_functional_sym")) or name in ("detach_.default",):
+        if name.startswith(("sym_", "_functional_sym")) or name in ("detach_.default",):
             self.env[node] = tensors_in(arguments)[0] if tensors_in(arguments) else None
             return
+        if pairs_in(arguments) or is_complex(node.meta.get("val")) and tensors_in(arguments) and not self.constants_only(arguments):
+            self.env[node] = self.complex_call(node, name, arguments)
+        else:
+            self.perform(node, name, arguments)
+
+    def only_asserted(self, node):
+        """Whether nothing but assertions of the trace read a size."""
+        return all(str(u.target).startswith(("aten._assert", "aten.sym_constrain")) or isinstance(u.meta.get("val"), SYMBOLS) and self.only_asserted(u)
+                   for u in node.users)
+
+    @staticmethod
+    def constants_only(arguments):
+        return all(t.value is not None and not isinstance(t.value, torch.nn.Parameter) for t in tensors_in(arguments))
+
+    def perform(self, node, name, arguments):
+        """A node's operation on real tensors: its own operands, or parts of them."""
+        namespace = node.target.namespace
         leaves = tensors_in(arguments)
         mutated = [a.name for a in node.target._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         if name.split(".")[0] in FILLED and not mutated:  # of the operand only shape and type are read
             fake = node.meta["val"]
             value = arguments.get("fill_value", FILLED[name.split(".")[0]])
             if not isinstance(value, Tensor):
-                self.env[node] = Tensor(fake.shape, fake.dtype, value=torch.full(tuple(fake.shape), value, dtype=fake.dtype))
-                self.env[node].scope = self.scope(node)
+                dtype = torch.float32 if fake.dtype.is_complex else fake.dtype
+                self.env[node] = Tensor(fake.shape, dtype, value=torch.full(tuple(fake.shape), value, dtype=dtype), scope=self.scope(node))
                 return
         random = torch.Tag.nondeterministic_seeded in node.target.tags and not name.startswith(NOT_IN_INFERENCE)
-        if all(t.value is not None and not isinstance(t.value, torch.nn.Parameter) for t in leaves) and not random:
+        if self.constants_only(arguments) and not random:
             return self.fold(node, name, arguments, mutated)
         if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool)):
             self.refuse("takes a number out of a tensor", node, "keep it a tensor, without item(), tolist(), float() and int(): it may have no axes")
@@ -257,6 +300,8 @@ class Reader(Places, Changes):
             if isinstance(v, torch.Tensor):
                 if "empty" in name:  # whatever stood in memory
                     v.zero_()
+                if v.dtype.is_complex:
+                    return self.pair_of(v, self.scope(node))
                 t = Tensor(v.shape, v.dtype, value=v)
                 t.scope = self.scope(node)
                 if not mutated and isinstance(result, torch.Tensor):
@@ -340,6 +385,8 @@ class Reader(Places, Changes):
 
     def stopped(self, t, node):
         """A result of a region of no_grad: no gradient goes through it."""
+        if isinstance(t, Pair):
+            return Pair(*(self.stopped(p, node) for p in t.parts))
         if not isinstance(t, Tensor) or t.value is not None or not t.dtype.is_floating_point:
             return t
         made = Tensor(t.shape, t.dtype, id=self.next_id())
@@ -359,7 +406,8 @@ class Reader(Places, Changes):
                 value = graph.owning_module
                 for part in node.target.split("."):
                     value = getattr(value, part)
-                self.env[node] = Tensor(value.shape, value.dtype, value=value) if isinstance(value, torch.Tensor) else value
+                self.env[node] = self.pair_of(value) if is_complex(value) else \
+                    Tensor(value.shape, value.dtype, value=value) if isinstance(value, torch.Tensor) else value
             elif node.op == "output":
                 return self.value_of(node.args[0])
 
@@ -401,10 +449,20 @@ class Reader(Places, Changes):
             if kind in ("PARAMETER", "BUFFER"):
                 p = own[spec.target] if spec.target in own else program.state_dict[spec.target]
                 value = p if kind == "PARAMETER" else copies.setdefault(id(p), p.detach().clone())
-                self.env[node] = Tensor(p.shape, p.dtype, path=names.get(id(p), [spec.target]), value=value)
+                path = names.get(id(p), [spec.target])
+                if p.dtype.is_complex:
+                    value = torch.view_as_real(p.detach()).clone()
+                    value = copies.setdefault((id(p), "real"), torch.nn.Parameter(value, p.requires_grad) if kind == "PARAMETER" else value)
+                    self.env[node] = Stored(Tensor(value.shape, value.dtype, path=path, value=value))
+                    self.told.add("Complex parameters are real ones here, with an axis of two more: real and imaginary part")
+                    continue
+                self.env[node] = Tensor(p.shape, p.dtype, path=path, value=value)
                 self.env[node].buffer = kind == "BUFFER"
             elif kind == "CONSTANT_TENSOR":
                 value = program.constants[spec.target]
+                if is_complex(value):
+                    self.env[node] = self.pair_of(value)
+                    continue
                 known = names.get(id(value))
                 self.env[node] = Tensor(value.shape, value.dtype, value=value.detach().clone()) if not known else \
                     Tensor(value.shape, value.dtype, path=known, value=value.detach().clone())
@@ -413,6 +471,8 @@ class Reader(Places, Changes):
                     self.env[node] = given[len(self.inputs)] if fake is None else fake
                     continue
                 t = self.env[node] = self.made(fake)
+                if is_complex(fake):
+                    raise Refused(f"its input {node.name} is complex", remedy="give real numbers: let the network begin with torch.view_as_complex")
                 self.inputs.append({"name": node.name, "shape": list(t.shape), "type": TYPES[t.dtype], "id": t.id})
             else:
                 raise Refused(f"{node.name}, of kind {kind}, is no tensor", remedy="make it, and the tensors that come of it, in __init__")
@@ -427,6 +487,11 @@ class Reader(Places, Changes):
 
     def results(self, flat, program):
         output = next(n for n in program.graph.nodes if n.op == "output")
+        for r in flat:
+            if isinstance(r, Masked):
+                self.refuse("gives a tensor whose size depends on the values of another", r.node, FIXED_SIZE)
+        if any(isinstance(r, (Pair, Stored)) for r in flat):
+            raise Refused("the network gives complex numbers", remedy="return torch.view_as_real of them")
         if not any(isinstance(r, Tensor) for r in flat):
             raise Refused("the network gives no tensor", remedy="return what forward computes")
         if any(r is not None and not isinstance(r, Tensor) for r in flat):
@@ -445,7 +510,7 @@ class Reader(Places, Changes):
                 v = values.pop(0)
                 return "%" + v.id if isinstance(v, Tensor) else None
             inner = [structure(c, values) for c in spec.children()]
-            keys = spec.context if spec.type in (dict, OrderedDict) else getattr(spec.type, "_fields", None)
+            keys = result_names(spec)
             return {"dict": dict(zip(map(str, keys), inner))} if keys else {"list": inner}
         results = structure(program.call_spec.out_spec, list(flat))
         cls = type(self.module)
@@ -487,6 +552,9 @@ class Reader(Places, Changes):
 def read(module, args, kwargs=None, name=None):
     """The description of `module` for example inputs, its tensors {path: Tensor} and its folded constants {id: Tensor}. In inference."""
     args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
+    # one tensor given for two inputs is two: in a trace it would be the second of them everywhere
+    args, kwargs = copied((args, kwargs or {}))
     with inference(module):
-        reader = Reader(module, args, kwargs or {}, name)
+        run_once(module, args, kwargs)
+        reader = Reader(module, args, kwargs, name)
         return reader.read(), reader.tensors, reader.folded

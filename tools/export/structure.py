@@ -26,7 +26,9 @@ class Call:
         self.scope, self.parent, self.items = scope, parent, []
         self.path, self.cls = entry["path"], entry["class"]
         self.name = entry["name"]
+        self.returns = entry.get("returns", [])                # the names of what its text returns
         self.inputs, self.outputs = [], []
+        self.places = None                                     # of the outputs in what it returns, where that is known
         outer = parent.context if parent else ""
         inside = parent is None or not outer or self.path.startswith(outer + ".")
         self.context = self.path if inside else outer          # the path of what is inside
@@ -49,9 +51,10 @@ class Structure:
         steps = self.live([Step(s) for s in description["steps"]])
         self.root = Call(0, self.scopes[0], None)
         self.shape_of = {"%" + i["id"]: (i["shape"], i["type"]) for i in description["inputs"]}
+        self.step_of = {}
         for s in steps:
             for o in s.entry["out"]:
-                self.shape_of["%" + o[0]] = (o[1], o[2])
+                self.shape_of["%" + o[0]], self.step_of["%" + o[0]] = (o[1], o[2]), s.entry
         for p, e in description["parameters"].items():
             self.shape_of["%p:" + p] = (e["shape"], e["type"])
         for c, e in description["constants"].items():
@@ -166,7 +169,29 @@ class Structure:
         number = {m: i for i, m in enumerate(m for s in self.steps_in(self.root) for m in s.made)}
         for c in self.calls(self.root):
             c.outputs.sort(key=lambda r: number[r])
+            c.places = self.places(c)
+            if c.places:
+                c.outputs, c.places = zip(*sorted(zip(c.outputs, c.places), key=lambda pair: pair[1]))
         self.root.outputs = self.results
+
+    @staticmethod
+    def places(call):
+        """Where each output stands in what the module returns: those with a name by their names; what is computed in the return itself, in order."""
+        names = {}
+        for item in call.items:
+            made = item.outputs if isinstance(item, Call) else item.made
+            given = item.name.split(",")
+            if isinstance(item, Call) and item.places and len(given) == len(item.returns):
+                given = [given[p] for p in item.places]
+            names.update(zip(made, given if len(given) == len(made) else [""] * len(made)))
+        named = [n for n in call.returns if n]
+        places = {r: call.returns.index(names[r]) for r in call.outputs if named.count(names.get(r)) == 1}
+        left = [r for r in call.outputs if r not in places]
+        free = [i for i, n in enumerate(call.returns) if not n]
+        if len(set(places.values())) < len(places) or len(left) not in (0, len(free)):
+            return None
+        places.update(zip(left, free))
+        return [places[r] for r in call.outputs]
 
     def calls(self, call):
         for item in call.items:

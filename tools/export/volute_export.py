@@ -46,14 +46,14 @@ def export(module, inputs, folder, kwargs=None, name=None):
     def packed(t, type=None):
         t = t.detach().to("cpu", type or t.dtype).contiguous()
         return TYPES[t.dtype], list(t.shape), t.reshape(-1).view(torch.uint8).numpy().tobytes() if t.numel() else b""
+    check = {f"input.{i['name']}": packed(t, torch.float32) for i, t in zip(described["inputs"], given)}
+    check.update({f"result.{k}": packed(r, torch.float32) for k, r in enumerate(results)})
     ns = project.write(folder)
     at = lambda file: os.path.join(folder, file)
     descriptions.dump(described, at("network.json"))
     descriptions.write_safetensors(at(f"{ns}.safetensors"), {p: packed(tensors[p]) for p in described["parameters"]}, {"format": "pt"})
     if project.w.folded:
         descriptions.write_safetensors(at(f"{ns}.constants.safetensors"), {p: packed(smallest(folded[c])) for p, c in project.w.folded.items()})
-    check = {f"input.{i['name']}": packed(t, torch.float32) for i, t in zip(described["inputs"], given)}
-    check.update({f"result.{k}": packed(r, torch.float32) for k, r in enumerate(results)})
     descriptions.write_safetensors(at(f"{ns}_check.safetensors"), check)
     return ns
 
@@ -71,7 +71,7 @@ def smallest(t):
     return t.float() if t.dtype == torch.float64 else t
 
 
-def tensor(text):
+def tensor(text, generator):
     """1,1,96,96,96 is normal numbers, int:1,4 zeros of whole numbers."""
     import torch
     kind, _, extents = text.rpartition(":")
@@ -80,7 +80,7 @@ def tensor(text):
     extents = [int(e) for e in extents.split(",") if e]
     if kind == "int":
         return torch.zeros(extents, dtype=torch.int64)
-    return torch.randn(extents, generator=torch.Generator().manual_seed(0))
+    return torch.randn(extents, generator=generator)
 
 
 def network(text):
@@ -149,7 +149,9 @@ def main():
             net = network(given.network)
             if given.checkpoint:
                 load(net, given.checkpoint)
-            ns = export(net, [tensor(t) for t in given.input], given.output, name=given.name)
+            import torch
+            generator = torch.Generator().manual_seed(0)  # of all inputs: none is like another
+            ns = export(net, [tensor(t, generator) for t in given.input], given.output, name=given.name)
     except Refused as e:
         sys.exit(str(e))
     print(f"{given.output}: {ns}.hpp, {ns}_handle.hpp, {ns}_handle.cpp, {ns}_check.cpp, CMakeLists.txt")

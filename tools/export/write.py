@@ -279,7 +279,7 @@ class Body:
     def add(self, item, following):
         if isinstance(item, Call):
             return self.add_call(item, following)
-        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of), self.named)
+        o = Operation(item.entry, self.operand, self.w.refuse, self.c.cls.split(".")[-1], len(self.layer_of), self.named, self.w.structure)
         translate = TABLE.get(o.op)
         if translate is None:
             self.w.refuse("has no translation to C++", item.entry, "write it with operations that have one (docs/from_pytorch.md), or add it to tools/export/operations/")
@@ -299,6 +299,8 @@ class Body:
             result = in_range(self.named(result), o.type)
         results = result if isinstance(result, list) else [result]
         for made, r in zip(item.made, results):
+            if callable(r):  # what is made where it is used only
+                r = r() if self.uses.get(made) else None
             if r is None:
                 if self.uses.get(made):
                     self.w.refuse("gives the places of the maxima, which are used", item.entry, "pool without return_indices; go back up with interpolate or a transposed convolution")
@@ -354,8 +356,9 @@ class Body:
         self.layer_of.append((item, None, item.outputs[0] if item.outputs else None))
         if len(item.outputs) == 1:
             return self.keep(item.outputs[0], e, item.name, following, False)
-        given = item.name.split(",") if item.name and item.name.count(",") == len(item.outputs) - 1 else ["y"] * len(item.outputs)
-        fresh = [self.fresh(n) for n in given]
+        given = item.name.split(",")
+        known = item.places and len(given) == len(item.returns)
+        fresh = [self.fresh(given[p]) for p in item.places] if known else [self.fresh("y") for _ in item.outputs]
         self.statements.append(f"const auto [{', '.join(fresh)}] = {e.text};")
         for r, n in zip(item.outputs, fresh):
             self.values[r] = E(n)
@@ -378,7 +381,8 @@ class Body:
         self.values[made] = E(fresh)
 
     def named(self, e):
-        if len(plain(e.text)) <= 30:
+        """What is written more than once: under a name, unless it is short and calls no layer."""
+        if len(plain(e.text)) <= 30 and not any(f in self.members for f in re.findall(r"(\w+)\(", e.text)):
             return e
         name = self.fresh("y")
         self.statements.append(f"const auto {name} = {e.text};")

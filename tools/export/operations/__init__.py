@@ -2,4 +2,4 @@
 nothing is lost in silence: an argument that nobody took is refused."""
 from operation import TABLE, Layer, Operand, Operation  # noqa: F401
 
-from . import elementwise, layers, shapes, sums, volumes  # noqa: F401
+from . import elementwise, indexing, layers, matrices, shapes, sums, volumes  # noqa: F401

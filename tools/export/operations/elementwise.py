@@ -30,6 +30,8 @@ SIMPLE = {"log2": lambda x: binary("*", call("log", x), scalar(1 / math.log(2)))
           "asinh": lambda x: binary("*", call("sign", x), call("log1p", binary("+", call("abs", x), binary(
               "/", call("square", x), binary("+", E("1_c"), call("sqrt", binary("+", call("square", x), E("1_c")))))))),
           "atanh": lambda x: binary("/", binary("-", call("log1p", x), call("log1p", negative(x))), E("2_c")),
+          "acosh": lambda x: call("log", binary("+", x, call("sqrt", binary("*", E(f"({x.within(3)} - 1_c)"), E(f"({x.within(3)} + 1_c)"))))),
+          "signbit": lambda x: E(f"({binary('<', x, E('0_c')).text})"),
           "isnan": lambda x: binary("-", E("1_c"), call("equal", x, x)), "isinf": lambda x: call("equal", call("abs", x), scalar(math.inf)),
           "isfinite": lambda x: E(f"({binary('<', call('abs', x), scalar(math.inf)).text})")}
 for f, made in SIMPLE.items():
@@ -217,6 +219,13 @@ def power(o):
 @translates("maximum.default", "minimum.default", "max.other", "min.other")
 def extreme(o):
     return call("maximum" if "max" in o.op else "minimum", o.tensor("self").e, o.tensor("other").e)
+
+
+@translates("copysign.Tensor", "copysign.Scalar")
+def copysign(o):
+    """The sign of a zero is not told from +."""
+    a, b = o.value("self"), o.value("other")
+    return binary("*", call("abs", a.e), call("select", E(f"({binary('<', b.e, E('0_c')).text})"), E("constant<-1>"), E("1_c")))
 
 
 for f, sign_ in {"lt": "<", "gt": ">", "le": "<=", "ge": ">="}.items():

@@ -259,9 +259,15 @@ def bilinear(o):
 @translates("cdist.default")
 def cdist(o):
     x, y = o.tensor("x1"), o.tensor("x2")
-    o.take("p", 2, 2.0), o.ignore("compute_mode")
+    p = o.take("p")
+    o.ignore("compute_mode")
     difference = binary("-", reshape(x.e, x.shape[:-1] + [1, x.shape[-1]], x.shape), reshape(y.e, y.shape[:-2] + [1] + y.shape[-2:], y.shape))
-    return call("norm", difference, axes([len(o.out)]))
+    last, size = axes([len(o.out)]), call("abs", difference)
+    if p == 2:
+        return call("norm", difference, last)
+    if p == math.inf:
+        return call("maximum", size, last)
+    return call("sum", size, last) if p == 1 else call("power", call("sum", call("power", size, scalar(p)), last), scalar(1 / p))
 
 
 @translates("einsum.default")

@@ -1,9 +1,10 @@
-"""Pools, sizes and borders; numbers as indices; random numbers."""
+"""Pools, sizes and borders; random numbers."""
+import itertools
 import math
 
 from expressions import E, binary, call, number, numbers, option, reshape, scalar, shape
 from .layers import options
-from operation import Layer, Operand, axis_of, batch_of_one, each, part, permuted, placed, spatial, spatial_axes, translates, volume
+from operation import Layer, Operand, batch_of_one, each, part, permuted, spatial, spatial_axes, translates, volume
 
 
 # ------------------------------------------------------------------ pools, sizes, borders
@@ -33,7 +34,57 @@ def max_pool(o):
     x, kernel, stride = o.tensor("self"), each(o.take("kernel_size"), n), o.take("stride")
     padding, dilation, ceil = each(o.take("padding"), n), each(o.take("dilation"), n), o.take("ceil_mode")
     result = pooled(o, n, x, kernel, stride, padding, dilation, lambda prefix: f", {prefix}ceil_mode" if ceil else "")
-    return [result, None] if len(o.outs) == 2 else result
+    def places():
+        """Where the maxima are in their volumes, as PyTorch counts: of windows that stand side by side."""
+        beyond = any(padding) or any(w * k > e for w, k, e in zip(o.out[2:], kernel, x.shape[2:]))
+        if stride and each(stride, n) != kernel or beyond or any(d != 1 for d in dilation):
+            o.refuse("gives the places of the maxima of windows that overlap or go beyond the border, which are used",
+                     "pool with a stride that is the kernel and no padding; or go back up with interpolate or a transposed convolution")
+        v, extents = volume(x, n)
+        taps, windows = spatial(kernel, n, 1), spatial(o.out[2:], n, 1)
+        v = cropped(v, extents, [w * k for w, k in zip(windows, taps)])
+        split = extents[:2] + [e for pair in zip(windows, taps) for e in pair]
+        rows = permuted(Operand(None, reshape(v, split, []), split, x.type), [0, 1, 2, 4, 6, 3, 5, 7])
+        rows = reshape(rows, extents[:2] + windows + [math.prod(taps)], [])
+        steps = [math.prod(extents[a + 1:]) for a in (2, 3, 4)]
+        inner = [sum(i * s for i, s in zip(at, steps)) for at in itertools.product(*map(range, taps))]
+        e = call("take", f"indices<{', '.join(map(str, inner))}>", "axis<0>", call("argmax", rows, "axis<5>"))
+        for a in range(3):
+            if windows[a] > 1:
+                first = binary("*", E(f"arange<{windows[a]}>"), scalar(taps[a] * steps[a]))
+                e = binary("+", e, reshape(first, [windows[a]] + [1] * (2 - a), [windows[a]]))
+        return reshape(e, o.out, extents[:2] + windows)
+    return [result, places] if len(o.outs) == 2 else result
+
+
+def cropped(v, extents, size):
+    """The beginning of each spatial axis of a volume."""
+    for a, n in enumerate(size, 2):
+        v = part(Operand(None, v, extents[:2] + size[:a - 2] + extents[a:], "F32"), a, 0, n)
+    return v
+
+
+@translates("max_unpool2d.default", "max_unpool3d.default")
+def max_unpool(o):
+    """Each number where the maximum of its window was, zeros around."""
+    n = spatial_axes(o)
+    x, i, size = o.tensor("self"), o.tensor("indices"), o.take("output_size")
+    o.ignore("stride", "padding")
+    pool = o.program.step_of.get(i.ref)
+    kernel = each(pool["in"]["kernel_size"], n) if pool and "max_pool" in pool["op"] else None
+    if not kernel or x.rank != n + 2 or list(size) != list(o.program.shape_of[pool["in"]["self"]][0][2:]) or i.shape != x.shape:
+        o.refuse("goes back up by places that no max_pool of a tensor of its result's extents gave",
+                 "use the indices of the max_pool, and give output_size")
+    taps = spatial(kernel, n, 1)
+    up = [call("upsample", volume(p, n)[0], f"scale_factor<{numbers(taps, 'scale')}>") for p in (i, x)]
+    whole = spatial(size, n, 1)
+    wide = [w * k for w, k in zip(spatial(x.shape[2:], n, 1), taps)]
+    here = reshape(E(f"arange<{math.prod(whole)}>"), whole, [math.prod(whole)])
+    here = here if wide == whole else reshape(cropped(reshape(here, [1, 1] + whole, whole), [1, 1] + whole, wide), wide, [1, 1] + wide)
+    e = call("select", call("equal", up[0], here), up[1], E("0_c"))
+    if wide != whole:
+        e = call("zero_pad3d", e, f"padding<{six_numbers([v for a, b in zip(wide, whole) for v in (0, b - a)])}>")
+    return reshape(e, o.out, o.out[:2] + whole)
 
 
 @translates("avg_pool1d.default", "avg_pool2d.default", "avg_pool3d.default")
@@ -188,127 +239,6 @@ def grid_sampler(o):
     n, h, w, _ = grid.shape
     places = call("concat", "axis<4>", reshape(grid.e, [n, 1, h, w, 2], grid.shape), f"constant<0, {n}, 1, {h}, {w}, 1>")
     return reshape(E(f"grid_sample({v.text}, {places.text}{flags})"), o.out, o.out[:2] + [1] + o.out[2:])
-
-
-# ------------------------------------------------------------------ numbers as indices
-@translates("embedding.default")
-def embedding(o):
-    w, i = o.tensor("weight"), o.tensor("indices")
-    o.ignore("padding_idx")
-    o.take("scale_grad_by_freq", False), o.take("sparse", False)
-    type = f"nn::embedding<{number(w.shape[0], 'count')}, {number(w.shape[1], 'channels')}>"
-    return Layer(type, i, {"weight": w}, lambda: call("embedding", i.e, w.e))
-
-
-@translates("index_select.default")
-def index_select(o):
-    x, i = o.tensor("self"), o.tensor("index")
-    return call("take", x.e, f"axis<{axis_of(o, o.take('dim'), x.rank)}>", i.e)
-
-
-@translates("gather.default")
-def gather(o):
-    x, i = o.tensor("self"), o.tensor("index")
-    axis = axis_of(o, o.take("dim"), x.rank)
-    o.take("sparse_grad", False)
-    e, extents = x.e, list(x.shape)
-    for a, n in enumerate(i.shape):  # of the other axes only the beginning is read
-        if a != axis:
-            e = part(Operand(None, e, extents, x.type), a, 0, n)
-            extents[a] = n
-    return call("gather", e, f"axis<{axis}>", i.e)
-
-
-@translates("scatter.src", "scatter.value", "scatter_add.default")
-def scatter(o):
-    """One comparison with the places of the axis for each element of the index along it; of those that meet the last one stays."""
-    x, i = o.tensor("self"), o.tensor("index")
-    axis = axis_of(o, o.take("dim"), x.rank)
-    src = o.value("value" if "value" in o.op else "src")
-    n, k = (v.shape[axis] if v.rank else 1 for v in (x, i))
-    if i.shape != x.shape[:axis] + [k] + x.shape[axis + 1:] or k > 16:
-        o.refuse("scatters more than a few numbers along an axis, or into a part of it", "take an index of at most 16 elements along that axis, "
-                 "of the extents of the tensor along the others; or write it as gather, or a product with ones and zeros")
-    if k > 1:
-        i.e, src.e = o.named(i.e), o.named(src.e)
-    e, along = x.e, reshape(E(f"arange<{n}>"), [n] + [1] * (x.rank - 1 - axis), [n])
-    for j in range(k):
-        hit, new = call("equal", part(i, axis, j, j + 1), along), src.e
-        if src.rank:
-            of = Operand(None, new, src.shape, src.type)
-            for a in range(x.rank):  # of the source only the beginning is read
-                first, length = (j, 1) if a == axis else (0, x.shape[a])
-                of = Operand(None, part(of, a, first, first + length), of.shape[:a] + [length] + of.shape[a + 1:], of.type)
-            new = of.e
-        e = binary("+", e, binary("*", hit, new)) if "add" in o.op else call("select", hit, new, e)
-    return e
-
-
-@translates("index.Tensor")
-def index(o):
-    x, where_ = o.tensor("self"), o.take("indices")
-    given = [(a, o._operand(i)) for a, i in enumerate(where_) if i is not None]
-    if any(i.type in ("BOOL", "U8") for _, i in given):
-        o.refuse("takes the elements that a mask chooses: how many is not known while compiling", "use torch.where")
-    places = [a for a, _ in given]
-    if places != list(range(places[0], places[0] + len(places))):  # the axes of the result begin with those of the indices
-        order = places + [a for a in range(x.rank) if a not in places]
-        x = Operand(None, permuted(x, order), [x.shape[a] for a in order], x.type)
-        given = [(k, i) for k, (_, i) in enumerate(given)]
-        places = list(range(len(given)))
-    if len(given) == 1:
-        return call("take", x.e, f"axis<{places[0]}>", i_of(given[0][1], x.shape[places[0]]))
-    # x[i, j] along neighbouring axes: one axis of their product
-    sizes = [x.shape[a] for a in places]
-    flat = x.shape[:places[0]] + [math.prod(sizes)] + x.shape[places[-1] + 1:]
-    e = None
-    for k, (_, i) in enumerate(given):
-        stride = math.prod(sizes[k + 1:])
-        term = i_of(i, sizes[k])
-        term = term if stride == 1 else binary("*", term, scalar(stride))
-        e = term if e is None else binary("+", e, term)
-    return call("take", reshape(x.e, flat, x.shape), f"axis<{places[0]}>", e)
-
-
-def i_of(i, extent):
-    """An index that may count from the end; constants do not (read.py)."""
-    return i.e if i.ref.startswith("%c:") else call("select", E(f"({i.e.within(3)} < 0_c)"), binary("+", i.e, scalar(extent)), i.e)
-
-
-@translates("index_put.default", "index_fill.int_Scalar", "index_fill.int_Tensor", "index_copy.default")
-def index_put(o):
-    """Numbers at places that are known: along one axis, or along several that stand next to each other."""
-    x = o.tensor("self")
-    if "index_put" in o.op:
-        if o.take("accumulate"):
-            o.refuse("adds up what goes to one place", "write it as a product with a matrix of ones and zeros, made in __init__")
-        given = [(a, o._operand(i)) for a, i in enumerate(o.take("indices")) if i is not None]
-        new = o.tensor("values")
-    else:
-        given = [(axis_of(o, o.take("dim"), x.rank), o.tensor("index"))]
-        new = o.tensor("source") if "copy" in o.op else o.value("value")
-    places = [a for a, _ in given]
-    if any(i.values is None or i.type in ("BOOL", "U8") for _, i in given) or places != list(range(places[0], places[0] + len(places))):
-        o.refuse("writes to places that are not few and known", "put the tensor together with torch.cat or torch.where")
-    first, last = places[0], places[-1] + 1
-    shapes = [i.shape for _, i in given]
-    if any(s != shapes[0] for s in shapes):
-        o.refuse("writes to places of indices that are repeated", "give indices of one shape")
-    flat = [0] * len(given[0][1].values)
-    for a, i in given:
-        flat = [f * x.shape[a] + int(v) % x.shape[a] for f, v in zip(flat, i.values)]
-    wide = x.shape[:first] + shapes[0] + x.shape[last:]
-    e = new.e if new.shape == wide else call("broadcast_to", new.e, shape(wide))
-    one = x.shape[:first] + [math.prod(x.shape[first:last])] + x.shape[last:]
-    e = reshape(e, x.shape[:first] + [len(flat)] + x.shape[last:], wide)
-    return reshape(placed(Operand(None, reshape(x.e, one, x.shape), one, x.type), first, flat, e), x.shape, one)
-
-
-@translates("one_hot.default")
-def one_hot(o):
-    x = o.tensor("self")
-    o.ignore("num_classes")
-    return call(f"one_hot<{o.out[-1]}>", x.e)
 
 
 # ------------------------------------------------------------------ random numbers

@@ -1,11 +1,28 @@
 """Where a node stands: in which module, at which line of the user's, under which name."""
+import ast
+import inspect
 import os
 import re
+import textwrap
 
 import torch
 
 from description import Refused
 from reading.tracing import place
+
+
+def returned_names(cls):
+    """What the text of a class's forward returns, in its order: ['h', ''] for 'return h, self.act(c)'; [] where that is not said in one way."""
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls.forward))).body[0]
+    except (AttributeError, OSError, TypeError, SyntaxError, IndexError):
+        return []
+    def flat(e):
+        if isinstance(e, (ast.Tuple, ast.List)):
+            return [n for inner in e.elts for n in flat(inner)]
+        return [e.id if isinstance(e, ast.Name) else ""]
+    found = [flat(r.value) for r in ast.walk(body) if isinstance(r, ast.Return) and isinstance(r.value, (ast.Tuple, ast.List))]
+    return found[0] if found and all(f == found[0] for f in found) else []
 
 
 class Places:
@@ -26,7 +43,9 @@ class Places:
             if found is None:
                 cls = cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}"
                 found = self.scope_of[keys] = len(self.scopes)
-                self.scopes.append({"parent": at, "path": path.split("@")[0], "class": cls, "name": self.named_in(frames, self.scopes[at])})
+                entry = {"parent": at, "path": path.split("@")[0], "class": cls, "name": self.named_in(frames, self.scopes[at])}
+                returns = returned_names(type(self.modules.get(entry["path"])))
+                self.scopes.append({**entry, "returns": returns} if returns else entry)
             at = found
         return at
 

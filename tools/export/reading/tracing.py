@@ -1,5 +1,6 @@
 """torch.export, what goes before it, and what it says when it refuses."""
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -37,7 +38,63 @@ def user_frames(tracer, summary):
     return traceback.StackSummary.from_list([f for f in frames[first:] if f.name == "forward" or not f.filename.startswith((inside, "<"))])
 
 
+def copied(given):
+    """Tensors of their own in the same structure."""
+    return torch.utils._pytree.tree_map(lambda t: t.clone() if isinstance(t, torch.Tensor) else t, given)
+
+
+def run_once(module, args, kwargs):
+    """What a first run puts into caches (dictionaries, lru_cache) are real tensors then, not those of a trace."""
+    args, kwargs = copied((args, kwargs))
+    with buffers_kept(module), torch.no_grad(), contextlib.suppress(Exception):  # what it complains about is said while tracing
+        module(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def buffers_kept(module):
+    """Buffers are afterwards what they were."""
+    kept = [(m, dict(m._buffers)) for m in module.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    values = {b: (b.clone(), b._version) for _, buffers in kept for b in buffers.values() if b is not None and not b.is_inference()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for m, buffers in kept:
+                m._buffers.clear()
+                m._buffers.update(buffers)
+            for b, (value, version) in values.items():
+                if b._version != version:
+                    b.copy_(value)
+
+
+def dataclasses_known(module, args, kwargs):
+    """Makes the dataclasses that a network returns known to torch.export; whether there are any."""
+    args, kwargs = copied((args, kwargs))
+    left, found = [module(*args, **kwargs)], set()
+    while left:
+        value = left.pop()
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            found.add(type(value))
+            left += [getattr(value, f.name) for f in dataclasses.fields(value)]
+        elif isinstance(value, (list, tuple, dict)):
+            left += value.values() if isinstance(value, dict) else value
+    with quiet():
+        for cls in found:
+            torch.export.register_dataclass(cls)
+    return bool(found)
+
+
 def exported(module, args, kwargs):
+    with buffers_kept(module):
+        try:
+            return traced(module, args, kwargs)
+        except Exception as e:
+            if "is not a known type" in str(e) and dataclasses_known(module, args, kwargs):
+                return traced(module, args, kwargs)
+            raise
+
+
+def traced(module, args, kwargs):
     """The exported program, with its regions of no_grad; without them where PyTorch could not differentiate it, as where pieces of a tensor are
     changed in place. x.data would lead out of what is traced: while tracing it is x.detach(). Transformers ask whether a mask is causal, to choose
     a faster kernel: the answer is no, and the mask is applied as it is."""
