@@ -2,8 +2,7 @@
 // tiles with the statistics of the whole. Prints processor time of both on one thread, the voxels that sweeps compute more, and how far the
 // results are apart.
 //   bench.sweeps
-#include <volute/volumes/store.hpp>
-#include <volute/volumes/volumes.hpp>
+#include <volute/volumes/swept.hpp>
 #include <volute/volute.hpp>
 
 #include <algorithm>
@@ -42,61 +41,20 @@ struct whole_net : parts {
     return head(act(n5(c5(concat(axis<1>, up(act(n4(c4(act(n3(c3(b))))))), b)))));
   }
 };
-struct stage1 : parts {
-  constexpr auto operator()(expression auto x) const { return c1(x); }
-};
-struct stage2 : parts {
-  constexpr auto operator()(expression auto x, expression auto s) const { return c2(act(n1(x, s))); }
-};
-struct stage3 : parts {
-  constexpr auto operator()(expression auto x, expression auto s) const { return c3(act(n2(x, s))); }
-};
-struct stage4 : parts {
-  constexpr auto operator()(expression auto x, expression auto s) const { return c4(act(n3(x, s))); }
-};
-struct stage5 : parts {
-  constexpr auto operator()(expression auto x, expression auto s) const { return up(act(n4(x, s))); }
-};
-struct stage6 : parts {
-  constexpr auto operator()(expression auto u, expression auto b, expression auto s) const { return c5(concat(axis<1>, u, act(n2(b, s)))); }
-};
-struct stage7 : parts {
-  constexpr auto operator()(expression auto x, expression auto s) const { return head(act(n5(x, s))); }
-};
-
-constexpr std::int64_t size = 128, tile = 66;  // two tiles that overlap by what a border changes; at half the voxels one
-template <class Net, std::int64_t C, std::int64_t E = tile>
-using tiles = tiled<Net, input<"x", 1, C, E, E, E>, input<"s", 2, C>>;
-using tiles1 = tiled<stage1, input<"x", 1, 1, tile, tile, tile>>;
-using tiles6 = tiled<stage6, input<"u", 1, 32, tile, tile, tile>, input<"b", 1, 32, tile, tile, tile>, input<"s", 2, 32>>;
-constexpr volumes::size3 fine{size, size, size}, coarse{size / 2, size / 2, size / 2};
+constexpr std::int64_t size = 128, tile = 64;  // two tiles along each axis; at half the voxels, too
+using sweeps = swept<whole_net, input<"x", 1, 1, tile, tile, tile>>;
 
 double seconds() {
   timespec t{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
-template <class To, class From>
-void copy(To& to, const From& from) {
-  for (auto& p : to.parameter_table())
-    for (const auto& q : from.parameter_table())
-      if (p.path == q.path) std::copy_n(q.data, p.shape.size(), p.data);
-}
-
 }  // namespace
 
 int main() {
   model<whole_net, input<"x", 1, 1, size, size, size>> whole;
   whole.initialize(1);
-  tiles1 t1;
-  tiles<stage2, 32> t2;
-  tiles<stage3, 32> t3;
-  tiles<stage4, 64, size / 2> t4;
-  tiles<stage5, 64, size / 2> t5;
-  tiles6 t6;
-  tiles<stage7, 32> t7;
-  const auto take = [&](auto&... t) { (copy(t, whole), ...); };
-  take(t1, t2, t3, t4, t5, t6, t7);
+  sweeps t(whole.weights());
   xt::xtensor<float, 5> x = xt::xtensor<float, 5>::from_shape({1, 1, size, size, size});
   for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i * 2654435761u % 1000 + i / size % size) / 1000;
   xt::xtensor<float, 5> wanted = whole(x), found = wanted;
@@ -104,42 +62,23 @@ int main() {
   wanted = whole(x);
   const double one = seconds() - begun;
 
-  volumes::store<float> a(32, fine), b(32, fine), c(64, coarse), d(64, coarse), u(32, fine), e(32, fine);
-  double voxels = 0, least = 0;
-  const auto count = [&](const auto& t, const volumes::size3& extent, double flop) {
-    voxels += flop * volumes::work_of(t.axis, extent, volumes::fit::exact);
-    least += flop * static_cast<double>(extent.voxels());
-  };
-  double sweeps = 0;
-  for (int i = 0; i < 2; ++i) {  // the first time memory is new
+  double swept_seconds = 0;
+  for (int i = 0; i < 2; ++i) {  // the first time filters are packed
     const double start = seconds();
-    t1.run(a.sink(), volumes::memory(x));
-    t2.run(b.sink(), a.source(), a.statistics());
-    t3.run(c.sink(), b.source(), b.statistics());
-    t4.run(d.sink(), c.source(), c.statistics());
-    t5.run(u.sink(), d.source(), d.statistics());
-    t6.run(e.sink(), u.source(), b.source(), b.statistics());
-    t7.run(volumes::scores([&](const volumes::slab<float>& s) {
-             const std::int64_t part = s.shape[2] * size * size;
-             for (std::int64_t k = 0; k < 3; ++k) std::copy_n(s.data + k * part, part, found.data() + (k * size + s.begin) * size * size);
-           }),
-           e.source(), e.statistics());
-    sweeps = seconds() - start;
+    found = t(x);
+    swept_seconds = seconds() - start;
   }
-  // By products of each stage a voxel of its input.
-  count(t1, fine, 27 * 32), count(t2, fine, 27 * 32 * 32), count(t3, fine, 27 * 32 * 64 / 8), count(t4, coarse, 27 * 64 * 64);
-  count(t5, coarse, 8 * 64 * 32), count(t6, fine, 27 * 64 * 32), count(t7, fine, 32 * 3);
   double apart = 0, most = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {
     apart = std::max(apart, static_cast<double>(std::abs(found.data()[i] - wanted.data()[i])));
     most = std::max(most, static_cast<double>(std::abs(wanted.data()[i])));
   }
-  std::printf("one program %.2f s, %.0f MiB; sweeps of tiles of %lld^3 %.2f s, %.0f MiB a tile: %.2f times, products %.3f times\n", one,
-              static_cast<double>(decltype(whole)::facts::workspace_bytes) / (1 << 20), static_cast<long long>(tile), sweeps,
-              static_cast<double>(std::max({tiles1::bytes_per_worker, tiles<stage2, 32>::bytes_per_worker,
-                                            tiles<stage4, 64, size / 2>::bytes_per_worker, tiles6::bytes_per_worker})) /
-                  (1 << 20),
-              sweeps / one, voxels / least);
+  constexpr volumes::size3 extent{size, size, size};
+  const auto [all, least] = sweeps::flops(extent);
+  const auto mebibytes = [](std::int64_t n) { return static_cast<double>(n) / (1 << 20); };
+  std::printf("one program %.2f s, %.0f MiB; %d sweeps %.2f s, %.0f MiB a tile, %.0f MiB between: %.2f times, products %.3f times\n", one,
+              mebibytes(decltype(whole)::facts::workspace_bytes), sweeps::count, swept_seconds, mebibytes(sweeps::bytes_per_worker),
+              mebibytes(sweeps::stored_bytes(extent)), swept_seconds / one, all / least);
   std::printf("apart by %.2g of the largest value\n", apart / most);
   return apart / most < 1e-5 ? 0 : 1;
 }

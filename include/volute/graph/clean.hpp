@@ -7,12 +7,13 @@
 namespace volute::graph {
 
 /// The node `id` of `from`, made in `to` over operands that exist there already (`at[old] = new`).
-constexpr int remake(contractor& to, const algebra& from, int id, const int* at) {
-  const node n = from.nodes.data[id];
+template <class Graph>
+constexpr int remake(contractor& to, const Graph& from, int id, const int* at) {
+  const node n = from.nodes[id];
   const extents e = from.shape(id);
-  const auto arg = [&](int i) { return at[from.operands.data[n.first + i]]; };
+  const auto arg = [&](int i) { return at[from.operands[n.first + i]]; };
   int made = -1;
-  ops::primitives::visit(n.op, from.attributes.data[n.attribute], [&](const auto& op) {
+  ops::primitives::visit(n.op, from.attributes[n.attribute], [&](const auto& op) {
     using Op = std::remove_cvref_t<decltype(op)>;
     if constexpr (std::is_same_v<Op, ops::barrier>)
       made = arg(0);

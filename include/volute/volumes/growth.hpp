@@ -115,7 +115,7 @@ constexpr std::uint64_t numbers_of(const graph::view& g) {
 }
 
 /// Whether a network of larger volumes is the same network: it computes with the same numbers, sees the same, begins and ends alike, and its
-/// result grows as the input.
+/// result grows as the input, which is larger by steps of the grid.
 constexpr bool grows(const graph::view& small, const graph::view& large, const tile_study& t) {
   extents in, more;
   const unsigned volumes = volumes_of(small, in);
@@ -133,7 +133,8 @@ constexpr bool grows(const graph::view& small, const graph::view& large, const t
     const bool same = l.is_local() && s.step == l.step && s.from == l.from && s.to == l.to && s.middle == l.middle && s.near == l.near &&
                       s.far == l.far && walk.grid[1 + k] == t.axis[k].grid && walk.ends[1 + k] == t.ends[1 + k];
     const bool borders = s.n - s.last == l.n - l.last && (s.first == l.first || s.first == s.n);
-    if (!same || !borders || !(s.step * ratio(z[2 + k] - y[2 + k]) == ratio(t.axis[k].grid))) return false;
+    const std::int64_t longer = more[2 + k] - in[2 + k];
+    if (!same || !borders || longer < 1 || longer % t.axis[k].grid != 0 || !(s.step * ratio(z[2 + k] - y[2 + k]) == ratio(longer))) return false;
   }
   return true;
 }

@@ -32,7 +32,11 @@ struct memory_source {
       for (std::int64_t z = b.begin.d; z < b.begin.d + b.extent.d; ++z)
         for (std::int64_t y = b.begin.h; y < b.begin.h + b.extent.h; ++y) {
           const T* const from = data + ((p * extent.d + z) * extent.h + y) * extent.w + b.begin.w;
-          for (std::int64_t x = 0; x < b.extent.w; ++x) *to++ = static_cast<U>(from[x]);
+          if constexpr (std::is_same_v<T, U>)
+            std::memcpy(static_cast<void*>(to), from, static_cast<std::size_t>(b.extent.w) * sizeof(T));
+          else
+            for (std::int64_t x = 0; x < b.extent.w; ++x) to[x] = static_cast<U>(from[x]);
+          to += b.extent.w;
         }
   }
 };

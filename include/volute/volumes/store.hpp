@@ -2,95 +2,80 @@
 #pragma once
 
 #include <volute/core/xtensor.hpp>
-#include <volute/io/status.hpp>
+#include <volute/volumes/mapping.hpp>
 #include <volute/volumes/sinks.hpp>
 #include <volute/volumes/sources.hpp>
+#include <volute/volumes/statistics.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
+#include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
-
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace volute::volumes {
 
 inline namespace VOLUTE_ISA {
 
-/// Channels of a volume, written by one run of tiles and read by later ones, for networks whose norms look at the whole volume: a run ends
-/// before each norm, and the next one begins with norm(x, statistics). In memory, or in a file without a name in `folder`, of which the
-/// system keeps in memory what there is room for.
+/// Channels of a volume, written by one run of tiles and read by later ones, for networks whose norms look at the whole volume (`swept` does
+/// it for a network as it is written): a run ends before each norm, and the next one begins with norm(x, statistics). In memory, or in a
+/// file without a name in `folder`, of which the system keeps in memory what there is room for.
 template <class T>
 class store {
  public:
   /// Throws shape_error for extents that no memory could have, file_error where the folder, or memory, has no room.
-  store(std::int64_t channels, const size3& extent, const std::string& folder = "") : channels_(channels), extent_(extent) {
+  store(std::int64_t channels, const size3& extent, const std::string& folder = "")
+      : moments_(channels, extent), memory_(bytes_for(channels, extent), folder) {}
+  /// In bytes of another one, as many at least; what is more goes back to the system.
+  store(std::int64_t channels, const size3& extent, mapping memory) : moments_(channels, extent), memory_(std::move(memory)) {
+    if (memory_.bytes() < bytes_for(channels, extent))
+      fail("store: expected " + std::to_string(bytes_for(channels, extent)) + " bytes, found " + std::to_string(memory_.bytes()));
+    memory_.shrink(bytes_for(channels, extent));
+  }
+  /// The bytes that it needs. Throws shape_error.
+  static std::size_t bytes_for(std::int64_t channels, const size3& extent) {
     std::int64_t all{sizeof(T)};
     for (const std::int64_t n : {channels, extent.d, extent.h, extent.w}) all = n < 1 ? 0 : bounded_product(all, n);
     if (all == 0 || all == std::numeric_limits<std::int64_t>::max())
       fail("store: expected channels and extents of 1 or more, and fewer than 2^63 bytes, found " +
            format_shape(std::vector<std::int64_t>{channels, extent.d, extent.h, extent.w}));
-    bytes_ = static_cast<std::size_t>(all);
-    int file = -1;
-    if (!folder.empty()) {
-      std::string name = folder + "/volute-" + std::string(6, 'X');
-      file = ::mkstemp(name.data());
-      if (file < 0) io::demand(io::file_failure(folder + ": no file can be made there: " + std::strerror(errno)));
-      ::unlink(name.c_str());
-      if (const int error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes_)); error != 0) {
-        ::close(file);
-        io::demand(io::file_failure(folder + ": no room for " + std::to_string(bytes_) + " bytes: " + std::strerror(error)));
-      }
-    }
-    void* const p = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file, 0);
-    const int error = errno;
-    if (file >= 0) ::close(file);
-    if (p == MAP_FAILED)
-      io::demand(io::file_failure("store: no memory for " + std::to_string(bytes_) + " bytes: " + std::strerror(error)));
-    data_ = static_cast<T*>(p);
+    return static_cast<std::size_t>(all);
   }
-  store(store&& other) noexcept
-      : channels_(other.channels_),
-        extent_(other.extent_),
-        bytes_(other.bytes_),
-        data_(std::exchange(other.data_, nullptr)),
-        sums_(std::move(other.sums_)),
-        taken_(other.taken_) {}
-  store& operator=(store&&) = delete;
-  ~store() {
-    if (data_ != nullptr) ::munmap(data_, bytes_);
-  }
+  /// Its bytes, for another one; what lies in them is lost.
+  mapping release() && { return std::move(memory_); }
 
   /// Of the volume: depth, height, width.
-  const size3& extents() const noexcept { return extent_; }
+  const size3& extents() const noexcept { return moments_.extents(); }
   /// (C, D, H, W), dense.
-  const T* data() const noexcept { return data_; }
-  /// For later runs, as long as the store lives. Throws shape_error unless a run has brought each plane once.
-  memory_source<T> source() const {
-    check_full();
-    return {data_, extent_, 1, channels_};
+  const T* data() const noexcept { return static_cast<const T*>(memory_.data()); }
+  /// For later runs, as long as the store lives; of several samples where its channels are those of all. Throws shape_error unless a run has
+  /// brought each plane once.
+  memory_source<T> source(std::int64_t samples = 1) const {
+    moments_.check_full();
+    return {data(), extents(), samples, moments_.channels() / samples};
   }
 
-  /// Takes the planes of a run with one sample, in their order: `t.run(s.sink(), source)`, where `source` is another's. Statistics begin
-  /// anew with the first plane.
+  /// The moments of each channel.
+  const channel_moments<T>& moments() const noexcept { return moments_; }
+
+  /// Takes the planes of a run, in their order: `t.run(s.sink(), source)`, where `source` is another's. Statistics begin anew with the first
+  /// plane. Tiles are written to where they lie in the store; its `function` takes planes that lie elsewhere.
   auto sink() {
-    return scores([this](const slab<T>& s) { take(s); });
+    const auto take = [this](const slab<T>& s) { copy(s); };
+    return store_sink<decltype(take)>{{take}, this};
   }
   /// Means and variances (divided by n), (2, C), of each channel, or of groups of channels that follow each other; for norm(x, statistics).
   /// Made in double, plane by plane. Throws shape_error unless a run has brought each plane once.
   xt::xtensor<T, 2> statistics(std::int64_t groups = 0) const {
-    if (groups < 0 || (groups > 0 && channels_ % groups != 0))
-      fail("statistics: expected groups that divide " + std::to_string(channels_) + " channels, found " + std::to_string(groups));
-    check_full();
-    const std::int64_t size = groups == 0 ? 1 : channels_ / groups;
-    xt::xtensor<T, 2> r = xt::xtensor<T, 2>::from_shape({2, static_cast<std::size_t>(channels_)});
-    for (std::int64_t c = 0; c < channels_; c += size) {
-      moments all;
-      for (std::int64_t k = c; k < c + size; ++k) all.add(sums_[static_cast<std::size_t>(k)]);
+    const std::int64_t channels = moments_.channels();
+    if (groups < 0 || (groups > 0 && channels % groups != 0))
+      fail("statistics: expected groups that divide " + std::to_string(channels) + " channels, found " + std::to_string(groups));
+    const std::int64_t size = groups == 0 ? 1 : channels / groups;
+    xt::xtensor<T, 2> r = xt::xtensor<T, 2>::from_shape({2, static_cast<std::size_t>(channels)});
+    for (std::int64_t c = 0; c < channels; c += size) {
+      volumes::moments all;
+      for (std::int64_t k = c; k < c + size; ++k) all.add(moments_[k]);
       for (std::int64_t k = c; k < c + size; ++k) {
         r(0, static_cast<std::size_t>(k)) = static_cast<T>(all.mean);
         r(1, static_cast<std::size_t>(k)) = static_cast<T>(all.n > 0 ? all.squares / all.n : 0);
@@ -100,60 +85,34 @@ class store {
   }
 
  private:
-  /// Number, mean, and sum of squares around it. (Chan, Golub and LeVeque 1983.)
-  struct moments {
-    double n = 0, mean = 0, squares = 0;
-    void add(const moments& o) {
-      if (o.n == 0) return;
-      const double total = n + o.n, apart = o.mean - mean;
-      mean += apart * o.n / total;
-      squares += o.squares + apart * apart * n * o.n / total;
-      n = total;
+  channel_moments<T> moments_;
+  mapping memory_;
+
+  T* values() noexcept { return static_cast<T*>(memory_.data()); }
+
+  /// Scores that are stored where they are made.
+  template <class F>
+  struct store_sink : score_sink<F> {
+    store* to;
+    /// Where the first channel of planes `begin` and on lies, for planes of this shape. Throws shape_error for those of another volume.
+    T* place(std::int64_t begin, const volute::extents& shape) const {
+      to->moments_.expect(begin, shape);
+      return to->values() + begin * shape[3] * shape[4];
+    }
+    /// Planes from one channel to the next.
+    std::int64_t depth() const { return to->extents().d; }
+    /// Once they have been written.
+    void placed(std::int64_t begin, const volute::extents& shape) const {
+      to->moments_.take({begin, shape, to->values() + begin * shape[3] * shape[4]}, depth());
     }
   };
-  std::int64_t channels_;
-  size3 extent_;
-  std::size_t bytes_ = 0;
-  T* data_ = nullptr;
-  std::vector<moments> sums_;
-  std::int64_t taken_ = 0;  // planes since the first one
 
-  /// In one pass around the first voxel, which is close enough to the mean where voxels are alike; in lanes, whose order is fixed.
-  static moments of_plane(const T* p, std::int64_t n) {
-    constexpr std::int64_t lanes = 16;
-    double sum[lanes]{}, squares[lanes]{};
-    const double first = static_cast<double>(p[0]);
-    const auto add = [&](std::int64_t i, std::int64_t lane) {
-      const double v = static_cast<double>(p[i]) - first;
-      sum[lane] += v, squares[lane] += v * v;
-    };
-    std::int64_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-      for (std::int64_t l = 0; l < lanes; ++l) add(i + l, l);
-    for (std::int64_t l = 0; i + l < n; ++l) add(i + l, l);
-    for (std::int64_t l = 1; l < lanes; ++l) sum[0] += sum[l], squares[0] += squares[l];
-    const double count = static_cast<double>(n), mean = sum[0] / count;
-    return {count, first + mean, std::max(0.0, squares[0] - mean * sum[0])};
-  }
-
-  void check_full() const {
-    if (taken_ != extent_.d) fail("store: expected all " + std::to_string(extent_.d) + " planes of a run, found " + std::to_string(taken_));
-  }
-  void take(const slab<T>& s) {
-    const std::int64_t plane = extent_.h * extent_.w, part = s.shape[2] * plane;
-    if (s.shape[0] != 1 || s.shape[1] != channels_ || s.shape[3] != extent_.h || s.shape[4] != extent_.w ||
-        s.begin + s.shape[2] > extent_.d)
-      fail("store: expected planes of (1," + std::to_string(channels_) + ',' + std::to_string(extent_.d) + ',' + std::to_string(extent_.h) +
-           ',' + std::to_string(extent_.w) + "), found others");
-    if (s.begin == 0 || sums_.empty()) sums_.assign(static_cast<std::size_t>(channels_), {}), taken_ = 0;
-    taken_ += s.shape[2];
-    for (std::int64_t c = 0; c < channels_; ++c) {
-      std::memcpy(static_cast<void*>(data_ + (c * extent_.d + s.begin) * plane), s.data + c * part,
-                  static_cast<std::size_t>(part) * sizeof(T));
-      for (std::int64_t z = 0; z < s.shape[2]; ++z) {
-        sums_[static_cast<std::size_t>(c)].add(of_plane(s.data + c * part + z * plane, plane));
-      }
-    }
+  void copy(const slab<T>& s) {
+    moments_.expect(s.begin, s.shape);
+    const std::int64_t plane = extents().h * extents().w, part = s.shape[2] * plane;
+    for (std::int64_t c = 0; c < moments_.channels(); ++c)
+      std::memcpy(static_cast<void*>(values() + (c * extents().d + s.begin) * plane), s.data + c * part, static_cast<std::size_t>(part) * sizeof(T));
+    moments_.take(s, s.shape[2]);
   }
 };
 

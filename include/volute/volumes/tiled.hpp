@@ -1,9 +1,9 @@
 // A network on volumes of any size, through a program of one size: tiles whose results, put together, are those of the whole.
 #pragma once
 
-#include <volute/runtime/model.hpp>
-#include <volute/volumes/refused.hpp>
+#include <volute/volumes/crew.hpp>
 #include <volute/volumes/growth.hpp>
+#include <volute/volumes/refused.hpp>
 #include <volute/volumes/sinks.hpp>
 #include <volute/volumes/sources.hpp>
 #include <volute/volumes/tasks.hpp>
@@ -23,65 +23,6 @@ struct options {
   std::int64_t first_slab = 0, slab_count = std::int64_t{1} << 62;
 };
 
-inline namespace VOLUTE_ISA {
-
-/// A program with a workspace, and room for its inputs and its result, for each worker.
-template <class Program>
-class crew {
-  using T = typename Program::value_type;
-  using facts = typename Program::facts;
-
- public:
-  /// Elements of an input or result, on whole cache lines.
-  static constexpr std::int64_t room(const extents& e) { return (e.size() + 15) / 16 * 16; }
-  static constexpr std::int64_t elements = [] {
-    std::int64_t n = room(facts::graph.shape(facts::graph.outputs[0]));
-    for (int i = 0; i < facts::graph.size.inputs; ++i) n += room(facts::graph.inputs[i].shape);
-    return n;
-  }();
-  /// Memory for each worker.
-  static constexpr std::int64_t bytes = facts::workspace_bytes + bytes_of_tensor(elements * static_cast<std::int64_t>(sizeof(T)));
-
-  explicit crew(typename Program::weights_type w) : program_(std::move(w)) { hire(1); }
-
-  Program& program() noexcept { return program_; }
-  const Program& program() const noexcept { return program_; }
-  executor* workers() const noexcept { return workers_; }
-  void use(executor& e) {
-    hire(static_cast<std::size_t>(e.threads()));
-    workers_ = e.threads() > 1 ? &e : nullptr;
-  }
-
-  T* input(int worker, int i) noexcept {
-    T* p = result(worker) + room(facts::graph.shape(facts::graph.outputs[0]));
-    for (int k = 0; k < i; ++k) p += room(facts::graph.inputs[k].shape);
-    return p;
-  }
-  T* result(int worker) noexcept { return reinterpret_cast<T*>(staging_[static_cast<std::size_t>(worker)].get()); }
-  /// Of what lies in the worker's inputs to its result.
-  void run(int worker) {
-    const T* in[facts::graph.size.inputs + 1]{};
-    for (int i = 0; i < facts::graph.size.inputs; ++i) in[i] = input(worker, i);
-    T* out[facts::graph.size.outputs + 1]{result(worker)};
-    if (worker == 0)
-      program_.run(in, out);
-    else
-      std::as_const(program_).run(further_[static_cast<std::size_t>(worker) - 1], in, out);
-  }
-
- private:
-  Program program_;
-  executor* workers_ = nullptr;
-  std::vector<workspace> further_;  // the first worker has the program's own
-  std::vector<owned_memory> staging_;
-
-  void hire(std::size_t n) {
-    while (further_.size() + 1 < n) further_.push_back(workspace::of<Program>());
-    while (staging_.size() < n) staging_.push_back(allocate(bytes_of_tensor(elements * static_cast<std::int64_t>(sizeof(T)))));
-  }
-};
-
-}  // namespace VOLUTE_ISA
 }  // namespace volumes
 
 inline namespace VOLUTE_ISA {
@@ -116,6 +57,8 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   basic_tiled() : basic_tiled(weights_type()) {}
   /// On weights that others may use too: a model's, a trainer's, those of tiles of another size.
   explicit basic_tiled(weights_type w) : crew_(std::move(w)) {}
+  /// The same in memory that tiles of other networks have had before.
+  basic_tiled(weights_type w, volumes::worker_rooms& rooms) : crew_(std::move(w), rooms) {}
 
   /// The weights, for models, trainers and other sizes on the same ones.
   weights_type& weights() noexcept { return crew_.program().weights(); }
@@ -267,18 +210,26 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
     std::int64_t planes = 0;
     for (const volumes::stretch& z : cuts[0]) planes = std::max(planes, z.end - z.begin);
     const std::int64_t channels = Sink::channels(out[1]);
-    std::vector<element> memory(size(out[0] * channels * planes * whole.h * whole.w));
+    constexpr bool in_place = requires { sink.place(std::int64_t{}, extents{}); };  // the sink has memory of its own
+    std::vector<element> memory(in_place ? 0 : size(out[0] * channels * planes * whole.h * whole.w));
     const auto count = static_cast<std::int64_t>(cuts[1].size() * cuts[2].size());
     volumes::task_runner runner(crew_.workers(), count * static_cast<std::int64_t>(cuts[0].size()), o.progress);
     for (const volumes::stretch& z : cuts[0]) {
+      const extents slab = make_extents(out[0], channels, z.end - z.begin, whole.h, whole.w);
+      element* to = memory.data();
+      std::int64_t depth = slab[2];  // planes between two channels
+      if constexpr (in_place) to = sink.place(z.begin, slab), depth = sink.depth();
       const auto compute = [&](std::int64_t i, int worker) {
         const volumes::stretch &y = cuts[1][size(i) / cuts[2].size()], &x = cuts[2][size(i) % cuts[2].size()];
         each_input([&]<class Input>(const auto& s) { fill<Input>(worker, s, volume, {z.origin, y.origin, x.origin}, o.fit); });
         crew_.run(worker);
-        store(sink, crew_.result(worker), z, y, x, whole, memory.data());
+        store(sink, crew_.result(worker), z, y, x, whole, to, depth);
       };
       if (!runner.run(count, compute)) return false;
-      sink.function(volumes::slab<element>{z.begin, make_extents(out[0], channels, z.end - z.begin, whole.h, whole.w), memory.data()});
+      if constexpr (in_place)
+        sink.placed(z.begin, slab);
+      else
+        sink.function(volumes::slab<element>{z.begin, slab, to});
     }
     return true;
   }
@@ -286,10 +237,10 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   /// What is kept of a tile's result goes to its place among the planes.
   template <class Sink, class U>
   static void store(const Sink& sink, const T* result, const volumes::stretch& z, const volumes::stretch& y, const volumes::stretch& x,
-                    const volumes::size3& whole, U* planes) {
-    const std::int64_t depth = z.end - z.begin, channels = Sink::channels(out[1]);
+                    const volumes::size3& whole, U* planes, std::int64_t depth) {
+    const std::int64_t channels = Sink::channels(out[1]);
     for (std::int64_t n = 0; n < out[0]; ++n)
-      for (std::int64_t d = 0; d < depth; ++d)
+      for (std::int64_t d = 0; d < z.end - z.begin; ++d)
         for (std::int64_t h = 0; h < y.end - y.begin; ++h)
           sink.store(volumes::result_row<T, U>{result + ((n * out[1] * out[2] + z.from + d) * out[3] + y.from + h) * out[4] + x.from,
                                                out[2] * out[3] * out[4], out[1], x.end - x.begin,
