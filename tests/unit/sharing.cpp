@@ -41,6 +41,26 @@ std::int64_t packed_bytes(const M& m) {
   return m.weights().bytes() - M::facts::parameter_elements * 4;
 }
 
+/// Bytes of the filters that B packs in an order in which A packs none of the same parameter: their families differ. NEON's last layer has
+/// `channels` for one sample and `width` for two.
+template <class A, class B>
+std::int64_t packed_otherwise() {
+  using of_a = typename A::facts::plan;
+  using of_b = typename B::facts::plan;
+  std::int64_t bytes = 0;
+  for (int i = 0; i < of_b::size.prologue; ++i) {
+    const graph::launch& pack = of_b::tables.launches[i];
+    const std::int64_t order = of_b::tables.kernels[pack.kernel].lanes;
+    bool both = false;
+    for (int k = 0; k < of_a::size.prologue; ++k) {
+      const graph::launch& other = of_a::tables.launches[k];
+      both = both || (other.in[0] == pack.in[0] && of_a::tables.kernels[other.kernel].lanes == order);
+    }
+    if (!both) bytes += B::facts::derived().value[pack.out.slot].size * 4;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 TEST_CASE("two models on one set of weights compute what each computes alone") {
@@ -78,7 +98,10 @@ TEST_CASE("models of other batch and volume sizes share weights and packed filte
   small_model d;
   model<net, twin> e(d.weights());
   CHECK(volume(e(both)).size() > 0);
-  CHECK(packed_bytes(d) == small_model::facts::prologue_bytes);
+  constexpr std::int64_t once = small_model::facts::prologue_bytes;
+  const std::int64_t twice = packed_otherwise<small_model, model<net, twin>>();
+  CHECK(packed_bytes(d) == once + twice);
+  CHECK(twice < once / 2);
   d.initialize(3);
   own.initialize(3), c.initialize(3);
   CHECK(alike(own(z), c(z)));
@@ -327,5 +350,6 @@ TEST_CASE("a run that meets another one in its workspace ends the program with a
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFSIGNALED(status));
-  CHECK(said == "volute: two runs in one workspace at once: give each thread a workspace of its own\n");
+  // An emulator adds a line of its own about the signal.
+  CHECK_THAT(said, Catch::Matchers::StartsWith("volute: two runs in one workspace at once: give each thread a workspace of its own\n"));
 }
