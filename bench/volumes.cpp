@@ -78,8 +78,9 @@ int main(int count, char** arguments) {
     measure<tiles>(threads, e, what.c_str(), tiles::bytes_per_worker,
                    [&](tiles& t, const auto& sink, const auto& source) { t.run(how, sink, source); });
   } else if (way == "sweeps") {
-    const auto [all, least] = sweeps::flops(e);
-    const std::string what = std::to_string(sweeps::count) + " sweeps, " + std::to_string(all / least) + " times the work of the whole";
+    const double whole = windows::facts::flops / (96. * 96 * 96) * static_cast<double>(e.voxels());
+    const std::string what =
+        std::to_string(sweeps::count) + " sweeps, " + std::to_string(sweeps::flops(e).first / whole) + " times the work of the whole";
     measure<sweeps>(threads, e, what.c_str(), sweeps::bytes_per_worker,
                     [&](sweeps& t, const auto& sink, const auto& source) { t.run(sink, source); });
   } else if (way == "windows") {

@@ -14,8 +14,8 @@ inline namespace VOLUTE_ISA {
 /// `swept<net, input<"x", 1, 1, 64, 64, 64>> t;` runs net on volumes of any size, as tiled does, where all that looks at the whole volume are
 /// statistics of its channels: instance and group norms, norms over the batch, global means and maxima (squeeze and excitation). The
 /// network is cut where they are taken: each sweep computes a volume tile by tile, which is kept, in memory or in a file, until the last
-/// sweep has read it. The result is that of a model of the whole volume's extents, within rounding. Where volumes of several extents meet
-/// (after upsampling) a sweep ends, too.
+/// sweep has read it. The result is that of a model of the whole volume's extents, within rounding. A sweep ends, too, where volumes of
+/// several extents meet (after upsampling), and before what would see further than four voxels, so that little of a tile is lost.
 ///
 /// A tile keeps as many voxels as its level of the network has for the inputs' extents, and is longer by what its own borders change: 66 for
 /// 64 and a kernel of 3. (Where half of it would not be kept, on deep levels, for 2, 4 or 8 times the inputs' extents.) Volumes have at least
