@@ -169,6 +169,12 @@ TEST_CASE("sweeps through excitations and residuals, of two samples") {
   model<excited, input<"x", 2, 2, extent.d, extent.h, extent.w>> whole(t.weights());
   const volume x = shifted(2, extent, 2), wanted = whole(x), found = t(x);
   CHECK(difference(found, wanted) < 3e-6);
+  vs::options o;
+  o.progress = [](const vs::progress& p) {  // the first sweep computes nothing, but takes the input's statistics
+    CHECK((std::isfinite(p.seconds_left) && p.seconds_left >= 0));
+    return true;
+  };
+  CHECK(t.run(o, vs::scores([](const vs::slab<float>&) {}), vs::memory(x)));
 }
 
 TEST_CASE("sweeps whose result has no voxels") {

@@ -70,7 +70,9 @@ class channel_moments {
  public:
   channel_moments(std::int64_t channels, const size3& extent) : channels_(channels), extent_(extent) {}
 
+  /// Of the volume, of all its samples.
   std::int64_t channels() const noexcept { return channels_; }
+  /// Depth, height and width.
   const size3& extents() const noexcept { return extent_; }
   /// Of a channel. Throws shape_error unless each plane has come once.
   const moments& operator[](std::int64_t channel) const {

@@ -18,6 +18,9 @@ struct sweep_facts {
   bool is_stored = false;          // that volume, for later sweeps
   std::int64_t bytes_per_worker = 0;
   double flops = 0;                // of a tile
+
+  /// What a tile costs beside those of other sweeps, about: its operations, and as much as eight for each element that it makes.
+  constexpr double cost() const { return flops + 8 * static_cast<double>(tile.voxels() * channels); }
 };
 
 inline namespace VOLUTE_ISA {

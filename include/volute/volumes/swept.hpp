@@ -292,7 +292,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     chain extents;
     std::array<std::optional<volumes::store<T>>, static_cast<std::size_t>(count)> volumes;
     std::array<std::vector<T>, static_cast<std::size_t>(first::pass.statistic_count) + 1> statistics;
-    double all = 0, done = 0;  // operations
+    double all = 0, done = 0;  // of sweep_facts::cost
     std::int64_t tiles = 0, tiles_done = 0;
     std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   };
@@ -307,7 +307,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     between b;
     b.extents = extents_for(std::apply([](const auto&... s) { return extents_of(s...); }, sources));
     for (int j = 0; j < count; ++j) {
-      b.all += table[at(j)].flops * static_cast<double>(b.extents.tiles[at(j)]);
+      b.all += table[at(j)].cost() * static_cast<double>(b.extents.tiles[at(j)]);
       b.tiles += b.extents.tiles[at(j)];
     }
     const bool finished = [&]<int... J>(std::integer_sequence<int, J...>) {
@@ -323,7 +323,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     volumes::options mine;
     if (o.progress)
       mine.progress = [&](const volumes::progress& p) {
-        const double done = b.done + table[J].flops * static_cast<double>(p.done);
+        const double done = b.done + table[J].cost() * static_cast<double>(p.done);
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - b.begun).count();
         return o.progress({b.tiles_done + p.done, b.tiles, seconds / done * (b.all - done)});
       };
@@ -348,7 +348,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
         statistics_of<J>(b, moments);
       }
     }
-    b.done += table[J].flops * static_cast<double>(b.extents.tiles[J]);
+    b.done += table[J].cost() * static_cast<double>(b.extents.tiles[J]);
     b.tiles_done += b.extents.tiles[J];
     for (int i = 0; i < J; ++i)
       if (last_reader(i) == J && b.volumes[at(i)]) {
