@@ -267,8 +267,8 @@ TEST_CASE("infinities and NaN in sweeps are those of the whole") {
     volume x = shifted(1, {16, 20, 24});
     x(0, 0, 9, 3, 20) = strange;
     const volume wanted = whole(x), found = t(x);
-    bool same = true;
-    for (std::size_t i = 0; i < x.size(); ++i) same = same && std::isfinite(wanted.data()[i]) == std::isfinite(found.data()[i]);
-    CHECK(same);
+    bool alike = true;
+    for (std::size_t i = 0; i < x.size(); ++i) alike = alike && std::isfinite(wanted.data()[i]) == std::isfinite(found.data()[i]);
+    CHECK(alike);
   }
 }
