@@ -145,7 +145,8 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
   /// The whole result of tensors, one for each input.
   template <runtime::shaped... V>
   requires(sizeof...(V) == inputs) auto operator()(const V&... v) {
-    return std::apply([&](const auto&... source) { return whole(source...); }, std::tuple{source_of<std::remove_const_t<decltype(Inputs)>>(v)...});
+    const auto sources = std::tuple{volumes::source_of<std::remove_const_t<decltype(Inputs)>>(v)...};
+    return std::apply([&](const auto&... source) { return whole(source...); }, sources);
   }
 
  private:
@@ -231,21 +232,6 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     return extents_for(in);
   }
 
-  template <class Input, class V>
-  static auto source_of(const V& v) {
-    if constexpr (volumes::is_volume(Input::shape()))
-      return volumes::memory(v);
-    else
-      return std::cref(v);
-  }
-  template <class V>
-  static const V& tensor_of(const std::reference_wrapper<const V>& v) {
-    return v;
-  }
-  template <class V>
-  static const V& tensor_of(const V& v) {
-    return v;
-  }
   /// Extents of the inputs that are volumes. Throws shape_error for other samples or channels.
   template <class... Source>
   static std::array<volumes::size3, inputs> extents_of(const Source&... source) {
@@ -253,7 +239,7 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     std::size_t i = 0;
     const auto look = [&]<class Input>(Input, const auto& s) {
       if constexpr (volumes::is_volume(Input::shape())) {
-        const auto& v = tensor_of(s);
+        const auto& v = volumes::tensor_of(s);
         v.check(Input::shape()[0], Input::shape()[1]);
         all[i] = v.extents();
       }
@@ -398,7 +384,8 @@ requires(!volumes::sweep_plan<Net, std::remove_const_t<decltype(Inputs)>...>::is
     if (workers_ != nullptr) p.use(*workers_);
     const T* in[operands<count> + 1]{};
     [&]<int... I>(std::integer_sequence<int, I...>) {
-      ((in[I] = runtime::accept<T>(tensor_of(operand<count, I>(b, sources)), first::graph.shape(first::template operand<count, I>.node), "input",
+      ((in[I] = runtime::accept<T>(volumes::tensor_of(operand<count, I>(b, sources)),
+                                   first::graph.shape(first::template operand<count, I>.node), "input",
                                    first::name(first::template operand<count, I>).view(), p.input_data(I))),
        ...);
     }(std::make_integer_sequence<int, operands<count>>{});

@@ -23,6 +23,27 @@ struct options {
   std::int64_t first_slab = 0, slab_count = std::int64_t{1} << 62;
 };
 
+inline namespace VOLUTE_ISA {
+
+/// What a tensor that is given for an input stands for: a source of tiles, or itself.
+template <class Input, class V>
+decltype(auto) source_of(const V& v) {
+  if constexpr (is_volume(Input::shape()) && runtime::shaped<V>)
+    return memory(v);
+  else
+    return std::cref(v);
+}
+/// The source or tensor behind that.
+template <class V>
+const V& tensor_of(const std::reference_wrapper<const V>& v) {
+  return v;
+}
+template <class V>
+const V& tensor_of(const V& v) {
+  return v;
+}
+
+}  // namespace VOLUTE_ISA
 }  // namespace volumes
 
 inline namespace VOLUTE_ISA {
@@ -103,14 +124,14 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   /// The extents of the volumes among sources or tensors. Throws shape_error where they differ, or are not those of the inputs.
   template <class... Source>
   static volumes::size3 extents_of(const Source&... source) {
-    return common_extents(source_of<std::remove_const_t<decltype(Inputs)>>(source)...);
+    return common_extents(volumes::source_of<std::remove_const_t<decltype(Inputs)>>(source)...);
   }
 
   /// The whole result of tensors, one for each input.
   template <runtime::shaped... V>
   requires(sizeof...(V) == sizeof...(Inputs)) xt::xtensor<T, 5>
   operator()(const V&... v) {
-    const auto sources = std::tuple{source_of<std::remove_const_t<decltype(Inputs)>>(v)...};
+    const auto sources = std::tuple{volumes::source_of<std::remove_const_t<decltype(Inputs)>>(v)...};
     return std::apply(
         [&](const auto&... source) {
           const extents shape = result_shape(common_extents(source...));
@@ -148,28 +169,12 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
     return cuts;
   }
 
-  template <class Input, class V>
-  static decltype(auto) source_of(const V& v) {
-    if constexpr (volumes::is_volume(Input::shape()) && runtime::shaped<V>)
-      return volumes::memory(v);
-    else
-      return std::cref(v);
-  }
-  template <class V>
-  static const V& tensor_of(const std::reference_wrapper<const V>& v) {
-    return v;
-  }
-  template <class V>
-  static const V& tensor_of(const V& v) {
-    return v;
-  }
-
   template <class... Source>
   static volumes::size3 common_extents(const Source&... source) {
     volumes::size3 e{0, 0, 0};
     const auto look = [&]<class Input, class S>(Input, const S& s) {
       if constexpr (volumes::is_volume(Input::shape())) {
-        const auto& v = tensor_of(s);
+        const auto& v = volumes::tensor_of(s);
         v.check(Input::shape()[0], Input::shape()[1]);
         if (e.d != 0 && !(v.extents() == e)) fail("volumes: expected extents that agree, found several");
         e = v.extents();
@@ -188,7 +193,7 @@ requires(!volumes::tile_facts<Net, std::remove_const_t<decltype(Inputs)>...>::is
   void take(int worker, const Source& s) {
     if constexpr (!volumes::is_volume(Input::shape()) && slot<Input> >= 0) {
       T* const to = crew_.input(worker, slot<Input>);
-      const T* const from = runtime::accept<T>(tensor_of(s), Input::shape(), "input", Input::name.view(), to);
+      const T* const from = runtime::accept<T>(volumes::tensor_of(s), Input::shape(), "input", Input::name.view(), to);
       if (from != to) std::copy_n(from, Input::shape().size(), to);
     }
   }
