@@ -1,5 +1,7 @@
 // A growable array for constexpr code. std::vector works there too, but each push_back costs the compiler about ten nested calls (g++ 12
-// keeps 0.3-1.2 KB for every one until the evaluation ends); this one costs two.
+// keeps 0.3-1.2 KB for every one until the evaluation ends); this one costs two. What g++ 12 keeps for an element: 280-430 bytes where it is
+// made with a value, 100-240 where another is assigned, none where it is made without, 60-200 more where it is first written then. So room
+// has no values where T can be without one. (__is_class and not the traits: those are 20 classes more.)
 #pragma once
 
 #include <cstddef>
@@ -17,6 +19,8 @@ struct buffer {
   constexpr buffer() = default;
   constexpr explicit buffer(int n, T value = T{})
       : data(new T[static_cast<std::size_t>(n > 0 ? n : 1)]{}), size(n), capacity(n > 0 ? n : 1) {
+    if constexpr (!__is_class(T))
+      if (value == T{}) return;
     for (int i = 0; i < n; ++i) data[i] = value;
   }
   buffer(const buffer&) = delete;
@@ -38,8 +42,8 @@ struct buffer {
 
  private:
   constexpr void grow() {
-    const int wider = capacity == 0 ? 32 : 2 * capacity;
-    T* moved = new T[static_cast<std::size_t>(wider)]{};
+    const int wider = capacity == 0 ? 32 : (__is_trivially_constructible(T) ? 4 : 2) * capacity;
+    T* moved = new T[static_cast<std::size_t>(wider)];
     for (int i = 0; i < size; ++i) moved[i] = data[i];
     delete[] data;
     data = moved;

@@ -33,11 +33,12 @@ class algebra : public builder {
     return make(ops::barrier{stops_gradient ? 1 : 0}, shape(x), &x, 1);
   }
 
-  constexpr bool is_fill(int id) const { return is<ops::fill>(id); }
-  constexpr bool is_fill(int id, double value) const { return is<ops::fill>(id) && as<ops::fill>(id).value == value; }
+  constexpr bool is_fill(int id) const { return nodes.data[id].op == ops::opcode<ops::fill>; }
+  constexpr bool is_fill(int id, double value) const { return nodes.data[id].op == ops::opcode<ops::fill> && as<ops::fill>(id).value == value; }
   constexpr double fill_value(int id) const { return as<ops::fill>(id).value; }
-  constexpr bool is_empty(int id) const { return shape(id).size() == 0; }
-  constexpr bool is_map(int id, ops::fn f) const { return is<ops::elementwise>(id) && as<ops::elementwise>(id).f() == f; }
+  constexpr bool is_map(int id, ops::fn f) const {
+    return nodes.data[id].op == ops::opcode<ops::elementwise> && as<ops::elementwise>(id).function == static_cast<std::int64_t>(f);
+  }
 
   /// Whether every element is 0 or 1, seen from its form.
   constexpr bool is_indicator(int id) const {

@@ -10,13 +10,13 @@
 
 namespace volute::graph {
 
-/// One primitive applied to operands: five integers; attributes and shapes are interned.
+/// One primitive applied to operands: five integers; attributes and shapes are interned. None without being said: see buffer.
 struct node {
-  int op = 0;         // ops::opcode
-  int attribute = 0;  // index of its attributes
-  int shape = 0;      // index of the result's shape
-  int first = 0;      // operands: count entries of the operand array, from first
-  int count = 0;
+  int op;         // ops::opcode
+  int attribute;  // index of its attributes
+  int shape;      // index of the result's shape
+  int first;      // operands: count entries of the operand array, from first
+  int count;
 };
 
 /// Nodes, operands, and the interned shapes and attributes; make() gives an equal node where there is one.
@@ -39,6 +39,8 @@ class builder {
     std::swap(shape_bucket_, other.shape_bucket_), std::swap(attribute_bucket_, other.attribute_bucket_);
   }
 
+  /// No elements.
+  constexpr bool is_empty(int id) const { return has_empty_ && shapes.data[nodes.data[id].shape].size() == 0; }
   constexpr const extents& shape(int id) const { return shapes.data[nodes.data[id].shape]; }
   constexpr int operand(int id, int i) const { return operands.data[nodes.data[id].first + i]; }
   template <class Op>
@@ -113,7 +115,7 @@ class builder {
   }
 
  private:
-  static constexpr unsigned buckets = 64;
+  static constexpr unsigned buckets = 256;
   buffer<int> node_table_;  // open addressing, node + 1, 0 is empty
   buffer<unsigned> hashes_;
   bool has_empty_ = false;  // some shape has an extent of 0

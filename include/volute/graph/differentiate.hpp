@@ -75,9 +75,11 @@ constexpr bool may_explode(ops::fn f, bool ever) {
 }
 /// Whether a primitive's rule only moves and adds what arrives, so that it moves masks as well.
 constexpr bool moves(const algebra& g, int id) {
-  return g.is<ops::barrier>(id) || g.is<ops::broadcast>(id) || g.is<ops::reduce>(id) || g.is<ops::reshape>(id) ||
-         g.is<ops::transpose>(id) || g.is<ops::slice>(id) || g.is<ops::pad>(id) || g.is<ops::concat>(id) || g.is<ops::max_pool>(id) ||
-         g.is<ops::avg_pool>(id) || g.is<ops::gather>(id);
+  using namespace ops;
+  const int op = g.nodes.data[id].op;
+  return op == opcode<barrier> || op == opcode<broadcast> || op == opcode<reduce> || op == opcode<reshape> || op == opcode<transpose> ||
+         op == opcode<slice> || op == opcode<pad> || op == opcode<concat> || op == opcode<max_pool> || op == opcode<avg_pool> ||
+         op == opcode<gather>;
 }
 
 constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result, bool partial = false);

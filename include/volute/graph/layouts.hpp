@@ -111,8 +111,9 @@ class layout_pass {
 
   // ---- kinds of steps
   constexpr bool walks(const step& s) const {
+    if (s.volume.rank == 0) return false;
     const kernel_kind k = kernel_of(s).kind;
-    return s.volume.rank > 0 && (k == kernel_kind::elementwise || k == kernel_kind::reduce || k == kernel_kind::moments);
+    return k == kernel_kind::elementwise || k == kernel_kind::reduce || k == kernel_kind::moments;
   }
   constexpr bool maps(const step& s) const { return s.volume.rank > 0 && kernel_of(s).kind == kernel_kind::elementwise; }
   constexpr bool pools(const step& s) const { return s.volume.rank > 0 && !walks(s); }
@@ -187,10 +188,12 @@ class layout_pass {
   /// Calls f(operand) for all that must lie alike in a step: what rides whole, and the result that it rides in.
   template <class F>
   constexpr void alike(const step& s, F f) {
+    const bool convolution = convolves(kernel_of(s).kind);
+    if (!convolution && !walks(s)) return;
     bool any = false;
-    for (int i = 0; i < s.call.count; ++i)
+    for (int i = convolution ? 1 : 0; i < s.call.count; ++i)
       if (rides(s, i)) any = true, f(i);
-    if (any && (convolves(kernel_of(s).kind) || maps(s))) f(result);
+    if (any && (convolution || maps(s))) f(result);
   }
   /// A value of which nobody asked anything lies in layout l; true if that is new.
   constexpr bool take(int value, const ops::volume_layout& l) {

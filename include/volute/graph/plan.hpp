@@ -33,6 +33,7 @@ class planner : public step_list {
  private:
   group_reader groups_;
   known_facts facts_;
+  buffer<int> packs_;  // steps that pack filters
 
   // ---- steps
   constexpr void make_steps() {
@@ -133,14 +134,15 @@ class planner : public step_list {
     const location w = location_of(weights);
     const ops::conv_facts& facts = facts_.of(geometry, face_of(kind));
     const kernel_spec k{.kind = kind, .lanes = static_cast<std::int64_t>(facts.order), .geometry = geometry};
-    for (int i = 0; i < steps.size; ++i) {  // filters in the same order serve convolutions of several geometries
-      const step& made = steps.data[i];
+    for (int i = 0; i < packs_.size; ++i) {  // filters in the same order serve convolutions of several geometries
+      const step& made = steps.data[packs_.data[i]];
       if (made.in[0] != w.value || made.offset[0] != w.offset) continue;
       const kernel_spec& m = kernels.data[made.call.kernel];
       if (m.kind == kind && m.lanes == k.lanes) return {made.out};
     }
     const bool invariant = is_kept(weights);
     const int packed = new_value(base_of(g, weights), facts.packed, invariant);
+    packs_.push_back(steps.size);
     add_input(new_derived(weights, packed, k, invariant), w);
     return {packed};
   }

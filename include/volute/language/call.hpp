@@ -41,25 +41,22 @@ constexpr auto label_of() {
 }
 
 /// A module applied to arguments.
-template <class M, expression... Arguments>
+template <class M, class... Arguments>
 struct call : expression_tag {
   using body = body_t<M, Arguments::shape()...>;
+  using name_parts = void(Arguments...);
   static constexpr binding_state state = detail::joint_state<Arguments...>();
   static constexpr extents shape() { return body::shape(); }
 };
 
 /// Result I of a module that has several, applied to arguments; the results of one application share one evaluation.
-template <int I, class M, expression... Arguments>
+template <int I, class M, class... Arguments>
 struct result_of : expression_tag {
   using body = std::tuple_element_t<static_cast<std::size_t>(I), detail::flat_type<body_t<M, Arguments::shape()...>>>;
+  using name_parts = void(Arguments...);
   static constexpr binding_state state = detail::joint_state<Arguments...>();
   static constexpr extents shape() { return body::shape(); }
 };
-
-template <class M, class... A>
-struct detail::name_size<call<M, A...>> : detail::joint_name_size<A...> {};
-template <int I, class M, class... A>
-struct detail::name_size<result_of<I, M, A...>> : detail::joint_name_size<A...> {};
 
 template <class M, structured... E>
 constexpr auto invoke(E...);

@@ -113,9 +113,10 @@ constexpr ops::inferred infer(const Function& f, std::initializer_list<extents> 
 
 }  // namespace detail
 
-/// The function F of some operands.
-template <auto F, expression... Operands>
+/// The function F of some operands, which are expressions. (Not asked again: whoever writes one has asked, and g++ 12 keeps 6 KB an answer.)
+template <auto F, class... Operands>
 struct node : expression_tag {
+  using name_parts = void(Operands...);
   static constexpr binding_state state = detail::joint_state<Operands...>();
   static constexpr extents shape() { return inferred.shape; }
 
@@ -123,12 +124,7 @@ struct node : expression_tag {
 };
 
 template <int I, extents Shape, class Module>
-struct detail::name_size<formal<I, Shape, Module>> {
-  static constexpr int weight = 1, level = -1;
-  using module = std::type_identity<Module>;
-};
-template <auto F, class... E>
-struct detail::name_size<node<F, E...>> : detail::joint_name_size<E...> {};
+struct detail::module_around<formal<I, Shape, Module>> : std::type_identity<Module> {};
 
 /// The failure that a refused shape rule stands for.
 template <auto F, class... E>
@@ -139,7 +135,7 @@ struct refusal {
 
 /// The node F(operands...), its shape checked. A failed operand is handed on; a refusal is reported at once where the mistake is in view
 /// (inputs are bound), and handed on inside a module.
-template <auto F, expression... E>
+template <auto F, class... E>
 constexpr auto apply(E...) {
   if constexpr ((is_failed<E> || ...)) {
     return typename detail::first_failed<E...>::type{};

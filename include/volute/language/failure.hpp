@@ -11,8 +11,10 @@
 
 namespace volute {
 
-/// Base of every expression type.
-struct expression_tag {};
+/// Base of every expression type. One that has operands says them in `name_parts`, as a function's: that list of types costs no class.
+struct expression_tag {
+  using name_parts = void();
+};
 
 /// An expression: a stateless type that stands for a tensor of known shape. Copying, returning and storing one is always safe.
 template <class E>

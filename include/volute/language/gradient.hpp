@@ -8,18 +8,18 @@
 namespace volute {
 
 /// No cotangent: the gradient of a scalar.
-struct no_cotangent {};
+struct no_cotangent {
+  using name_parts = void();
+};
 
 /// Gradient I of <y, cotangent> by the variables Wrt...; an expression like any other.
 template <expression Y, class Cotangent, int I, expression... Wrt>
 struct gradient_node : expression_tag {
   using variable = std::tuple_element_t<static_cast<std::size_t>(I), std::tuple<Wrt...>>;
+  using name_parts = void(Y, Cotangent, Wrt...);
   static constexpr binding_state state = detail::joint_state<Y, Wrt...>();
   static constexpr extents shape() { return variable::shape(); }
 };
-
-template <class Y, class Cotangent, int I, class... Wrt>
-struct detail::name_size<gradient_node<Y, Cotangent, I, Wrt...>> : detail::joint_name_size<Y, Cotangent, Wrt...> {};
 
 namespace detail {
 /// A parameter's path at or below another: "generator.0.weight" below "generator".

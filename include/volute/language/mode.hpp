@@ -9,24 +9,28 @@ namespace volute {
 /// E with its layers in training mode, or not.
 template <bool Training, expression E>
 struct mode_node : expression_tag {
+  using name_parts = void(E);
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
 /// E with its convolutions computed by minimal filtering where that is possible and pays, or not.
 template <bool Minimal, expression E>
 struct filtering_node : expression_tag {
+  using name_parts = void(E);
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
 /// E with the statistics of its batch norms taken over all runs of a step.
 template <expression E>
 struct synchronized_node : expression_tag {
+  using name_parts = void(E);
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
 /// E on a slab of a volume whose slabs are the runs of a step.
 template <expression E>
 struct depth_parallel_node : expression_tag {
+  using name_parts = void(E);
   static constexpr binding_state state = E::state;
   static constexpr extents shape() { return E::shape(); }
 };
@@ -53,27 +57,17 @@ constexpr auto marked(S s, Node node) {
 /// A in training, B otherwise. A may be a failure: then it is refused where it is trained.
 template <expression A, expression B>
 struct mode_choice : expression_tag {
+  using name_parts = void(A, B);
   static constexpr binding_state state = detail::joint_state<A, B>();
   static constexpr extents shape() { return B::shape(); }
 };
 /// Y; after the run the state is Value.
 template <expression Y, expression State, expression Value>
 struct update_node : expression_tag {
+  using name_parts = void(Y, Value);
   static constexpr binding_state state = detail::joint_state<Y, Value>();
   static constexpr extents shape() { return Y::shape(); }
 };
-template <bool Training, class E>
-struct detail::name_size<mode_node<Training, E>> : detail::joint_name_size<E> {};
-template <bool Minimal, class E>
-struct detail::name_size<filtering_node<Minimal, E>> : detail::joint_name_size<E> {};
-template <class E>
-struct detail::name_size<synchronized_node<E>> : detail::joint_name_size<E> {};
-template <class E>
-struct detail::name_size<depth_parallel_node<E>> : detail::joint_name_size<E> {};
-template <class A, class B>
-struct detail::name_size<mode_choice<A, B>> : detail::joint_name_size<A, B> {};
-template <class Y, class State, class Value>
-struct detail::name_size<update_node<Y, State, Value>> : detail::joint_name_size<Y, Value> {};
 
 /// U[0, 1), other numbers in every run.
 template <text Name, int Part, extents Shape>

@@ -41,36 +41,40 @@ namespace detail {
 template <class Part>
 using defined_as = decltype(definition_of(Part{}));
 
-/// How large the type of an expression is: types in it, the highest level of the parts in it (-1: none), and whose body it stands in (void:
-/// in none; looked into for large ones only). Specialised beside each kind of expression that has operands.
+/// The types in the type of an expression. (Variables and not members of a class for each expression: g++ 12 took 24 KB an expression.)
+template <class Parts>
+inline constexpr int parts_weight = 1;
+template <class... E>
+inline constexpr int parts_weight<void(E...)> = 1 + (0 + ... + parts_weight<typename E::name_parts>);
+
+/// The highest level of the parts in an expression; -1: none.
+template <class Parts>
+inline constexpr int parts_level = -1;
 template <class E>
-struct name_size {
-  static constexpr int weight = 1, level = -1;
-  using module = std::type_identity<void>;
-};
+inline constexpr int level_of = parts_level<typename E::name_parts>;
 template <class Module, int Level, int Index>
-struct name_size<body_part<Module, Level, Index>> {
-  static constexpr int weight = 1, level = Level;
-  using module = std::type_identity<Module>;
-};
-template <class E>
-using module_of = typename name_size<E>::module::type;
+inline constexpr int level_of<body_part<Module, Level, Index>> = Level;
 template <class... E>
+inline constexpr int parts_level<void(E...)> = std::max({-1, level_of<E>...});
+
+/// The module in whose body an expression stands; void: in none.
+template <class Parts>
 struct first_module : std::type_identity<void> {};
+template <class E>
+struct module_around : first_module<typename E::name_parts> {};
+template <class Module, int Level, int Index>
+struct module_around<body_part<Module, Level, Index>> : std::type_identity<Module> {};
+template <class E>
+using module_of = typename module_around<E>::type;
 template <class E, class... Rest>
-struct first_module<E, Rest...> : std::conditional_t<std::is_void_v<module_of<E>>, first_module<Rest...>, std::type_identity<module_of<E>>> {};
-template <class... E>
-struct joint_name_size {
-  static constexpr int weight = 1 + (0 + ... + name_size<E>::weight);
-  static constexpr int level = std::max({-1, name_size<E>::level...});
-  using module = first_module<E...>;
-};
+struct first_module<void(E, Rest...)>
+    : std::conditional_t<std::is_void_v<module_of<E>>, first_module<void(Rest...)>, std::type_identity<module_of<E>>> {};
 
 /// The first part of this level that has no definition yet; E becomes its definition. The answer is the same wherever it is asked for E,
 /// for it is asked once.
 template <class E, int Index>
 struct new_part {
-  using candidate = body_part<module_of<E>, name_size<E>::level + 1, Index>;
+  using candidate = body_part<module_of<E>, level_of<E> + 1, Index>;
   static constexpr bool taken = requires(candidate c) { definition_of(c); };
 };
 template <class E, int Index = 0>
@@ -86,7 +90,7 @@ constexpr auto find_part() {
 /// An expression as others see it: under a short name if it is large and stands in a module's body.
 inline constexpr int largest_name = 16;
 template <class E>
-inline constexpr bool has_short_name = name_size<E>::weight <= largest_name;
+inline constexpr bool has_short_name = parts_weight<typename E::name_parts> <= largest_name;
 template <class E>
 constexpr auto shortened(E e) {
   if constexpr (has_short_name<E>)

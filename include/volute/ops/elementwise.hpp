@@ -43,7 +43,18 @@ struct scalar_program {
   int length = 0;
   double constant[max_program_constants]{};
   instruction code[max_program_length]{};
-  friend constexpr bool operator==(const scalar_program&, const scalar_program&) = default;
+
+  /// What lies behind the last constant and instruction is zero in all programs.
+  friend constexpr bool operator==(const scalar_program& p, const scalar_program& q) {
+    if (p.inputs != q.inputs || p.constants != q.constants || p.length != q.length) return false;
+    for (int i = 0; i < p.length; ++i) {
+      const instruction &s = p.code[i], &t = q.code[i];
+      if (s.f != t.f || s.a != t.a || s.b != t.b || s.c != t.c) return false;
+    }
+    for (int i = 0; i < p.constants; ++i)
+      if (p.constant[i] != q.constant[i]) return false;
+    return true;
+  }
 };
 
 /// How a further operand of an epilogue varies over the output (n, c, d, h, w) of the kernel that it rides on.

@@ -7,6 +7,7 @@
 #include <volute/ops/pooling.hpp>
 #include <volute/ops/primitives.hpp>
 
+#include <array>
 #include <string_view>
 #include <type_traits>
 

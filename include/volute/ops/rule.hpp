@@ -3,7 +3,6 @@
 
 #include <volute/core/text.hpp>
 
-#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -37,17 +36,23 @@ struct attributes {
   int words = 0;
 };
 
+/// The fields of a primitive. (No std::array: an index into one is two calls more, which g++ keeps until a constant evaluation ends.)
+template <class Op>
+struct fields_of {
+  static_assert(sizeof(Op) % sizeof(std::int64_t) == 0, "volute: a primitive holds 64-bit fields only");
+  static constexpr int count = static_cast<int>(sizeof(Op) / sizeof(std::int64_t));
+  static_assert(count <= attributes::capacity, "volute: a primitive has more fields than attributes::capacity");
+  std::int64_t word[count];
+};
+
 /// Primitives hold only 64-bit fields, so that encoding is a bit_cast.
 template <class Op>
 constexpr attributes encode(const Op& op) {
   attributes a;
   if constexpr (sizeof(Op) >= sizeof(std::int64_t)) {
-    constexpr std::size_t n = sizeof(Op) / sizeof(std::int64_t);
-    static_assert(sizeof(Op) % sizeof(std::int64_t) == 0, "volute: a primitive holds 64-bit fields only");
-    static_assert(n <= attributes::capacity, "volute: a primitive has more fields than attributes::capacity");
-    const auto words = std::bit_cast<std::array<std::int64_t, n>>(op);
-    a.words = static_cast<int>(n);
-    for (std::size_t i = 0; i < n; ++i) a.word[i] = words[i];
+    const auto fields = std::bit_cast<fields_of<Op>>(op);
+    a.words = fields.count;
+    for (int i = 0; i < fields.count; ++i) a.word[i] = fields.word[i];
   }
   return a;
 }
@@ -56,9 +61,9 @@ constexpr attributes encode(const Op& op) {
 template <class Op>
 constexpr Op decode(const attributes& a) {
   if constexpr (sizeof(Op) >= sizeof(std::int64_t)) {
-    std::array<std::int64_t, sizeof(Op) / sizeof(std::int64_t)> words{};
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = a.word[i];
-    return std::bit_cast<Op>(words);
+    fields_of<Op> fields{};
+    for (int i = 0; i < fields.count; ++i) fields.word[i] = a.word[i];
+    return std::bit_cast<Op>(fields);
   } else {
     return Op{};
   }

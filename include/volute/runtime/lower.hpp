@@ -190,8 +190,8 @@ constexpr int emit_as(graph::contractor& g, const int* operands, int count, cons
 template <auto F, class... Operands>
 inline constexpr recipe recipe_of<node<F, Operands...>>{.bucket = bucket_of<node<F, Operands...>>,
                                                         .remembers = true,
-                                                        .operands = operand_list<Operands...>::all,
-                                                        .count = operand_list<Operands...>::count,
+                                                        .operands = recipes_of<Operands...>,
+                                                        .count = sizeof...(Operands),
                                                         .by = recipe::maker::emit,
                                                         .emit = &emit_as<F>,
                                                         .shape = &node<F, Operands...>::inferred.shape};
@@ -219,7 +219,7 @@ template <class Results>
 struct results_of;
 template <class... E>
 struct results_of<std::tuple<E...>> : operand_list<E...> {
-  using levels = std::make_integer_sequence<int, detail::joint_name_size<E...>::level + 1>;
+  using levels = std::make_integer_sequence<int, detail::parts_level<void(E...)> + 1>;
 };
 
 template <class M>
@@ -247,8 +247,8 @@ inline constexpr module_recipe recipe_of_module{
 template <class M, class... A>
 inline constexpr recipe recipe_of<call<M, A...>>{.bucket = bucket_of<call<M, A...>>,
                                                  .remembers = true,
-                                                 .operands = operand_list<A...>::all,
-                                                 .count = operand_list<A...>::count,
+                                                 .operands = recipes_of<A...>,
+                                                 .count = sizeof...(A),
                                                  .by = recipe::maker::module,
                                                  .module = &recipe_of_module<M, A::shape()...>};
 

@@ -6,8 +6,6 @@
 #include <volute/graph/recompute.hpp>
 #include <volute/language/language.hpp>
 
-#include <initializer_list>
-
 namespace volute::lowering {
 
 struct session;
@@ -67,11 +65,6 @@ struct remembered {
 inline constexpr unsigned buckets = 128;
 template <class E>
 inline constexpr unsigned bucket_of = 0;
-constexpr unsigned joint_bucket(std::initializer_list<unsigned> of_each) {
-  unsigned h = 17;
-  for (unsigned b : of_each) h = h * 31 + b;
-  return h;
-}
 template <int I, extents S, class M>
 inline constexpr unsigned bucket_of<formal<I, S, M>> = static_cast<unsigned>(I) + 1;
 template <class M, int Level, int Index>
@@ -80,11 +73,11 @@ template <text Name, extents S, initializer Init>
 inline constexpr unsigned bucket_of<parameter_node<Name, S, Init>> = static_cast<unsigned>(S.size() + S.rank) % buckets;
 template <auto F, class... E>
 inline constexpr unsigned bucket_of<node<F, E...>> =
-    (joint_bucket({bucket_of<E>...}) + static_cast<unsigned>(node<F, E...>::shape().size())) % buckets;
+    ((17u + ... + (31u * bucket_of<E>)) + static_cast<unsigned>(node<F, E...>::inferred.shape.size())) % buckets;
 template <class M, class... A>
-inline constexpr unsigned bucket_of<call<M, A...>> = (joint_bucket({bucket_of<A>...}) + 5) % buckets;
+inline constexpr unsigned bucket_of<call<M, A...>> = ((17u + ... + (31u * bucket_of<A>)) + 5) % buckets;
 template <int I, class M, class... A>
-inline constexpr unsigned bucket_of<result_of<I, M, A...>> = (joint_bucket({bucket_of<A>...}) + 7 * (I + 1)) % buckets;
+inline constexpr unsigned bucket_of<result_of<I, M, A...>> = ((17u + ... + (31u * bucket_of<A>)) + 7 * (I + 1)) % buckets;
 
 /// Who claimed a parameter: a module call, or -1 where it was only looked up so far; the parameter before it in its bucket of paths; and
 /// whether nn::shared let it be claimed again.
@@ -255,9 +248,12 @@ inline constexpr recipe recipe_of{.bucket = bucket_of<E>,
                                   .operands = operands_of<E>::all,
                                   .count = operands_of<E>::count,
                                   .run = &lowering_of<E>::run};
+/// Recipes one after the other. (A variable, and of an expression's operands no class: that took g++ 12 as much again.)
+template <class... E>
+inline constexpr const recipe* recipes_of[]{&recipe_of<E>..., nullptr};
 template <class... E>
 struct operand_list {
-  static constexpr const recipe* all[]{&recipe_of<E>..., nullptr};
+  static constexpr const recipe* const* all = recipes_of<E...>;
   static constexpr int count = sizeof...(E);
 };
 
