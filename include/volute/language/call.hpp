@@ -150,7 +150,10 @@ constexpr auto invoke(E...) {
         return everywhere(failure{});
       }
     } else if constexpr (expression<body>) {
-      return detail::shortened(call<M, E...>{});
+      if constexpr (detail::parts_weight<void(E...)> <= detail::largest_name)
+        return call<M, E...>{};
+      else
+        return detail::shortened(call<M, E...>{});
     } else {
       return detail::structure<body>::template build<0>(
           [](auto i) { return detail::shortened(result_of<static_cast<int>(decltype(i)::value), M, E...>{}); });

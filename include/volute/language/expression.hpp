@@ -140,7 +140,7 @@ constexpr auto apply(E...) {
   if constexpr ((is_failed<E> || ...)) {
     return typename detail::first_failed<E...>::type{};
   } else if constexpr (node<F, E...>::inferred.ok()) {
-    if constexpr (detail::has_short_name<node<F, E...>>)
+    if constexpr (detail::parts_weight<void(E...)> <= detail::largest_name)
       return node<F, E...>{};
     else
       return detail::shortened(node<F, E...>{});

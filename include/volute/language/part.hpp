@@ -90,10 +90,8 @@ constexpr auto find_part() {
 /// An expression as others see it: under a short name if it is large and stands in a module's body.
 inline constexpr int largest_name = 16;
 template <class E>
-inline constexpr bool has_short_name = parts_weight<typename E::name_parts> <= largest_name;
-template <class E>
 constexpr auto shortened(E e) {
-  if constexpr (has_short_name<E>)
+  if constexpr (parts_weight<typename E::name_parts> <= largest_name)
     return e;
   else if constexpr (std::is_void_v<module_of<E>>)
     return e;

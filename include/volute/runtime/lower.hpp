@@ -33,7 +33,8 @@ struct lowering_of<input_node<Name, Shape>> {
 };
 
 /// The parameter or state of this name in the layer at hand.
-constexpr int lower_parameter(session& s, std::string_view name, const extents& shape, initializer init, bool learned) {
+constexpr int lower_parameter(session& s, const parameter_recipe& r) {
+  const auto& [name, shape, init, learned] = r;
   line path = s.path;
   path.append_path(name);
   s.limit("parameter path", path);
@@ -60,16 +61,18 @@ constexpr int lower_parameter(session& s, std::string_view name, const extents& 
   return id;
 }
 
+template <text Name, extents Shape, initializer Init, bool Learned>
+inline constexpr parameter_recipe recipe_of_parameter{Name.view(), Shape, Init, Learned};
+constexpr recipe recipe_of_leaf(const parameter_recipe& p) {
+  return {.bucket = static_cast<unsigned>(p.shape.size() + p.shape.rank) % buckets,
+          .remembers = true,
+          .by = recipe::maker::parameter,
+          .parameter = &p};
+}
 template <text Name, extents Shape, initializer Init>
-struct lowering_of<parameter_node<Name, Shape, Init>> {
-  static constexpr bool remembers = true;
-  static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, true); }
-};
+inline constexpr recipe recipe_of<parameter_node<Name, Shape, Init>> = recipe_of_leaf(recipe_of_parameter<Name, Shape, Init, true>);
 template <text Name, extents Shape, initializer Init>
-struct lowering_of<state_node<Name, Shape, Init>> {
-  static constexpr bool remembers = true;
-  static constexpr int run(session& s) { return lower_parameter(s, Name.view(), Shape, Init, false); }
-};
+inline constexpr recipe recipe_of<state_node<Name, Shape, Init>> = recipe_of_leaf(recipe_of_parameter<Name, Shape, Init, false>);
 
 /// What is looked at a second time, for a gradient by an intermediate value, changes no state again. A state that is updated twice in a
 /// program reads its first new value in the second formula.
@@ -178,23 +181,21 @@ struct lowering_of<arange_node<N>> {
 };
 
 template <int I, extents Shape, class M>
-struct lowering_of<formal<I, Shape, M>> {
-  static constexpr bool remembers = false;
-  static constexpr int run(session& s) { return s.arguments[I]; }
-};
+inline constexpr recipe recipe_of<formal<I, Shape, M>>{.bucket = static_cast<unsigned>(I) + 1, .by = recipe::maker::argument, .argument = I};
 
 template <auto F>
 constexpr int emit_as(graph::contractor& g, const int* operands, int count, const extents& shape) {
   return F.emit(g, operands, count, shape);
 }
 template <auto F, class... Operands>
-inline constexpr recipe recipe_of<node<F, Operands...>>{.bucket = bucket_of<node<F, Operands...>>,
-                                                        .remembers = true,
-                                                        .operands = recipes_of<Operands...>,
-                                                        .count = sizeof...(Operands),
-                                                        .by = recipe::maker::emit,
-                                                        .emit = &emit_as<F>,
-                                                        .shape = &node<F, Operands...>::inferred.shape};
+inline constexpr recipe recipe_of<node<F, Operands...>>{
+    .bucket = (static_cast<unsigned>(node<F, Operands...>::inferred.shape.size()) + ... + (31u * recipe_of<Operands>.bucket)) % buckets,
+    .remembers = true,
+    .operands = recipes_of<Operands...>,
+    .count = sizeof...(Operands),
+    .by = recipe::maker::emit,
+    .emit = &emit_as<F>,
+    .shape = &node<F, Operands...>::inferred.shape};
 
 /// The recipe of what a part stands for, under the part's name.
 constexpr recipe renamed(recipe r, unsigned bucket) {
@@ -245,7 +246,7 @@ inline constexpr module_recipe recipe_of_module{
     .shape = std::tuple_element_t<0, detail::flat_type<body_t<M, S...>>>::shape()};
 
 template <class M, class... A>
-inline constexpr recipe recipe_of<call<M, A...>>{.bucket = bucket_of<call<M, A...>>,
+inline constexpr recipe recipe_of<call<M, A...>>{.bucket = (5u + ... + (31u * recipe_of<A>.bucket)) % buckets,
                                                  .remembers = true,
                                                  .operands = recipes_of<A...>,
                                                  .count = sizeof...(A),
@@ -255,6 +256,8 @@ inline constexpr recipe recipe_of<call<M, A...>>{.bucket = bucket_of<call<M, A..
 /// Results of one application are lowered together, once.
 template <class M, class... A>
 struct application {};
+template <int I, class M, class... A>
+inline constexpr unsigned bucket_of<result_of<I, M, A...>> = (static_cast<unsigned>(I) + ... + (31u * recipe_of<A>.bucket)) % buckets;
 template <int I, class M, class... A>
 struct lowering_of<result_of<I, M, A...>> {
   static constexpr bool remembers = true;

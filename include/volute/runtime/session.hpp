@@ -11,6 +11,15 @@ namespace volute::lowering {
 struct session;
 struct module_recipe;
 
+/// A parameter or state of the layer at hand.
+struct parameter_recipe {
+  std::string_view name;
+  extents shape;
+  initializer init;
+  bool learned;
+};
+constexpr int lower_parameter(session&, const parameter_recipe&);
+
 /// How expressions of one type are lowered, as a value: what is the same for all of them is written and compiled once. A type is known by
 /// the address of its recipe.
 struct recipe {
@@ -18,13 +27,15 @@ struct recipe {
   bool remembers = false;
   const recipe* const* operands = nullptr;  // what is made before it, each of its own accord: a body may be longer than calls are deep
   int count = 0;
-  // Made by one of three, of the operands' nodes where they are named. (Which one: g++ with -fsanitize=undefined compares no function's
+  // Made by one of these, of the operands' nodes where they are named. (Which one: g++ with -fsanitize=undefined compares no function's
   // address with null.)
-  enum class maker : std::int8_t { run, emit, module } by{};
+  enum class maker : std::int8_t { run, emit, module, parameter, argument } by{};
   int (*run)(session&) = nullptr;
   int (*emit)(graph::contractor&, const int* operands, int count, const extents& shape) = nullptr;
   const extents* shape = nullptr;
   const module_recipe* module = nullptr;
+  const parameter_recipe* parameter = nullptr;
+  int argument = 0;  // of the module that is being lowered
 };
 
 /// How a module is lowered that is applied to arguments of some shapes.
@@ -65,19 +76,8 @@ struct remembered {
 inline constexpr unsigned buckets = 128;
 template <class E>
 inline constexpr unsigned bucket_of = 0;
-template <int I, extents S, class M>
-inline constexpr unsigned bucket_of<formal<I, S, M>> = static_cast<unsigned>(I) + 1;
 template <class M, int Level, int Index>
 inline constexpr unsigned bucket_of<body_part<M, Level, Index>> = static_cast<unsigned>(Level * 7 + Index) % buckets;
-template <text Name, extents S, initializer Init>
-inline constexpr unsigned bucket_of<parameter_node<Name, S, Init>> = static_cast<unsigned>(S.size() + S.rank) % buckets;
-template <auto F, class... E>
-inline constexpr unsigned bucket_of<node<F, E...>> =
-    ((17u + ... + (31u * bucket_of<E>)) + static_cast<unsigned>(node<F, E...>::inferred.shape.size())) % buckets;
-template <class M, class... A>
-inline constexpr unsigned bucket_of<call<M, A...>> = ((17u + ... + (31u * bucket_of<A>)) + 5) % buckets;
-template <int I, class M, class... A>
-inline constexpr unsigned bucket_of<result_of<I, M, A...>> = ((17u + ... + (31u * bucket_of<A>)) + 7 * (I + 1)) % buckets;
 
 /// Who claimed a parameter: a module call, or -1 where it was only looked up so far; the parameter before it in its bucket of paths; and
 /// whether nn::shared let it be claimed again.
@@ -170,6 +170,8 @@ struct session {
   }
   /// Lowers what is not remembered.
   constexpr int make(const recipe& r) {
+    if (r.by == recipe::maker::argument) return arguments[r.argument];
+    if (r.by == recipe::maker::parameter) return lower_parameter(*this, *r.parameter);
     if (r.by == recipe::maker::run) return r.run(*this);
     const bool emits = r.by == recipe::maker::emit;
     if (emits && r.shape->size() == 0) return g.fill(0, *r.shape);  // no elements
