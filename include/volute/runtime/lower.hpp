@@ -7,13 +7,6 @@
 
 namespace volute::lowering {
 
-/// The shape of a leaf; where it is refused, that of a number.
-constexpr extents checked_shape(session& s, const extents& shape) {
-  const ops::inferred r = ops::check_size(shape);
-  if (!r.ok()) s.refuse(r.wanted, r.got);
-  return r.shape;
-}
-
 template <text Name, extents Shape>
 struct lowering_of<input_node<Name, Shape>> {
   static constexpr bool remembers = true;
@@ -24,42 +17,13 @@ struct lowering_of<input_node<Name, Shape>> {
           s.refuse(line("one shape for input ") << Name.view(), line("got ") << s.inputs[i].shape << " and " << Shape);
         return s.inputs[i].node;
       }
-    const extents shape = checked_shape(s, Shape);
+    const extents shape = s.checked_shape(Shape);
     const int id = s.g.input(s.inputs.size, shape);
     s.inputs.push_back({line(Name.view()), shape, id});
     s.limit("input name", s.inputs[s.inputs.size - 1].name);
     return id;
   }
 };
-
-/// The parameter or state of this name in the layer at hand.
-constexpr int lower_parameter(session& s, const parameter_recipe& r) {
-  const auto& [name, shape, init, learned] = r;
-  line path = s.path;
-  path.append_path(name);
-  s.limit("parameter path", path);
-  unsigned hash = 0;
-  for (int i = 0; i < path.size; ++i) hash = hash * 31 + static_cast<unsigned char>(path.data[i]);
-  int& last = s.last_path[(hash ^ hash >> 9) % buckets];
-  for (int i = last; i >= 0; i = s.claims.data[i].next) {
-    graph::parameter_info& p = s.parameters[i];
-    if (!(p.path == path)) continue;
-    auto& [owner, next, shared] = s.claims.data[i];
-    if (!(p.shape == shape)) s.refuse(line("one shape for ") << path.view(), line("got ") << p.shape << " and " << shape);
-    if (p.learned != learned) s.refuse(line("a parameter or a state: ") << path.view(), line("got both"));
-    if ((owner < 0 || s.shared || shared) && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
-    if (owner < 0 && !s.substituting) owner = s.owner, shared = s.shared;
-    if (owner != s.owner && !s.substituting && !s.shared && !shared)
-      s.refuse(line("one layer for ") << path.view(), line("got two, without nn::shared"));
-    return p.node;
-  }
-  const int id = s.g.parameter(s.parameters.size, checked_shape(s, shape));
-  s.parameters.push_back({path, s.g.shape(id), init.kind, init.scale, id, 0, learned, -1});
-  s.claims.push_back({s.substituting ? -1 : s.owner, last, s.shared});
-  last = s.parameters.size - 1;
-  s.updates.push_back(-1);
-  return id;
-}
 
 template <text Name, extents Shape, initializer Init, bool Learned>
 inline constexpr parameter_recipe recipe_of_parameter{Name.view(), Shape, Init, Learned};

@@ -18,7 +18,6 @@ struct parameter_recipe {
   initializer init;
   bool learned;
 };
-constexpr int lower_parameter(session&, const parameter_recipe&);
 
 /// How expressions of one type are lowered, as a value: what is the same for all of them is written and compiled once. A type is known by
 /// the address of its recipe.
@@ -126,6 +125,12 @@ struct session {
     refuse(line(what) << " < " << line::capacity << " characters", line("got ") << name.view().substr(0, told) << "...");
     path.size = whole;
   }
+  /// The shape of a leaf; where it is refused, that of a number.
+  constexpr extents checked_shape(const extents& shape) {
+    const ops::inferred r = ops::check_size(shape);
+    if (!r.ok()) refuse(r.wanted, r.got);
+    return r.shape;
+  }
   constexpr session() {
     for (unsigned b = 0; b < buckets; ++b) last_in[b] = last_path[b] = -1;
   }
@@ -147,6 +152,34 @@ struct session {
     last_in[r.bucket] = memo.size - 1;
   }
   constexpr void remember(const recipe& r, int id) { remember(r, id, mode); }
+  /// The parameter or state of this name in the layer at hand.
+  constexpr int lower_parameter(const parameter_recipe& r) {
+    const auto& [name, shape, init, learned] = r;
+    line full = path;
+    full.append_path(name);
+    limit("parameter path", full);
+    unsigned hash = 0;
+    for (int i = 0; i < full.size; ++i) hash = hash * 31 + static_cast<unsigned char>(full.data[i]);
+    int& last = last_path[(hash ^ hash >> 9) % buckets];
+    for (int i = last; i >= 0; i = claims.data[i].next) {
+      graph::parameter_info& p = parameters[i];
+      if (!(p.path == full)) continue;
+      auto& [by, next, may_share] = claims.data[i];
+      if (!(p.shape == shape)) refuse(line("one shape for ") << full.view(), line("got ") << p.shape << " and " << shape);
+      if (p.learned != learned) refuse(line("a parameter or a state: ") << full.view(), line("got both"));
+      if ((by < 0 || shared || may_share) && init.kind != initializer::zeros) p.init_kind = init.kind, p.init_scale = init.scale;
+      if (by < 0 && !substituting) by = owner, may_share = shared;
+      if (by != owner && !substituting && !shared && !may_share)
+        refuse(line("one layer for ") << full.view(), line("got two, without nn::shared"));
+      return p.node;
+    }
+    const int id = g.parameter(parameters.size, checked_shape(shape));
+    parameters.push_back({full, g.shape(id), init.kind, init.scale, id, 0, learned, -1});
+    claims.push_back({substituting ? -1 : owner, last, shared});
+    last = parameters.size - 1;
+    updates.push_back(-1);
+    return id;
+  }
   /// The node of an expression. Its operands wait in a list and not in nested calls, for a body may be longer than a compiler's calls are
   /// deep (512).
   constexpr int lower(const recipe& r) {
@@ -171,7 +204,7 @@ struct session {
   /// Lowers what is not remembered.
   constexpr int make(const recipe& r) {
     if (r.by == recipe::maker::argument) return arguments[r.argument];
-    if (r.by == recipe::maker::parameter) return lower_parameter(*this, *r.parameter);
+    if (r.by == recipe::maker::parameter) return lower_parameter(*r.parameter);
     if (r.by == recipe::maker::run) return r.run(*this);
     const bool emits = r.by == recipe::maker::emit;
     if (emits && r.shape->size() == 0) return g.fill(0, *r.shape);  // no elements
