@@ -1,7 +1,7 @@
-// A growable array for constexpr code. std::vector works there too, but each push_back costs the compiler about ten nested calls (g++ 12
-// keeps 0.3-1.2 KB for every one until the evaluation ends); this one costs two. What g++ 12 keeps for an element: 280-430 bytes where it is
-// made with a value, 100-240 where another is assigned, none where it is made without, 60-200 more where it is first written then. So room
-// has no values where T can be without one. (__is_class and not the traits: those are 20 classes more.)
+// A growable array for constexpr code. std::vector works there too, but each push_back costs the compiler about ten nested calls; this one
+// costs two. g++ 12 frees nothing before a constant evaluation ends: 280-430 bytes for an element that is made with a value, none for one
+// without until it is written (docs/compile_cost.md). So room has no values where T can be without one. (__is_class, because of the traits
+// each is 20 classes.)
 #pragma once
 
 #include <cstddef>

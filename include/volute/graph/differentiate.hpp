@@ -75,11 +75,11 @@ constexpr bool may_explode(ops::fn f, bool ever) {
 }
 /// Whether a primitive's rule only moves and adds what arrives, so that it moves masks as well.
 constexpr bool moves(const algebra& g, int id) {
-  using namespace ops;
   const int op = g.nodes.data[id].op;
-  return op == opcode<barrier> || op == opcode<broadcast> || op == opcode<reduce> || op == opcode<reshape> || op == opcode<transpose> ||
-         op == opcode<slice> || op == opcode<pad> || op == opcode<concat> || op == opcode<max_pool> || op == opcode<avg_pool> ||
-         op == opcode<gather>;
+  return op == ops::opcode<ops::barrier> || op == ops::opcode<ops::broadcast> || op == ops::opcode<ops::reduce> ||
+         op == ops::opcode<ops::reshape> || op == ops::opcode<ops::transpose> || op == ops::opcode<ops::slice> ||
+         op == ops::opcode<ops::pad> || op == ops::opcode<ops::concat> || op == ops::opcode<ops::max_pool> ||
+         op == ops::opcode<ops::avg_pool> || op == ops::opcode<ops::gather>;
 }
 
 constexpr void differentiate(contractor& g, int y, int seed, const int* wrt, int count, int* result, bool partial = false);

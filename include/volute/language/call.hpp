@@ -68,6 +68,8 @@ template <class Flat>
 struct first_failed_of;
 template <class... E>
 struct first_failed_of<std::tuple<E...>> : first_failed<E...> {};
+template <class S>
+using first_failed_in = typename first_failed_of<flat_type<S>>::type;
 
 /// Module M, whose arguments are structures, as a module of their expressions.
 template <class M, class... S>
@@ -139,8 +141,13 @@ constexpr auto invoke(E...) {
           typename detail::structure_of_parts<E...>::flat{});
   } else {
     using body = body_t<M, E::shape()...>;
-    using failed_body = typename detail::first_failed_of<detail::flat_type<body>>::type;
-    if constexpr (!std::is_void_v<failed_body>) {
+    if constexpr (expression<body> && !is_failed<body>) {  // as most are: no failure is looked for in a structure
+      if constexpr (detail::parts_weight<void(E...)> <= detail::largest_name)
+        return call<M, E...>{};
+      else
+        return detail::shortened(call<M, E...>{});
+    } else if constexpr (!std::is_void_v<detail::first_failed_in<body>>) {
+      using failed_body = detail::first_failed_in<body>;
       using failure = typename detail::prefixed<label_of<M>(), failed_body>::type;
       const auto everywhere = [](auto f) { return detail::map_structure(body{}, [f](auto) { return f; }); };
       if constexpr (detail::joint_state<E...>() == binding_state::closed) {
@@ -149,11 +156,6 @@ constexpr auto invoke(E...) {
       } else {
         return everywhere(failure{});
       }
-    } else if constexpr (expression<body>) {
-      if constexpr (detail::parts_weight<void(E...)> <= detail::largest_name)
-        return call<M, E...>{};
-      else
-        return detail::shortened(call<M, E...>{});
     } else {
       return detail::structure<body>::template build<0>(
           [](auto i) { return detail::shortened(result_of<static_cast<int>(decltype(i)::value), M, E...>{}); });
@@ -178,7 +180,7 @@ struct link {};
 template <extents S, class M>
 constexpr auto operator>>(stage<S> s, link<M>) {
   using inner = decltype(invoke<M>(formal<0, S>{}));
-  using bad = typename first_failed_of<flat_type<inner>>::type;
+  using bad = first_failed_in<inner>;
   if constexpr (!std::is_void_v<bad>)
     return broken<bad>{label_of<M>().view().empty() ? s.index : -1};
   else if constexpr (!expression<inner>)
