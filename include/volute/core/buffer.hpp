@@ -1,7 +1,7 @@
 // A growable array for constexpr code. std::vector works there too, but each push_back costs the compiler about ten nested calls; this one
 // costs two. g++ 12 frees nothing before a constant evaluation ends: 280-430 bytes for an element that is made with a value, none for one
-// without until it is written (docs/compile_cost.md). So room has no values where T can be without one. (__is_class, because of the traits
-// each is 20 classes.)
+// without until it is written (docs/compile_cost.md). So room has no values where T can be without one. (__is_class, because each of the
+// traits is 20 classes.)
 #pragma once
 
 #include <cstddef>

@@ -41,7 +41,7 @@ namespace detail {
 template <class Part>
 using defined_as = decltype(definition_of(Part{}));
 
-/// The types in the type of an expression. (Variables and not members of a class for each expression: g++ 12 took 24 KB an expression.)
+/// The types in the type of an expression. (Variables: with two classes of each expression g++ 12 kept 13 KB more of it.)
 template <class Parts>
 inline constexpr int parts_weight = 1;
 template <class... E>

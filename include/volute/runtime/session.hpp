@@ -283,7 +283,7 @@ inline constexpr recipe recipe_of{.bucket = bucket_of<E>,
                                   .operands = operands_of<E>::all,
                                   .count = operands_of<E>::count,
                                   .run = &lowering_of<E>::run};
-/// Recipes one after the other. (A variable, and of an expression's operands no class: that took g++ 12 as much again.)
+/// Recipes one after the other. (A variable: with a class of each expression g++ 12 kept 8 KB more of it.)
 template <class... E>
 inline constexpr const recipe* recipes_of[]{&recipe_of<E>..., nullptr};
 template <class... E>
